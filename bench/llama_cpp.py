@@ -1,0 +1,255 @@
+"""llama.cpp as the reference: exact buffers of a dry run or a real load, and of `llama-quantize`.
+
+`llama_get_memory_breakdown` is exported from libllama under its C++ name and returns a `std::map`
+through a hidden pointer; on Linux with libstdc++ its tree can be walked through ctypes. Everything
+else goes through llama-cpp-python's own binding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.errors import MissingExtraError, ProbeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Buffers", "Reservation", "dry_run", "quantized_types"]
+
+_BREAKDOWN_SYMBOL: Final = "_Z26llama_get_memory_breakdownPK13llama_context"
+_FLASH: Final = {"auto": -1, "off": 0, "on": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """Bytes of one buffer type, in llama.cpp's three columns."""
+
+    model: int
+    context: int
+    compute: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What llama.cpp reserves for a model and settings.
+
+    Attributes:
+        buffers: buffer type name → its three columns.
+        n_ctx: context after padding.
+        n_parameters: elements of all weights, as llama.cpp counts them.
+        model_bytes: sum of tensor bytes in the file.
+        log: everything it said.
+    """
+
+    buffers: Mapping[str, Buffers]
+    n_ctx: int
+    n_parameters: int
+    model_bytes: int
+    log: str = field(repr=False)
+
+    @property
+    def model(self) -> int:
+        """Weights over all buffers."""
+        return sum(row.model for row in self.buffers.values())
+
+    @property
+    def context(self) -> int:
+        """Cache and recurrent state over all buffers."""
+        return sum(row.context for row in self.buffers.values())
+
+    @property
+    def compute(self) -> int:
+        """Scheduler buffers over all buffers."""
+        return sum(row.compute for row in self.buffers.values())
+
+
+def _binding() -> Any:  # noqa: ANN401 - an untyped C binding
+    try:
+        from llama_cpp import llama_cpp  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError(extra="bench", purpose="asking llama.cpp itself") from error
+    return llama_cpp
+
+
+@cache
+def _backend() -> Any:  # noqa: ANN401 - an untyped C binding
+    """Return the binding with its back end started, once per process."""
+    binding = _binding()
+    binding.llama_backend_init()
+    return binding
+
+
+@contextmanager
+def _captured_log(binding: Any) -> Iterator[list[str]]:  # noqa: ANN401 - an untyped C binding
+    """Collect what llama.cpp logs instead of printing it."""
+    lines: list[str] = []
+
+    @binding.llama_log_callback  # type: ignore[untyped-decorator]
+    def collect(_level: int, text: bytes, _user_data: object) -> None:
+        lines.append(text.decode(errors="replace"))
+
+    binding.llama_log_set(collect, None)
+    try:
+        yield lines
+    finally:
+        silent = binding.llama_log_callback(lambda _level, _text, _user_data: None)
+        _keep_alive.append(silent)
+        binding.llama_log_set(silent, None)
+
+
+_keep_alive: list[object] = []
+
+
+@cache
+def _breakdown_functions() -> tuple[Any, Any]:
+    if not sys.platform.startswith("linux"):
+        raise ProbeError("the exact breakdown can only be read on Linux")
+    import llama_cpp  # noqa: PLC0415 - an extra
+
+    binding = _backend()
+    breakdown = getattr(binding._lib, _BREAKDOWN_SYMBOL)  # noqa: SLF001 - not bound otherwise
+    breakdown.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    breakdown.restype = ctypes.c_void_p
+    base = Path(llama_cpp.__file__).parent / "lib" / "libggml-base.so"
+    buffer_name = ctypes.CDLL(str(base)).ggml_backend_buft_name
+    buffer_name.argtypes = [ctypes.c_void_p]
+    buffer_name.restype = ctypes.c_char_p
+    return breakdown, buffer_name
+
+
+def _breakdown(context: Any) -> dict[str, Buffers]:  # noqa: ANN401 - a C pointer
+    """Walk the red-black tree of the returned map (libstdc++ layout)."""
+    breakdown, buffer_name = _breakdown_functions()
+    header = (ctypes.c_uint64 * 6)()  # compare and colour, parent, left, right, count
+    breakdown(ctypes.addressof(header), context)
+    rows: dict[str, Buffers] = {}
+
+    def walk(address: int) -> None:
+        if not address:
+            return
+        # colour, parent, left, right, key, model, context, compute
+        node = (ctypes.c_uint64 * 8).from_address(address)
+        walk(node[2])
+        name = buffer_name(node[4]).decode()
+        rows[name] = Buffers(model=node[5], context=node[6], compute=node[7])
+        walk(node[3])
+
+    walk(header[2])
+    return rows
+
+
+def _type_id(name: str) -> int:
+    from whatfits.sizing.quants.ggml_types import GGML_TYPES  # noqa: PLC0415 - cheap, used here
+
+    return GGML_TYPES[name.upper()].id
+
+
+def dry_run(
+    path: Path,
+    *,
+    context_tokens: int,
+    parallel: int = 1,
+    batch: int = 2048,
+    micro_batch: int = 512,
+    kv_type_k: str = "f16",
+    kv_type_v: str = "f16",
+    flash_attention: str = "auto",
+    kv_unified: bool = False,
+    swa_full: bool = True,
+    outputs_max: int = 0,
+    embeddings: bool = False,
+    repack: bool = True,
+    real: bool = False,
+) -> Reservation:
+    """Return what llama.cpp would reserve for a model (or reserves, with `real`).
+
+    A dry run allocates nothing and reads no weights.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: llama.cpp refuses the model or the settings; the message holds its reason.
+    """
+    binding = _backend()
+    with _captured_log(binding) as log:
+        params = binding.llama_model_default_params()
+        params.no_alloc = not real
+        params.load_mode = binding.LLAMA_LOAD_MODE_NONE
+        params.use_extra_bufts = repack
+        model = binding.llama_model_load_from_file(str(path).encode(), params)
+        if not model:
+            raise ProbeError(f"llama.cpp refused the model: {_last_error(log)}")
+        try:
+            settings = binding.llama_context_default_params()
+            settings.n_ctx = context_tokens
+            settings.n_batch = batch
+            settings.n_ubatch = micro_batch
+            settings.n_seq_max = parallel
+            settings.n_outputs_max = outputs_max
+            settings.type_k = _type_id(kv_type_k)
+            settings.type_v = _type_id(kv_type_v)
+            settings.flash_attn_type = _FLASH[flash_attention]
+            settings.kv_unified = kv_unified
+            settings.swa_full = swa_full
+            settings.embeddings = embeddings
+            context = binding.llama_init_from_model(model, settings)
+            if not context:
+                raise ProbeError(f"llama.cpp refused the settings: {_last_error(log)}")
+            try:
+                return Reservation(
+                    buffers=_breakdown(context),
+                    n_ctx=binding.llama_n_ctx(context),
+                    n_parameters=binding.llama_model_n_params(model),
+                    model_bytes=binding.llama_model_size(model),
+                    log="".join(log),
+                )
+            finally:
+                binding.llama_free(context)
+        finally:
+            binding.llama_model_free(model)
+
+
+def _last_error(log: list[str]) -> str:
+    lines = [line for line in "".join(log).splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
+    return (errors or lines or ["no reason given"])[0].strip()
+
+
+_QUANT_LINE: Final = re.compile(
+    r"^\[\s*\d+/\s*\d+\] (?P<name>\S+)\s+- \[.*?\], type =\s*(?P<source>\S+),"
+    r" size =.*?(?:\((?P<target>\S+)\))?$"
+)
+
+
+def quantized_types(path: Path, ftype_id: int) -> dict[str, str]:
+    """Return tensor name → storage type that `llama-quantize` would write for a file type.
+
+    A dry run of `llama_model_quantize`: nothing is read but the header, nothing written.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: llama.cpp refuses the model.
+    """
+    binding = _backend()
+    params = binding.llama_model_quantize_default_params()
+    params.ftype = ftype_id
+    params.dry_run = True
+    params.allow_requantize = True
+    with _captured_log(binding) as log:
+        status = binding.llama_model_quantize(
+            str(path).encode(), b"unused.gguf", ctypes.byref(params)
+        )
+    if status != 0:
+        raise ProbeError(f"llama.cpp refused to quantise: {_last_error(log)}")
+    types: dict[str, str] = {}
+    for line in "".join(log).splitlines():
+        match = _QUANT_LINE.match(line)
+        if match:
+            types[match["name"]] = (match["target"] or match["source"]).upper()
+    return types

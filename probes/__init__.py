@@ -1,0 +1,1 @@
+"""Read this machine: one file a source, pure parsers beside thin readers."""

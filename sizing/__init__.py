@@ -1,0 +1,1 @@
+"""The model of memory, speed and cost; pure."""

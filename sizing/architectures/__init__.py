@@ -1,0 +1,1 @@
+"""One file a family: config → metadata → tensor table and cache layout."""

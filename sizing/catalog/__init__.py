@@ -1,0 +1,1 @@
+"""Packaged facts about models, devices and file types, with their sources."""

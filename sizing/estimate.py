@@ -1,0 +1,201 @@
+"""What an answer is: bytes with their interval, speeds with theirs, a verdict, and the reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from whatfits.sizing.machine import Machine  # noqa: TC001 - resolved by pydantic for the schema
+from whatfits.sizing.workload import (  # noqa: TC001 - same
+    PlacementRequest,
+    Workload,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Basis",
+    "DeviceMemory",
+    "Memory",
+    "ModelSummary",
+    "Plan",
+    "RateRange",
+    "Remedy",
+    "Speed",
+    "Verdict",
+]
+
+SCHEMA_VERSION: Final = "1"
+
+Verdict = Literal["fits", "tight", "slow", "no", "unknown"]
+_PARTS: Final = (
+    "weights_bytes",
+    "kv_cache_bytes",
+    "compute_bytes",
+    "output_bytes",
+    "overhead_bytes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Why a number is what it is.
+
+    Attributes:
+        key: the field of the answer it explains.
+        formula: the arithmetic, with names.
+        inputs: the values that went in, by name.
+        source: where the rule or the value comes from.
+        error: how wrong it may be, and what makes it so.
+    """
+
+    key: str
+    formula: str
+    inputs: dict[str, Any]
+    source: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """Bytes one device needs, and what its pool offers.
+
+    `low_bytes`-`high_bytes` contains the truth in at least 95 of 100 cases.
+    """
+
+    device: str
+    pool: str
+    weights_bytes: int
+    kv_cache_bytes: int
+    compute_bytes: int
+    output_bytes: int
+    overhead_bytes: int
+    low_bytes: int
+    high_bytes: int
+    limit_bytes: int | None = None
+    free_bytes: int | None = None
+    total_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the total equal to the sum of its parts."""
+        object.__setattr__(self, "total_bytes", sum(getattr(self, part) for part in _PARTS))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory bill of one run, over all devices.
+
+    `mapped_bytes` (file pages, reclaimable) and `growth_limit_bytes` (what caches on the host may
+    grow to) stand beside the total, never in it.
+    """
+
+    weights_bytes: int
+    kv_cache_bytes: int
+    compute_bytes: int
+    output_bytes: int
+    overhead_bytes: int
+    low_bytes: int
+    high_bytes: int
+    mapped_bytes: int
+    growth_limit_bytes: int
+    devices: tuple[DeviceMemory, ...]
+    total_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the total equal to the sum of its parts."""
+        object.__setattr__(self, "total_bytes", sum(getattr(self, part) for part in _PARTS))
+
+    @staticmethod
+    def of(
+        devices: Sequence[DeviceMemory], *, mapped_bytes: int, growth_limit_bytes: int
+    ) -> Memory:
+        """Return the sum over `devices`, so that the rows always add up to the top."""
+        sums = {part: sum(getattr(row, part) for row in devices) for part in _PARTS}
+        return Memory(
+            **sums,
+            low_bytes=sum(row.low_bytes for row in devices),
+            high_bytes=sum(row.high_bytes for row in devices),
+            mapped_bytes=mapped_bytes,
+            growth_limit_bytes=growth_limit_bytes,
+            devices=tuple(devices),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RateRange:
+    """A rate or a time with its interval."""
+
+    low: float
+    mid: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast, and how that is known (`estimated`, `measured here`, `measured elsewhere`)."""
+
+    prefill_tokens_per_s: RateRange | None
+    decode_tokens_per_s: RateRange | None
+    time_to_first_token_s: RateRange | None
+    provenance: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One change that would make it fit, or fit better.
+
+    Attributes:
+        key: kind of change, as `file_type`, `context`, `kv_type`, `close`, `raise_limit`.
+        text: the change in words, with its effect.
+        change: the fields of the request to set, or {} when it is done outside.
+        needs_bytes: total with the change; None when it does not change the model's need.
+        verdict: verdict with the change.
+        cost: what it costs in quality, speed or comfort, in words.
+    """
+
+    key: str
+    text: str
+    change: dict[str, Any]
+    needs_bytes: int | None
+    verdict: Verdict
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """The model as an answer shows it."""
+
+    name: str
+    source: str
+    architecture: str
+    parameters: int | None
+    active_parameters: int | None
+    file_type: str | None
+    file_bytes: int | None
+    context_train_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole answer to one request; its fields are the JSON contract."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    schema_version: str
+    model: ModelSummary
+    workload: Workload
+    placement: PlacementRequest
+    runtime: str
+    machine: Machine
+    verdict: Verdict
+    verdict_reason: str
+    memory: Memory
+    largest_context_tokens: int | None
+    speed: Speed | None
+    commands: dict[str, tuple[str, ...]]
+    remedies: tuple[Remedy, ...]
+    notes: tuple[str, ...]
+    basis: tuple[Basis, ...]

@@ -1,0 +1,162 @@
+"""What a machine is: memory pools, devices that compute out of them, links between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+__all__ = ["UNKNOWN_MACHINE_NAME", "Device", "Link", "Machine", "Pool", "PoolKind"]
+
+PoolKind = Literal["ram", "vram", "unified"]
+UNKNOWN_MACHINE_NAME: Final = "unnamed machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One body of memory.
+
+    Attributes:
+        id: name used by devices, as `vram0`, `ram`, `unified`.
+        kind: `ram`, `vram`, or `unified` (CPU and GPU share it).
+        total_bytes: capacity as the driver or the OS reports it; None when unknown.
+        limit_bytes: what may be used at most (cgroup, wired limit, driver reserve); None when
+            there is no limit below the total.
+        used_bytes: what others hold of that allowance now; None when it could not be read.
+        reserve_bytes: kept free on purpose (OS, desktop).
+        total_low_bytes: lower end of the capacity when it is only known as marketed.
+        limit_low_bytes: lower end of the limit when it depends on something unknown.
+        limit_source: where the limit comes from, in words.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    id: str
+    kind: PoolKind
+    total_bytes: int | None
+    limit_bytes: int | None = None
+    used_bytes: int | None = 0
+    reserve_bytes: int = 0
+    total_low_bytes: int | None = None
+    limit_low_bytes: int | None = None
+    limit_source: str | None = None
+
+    @property
+    def allowance_bytes(self) -> int | None:
+        """The smaller of total and limit; None when the total is unknown."""
+        if self.total_bytes is None:
+            return None
+        if self.limit_bytes is None:
+            return self.total_bytes
+        return min(self.total_bytes, self.limit_bytes)
+
+    @property
+    def allowance_low_bytes(self) -> int | None:
+        """As `allowance_bytes`, from the lower ends of total and limit."""
+        if self.total_bytes is None:
+            return None
+        total = self.total_bytes if self.total_low_bytes is None else self.total_low_bytes
+        limit = self.limit_bytes if self.limit_low_bytes is None else self.limit_low_bytes
+        return total if limit is None else min(total, limit)
+
+    @property
+    def free_bytes(self) -> int | None:
+        """min(limit, total) - used by others - reserve, not below zero; None when unknown."""
+        return self._free(self.allowance_bytes)
+
+    @property
+    def free_low_bytes(self) -> int | None:
+        """As `free_bytes`, from the lower ends: what a promise may rest on."""
+        return self._free(self.allowance_low_bytes)
+
+    @property
+    def free_when_idle_bytes(self) -> int | None:
+        """As `free_bytes` when nobody else holds anything."""
+        allowance = self.allowance_bytes
+        return None if allowance is None else max(0, allowance - self.reserve_bytes)
+
+    def _free(self, allowance: int | None) -> int | None:
+        if allowance is None or self.used_bytes is None:
+            return None
+        return max(0, allowance - self.used_bytes - self.reserve_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Something that computes out of a pool.
+
+    Attributes:
+        id: name within the machine, as `cuda0`, `metal`, `cpu`.
+        kind: back end family: `cpu`, `cuda`, `rocm`, `metal`, `vulkan`, `sycl`, ….
+        name: what the driver or the catalog calls it.
+        pool: id of the pool it computes out of.
+        bandwidth_bytes_per_s: peak memory bandwidth; None when unknown.
+        fp16_flops_per_s: dense FP16 matrix rate; None when unknown.
+        features: facts that change memory or commands, as `avx2`, `cc8.9`, `integrated`, `wddm`.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    id: str
+    kind: str
+    name: str
+    pool: str
+    bandwidth_bytes_per_s: int | None = None
+    fp16_flops_per_s: int | None = None
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A path between two devices (or a device and the host) and its one-way bandwidth."""
+
+    __pydantic_config__: ClassVar = {
+        "extra": "forbid",
+        "alias_generator": lambda name: name.rstrip("_"),
+        "populate_by_name": True,
+    }
+
+    from_: str
+    to: str
+    bandwidth_bytes_per_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A computer as sizing sees it: pools, devices in the runtime's order, links."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    pools: tuple[Pool, ...]
+    devices: tuple[Device, ...]
+    links: tuple[Link, ...] = ()
+    name: str = UNKNOWN_MACHINE_NAME
+    os: str | None = None
+    os_version: str | None = None
+
+    def pool(self, pool_id: str) -> Pool:
+        """Return the pool of that id.
+
+        Raises:
+            KeyError: there is no such pool.
+        """
+        for pool in self.pools:
+            if pool.id == pool_id:
+                return pool
+        raise KeyError(pool_id)
+
+    @property
+    def accelerators(self) -> tuple[Device, ...]:
+        """The devices that are not CPUs, in order."""
+        return tuple(device for device in self.devices if device.kind != "cpu")
+
+    @property
+    def host(self) -> Device | None:
+        """The CPU, if it is listed."""
+        return next((device for device in self.devices if device.kind == "cpu"), None)
+
+    @property
+    def host_pool(self) -> Pool | None:
+        """The pool the host computes out of: the CPU's, else the RAM or unified pool."""
+        if self.host is not None:
+            return self.pool(self.host.pool)
+        return next((p for p in self.pools if p.kind in ("ram", "unified")), None)

@@ -1,0 +1,256 @@
+"""What a model is, whichever file, catalog entry or page it was read from.
+
+Shapes are in GGUF order: the first dimension is the row length, the contiguous one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "AttentionCache",
+    "ByteRange",
+    "FullAttention",
+    "Hparams",
+    "LatentAttention",
+    "LayerSpec",
+    "ModelSpec",
+    "RecurrentState",
+    "SlidingWindow",
+    "TensorRole",
+    "TensorShape",
+    "TensorSpec",
+]
+
+TensorRole = Literal["input", "layer", "output", "shared"]
+"""Where llama.cpp puts a tensor: `input` tensors stay with the CPU, `layer` tensors follow their
+layer, `output` tensors follow the output layer, `shared` ones are copied to each device that has a
+layer.  Source: llama.cpp src/llama-arch.cpp (tensor infos), src/llama-model.cpp:load_tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorShape:
+    """A tensor before a file type gave it a storage type.
+
+    Attributes:
+        name: GGUF name, as `blk.0.attn_q.weight`.
+        shape: dimensions, row length first.
+        fixed_type: storage type when no file type may change it (norms, biases: `F32`).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    fixed_type: str | None = None
+
+    @property
+    def n_elements(self) -> int:
+        """Product of the dimensions."""
+        product = 1
+        for dimension in self.shape:
+            product *= dimension
+        return product
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor as it lies in a file.
+
+    Attributes:
+        name: GGUF (or safetensors) name.
+        shape: dimensions, row length first.
+        type: storage type, as `Q4_K`, `F32`, `MXFP4`.
+        n_bytes: exact bytes of its data.
+        role: which device it follows.
+        layer: layer index for role `layer`, or the layer it follows; None otherwise.
+        file_index: which file of a split model holds it.
+        offset_bytes: where its data starts in that file's data section; None when unknown.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    n_bytes: int
+    role: TensorRole
+    layer: int | None = None
+    file_index: int = 0
+    offset_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FullAttention:
+    """Keys and values of every token.
+
+    Attributes:
+        key_width: elements of one token's keys in this layer (KV heads × key length).
+        value_width: elements of one token's values in this layer.
+    """
+
+    key_width: int
+    value_width: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingWindow:
+    """Keys and values of the last `window_tokens` tokens only.
+
+    Attributes:
+        key_width: elements of one token's keys in this layer.
+        value_width: elements of one token's values in this layer.
+        window_tokens: length of the window.
+    """
+
+    key_width: int
+    value_width: int
+    window_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatentAttention:
+    """Multi-head latent attention: one compressed row per token, no separate values.
+
+    Attributes:
+        key_width: elements of one token's row (latent rank + rotary part).
+    """
+
+    key_width: int
+
+
+AttentionCache = FullAttention | SlidingWindow | LatentAttention
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentState:
+    """State of fixed size per sequence (state-space, linear attention, RWKV, short convolution).
+
+    Attributes:
+        shift_elements: elements of the convolution or token-shift state.
+        state_elements: elements of the recurrent state proper.
+    """
+
+    shift_elements: int
+    state_elements: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One layer: what it remembers, and the widths that fix its working memory.
+
+    Attributes:
+        attention: cache of its attention; None when it has none or reuses another layer's.
+        recurrent: recurrent state; None when it has none.
+        n_head: query heads (0 without attention).
+        n_head_kv: key/value heads.
+        key_length: elements of one head's key (query) vector.
+        value_length: elements of one head's value vector.
+        n_ff: width of the dense feed-forward part (0 when there is none).
+        n_expert: routed experts in this layer (0 when dense).
+        reuses_cache: attends to the cache of an earlier layer.
+    """
+
+    attention: AttentionCache | None = None
+    recurrent: RecurrentState | None = None
+    n_head: int = 0
+    n_head_kv: int = 0
+    key_length: int = 0
+    value_length: int = 0
+    n_ff: int = 0
+    n_expert: int = 0
+    reuses_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hparams:
+    """Whole-model figures that fix memory and work.
+
+    Attributes:
+        n_embd: width of the residual stream.
+        n_vocab: length of the tokenizer's vocabulary (rows of logits are this wide).
+        context_train_tokens: context the model was trained for; None when unknown.
+        n_expert: routed experts a layer (0 when dense).
+        n_expert_used: routed experts a token goes through.
+        n_ff_exp: width of one routed expert.
+        n_ff_shexp: width of the shared experts together.
+        n_layer_nextn: next-token-prediction layers at the end; not loaded by default.
+        causal: False for encoders, which keep no cache.
+        gated: the feed-forward part has a gate matrix.
+        logit_softcap: logits pass through one more activation.
+        n_embd_out: width of embeddings when they are asked for.
+        kv_lora_rank: rank of the latent cache (MLA), 0 without.
+    """
+
+    n_embd: int
+    n_vocab: int
+    context_train_tokens: int | None
+    n_expert: int = 0
+    n_expert_used: int = 0
+    n_ff_exp: int = 0
+    n_ff_shexp: int = 0
+    n_layer_nextn: int = 0
+    causal: bool = True
+    gated: bool = True
+    logit_softcap: bool = False
+    n_embd_out: int | None = None
+    kv_lora_rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """A number of bytes that is only known to lie in an interval, and why."""
+
+    low_bytes: int
+    mid_bytes: int
+    high_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model, neutral to runtime, machine and workload.
+
+    Attributes:
+        name: short name for people.
+        source: where the facts came from, as `catalog`, a path, or a URL.
+        architecture: GGUF architecture, as `llama`, `qwen3moe`.
+        file_type: quantisation, as `Q4_K_M`; None when the file does not say.
+        file_bytes: bytes on disk of all files; None when unknown.
+        tensors: every tensor with its exact size; empty when only `weights` is known.
+        layers: one entry per layer that is loaded.
+        hparams: whole-model figures.
+        parameters: elements of all weights.
+        active_parameters: weights used for one token, embeddings included.
+        metadata: scalar and short-list GGUF metadata, as far as sizing needs it.
+        weights: the interval of the weights when there is no tensor table.
+        cache_interval: relative error of the cache when its layout is only inferred (0: exact).
+        notes: what a reader must know about these facts, one sentence each.
+        origin: publisher and date of the facts, for `Basis`.
+    """
+
+    name: str
+    source: str
+    architecture: str
+    file_type: str | None
+    file_bytes: int | None
+    tensors: tuple[TensorSpec, ...]
+    layers: tuple[LayerSpec, ...]
+    hparams: Hparams
+    parameters: int | None
+    active_parameters: int | None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    weights: ByteRange | None = None
+    cache_interval: float = 0.0
+    notes: tuple[str, ...] = ()
+    origin: str = ""
+
+    @property
+    def n_layers(self) -> int:
+        """Layers that are loaded (next-token-prediction layers left out)."""
+        return len(self.layers)
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Sum of the exact tensor bytes; 0 when there is no tensor table."""
+        return sum(tensor.n_bytes for tensor in self.tensors)

@@ -1,0 +1,1 @@
+"""Bytes → model facts; pure."""

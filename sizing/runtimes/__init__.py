@@ -1,0 +1,1 @@
+"""One file a runtime: memory rules and commands."""

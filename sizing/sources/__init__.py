@@ -1,0 +1,1 @@
+"""A name, path or address → bytes; the only input and output inside sizing."""

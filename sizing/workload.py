@@ -1,0 +1,81 @@
+"""What is asked of a model: context, sequences, cache types, batch sizes, and where layers go.
+
+Every field may be None: the runtime's own default is then used, and the answer says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+__all__ = ["OnOff", "PlacementRequest", "Program", "Workload"]
+
+Program = Literal["server", "api"]
+OnOff = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A request's shape.
+
+    Attributes:
+        program: `server` is the program that the printed command starts; `api` takes the C
+            library's defaults (logits for the whole micro-batch, full window cache).
+        context_tokens: the runtime's own context flag (llama.cpp: the whole cache).
+        parallel: sequences served at once.
+        kv_type_k: type of the key cache, as `f16`, `q8_0`.
+        kv_type_v: type of the value cache.
+        batch: logical batch in tokens.
+        micro_batch: physical batch in tokens.
+        flash_attention: `auto`, `on` or `off`.
+        kv_unified: one cache shared by all sequences.
+        swa_full: keep the full context in sliding-window layers.
+        outputs_max: rows of logits reserved (0: the whole micro-batch).
+        prompt_tokens: length of the prompt that speed is told for.
+        output_tokens: length of the answer that speed is told for.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    program: Program = "server"
+    context_tokens: int | None = None
+    parallel: int | None = None
+    kv_type_k: str | None = None
+    kv_type_v: str | None = None
+    batch: int | None = None
+    micro_batch: int | None = None
+    flash_attention: OnOff = "auto"
+    kv_unified: bool | None = None
+    swa_full: bool | None = None
+    outputs_max: int | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRequest:
+    """Where weights, cache and buffers shall lie; None leaves it to us or to the runtime.
+
+    Attributes:
+        gpu_layers: layers on accelerators, the output layer counted (llama.cpp's `-ngl`).
+        tensor_split: proportions over the accelerators, in order.
+        cpu_moe_layers: the experts of that many first layers stay on the host.
+        overrides: (regular expression on tensor names, device id or `CPU`) pairs.
+        kv_offload: keep the cache on the accelerators.
+        op_offload: copy host weights to an accelerator for large batches.
+        split_mode: `layer`, `row` or `none`.
+        mmap: map the file instead of reading it.
+        repack: rearrange weights for the CPU.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    gpu_layers: int | None = None
+    tensor_split: tuple[float, ...] | None = None
+    cpu_moe_layers: int | None = None
+    overrides: tuple[tuple[str, str], ...] = ()
+    kv_offload: bool | None = None
+    op_offload: bool | None = None
+    split_mode: Literal["layer", "row", "none"] | None = None
+    mmap: bool | None = None
+    repack: OnOff = "auto"
