@@ -1,0 +1,112 @@
+"""The grammar of machine expressions: `2x rtx-3090 + 64gb`, `rx 7900 xtx + 32gb ddr5-6000`.
+
+expression = part { "+" part }
+part       = [ count "x" ] ( device | ram )
+ram        = size [ type "-" rate ]         as 64gb, 1tb, 2x 32gb, 32gb ddr5-6000
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from whatfits.sizing.catalog.memory_rates import ram_types
+from whatfits.sizing.errors import UnknownMachineError
+from whatfits.sizing.units import GIB
+
+__all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression"]
+
+EXAMPLES: Final = "'rtx-4090', '2x rtx-3090 + 64gb', 'm4 max 64gb', '64gb' (no GPU)"
+_LONGEST: Final = 200
+_MOST_DEVICES: Final = 64
+_MOST_RAM_BYTES: Final = 64 * 1024 * GIB
+_RATES: Final = range(800, 12_801)
+
+# The plus of "Ryzen AI Max+ 395" belongs to the name.
+_PLUS: Final = re.compile(r"(?<!max)\+", re.IGNORECASE)
+_COUNT: Final = re.compile(r"(\d+)\s*[x×*]\s+(?=\S)|(\d+)\s*[x×*](?=[a-z0-9])", re.IGNORECASE)
+_RAM: Final = re.compile(
+    r"(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?(?:\s*(?:of\s+)?(?:ram|memory))?"
+    r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s-]*(?P<rate>\d+)(?:\s*mt/s)?)?)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePart:
+    """`count` devices of the name `text`."""
+
+    count: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RamPart:
+    """RAM as installed; the type and rate of two channels when they were given."""
+
+    total_bytes: int
+    type: str | None = None
+    mt_per_s: int | None = None
+
+
+def parse_expression(text: str) -> tuple[tuple[DevicePart, ...], RamPart | None]:
+    """Return the devices and the RAM of a machine expression.
+
+    Raises:
+        UnknownMachineError: it is empty, too long, or not of the form above.
+    """
+    if not text.strip() or len(text) > _LONGEST:
+        raise _refused(text, allowed=EXAMPLES)
+    devices: list[DevicePart] = []
+    ram: RamPart | None = None
+    for part in _PLUS.split(text):
+        count, rest = _counted(part.strip())
+        if not rest:
+            raise _refused(text, allowed=f"a device or RAM on each side of '+', as {EXAMPLES}")
+        if not 1 <= count <= _MOST_DEVICES:
+            raise _refused(text, allowed=f"1 to {_MOST_DEVICES} of a device, as '2x rtx-3090'")
+        match = _RAM.fullmatch(rest)
+        if match is None:
+            devices.append(DevicePart(count, rest))
+        elif ram is not None:
+            raise _refused(text, allowed="one size of RAM, as 'rtx-4090 + 64gb'")
+        else:
+            ram = _ram(text, match, count)
+    if sum(part.count for part in devices) > _MOST_DEVICES:
+        raise _refused(text, allowed=f"at most {_MOST_DEVICES} devices")
+    return tuple(devices), ram
+
+
+def _counted(part: str) -> tuple[int, str]:
+    match = _COUNT.match(part)
+    if match is None:
+        return 1, part
+    digits = match[1] or match[2]
+    # A number too long to be a count is refused by its value, whatever Python's limit on digits.
+    return (int(digits) if len(digits) <= 4 else 0), part[match.end() :]  # noqa: PLR2004
+
+
+def _ram(text: str, match: re.Match[str], count: int) -> RamPart:
+    size = float(match["size"]) * (1024 if match["unit"].casefold() == "t" else 1)
+    total = round(size * GIB) * count if size <= _MOST_RAM_BYTES // GIB else 0
+    if not 0 < total <= _MOST_RAM_BYTES:
+        raise _refused(text, allowed="RAM of up to 64 TiB, as '64gb'")
+    if match["type"] is None:
+        return RamPart(total)
+    if match["type"].upper() not in ram_types():
+        raise _refused(text, allowed=f"{', '.join(ram_types())} with a rate, as 'ddr5-6000'")
+    rate = int(match["rate"]) if match["rate"] and len(match["rate"]) <= 5 else 0  # noqa: PLR2004
+    if rate not in _RATES:
+        raise _refused(
+            text,
+            allowed="a rate in MT/s with the kind of RAM, as '32gb ddr5-6000'",
+            next_step="or leave both out",
+        )
+    return RamPart(total, match["type"].upper(), rate)
+
+
+def _refused(
+    text: str, *, allowed: str, next_step: str = "or give a machine file"
+) -> UnknownMachineError:
+    return UnknownMachineError(what="machine", got=text, allowed=allowed, next_step=next_step)

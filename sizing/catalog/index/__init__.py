@@ -1,0 +1,1 @@
+"""Data files, written by `python -m whatfits.sizing.catalog.build`."""

@@ -1,0 +1,107 @@
+"""The catalog's front door: models, devices and memory platforms by name.
+
+Nothing is loaded until it is asked for: one answer opens one index and decodes one entry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.catalog.device_entries import DeviceEntry
+    from whatfits.sizing.catalog.memory_platforms import MemoryPlatform
+    from whatfits.sizing.catalog.model_entries import ModelEntry
+
+__all__ = [
+    "DeviceEntry",
+    "MemoryPlatform",
+    "ModelEntry",
+    "device_entries",
+    "find_device",
+    "find_model",
+    "match_cpu",
+    "match_driver_name",
+    "model_entries",
+    "pcie_bandwidth_bytes_per_s",
+]
+
+
+def find_model(text: str) -> ModelEntry:
+    """Return the model of that name: see `model_entries.find_model`.
+
+    Raises:
+        UnknownModelError: no model, or several, answer to the name.
+    """
+    from whatfits.sizing.catalog import model_entries as models  # noqa: PLC0415 - on use
+
+    return models.find_model(text)
+
+
+def model_entries() -> Iterator[ModelEntry]:
+    """Yield every model of the catalog."""
+    from whatfits.sizing.catalog import model_entries as models  # noqa: PLC0415 - on use
+
+    return models.model_entries()
+
+
+def find_device(text: str) -> DeviceEntry:
+    """Return the device of that name: see `device_entries.find_device`.
+
+    Raises:
+        UnknownMachineError: no device, or several, answer to the name.
+    """
+    from whatfits.sizing.catalog import device_entries as devices  # noqa: PLC0415 - on use
+
+    return devices.find_device(text)
+
+
+def device_entries() -> Iterator[DeviceEntry]:
+    """Yield every device of the catalog."""
+    from whatfits.sizing.catalog import device_entries as devices  # noqa: PLC0415 - on use
+
+    return devices.device_entries()
+
+
+def match_driver_name(
+    name: str,
+    *,
+    vendor: str | None = None,
+    memory_bytes: int | None = None,
+    gpu_cores: int | None = None,
+) -> DeviceEntry | None:
+    """Return the device a driver calls `name`, or None: see `device_entries.match_driver_name`."""
+    from whatfits.sizing.catalog import device_entries as devices  # noqa: PLC0415 - on use
+
+    return devices.match_driver_name(
+        name, vendor=vendor, memory_bytes=memory_bytes, gpu_cores=gpu_cores
+    )
+
+
+def match_cpu(brand: str) -> MemoryPlatform | None:
+    """Return the platform of a CPU's name, or None: see `memory_platforms.match_cpu`."""
+    from whatfits.sizing.catalog import memory_platforms as platforms  # noqa: PLC0415 - on use
+
+    return platforms.match_cpu(brand)
+
+
+def pcie_bandwidth_bytes_per_s(gen: int, lanes: int) -> int | None:
+    """Return the one-way payload bandwidth: see `memory_rates.pcie_bandwidth_bytes_per_s`."""
+    from whatfits.sizing.catalog import memory_rates as rates  # noqa: PLC0415 - on use
+
+    return rates.pcie_bandwidth_bytes_per_s(gen, lanes)
+
+
+def __getattr__(name: str) -> object:
+    """Return an entry class that was not loaded yet."""
+    homes = {
+        "DeviceEntry": "device_entries",
+        "MemoryPlatform": "memory_platforms",
+        "ModelEntry": "model_entries",
+    }
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - on use
+
+    return getattr(import_module(f"whatfits.sizing.catalog.{homes[name]}"), name)

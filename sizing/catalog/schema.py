@@ -1,0 +1,367 @@
+"""The form of the catalog's source files, checked by pydantic; unknown keys are refused.
+
+Units are in the field names. A field that nobody read is left out, never filled with a guess;
+`unverified` names the fields that were filled from memory and not re-read at a source.
+Only `build` and the tests import this module.
+"""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003 - pydantic resolves it
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "DeviceFile",
+    "DeviceRow",
+    "DriverTotalRow",
+    "DriverTotalsFile",
+    "MemorySystemsFile",
+    "ModelFile",
+    "ModelRow",
+    "PlatformRow",
+    "QuantsFile",
+]
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CountCheck(_Row):
+    """How the counted parameters compare with the published figure."""
+
+    status: Literal["ok", "resolved", "rounded", "not-compared", "approximate", "not-computed"]
+    difference_percent: float | None = None
+    compared_to: Positive | None = None
+    reason: Text | None = None
+    scope: Text | None = None
+    confidence: Text | None = None
+
+
+class CrossCheck(_Row):
+    """Bytes of a published 16-bit checkpoint against the count."""
+
+    bf16_checkpoint_bytes: Positive
+    params_from_bytes: Positive
+    ratio_to_params_total: PositiveFloat
+    source: Text
+
+
+class ModelRow(_Row):
+    """One model: `config` holds the names of its Hugging Face `config.json` (text part).
+
+    `lists` holds the long lists of `config` and `vision` in short form (`runs.py`), by dotted path;
+    `null_fields` the paths that are null in the configuration.
+    """
+
+    id: Id
+    name: Text
+    aliases: tuple[Text, ...] = Field(default=(), strict=False)
+    family: Text
+    hf_id: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
+    kind: Literal["llm", "vlm", "embedding"]
+    moe: bool
+    licence: Text | None = None
+    licence_basis: Text | None = None
+    released: Month | None = None
+    released_basis: Text | None = None
+    params_total: Positive | None = None
+    params_active: Positive | None = None
+    params_expert: Count | None = None
+    params_vision_audio: Count | None = None
+    params_embedding: Positive | None = None
+    params_mtp: Positive | None = None
+    params_published: Positive | None = None
+    params_active_published: Positive | None = None
+    params_published_basis: Text | None = None
+    count_method: Text | None = None
+    native_quantisation: Text | None = None
+    native_quantisation_scope: Text | None = None
+    derivative_quantisation: Text | None = None
+    attention_pattern: Text | None = None
+    unknown: tuple[Text, ...] = Field(default=(), strict=False)
+    unverified: tuple[Text, ...] = Field(default=(), strict=False)
+    derived: tuple[Text, ...] = Field(default=(), strict=False)
+    null_fields: tuple[Text, ...] = Field(default=(), strict=False)
+    note: Text | None = None
+    source: Text
+    checked: dt.date
+    check: CountCheck
+    cross_check: CrossCheck | None = None
+    config: dict[str, Any]
+    lists: dict[str, Text] = Field(default_factory=dict)
+    layer_counts: dict[str, Positive] = Field(default_factory=dict)
+    vision: dict[str, Any] | None = None
+
+
+class ModelFile(_Row):
+    """`models/<family>.toml`."""
+
+    models: list[ModelRow]
+
+
+class BandwidthOfMemory(_Row):
+    """Bandwidth of one memory option, where the options differ."""
+
+    memory_gib: Positive
+    bandwidth_bytes_per_s: Positive
+
+
+class DeviceRow(_Row):
+    """One accelerator, or the GPU of a machine with one memory for CPU and GPU.
+
+    Rates are dense; `fp16_flops_per_s` accumulates in FP32 where the chip has matrix units.
+    `nvlink_bytes_per_s` is the total of both directions. `dies`: devices that one card shows.
+    """
+
+    id: Id
+    vendor: Literal["NVIDIA", "AMD", "Intel", "Apple"]
+    name: Text
+    aliases: tuple[Text, ...] = Field(default=(), strict=False)
+    kind: Literal[
+        "discrete", "laptop", "workstation", "datacentre", "embedded", "unified", "integrated"
+    ]
+    chip: Text | None = None
+    driver_names: tuple[Text, ...] = Field(strict=False)
+    memory_gib: tuple[Positive, ...] = Field(strict=False)
+    memory_type: Text | None = None
+    memory_bus_bits: Positive | None = None
+    bandwidth_bytes_per_s: Positive | None = None
+    bandwidth_by_memory: tuple[BandwidthOfMemory, ...] = Field(default=(), strict=False)
+    bandwidth_basis: Text | None = None
+    fp32_flops_per_s: Positive | None = None
+    fp16_flops_per_s: Positive | None = None
+    fp16_accumulate_fp16_flops_per_s: Positive | None = None
+    bf16_flops_per_s: Positive | None = None
+    fp8_flops_per_s: Positive | None = None
+    fp4_flops_per_s: Positive | None = None
+    int8_ops_per_s: Positive | None = None
+    tensor_basis: Text | None = None
+    power_watts: Positive | None = None
+    pcie_gen: Positive | None = None
+    pcie_lanes: Positive | None = None
+    nvlink_bytes_per_s: Positive | None = None
+    compute_capability: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+$")] | None = None
+    gfx_target: Annotated[str, Field(pattern=r"^gfx[0-9a-f]+$")] | None = None
+    gpu_cores: tuple[Positive, ...] = Field(default=(), strict=False)
+    dies: Positive = 1
+    released: Month | None = None
+    launch_price_usd: Positive | None = None
+    launch_price_basis: Text | None = None
+    unified_memory: bool
+    unverified: tuple[Text, ...] = Field(default=(), strict=False)
+    note: Text | None = None
+    source: Text
+    checked: dt.date
+
+
+class DeviceFile(_Row):
+    """`devices/<vendor>.toml`."""
+
+    devices: list[DeviceRow]
+
+
+TotalClass = Literal["gddr", "gddr intel", "gddr with ecc", "hbm", "unified", "embedded"]
+
+
+class DriverTotalRow(_Row):
+    """One observed total of one marketed size."""
+
+    # "class" is a Python keyword
+    total_class: TotalClass = Field(alias="class")
+    devices: tuple[Id, ...] = Field(strict=False, min_length=1)
+    memory_gib: Positive
+    total_mib: Positive
+    total_low_mib: Positive | None = None
+    interface: Text
+    confidence: Literal["high", "low"]
+    source: Text
+
+
+class DriverTotalsFile(_Row):
+    """`driver_totals.toml`."""
+
+    checked: dt.date
+    margin_ratio: Annotated[float, Field(ge=0, lt=0.1)]
+    rows: list[DriverTotalRow]
+
+
+class RamChannelRow(_Row):
+    """One channel of RAM at one rate."""
+
+    type: Text
+    rate_mt_per_s: Positive
+    bus_bits: Positive
+    bandwidth_bytes_per_s: Positive
+
+
+class PlatformRow(_Row):
+    """A CPU platform. `brand_pattern` is searched in the CPU's name where `brand_word` occurs."""
+
+    id: Id
+    kind: Text
+    cpu_names: tuple[Text, ...] = Field(strict=False)
+    brand_word: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
+    brand_pattern: Text | None = None
+    slower_sibling: Id | None = None
+    channels_per_socket: Positive
+    memory_type: Text
+    max_official_mt_per_s: Positive
+    peak_bandwidth_bytes_per_s_per_socket: Positive
+    pcie_gen: Positive | None = None
+    pcie_lanes: Positive | None = None
+    max_sockets: Positive | None = None
+    note: Text | None = None
+    basis: Text
+
+
+class PcieRow(_Row):
+    """One generation of PCIe: raw rate a lane, and its line code."""
+
+    gen: Positive
+    mt_per_s_per_lane: Positive
+    payload_bits: Positive
+    line_bits: Positive
+
+
+class LinkRow(_Row):
+    """A link between devices or machines."""
+
+    name: Text
+    bandwidth_bytes_per_s_both_ways: Positive | None = None
+    bandwidth_bytes_per_s_one_way: Positive | None = None
+    note: Text | None = None
+    basis: Text
+
+
+class MemorySystemsFile(_Row):
+    """`memory_systems.toml`."""
+
+    source: Text
+    checked: dt.date
+    ram_channels: list[RamChannelRow]
+    platforms: list[PlatformRow]
+    pcie: list[PcieRow]
+    links: list[LinkRow]
+
+
+class PublishedSize(_Row):
+    """A file type of Llama-3.1-8B as llama.cpp's table gives it."""
+
+    bits_per_weight: PositiveFloat
+    size_gib: PositiveFloat
+    pp512_tps: PositiveFloat
+    tg128_tps: PositiveFloat
+
+
+class FileTypeRow(_Row):
+    """What `llama-quantize` says of a file type; sizes are GiB of the model named."""
+
+    name: Text
+    ftype_id: Count
+    listed_size_gib: PositiveFloat | None = None
+    listed_perplexity_change: float | None = None
+    listed_for_model: Text | None = None
+    listed_bits_per_weight: PositiveFloat | None = None
+    method: Text | None = None
+    llama_3_1_8b: PublishedSize | None = None
+
+
+class QualityRow(_Row):
+    """Perplexity and divergence of a file type, against F16."""
+
+    file_type: Text
+    importance_matrix: Text | None = None
+    size_gib: PositiveFloat
+    perplexity: PositiveFloat
+    perplexity_change: float | None = None
+    perplexity_change_percent: float | None = None
+    kld_mean: PositiveFloat | None = None
+    mean_probability_change_percent: float | None = None
+    rms_probability_change_percent: float | None = None
+    bits_per_weight: PositiveFloat | None = None
+
+
+class GenerationQuality(_Row):
+    """One model's part of `quality_by_generation`."""
+
+    perplexity_ratio: PositiveFloat
+    kld_mean: PositiveFloat
+    same_top_token_percent: PositiveFloat
+
+
+class GenerationRow(_Row):
+    """One file type on an older and a newer model."""
+
+    file_type: Text
+    llama_2_7b: GenerationQuality
+    llama_3_8b: GenerationQuality
+
+
+class EffectiveSizeRow(_Row):
+    """A published Q4_K_M file."""
+
+    model: Text
+    params: Positive
+    size_gb: PositiveFloat
+    bits_per_weight: PositiveFloat
+
+
+class FormatRow(_Row):
+    """A format other than ggml's: bits a weight by the arithmetic of its layout."""
+
+    name: Text
+    bits_per_weight: PositiveFloat | None = None
+    group_size: Text | None = None
+    formula: Text
+    note: Text | None = None
+    basis: Text
+
+
+class MlxRow(_Row):
+    """An MLX repository as published."""
+
+    repo: Text
+    label: Text
+    bytes: Positive
+    params: Positive
+    bits_per_weight: PositiveFloat
+
+
+class LiteratureRow(_Row):
+    """Perplexities of 4-bit methods from a paper."""
+
+    model: Text
+    fp16: PositiveFloat
+    rtn_g128: PositiveFloat
+    gptq_g128: PositiveFloat
+    gptq_reorder_g128: PositiveFloat
+    awq_g128: PositiveFloat
+    source: Text
+
+
+class QuantsFile(_Row):
+    """`quants.toml`."""
+
+    checked: dt.date
+    file_types_source: Text
+    quality_source: Text
+    mlx_source: Text
+    mlx_note: Text
+    file_types: list[FileTypeRow]
+    quality_llama_3_8b: list[QualityRow]
+    quality_by_generation: list[GenerationRow]
+    quality_llama_2_70b: list[QualityRow]
+    effective_q4_k_m: list[EffectiveSizeRow]
+    other_formats: list[FormatRow]
+    mlx_measured: list[MlxRow]
+    literature: list[LiteratureRow]

@@ -1,0 +1,150 @@
+"""The source files keep their own rules, and a broken rule is found."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whatfits.sizing.catalog.checks import problems
+from whatfits.sizing.catalog.sources import SOURCE_DIR, Sources, read_sources
+from whatfits.sizing.errors import CatalogError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_every_model_and_device_of_the_collection_is_there(sources: Sources) -> None:
+    # 253 models of 86 families, 234 devices: the collection of facts read on 2026-11-22.
+    assert len(sources.models) == 253
+    assert len({row.family for row in sources.models}) == 86
+    assert len(sources.devices) == 234
+    assert len(sources.memory_systems.platforms) == 46
+    assert len(sources.quants.file_types) == 36
+    assert len(sources.quants.mlx_measured) == 83
+
+
+def test_the_sources_have_no_problem(sources: Sources) -> None:
+    assert problems(sources) == []
+
+
+def test_every_row_names_its_source_and_its_day(sources: Sources) -> None:
+    for row in (*sources.models, *sources.devices):
+        assert row.source, row.id
+        assert row.checked.isoformat() == "2026-11-22", row.id
+
+
+def test_each_family_lies_in_one_file() -> None:
+    files: dict[str, set[str]] = {}
+    for path in sorted((SOURCE_DIR / "models").glob("*.toml")):
+        for row in tomllib.loads(path.read_text())["models"]:
+            files.setdefault(row["family"], set()).add(path.name)
+    assert {family: names for family, names in files.items() if len(names) > 1} == {}
+
+
+def test_values_that_nobody_re_read_stay_marked(sources: Sources) -> None:
+    models = {row.id: row for row in sources.models}
+    devices = {row.id: row for row in sources.devices}
+    assert models["minimax-m1"].unverified[0] == "num_attention_heads"
+    assert models["llama-3.1-8b"].licence_basis == "unverified"
+    assert "vocab_size" in models["falcon-h1-7b"].unknown
+    assert "memory_gib" in devices["apple-m4-pro"].unverified
+    assert "launch_price_usd" in devices["nvidia-geforce-rtx-4090"].unverified
+    assert all("unverified" in row.basis for row in sources.memory_systems.platforms)
+
+
+def test_models_without_a_count_say_why(sources: Sources) -> None:
+    uncounted = {row.id for row in sources.models if row.params_total is None}
+    assert uncounted == {
+        *("falcon-h1-1.5b", "falcon-h1-1.5b-deep", "falcon-h1-3b", "falcon-h1-7b"),
+        "falcon-h1-34b",
+    }
+
+
+def _with_model(sources: Sources, model_id: str, change: dict[str, Any]) -> list[str]:
+    models = tuple(
+        row.model_copy(update=change) if row.id == model_id else row for row in sources.models
+    )
+    return problems(replace(sources, models=models))
+
+
+def _with_device(sources: Sources, device_id: str, change: dict[str, Any]) -> list[str]:
+    devices = tuple(
+        row.model_copy(update=change) if row.id == device_id else row for row in sources.devices
+    )
+    return problems(replace(sources, devices=devices))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": "llama-3-8b"}, "model id 'llama-3-8b' occurs twice"),
+        ({"hf_id": "META-LLAMA/Meta-Llama-3-8B"}, "occurs twice"),
+        ({"aliases": ("llama 3 8b",)}, "belongs to another model"),
+        ({"params_total": None}, "params_total is missing"),
+        ({"params_active": 10**13}, "must be at most params_total"),
+        ({"params_embedding": 9 * 10**9}, "add up to"),
+        ({"moe": True}, "moe must say"),
+        ({"count_method": None}, "count_method is missing"),
+        ({"released": "2027-01"}, "is after checked"),
+        ({"unverified": ("no_such_field",)}, "does not exist"),
+        ({"unknown": ("hidden_size",)}, "both given and unknown"),
+        ({"lists": {"config.layer_types": "full_attention*31"}}, "31 items for 32 layers"),
+        ({"lists": {"config.layer_types": "(full_attention"}}, "never closed"),
+        ({"lists": {"config.hidden_size": "1*32"}}, "not a free place"),
+        ({"layer_counts": {"full_attention": 31}}, "layer_counts add up to 31"),
+    ],
+)
+def test_a_contradiction_in_a_model_is_found(
+    sources: Sources, change: dict[str, Any], said: str
+) -> None:
+    assert any(said in text for text in _with_model(sources, "llama-3.1-8b", change))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"aliases": ("RTX 4080",)}, "memory does not tell"),
+        ({"memory_gib": ()}, "memory_gib is empty"),
+        ({"bandwidth_basis": None}, "bandwidth without a basis"),
+        ({"dies": 5}, "memory does not divide"),
+        ({"pcie_lanes": None}, "go together"),
+        ({"compute_capability": None}, "compute_capability is missing"),
+        ({"unverified": ("no_such_field",)}, "does not exist"),
+        ({"memory_gib": (12,)}, "no device 'nvidia-geforce-rtx-5070-ti' with 16 GiB"),
+    ],
+)
+def test_a_contradiction_in_a_device_is_found(
+    sources: Sources, change: dict[str, Any], said: str
+) -> None:
+    found = _with_device(sources, "nvidia-geforce-rtx-5070-ti", change)
+    assert any(said in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("models/yi.toml", 'family = "yi"', 'family = "yi"\nsurprise = 1'),
+        ("models/yi.toml", "checked = 2026-11-22", ""),
+        ("models/yi.toml", 'kind = "llm"', 'kind = "poem"'),
+        ("models/yi.toml", "params_expert = 0", "params_expert = -1"),
+        ("devices/intel.toml", 'vendor = "Intel"', 'vendor = "intel"'),
+        ("devices/intel.toml", "unified_memory = false", 'unified_memory = "no"'),
+        ("memory_systems.toml", "gen = 4", "gen = 4.5"),
+        ("quants.toml", "[[file_types]]", "[[file_types"),
+        ("driver_totals.toml", 'confidence = "low"', 'confidence = "some"'),
+    ],
+)
+def test_a_file_of_the_wrong_form_is_refused_with_its_name(
+    tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    shutil.copytree(SOURCE_DIR, tmp_path / "catalog", ignore=shutil.ignore_patterns("*.py"))
+    path = tmp_path / "catalog" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(CatalogError, match=path.name):
+        read_sources(tmp_path / "catalog")
