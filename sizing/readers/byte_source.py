@@ -1,0 +1,38 @@
+"""Where a reader gets its bytes: anything of known length that can be read at any place."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["ByteSource", "BytesSource"]
+
+
+class ByteSource(Protocol):
+    """Bytes that can be read at any place: a file, a buffer, ranges of a URL."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the whole."""
+        ...
+
+    def read(self, offset: int, n: int) -> bytes:
+        """Return the bytes at `offset`: `n` of them, fewer only where the source ends."""
+        ...
+
+
+class BytesSource:
+    """A byte source over one buffer in memory."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = data
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the buffer."""
+        return len(self._data)
+
+    def read(self, offset: int, n: int) -> bytes:
+        """Return a copy of `n` bytes at `offset`."""
+        return bytes(self._data[offset : offset + n])

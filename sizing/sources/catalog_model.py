@@ -1,0 +1,47 @@
+"""Models of the packaged catalog, by name, alias or Hugging Face id; no network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.architectures import spec_from_config
+from whatfits.sizing.catalog.lookup import find_model
+from whatfits.sizing.quants.file_types import find_file_type
+
+if TYPE_CHECKING:
+    from whatfits.sizing.catalog.lookup import ModelEntry
+    from whatfits.sizing.model import ModelSpec
+
+__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "spec_of_entry"]
+
+DEFAULT_FILE_TYPE: Final = "Q4_K_M"
+_NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
+
+
+def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return a catalog model under a file type.
+
+    Unset, the file type is the model's native one where GGUF has it (gpt-oss: MXFP4), else
+    Q4_K_M; the notes say so.
+
+    Raises:
+        UnknownModelError: nothing of that name, or several.
+        UnknownFileTypeError: no such file type.
+    """
+    return spec_of_entry(find_model(name), file_type=file_type)
+
+
+def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:
+    """Return the model of a catalog entry under a file type."""
+    native = _NATIVE_FILE_TYPES.get(entry.native_quantisation or "")
+    chosen = find_file_type(file_type or native or DEFAULT_FILE_TYPE).name
+    spec = spec_from_config(
+        entry.config, name=entry.id, source="catalog", file_type=chosen, origin=entry.source
+    )
+    notes = list(spec.notes)
+    if file_type is None:
+        why = "the model's native quantisation" if native else "the usual balance"
+        notes.append(f"No file type was asked for: {chosen}, {why}.")
+    notes += entry.caveats
+    return replace(spec, notes=tuple(notes))

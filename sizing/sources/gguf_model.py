@@ -1,0 +1,35 @@
+"""A GGUF file or folder on this disk as a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from whatfits.sizing.architectures import spec_from_gguf
+from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.requantise import requantised
+from whatfits.sizing.sources.local_file import load_gguf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import ModelSpec
+
+__all__ = ["load_file"]
+
+
+def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return the model in a file; with `file_type`, as if it were quantised to that.
+
+    Raises:
+        UnreadableFileError: missing, a directory without a model, not permitted.
+        MalformedFileError: the bytes contradict the format.
+        UnknownFileTypeError: no such file type.
+    """
+    header, name = load_gguf(path)
+    spec = spec_from_gguf(header, name=name, source=path)
+    if header.findings:
+        spec = replace(spec, notes=(*spec.notes, *header.findings))
+    if file_type is None or find_file_type(file_type).name == spec.file_type:
+        return spec
+    changed = requantised(spec, file_type)
+    note = f"The file is {spec.file_type}; this is what {changed.file_type} of it would take."
+    return replace(changed, notes=(*changed.notes, note))

@@ -1,0 +1,57 @@
+"""A machine by name: an expression, or a file that `whatfits hardware --json` wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import UnknownMachineError, UnreadableFileError
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+
+__all__ = ["read_machine"]
+
+_MAX_FILE_BYTES: Final = 4_000_000
+
+
+def read_machine(text: str) -> Machine:
+    """Return the machine behind an expression such as `2x rtx-3090 + 64gb`, or a saved report.
+
+    Raises:
+        UnknownMachineError: neither a file nor an expression.
+        UnreadableFileError: the file cannot be read or is no JSON object.
+        InvalidRequestError: the JSON describes no machine.
+    """
+    if text.endswith(".json") or "/" in text or "\\" in text:
+        return _read_file(Path(text))
+    from whatfits.sizing.catalog.machines import machine_expression  # noqa: PLC0415 - cold path
+
+    return machine_expression(text)
+
+
+def _read_file(path: Path) -> Machine:
+    if not path.exists():
+        raise UnknownMachineError(
+            what="machine file",
+            got=path,
+            allowed="a report saved by 'whatfits hardware --json', or a name such as 'rtx-4090 + 64gb'",
+        )
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
+            raise UnreadableFileError(
+                what="machine file", got=path, allowed=f"a JSON file of at most {_MAX_FILE_BYTES:,} bytes"
+            )
+        value = json.loads(path.read_bytes())
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        if isinstance(error, UnreadableFileError):
+            raise
+        raise UnreadableFileError(
+            what="machine file", got=path, allowed="a report saved by 'whatfits hardware --json'"
+        ) from error
+    from whatfits.sizing.requests import machine_from_object  # noqa: PLC0415 - pydantic on use only
+
+    if not isinstance(value, dict):
+        raise UnreadableFileError(what="machine file", got=path, allowed="a JSON object")
+    return machine_from_object(value)
