@@ -26,6 +26,7 @@ fix: $(VENV)/.dev
 
 data: $(VENV)/.dev
 	$(BIN)/python -m whatfits.sizing.catalog.build
+	$(BIN)/python -m whatfits.sizing.catalog.bits
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -64,6 +64,7 @@ class PlacementRequest:
         kv_offload: keep the cache on the accelerators.
         op_offload: copy host weights to an accelerator for large batches.
         split_mode: `layer`, `row` or `none`.
+        devices: ids of the accelerators that may be used; empty for none, None for all.
         mmap: map the file instead of reading it.
         repack: rearrange weights for the CPU.
     """
@@ -77,5 +78,6 @@ class PlacementRequest:
     kv_offload: bool | None = None
     op_offload: bool | None = None
     split_mode: Literal["layer", "row", "none"] | None = None
+    devices: tuple[str, ...] | None = None
     mmap: bool | None = None
     repack: OnOff = "auto"

@@ -1,1 +1,226 @@
-"""One file a family: config → metadata → tensor table and cache layout."""
+"""One file a family: configuration → metadata → tensor table and cache layout.
+
+The registry is written out here; a family's module is imported when one of its models is asked
+for, so that answering for one model imports one family.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from whatfits.sizing.architectures.family import Architecture
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.readers.gguf import GgufHeader
+
+__all__ = [
+    "REGISTRY",
+    "Entry",
+    "find_entry",
+    "load_architecture",
+    "spec_from_config",
+    "spec_from_gguf",
+    "supported_configs",
+]
+
+_PACKAGE: Final = "whatfits.sizing.architectures"
+
+
+class Entry(NamedTuple):
+    """One GGUF architecture: where its family is, and which configurations become it.
+
+    Attributes:
+        architecture: GGUF architecture.
+        module: family file.
+        configs: values of `model_type`, and class names for configurations without one.
+    """
+
+    architecture: str
+    module: str
+    configs: tuple[str, ...]
+
+
+REGISTRY: Final = (
+    Entry(
+        "llama",
+        "llama",
+        (
+            "llama",
+            "mistral",
+            "mixtral",
+            "internlm3",
+            "iquestcoder",
+            "LlamaForCausalLM",
+            "MistralForCausalLM",
+            "MixtralForCausalLM",
+        ),
+    ),
+    Entry("mistral3", "llama", ("mistral3", "ministral3")),
+    Entry("llama4", "llama4", ("llama4", "llama4_text")),
+    Entry("smollm3", "llama", ("smollm3",)),
+    Entry("arcee", "llama", ("arcee",)),
+    Entry("internlm2", "llama", ("internlm2",)),
+    Entry("baichuan", "llama", ("baichuan",)),
+    Entry("seed_oss", "llama", ("seed_oss",)),
+    Entry("qwen2", "qwen", ("qwen2", "Qwen2ForCausalLM")),
+    Entry("qwen2moe", "qwen", ("qwen2_moe",)),
+    Entry("qwen2vl", "qwen", ("qwen2_vl", "qwen2_5_vl")),
+    Entry("qwen3", "qwen", ("qwen3", "Qwen3ForCausalLM")),
+    Entry("qwen3moe", "qwen", ("qwen3_moe", "Qwen3MoeForCausalLM")),
+    Entry("qwen3vl", "qwen", ("qwen3_vl",)),
+    Entry("qwen3vlmoe", "qwen", ("qwen3_vl_moe",)),
+    Entry("qwen3next", "qwen_hybrid", ("qwen3_next",)),
+    Entry("qwen35", "qwen_hybrid", ("qwen3_5", "qwen3_5_text")),
+    Entry("qwen35moe", "qwen_hybrid", ("qwen3_5_moe", "qwen3_5_moe_text")),
+    Entry("gemma", "gemma", ("gemma",)),
+    Entry("gemma2", "gemma", ("gemma2",)),
+    Entry("gemma3", "gemma", ("gemma3", "gemma3_text")),
+    Entry("gemma3n", "gemma_n", ("gemma3n", "gemma3n_text")),
+    Entry("gemma4", "gemma_n", ("gemma4", "gemma4_text")),
+    Entry("phi2", "phi", ("phi",)),
+    Entry("phi3", "phi", ("phi3",)),
+    Entry("phimoe", "phi", ("phimoe",)),
+    Entry(
+        "deepseek2",
+        "deepseek",
+        (
+            "deepseek_v2",
+            "deepseek_v3",
+            "kimi_k2",
+            "kimi_k25",
+            "glm4_moe_lite",
+            "DeepseekV2ForCausalLM",
+            "DeepseekV3ForCausalLM",
+        ),
+    ),
+    Entry("mistral4", "deepseek", ("mistral4",)),
+    Entry("kimi-linear", "kimi_linear", ("kimi_linear",)),
+    Entry("gpt-oss", "gpt_oss", ("gpt_oss",)),
+    Entry("olmo2", "olmo", ("olmo2", "olmo3")),
+    Entry("olmoe", "olmo", ("olmoe",)),
+    Entry("granite", "granite", ("granite",)),
+    Entry("granitemoe", "granite", ("granitemoe", "granitemoeshared")),
+    Entry("command-r", "cohere", ("cohere",)),
+    Entry("cohere2", "cohere", ("cohere2",)),
+    Entry("chatglm", "glm", ("glm", "chatglm")),
+    Entry("glm4", "glm", ("glm4",)),
+    Entry("glm4moe", "glm_moe", ("glm4_moe", "solar_open")),
+    Entry("exaone", "exaone", ("exaone",)),
+    Entry("exaone4", "exaone", ("exaone4", "exaone4_5")),
+    Entry("falcon", "layer_norm", ("falcon",)),
+    Entry("starcoder2", "layer_norm", ("starcoder2",)),
+    Entry("stablelm", "layer_norm", ("stablelm",)),
+    Entry("nemotron", "layer_norm", ("nemotron",)),
+    Entry("minimax-m2", "minimax", ("minimax_m2",)),
+    Entry("lfm2", "lfm", ("lfm2",)),
+    Entry("lfm2moe", "lfm", ("lfm2_moe",)),
+    Entry("granitehybrid", "mamba_hybrid", ("granitemoehybrid",)),
+    Entry("nemotron_h", "mamba_hybrid", ("nemotron_h",)),
+    Entry("nemotron_h_moe", "mamba_hybrid", ()),
+    Entry("falcon-h1", "mamba_hybrid", ("falcon_h1",)),
+    Entry("jamba", "mamba_hybrid", ("jamba",)),
+    Entry("mamba", "recurrent", ("mamba", "falcon_mamba")),
+    Entry("mamba2", "recurrent", ("mamba2",)),
+    Entry("rwkv7", "recurrent", ("rwkv7",)),
+    Entry("bert", "bert", ("bert", "xlm-roberta", "roberta")),
+    Entry("nomic-bert", "bert", ("nomic_bert",)),
+)
+_BY_CONFIG: Final = {name: entry for entry in REGISTRY for name in entry.configs}
+_BY_ARCHITECTURE: Final = {entry.architecture: entry for entry in REGISTRY}
+
+
+def find_entry(config: Mapping[str, object]) -> Entry | None:
+    """Return the entry of a configuration, None when there is none.
+
+    The outer `model_type` decides, then that of the text part, then the class names.
+    """
+    inner = config.get("text_config")
+    parts: list[Mapping[str, object]] = [config]
+    if isinstance(inner, dict):
+        parts.append(inner)
+    names: list[object] = [part.get("model_type") for part in parts]
+    for part in parts:
+        classes = part.get("architectures")
+        if isinstance(classes, (list, tuple)):
+            names.extend(classes)
+    for name in names:
+        if isinstance(name, str) and name in _BY_CONFIG:
+            return _refined(_BY_CONFIG[name], {**config, **(parts[-1])})
+    return None
+
+
+def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
+    """Return the entry after a second look, where one kind of configuration has two outcomes.
+
+    A Granite 4 without state-space layers is converted as a plain Granite, a Nemotron H with
+    experts under a name of its own.
+    """
+    if entry.architecture == "granitehybrid":
+        kinds = config.get("layer_types")
+        if isinstance(kinds, (list, tuple)) and all(kind == "attention" for kind in kinds):
+            plain = "granitemoe" if config.get("num_experts_per_tok") else "granite"
+            return _BY_ARCHITECTURE[plain]
+    if entry.architecture == "nemotron_h" and config.get("n_routed_experts"):
+        return _BY_ARCHITECTURE["nemotron_h_moe"]
+    return entry
+
+
+@cache
+def load_architecture(entry: Entry) -> Architecture:
+    """Return the architecture of an entry, importing its family."""
+    module = import_module(f"{_PACKAGE}.{entry.module}")
+    architectures: tuple[Architecture, ...] = module.ARCHITECTURES
+    return next(one for one in architectures if one.name == entry.architecture)
+
+
+def supported_configs() -> Mapping[str, str]:
+    """Return `model_type` or class name → GGUF architecture, for all that have a tensor table."""
+    return {name: entry.architecture for name, entry in _BY_CONFIG.items()}
+
+
+def spec_from_config(
+    config: Mapping[str, object],
+    *,
+    name: str,
+    source: str,
+    file_type: str,
+    n_vocab_override: int | None = None,
+    origin: str = "",
+) -> ModelSpec:
+    """Return the model a Hugging Face configuration becomes as a GGUF of a file type.
+
+    `file_bytes` is the tensor data alone; a real file adds its header, mostly the tokenizer: a few
+    megabytes. `n_vocab_override` is the length of the tokenizer where it differs from
+    `vocab_size`; the embedding then has that many rows, as llama.cpp demands.
+
+    Raises:
+        UnsupportedArchitectureError: there is no tensor table for this kind of configuration.
+        UnknownFileTypeError: no such file type.
+        MalformedFileError: a value is missing, of the wrong kind or out of range.
+    """
+    from whatfits.sizing.architectures.spec import config_spec  # noqa: PLC0415 - cold path
+
+    return config_spec(
+        config,
+        name=name,
+        source=source,
+        file_type=file_type,
+        n_vocab_override=n_vocab_override,
+        origin=origin,
+    )
+
+
+def spec_from_gguf(header: GgufHeader, *, name: str, source: str) -> ModelSpec:
+    """Return the model of a GGUF header: exact tensors, cache and working memory.
+
+    Raises:
+        UnsupportedArchitectureError: nothing sound can be said about the cache.
+        MalformedFileError: a value is missing, of the wrong kind or out of range.
+    """
+    from whatfits.sizing.architectures.spec import gguf_spec  # noqa: PLC0415 - cold path
+
+    return gguf_spec(header, name=name, source=source)

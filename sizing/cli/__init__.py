@@ -1,1 +1,123 @@
-"""The command line: the composition root."""
+"""The command line: the composition root.
+
+One file a command, imported only when it is asked for. Standard output carries nothing but the
+answer; errors are one line on standard error, or JSON on standard output with `--json`.
+Exit codes: 0 answered, 1 the answer is no or cannot be known, 2 bad input, 3 our own failure.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import BadInputError, InvalidRequestError, WhatfitsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: Final = (
+    ("hardware", "what was read of this machine, from where, and how to raise a limit"),
+    ("list", "ranked models for this machine"),
+    ("check", "does MODEL fit: verdict, bytes, interval, largest context, speed"),
+    ("quants", "the table of file types: bits per weight, quality, size for MODEL"),
+    ("explain", "a label (Q4_K_M), a term (kv cache), or the numbers of MODEL"),
+    ("batch", "JSON Lines of requests in, answers out"),
+    ("schema", "JSON Schema of every --json answer"),
+)
+_MODULES: Final = {"list": "list_models"}
+_INTERRUPTED: Final = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except WhatfitsError as error:
+        return _fail(error, as_json="--json" in arguments or arguments[:1] == ["batch"])
+    except BrokenPipeError:
+        # the reader has gone (`| head`): nothing is left to say, and Python must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - our own failure must not show a traceback
+        if os.environ.get("WHATFITS_DEBUG"):
+            raise
+        return _fail(_own_failure(error), as_json="--json" in arguments)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else ""
+    if name in ("-V", "--version"):
+        return _print_version()
+    if name in ("-h", "--help", "help"):
+        return _print_help()
+    if name in dict(COMMANDS):
+        return _run(_MODULES.get(name, name), arguments[1:])
+    if not name or name.startswith("-"):
+        return _run("home", arguments)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [command for command, _ in COMMANDS], n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'?" if near else f"to size a model: whatfits check {name}"
+    raise InvalidRequestError(
+        what="command",
+        got=name,
+        allowed=", ".join(command for command, _ in COMMANDS),
+        next_step=hint,
+    )
+
+
+def _run(module: str, arguments: list[str]) -> int:
+    code: int = import_module(f"whatfits.sizing.cli.{module}").run(arguments)
+    return code
+
+
+def _fail(error: WhatfitsError, *, as_json: bool) -> int:
+    if as_json:
+        from whatfits.sizing.estimate import SCHEMA_VERSION
+        from whatfits.sizing.json_values import dump_json
+
+        sys.stdout.write(
+            dump_json({"schema_version": SCHEMA_VERSION, "error": error.to_dict()}) + "\n"
+        )
+    else:
+        kind = "" if isinstance(error, BadInputError) else "error: "
+        sys.stderr.write(f"whatfits: {kind}{error}\n")
+    return error.exit_code
+
+
+def _own_failure(error: Exception) -> WhatfitsError:
+    return WhatfitsError(
+        f"internal error: {type(error).__name__}: {error}; "
+        "set WHATFITS_DEBUG=1 for the traceback and report it"
+    )
+
+
+def _print_version() -> int:
+    from importlib.metadata import version
+
+    sys.stdout.write(f"whatfits {version('whatfits')}\n")
+    return 0
+
+
+def _print_help() -> int:
+    width = max(len(name) for name, _ in COMMANDS)
+    lines = [
+        "whatfits: what can this machine run? Answered before anything is downloaded.",
+        "",
+        "  whatfits                 this machine, the biggest models that fit, what to do next",
+        "  whatfits COMMAND --help  the options of a command",
+        "",
+        *(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS),
+        "",
+        "MODEL is a catalog name (llama-3.1-8b), a Hugging Face id of the catalog, or a .gguf path.",
+        "Exit codes: 0 answered, 1 the answer is no or unknown, 2 bad input, 3 our own failure.",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0

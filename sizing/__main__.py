@@ -1,0 +1,10 @@
+"""`python -m whatfits.sizing` is `whatfits`."""
+
+from __future__ import annotations
+
+import sys
+
+from whatfits.sizing.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

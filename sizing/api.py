@@ -1,0 +1,228 @@
+"""The library's front door: one call a question, the same engine as every other surface.
+
+    from whatfits.sizing import check
+    plan = check("llama-3.1-8b", machine="rtx-4090 + 64gb", workload={"context_tokens": 32768})
+    plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.basis import basis_of
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.estimate import SCHEMA_VERSION, ModelSummary, Plan
+from whatfits.sizing.machine import Machine
+from whatfits.sizing.model import ModelSpec
+from whatfits.sizing.remedies import RemedySearch
+from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
+from whatfits.sizing.search import Trials
+from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from whatfits.probes.report import ProbeReport
+    from whatfits.sizing.search import Trial
+    from whatfits.sizing.settings import Settings
+
+__all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
+
+RUNTIMES: Final = ("llama.cpp",)
+
+
+def check(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    runtime: str = "llama.cpp",
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Plan:
+    """Return whether and how a model runs on a machine.
+
+    Args:
+        model: a catalog name, a path to a GGUF file, or a ModelSpec.
+        file_type: quantisation; unset: Q4_K_M, or the model's native one.
+        runtime: whose rules to use.
+        machine: a machine expression, a saved report, a machine object, or None for this machine.
+        workload: context, sequences, cache types …; unset fields are the runtime's defaults.
+        placement: where layers go; unset: the best placement that fits.
+        force: give the command even when the plan does not fit.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    if runtime not in RUNTIMES:
+        raise InvalidRequestError(what="runtime", got=runtime, allowed=", ".join(RUNTIMES))
+    spec = model if isinstance(model, ModelSpec) else load_model(model, file_type=file_type)
+    return answer(
+        spec,
+        machine=load_machine(machine),
+        workload=_workload(workload),
+        request=_placement(placement),
+        runtime=runtime,
+        force=force,
+    )
+
+
+def answer(
+    spec: ModelSpec,
+    *,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    runtime: str = "llama.cpp",
+    force: bool = False,
+) -> Plan:
+    """Return the plan for values that are already loaded."""
+    from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.catalog.quality import quality_cost
+
+    trials = Trials(spec, machine, workload, request)
+    trial = trials.best()
+    weights = trials.weights(trial)
+    speed = estimate_speed(
+        spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
+    )
+    remedies = RemedySearch(
+        model=spec,
+        machine=machine,
+        workload=workload,
+        request=request,
+        trial=trial,
+        requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
+        quality=quality_cost,
+    ).remedies()
+    commands: dict[str, tuple[str, ...]] = {}
+    if trial.runs or trial.judgement.verdict == "tight" or force:
+        commands["llama.cpp"] = (
+            llama_server_command(spec, _model_file(spec), workload, trial, machine),
+        )
+    return Plan(
+        schema_version=SCHEMA_VERSION,
+        model=_summary(spec),
+        workload=_resolved(workload, trial.settings),
+        placement=_placed(trial),
+        runtime=runtime,
+        machine=machine,
+        verdict=trial.judgement.verdict,
+        verdict_reason=trial.judgement.reason,
+        memory=trial.memory,
+        largest_context_tokens=trials.largest_context(trial),
+        speed=speed,
+        commands=commands,
+        remedies=remedies,
+        notes=(*spec.notes, *trial.judgement.notes),
+        basis=basis_of(spec, trial, machine, speed),
+    )
+
+
+def hardware() -> ProbeReport:
+    """Return what can be read of this machine, with evidence and findings."""
+    from whatfits.probes import detect
+
+    return detect()
+
+
+def load_model(name: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return the model behind a catalog name or a path.
+
+    Raises:
+        BadInputError: unknown name, unreadable or malformed file, unknown file type.
+    """
+    from whatfits.sizing.sources import load
+
+    return load(name, file_type=file_type)
+
+
+def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
+    """Return the machine behind an expression, a saved report, an object, or this machine.
+
+    Raises:
+        BadInputError: the expression, file or object is no machine.
+    """
+    if isinstance(machine, Machine):
+        return machine
+    if machine is None:
+        return hardware().machine
+    if isinstance(machine, str):
+        from whatfits.sizing.sources.machine_file import read_machine
+
+        return read_machine(machine)
+    from whatfits.sizing.requests import machine_from_object
+
+    return machine_from_object(machine)
+
+
+def _workload(given: Workload | Mapping[str, Any] | None) -> Workload:
+    if given is None or isinstance(given, Workload):
+        return given or Workload()
+    from whatfits.sizing.requests import workload_from_object
+
+    return workload_from_object(given)
+
+
+def _placement(given: PlacementRequest | Mapping[str, Any] | None) -> PlacementRequest:
+    if given is None or isinstance(given, PlacementRequest):
+        return given or PlacementRequest()
+    from whatfits.sizing.requests import placement_from_object
+
+    return placement_from_object(given)
+
+
+def _summary(spec: ModelSpec) -> ModelSummary:
+    return ModelSummary(
+        name=spec.name,
+        source=spec.source,
+        architecture=spec.architecture,
+        parameters=spec.parameters,
+        active_parameters=spec.active_parameters,
+        file_type=spec.file_type,
+        file_bytes=spec.file_bytes,
+        context_train_tokens=spec.hparams.context_train_tokens,
+    )
+
+
+def _resolved(workload: Workload, settings: Settings) -> Workload:
+    """Return the workload with every default filled in; the context as it was asked for."""
+    return replace(
+        workload,
+        context_tokens=workload.context_tokens or settings.requested_context_tokens,
+        parallel=settings.sequences,
+        kv_type_k=settings.kv_type_k.lower(),
+        kv_type_v=settings.kv_type_v.lower(),
+        batch=settings.batch_tokens,
+        micro_batch=settings.micro_batch_tokens,
+        kv_unified=settings.streams == 1 and settings.sequences > 1
+        if workload.kv_unified is None
+        else workload.kv_unified,
+        swa_full=settings.swa_full,
+        outputs_max=settings.output_rows,
+    )
+
+
+def _placed(trial: Trial) -> PlacementRequest:
+    """Return the placement as it was decided, in the runtime's own terms."""
+    placement = trial.placement
+    return replace(
+        trial.request,
+        gpu_layers=placement.gpu_layers,
+        tensor_split=placement.tensor_split,
+        cpu_moe_layers=placement.cpu_moe_layers,
+        devices=tuple(device.id for device in placement.accelerators),
+        kv_offload=placement.kv_offload,
+        op_offload=placement.op_offload,
+        mmap=placement.mmap,
+    )
+
+
+def _model_file(spec: ModelSpec) -> str:
+    """Return the path to write into a command: the file itself, or its usual name."""
+    if spec.source == "catalog":
+        return f"{spec.name}-{spec.file_type}.gguf"
+    return spec.source

@@ -1,0 +1,81 @@
+"""Encoders that keep no cache: BERT, XLM-RoBERTa (as `bert`), Nomic BERT.
+
+Source: llama.cpp (0c1e57098) src/models/{bert,nomic-bert}.cpp; conversion/bert.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.architectures import blocks
+from whatfits.sizing.architectures.convert import NEUTRAL_EPSILON, base_metadata
+from whatfits.sizing.architectures.family import Architecture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.architectures.config import Config
+    from whatfits.sizing.architectures.family import Blueprint
+    from whatfits.sizing.model import TensorShape
+
+__all__ = ["ARCHITECTURES"]
+
+# RoBERTa counts positions from the padding token's id + 1; those rows are cut off.
+_ROBERTA: Final = frozenset({"xlm-roberta", "roberta"})
+_ROBERTA_OFFSET: Final = 2
+
+
+def _metadata(config: Config) -> dict[str, object]:
+    metadata = base_metadata(config)
+    for key in ("attention.key_length", "attention.value_length"):
+        metadata.pop(key, None)
+    if config.text("model_type") in _ROBERTA:
+        padding = config.optional("pad_token_id")
+        offset = _ROBERTA_OFFSET if padding is None else padding + 1
+        metadata["context_length"] = config.positive("max_position_embeddings") - offset
+    epsilon = config.number("layer_norm_eps", "layer_norm_epsilon")
+    return {
+        **metadata,
+        "attention.layer_norm_epsilon": NEUTRAL_EPSILON if epsilon is None else epsilon,
+        "attention.causal": False,
+    }
+
+
+def _ends(blueprint: Blueprint) -> Iterator[TensorShape]:
+    n_embd = blueprint.n_embd
+    yield blocks.embedding(n_embd, blueprint.n_vocab)
+    yield from blocks.norm("token_embd_norm", n_embd, bias=True)
+    types = blueprint.config.optional("type_vocab_size")
+    if types:
+        yield blocks.f32("token_types", n_embd, types)
+
+
+def _bert_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
+    n_embd = blueprint.n_embd
+    yield from _ends(blueprint)
+    yield blocks.f32("position_embd", n_embd, blueprint.metadata.integer("context_length"))
+    for layer in blueprint.layers:
+        prefix = f"blk.{layer}."
+        yield from blocks.attention(prefix, blueprint.widths(layer), bias=True, output_bias=True)
+        yield from blocks.norm(f"{prefix}attn_output_norm", n_embd, bias=True)
+        yield from blocks.dense(
+            prefix, n_embd=n_embd, n_ff=blueprint.n_ff(layer), gated=False, bias=True
+        )
+        yield from blocks.norm(f"{prefix}layer_output_norm", n_embd, bias=True)
+
+
+def _nomic_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
+    n_embd = blueprint.n_embd
+    yield from _ends(blueprint)
+    for layer in blueprint.layers:
+        prefix = f"blk.{layer}."
+        yield from blocks.attention(prefix, blueprint.widths(layer), fused=True)
+        yield from blocks.norm(f"{prefix}attn_output_norm", n_embd, bias=True)
+        yield from blocks.dense(prefix, n_embd=n_embd, n_ff=blueprint.n_ff(layer))
+        yield from blocks.norm(f"{prefix}layer_output_norm", n_embd, bias=True)
+
+
+ARCHITECTURES: Final = (
+    Architecture("bert", _metadata, _bert_tensors),
+    Architecture("nomic-bert", _metadata, _nomic_tensors),
+)

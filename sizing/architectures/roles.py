@@ -1,0 +1,66 @@
+"""Where llama.cpp puts a tensor: with the input, a layer, the output, or wherever it is used.
+
+Source: llama.cpp (0c1e57098) src/llama-arch.cpp (tensor infos), src/llama-model.cpp load_tensors
+and, for tensors without a number that are made for the first layer, src/models/*.cpp.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import TensorRole
+
+__all__ = ["is_loaded", "role_of"]
+
+_NUMBERED: Final = re.compile(r"(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d{1,6})\.")
+_INPUT: Final = frozenset({"token_embd", "per_layer_token_embd", "position_embd", "token_types"})
+_FIRST_LAYER: Final = frozenset(
+    {
+        "conv1d",
+        "hrm",
+        "nextn",
+        "per_layer_model_proj",
+        "per_layer_proj_norm",
+        "token_embd_norm",
+    }
+)
+_SHARED: Final = frozenset({"rope_factors_long", "rope_factors_short", "rope_freqs"})
+# Their files carry the final norm under the embedding norm's name.
+_NORM_OF_THE_OUTPUT: Final = frozenset({"lfm2", "lfm2moe"})
+# Planning data of a speculative head that no graph reads.
+_NEVER_LOADED: Final = frozenset({"masked_embd_centroids", "masked_embd_ordering"})
+
+
+def _number(name: str) -> int | None:
+    match = _NUMBERED.match(name)
+    return None if match is None else int(match[1])
+
+
+def is_loaded(name: str, *, n_layers: int) -> bool:
+    """Return whether a tensor is loaded by default; blocks from `n_layers` on are not."""
+    number = _number(name)
+    if number is not None:
+        return number < n_layers or not name.startswith("blk.")
+    return name.partition(".")[0] not in _NEVER_LOADED
+
+
+def role_of(name: str, *, architecture: str, n_layers: int) -> tuple[TensorRole, int | None]:
+    """Return (role, layer it follows) of a tensor; the layer is None unless the role is `layer`.
+
+    `n_layers` counts the loaded layers; a number beyond them is clamped to the last one.
+    """
+    number = _number(name)
+    if number is not None:
+        return "layer", min(number, max(n_layers - 1, 0))
+    stem = name.partition(".")[0]
+    if stem in _INPUT:
+        return "input", None
+    if stem == "token_embd_norm" and architecture in _NORM_OF_THE_OUTPUT:
+        return "output", None
+    if stem in _FIRST_LAYER and name != "nextn.post_projection.weight":
+        return "layer", 0
+    if stem in _SHARED:
+        return "shared", None
+    return "output", None

@@ -1,0 +1,182 @@
+"""Why each number of an answer is what it is: formula, inputs, source, error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from whatfits.sizing.compute import compute_stages, error_bound
+from whatfits.sizing.estimate import Basis
+from whatfits.sizing.kv_cache import cache_cells
+from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
+from whatfits.sizing.overhead import device_overhead, process_overhead
+from whatfits.sizing.speed import SPEED_SOURCE
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Speed
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import AttentionCache, ModelSpec
+    from whatfits.sizing.search import Trial
+
+__all__ = ["basis_of"]
+
+_LLAMA_CPP = "llama.cpp (0c1e57098)"
+
+
+def basis_of(
+    model: ModelSpec, trial: Trial, machine: Machine, speed: Speed | None
+) -> tuple[Basis, ...]:
+    """Return the reasons behind an answer, in the order of its fields."""
+    reasons = [_weights(model), _cache(model, trial), _compute(model, trial)]
+    reasons += [_output(model, trial), _overhead(trial), _free(machine)]
+    if speed is not None and speed.decode_tokens_per_s is not None:
+        reasons.append(_speed(trial))
+    return tuple(reasons)
+
+
+def _weights(model: ModelSpec) -> Basis:
+    if model.weights is not None:
+        return Basis(
+            key="memory.weights_bytes",
+            formula="parameters x bits per weight / 8",
+            inputs={
+                "parameters": model.parameters,
+                "file_type": model.file_type,
+                "low_bytes": model.weights.low_bytes,
+                "high_bytes": model.weights.high_bytes,
+            },
+            source=model.origin or model.source,
+            error=model.weights.reason,
+        )
+    types = Counter[str]()
+    for tensor in model.tensors:
+        types[tensor.type] += tensor.n_bytes
+    return Basis(
+        key="memory.weights_bytes",
+        formula="sum over tensors of rows x blocks per row x bytes per block, padded per buffer",
+        inputs={
+            "tensors": len(model.tensors),
+            "bytes_by_type": dict(types.most_common()),
+        },
+        source=f"{model.origin or model.source}; {_LLAMA_CPP} ggml.c type traits, llama-quant.cpp",
+        error="exact",
+    )
+
+
+def _cache(model: ModelSpec, trial: Trial) -> Basis:
+    settings = trial.settings
+    kinds = Counter[str]()
+    for layer in model.layers:
+        if layer.attention is not None:
+            kinds[_describe(layer.attention, cache_cells(layer.attention, settings))] += 1
+        if layer.recurrent is not None:
+            state = layer.recurrent.shift_elements + layer.recurrent.state_elements
+            kinds[f"state of {state:,} f32 elements a sequence"] += 1
+        if layer.reuses_cache:
+            kinds["reuses the cache of an earlier layer"] += 1
+    inputs: dict[str, Any] = {
+        "layers": dict(kinds),
+        "type_k": settings.kv_type_k.lower(),
+        "type_v": settings.kv_type_v.lower(),
+        "streams": settings.streams,
+        "sequences": settings.sequences,
+    }
+    error = "exact"
+    if model.cache_interval:
+        error = f"layout inferred from the metadata: within {model.cache_interval:.0%}"
+    return Basis(
+        key="memory.kv_cache_bytes",
+        formula="sum over layers of (key row + value row) x cells x streams + states x sequences",
+        inputs=inputs,
+        source=f"{_LLAMA_CPP} llama-kv-cache.cpp, llama-kv-cache-iswa.cpp, llama-memory-recurrent.cpp",
+        error=error,
+    )
+
+
+def _describe(cache: AttentionCache, cells: int) -> str:
+    match cache:
+        case FullAttention():
+            return f"{cells:,} cells x ({cache.key_width:,} + {cache.value_width:,}) elements"
+        case SlidingWindow():
+            return (
+                f"window {cache.window_tokens:,}: {cells:,} cells x "
+                f"({cache.key_width:,} + {cache.value_width:,}) elements"
+            )
+        case LatentAttention():
+            return f"{cells:,} cells x {cache.key_width:,} latent elements"
+
+
+def _compute(model: ModelSpec, trial: Trial) -> Basis:
+    stages = compute_stages(model, trial.settings)
+    settings = trial.settings
+    return Basis(
+        key="memory.compute_bytes",
+        formula="largest stage of the worst-case graph: logits, attention, feed-forward or state",
+        inputs={
+            "tokens": settings.graph_tokens,
+            "logit_rows": settings.output_rows,
+            "flash_attention": settings.flash_attention,
+            "logits_stage_bytes": stages.output,
+            "layer_stage_bytes": stages.layers,
+        },
+        source=f"{_LLAMA_CPP} llama-context.cpp:sched_reserve, llama-graph.cpp, ggml-alloc.c",
+        error=f"closed form, within {error_bound(model.architecture):.0%} on the dry runs measured",
+    )
+
+
+def _output(model: ModelSpec, trial: Trial) -> Basis:
+    return Basis(
+        key="memory.output_bytes",
+        formula="4 x vocabulary x sequences",
+        inputs={"vocabulary": model.hparams.n_vocab, "sequences": trial.settings.sequences},
+        source=f"{_LLAMA_CPP} llama-context.cpp:output_reserve",
+        error="exact at start; grows when more rows of logits are asked for",
+    )
+
+
+def _overhead(trial: Trial) -> Basis:
+    kinds = [device.kind for device in trial.placement.accelerators]
+    known = {kind: device_overhead(kind) for kind in kinds}
+    host = process_overhead(is_server=trial.memory.devices[-1].overhead_bytes > 0)
+    ranges = {
+        kind: {"low_bytes": o.low_bytes, "mid_bytes": o.mid_bytes, "high_bytes": o.high_bytes}
+        for kind, o in {**known, "host": host}.items()
+    }
+    return Basis(
+        key="memory.overhead_bytes",
+        formula="driver context and pools of each accelerator + the program itself",
+        inputs=ranges,
+        source="; ".join([*(o.source for o in known.values()), host.source]),
+        error="an interval: it depends on driver, back end and kernels used",
+    )
+
+
+def _free(machine: Machine) -> Basis:
+    inputs = {
+        pool.id: {
+            "total_bytes": pool.total_bytes,
+            "limit_bytes": pool.limit_bytes,
+            "used_bytes": pool.used_bytes,
+            "reserve_bytes": pool.reserve_bytes,
+        }
+        for pool in machine.pools
+    }
+    limits = [f"{pool.id}: {pool.limit_source}" for pool in machine.pools if pool.limit_source]
+    return Basis(
+        key="memory.devices.free_bytes",
+        formula="min(limit, total) - held by others - reserve",
+        inputs=inputs,
+        source="; ".join(limits) or "the machine as given",
+        error="lower ends of totals and limits are used for a promise",
+    )
+
+
+def _speed(trial: Trial) -> Basis:
+    devices = (*trial.placement.accelerators, trial.placement.host)
+    return Basis(
+        key="speed.decode_tokens_per_s",
+        formula="1 / (sum over devices of bytes read a token / (share x bandwidth) + layers x constant)",
+        inputs={device.id: device.bandwidth_bytes_per_s for device in devices},
+        source=SPEED_SOURCE,
+        error="an estimate with a wide interval: nothing was measured on this machine",
+    )

@@ -1,0 +1,67 @@
+"""`whatfits check MODEL`: verdict, breakdown, interval, largest context, speed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.api import RUNTIMES, answer, load_model
+from whatfits.sizing.cli.options import (
+    Parser,
+    add_machine_options,
+    add_output_options,
+    add_placement_options,
+    add_workload_options,
+    machine_of,
+    placement_of,
+    workload_of,
+)
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.json_values import dump_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["run"]
+
+_ANSWERED = frozenset({"fits", "tight", "slow"})
+
+
+def _parser() -> Parser:
+    parser = Parser(command="check", description="Does MODEL fit, and what does it take?")
+    parser.add_argument("model", metavar="MODEL", help="a catalog name or the path of a .gguf")
+    parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
+    parser.add_argument("--runtime", default="llama.cpp", help="whose rules to use")
+    parser.add_argument("--force", action="store_true", help="print the command in any case")
+    add_machine_options(parser)
+    add_workload_options(parser)
+    add_placement_options(parser)
+    add_output_options(parser)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when it fits, is tight or slow, 1 when it does not fit or is unknown."""
+    options = _parser().parse_args(arguments)
+    if options.runtime not in RUNTIMES:
+        raise InvalidRequestError(
+            what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES)
+        )
+    workload, request = workload_of(options), placement_of(options)
+    spec = load_model(options.model, file_type=options.file_type)
+    plan = answer(
+        spec,
+        machine=machine_of(options),
+        workload=workload,
+        request=request,
+        runtime=options.runtime,
+        force=options.force,
+    )
+    if options.json:
+        sys.stdout.write(dump_json(plan) + "\n")
+    else:
+        from whatfits.sizing.cli.render import show
+        from whatfits.sizing.explain import plan_document
+
+        show(plan_document(plan), plain=options.plain)
+    return 0 if plan.verdict in _ANSWERED else 1

@@ -1,0 +1,146 @@
+"""`whatfits list`: ranked models for this machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.cli.options import (
+    Parser,
+    add_machine_options,
+    add_output_options,
+    add_workload_options,
+    machine_of,
+    workload_of,
+)
+from whatfits.sizing.document import Document, Lines, Table
+from whatfits.sizing.estimate import SCHEMA_VERSION
+from whatfits.sizing.explain import machine_sentence, rate_text
+from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.ranking import FILE_TYPE_RULE, rank, sort_rows
+from whatfits.sizing.units import format_bytes, format_count, format_tokens
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from whatfits.sizing.catalog.lookup import ModelEntry
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.ranking import RankedModel
+
+__all__ = ["load_entry", "rows_table", "run"]
+
+_DEFAULT_SHOWN: Final = 25
+_VERDICTS: Final = ("fits", "slow", "tight", "no")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; 0."""
+    parser = Parser(command="list", description="Catalog models on this machine, one row each.")
+    parser.add_argument("--file-type", metavar="TYPE", help="one file type for all")
+    parser.add_argument("--family", metavar="TEXT", help="families that begin with TEXT")
+    parser.add_argument("--kind", choices=("llm", "vlm", "embedding"), help="only this kind")
+    parser.add_argument("--verdict", choices=_VERDICTS, help="only this verdict")
+    parser.add_argument("--sort", choices=("size", "memory", "released", "name"), default="size")
+    parser.add_argument("--limit", type=int, default=None, metavar="N", help="rows (0: all)")
+    add_machine_options(parser)
+    add_workload_options(parser)
+    add_output_options(parser)
+    options = parser.parse_args(arguments)
+    machine = machine_of(options)
+    rows = rank(
+        _entries(options),
+        machine,
+        load=load_entry,
+        workload=workload_of(options),
+        file_type=options.file_type,
+    )
+    rows = [row for row in sort_rows(rows, options.sort) if options.verdict in (None, row.verdict)]
+    if options.json:
+        shown = rows if not options.limit else rows[: options.limit]
+        sys.stdout.write(dump_json(_answer(machine, shown)) + "\n")
+    else:
+        from whatfits.sizing.cli.render import show
+
+        limit = _DEFAULT_SHOWN if options.limit is None else options.limit or len(rows)
+        show(_document(machine, rows, limit), plain=options.plain)
+    return 0
+
+
+def load_entry(entry: ModelEntry, file_type: str | None) -> ModelSpec:
+    """Return the model of a catalog entry under a file type."""
+    from whatfits.sizing.sources.catalog_model import spec_of_entry
+
+    return spec_of_entry(entry, file_type=file_type)
+
+
+def _entries(options: argparse.Namespace) -> Iterator[ModelEntry]:
+    from whatfits.sizing.catalog.lookup import model_entries
+
+    for entry in model_entries():
+        if options.family and not entry.family.startswith(options.family.lower()):
+            continue
+        if options.kind is None or entry.kind == options.kind:
+            yield entry
+
+
+def _answer(machine: Machine, rows: Sequence[RankedModel]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "machine": to_json_value(machine),
+        "rule": FILE_TYPE_RULE,
+        "models": to_json_value(list(rows)),
+    }
+
+
+def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:
+    """Return ranked models as a table."""
+    columns = (
+        "model", "parameters", "file type", "verdict", "needs", "at most", "to spare", "writes",
+    )
+    cells = tuple(
+        (
+            row.model,
+            _size(row),
+            row.file_type + ("*" if row.approximate else ""),
+            row.verdict,
+            format_bytes(row.total_bytes),
+            format_bytes(row.high_bytes),
+            "unknown" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
+            "unknown"
+            if row.decode_tokens_per_s is None
+            else rate_text(row.decode_tokens_per_s, "tokens/s"),
+        )
+        for row in rows
+    )
+    return Table(columns, cells, title=title, right=("parameters", "needs", "at most", "to spare"))
+
+
+def _size(row: RankedModel) -> str:
+    if row.parameters is None:
+        return "unknown"
+    text = format_count(row.parameters)
+    if row.active_parameters and row.active_parameters != row.parameters:
+        text += f" ({format_count(row.active_parameters)} active)"
+    return text
+
+
+def _document(machine: Machine, rows: Sequence[RankedModel], limit: int) -> Document:
+    shown = rows[:limit]
+    tokens = format_tokens(shown[0].context_tokens) if shown else "8,192"
+    lines = [f"{machine.name}: {machine_sentence(machine)}"]
+    notes = [FILE_TYPE_RULE[:1].upper() + FILE_TYPE_RULE[1:] + "."]
+    if any(row.approximate for row in shown):
+        notes.append("* weights from parameters and bits: an interval, see 'whatfits check MODEL'.")
+    if len(rows) > limit:
+        notes.append(f"{len(rows) - limit} more rows: --limit 0 shows all.")
+    if not rows:
+        notes = ["No catalog model answers to these filters on this machine."]
+    return Document(
+        (
+            Lines(tuple(lines)),
+            rows_table(shown, title=f"Models with {tokens} tokens of context"),
+            Lines(tuple(notes), tone="dim"),
+        )
+    )

@@ -1,0 +1,217 @@
+"""Options that commands share, and what they become."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.units import parse_bytes, parse_tokens
+from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.machine import Machine
+
+__all__ = [
+    "Parser",
+    "add_machine_options",
+    "add_output_options",
+    "add_placement_options",
+    "add_workload_options",
+    "machine_of",
+    "placement_of",
+    "workload_of",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are our own one-line errors."""
+
+    def __init__(self, *, command: str, description: str) -> None:
+        """Name the command; abbreviations of options are not accepted."""
+        super().__init__(
+            prog=f"whatfits {command}".strip(), description=description, allow_abbrev=False
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing usage and exiting.
+
+        Raises:
+            InvalidRequestError: always.
+        """
+        raise InvalidRequestError(what=message, next_step=f"see '{self.prog} --help'")
+
+
+def add_output_options(parser: Parser) -> None:
+    """Add `--json` and `--plain`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument(
+        "--plain", action="store_true", help="one fact a line, no colour, no boxes"
+    )
+
+
+def add_machine_options(parser: Parser) -> None:
+    """Add the options that choose or change the machine."""
+    parser.add_argument(
+        "--machine",
+        metavar="NAME|FILE",
+        help="another machine: 'rtx-4090 + 64gb', 'm4 max 64gb', '64gb', or a saved report",
+    )
+    parser.add_argument(
+        "--idle", action="store_true", help="as after a restart: nothing held by other programs"
+    )
+    parser.add_argument(
+        "--reserve",
+        action="append",
+        default=[],
+        metavar="SIZE|POOL=SIZE",
+        help="memory to keep free, of the host's pool or of a named one",
+    )
+
+
+def add_workload_options(parser: Parser) -> None:
+    """Add the options that shape the request; names and defaults are llama.cpp's."""
+    group = parser.add_argument_group("workload")
+    group.add_argument("-c", "--context", type=_tokens, metavar="TOKENS", help="8192, 32k, …")
+    group.add_argument("-np", "--parallel", type=_whole, metavar="N", help="sequences at once")
+    group.add_argument("--kv-type", metavar="TYPE", help="keys and values: f16, q8_0, q4_0, …")
+    group.add_argument("-ctk", "--kv-type-k", metavar="TYPE", help="keys only")
+    group.add_argument("-ctv", "--kv-type-v", metavar="TYPE", help="values only")
+    group.add_argument("-b", "--batch", type=_whole, metavar="TOKENS", help="logical batch")
+    group.add_argument("-ub", "--ubatch", type=_whole, metavar="TOKENS", help="micro-batch")
+    group.add_argument("-fa", "--flash-attn", choices=("auto", "on", "off"), default="auto")
+    group.add_argument("--kv-unified", action="store_true", default=None)
+    group.add_argument("--swa-full", action="store_true", default=None)
+    group.add_argument("--outputs-max", type=_whole, metavar="ROWS", help="rows of logits reserved")
+    group.add_argument("--prompt", type=_tokens, metavar="TOKENS", help="prompt length for speed")
+    group.add_argument(
+        "--program",
+        choices=("server", "api"),
+        default="server",
+        help="llama-server (default), or the defaults of the C API",
+    )
+
+
+def add_placement_options(parser: Parser) -> None:
+    """Add the options that place layers; names are llama.cpp's."""
+    group = parser.add_argument_group("placement")
+    group.add_argument("-ngl", "--gpu-layers", type=_whole, metavar="N")
+    group.add_argument("-ts", "--tensor-split", type=_numbers, metavar="N0,N1,…")
+    group.add_argument("--n-cpu-moe", type=_whole, metavar="N", help="experts of N layers on the host")
+    group.add_argument("-ot", "--override-tensor", action="append", default=[], metavar="REGEX=DEVICE")
+    group.add_argument("-sm", "--split-mode", choices=("layer", "none"))
+    group.add_argument("--device", metavar="ID,…|none", help="accelerators to use")
+    group.add_argument("--no-kv-offload", action="store_true")
+    group.add_argument("--no-op-offload", action="store_true")
+    group.add_argument("--no-mmap", action="store_true")
+    group.add_argument("--no-repack", action="store_true")
+
+
+def _tokens(text: str) -> int:
+    return parse_tokens(text)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidRequestError(what="number", got=text, allowed="a whole number") from None
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.replace("/", ",").split(","))
+    except ValueError:
+        raise InvalidRequestError(
+            what="tensor split", got=text, allowed="numbers with commas, as '3,1'"
+        ) from None
+
+
+def workload_of(options: argparse.Namespace) -> Workload:
+    """Return the workload that the options describe."""
+    return Workload(
+        program=options.program,
+        context_tokens=options.context,
+        parallel=options.parallel,
+        kv_type_k=options.kv_type_k or options.kv_type,
+        kv_type_v=options.kv_type_v or options.kv_type,
+        batch=options.batch,
+        micro_batch=options.ubatch,
+        flash_attention=options.flash_attn,
+        kv_unified=options.kv_unified,
+        swa_full=options.swa_full,
+        outputs_max=options.outputs_max,
+        prompt_tokens=options.prompt,
+    )
+
+
+def placement_of(options: argparse.Namespace) -> PlacementRequest:
+    """Return the placement that the options ask for."""
+    devices: tuple[str, ...] | None = None
+    if options.device is not None:
+        none = options.device.lower() in ("none", "cpu", "")
+        devices = () if none else tuple(options.device.split(","))
+    return PlacementRequest(
+        gpu_layers=options.gpu_layers,
+        tensor_split=options.tensor_split,
+        cpu_moe_layers=options.n_cpu_moe,
+        overrides=tuple(_override(text) for text in options.override_tensor),
+        kv_offload=False if options.no_kv_offload else None,
+        op_offload=False if options.no_op_offload else None,
+        split_mode=options.split_mode,
+        devices=devices,
+        mmap=False if options.no_mmap else None,
+        repack="off" if options.no_repack else "auto",
+    )
+
+
+def _override(text: str) -> tuple[str, str]:
+    pattern, equals, device = text.rpartition("=")
+    if not equals or not pattern or not device:
+        raise InvalidRequestError(
+            what="override", got=text, allowed="REGEX=DEVICE, as 'ffn_.*_exps=CPU'"
+        )
+    return pattern, device
+
+
+def machine_of(options: argparse.Namespace) -> Machine:
+    """Return the machine that the options name, idle and with other reserves when asked."""
+    from whatfits.sizing.api import load_machine
+
+    machine = load_machine(options.machine)
+    if options.idle:
+        machine = _idle(machine)
+    return _with_reserves(machine, options.reserve)
+
+
+def _idle(machine: Machine) -> Machine:
+    from whatfits.sizing.reserve import idle_ram_reserve_bytes, idle_unified_reserve_bytes
+
+    pools = []
+    for pool in machine.pools:
+        changes: dict[str, Any] = {"used_bytes": 0}
+        if pool.kind == "ram":
+            changes["reserve_bytes"] = idle_ram_reserve_bytes(machine.os)
+        elif pool.kind == "unified" and pool.total_bytes is not None:
+            changes["reserve_bytes"] = idle_unified_reserve_bytes(
+                os=machine.os, total_bytes=pool.total_bytes, limit_bytes=pool.limit_bytes
+            )
+        pools.append(replace(pool, **changes))
+    return replace(machine, pools=tuple(pools))
+
+
+def _with_reserves(machine: Machine, texts: Sequence[str]) -> Machine:
+    host = machine.host_pool
+    by_id = {pool.id: pool for pool in machine.pools}
+    for text in texts:
+        name, equals, size = text.rpartition("=")
+        pool_id = name if equals else (host.id if host else "")
+        if pool_id not in by_id:
+            raise InvalidRequestError(
+                what="pool of --reserve", got=pool_id, allowed=", ".join(by_id) or "no pool known"
+            )
+        by_id[pool_id] = replace(by_id[pool_id], reserve_bytes=parse_bytes(size))
+    return replace(machine, pools=tuple(by_id.values()))

@@ -1,0 +1,102 @@
+"""Show a document: with rich on a terminal, else one fact a line without colour or boxes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final, assert_never
+
+from whatfits.sizing.document import Facts, Lines, Table, Verbatim
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from whatfits.sizing.document import Block, Document
+
+__all__ = ["clean", "show", "wants_plain"]
+
+_STYLES: Final = {"plain": "", "good": "green", "warn": "yellow", "bad": "red", "dim": "dim"}
+
+
+def clean(text: str) -> str:
+    """Return `text` without control characters, so that no file can steer the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def wants_plain(*, asked: bool) -> bool:
+    """Return whether to print one fact a line: asked for, NO_COLOR, no terminal, or a dumb one."""
+    return (
+        asked
+        or bool(os.environ.get("NO_COLOR"))
+        or os.environ.get("TERM") == "dumb"
+        or not sys.stdout.isatty()
+    )
+
+
+def show(document: Document, *, plain: bool) -> None:
+    """Print a document on standard output."""
+    if wants_plain(asked=plain):
+        text = "\n".join(line for block in document.blocks for line in _plain(block))
+        sys.stdout.write(text + "\n")
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    for index, block in enumerate(document.blocks):
+        if index:
+            console.print()
+        _rich(block, console)
+
+
+def _plain(block: Block) -> list[str]:
+    lines = [f"{clean(block.title)}:"] if block.title else []
+    match block:
+        case Facts(rows=rows):
+            lines += [f"{clean(label)}: {clean(value)}" for label, value in rows]
+        case Table(columns=columns, rows=rows):
+            lines += [
+                "; ".join(
+                    f"{clean(column)}: {clean(cell)}"
+                    for column, cell in zip(columns, row, strict=True)
+                    if cell
+                )
+                for row in rows
+            ]
+        case Lines(lines=texts) | Verbatim(lines=texts):
+            lines += [clean(text) for text in texts]
+        case _:
+            assert_never(block)
+    return lines
+
+
+def _rich(block: Block, console: Console) -> None:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    if block.title:
+        console.print(Text(clean(block.title), style="bold"))
+    match block:
+        case Facts(rows=rows):
+            grid = RichTable.grid(padding=(0, 2))
+            grid.add_column(style="dim")
+            grid.add_column(overflow="fold")
+            for label, value in rows:
+                grid.add_row(Text(clean(label)), Text(clean(value)))
+            console.print(grid)
+        case Table(columns=columns, rows=rows, right=right):
+            table = RichTable(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
+            for column in columns:
+                justify = "right" if column in right else "left"
+                table.add_column(clean(column), justify=justify, overflow="fold")
+            for row in rows:
+                table.add_row(*(Text(clean(cell)) for cell in row))
+            console.print(table)
+        case Lines(lines=texts, tone=tone):
+            for text in texts:
+                console.print(Text(clean(text), style=_STYLES[tone]))
+        case Verbatim(lines=texts):
+            for text in texts:
+                # a command must come back whole when it is copied: no wrapping by us
+                console.print(Text(clean(text), style="cyan"), soft_wrap=True)
+        case _:
+            assert_never(block)

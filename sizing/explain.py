@@ -1,0 +1,197 @@
+"""Answers in words: one plain sentence or figure a fact, for the command line and the page alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
+from whatfits.sizing.units import format_bytes, format_count, format_tokens
+
+if TYPE_CHECKING:
+    from whatfits.sizing.document import Block, Tone
+    from whatfits.sizing.estimate import Memory, Plan, RateRange, Speed
+    from whatfits.sizing.machine import Machine
+
+__all__ = ["machine_sentence", "plan_document", "rate_text", "verdict_sentence"]
+
+_WORDS: Final = {
+    "fits": "Fits",
+    "tight": "Tight",
+    "slow": "Fits, but slow",
+    "no": "Does not fit",
+    "unknown": "Cannot be told",
+}
+_TONES: Final[dict[str, Tone]] = {
+    "fits": "good",
+    "tight": "warn",
+    "slow": "warn",
+    "no": "bad",
+    "unknown": "warn",
+}
+
+
+def verdict_sentence(plan: Plan) -> str:
+    """Return the verdict in words, with the numbers it rests on."""
+    memory = plan.memory
+    need = f"{format_bytes(memory.total_bytes)}{_range_text(memory)}"
+    context = format_tokens(plan.workload.context_tokens or 0)
+    what = f"{plan.model.name} {plan.model.file_type or ''}".strip()
+    return (
+        f"{_WORDS[plan.verdict]}: {what} with {context} tokens of context takes {need}; "
+        f"{plan.verdict_reason}."
+    )
+
+
+def _range_text(memory: Memory) -> str:
+    if memory.low_bytes == memory.high_bytes:
+        return ""
+    low, high = format_bytes(memory.low_bytes), format_bytes(memory.high_bytes)
+    return "" if low == high else f" ({low} to {high})"
+
+
+def machine_sentence(machine: Machine) -> str:
+    """Return the machine's accelerators and memory in one line."""
+    parts = []
+    for device in machine.accelerators:
+        pool = machine.pool(device.pool)
+        size = "size unknown" if pool.total_bytes is None else format_bytes(pool.total_bytes)
+        parts.append(f"{device.name} ({size}{', shared' if pool.kind == 'unified' else ''})")
+    for pool in machine.pools:
+        if pool.kind == "ram":
+            size = "size unknown" if pool.total_bytes is None else format_bytes(pool.total_bytes)
+            parts.append(f"{size} RAM")
+    return " + ".join(parts) or "nothing is known of this machine"
+
+
+def rate_text(rate: RateRange | None, unit: str) -> str:
+    """Return a rate or a time as a range: `31 to 42 tokens/s`."""
+    if rate is None:
+        return "unknown"
+    return f"{_number(rate.low)} to {_number(rate.high)} {unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004
+
+
+def plan_document(plan: Plan) -> Document:
+    """Return a plan as a document: verdict, model, memory, context, speed, command, remedies."""
+    blocks: list[Block] = [
+        Lines((verdict_sentence(plan),), tone=_TONES[plan.verdict]),
+        Facts(_model_facts(plan)),
+        _memory_table(plan.memory),
+        Facts(_further_facts(plan)),
+    ]
+    for runtime, lines in plan.commands.items():
+        blocks.append(Verbatim(lines, title=f"Start it ({runtime})"))
+    if plan.remedies:
+        blocks.append(
+            Lines(
+                tuple(
+                    f"- {remedy.text} -> {_WORDS[remedy.verdict].lower()}"
+                    + (f" in {format_bytes(remedy.needs_bytes)}" if remedy.needs_bytes else "")
+                    + f" ({remedy.cost})"
+                    for remedy in plan.remedies
+                ),
+                title="What would help",
+            )
+        )
+    if plan.notes:
+        blocks.append(Lines(plan.notes, title="Notes", tone="dim"))
+    return Document(tuple(blocks))
+
+
+def _model_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
+    model, workload = plan.model, plan.workload
+    size = "unknown" if model.parameters is None else format_count(model.parameters)
+    if model.active_parameters and model.active_parameters != model.parameters:
+        size += f" parameters, {format_count(model.active_parameters)} active"
+    else:
+        size += " parameters"
+    rows = [
+        ("Model", f"{model.name}, {size}, {model.architecture}, from {model.source}"),
+        ("Machine", f"{plan.machine.name}: {machine_sentence(plan.machine)}"),
+        (
+            "Request",
+            f"{plan.runtime} {workload.program}, {format_tokens(workload.context_tokens or 0)} "
+            f"tokens, {workload.parallel} sequence{'s' if workload.parallel != 1 else ''}, "
+            f"cache {workload.kv_type_k}/{workload.kv_type_v}",
+        ),
+    ]
+    placed = _placement_text(plan)
+    if placed:
+        rows.append(("Placement", placed))
+    return tuple(rows)
+
+
+def _placement_text(plan: Plan) -> str:
+    placement = plan.placement
+    if not plan.machine.accelerators:
+        return ""
+    if not placement.devices:
+        return "all on the host"
+    text = f"{placement.gpu_layers} layers on {', '.join(placement.devices)} (output layer counted)"
+    if placement.cpu_moe_layers:
+        text += f", experts of {placement.cpu_moe_layers} layers on the host"
+    return text
+
+
+def _memory_table(memory: Memory) -> Table:
+    columns = ("", "weights", "cache", "compute", "output", "overhead", "total", "at most", "free")
+    rows = [
+        (
+            f"{row.device} in {row.pool}",
+            *(
+                format_bytes(size)
+                for size in (
+                    row.weights_bytes,
+                    row.kv_cache_bytes,
+                    row.compute_bytes,
+                    row.output_bytes,
+                    row.overhead_bytes,
+                    row.total_bytes,
+                    row.high_bytes,
+                )
+            ),
+            "unknown" if row.free_bytes is None else format_bytes(row.free_bytes),
+        )
+        for row in memory.devices
+    ]
+    return Table(columns, tuple(rows), title="Memory", right=columns[1:])
+
+
+def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
+    rows = []
+    trained = plan.model.context_train_tokens
+    largest = plan.largest_context_tokens
+    if largest is None:
+        rows.append(("Largest context", "none fits"))
+    else:
+        limit = f" (trained for {format_tokens(trained)})" if trained else ""
+        rows.append(("Largest context", f"{format_tokens(largest)} tokens{limit}"))
+    rows += _speed_facts(plan.speed)
+    if plan.memory.mapped_bytes:
+        rows.append(
+            ("Mapped file", f"{format_bytes(plan.memory.mapped_bytes)} of pages the OS can take back")
+        )
+    if plan.memory.growth_limit_bytes:
+        rows.append(
+            (
+                "May grow by",
+                f"{format_bytes(plan.memory.growth_limit_bytes)} (prompt cache on the host; "
+                "the command caps it at what is left)",
+            )
+        )
+    return tuple(rows)
+
+
+def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
+    if speed is None or speed.decode_tokens_per_s is None:
+        reason = speed.reason if speed is not None and speed.reason else "not estimated"
+        return [("Speed", f"unknown: {reason}")]
+    writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
+    rows = [("Writes", f"{writes} ({speed.provenance})")]
+    if speed.prefill_tokens_per_s is not None:
+        reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
+        rows.append(("Reads", f"{reads} ({speed.provenance})"))
+    return rows

@@ -1,0 +1,305 @@
+"""The terms people meet, in plain words, each with figures for the reader's own machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import UnknownTermError
+from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.units import GB, GIB, format_bytes, format_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whatfits.sizing.machine import Machine, Pool
+
+__all__ = ["TERMS", "Term", "fast_pool", "find_term"]
+
+# Widths of Llama 3.1 8B (its config.json), the example everyone knows.
+_EXAMPLE: Final = "Llama 3.1 8B"
+_EXAMPLE_LAYERS: Final = 32
+_EXAMPLE_KV_WIDTH: Final = 8 * 128
+_EXAMPLE_PARAMETERS: Final = 8_030_261_312
+_OVERHEAD_SHARE: Final = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term, other names for it, what it means, and what it means here.
+
+    Attributes:
+        name: the term as it is shown.
+        aliases: other ways to ask for it, lower case.
+        meaning: plain sentences.
+        here: returns sentences with figures for a machine; None when there are none to give.
+        see: commands that go further.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    meaning: str
+    here: Callable[[Machine], tuple[str, ...]] | None = None
+    see: tuple[str, ...] = ()
+
+
+def fast_pool(machine: Machine) -> Pool | None:
+    """Return the largest pool of the fastest kind there is: of an accelerator, else RAM."""
+    fast = {device.pool for device in machine.accelerators}
+    pools = [p for p in machine.pools if p.id in fast and p.kind != "ram" and p.free_bytes]
+    pools = pools or [pool for pool in machine.pools if pool.free_bytes]
+    return max(pools, key=lambda pool: pool.free_bytes or 0, default=None)
+
+
+def _four_bits(machine: Machine) -> tuple[str, ...]:
+    q4_k = GGML_TYPES["Q4_K"].bits_per_weight
+    lines = [
+        "7 billion weights x 4.85 bits (Q4_K_M as it comes out on a 7B) / 8 = 4.2 GB = 4.0 GiB; "
+        f"the block type alone is {q4_k} bits, some tensors get more.",
+        "70 billion x 4.8 bits / 8 = 42 GB = 39 GiB; at 16 bits it would be 140 GB.",
+    ]
+    pool = fast_pool(machine)
+    if pool is not None and pool.free_bytes:
+        billions = pool.free_bytes * _OVERHEAD_SHARE * 8 / 4.85 / 1e9
+        lines.append(
+            f"Here: {format_bytes(pool.free_bytes)} are free in {pool.id}; keeping 15 % for cache "
+            f"and buffers, about {billions:.0f} billion weights at 4 bits."
+        )
+    return tuple(lines)
+
+
+def _cache_per_token(machine: Machine) -> tuple[str, ...]:
+    per_token = 2 * 2 * _EXAMPLE_LAYERS * _EXAMPLE_KV_WIDTH
+    lines = [
+        f"{_EXAMPLE}: 2 (keys and values) x {_EXAMPLE_LAYERS} layers x {_EXAMPLE_KV_WIDTH:,} "
+        f"elements x 2 bytes = {format_bytes(per_token)} a token; "
+        f"8,192 tokens take {format_bytes(8192 * per_token)}, "
+        f"131,072 take {format_bytes(131072 * per_token)}.",
+    ]
+    pool = fast_pool(machine)
+    weights = round(_EXAMPLE_PARAMETERS * 4.89 / 8)
+    if pool is not None and pool.free_bytes:
+        left = pool.free_bytes - weights
+        tokens = max(0, left) // per_token // 256 * 256
+        lines.append(
+            f"Here: {format_bytes(pool.free_bytes)} free in {pool.id}, less "
+            f"{format_bytes(weights)} of weights at Q4_K_M, leave room for about "
+            f"{format_tokens(tokens)} tokens of this model's cache."
+        )
+    return tuple(lines)
+
+
+def _free(machine: Machine) -> tuple[str, ...]:
+    return tuple(
+        f"Here: {pool.id}: {format_bytes(pool.free_bytes)} free of "
+        f"{format_bytes(pool.total_bytes)}, {format_bytes(pool.reserve_bytes)} kept back."
+        for pool in machine.pools
+        if pool.free_bytes is not None and pool.total_bytes is not None
+    )
+
+
+def _pools(machine: Machine) -> tuple[str, ...]:
+    return tuple(
+        f"Here: {pool.id} is {pool.kind} memory of {format_bytes(pool.total_bytes)}"
+        + (f", of which at most {format_bytes(pool.limit_bytes)} may be used." if pool.limit_bytes else ".")
+        for pool in machine.pools
+        if pool.total_bytes is not None
+    )
+
+
+def _bandwidth(machine: Machine) -> tuple[str, ...]:
+    known = [device for device in machine.devices if device.bandwidth_bytes_per_s]
+    lines = []
+    for device in known:
+        rate = device.bandwidth_bytes_per_s or 0
+        per_second = rate / (_EXAMPLE_PARAMETERS * 4.89 / 8)
+        lines.append(
+            f"Here: {device.name} reads {rate / GB:,.0f} GB/s at its peak: at most "
+            f"{per_second:,.0f} tokens/s of {_EXAMPLE} at Q4_K_M, in practice half to nine tenths."
+        )
+    return tuple(lines) or ("Here: no device's bandwidth is known; nothing was measured yet.",)
+
+
+def _gib(_machine: Machine) -> tuple[str, ...]:
+    return (
+        f"1 GiB = 2^30 = {GIB:,} bytes; 1 GB = 10^9 bytes: 7 % less. A file of 4.9 GB takes 4.6 GiB.",
+    )
+
+
+TERMS: Final = (
+    Term(
+        "4-bit rule",
+        ("4 bit rule", "four bit rule", "half a byte", "rule of thumb", "4-bit", "4bit"),
+        "At 16 bits a weight takes 2 bytes; at 4 bits about half a byte, in practice 4.5 to 4.9 "
+        "bits. So the weights in GB are a little over half the billions of parameters. Cache and "
+        "buffers come on top.",
+        _four_bits,
+        ("whatfits check MODEL", "whatfits quants MODEL"),
+    ),
+    Term(
+        "KV cache",
+        ("kv", "kv-cache", "cache", "key value cache", "context memory"),
+        "The model's notes on what it has read: one row of keys and one of values per token and "
+        "layer. It grows with the context and with every user at once. Window layers stop "
+        "growing; latent attention keeps one short row; recurrent layers keep a fixed state.",
+        _cache_per_token,
+        ("whatfits check MODEL --context 32k", "whatfits check MODEL --kv-type q8_0"),
+    ),
+    Term(
+        "context",
+        ("context length", "context window", "ctx", "n_ctx"),
+        "How many tokens of text the model keeps in mind at once: question, documents and answer "
+        "together. A token is about three quarters of an English word. More context costs memory "
+        "and time, used or not: it is reserved at the start.",
+        _cache_per_token,
+        ("whatfits check MODEL",),
+    ),
+    Term(
+        "quantisation",
+        ("quantization", "quant", "quants", "file type", "bits"),
+        "Storing each weight with fewer bits: smaller file, less to read, slightly worse answers. "
+        "Weights are grouped in blocks that share a scale. Q4_K_M is the usual balance.",
+        _four_bits,
+        ("whatfits quants", "whatfits explain Q4_K_M"),
+    ),
+    Term(
+        "parameters",
+        ("weights", "parameter", "model size", "b"),
+        "The numbers a model learned: 8B means eight billion. In a mixture of experts all of them "
+        "have to be held, but only the active ones are read for a token.",
+        _four_bits,
+    ),
+    Term(
+        "mixture of experts",
+        ("moe", "experts", "active parameters"),
+        "Most weights sit in experts of which each token uses a few. It needs the memory of all "
+        "its parameters and runs at the speed of the active ones; experts can lie in slower memory "
+        "at a bearable price.",
+    ),
+    Term(
+        "headroom",
+        ("free memory", "free", "reserve"),
+        "Memory left for everything else. Free here means: the limit, less what others hold now, "
+        "less a stated reserve for the system. A verdict is taken from the upper end of the need.",
+        _free,
+        ("whatfits hardware",),
+    ),
+    Term(
+        "VRAM",
+        ("gpu memory", "video memory", "graphics memory", "dedicated memory"),
+        "Memory on the graphics card: several times faster than the system's. What does not fit "
+        "spills into RAM, and everything read from there runs at RAM's speed. Shared GPU memory "
+        "on Windows is RAM, not VRAM; an integrated GPU adds no memory.",
+        _pools,
+    ),
+    Term(
+        "unified memory",
+        ("shared memory", "wired limit", "gpu limit", "apple memory", "mac memory"),
+        "CPU and GPU use the same memory, as on a Mac, a Strix Halo or a GB10: nothing is copied "
+        "over a bus, but the GPU may take only part of it. macOS allows about two thirds to three "
+        "quarters, newer versions more; sudo sysctl iogpu.wired_limit_mb=N changes it until the "
+        "next restart.",
+        _pools,
+    ),
+    Term(
+        "spill",
+        ("offload", "offloading", "spilling", "partial offload", "gpu layers", "ngl"),
+        "Layers that do not fit in fast memory run from slower memory. Each token has to wait for "
+        "them: with half of the weights in memory a tenth as fast, a token takes five to six times "
+        "as long.",
+        _bandwidth,
+    ),
+    Term(
+        "bandwidth",
+        ("memory bandwidth", "decode", "decode speed", "tokens per second", "speed"),
+        "Writing one token reads every active weight once, so the memory's speed sets the pace: "
+        "tokens a second are at most bandwidth / bytes read.",
+        _bandwidth,
+    ),
+    Term(
+        "prefill",
+        ("prompt processing", "time to first token", "ttft", "pp"),
+        "Reading the prompt: many tokens at once, bound by arithmetic rather than by memory. It "
+        "decides how long you wait for the first word.",
+    ),
+    Term(
+        "compute buffer",
+        ("compute", "activations", "working memory", "scratch"),
+        "Working memory of one step, reserved at the start for the worst case: a full micro-batch "
+        "over the full cache. The rows of logits are often its largest piece.",
+    ),
+    Term(
+        "flash attention",
+        ("fa", "flash-attn", "flash attn"),
+        "Attention computed in tiles, without writing the table of scores to memory. Saves memory "
+        "at long contexts; quantised values in the cache need it.",
+    ),
+    Term(
+        "mmap",
+        ("memory mapping", "mapped", "mapped file", "page cache"),
+        "The file is mapped instead of read: its pages fill free memory, and the system can take "
+        "them back and read them again from disk. They are shown beside the need, never in it.",
+    ),
+    Term(
+        "repack",
+        ("cpu repack", "cpu_repack", "weight repacking"),
+        "On a CPU llama.cpp rearranges some weights for its vector units. The copy cannot be taken "
+        "back by the system; with mmap the file's pages come on top.",
+    ),
+    Term(
+        "parallel sequences",
+        ("parallel", "slots", "concurrency", "users"),
+        "How many conversations run at once. Each has its share of the cache; weights are held "
+        "once, and reading them serves all sequences of a batch.",
+    ),
+    Term(
+        "GiB and GB",
+        ("gib", "gb", "gigabyte", "gibibyte", "units"),
+        "Memory is counted in GiB, files and bandwidth usually in GB. Mixing them is a common "
+        "source of 'it should have fitted'.",
+        _gib,
+    ),
+    Term(
+        "runtime and app",
+        ("two layers", "stack", "runtime", "app", "ollama", "lm studio", "jan", "llama.cpp", "llama-server"),
+        "Two layers: a runtime does the work (llama.cpp, MLX, vLLM), an app gives it a chat window "
+        "and a model browser (LM Studio, Jan) or a simple command (Ollama). One download can "
+        "bundle both: Ollama, LM Studio and Jan stand on llama.cpp.",
+    ),
+    Term(
+        "GGUF",
+        ("gguf file", "model file"),
+        "llama.cpp's file format: one header with every fact about the model, then the weights. "
+        "whatfits reads only the header.",
+        None,
+        ("whatfits check FILE.gguf",),
+    ),
+)
+
+
+def _key(text: str) -> str:
+    return " ".join(text.lower().replace("-", " ").replace("_", " ").split())
+
+
+def find_term(text: str) -> Term:
+    """Return the term that answers to a name.
+
+    Raises:
+        UnknownTermError: nothing answers to it; close names are given.
+    """
+    wanted = _key(text)
+    names = {_key(name): term for term in TERMS for name in (term.name, *term.aliases)}
+    if wanted in names:
+        return names[wanted]
+    from difflib import get_close_matches  # noqa: PLC0415 - only when nothing was found
+
+    near = get_close_matches(wanted, names, n=3, cutoff=0.6)
+    shown = ", ".join(dict.fromkeys(names[name].name for name in near))
+    raise UnknownTermError(
+        what="term",
+        got=text,
+        allowed="a file type (Q4_K_M), a model, or a term",
+        next_step=f"did you mean: {shown}?"
+        if shown
+        else "terms: " + ", ".join(term.name for term in TERMS),
+    )

@@ -1,0 +1,218 @@
+"""What would make it fit: one change at a time, each tried by the same engine.
+
+A remedy is only named after the changed request was computed and did better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.search import Trials
+from whatfits.sizing.units import format_bytes, format_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from whatfits.sizing.estimate import Verdict
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.search import Trial
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["RemedySearch"]
+
+# From better to worse quality; the first that helps is offered.
+_FILE_TYPE_LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+_SHORTEST_USEFUL_CONTEXT: Final = 2048
+_RANK: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
+_MOST_REMEDIES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RemedySearch:
+    """Everything needed to try a changed request.
+
+    Attributes:
+        model: the model as asked.
+        machine: the machine as asked.
+        workload: the workload as asked.
+        request: the placement as asked.
+        trial: what came of it.
+        requantised: returns the model under another file type; None when that is not possible.
+        quality: returns what a file type costs in quality, in words.
+    """
+
+    model: ModelSpec
+    machine: Machine
+    workload: Workload
+    request: PlacementRequest
+    trial: Trial
+    requantised: Callable[[str], ModelSpec] | None
+    quality: Callable[[str], str]
+
+    def remedies(self) -> tuple[Remedy, ...]:
+        """Return the changes that improve the verdict, cheapest first; none when it fits."""
+        if self.trial.judgement.verdict in ("fits", "unknown"):
+            return ()
+        found: list[Remedy] = []
+        for candidates in (
+            self._close_others,
+            self._raise_limit,
+            self._shorter_context,
+            self._smaller_cache,
+            self._smaller_file_type,
+        ):
+            for remedy in candidates():
+                found.append(remedy)
+                break
+        return tuple(found[:_MOST_REMEDIES])
+
+    def _try(
+        self,
+        *,
+        model: ModelSpec | None = None,
+        machine: Machine | None = None,
+        workload: Workload | None = None,
+    ) -> Trial:
+        trials = Trials(
+            model or self.model,
+            machine or self.machine,
+            workload or self.workload,
+            self.request,
+        )
+        return trials.best()
+
+    def _improves(self, trial: Trial) -> bool:
+        verdict = trial.judgement.verdict
+        return trial.runs and _RANK[verdict] < _RANK[self.trial.judgement.verdict]
+
+    def _close_others(self) -> Iterator[Remedy]:
+        pools = tuple(
+            replace(pool, used_bytes=0) if pool.used_bytes else pool for pool in self.machine.pools
+        )
+        held = sum(pool.used_bytes or 0 for pool in self.machine.pools)
+        if not held:
+            return
+        trial = self._try(machine=replace(self.machine, pools=pools))
+        if self._improves(trial):
+            yield Remedy(
+                key="close",
+                text=f"close other programs: they hold {format_bytes(held)}",
+                change={},
+                needs_bytes=None,
+                verdict=trial.judgement.verdict,
+                cost="other programs have to be closed",
+            )
+
+    def _raise_limit(self) -> Iterator[Remedy]:
+        limited = [
+            pool
+            for pool in self.machine.pools
+            if pool.kind == "unified" and pool.limit_bytes and pool.total_bytes
+        ]
+        if not limited:
+            return
+        pool = limited[0]
+        raised = round((pool.total_bytes or 0) * _RAISED_SHARE)
+        if raised <= (pool.limit_bytes or 0):
+            return
+        pools = tuple(
+            replace(p, limit_bytes=raised, limit_low_bytes=None) if p.id == pool.id else p
+            for p in self.machine.pools
+        )
+        trial = self._try(machine=replace(self.machine, pools=pools))
+        if self._improves(trial):
+            yield Remedy(
+                key="raise_limit",
+                text=f"raise the GPU's memory limit to {format_bytes(raised)}"
+                + _limit_command(self.machine, raised),
+                change={},
+                needs_bytes=None,
+                verdict=trial.judgement.verdict,
+                cost="less memory is left to everything else",
+            )
+
+    def _shorter_context(self) -> Iterator[Remedy]:
+        asked = self.trial.settings.context_tokens
+        keep = ("fits",) if self.trial.judgement.verdict == "slow" else ("fits", "slow")
+        for context in _shorter_contexts(asked):
+            trial = self._try(workload=replace(self.workload, context_tokens=context))
+            if trial.judgement.verdict in keep:
+                yield Remedy(
+                    key="context",
+                    text=f"use {format_tokens(context)} tokens of context",
+                    change={"workload": {"context_tokens": context}},
+                    needs_bytes=trial.memory.total_bytes,
+                    verdict=trial.judgement.verdict,
+                    cost=f"{format_tokens(asked - context)} tokens less to remember",
+                )
+                return
+
+    def _smaller_cache(self) -> Iterator[Remedy]:
+        settings = self.trial.settings
+        if not settings.flash_attention or settings.kv_type_k != "F16":
+            return
+        try:
+            trial = self._try(
+                workload=replace(self.workload, kv_type_k="q8_0", kv_type_v="q8_0")
+            )
+        except ValueError:  # a head length that q8_0 does not divide
+            return
+        if self._improves(trial):
+            yield Remedy(
+                key="kv_type",
+                text="keep keys and values in q8_0",
+                change={"workload": {"kv_type_k": "q8_0", "kv_type_v": "q8_0"}},
+                needs_bytes=trial.memory.total_bytes,
+                verdict=trial.judgement.verdict,
+                cost="a slight loss on long contexts; the cache takes 8.5 bits an element, not 16",
+            )
+
+    def _smaller_file_type(self) -> Iterator[Remedy]:
+        if self.requantised is None or not self.model.tensors:
+            return
+        present = self.model.tensor_bytes
+        for name in _FILE_TYPE_LADDER:
+            model = self.requantised(name)
+            if model.tensor_bytes >= present:
+                continue
+            trial = self._try(model=model)
+            if self._improves(trial):
+                yield Remedy(
+                    key="file_type",
+                    text=f"use {find_file_type(name).name}: {format_bytes(model.tensor_bytes)} "
+                    f"of weights instead of {format_bytes(present)}",
+                    change={"file_type": name},
+                    needs_bytes=trial.memory.total_bytes,
+                    verdict=trial.judgement.verdict,
+                    cost=self.quality(name),
+                )
+                return
+
+
+_RAISED_SHARE: Final = 0.9
+"""A limit that leaves a tenth of the memory to the system; whatfits' own choice."""
+
+
+def _limit_command(machine: Machine, limit_bytes: int) -> str:
+    if machine.os == "macos":
+        return f": sudo sysctl iogpu.wired_limit_mb={limit_bytes // 2**20}"
+    return ""
+
+
+def _shorter_contexts(asked: int) -> tuple[int, ...]:
+    """Return half the context, a quarter, …, down to the shortest useful one."""
+    found = []
+    context = asked // 2 // 256 * 256
+    while context >= _SHORTEST_USEFUL_CONTEXT:
+        found.append(context)
+        context = context // 2 // 256 * 256
+    return tuple(found)
+
+
+def verdict_rank(verdict: Verdict) -> int:
+    """Return the order of verdicts, best first."""
+    return _RANK[verdict]

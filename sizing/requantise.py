@@ -1,0 +1,53 @@
+"""The same model under another file type: what `llama-quantize` would make of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.model import TensorShape
+from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.quants.ggml_types import tensor_bytes
+from whatfits.sizing.quants.mixing import MixFacts, assign_types
+from whatfits.sizing.units import pad
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import ModelSpec, TensorSpec
+
+__all__ = ["requantised"]
+
+_ALIGNMENT: Final = 32
+# Natively trained low-bit tensors are kept as they are: published files do the same, and making
+# them smaller would quantise twice.
+_KEPT_TYPES: Final = frozenset({"F32", "MXFP4", "NVFP4", "I8", "I16", "I32", "I64", "F64"})
+
+
+def requantised(model: ModelSpec, file_type: str) -> ModelSpec:
+    """Return `model` with the storage types a file type gives its tensors.
+
+    Raises:
+        UnknownFileTypeError: no such file type.
+    """
+    kind = find_file_type(file_type)
+    shapes = tuple(_shape(tensor) for tensor in model.tensors)
+    first = model.layers[0] if model.layers else None
+    facts = MixFacts(
+        n_layers_all=model.n_layers + model.hparams.n_layer_nextn,
+        n_head=first.n_head if first else 0,
+        n_head_kv=first.n_head_kv if first else 0,
+        n_expert=model.hparams.n_expert,
+    )
+    types = assign_types(shapes, architecture=model.architecture, facts=facts, file_type=kind)
+    tensors, offset = [], 0
+    for tensor, chosen in zip(model.tensors, types, strict=True):
+        n_bytes = tensor_bytes(chosen, tensor.shape)
+        tensors.append(
+            replace(tensor, type=chosen, n_bytes=n_bytes, file_index=0, offset_bytes=offset)
+        )
+        offset += pad(n_bytes, _ALIGNMENT)
+    return replace(model, tensors=tuple(tensors), file_type=kind.name, file_bytes=offset)
+
+
+def _shape(tensor: TensorSpec) -> TensorShape:
+    kept = tensor.type if tensor.type in _KEPT_TYPES else None
+    return TensorShape(tensor.name, tensor.shape, kept)

@@ -1,0 +1,170 @@
+"""Requests as they come in from JSON: checked by pydantic, refused in one line.
+
+Imported only where JSON comes in; the plain command line never needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.machine import Machine
+from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Request",
+    "machine_from_object",
+    "placement_from_object",
+    "request_from_object",
+    "workload_from_object",
+]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One line of `whatfits batch`: the keyword arguments of `check`, and an id to find it by."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    model: str
+    id: Any = None
+    file_type: str | None = None
+    runtime: str = "llama.cpp"
+    machine: str | dict[str, Any] | None = None
+    workload: dict[str, Any] | None = None
+    placement: dict[str, Any] | None = None
+    force: bool = False
+
+
+@cache
+def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
+    return TypeAdapter(kind)
+
+
+def _validated(kind: type[_T], value: object, *, what: str) -> _T:
+    """Return `value` as `kind`.
+
+    Raises:
+        InvalidRequestError: naming the first field that is wrong.
+    """
+    try:
+        return _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        shown = first.get("input")
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            fields = ", ".join(getattr(kind, "__dataclass_fields__", {}))
+            raise InvalidRequestError(
+                what=f"field of {what}", got=str(first["loc"][-1]), allowed=fields
+            ) from None
+        raise InvalidRequestError(
+            what=f"{what}.{place}" if place else what,
+            got=_short(shown),
+            allowed=str(first["msg"]).removeprefix("Input should be ").strip(),
+        ) from None
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _named_split(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a placement with the runtime's own text forms taken apart.
+
+    `tensor_split` may be `3,1`; overrides may be `pattern=device` strings or an object.
+    """
+    changed = dict(value)
+    split = changed.get("tensor_split")
+    if isinstance(split, str):
+        changed["tensor_split"] = [part for part in split.replace("/", ",").split(",") if part]
+    overrides = changed.get("overrides")
+    if isinstance(overrides, str):
+        overrides = [part for part in overrides.split(",") if part]
+    if isinstance(overrides, dict):
+        changed["overrides"] = list(overrides.items())
+    elif isinstance(overrides, (list, tuple)):
+        changed["overrides"] = [
+            tuple(item.rpartition("=")[::2]) if isinstance(item, str) else item
+            for item in overrides
+        ]
+    elif overrides is None:
+        changed.pop("overrides", None)
+    if changed.get("repack") is None:
+        changed.pop("repack", None)
+    return changed
+
+
+def _without_nulls(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return `value` without null fields whose type has no null: null means the default."""
+    return {key: item for key, item in value.items() if item is not None or key not in names}
+
+
+def workload_from_object(value: Mapping[str, Any]) -> Workload:
+    """Return a Workload from a JSON object.
+
+    Raises:
+        InvalidRequestError: a field is unknown or of the wrong kind.
+    """
+    known = _without_nulls(value, "program", "flash_attention")
+    return _validated(Workload, known, what="workload")
+
+
+def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
+    """Return a PlacementRequest from a JSON object.
+
+    Raises:
+        InvalidRequestError: a field is unknown or of the wrong kind.
+    """
+    return _validated(PlacementRequest, _named_split(value), what="placement")
+
+
+def machine_from_object(value: Mapping[str, Any]) -> Machine:
+    """Return a Machine from a JSON object, or from the `machine` of a saved hardware report.
+
+    Raises:
+        InvalidRequestError: a field is unknown or wrong, or a device names no pool.
+    """
+    inner = value.get("machine")
+    found = _validated(Machine, inner if isinstance(inner, dict) else value, what="machine")
+    pools = {pool.id for pool in found.pools}
+    if len(pools) != len(found.pools):
+        raise InvalidRequestError(what="machine.pools", allowed="pools with different ids")
+    for device in found.devices:
+        if device.pool not in pools:
+            raise InvalidRequestError(
+                what=f"machine: pool of device {device.id!r}",
+                got=device.pool,
+                allowed=", ".join(sorted(pools)) or "a pool of the machine",
+            )
+    for pool in found.pools:
+        for name in ("total_bytes", "limit_bytes", "used_bytes", "reserve_bytes"):
+            amount = getattr(pool, name)
+            if amount is not None and amount < 0:
+                raise InvalidRequestError(
+                    what=f"machine: {name} of pool {pool.id!r}", got=amount, allowed="0 or more"
+                )
+    return found
+
+
+def request_from_object(value: object) -> Request:
+    """Return one batch request.
+
+    Raises:
+        InvalidRequestError: it is no object, lacks `model`, or has an unknown field.
+    """
+    if not isinstance(value, dict):
+        raise InvalidRequestError(
+            what="request", got=type(value).__name__, allowed='a JSON object with "model"'
+        )
+    known = _without_nulls(value, "runtime", "force")
+    return _validated(Request, known, what="request")

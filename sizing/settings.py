@@ -1,0 +1,191 @@
+"""A workload made concrete: what `llama_context` makes of the flags it is given.
+
+Source: llama.cpp (0c1e57098) src/llama-context.cpp, constructor and llama_init_from_model;
+tools/server/server-context.cpp, server_output_limits; common/common.h, defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.model import LatentAttention
+from whatfits.sizing.quants.file_types import find_kv_type
+from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.units import pad
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["DEFAULT_CONTEXT_TOKENS", "MAX_CONTEXT_TOKENS", "Settings", "resolve_settings"]
+
+DEFAULT_CONTEXT_TOKENS: Final = 8192
+MAX_CONTEXT_TOKENS: Final = 2**31 - 256
+_CONTEXT_PADDING: Final = 256
+_MAX_SEQUENCES: Final = 256
+_DEFAULT_BATCH: Final = 2048
+_DEFAULT_MICRO_BATCH: Final = 512
+_NO_FLASH_ARCHITECTURES: Final = frozenset({"grok"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is really allocated for.
+
+    Attributes:
+        requested_context_tokens: the context as asked for, or its default.
+        context_tokens: all cells of the cache, after padding.
+        sequence_tokens: cells one sequence sees.
+        sequences: sequences served at once.
+        streams: separate caches (1 when unified).
+        batch_tokens: logical batch.
+        micro_batch_tokens: physical batch.
+        graph_tokens: tokens of the worst-case graph.
+        output_rows: rows of logits the worst-case graph computes.
+        kv_type_k: ggml type of keys.
+        kv_type_v: ggml type of values.
+        flash_attention: whether attention is fused (values are then stored row by row).
+        swa_full: window layers keep the full context.
+        embeddings: the output buffer also holds embeddings.
+    """
+
+    requested_context_tokens: int
+    context_tokens: int
+    sequence_tokens: int
+    sequences: int
+    streams: int
+    batch_tokens: int
+    micro_batch_tokens: int
+    graph_tokens: int
+    output_rows: int
+    kv_type_k: str
+    kv_type_v: str
+    flash_attention: bool
+    swa_full: bool
+    embeddings: bool = False
+
+
+def resolve_settings(
+    model: ModelSpec, workload: Workload, *, flash_supported: bool = True
+) -> Settings:
+    """Return the settings llama.cpp would run with.
+
+    `flash_supported` is False when a device that has layers cannot run fused attention; `auto`
+    then turns it off for the whole context.
+
+    Raises:
+        InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
+    """
+    context = _context_tokens(model, workload)
+    sequences = _within("parallel", workload.parallel, default=1, low=1, high=_MAX_SEQUENCES)
+    batch = _within("batch", workload.batch, default=_DEFAULT_BATCH, low=1, high=2**20)
+    micro = _within("micro_batch", workload.micro_batch, default=_DEFAULT_MICRO_BATCH, low=1, high=2**20)
+    if model.hparams.causal:
+        batch = min(context, batch)
+    micro = min(batch, micro)
+    kv_type_k = find_kv_type(workload.kv_type_k or "f16")
+    kv_type_v = find_kv_type(workload.kv_type_v or "f16")
+    flash = _flash_attention(model, workload, kv_type_v, supported=flash_supported)
+    _check_cache_types(model, kv_type_k, kv_type_v, flash=flash)
+    unified = bool(workload.kv_unified)
+    total, per_sequence = _padded_context(context, sequences, unified=unified)
+    graph_tokens = min(total, micro)
+    server = workload.program == "server"
+    return Settings(
+        requested_context_tokens=context,
+        context_tokens=total,
+        sequence_tokens=per_sequence,
+        sequences=sequences,
+        streams=1 if unified else sequences,
+        batch_tokens=batch,
+        micro_batch_tokens=micro,
+        graph_tokens=graph_tokens,
+        output_rows=min(graph_tokens, _outputs_max(model, workload, batch=batch, sequences=sequences)),
+        kv_type_k=kv_type_k,
+        kv_type_v=kv_type_v,
+        flash_attention=flash,
+        swa_full=(not server) if workload.swa_full is None else workload.swa_full,
+        embeddings=not model.hparams.causal,
+    )
+
+
+def _within(name: str, value: int | None, *, default: int, low: int, high: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidRequestError(what=name, got=value, allowed=f"a whole number from {low:,} to {high:,}")
+    return value
+
+
+def _context_tokens(model: ModelSpec, workload: Workload) -> int:
+    """Return the context asked for; unset: 8,192 or the training context if that is smaller."""
+    trained = model.hparams.context_train_tokens
+    default = DEFAULT_CONTEXT_TOKENS if trained is None else min(DEFAULT_CONTEXT_TOKENS, trained)
+    return _within(
+        "context_tokens", workload.context_tokens, default=default, low=1, high=MAX_CONTEXT_TOKENS
+    )
+
+
+def _padded_context(context: int, sequences: int, *, unified: bool) -> tuple[int, int]:
+    """Return (cells in all, cells a sequence sees); the whole can grow by the padding."""
+    total = pad(context, _CONTEXT_PADDING)
+    if unified:
+        return total, total
+    per_sequence = pad(max(total // sequences, 1), _CONTEXT_PADDING)
+    return per_sequence * sequences, per_sequence
+
+
+def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences: int) -> int:
+    """Return how many rows of logits a batch may ask for.
+
+    The server reserves one row a slot; the C API, encoders and embedding models a whole batch.
+    """
+    if workload.outputs_max is not None:
+        chosen = _within("outputs_max", workload.outputs_max, default=0, low=0, high=2**20)
+        return chosen or batch
+    if workload.program == "server" and model.hparams.causal:
+        return max(1, min(batch, sequences))
+    return batch
+
+
+def _flash_attention(model: ModelSpec, workload: Workload, kv_type_v: str, *, supported: bool) -> bool:
+    wanted = workload.flash_attention
+    if wanted not in ("auto", "on", "off"):
+        raise InvalidRequestError(what="flash_attention", got=wanted, allowed="auto, on, off")
+    quantised_values = GGML_TYPES[kv_type_v].block_elements > 1
+    possible = supported and model.architecture not in _NO_FLASH_ARCHITECTURES
+    if quantised_values and (wanted == "off" or not possible):
+        raise InvalidRequestError(
+            what="kv_type_v",
+            got=kv_type_v.lower(),
+            allowed="f32, f16 or bf16 without flash attention",
+            next_step="turn flash attention on, or keep the values in f16",
+        )
+    return possible and wanted != "off"
+
+
+def _check_cache_types(model: ModelSpec, kv_type_k: str, kv_type_v: str, *, flash: bool) -> None:
+    latent = any(isinstance(layer.attention, LatentAttention) for layer in model.layers)
+    if latent and kv_type_k != kv_type_v:
+        raise InvalidRequestError(
+            what="kv_type_k and kv_type_v",
+            got=f"{kv_type_k.lower()} and {kv_type_v.lower()}",
+            allowed="the same type for both: this model keeps one latent row for keys and values",
+        )
+    if not flash:
+        return
+    for name, kv_type, attribute in (
+        ("kv_type_k", kv_type_k, "key_length"),
+        ("kv_type_v", kv_type_v, "value_length"),
+    ):
+        block = GGML_TYPES[kv_type].block_elements
+        lengths = {getattr(layer, attribute) for layer in model.layers if layer.attention}
+        uneven = sorted(length for length in lengths if length % block)
+        if uneven:
+            raise InvalidRequestError(
+                what=name,
+                got=kv_type.lower(),
+                allowed=f"a type whose block ({block}) divides the head length {uneven[0]}, as f16",
+            )

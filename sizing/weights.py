@@ -1,0 +1,274 @@
+"""Weights: which bytes lie in which buffer.
+
+Source: llama.cpp (0c1e57098) src/llama-model.cpp:load_tensors and create_tensor,
+src/llama-model-loader.cpp; ggml/src/ggml-alloc.c for the padding. Error: none against 2,227 dry
+runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.buffers import allocated_bytes
+from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import ModelSpec, TensorSpec
+    from whatfits.sizing.placement import Placement
+
+__all__ = ["PLAIN_HOST_BUFFER", "HostWeights", "WeightTable", "Weights"]
+
+PLAIN_HOST_BUFFER: Final = "CPU"
+_OUTPUT_NAME: Final = "output.weight"
+_EMBEDDING_NAME: Final = "token_embd.weight"
+_EXPERTS: Final = "exps.weight"
+# These make the tied output before the embedding, so that without mapping both are read into the
+# host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
+_TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})
+
+
+class _Group(NamedTuple):
+    """Tensors that always lie together: same role, layer and kind of weight."""
+
+    role: str
+    layer: int | None
+    tensors: tuple[TensorSpec, ...]
+
+
+@dataclass(slots=True)
+class HostWeights:
+    """Weights on the host by buffer, and the part of the file that stays mapped."""
+
+    buffers: dict[str, int] = field(default_factory=dict)
+    spans: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes over all host buffers, as without mmap."""
+        return sum(self.buffers.values())
+
+
+@dataclass(slots=True)
+class Weights:
+    """Bytes of weights by place.
+
+    Attributes:
+        devices: bytes on each accelerator.
+        host: bytes on the host.
+        mapped_bytes: file pages that are mapped (reclaimable), 0 without mmap.
+        read_devices: bytes each accelerator reads for one token (routed experts by their share,
+            looked-up tables not at all).
+        read_host: bytes the host reads for one token.
+        streamed_bytes: the most host weights that one step copies to an accelerator when
+            operations are offloaded: one matrix, or the expert stacks of one layer.
+    """
+
+    devices: list[int]
+    host: HostWeights
+    mapped_bytes: int
+    streamed_bytes: int
+    read_devices: list[int]
+    read_host: int
+
+
+class WeightTable:
+    """The tensors of one model, grouped once so that many placements can be tried cheaply."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self._model = model
+        self._groups = _groups_of(model, singly=False)
+        self._single: tuple[_Group, ...] | None = None
+        self._sizes: dict[tuple[int, str], int] = {}
+        self._host_sizes: dict[tuple[int, frozenset[str] | None], dict[str, int]] = {}
+        names = {tensor.name: tensor for tensor in model.tensors}
+        embedding = names.get(_EMBEDDING_NAME)
+        tied = _OUTPUT_NAME not in names and model.hparams.causal
+        self._tied: TensorSpec | None = embedding if tied else None
+
+    def place(self, placement: Placement) -> Weights:
+        """Return the bytes of every buffer under a placement."""
+        groups = self._groups
+        if placement.overrides:
+            if self._single is None:
+                self._single = _groups_of(self._model, singly=True)
+            groups = self._single
+        devices = [0] * len(placement.accelerators)
+        host = HostWeights()
+        features = frozenset(placement.host.features) if placement.extra_buffers else None
+        placed: list[tuple[_Group, int | None]] = []
+        for group in groups:
+            placed.extend((group, target) for target in _targets(group, placement))
+        for group, target in placed:
+            if target is None:
+                for buffer, size in self._on_host(group, features).items():
+                    host.buffers[buffer] = host.buffers.get(buffer, 0) + size
+            else:
+                devices[target] += self._on_device(group, placement.accelerators[target].kind)
+        self._add_tied_output(placement, devices, host, features)
+        read_devices, read_host = self._read_per_token(placed, placement)
+        return Weights(
+            devices=devices,
+            host=host,
+            mapped_bytes=self._mapped(placed, placement, features) if placement.mmap else 0,
+            streamed_bytes=max(
+                (_streamed(group) for group, target in placed if target is None), default=0
+            ),
+            read_devices=read_devices,
+            read_host=read_host,
+        )
+
+    def _on_device(self, group: _Group, kind: str) -> int:
+        key = (id(group), kind)
+        size = self._sizes.get(key)
+        if size is None:
+            size = sum(
+                allocated_bytes(t.type, t.shape[0], t.n_bytes, device_kind=kind) for t in group.tensors
+            )
+            self._sizes[key] = size
+        return size
+
+    def _on_host(self, group: _Group, features: frozenset[str] | None) -> dict[str, int]:
+        key = (id(group), features)
+        sizes = self._host_sizes.get(key)
+        if sizes is None:
+            sizes = {}
+            for tensor in group.tensors:
+                buffer, size = _host_buffer(tensor, features, is_input=group.role == "input")
+                sizes[buffer] = sizes.get(buffer, 0) + size
+            self._host_sizes[key] = sizes
+        return sizes
+
+    def _read_per_token(
+        self, placed: list[tuple[_Group, int | None]], placement: Placement
+    ) -> tuple[list[int], int]:
+        hparams = self._model.hparams
+        devices, host = [0] * len(placement.accelerators), 0
+
+        def add(n_bytes: int, target: int | None) -> None:
+            nonlocal host
+            if target is None:
+                host += n_bytes
+            else:
+                devices[target] += n_bytes
+
+        for group, target in placed:
+            if group.role in ("input", "shared"):
+                continue
+            size = sum(tensor.n_bytes for tensor in group.tensors)
+            if _EXPERTS in group.tensors[0].name and hparams.n_expert:
+                size = size * hparams.n_expert_used // hparams.n_expert
+            add(size, target)
+        if self._tied is not None:
+            add(self._tied.n_bytes, placement.output_device)
+        return devices, host
+
+    def _add_tied_output(
+        self,
+        placement: Placement,
+        devices: list[int],
+        host: HostWeights,
+        features: frozenset[str] | None,
+    ) -> None:
+        """A tied model reads its embedding as output too: a copy wherever that is another buffer."""
+        tied = self._tied
+        if tied is None:
+            return
+        target = placement.device_of(tied.name, placement.output_device)
+        if target is not None:
+            kind = placement.accelerators[target].kind
+            devices[target] += allocated_bytes(tied.type, tied.shape[0], tied.n_bytes, device_kind=kind)
+            return
+        buffer, size = _host_buffer(tied, features, is_input=False)
+        if buffer != PLAIN_HOST_BUFFER or self._model.architecture in _TIED_TWICE:
+            host.buffers[buffer] = host.buffers.get(buffer, 0) + size
+
+    def _mapped(
+        self,
+        placed: list[tuple[_Group, int | None]],
+        placement: Placement,
+        features: frozenset[str] | None,
+    ) -> int:
+        """Return the union of the mapped spans: first to last tensor of each mapping buffer.
+
+        Buffers that wrap host memory: the plain host buffer and Metal.
+        """
+        spans: dict[tuple[str, int], tuple[int, int]] = {}
+        for group, target in placed:
+            if target is not None and placement.accelerators[target].kind != "metal":
+                continue
+            for tensor in group.tensors:
+                if tensor.offset_bytes is None:
+                    continue
+                place = "metal" if target is not None else PLAIN_HOST_BUFFER
+                if target is None:
+                    place, _ = _host_buffer(tensor, features, is_input=group.role == "input")
+                    if place != PLAIN_HOST_BUFFER:
+                        continue
+                key = (place, tensor.file_index)
+                start, end = tensor.offset_bytes, tensor.offset_bytes + tensor.n_bytes
+                first, last = spans.get(key, (start, end))
+                spans[key] = (min(first, start), max(last, end))
+        return _union(spans)
+
+
+def _groups_of(model: ModelSpec, *, singly: bool) -> tuple[_Group, ...]:
+    grouped: dict[tuple[object, ...], list[TensorSpec]] = {}
+    for tensor in model.tensors:
+        key: tuple[object, ...] = (tensor.role, tensor.layer, _EXPERTS in tensor.name)
+        if singly:
+            key = (*key, tensor.name)
+        grouped.setdefault(key, []).append(tensor)
+    return tuple(
+        _Group(tensors[0].role, tensors[0].layer, tuple(tensors)) for tensors in grouped.values()
+    )
+
+
+def _targets(group: _Group, placement: Placement) -> tuple[int | None, ...]:
+    """Return the devices that hold a group: one, or for shared tensors each that has a layer."""
+    match group.role:
+        case "input":
+            default: int | None = None
+        case "output":
+            default = placement.output_device
+        case "shared":
+            return tuple(sorted(placement.layers_in_use, key=lambda d: -1 if d is None else d))
+        case _:
+            default = placement.layer_device[group.layer or 0]
+    return (placement.device_of(group.tensors[0].name, default),)
+
+
+def _streamed(group: _Group) -> int:
+    """Return what an offloaded operation copies of a group: its expert stacks, or one matrix."""
+    if group.role == "input":
+        return 0
+    sizes = [tensor.n_bytes for tensor in group.tensors if len(tensor.shape) > 1]
+    experts = [t.n_bytes for t in group.tensors if _EXPERTS in t.name]
+    return max(sum(experts), max(sizes, default=0))
+
+
+def _host_buffer(
+    tensor: TensorSpec, features: frozenset[str] | None, *, is_input: bool
+) -> tuple[str, int]:
+    """Return (buffer, bytes in it) of a tensor on the host."""
+    if features is not None and not is_input:
+        buffer = repack_buffer(tensor, features=features)
+        if buffer is not None:
+            return buffer, repacked_bytes(tensor, buffer=buffer)
+    return PLAIN_HOST_BUFFER, allocated_bytes(
+        tensor.type, tensor.shape[0], tensor.n_bytes, device_kind="cpu"
+    )
+
+
+def _union(spans: dict[tuple[str, int], tuple[int, int]]) -> int:
+    """Return the bytes covered by spans of the same files, overlaps counted once."""
+    by_file: dict[int, list[tuple[int, int]]] = {}
+    for (_, file_index), span in spans.items():
+        by_file.setdefault(file_index, []).append(span)
+    covered = 0
+    for parts in by_file.values():
+        end_so_far = -1
+        for start, end in sorted(parts):
+            covered += max(0, end - max(start, end_so_far))
+            end_so_far = max(end_so_far, end)
+    return covered
