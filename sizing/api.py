@@ -1,8 +1,8 @@
 """The library's front door: one call a question, the same engine as every other surface.
 
-    from whatfits.sizing import check
-    plan = check("llama-3.1-8b", machine="rtx-4090 + 64gb", workload={"context_tokens": 32768})
-    plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
+from whatfits.sizing import check
+plan = check("llama-3.1-8b", machine="rtx-4090 + 64gb", workload={"context_tokens": 32768})
+plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def answer(
     force: bool = False,
 ) -> Plan:
     """Return the plan for values that are already loaded."""
-    from whatfits.sizing.requantise import requantised
     from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.requantise import requantised
 
     trials = Trials(spec, machine, workload, request)
     trial = trials.best()

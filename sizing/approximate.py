@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["approximate_spec", "bits_of"]
 
+_NOTE: Final = (
+    "The tensor table of this architecture is not known yet: weights are parameters x bits, the "
+    "cache is read from the configuration, both with an interval."
+)
 _CACHE_ERROR: Final = 0.25
 _FULL: Final = frozenset({"full_attention", "attention", "full", "global"})
 _WINDOW: Final = frozenset({"sliding_attention", "sliding", "chunked_attention", "local"})
@@ -91,10 +95,7 @@ def approximate_spec(
         active_parameters=active_parameters,
         weights=weights,
         cache_interval=_CACHE_ERROR,
-        notes=(
-            "The tensor table of this architecture is not known yet: weights are parameters x "
-            "bits, the cache is read from the configuration, both with an interval.",
-        ),
+        notes=(_NOTE,),
         origin=origin,
     )
 

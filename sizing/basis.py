@@ -88,7 +88,7 @@ def _cache(model: ModelSpec, trial: Trial) -> Basis:
         key="memory.kv_cache_bytes",
         formula="sum over layers of (key row + value row) x cells x streams + states x sequences",
         inputs=inputs,
-        source=f"{_LLAMA_CPP} llama-kv-cache.cpp, llama-kv-cache-iswa.cpp, llama-memory-recurrent.cpp",
+        source=f"{_LLAMA_CPP} llama-kv-cache*.cpp, llama-memory-recurrent.cpp",
         error=error,
     )
 
@@ -175,7 +175,7 @@ def _speed(trial: Trial) -> Basis:
     devices = (*trial.placement.accelerators, trial.placement.host)
     return Basis(
         key="speed.decode_tokens_per_s",
-        formula="1 / (sum over devices of bytes read a token / (share x bandwidth) + layers x constant)",
+        formula="1 / (sum over devices of bytes a token / (share x bandwidth) + layers x constant)",
         inputs={device.id: device.bandwidth_bytes_per_s for device in devices},
         source=SPEED_SOURCE,
         error="an estimate with a wide interval: nothing was measured on this machine",

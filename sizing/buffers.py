@@ -36,7 +36,7 @@ def allocated_bytes(type_name: str, row_elements: int, n_bytes: int, *, device_k
 
 
 def has_pinned_host_memory(device_kind: str) -> bool:
-    """Return whether host weights go to pinned memory of this back end, which rules out repacking."""
+    """Return whether host weights go to this back end's pinned memory, and so are not repacked."""
     return device_kind in ("cuda", "rocm", "sycl", "vulkan")
 
 

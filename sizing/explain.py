@@ -1,4 +1,4 @@
-"""Answers in words: one plain sentence or figure a fact, for the command line and the page alike."""
+"""Answers in words, one plain sentence or figure a fact, for command line and page alike."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def plan_document(plan: Plan) -> Document:
 
 
 def _model_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
-    model, workload = plan.model, plan.workload
+    model = plan.model
     size = "unknown" if model.parameters is None else format_count(model.parameters)
     if model.active_parameters and model.active_parameters != model.parameters:
         size += f" parameters, {format_count(model.active_parameters)} active"
@@ -111,17 +111,21 @@ def _model_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     rows = [
         ("Model", f"{model.name}, {size}, {model.architecture}, from {model.source}"),
         ("Machine", f"{plan.machine.name}: {machine_sentence(plan.machine)}"),
-        (
-            "Request",
-            f"{plan.runtime} {workload.program}, {format_tokens(workload.context_tokens or 0)} "
-            f"tokens, {workload.parallel} sequence{'s' if workload.parallel != 1 else ''}, "
-            f"cache {workload.kv_type_k}/{workload.kv_type_v}",
-        ),
+        ("Request", _request_text(plan)),
     ]
     placed = _placement_text(plan)
     if placed:
         rows.append(("Placement", placed))
     return tuple(rows)
+
+
+def _request_text(plan: Plan) -> str:
+    workload = plan.workload
+    plural = "s" if workload.parallel != 1 else ""
+    return (
+        f"{plan.runtime} {workload.program}, {format_tokens(workload.context_tokens or 0)} tokens, "
+        f"{workload.parallel} sequence{plural}, cache {workload.kv_type_k}/{workload.kv_type_v}"
+    )
 
 
 def _placement_text(plan: Plan) -> str:
@@ -172,16 +176,14 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     rows += _speed_facts(plan.speed)
     if plan.memory.mapped_bytes:
         rows.append(
-            ("Mapped file", f"{format_bytes(plan.memory.mapped_bytes)} of pages the OS can take back")
-        )
-    if plan.memory.growth_limit_bytes:
-        rows.append(
             (
-                "May grow by",
-                f"{format_bytes(plan.memory.growth_limit_bytes)} (prompt cache on the host; "
-                "the command caps it at what is left)",
+                "Mapped file",
+                f"{format_bytes(plan.memory.mapped_bytes)} of pages the OS can take back",
             )
         )
+    if plan.memory.growth_limit_bytes:
+        size = format_bytes(plan.memory.growth_limit_bytes)
+        rows.append(("May grow by", f"{size} (prompt cache; the command caps it at what is left)"))
     return tuple(rows)
 
 

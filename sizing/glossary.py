@@ -53,9 +53,12 @@ def fast_pool(machine: Machine) -> Pool | None:
 
 def _four_bits(machine: Machine) -> tuple[str, ...]:
     q4_k = GGML_TYPES["Q4_K"].bits_per_weight
-    lines = [
+    seven = (
         "7 billion weights x 4.85 bits (Q4_K_M as it comes out on a 7B) / 8 = 4.2 GB = 4.0 GiB; "
-        f"the block type alone is {q4_k} bits, some tensors get more.",
+        f"the block type alone is {q4_k} bits, some tensors get more."
+    )
+    lines = [
+        seven,
         "70 billion x 4.8 bits / 8 = 42 GB = 39 GiB; at 16 bits it would be 140 GB.",
     ]
     pool = fast_pool(machine)
@@ -70,12 +73,13 @@ def _four_bits(machine: Machine) -> tuple[str, ...]:
 
 def _cache_per_token(machine: Machine) -> tuple[str, ...]:
     per_token = 2 * 2 * _EXAMPLE_LAYERS * _EXAMPLE_KV_WIDTH
-    lines = [
+    arithmetic = (
         f"{_EXAMPLE}: 2 (keys and values) x {_EXAMPLE_LAYERS} layers x {_EXAMPLE_KV_WIDTH:,} "
         f"elements x 2 bytes = {format_bytes(per_token)} a token; "
         f"8,192 tokens take {format_bytes(8192 * per_token)}, "
-        f"131,072 take {format_bytes(131072 * per_token)}.",
-    ]
+        f"131,072 take {format_bytes(131072 * per_token)}."
+    )
+    lines = [arithmetic]
     pool = fast_pool(machine)
     weights = round(_EXAMPLE_PARAMETERS * 4.89 / 8)
     if pool is not None and pool.free_bytes:
@@ -101,7 +105,11 @@ def _free(machine: Machine) -> tuple[str, ...]:
 def _pools(machine: Machine) -> tuple[str, ...]:
     return tuple(
         f"Here: {pool.id} is {pool.kind} memory of {format_bytes(pool.total_bytes)}"
-        + (f", of which at most {format_bytes(pool.limit_bytes)} may be used." if pool.limit_bytes else ".")
+        + (
+            f", of which at most {format_bytes(pool.limit_bytes)} may be used."
+            if pool.limit_bytes
+            else "."
+        )
         for pool in machine.pools
         if pool.total_bytes is not None
     )
@@ -121,9 +129,7 @@ def _bandwidth(machine: Machine) -> tuple[str, ...]:
 
 
 def _gib(_machine: Machine) -> tuple[str, ...]:
-    return (
-        f"1 GiB = 2^30 = {GIB:,} bytes; 1 GB = 10^9 bytes: 7 % less. A file of 4.9 GB takes 4.6 GiB.",
-    )
+    return (f"1 GiB = {GIB:,} bytes; 1 GB = 10^9: 7 % less. A file of 4.9 GB takes 4.6 GiB.",)
 
 
 TERMS: Final = (
@@ -261,7 +267,17 @@ TERMS: Final = (
     ),
     Term(
         "runtime and app",
-        ("two layers", "stack", "runtime", "app", "ollama", "lm studio", "jan", "llama.cpp", "llama-server"),
+        (
+            "two layers",
+            "stack",
+            "runtime",
+            "app",
+            "ollama",
+            "lm studio",
+            "jan",
+            "llama.cpp",
+            "llama-server",
+        ),
         "Two layers: a runtime does the work (llama.cpp, MLX, vLLM), an app gives it a chat window "
         "and a model browser (LM Studio, Jan) or a simple command (Ollama). One download can "
         "bundle both: Ollama, LM Studio and Jan stand on llama.cpp.",

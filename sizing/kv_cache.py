@@ -55,7 +55,9 @@ def cache_cells(cache: AttentionCache, settings: Settings) -> int:
             assert_never(cache)
 
 
-def cache_tensors(layer: LayerSpec, settings: Settings, *, widest_value: int) -> tuple[CacheTensor, ...]:
+def cache_tensors(
+    layer: LayerSpec, settings: Settings, *, widest_value: int
+) -> tuple[CacheTensor, ...]:
     """Return the tensors a layer keeps between tokens.
 
     `widest_value` is the widest value row of the model: without flash attention values are stored

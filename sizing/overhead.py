@@ -66,5 +66,5 @@ def device_overhead(device_kind: str) -> Overhead:
 
 
 def process_overhead(*, is_server: bool) -> Overhead:
-    """Return what the host loses to the program itself; nothing for a library in our own process."""
+    """Return what the host loses to the program itself; nothing for a library."""
     return _PROCESS if is_server else Overhead(0, 0, 0, "the library adds nothing of its own")

@@ -236,7 +236,9 @@ def _overrides(
     for pattern, target in pairs:
         if target.lower() not in by_name:
             raise InvalidRequestError(
-                what="override target", got=target, allowed=", ".join(["CPU", *(d.id for d in accelerators)])
+                what="override target",
+                got=target,
+                allowed=", ".join(["CPU", *(d.id for d in accelerators)]),
             )
         try:
             compiled.append((re.compile(pattern), by_name[target.lower()]))

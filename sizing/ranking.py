@@ -9,21 +9,31 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import UnsupportedArchitectureError
+from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
+from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.search import Trials
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
 
     from whatfits.sizing.catalog.lookup import ModelEntry
-    from whatfits.sizing.estimate import RateRange, Verdict
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
 
-__all__ = ["FAMILY_RULE", "FILE_TYPE_RULE", "RankedModel", "newest_of_families", "rank", "sort_rows"]
+    Loader: TypeAlias = Callable[[ModelEntry, str | None], ModelSpec]
+
+__all__ = [
+    "FAMILY_RULE",
+    "FILE_TYPE_RULE",
+    "RankedModel",
+    "newest_of_families",
+    "rank",
+    "sort_rows",
+]
 
 FILE_TYPE_RULE: Final = (
     "file type: the best of Q8_0, Q6_K, Q5_K_M and Q4_K_M that gets the best verdict, "
@@ -34,6 +44,7 @@ FAMILY_RULE: Final = (
     "newest that fits, the one with the most parameters; biggest first"
 )
 _LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M")
+_LEAST: Final = "Q4_K_M"
 _ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 _LOWEST_BITS: Final = 4.25  # the leanest type of the ladder's last mixes: a bound, not an estimate
 _MONTHS_A_YEAR: Final = 12
@@ -80,11 +91,70 @@ class RankedModel:
     approximate: bool
 
 
+class _Ranker:
+    """What is the same for every model of one ranking."""
+
+    def __init__(
+        self, machine: Machine, workload: Workload, load: Loader, file_type: str | None
+    ) -> None:
+        self.machine = machine
+        self.workload = workload
+        self.load = load
+        self.file_type = file_type
+
+    def row(self, entry: ModelEntry, *, with_largest_context: bool) -> RankedModel:
+        """Return the row of one model."""
+        spec, trials = self._tried(entry, self.file_type)
+        trial = trials.best()
+        if self.file_type is None and trial.runs and spec.file_type == _LEAST:
+            spec, trials, trial = self._better(entry, spec, trials, trial)
+        speed = estimate_speed(
+            spec,
+            trial.settings,
+            trial.placement,
+            trials.weights(trial),
+            prompt_tokens=self.workload.prompt_tokens,
+        )
+        return RankedModel(
+            model=entry.id,
+            family=entry.family,
+            kind=entry.kind,
+            parameters=spec.parameters,
+            active_parameters=spec.active_parameters,
+            released=entry.released,
+            file_type=spec.file_type or "",
+            verdict=trial.judgement.verdict,
+            context_tokens=trial.settings.requested_context_tokens,
+            weights_bytes=trial.memory.weights_bytes,
+            total_bytes=trial.memory.total_bytes,
+            high_bytes=trial.memory.high_bytes,
+            headroom_bytes=_headroom(trial, self.machine),
+            largest_context_tokens=trials.largest_context(trial) if with_largest_context else None,
+            decode_tokens_per_s=speed.decode_tokens_per_s,
+            approximate=spec.weights is not None,
+        )
+
+    def _tried(self, entry: ModelEntry, file_type: str | None) -> tuple[ModelSpec, Trials]:
+        spec = self.load(entry, file_type)
+        return spec, Trials(spec, self.machine, self.workload, PlacementRequest())
+
+    def _better(
+        self, entry: ModelEntry, spec: ModelSpec, trials: Trials, trial: Trial
+    ) -> tuple[ModelSpec, Trials, Trial]:
+        """Climb to the best file type whose verdict is no worse than the least one's."""
+        for name in _LADDER:
+            candidate, others = self._tried(entry, name)
+            better = others.best()
+            if _ORDER[better.judgement.verdict] <= _ORDER[trial.judgement.verdict]:
+                return candidate, others, better
+        return spec, trials, trial
+
+
 def rank(
     entries: Iterable[ModelEntry],
     machine: Machine,
     *,
-    load: Callable[[ModelEntry, str | None], ModelSpec],
+    load: Loader,
     workload: Workload | None = None,
     file_type: str | None = None,
     with_largest_context: bool = False,
@@ -94,79 +164,20 @@ def rank(
     Models that are larger than all memory even at the leanest file type are left out: they cannot
     fit. `load` turns an entry and a file type into a model.
     """
-    asked = workload or Workload()
     capacity = sum(pool.total_bytes or 0 for pool in machine.pools)
+    ranker = _Ranker(machine, workload or Workload(), load, file_type)
     rows = []
     for entry in entries:
-        if entry.params_total is not None:
+        if entry.params_total is not None and file_type is None:
             text_only = entry.params_total - (entry.params_vision_audio or 0)
-            if file_type is None and text_only * _LOWEST_BITS / 8 > capacity:
+            if text_only * _LOWEST_BITS / 8 > capacity:
                 continue
         try:
-            row = _row(entry, machine, asked, load, file_type, with_largest_context)
-        except UnsupportedArchitectureError:
+            row = ranker.row(entry, with_largest_context=with_largest_context)
+        except (UnsupportedArchitectureError, MalformedFileError):
             continue  # its shape has holes: nothing honest can be said
         rows.append(row)
     return rows
-
-
-def _row(
-    entry: ModelEntry,
-    machine: Machine,
-    workload: Workload,
-    load: Callable[[ModelEntry, str | None], ModelSpec],
-    file_type: str | None,
-    with_largest_context: bool,
-) -> RankedModel:
-    spec = load(entry, file_type)
-    trials = Trials(spec, machine, workload, PlacementRequest())
-    trial = trials.best()
-    if file_type is None and trial.runs and spec.file_type == "Q4_K_M":
-        spec, trials, trial = _better(entry, machine, workload, load, spec, trials, trial)
-    speed = estimate_speed(
-        spec,
-        trial.settings,
-        trial.placement,
-        trials.weights(trial),
-        prompt_tokens=workload.prompt_tokens,
-    )
-    return RankedModel(
-        model=entry.id,
-        family=entry.family,
-        kind=entry.kind,
-        parameters=spec.parameters,
-        active_parameters=spec.active_parameters,
-        released=entry.released,
-        file_type=spec.file_type or "",
-        verdict=trial.judgement.verdict,
-        context_tokens=trial.settings.requested_context_tokens,
-        weights_bytes=trial.memory.weights_bytes,
-        total_bytes=trial.memory.total_bytes,
-        high_bytes=trial.memory.high_bytes,
-        headroom_bytes=_headroom(trial, machine),
-        largest_context_tokens=trials.largest_context(trial) if with_largest_context else None,
-        decode_tokens_per_s=speed.decode_tokens_per_s,
-        approximate=spec.weights is not None,
-    )
-
-
-def _better(
-    entry: ModelEntry,
-    machine: Machine,
-    workload: Workload,
-    load: Callable[[ModelEntry, str | None], ModelSpec],
-    spec: ModelSpec,
-    trials: Trials,
-    trial: Trial,
-) -> tuple[ModelSpec, Trials, Trial]:
-    """Climb to the best file type whose verdict is no worse than Q4_K_M's."""
-    for name in _LADDER:
-        candidate = load(entry, name)
-        others = Trials(candidate, machine, workload, PlacementRequest())
-        better = others.best()
-        if _ORDER[better.judgement.verdict] <= _ORDER[trial.judgement.verdict]:
-            return candidate, others, better
-    return spec, trials, trial
 
 
 def _headroom(trial: Trial, machine: Machine) -> int | None:
@@ -197,9 +208,7 @@ def newest_of_families(rows: Sequence[RankedModel]) -> list[RankedModel]:
         newest = max(_months(row.released) for row in same)
         recent = [row for row in same if newest - _months(row.released) <= _MONTHS_A_YEAR]
         chosen.append(max(recent, key=lambda row: (row.parameters or 0, row.model)))
-    return sorted(
-        chosen, key=lambda row: (_ORDER[row.verdict], -(row.parameters or 0), row.model)
-    )
+    return sorted(chosen, key=lambda row: (_ORDER[row.verdict], -(row.parameters or 0), row.model))
 
 
 def _line(family: str) -> str:
@@ -218,8 +227,7 @@ def sort_rows(rows: Sequence[RankedModel], key: str) -> list[RankedModel]:
         "size": lambda row: (-(row.parameters or 0),),
         "memory": lambda row: (-row.total_bytes,),
         "released": lambda row: (-_months(row.released),),
-        "name": lambda row: (),
+        "name": lambda row: (row.model,),
     }
     chosen = keys[key]
     return sorted(rows, key=lambda row: (_ORDER[row.verdict], *chosen(row), row.model))
-

@@ -156,9 +156,7 @@ class RemedySearch:
         if not settings.flash_attention or settings.kv_type_k != "F16":
             return
         try:
-            trial = self._try(
-                workload=replace(self.workload, kv_type_k="q8_0", kv_type_v="q8_0")
-            )
+            trial = self._try(workload=replace(self.workload, kv_type_k="q8_0", kv_type_v="q8_0"))
         except ValueError:  # a head length that q8_0 does not divide
             return
         if self._improves(trial):

@@ -6,7 +6,6 @@ Imported only where JSON comes in; the plain command line never needs it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,9 +44,14 @@ class Request:
     force: bool = False
 
 
-@cache
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
-    return TypeAdapter(kind)
+    """Return the adapter of a class, built once."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def _validated(kind: type[_T], value: object, *, what: str) -> _T:
@@ -57,7 +61,7 @@ def _validated(kind: type[_T], value: object, *, what: str) -> _T:
         InvalidRequestError: naming the first field that is wrong.
     """
     try:
-        return _adapter(kind).validate_python(value)
+        valid = _adapter(kind).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -72,6 +76,7 @@ def _validated(kind: type[_T], value: object, *, what: str) -> _T:
             got=_short(shown),
             allowed=str(first["msg"]).removeprefix("Input should be ").strip(),
         ) from None
+    return valid
 
 
 def _short(value: object) -> str:

@@ -131,9 +131,7 @@ class Trials:
             or request.devices is not None
         )
 
-    def _spill(
-        self, first: Trial, attempt: Callable[[PlacementRequest], Trial]
-    ) -> list[Trial]:
+    def _spill(self, first: Trial, attempt: Callable[[PlacementRequest], Trial]) -> list[Trial]:
         """Return placements that move work to the host, least first."""
         spilled: list[Trial] = []
         n_layers = len(first.placement.layer_device)

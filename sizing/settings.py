@@ -81,7 +81,9 @@ def resolve_settings(
     context = _context_tokens(model, workload)
     sequences = _within("parallel", workload.parallel, default=1, low=1, high=_MAX_SEQUENCES)
     batch = _within("batch", workload.batch, default=_DEFAULT_BATCH, low=1, high=2**20)
-    micro = _within("micro_batch", workload.micro_batch, default=_DEFAULT_MICRO_BATCH, low=1, high=2**20)
+    micro = _within(
+        "micro_batch", workload.micro_batch, default=_DEFAULT_MICRO_BATCH, low=1, high=2**20
+    )
     if model.hparams.causal:
         batch = min(context, batch)
     micro = min(batch, micro)
@@ -102,7 +104,9 @@ def resolve_settings(
         batch_tokens=batch,
         micro_batch_tokens=micro,
         graph_tokens=graph_tokens,
-        output_rows=min(graph_tokens, _outputs_max(model, workload, batch=batch, sequences=sequences)),
+        output_rows=min(
+            graph_tokens, _outputs_max(model, workload, batch=batch, sequences=sequences)
+        ),
         kv_type_k=kv_type_k,
         kv_type_v=kv_type_v,
         flash_attention=flash,
@@ -115,7 +119,9 @@ def _within(name: str, value: int | None, *, default: int, low: int, high: int) 
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidRequestError(what=name, got=value, allowed=f"a whole number from {low:,} to {high:,}")
+        raise InvalidRequestError(
+            what=name, got=value, allowed=f"a whole number from {low:,} to {high:,}"
+        )
     return value
 
 
@@ -150,7 +156,9 @@ def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences:
     return batch
 
 
-def _flash_attention(model: ModelSpec, workload: Workload, kv_type_v: str, *, supported: bool) -> bool:
+def _flash_attention(
+    model: ModelSpec, workload: Workload, kv_type_v: str, *, supported: bool
+) -> bool:
     wanted = workload.flash_attention
     if wanted not in ("auto", "on", "off"):
         raise InvalidRequestError(what="flash_attention", got=wanted, allowed="auto, on, off")

@@ -82,8 +82,8 @@ def estimate_speed(
     decode = _decode(model, devices, reads)
     prefill = _prefill(model, placement)
     first = None if prefill is None else _first_token(depth, prefill, decode)
-    reason = None if prefill is not None else "arithmetic rate of a device is not known"
-    return Speed(prefill, decode, first, "estimated", reason)
+    gap = None if prefill is not None else "arithmetic rate of a device is not known"
+    return Speed(prefill, decode, first, "estimated", gap)
 
 
 def _cache_read(layer: LayerSpec, settings: Settings, depth: int) -> int:
@@ -119,13 +119,16 @@ def _prefill(model: ModelSpec, placement: Placement) -> RateRange | None:
     """Arithmetic-bound; None when layers lie on a device whose rate is unknown."""
     if model.active_parameters is None or None in placement.layer_device:
         return None
-    used = [placement.accelerators[index] for index in sorted({*placement.layer_device} - {None})]
+    indexes = {index for index in placement.layer_device if index is not None}
+    used = [placement.accelerators[index] for index in sorted(indexes)]
     if not used or any(not device.fp16_flops_per_s for device in used):
         return None
     work = _FLOPS_PER_WEIGHT * model.active_parameters
     count = len(placement.layer_device)
     seconds = sum(
-        work * placement.layer_device.count(placement.accelerators.index(device)) / count
+        work
+        * placement.layer_device.count(placement.accelerators.index(device))
+        / count
         / (device.fp16_flops_per_s or 1)
         for device in used
     )

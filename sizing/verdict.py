@@ -52,9 +52,7 @@ def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
     for row in memory.devices:
         total, high = sums.get(row.pool, (0, 0))
         sums[row.pool] = (total + row.total_bytes, high + row.high_bytes)
-    return tuple(
-        PoolNeed(pool, *sums[pool.id]) for pool in machine.pools if pool.id in sums
-    )
+    return tuple(PoolNeed(pool, *sums[pool.id]) for pool in machine.pools if pool.id in sums)
 
 
 def judge(memory: Memory, placement: Placement, machine: Machine) -> Judgement:
@@ -77,9 +75,7 @@ def judge(memory: Memory, placement: Placement, machine: Machine) -> Judgement:
     return _judge_known(checked, spilled=spilled, notes=tuple(notes))
 
 
-def _judge_known(
-    needs: list[PoolNeed], *, spilled: bool, notes: tuple[str, ...]
-) -> Judgement:
+def _judge_known(needs: list[PoolNeed], *, spilled: bool, notes: tuple[str, ...]) -> Judgement:
     shortfall = sum(max(0, need.high_bytes - (need.pool.free_low_bytes or 0)) for need in needs)
     worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_low_bytes or 0))
     if all(_at_most(need.high_bytes, need.pool.free_low_bytes) for need in needs):

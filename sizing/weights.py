@@ -123,7 +123,8 @@ class WeightTable:
         size = self._sizes.get(key)
         if size is None:
             size = sum(
-                allocated_bytes(t.type, t.shape[0], t.n_bytes, device_kind=kind) for t in group.tensors
+                allocated_bytes(t.type, t.shape[0], t.n_bytes, device_kind=kind)
+                for t in group.tensors
             )
             self._sizes[key] = size
         return size
@@ -170,14 +171,16 @@ class WeightTable:
         host: HostWeights,
         features: frozenset[str] | None,
     ) -> None:
-        """A tied model reads its embedding as output too: a copy wherever that is another buffer."""
+        """A tied model reads its embedding as output: a copy more where that is another buffer."""
         tied = self._tied
         if tied is None:
             return
         target = placement.device_of(tied.name, placement.output_device)
         if target is not None:
             kind = placement.accelerators[target].kind
-            devices[target] += allocated_bytes(tied.type, tied.shape[0], tied.n_bytes, device_kind=kind)
+            devices[target] += allocated_bytes(
+                tied.type, tied.shape[0], tied.n_bytes, device_kind=kind
+            )
             return
         buffer, size = _host_buffer(tied, features, is_input=False)
         if buffer != PLAIN_HOST_BUFFER or self._model.architecture in _TIED_TWICE:

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - our own failure must not show a traceback
+    except Exception as error:  # our own failure must not show a traceback
         if os.environ.get("WHATFITS_DEBUG"):
             raise
         return _fail(_own_failure(error), as_json="--json" in arguments)
@@ -116,7 +116,7 @@ def _print_help() -> int:
         "",
         *(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS),
         "",
-        "MODEL is a catalog name (llama-3.1-8b), a Hugging Face id of the catalog, or a .gguf path.",
+        "MODEL: a catalog name (llama-3.1-8b), a Hugging Face id of the catalog, a .gguf path.",
         "Exit codes: 0 answered, 1 the answer is no or unknown, 2 bad input, 3 our own failure.",
     ]
     sys.stdout.write("\n".join(lines) + "\n")

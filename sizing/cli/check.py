@@ -44,9 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when it fits, is tight or slow, 1 when it does not fit or is unknown."""
     options = _parser().parse_args(arguments)
     if options.runtime not in RUNTIMES:
-        raise InvalidRequestError(
-            what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES)
-        )
+        raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
     workload, request = workload_of(options), placement_of(options)
     spec = load_model(options.model, file_type=options.file_type)
     plan = answer(

@@ -34,8 +34,9 @@ def run(arguments: Sequence[str]) -> int:
     text = " ".join(options.what)
     explained, document = _explain(text, options.machine)
     if options.json:
-        body = {"schema_version": SCHEMA_VERSION, "asked": text, **explained}
-        sys.stdout.write(dump_json(body) + "\n")
+        from whatfits.sizing.cli.answers import ExplainAnswer
+
+        sys.stdout.write(dump_json(ExplainAnswer(SCHEMA_VERSION, text, **explained)) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
@@ -67,31 +68,24 @@ def _term(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
         blocks.append(Lines(here))
     if term.see:
         blocks.append(Verbatim(term.see, title="Go on with"))
-    body = {"kind": "term", "term": term.name, "meaning": term.meaning, "here": list(here)}
+    body = {"kind": "term", "term": term.name, "meaning": term.meaning, "here": here}
     return body, Document(tuple(blocks))
 
 
 def _label(text: str) -> tuple[dict[str, Any], Document]:
     from whatfits.sizing.catalog.quality import quality_rows
-    from whatfits.sizing.quants.file_types import find_file_type
     from whatfits.sizing.quants.labels import explain_label
 
-    name = find_file_type(text).name
-    parts = explain_label(name)
-    quality = quality_rows(name)
+    parts = explain_label(text)
+    quality = quality_rows(parts.file_type or parts.label)
     facts = Facts(
         tuple((key.replace("_", " "), str(value)) for key, value in to_json_value(parts).items()),
-        title=name,
+        title=parts.label,
     )
     blocks: list[Block] = [facts]
     if quality:
         blocks.append(Lines(tuple(row.sentence for row in quality), title="Measured quality"))
-    body = {
-        "kind": "file_type",
-        "file_type": to_json_value(parts),
-        "quality": [to_json_value(row) for row in quality],
-    }
-    return body, Document(tuple(blocks))
+    return {"kind": "label", "label": parts, "quality": quality}, Document(tuple(blocks))
 
 
 def _model(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
@@ -99,7 +93,7 @@ def _model(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
         load_model(text), machine=machine, workload=Workload(), request=PlacementRequest()
     )
     blocks = tuple(_reason(basis) for basis in plan.basis)
-    return {"kind": "model", "plan": to_json_value(plan)}, Document(blocks)
+    return {"kind": "model", "plan": plan}, Document(blocks)
 
 
 def _reason(basis: Basis) -> Facts:

@@ -1,25 +1,26 @@
-"""`whatfits hardware`: what was read of this machine, from where, how sure, how to raise a limit."""
+"""`whatfits hardware`: what was read of this machine, from where, how to raise a limit."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.options import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Table
 from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.explain import machine_sentence
-from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.probes.report import Finding, ProbeReport
+    from whatfits.sizing.cli.answers import HardwareAnswer
     from whatfits.sizing.document import Block
     from whatfits.sizing.machine import Machine
 
-__all__ = ["hardware_answer", "machine_blocks", "run"]
+__all__ = ["machine_blocks", "run"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
 
     report = ProbeReport(load_machine(options.machine)) if options.machine else hardware()
     if options.json:
-        sys.stdout.write(dump_json(hardware_answer(report)) + "\n")
+        sys.stdout.write(dump_json(_answer(report)) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
@@ -55,9 +56,17 @@ def _doctor() -> int:
     return 0
 
 
-def hardware_answer(report: ProbeReport) -> dict[str, Any]:
-    """Return the report as its JSON answer; `machine` in it is accepted by `--machine`."""
-    return {"schema_version": SCHEMA_VERSION, **to_json_value(report)}
+def _answer(report: ProbeReport) -> HardwareAnswer:
+    from whatfits.sizing.cli.answers import HardwareAnswer
+
+    return HardwareAnswer(
+        SCHEMA_VERSION,
+        report.machine,
+        report.evidence,
+        report.findings,
+        report.holders,
+        report.free_disk_bytes,
+    )
 
 
 def machine_blocks(machine: Machine) -> tuple[Block, ...]:
@@ -109,7 +118,9 @@ def _document(report: ProbeReport) -> Document:
             (holder.name, holder.pool, _size(holder.held_bytes)) for holder in report.holders
         )
         blocks.append(
-            Table(("program", "pool", "holds"), holders, title="Holding GPU memory", right=("holds",))
+            Table(
+                ("program", "pool", "holds"), holders, title="Holding GPU memory", right=("holds",)
+            )
         )
     if report.findings:
         blocks.append(Lines(tuple(_finding(f) for f in report.findings), title="Findings"))

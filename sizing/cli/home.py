@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.list_models import load_entry, rows_table
+from whatfits.sizing.cli.list_models import answer_of, load_entry, rows_table
 from whatfits.sizing.cli.options import Parser, add_machine_options, add_output_options, machine_of
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
-from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.explain import machine_sentence
-from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranking import FAMILY_RULE, FILE_TYPE_RULE, newest_of_families, rank
 from whatfits.sizing.units import format_bytes, format_tokens
 
@@ -38,22 +37,15 @@ def run(arguments: Sequence[str]) -> int:
     entries = (entry for entry in model_entries() if entry.kind != "embedding")
     rows = newest_of_families(rank(entries, machine, load=load_entry))
     if options.json:
-        sys.stdout.write(dump_json(_answer(machine, rows)) + "\n")
+        sys.stdout.write(
+            dump_json(answer_of(machine, f"{FAMILY_RULE}; {FILE_TYPE_RULE}", rows)) + "\n"
+        )
     else:
         from whatfits.sizing.cli.render import show
 
         name = f" --machine '{options.machine}'" if options.machine else ""
         show(_document(machine, rows[:_SHOWN], name), plain=options.plain)
     return 0
-
-
-def _answer(machine: Machine, rows: Sequence[RankedModel]) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "machine": to_json_value(machine),
-        "rule": f"{FAMILY_RULE}; {FILE_TYPE_RULE}",
-        "models": to_json_value(list(rows)),
-    }
 
 
 def _document(machine: Machine, rows: Sequence[RankedModel], machine_option: str) -> Document:

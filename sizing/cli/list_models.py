@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.options import (
     Parser,
@@ -16,7 +16,7 @@ from whatfits.sizing.cli.options import (
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.explain import machine_sentence, rate_text
-from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranking import FILE_TYPE_RULE, rank, sort_rows
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from whatfits.sizing.catalog.lookup import ModelEntry
+    from whatfits.sizing.cli.answers import ListAnswer
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.ranking import RankedModel
 
-__all__ = ["load_entry", "rows_table", "run"]
+__all__ = ["answer_of", "load_entry", "rows_table", "run"]
 
 _DEFAULT_SHOWN: Final = 25
 _VERDICTS: Final = ("fits", "slow", "tight", "no")
@@ -59,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     rows = [row for row in sort_rows(rows, options.sort) if options.verdict in (None, row.verdict)]
     if options.json:
         shown = rows if not options.limit else rows[: options.limit]
-        sys.stdout.write(dump_json(_answer(machine, shown)) + "\n")
+        sys.stdout.write(dump_json(answer_of(machine, FILE_TYPE_RULE, shown)) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
@@ -85,19 +86,24 @@ def _entries(options: argparse.Namespace) -> Iterator[ModelEntry]:
             yield entry
 
 
-def _answer(machine: Machine, rows: Sequence[RankedModel]) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "machine": to_json_value(machine),
-        "rule": FILE_TYPE_RULE,
-        "models": to_json_value(list(rows)),
-    }
+def answer_of(machine: Machine, rule: str, rows: Sequence[RankedModel]) -> ListAnswer:
+    """Return ranked models as their JSON answer."""
+    from whatfits.sizing.cli.answers import ListAnswer
+
+    return ListAnswer(SCHEMA_VERSION, machine, rule, tuple(rows))
 
 
 def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:
     """Return ranked models as a table."""
     columns = (
-        "model", "parameters", "file type", "verdict", "needs", "at most", "to spare", "writes",
+        "model",
+        "parameters",
+        "file type",
+        "verdict",
+        "needs",
+        "at most",
+        "to spare",
+        "writes",
     )
     cells = tuple(
         (

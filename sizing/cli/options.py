@@ -48,9 +48,7 @@ class Parser(argparse.ArgumentParser):
 def add_output_options(parser: Parser) -> None:
     """Add `--json` and `--plain`."""
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument(
-        "--plain", action="store_true", help="one fact a line, no colour, no boxes"
-    )
+    parser.add_argument("--plain", action="store_true", help="one fact a line, no colour, no boxes")
 
 
 def add_machine_options(parser: Parser) -> None:
@@ -100,8 +98,12 @@ def add_placement_options(parser: Parser) -> None:
     group = parser.add_argument_group("placement")
     group.add_argument("-ngl", "--gpu-layers", type=_whole, metavar="N")
     group.add_argument("-ts", "--tensor-split", type=_numbers, metavar="N0,N1,…")
-    group.add_argument("--n-cpu-moe", type=_whole, metavar="N", help="experts of N layers on the host")
-    group.add_argument("-ot", "--override-tensor", action="append", default=[], metavar="REGEX=DEVICE")
+    group.add_argument(
+        "--n-cpu-moe", type=_whole, metavar="N", help="experts of N layers on the host"
+    )
+    group.add_argument(
+        "-ot", "--override-tensor", action="append", default=[], metavar="REGEX=DEVICE"
+    )
     group.add_argument("-sm", "--split-mode", choices=("layer", "none"))
     group.add_argument("--device", metavar="ID,…|none", help="accelerators to use")
     group.add_argument("--no-kv-offload", action="store_true")

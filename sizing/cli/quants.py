@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.options import Parser, add_output_options
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.estimate import SCHEMA_VERSION
-from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["QuantRow", "run"]
+__all__ = ["run"]
 
 _NOTE: Final = (
     "Perplexity and divergence are against 16 bits, measured on Llama 3 8B without an importance "
     "matrix where there is such a row; other models lose more or less."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QuantRow:
-    """One file type.
-
-    Attributes:
-        file_type: its name.
-        nominal_bits_per_weight: bits of its main block type.
-        model_bits_per_weight: bits per weight of the whole model; None without a model.
-        weights_bytes: bytes of the model's weights; None without a model.
-        perplexity_change: measured on Llama 3 8B; None when it was not.
-        kld_mean: divergence in nats a token, as above.
-    """
-
-    file_type: str
-    nominal_bits_per_weight: float
-    model_bits_per_weight: float | None
-    weights_bytes: int | None
-    perplexity_change: float | None
-    kld_mean: float | None
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -59,13 +38,11 @@ def run(arguments: Sequence[str]) -> int:
         spec = load_model(options.model)
     rows = _rows(spec)
     if options.json:
-        body = {
-            "schema_version": SCHEMA_VERSION,
-            "model": spec.name if spec else None,
-            "note": _NOTE,
-            "file_types": to_json_value(rows),
-        }
-        sys.stdout.write(dump_json(body) + "\n")
+        from whatfits.sizing.cli.answers import QuantsAnswer
+
+        name = spec.name if spec else None
+        answer = QuantsAnswer(SCHEMA_VERSION, name, _NOTE, tuple(rows))
+        sys.stdout.write(dump_json(answer) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
@@ -74,9 +51,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _rows(spec: ModelSpec | None) -> list[QuantRow]:
-    from whatfits.sizing.requantise import requantised
     from whatfits.sizing.catalog.quality import quality_rows
+    from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.quants.file_types import FILE_TYPES
+    from whatfits.sizing.requantise import requantised
 
     rows = []
     for kind in FILE_TYPES.values():
@@ -97,9 +75,7 @@ def _rows(spec: ModelSpec | None) -> list[QuantRow]:
                 kld_mean=worst.kld_mean if worst else None,
             )
         )
-    return sorted(
-        rows, key=lambda row: (-(row.weights_bytes or 0), -row.nominal_bits_per_weight)
-    )
+    return sorted(rows, key=lambda row: (-(row.weights_bytes or 0), -row.nominal_bits_per_weight))
 
 
 def _document(rows: Sequence[QuantRow], spec: ModelSpec | None) -> Document:
@@ -117,7 +93,9 @@ def _document(rows: Sequence[QuantRow], spec: ModelSpec | None) -> Document:
         if spec is not None:
             cell[1:1] = [
                 "unknown" if row.weights_bytes is None else format_bytes(row.weights_bytes),
-                "unknown" if row.model_bits_per_weight is None else f"{row.model_bits_per_weight:.2f}",
+                "unknown"
+                if row.model_bits_per_weight is None
+                else f"{row.model_bits_per_weight:.2f}",
             ]
         cells.append(tuple(cell))
     table = Table(tuple(columns), tuple(cells), right=tuple(columns[1:]))

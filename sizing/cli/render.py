@@ -10,6 +10,7 @@ from whatfits.sizing.document import Facts, Lines, Table, Verbatim
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
     from whatfits.sizing.document import Block, Document
 
@@ -70,27 +71,13 @@ def _plain(block: Block) -> list[str]:
 
 
 def _rich(block: Block, console: Console) -> None:
-    from rich.table import Table as RichTable
     from rich.text import Text
 
     if block.title:
         console.print(Text(clean(block.title), style="bold"))
     match block:
-        case Facts(rows=rows):
-            grid = RichTable.grid(padding=(0, 2))
-            grid.add_column(style="dim")
-            grid.add_column(overflow="fold")
-            for label, value in rows:
-                grid.add_row(Text(clean(label)), Text(clean(value)))
-            console.print(grid)
-        case Table(columns=columns, rows=rows, right=right):
-            table = RichTable(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
-            for column in columns:
-                justify = "right" if column in right else "left"
-                table.add_column(clean(column), justify=justify, overflow="fold")
-            for row in rows:
-                table.add_row(*(Text(clean(cell)) for cell in row))
-            console.print(table)
+        case Facts() | Table():
+            console.print(_rich_table(block))
         case Lines(lines=texts, tone=tone):
             for text in texts:
                 console.print(Text(clean(text), style=_STYLES[tone]))
@@ -100,3 +87,22 @@ def _rich(block: Block, console: Console) -> None:
                 console.print(Text(clean(text), style="cyan"), soft_wrap=True)
         case _:
             assert_never(block)
+
+
+def _rich_table(block: Facts | Table) -> RichTable:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    if isinstance(block, Facts):
+        table = RichTable.grid(padding=(0, 2))
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+    else:
+        table = RichTable(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
+        for column in block.columns:
+            table.add_column(
+                clean(column), justify="right" if column in block.right else "left", overflow="fold"
+            )
+    for row in block.rows:
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    return table

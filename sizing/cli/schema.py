@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.cli.options import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["run"]
+__all__ = ["answer_schema", "run"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -19,7 +19,32 @@ def run(arguments: Sequence[str]) -> int:
     parser = Parser(command="schema", description="JSON Schema of every --json answer.")
     parser.add_argument("--json", action="store_true", help="always on; accepted for symmetry")
     parser.parse_args(arguments)
-    from whatfits.sizing.json_schema import answer_schema
-
     sys.stdout.write(json.dumps(answer_schema(), indent=2, ensure_ascii=False) + "\n")
     return 0
+
+
+def answer_schema() -> dict[str, Any]:
+    """Return one schema: `$defs` of all values, and under `answers` one entry a command."""
+    from pydantic import TypeAdapter
+
+    from whatfits.sizing.cli import answers as forms
+    from whatfits.sizing.estimate import Plan
+
+    kinds: dict[str, Any] = {
+        "check": Plan,
+        "batch": forms.BatchAnswer,
+        "hardware": forms.HardwareAnswer,
+        "list": forms.ListAnswer,
+        "whatfits": forms.ListAnswer,
+        "quants": forms.QuantsAnswer,
+        "explain": forms.ExplainAnswer,
+        "error": forms.ErrorAnswer,
+    }
+    adapters = [(name, "serialization", TypeAdapter[Any](kind)) for name, kind in kinds.items()]
+    by_name, definitions = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Answers of whatfits",
+        "answers": {name: by_name[name, "serialization"] for name in kinds},
+        **definitions,
+    }

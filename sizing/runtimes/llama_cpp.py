@@ -14,7 +14,7 @@ from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
 from whatfits.sizing.overhead import device_overhead, process_overhead
 from whatfits.sizing.units import MIB
-from whatfits.sizing.weights import WeightTable, Weights
+from whatfits.sizing.weights import Weights, WeightTable
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine
@@ -50,14 +50,14 @@ class Bill:
         model = self._model
         weights = self._weights.place(placement)
         cache_devices, cache_host = self._cache(settings, placement)
-        compute = compute_buffers(
-            model, settings, placement, streamed_bytes=weights.streamed_bytes
-        )
+        compute = compute_buffers(model, settings, placement, streamed_bytes=weights.streamed_bytes)
         shares = _layer_shares(placement) if model.weights is not None else None
         rows = []
         for index, device in enumerate((*placement.accelerators, placement.host)):
             on_host = device is placement.host
-            overhead = process_overhead(is_server=is_server) if on_host else device_overhead(device.kind)
+            overhead = (
+                process_overhead(is_server=is_server) if on_host else device_overhead(device.kind)
+            )
             exact = weights.host.total_bytes if on_host else weights.devices[index]
             rows.append(
                 _row(

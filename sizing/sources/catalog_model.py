@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.architectures import spec_from_config
+from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.quants.file_types import find_file_type
 
@@ -36,12 +36,33 @@ def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSp
     """Return the model of a catalog entry under a file type."""
     native = _NATIVE_FILE_TYPES.get(entry.native_quantisation or "")
     chosen = find_file_type(file_type or native or DEFAULT_FILE_TYPE).name
-    spec = spec_from_config(
-        entry.config, name=entry.id, source="catalog", file_type=chosen, origin=entry.source
-    )
+    spec = _spec(entry, chosen)
     notes = list(spec.notes)
     if file_type is None:
         why = "the model's native quantisation" if native else "the usual balance"
         notes.append(f"No file type was asked for: {chosen}, {why}.")
     notes += entry.caveats
     return replace(spec, notes=tuple(notes))
+
+
+def _spec(entry: ModelEntry, file_type: str) -> ModelSpec:
+    """Return the model with its tensor table, or an interval where the catalog has none yet."""
+    config = entry.config
+    if find_entry(config) is not None:
+        return spec_from_config(
+            config, name=entry.id, source="catalog", file_type=file_type, origin=entry.source
+        )
+    from whatfits.sizing.approximate import approximate_spec  # noqa: PLC0415 - rarely needed
+
+    text_only = None
+    if entry.params_total is not None:
+        text_only = entry.params_total - (entry.params_vision_audio or 0)
+    return approximate_spec(
+        config,
+        name=entry.id,
+        source="catalog",
+        file_type=file_type,
+        parameters=text_only,
+        active_parameters=entry.params_active,
+        origin=entry.source,
+    )

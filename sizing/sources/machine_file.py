@@ -36,12 +36,14 @@ def _read_file(path: Path) -> Machine:
         raise UnknownMachineError(
             what="machine file",
             got=path,
-            allowed="a report saved by 'whatfits hardware --json', or a name such as 'rtx-4090 + 64gb'",
+            allowed="a file saved by 'whatfits hardware --json', or a name as 'rtx-4090 + 64gb'",
         )
     try:
         if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
             raise UnreadableFileError(
-                what="machine file", got=path, allowed=f"a JSON file of at most {_MAX_FILE_BYTES:,} bytes"
+                what="machine file",
+                got=path,
+                allowed=f"a JSON file of at most {_MAX_FILE_BYTES:,} bytes",
             )
         value = json.loads(path.read_bytes())
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -1,0 +1,124 @@
+"""The JSON answers of the commands, as classes: what is printed and what the schema says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from whatfits.probes.report import Evidence, Finding, Holder
+from whatfits.sizing.catalog.quality import QualityRow
+from whatfits.sizing.estimate import Plan
+from whatfits.sizing.machine import Machine
+from whatfits.sizing.quants.labels import LabelParts
+from whatfits.sizing.ranking import RankedModel
+
+__all__ = [
+    "BatchAnswer",
+    "ErrorAnswer",
+    "ErrorBody",
+    "ExplainAnswer",
+    "HardwareAnswer",
+    "ListAnswer",
+    "QuantRow",
+    "QuantsAnswer",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareAnswer:
+    """`whatfits hardware`: the machine with everything that backs it; `--machine` accepts it."""
+
+    schema_version: str
+    machine: Machine
+    evidence: tuple[Evidence, ...]
+    findings: tuple[Finding, ...]
+    holders: tuple[Holder, ...]
+    free_disk_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """`whatfits list`, and `whatfits` alone: models on a machine, and the rule they came by."""
+
+    schema_version: str
+    machine: Machine
+    rule: str
+    models: tuple[RankedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantRow:
+    """One file type.
+
+    Attributes:
+        file_type: its name.
+        nominal_bits_per_weight: bits of its main block type.
+        model_bits_per_weight: bits per weight of the whole model; None without a model.
+        weights_bytes: bytes of the model's weights; None without a model.
+        perplexity_change: measured on Llama 3 8B; None when it was not.
+        kld_mean: divergence in nats a token, as above.
+    """
+
+    file_type: str
+    nominal_bits_per_weight: float
+    model_bits_per_weight: float | None
+    weights_bytes: int | None
+    perplexity_change: float | None
+    kld_mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuantsAnswer:
+    """`whatfits quants`: file types, largest first."""
+
+    schema_version: str
+    model: str | None
+    note: str
+    file_types: tuple[QuantRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainAnswer:
+    """`whatfits explain`: a term, a label or a model; the fields of the other kinds are null."""
+
+    schema_version: str
+    asked: str
+    kind: str
+    term: str | None = None
+    meaning: str | None = None
+    here: tuple[str, ...] = ()
+    label: LabelParts | None = None
+    quality: tuple[QualityRow, ...] = ()
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """What was wrong, and what to do about it."""
+
+    code: str
+    message: str
+    what: str | None = None
+    got: str | None = None
+    allowed: str | None = None
+    next_step: str | None = None
+    format: str | None = None
+    field: str | None = None
+    offset_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """Any command with `--json`, when it fails."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    schema_version: str
+    error: ErrorBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAnswer(Plan):
+    """`whatfits batch`: a plan with the request's id (or an error with it)."""
+
+    id: Any = None
