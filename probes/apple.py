@@ -24,6 +24,7 @@ from whatfits.probes.system import SourceHungError
 from whatfits.probes.unified import held_of_allowance
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
+from whatfits.sizing.reserve import raised_limit_bytes
 from whatfits.sizing.units import GIB, MIB, format_bytes
 
 if TYPE_CHECKING:
@@ -39,12 +40,10 @@ __all__ = [
     "parse_displays",
     "probe",
     "read_facts",
-    "safe_wired_limit_bytes",
 ]
 
 _PROFILER: Final = ("/usr/sbin/system_profiler", "-json", "SPDisplaysDataType")
 # RAM up to this size -> what macOS and its programs are left.
-_KEPT: Final = ((24 * GIB, 4 * GIB), (48 * GIB, 6 * GIB))
 _VM_STAT: Final = ("/usr/bin/vm_stat",)
 
 
@@ -255,7 +254,7 @@ def _pool(draft: Draft, facts: AppleFacts) -> Pool:
         source=source,
         kind="reported" if facts.wired_limit_mb else "derived",
     )
-    safe = safe_wired_limit_bytes(total)
+    safe = raised_limit_bytes(total)
     if safe > limit + GIB // 2:
         draft.say(
             "metal_limit",
@@ -282,12 +281,3 @@ def _limit(facts: AppleFacts, total: int) -> tuple[int, int | None, str]:
 
     rule = gpu_limit(total, os_version=facts.os_version)
     return rule.mid_bytes, rule.low_bytes, rule.reason
-
-
-def safe_wired_limit_bytes(total_bytes: int) -> int:
-    """Return a limit that leaves macOS and its programs room: ours, not Apple's.
-
-    4 GiB up to 24 GiB of RAM, 6 GiB up to 48, 8 GiB above.
-    """
-    keep = next((keep for up_to, keep in _KEPT if total_bytes <= up_to), 8 * GIB)
-    return max(total_bytes // 2, total_bytes - keep)

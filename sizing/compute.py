@@ -25,7 +25,9 @@ __all__ = ["ComputeBytes", "Stages", "compute_buffers", "compute_stages", "error
 _F32: Final = 4
 _PIPELINE_EXTRA_COPIES: Final = 3  # GGML_SCHED_MAX_COPIES - 1, ggml/src/ggml-backend.cpp
 _OFFLOAD_MIN_BATCH: Final = 32  # smaller batches stay where the weights are
-_DEVICE_SLACK_HIDDEN: Final = 4  # a device's figure differs by a few copies of the residual stream
+# With devices the scheduler's splits and copies move the peak; the stages only bound it.
+_DEVICE_LOW_SHARE: Final = 0.25
+_DEVICE_SLACK_HIDDEN: Final = 8  # copies of the residual stream
 
 # Worst error of the closed form per architecture, both signs, over the measured dry runs; rounded
 # up. An architecture that was not measured gets the worst of all but the encoders.
@@ -172,8 +174,9 @@ def _is_pipelined(placement: Placement) -> bool:
 
 
 def _interval(size: int, bound: float, slack: int) -> ComputeBytes:
+    low = round(size / (1 + bound)) if not slack else round(size * _DEVICE_LOW_SHARE) - slack
     return ComputeBytes(
-        low=max(0, round(size / (1 + bound)) - slack),
+        low=max(0, low),
         mid=size,
         high=round(size / (1 - bound)) + slack,
     )

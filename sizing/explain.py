@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Plan, RateRange, Speed
     from whatfits.sizing.machine import Machine
 
-__all__ = ["machine_sentence", "plan_document", "rate_text", "verdict_sentence"]
+__all__ = ["machine_sentence", "plan_document", "rate_text", "short_rate", "verdict_sentence"]
 
 _WORDS: Final = {
     "fits": "Fits",
@@ -61,6 +61,11 @@ def machine_sentence(machine: Machine) -> str:
             size = "size unknown" if pool.total_bytes is None else format_bytes(pool.total_bytes)
             parts.append(f"{size} RAM")
     return " + ".join(parts) or "nothing is known of this machine"
+
+
+def short_rate(rate: RateRange | None) -> str:
+    """Return a rate as a short range for a table: `31-42`."""
+    return "?" if rate is None else f"{_number(rate.low)}-{_number(rate.high)}"
 
 
 def rate_text(rate: RateRange | None, unit: str) -> str:
@@ -140,28 +145,29 @@ def _placement_text(plan: Plan) -> str:
     return text
 
 
+_PARTS: Final = (
+    ("weights", "weights_bytes"),
+    ("cache", "kv_cache_bytes"),
+    ("compute", "compute_bytes"),
+    ("output", "output_bytes"),
+    ("overhead", "overhead_bytes"),
+    ("total", "total_bytes"),
+    ("at most", "high_bytes"),
+    ("free", "free_bytes"),
+)
+
+
 def _memory_table(memory: Memory) -> Table:
-    columns = ("", "weights", "cache", "compute", "output", "overhead", "total", "at most", "free")
-    rows = [
-        (
-            f"{row.device} in {row.pool}",
-            *(
-                format_bytes(size)
-                for size in (
-                    row.weights_bytes,
-                    row.kv_cache_bytes,
-                    row.compute_bytes,
-                    row.output_bytes,
-                    row.overhead_bytes,
-                    row.total_bytes,
-                    row.high_bytes,
-                )
-            ),
-            "unknown" if row.free_bytes is None else format_bytes(row.free_bytes),
-        )
-        for row in memory.devices
-    ]
-    return Table(columns, tuple(rows), title="Memory", right=columns[1:])
+    """Return the bill with one row a part and one column a device."""
+    columns = ("", *(f"{row.device} in {row.pool}" for row in memory.devices))
+    rows = tuple(
+        (label, *(_size(getattr(row, name)) for row in memory.devices)) for label, name in _PARTS
+    )
+    return Table(columns, rows, title="Memory", right=columns[1:])
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else format_bytes(size)
 
 
 def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -196,4 +202,6 @@ def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
     if speed.prefill_tokens_per_s is not None:
         reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
         rows.append(("Reads", f"{reads} ({speed.provenance})"))
+    if speed.reason:
+        rows.append(("Speed note", speed.reason))
     return rows

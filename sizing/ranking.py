@@ -40,14 +40,16 @@ FILE_TYPE_RULE: Final = (
     "or the model's native one"
 )
 FAMILY_RULE: Final = (
-    "one row a family: of the models that fit and came out within twelve months of the family's "
-    "newest that fits, the one with the most parameters; biggest first"
+    "one row a maker's line: of its models that fit and came out within twelve months of its "
+    "newest that fits, the one with the most parameters; lines without a model of the last two "
+    "years are left to 'whatfits list'; biggest first"
 )
 _LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M")
 _LEAST: Final = "Q4_K_M"
 _ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 _LOWEST_BITS: Final = 4.25  # the leanest type of the ladder's last mixes: a bound, not an estimate
 _MONTHS_A_YEAR: Final = 12
+_RECENT_MONTHS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +203,14 @@ def newest_of_families(rows: Sequence[RankedModel]) -> list[RankedModel]:
     for row in rows:
         if row.verdict in ("fits", "slow") and row.kind != "embedding" and row.released:
             lines.setdefault(_line(row.family), []).append(row)
+    newest_of_all = max((_months(row.released) for row in rows if row.released), default=0)
     chosen = []
     for candidates in lines.values():
         best_verdict = min(_ORDER[row.verdict] for row in candidates)
         same = [row for row in candidates if _ORDER[row.verdict] == best_verdict]
         newest = max(_months(row.released) for row in same)
+        if newest_of_all - newest > _RECENT_MONTHS:
+            continue
         recent = [row for row in same if newest - _months(row.released) <= _MONTHS_A_YEAR]
         chosen.append(max(recent, key=lambda row: (row.parameters or 0, row.model)))
     return sorted(chosen, key=lambda row: (_ORDER[row.verdict], -(row.parameters or 0), row.model))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.reserve import raised_limit_bytes
 from whatfits.sizing.search import Trials
 from whatfits.sizing.units import format_bytes, format_tokens
 
@@ -116,7 +117,7 @@ class RemedySearch:
         if not limited:
             return
         pool = limited[0]
-        raised = round((pool.total_bytes or 0) * _RAISED_SHARE)
+        raised = raised_limit_bytes(pool.total_bytes or 0)
         if raised <= (pool.limit_bytes or 0):
             return
         pools = tuple(
@@ -189,10 +190,6 @@ class RemedySearch:
                     cost=self.quality(name),
                 )
                 return
-
-
-_RAISED_SHARE: Final = 0.9
-"""A limit that leaves a tenth of the memory to the system; whatfits' own choice."""
 
 
 def _limit_command(machine: Machine, limit_bytes: int) -> str:

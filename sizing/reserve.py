@@ -15,6 +15,7 @@ __all__ = [
     "desktop_vram_reserve_bytes",
     "idle_ram_reserve_bytes",
     "idle_unified_reserve_bytes",
+    "raised_limit_bytes",
 ]
 
 LIVE_RAM_RESERVE_BYTES: Final = 512 * MIB
@@ -22,6 +23,7 @@ LIVE_RAM_RESERVE_BYTES: Final = 512 * MIB
 
 _IDLE_RAM_RESERVE_BYTES: Final = {"linux": 2 * GIB, "windows": 4 * GIB, "macos": 3 * GIB}
 _DESKTOP_VRAM_RESERVE_BYTES: Final = 512 * MIB
+_KEPT_UNIFIED: Final = ((24 * GIB, 4 * GIB), (48 * GIB, 6 * GIB))  # (memory up to, kept free)
 
 
 def idle_ram_reserve_bytes(os: str | None) -> int:
@@ -46,3 +48,12 @@ def desktop_vram_reserve_bytes(*, headless: bool) -> int:
     memory in use once the machine is read.
     """
     return 0 if headless else _DESKTOP_VRAM_RESERVE_BYTES
+
+
+def raised_limit_bytes(total_bytes: int) -> int:
+    """Return a GPU limit that leaves macOS and its programs room: ours, not Apple's.
+
+    4 GiB up to 24 GiB of memory, 6 GiB up to 48, 8 GiB above.
+    """
+    keep = next((keep for up_to, keep in _KEPT_UNIFIED if total_bytes <= up_to), 8 * GIB)
+    return max(total_bytes // 2, total_bytes - keep)

@@ -88,7 +88,7 @@ class Trials:
             return Trial(request, settings, placement, memory, judgement)
 
         first = attempt(self._request)
-        if first.runs or not first.placement.accelerators or self._is_fixed():
+        if first.runs or self._is_fixed() or not _can_spill(first.placement):
             return first
         found = [first, *self._spill(first, attempt)]
         for trial in found:
@@ -159,6 +159,11 @@ class Trials:
             for need in pool_needs(trial.memory, self._machine)
             if need.pool.id != host_pool
         )
+
+
+def _can_spill(placement: Placement) -> bool:
+    """Return whether the host has memory of its own: on unified memory nothing is gained."""
+    return any(device.pool != placement.host.pool for device in placement.accelerators)
 
 
 def _first_true(low: int, high: int, holds: Callable[[int], bool]) -> int:

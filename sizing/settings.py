@@ -159,19 +159,24 @@ def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences:
 def _flash_attention(
     model: ModelSpec, workload: Workload, kv_type_v: str, *, supported: bool
 ) -> bool:
+    """Return whether attention is fused.
+
+    `auto` asks the devices; quantised values force it on whatever the devices say.
+    """
     wanted = workload.flash_attention
     if wanted not in ("auto", "on", "off"):
         raise InvalidRequestError(what="flash_attention", got=wanted, allowed="auto, on, off")
-    quantised_values = GGML_TYPES[kv_type_v].block_elements > 1
-    possible = supported and model.architecture not in _NO_FLASH_ARCHITECTURES
-    if quantised_values and (wanted == "off" or not possible):
-        raise InvalidRequestError(
-            what="kv_type_v",
-            got=kv_type_v.lower(),
-            allowed="f32, f16 or bf16 without flash attention",
-            next_step="turn flash attention on, or keep the values in f16",
-        )
-    return possible and wanted != "off"
+    ruled_out = wanted == "off" or model.architecture in _NO_FLASH_ARCHITECTURES
+    if GGML_TYPES[kv_type_v].block_elements > 1:
+        if ruled_out:
+            raise InvalidRequestError(
+                what="kv_type_v",
+                got=kv_type_v.lower(),
+                allowed="f32, f16 or bf16 without flash attention",
+                next_step="turn flash attention on, or keep the values in f16",
+            )
+        return True
+    return not ruled_out and (supported or wanted == "on")
 
 
 def _check_cache_types(model: ModelSpec, kv_type_k: str, kv_type_v: str, *, flash: bool) -> None:

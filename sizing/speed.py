@@ -46,6 +46,9 @@ _HOST_BANDWIDTH: Final = _Efficiency(0.5, 0.75, 0.9)
 _LAYER_SECONDS: Final = _Efficiency(0.25e-3, 0.085e-3, 0.05e-3)  # slow, middle, fast
 _ACCELERATOR_COMPUTE: Final = _Efficiency(0.15, 0.4, 1.0)
 _FLOPS_PER_WEIGHT: Final = 2
+# Memory whose speed nobody told: from one channel of DDR4-2400 to two of DDR5-7500.
+_UNKNOWN_HOST_BYTES_PER_S: Final = _Efficiency(19.2e9, 60e9, 120e9)
+_UNKNOWN_HOST: Final = "the speed of the system memory is not known: 19 to 120 GB/s were assumed"
 
 
 def estimate_speed(
@@ -70,7 +73,7 @@ def estimate_speed(
     missing = [
         device.name
         for device, n_bytes in zip(devices, reads, strict=True)
-        if n_bytes and not device.bandwidth_bytes_per_s
+        if n_bytes and not device.bandwidth_bytes_per_s and device.kind != "cpu"
     ]
     if missing or not model.tensors:
         reason = (
@@ -82,8 +85,8 @@ def estimate_speed(
     decode = _decode(model, devices, reads)
     prefill = _prefill(model, placement)
     first = None if prefill is None else _first_token(depth, prefill, decode)
-    gap = None if prefill is not None else "arithmetic rate of a device is not known"
-    return Speed(prefill, decode, first, "estimated", gap)
+    assumed = bool(reads[-1]) and not placement.host.bandwidth_bytes_per_s
+    return Speed(prefill, decode, first, "estimated", _UNKNOWN_HOST if assumed else None)
 
 
 def _cache_read(layer: LayerSpec, settings: Settings, depth: int) -> int:
@@ -108,11 +111,18 @@ def _decode(model: ModelSpec, devices: Sequence[Device], reads: Sequence[int]) -
         total = _LAYER_SECONDS[level] * model.n_layers
         for device, n_bytes in zip(devices, reads, strict=True):
             if n_bytes:
-                share = (_HOST_BANDWIDTH if device.kind == "cpu" else _ACCELERATOR_BANDWIDTH)[level]
-                total += n_bytes / (share * (device.bandwidth_bytes_per_s or 1))
+                total += n_bytes / _sustained(device, level)
         seconds.append(total)
     slow, middle, fast = seconds
     return RateRange(_rounded(1 / slow), _rounded(1 / middle), _rounded(1 / fast))
+
+
+def _sustained(device: Device, level: int) -> float:
+    """Return the bytes a second a device sustains: slow, middle or fast estimate."""
+    peak = device.bandwidth_bytes_per_s
+    if device.kind != "cpu":
+        return _ACCELERATOR_BANDWIDTH[level] * (peak or 1)
+    return _HOST_BANDWIDTH[level] * (peak or _UNKNOWN_HOST_BYTES_PER_S[level])
 
 
 def _prefill(model: ModelSpec, placement: Placement) -> RateRange | None:

@@ -15,7 +15,7 @@ from whatfits.sizing.cli.options import (
 )
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.estimate import SCHEMA_VERSION
-from whatfits.sizing.explain import machine_sentence, rate_text
+from whatfits.sizing.explain import machine_sentence, short_rate
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranking import FILE_TYPE_RULE, rank, sort_rows
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
@@ -97,13 +97,12 @@ def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:
     """Return ranked models as a table."""
     columns = (
         "model",
-        "parameters",
-        "file type",
+        "size",
+        "type",
         "verdict",
         "needs",
-        "at most",
-        "to spare",
-        "writes",
+        "spare",
+        "tokens/s",
     )
     cells = tuple(
         (
@@ -112,15 +111,12 @@ def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:
             row.file_type + ("*" if row.approximate else ""),
             row.verdict,
             format_bytes(row.total_bytes),
-            format_bytes(row.high_bytes),
-            "unknown" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
-            "unknown"
-            if row.decode_tokens_per_s is None
-            else rate_text(row.decode_tokens_per_s, "tokens/s"),
+            "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
+            short_rate(row.decode_tokens_per_s),
         )
         for row in rows
     )
-    return Table(columns, cells, title=title, right=("parameters", "needs", "at most", "to spare"))
+    return Table(columns, cells, title=title, right=("size", "needs", "spare", "tokens/s"))
 
 
 def _size(row: RankedModel) -> str:
@@ -128,7 +124,7 @@ def _size(row: RankedModel) -> str:
         return "unknown"
     text = format_count(row.parameters)
     if row.active_parameters and row.active_parameters != row.parameters:
-        text += f" ({format_count(row.active_parameters)} active)"
+        text += f"/{format_count(row.active_parameters)}"
     return text
 
 

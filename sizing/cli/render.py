@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clean", "show", "wants_plain"]
 
+_SHORT_CELL: Final = 24  # cells up to here stay on one line; the first column gives way
 _STYLES: Final = {"plain": "", "good": "green", "warn": "yellow", "bad": "red", "dim": "dim"}
 
 
@@ -98,10 +99,14 @@ def _rich_table(block: Facts | Table) -> RichTable:
         table.add_column(style="dim")
         table.add_column(overflow="fold")
     else:
-        table = RichTable(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
-        for column in block.columns:
+        table = RichTable(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+        for index, column in enumerate(block.columns):
+            short = index and all(len(row[index]) <= _SHORT_CELL for row in block.rows)
             table.add_column(
-                clean(column), justify="right" if column in block.right else "left", overflow="fold"
+                clean(column),
+                justify="right" if column in block.right else "left",
+                overflow="fold",
+                no_wrap=bool(short),
             )
     for row in block.rows:
         table.add_row(*(Text(clean(cell)) for cell in row))

@@ -16,9 +16,9 @@ from whatfits.probes.apple import (
     parse_apple,
     parse_displays,
     probe,
-    safe_wired_limit_bytes,
 )
 from whatfits.probes.replay import ReplaySystem
+from whatfits.sizing.reserve import raised_limit_bytes
 from whatfits.sizing.units import GIB, MIB
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_the_command_that_raises_the_limit_is_given_once_it_helps() -> None:
 
 @given(st.integers(min_value=8 * GIB, max_value=2048 * GIB))
 def test_the_proposed_limit_leaves_macos_at_least_four_gib_and_the_gpu_half(total: int) -> None:
-    limit = safe_wired_limit_bytes(total)
+    limit = raised_limit_bytes(total)
     assert total - limit >= 4 * GIB
     assert limit >= total // 2
 
