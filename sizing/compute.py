@@ -133,6 +133,14 @@ def compute_buffers(
 
     `streamed_bytes` is what one step copies to an accelerator of the weights on the host.
     """
+    from whatfits.sizing.graph.buffers import graph_buffers  # noqa: PLC0415 - its own package
+
+    exact = graph_buffers(model, settings, placement)
+    if exact is not None:
+        return tuple(
+            ComputeBytes(size, size, size + surplus)
+            for size, surplus in zip(exact.sizes, exact.dry_run_surplus, strict=True)
+        )
     stages = compute_stages(model, settings)
     bound = error_bound(model.architecture)
     count = len(placement.accelerators)

@@ -159,7 +159,7 @@ _PARTS: Final = (
 
 def _memory_table(memory: Memory) -> Table:
     """Return the bill with one row a part and one column a device."""
-    columns = ("", *(f"{row.device} in {row.pool}" for row in memory.devices))
+    columns = ("part", *(f"{row.device} in {row.pool}" for row in memory.devices))
     rows = tuple(
         (label, *(_size(getattr(row, name)) for row in memory.devices)) for label, name in _PARTS
     )

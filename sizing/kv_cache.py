@@ -69,7 +69,7 @@ def cache_tensors(
         rows = cache_cells(cache, settings) * settings.streams
         tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
         if not isinstance(cache, LatentAttention):
-            width = cache.value_width if settings.flash_attention else widest_value
+            width = widest_value if settings.transposed_values else cache.value_width
             tensors.append(CacheTensor(settings.kv_type_v, width, rows))
     if layer.recurrent is not None:
         tensors.extend(

@@ -28,6 +28,7 @@ __all__ = ["Placement", "resolve_placement", "usable_accelerators"]
 
 _EXPERT: Final = re.compile(r"^blk\.(\d+)\.ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
 _HOST_NAMES: Final = frozenset({"cpu", "host"})
+_LARGEST_SHARE: Final = 1e18  # far from the end of a 32-bit float, sums included
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def resolve_placement(
     on_gpu = _gpu_layers(wanted, n_layers, accelerators)
     if request.split_mode == "none":
         accelerators = accelerators[:1]
+    _check_split_mode(request, accelerators)
     shares = _shares(request.tensor_split, accelerators, machine)
     layer_device = _assign_layers(n_layers, on_gpu, shares)
     mmap = request.mmap
@@ -159,6 +161,17 @@ def _chosen(usable: tuple[Device, ...], wanted: tuple[str, ...] | None) -> tuple
         allowed = ", ".join(device.id for device in usable) or "none: there is no accelerator"
         raise InvalidRequestError(what="device", got=missing[0], allowed=allowed)
     return tuple(by_id[name.lower()] for name in wanted)
+
+
+def _check_split_mode(request: PlacementRequest, accelerators: Sequence[Device]) -> None:
+    """Refuse what cuts single matrices over several accelerators: it has buffers of its own."""
+    if request.split_mode not in (None, "layer", "none") and len(accelerators) > 1:
+        raise InvalidRequestError(
+            what="split_mode",
+            got=request.split_mode,
+            allowed="layer, none",
+            next_step="splitting single matrices over accelerators is not modelled yet",
+        )
 
 
 def _at_least_zero(name: str, value: int | None) -> int:
@@ -192,21 +205,31 @@ def _shares(
     """Return each accelerator's proportion: as given, or its free memory."""
     if not accelerators:
         return []
-    if split and any(share for share in split):
-        if len(split) > len(accelerators) and any(split[len(accelerators) :]):
-            raise InvalidRequestError(
-                what="tensor_split",
-                got=",".join(f"{share:g}" for share in split),
-                allowed=f"at most {len(accelerators)} numbers, one an accelerator",
-            )
-        if any(not 0 <= share < float("inf") for share in split):
-            raise InvalidRequestError(what="tensor_split", got=split, allowed="numbers, 0 or more")
-        padded = [*split, *([0.0] * len(accelerators))]
-        return [_f32(share) for share in padded[: len(accelerators)]]
+    if split:
+        given = _given_shares(split, count=len(accelerators))
+        if any(given):
+            return given
     free = [machine.pool(device.pool).free_bytes for device in accelerators]
     if any(not amount for amount in free):
         return [1.0] * len(accelerators)
     return [_f32(float(amount or 0)) for amount in free]
+
+
+def _given_shares(split: Sequence[float], *, count: int) -> list[float]:
+    """Return `count` shares as 32-bit floats; missing ones are 0."""
+    if len(split) > count and any(split[count:]):
+        raise InvalidRequestError(
+            what="tensor_split",
+            got=",".join(f"{share:g}" for share in split),
+            allowed=f"at most {count} numbers, one an accelerator",
+        )
+    if any(not 0 <= share <= _LARGEST_SHARE for share in split):
+        raise InvalidRequestError(
+            what="tensor_split",
+            got=",".join(f"{share:g}" for share in split),
+            allowed=f"numbers from 0 to {_LARGEST_SHARE:g}",
+        )
+    return [_f32(share) for share in (*split, *([0.0] * count))][:count]
 
 
 def _assign_layers(n_layers: int, on_gpu: int, shares: Sequence[float]) -> tuple[int | None, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import TensorShape
+from whatfits.sizing.quants.file_layout import data_offsets
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.quants.mixing import MixFacts, assign_types
@@ -28,7 +29,7 @@ def requantised(model: ModelSpec, file_type: str) -> ModelSpec:
     Raises:
         UnknownFileTypeError: no such file type.
     """
-    kind = find_file_type(file_type)
+    file_kind = find_file_type(file_type)
     shapes = tuple(_shape(tensor) for tensor in model.tensors)
     first = model.layers[0] if model.layers else None
     facts = MixFacts(
@@ -37,15 +38,21 @@ def requantised(model: ModelSpec, file_type: str) -> ModelSpec:
         n_head_kv=first.n_head_kv if first else 0,
         n_expert=model.hparams.n_expert,
     )
-    types = assign_types(shapes, architecture=model.architecture, facts=facts, file_type=kind)
-    tensors, offset = [], 0
-    for tensor, chosen in zip(model.tensors, types, strict=True):
-        n_bytes = tensor_bytes(chosen, tensor.shape)
-        tensors.append(
-            replace(tensor, type=chosen, n_bytes=n_bytes, file_index=0, offset_bytes=offset)
+    types = assign_types(shapes, architecture=model.architecture, facts=facts, file_type=file_kind)
+    sizes = [tensor_bytes(kind, shape.shape) for shape, kind in zip(shapes, types, strict=True)]
+    offsets = data_offsets([tensor.name for tensor in model.tensors], sizes)
+    tensors = tuple(
+        replace(tensor, type=chosen, n_bytes=n_bytes, file_index=0, offset_bytes=offset)
+        for tensor, chosen, n_bytes, offset in zip(
+            model.tensors, types, sizes, offsets, strict=True
         )
-        offset += pad(n_bytes, _ALIGNMENT)
-    return replace(model, tensors=tuple(tensors), file_type=kind.name, file_bytes=offset)
+    )
+    return replace(
+        model,
+        tensors=tensors,
+        file_type=file_kind.name,
+        file_bytes=sum(pad(n_bytes, _ALIGNMENT) for n_bytes in sizes),
+    )
 
 
 def _shape(tensor: TensorSpec) -> TensorShape:

@@ -103,14 +103,14 @@ class Trials:
     def largest_context(self, trial: Trial) -> int | None:
         """Return the longest context that runs, at most what the model was trained for.
 
-        When the request fits, spilling does not count: the answer is what fits the same way.
+        When the request fits, spilling does not count: the answer is what fits entirely.
         None when not even the shortest context runs.
         """
         sequences = trial.settings.streams
         trained = self._model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
         if not self._model.hparams.causal:
             trained = min(trained, _UNTRAINED_LIMIT_TOKENS)
-        keep = {trial.judgement.verdict} if trial.runs else _RUNS
+        keep = {"fits"} if trial.judgement.verdict == "fits" else _RUNS
 
         def holds(units: int) -> bool:
             return self.best(units * step).judgement.verdict in keep

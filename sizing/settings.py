@@ -46,7 +46,9 @@ class Settings:
         output_rows: rows of logits the worst-case graph computes.
         kv_type_k: ggml type of keys.
         kv_type_v: ggml type of values.
-        flash_attention: whether attention is fused (values are then stored row by row).
+        flash_attention: whether attention is fused.
+        transposed_values: values are stored transposed: without fused attention, unless that was
+            only found out after the cache had been made (`auto` on a device that cannot fuse).
         swa_full: window layers keep the full context.
         embeddings: the output buffer also holds embeddings.
     """
@@ -63,6 +65,7 @@ class Settings:
     kv_type_k: str
     kv_type_v: str
     flash_attention: bool
+    transposed_values: bool
     swa_full: bool
     embeddings: bool = False
 
@@ -110,6 +113,7 @@ def resolve_settings(
         kv_type_k=kv_type_k,
         kv_type_v=kv_type_v,
         flash_attention=flash,
+        transposed_values=not flash and (flash_supported or workload.flash_attention != "auto"),
         swa_full=(not server) if workload.swa_full is None else workload.swa_full,
         embeddings=not model.hparams.causal,
     )
@@ -176,7 +180,9 @@ def _flash_attention(
                 next_step="turn flash attention on, or keep the values in f16",
             )
         return True
-    return not ruled_out and (supported or wanted == "on")
+    # without attention nothing asks the devices, and the switch stays on
+    attends = any(layer.n_head for layer in model.layers)
+    return not ruled_out and (supported or wanted == "on" or not attends)
 
 
 def _check_cache_types(model: ModelSpec, kv_type_k: str, kv_type_v: str, *, flash: bool) -> None:

@@ -58,13 +58,13 @@ def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
 def judge(memory: Memory, placement: Placement, machine: Machine) -> Judgement:
     """Return the verdict on one placement."""
     needs = pool_needs(memory, machine)
-    spilled = _is_spilled(placement, machine)
+    spilled = _spilled(placement, machine)
     host_pool = placement.host.pool
     notes: list[str] = []
     checked = []
     for need in needs:
         if need.pool.total_bytes is None:
-            if need.pool.id == host_pool and placement.accelerators and not spilled:
+            if need.pool.id == host_pool and placement.accelerators and spilled is None:
                 notes.append(
                     f"The size of {need.pool.id} is not known and was not checked: "
                     f"it has to hold {format_bytes(need.high_bytes)}."
@@ -75,46 +75,68 @@ def judge(memory: Memory, placement: Placement, machine: Machine) -> Judgement:
     return _judge_known(checked, spilled=spilled, notes=tuple(notes))
 
 
-def _judge_known(needs: list[PoolNeed], *, spilled: bool, notes: tuple[str, ...]) -> Judgement:
+def _judge_known(
+    needs: list[PoolNeed], *, spilled: str | None, notes: tuple[str, ...]
+) -> Judgement:
     shortfall = sum(max(0, need.high_bytes - (need.pool.free_low_bytes or 0)) for need in needs)
-    worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_low_bytes or 0))
     if all(_at_most(need.high_bytes, need.pool.free_low_bytes) for need in needs):
-        return Judgement("slow" if spilled else "fits", _headroom(worst), 0, notes)
+        worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_low_bytes or 0))
+        if spilled is None:
+            return Judgement("fits", _headroom(worst), 0, notes)
+        return Judgement("slow", f"{spilled}; {_headroom(worst)}", 0, notes)
     if all(_at_most(need.total_bytes, need.pool.free_bytes) for need in needs):
-        if all(_at_most(need.high_bytes, need.pool.free_bytes) for need in needs):
-            reason = f"{worst.pool.id} may turn out smaller than {_free_text(worst.pool)}"
-        else:
-            reason = (
-                f"{worst.pool.id} needs {format_bytes(worst.total_bytes)}, and up to "
-                f"{format_bytes(worst.high_bytes)} in the worst case, of {_free_text(worst.pool)}"
-            )
-        return Judgement("tight", reason, shortfall, notes)
+        return Judgement("tight", _doubt(needs), shortfall, notes)
     if all(_at_most(need.total_bytes, need.pool.free_when_idle_bytes) for need in needs):
-        held = worst.pool.used_bytes
-        reason = (
-            f"{worst.pool.id}: what other programs hold could not be read"
-            if held is None
-            else f"{worst.pool.id} is short by "
-            f"{format_bytes(worst.total_bytes - (worst.pool.free_bytes or 0))} until other "
-            f"programs let go of some of the {format_bytes(held)} they hold"
-        )
-        return Judgement("tight", reason, shortfall, notes)
+        return Judgement("tight", _held(needs), shortfall, notes)
+    worst = max(needs, key=lambda need: need.total_bytes - (need.pool.free_when_idle_bytes or 0))
     return Judgement("no", _lack(worst), shortfall, notes)
+
+
+def _doubt(needs: list[PoolNeed]) -> str:
+    """Return why a middle that fits is no promise: the need or the pool is uncertain."""
+    worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_bytes or 0))
+    if _at_most(worst.high_bytes, worst.pool.free_bytes):
+        worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_low_bytes or 0))
+        return f"{worst.pool.id} may turn out smaller than {_free_text(worst.pool)}"
+    return (
+        f"{worst.pool.id} needs {format_bytes(worst.total_bytes)}, and up to "
+        f"{format_bytes(worst.high_bytes)} in the worst case, of {_free_text(worst.pool)}"
+    )
+
+
+def _held(needs: list[PoolNeed]) -> str:
+    """Return what has to be let go of before it fits."""
+    worst = max(needs, key=lambda need: need.total_bytes - (need.pool.free_bytes or 0))
+    pool = worst.pool
+    if pool.used_bytes is None:
+        return f"{pool.id}: what other programs hold could not be read"
+    return (
+        f"{pool.id} is short by {format_bytes(worst.total_bytes - (pool.free_bytes or 0))} until "
+        f"other programs let go of some of the {format_bytes(pool.used_bytes)} they hold"
+    )
 
 
 def _at_most(need_bytes: int, free_bytes: int | None) -> bool:
     return free_bytes is not None and need_bytes <= free_bytes
 
 
-def _is_spilled(placement: Placement, machine: Machine) -> bool:
-    """Return whether any layer, expert or cache lies outside the fastest pool there is."""
+def _spilled(placement: Placement, machine: Machine) -> str | None:
+    """Return what lies outside the fastest pool there is, in words; None when nothing does."""
     fast = {pool.id for pool in machine.pools if pool.kind in ("vram", "unified")}
     usable = {device.pool for device in machine.accelerators if "unusable" not in device.features}
     fast &= usable
-    if not fast or placement.host.pool in fast:
-        return False
-    on_host = None in placement.layer_device or placement.output_device is None
-    return on_host or placement.has_overrides or not placement.kv_offload
+    slow = placement.host.pool
+    if not fast or slow in fast:
+        return None
+    places = (*placement.layer_device, placement.output_device)
+    on_host = places.count(None)
+    if on_host:
+        return f"{on_host} of {len(places)} layers are in {slow}"
+    if placement.cpu_moe_layers:
+        return f"the experts of {placement.cpu_moe_layers} layers are in {slow}"
+    if any(device is None for _, device in placement.overrides):
+        return f"tensors placed by name are in {slow}"
+    return None if placement.kv_offload else f"the cache is in {slow}"
 
 
 def _free_text(pool: Pool) -> str:
@@ -130,8 +152,9 @@ def _headroom(need: PoolNeed) -> str:
 
 
 def _lack(need: PoolNeed) -> str:
-    free = need.pool.free_bytes or 0
+    pool = need.pool
+    free = pool.free_when_idle_bytes if pool.free_bytes is None else pool.free_bytes
     return (
-        f"{need.pool.id} needs {format_bytes(need.total_bytes)} of {format_bytes(free)} free: "
-        f"{format_bytes(need.total_bytes - free)} short"
+        f"{pool.id} needs {format_bytes(need.total_bytes)} of {format_bytes(free or 0)} free: "
+        f"{format_bytes(need.total_bytes - (free or 0))} short"
     )

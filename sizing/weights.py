@@ -111,12 +111,18 @@ class WeightTable:
             devices=devices,
             host=host,
             mapped_bytes=self._mapped(placed, placement, features) if placement.mmap else 0,
-            streamed_bytes=max(
-                (_streamed(group) for group, target in placed if target is None), default=0
-            ),
+            streamed_bytes=self._streamed(placed, placement),
             read_devices=read_devices,
             read_host=read_host,
         )
+
+    def _streamed(self, placed: list[tuple[_Group, int | None]], placement: Placement) -> int:
+        """Return the most host weights one step copies; a tied output is the embedding itself."""
+        sizes = [_streamed(group) for group, target in placed if target is None]
+        tied = self._tied
+        if tied is not None and placement.device_of(tied.name, placement.output_device) is None:
+            sizes.append(tied.n_bytes)
+        return max(sizes, default=0)
 
     def _on_device(self, group: _Group, kind: str) -> int:
         key = (id(group), kind)

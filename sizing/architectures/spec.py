@@ -14,6 +14,7 @@ from whatfits.sizing.architectures.roles import is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import ModelSpec, TensorSpec
+from whatfits.sizing.quants.file_layout import data_offsets
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.units import pad
 
@@ -115,10 +116,10 @@ def _typed(
         n_expert=geometry.n_expert,
     )
     types = assign_types(shapes, architecture=architecture, facts=facts, file_type=file_type)
+    sizes = [tensor_bytes(kind, shape.shape) for shape, kind in zip(shapes, types, strict=True)]
+    offsets = data_offsets([shape.name for shape in shapes], sizes)
     tensors: list[TensorSpec] = []
-    offset = 0
-    for shape, kind in zip(shapes, types, strict=True):
-        n_bytes = tensor_bytes(kind, shape.shape)
+    for shape, kind, n_bytes, offset in zip(shapes, types, sizes, offsets, strict=True):
         role, layer = role_of(shape.name, architecture=architecture, n_layers=geometry.n_layers)
         tensors.append(
             TensorSpec(
@@ -131,7 +132,6 @@ def _typed(
                 offset_bytes=offset,
             )
         )
-        offset += pad(n_bytes, _ALIGNMENT)
     return tuple(tensors)
 
 

@@ -32,7 +32,7 @@ def main() -> None:
         context = ctypes.c_void_p()
         params = InitParams(no_alloc=True, context=ctypes.pointer(context))
         header = library.gguf_init_from_file(line.strip().encode(), params)
-        print("yes" if header else "no", flush=True)  # noqa: T201 - a script
+        print("yes" if header else "no", flush=True)
         if header:
             library.ggml_free(context)
             library.gguf_free(header)

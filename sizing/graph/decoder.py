@@ -1,0 +1,135 @@
+"""The graph of a plain decoder: attention and feed-forward, layer by layer, with switches.
+
+Most architectures are this graph with a few switches; which weights a layer has says the rest.
+Source: llama.cpp src/models/*.cpp, the file named after each architecture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from whatfits.sizing.graph.attention import Attention, Heads
+
+if TYPE_CHECKING:
+    from whatfits.sizing.graph.context import GraphContext, Part
+    from whatfits.sizing.graph.tensor import Tensor
+
+__all__ = ["Decoder", "build_decoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Switches of a plain decoder.
+
+    Attributes:
+        rms: norms are root-mean-square ones; else with mean and bias.
+        qk_norm: when q and k are normalised, if there are weights for it.
+        rotary: layers whose q and k are rotated: all, none, or windowed ones only.
+        scale_q: queries are scaled after the rotation.
+        embedding_scale: token embeddings are scaled.
+        post_norms: attention and feed-forward outputs are normalised before they are added.
+        parallel: attention and feed-forward read the same input and are added together.
+        activation: of the dense feed-forward part.
+        expert_activation: of the experts.
+        gating: how experts are chosen.
+        normalised: chosen experts' weights add up to one.
+        attention_softcap: scores are capped.
+        logit_softcap: logits are capped.
+        logit_scale: logits are scaled.
+        residual_scale: what is added to the stream is scaled first.
+        expert_bias_after: the shared experts are added after the routed ones.
+    """
+
+    rms: bool = True
+    qk_norm: Literal["before", "after", "none"] = "before"
+    rotary: Literal["all", "none", "window"] = "all"
+    scale_q: bool = False
+    embedding_scale: bool = False
+    post_norms: bool = False
+    parallel: bool = False
+    activation: str = "glu"
+    expert_activation: str = "glu"
+    gating: str = "softmax"
+    normalised: bool = True
+    attention_softcap: bool = False
+    logit_softcap: bool = False
+    logit_scale: bool = False
+    residual_scale: bool = False
+
+
+def build_decoder(c: GraphContext, *, style: Decoder) -> None:
+    """Add the whole graph of a plain decoder to a context."""
+    x = c.input_embedding(c.whole.need("token_embd.weight"))
+    if style.embedding_scale:
+        x = c.like("SCALE", x)
+    positions = c.input_positions()
+    attention = Attention(c)
+    out_ids = c.input_out_ids()
+    last = c.layers[-1]
+    for layer in c.layers:
+        part = c.layer(layer)
+        residual = x
+        y = c.norm(x, part("attn_norm.weight"), part("attn_norm.bias"), rms=style.rms, layer=layer)
+        y = _attention(c, attention, style, y, layer=layer, positions=positions)
+        if layer == last:
+            y, residual = c.get_rows(y, out_ids), c.get_rows(residual, out_ids)
+        if style.post_norms:
+            y = c.norm(y, part("post_attention_norm.weight"), layer=layer)
+        x = c.like("ADD", y, residual)
+        z = c.norm(x, part("ffn_norm.weight"), part("ffn_norm.bias"), rms=style.rms, layer=layer)
+        z = _feed_forward(c, style, z, part)
+        if style.post_norms:
+            z = c.norm(z, part("post_ffw_norm.weight"), layer=layer)
+        x = c.like("ADD", z, x)
+    c.finish(x, softcap=style.logit_softcap, norm_rms=style.rms, scaled=style.logit_scale)
+
+
+def _attention(
+    c: GraphContext,
+    attention: Attention,
+    style: Decoder,
+    x: Tensor,
+    *,
+    layer: int,
+    positions: Tensor,
+) -> Tensor:
+    part = c.layer(layer)
+    heads = attention.project(x, part, layer)
+    assert heads.k is not None
+    q, k = heads.q, heads.k
+    q_norm, k_norm = part("attn_q_norm.weight"), part("attn_k_norm.weight")
+    factors = c.weight("rope_freqs.weight", layer=layer)
+    if style.qk_norm == "before" and q_norm is not None and k_norm is not None:
+        q = c.norm(q, q_norm, layer=layer)
+        q = c.like("ROPE", q, positions, factors)
+        k = c.norm(k, k_norm, layer=layer)
+        k = c.like("ROPE", k, positions, factors)
+    else:
+        q = c.like("ROPE", q, positions, factors)
+        k = c.like("ROPE", k, positions, factors)
+    if style.scale_q:
+        q = c.like("SCALE", q)
+    return attention.attend(
+        Heads(q, k, heads.v),
+        layer,
+        out=part("attn_output.weight"),
+        out_bias=part("attn_output.bias"),
+        sinks=part("attn_sinks.weight"),
+        softcap=style.attention_softcap,
+    )
+
+
+def _feed_forward(c: GraphContext, style: Decoder, x: Tensor, part: Part) -> Tensor:
+    if part("ffn_gate_inp.weight") is None:
+        return c.feed_forward(x, part, activation=style.activation)
+    hparams = c.model.hparams
+    return c.experts(
+        x,
+        part,
+        n_used=hparams.n_expert_used,
+        gating=style.gating,
+        normalised=style.normalised,
+        scale=c.metadata("expert_weights_scale"),
+        activation=style.expert_activation,
+    )

@@ -1,0 +1,45 @@
+"""Which layers decide the peak: repeated stretches of equal layers are cut short.
+
+The allocator's state repeats with the layers, so a few periods show all there is to see. Kept are
+enough repetitions, of the same parity as the whole, that the end of the graph meets the same
+state; a test compares the result with the whole graph.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+__all__ = ["decisive_layers"]
+
+_LONGEST_PERIOD: Final = 12
+_KEPT: Final = 4
+
+
+def decisive_layers(kinds: Sequence[Hashable]) -> tuple[int, ...]:
+    """Return the indices of the layers to keep, given what each layer is like."""
+    kept: list[int] = []
+    at = 0
+    while at < len(kinds):
+        period, repeats = _longest_stretch(kinds, at)
+        keep = _KEPT + (repeats - _KEPT) % 2 if repeats > _KEPT else repeats
+        # the last repetitions are kept: what follows them is met as it is
+        skipped = (repeats - keep) * period
+        kept += range(at + skipped, at + repeats * period)
+        at += repeats * period
+    return tuple(kept)
+
+
+def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
+    """Return (period, repetitions) of the stretch from `at` that saves most layers."""
+    best, saved = (1, 1), 0
+    for period in range(1, min(_LONGEST_PERIOD, len(kinds) - at) + 1):
+        pattern = kinds[at : at + period]
+        repeats = 1
+        while kinds[at + repeats * period : at + (repeats + 1) * period] == pattern:
+            repeats += 1
+        if (repeats - _KEPT) * period > saved:
+            best, saved = (period, repeats), (repeats - _KEPT) * period
+    return best

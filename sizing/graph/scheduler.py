@@ -1,0 +1,278 @@
+"""Which back end runs each node, where the graph is cut, and what is copied between.
+
+Source: llama.cpp ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph), src/llama-context.cpp
+(graph_get_cb), ggml/src/ggml-cuda/ggml-cuda.cu (which operations on host weights are offloaded).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Backends", "Laid", "split"]
+
+_MAX_COPIES: Final = 4
+_OFFLOAD_MIN_BATCH: Final = 32
+_NOT_BY_WEIGHT: Final = frozenset({"ROPE", "FLASH_ATTN_EXT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """The back ends of a run, the host last.
+
+    Attributes:
+        count: how many, the host included.
+        host_weights_offloadable: operations on host weights may move to a device.
+        no_flash: back ends that cannot run fused attention.
+        copies: how many copies of inputs are kept (4 when pipelined).
+    """
+
+    count: int
+    host_weights_offloadable: bool
+    no_flash: frozenset[int] = frozenset()
+    copies: int = 1
+
+    @property
+    def host(self) -> int:
+        """Index of the host."""
+        return self.count - 1
+
+    def runs(self, backend: int, tensor: Tensor) -> bool:
+        """Whether a back end can run a tensor's operation."""
+        return tensor.op != "FLASH_ATTN_EXT" or backend not in self.no_flash
+
+
+@dataclass(slots=True)
+class Laid:
+    """A graph ready for the allocator: leaves and nodes with their back end."""
+
+    leafs: list[tuple[Tensor, int]] = field(default_factory=list)
+    nodes: list[tuple[Tensor, int]] = field(default_factory=list)
+    n_splits: int = 0
+
+
+@dataclass(slots=True)
+class _Split:
+    backend: int
+    start: int
+    inputs: list[Tensor] = field(default_factory=list)
+    end: int = 0
+
+
+class _Scheduler:
+    def __init__(
+        self, nodes: Sequence[Tensor], leafs: Sequence[Tensor], backends: Backends
+    ) -> None:
+        self.nodes = nodes
+        self.leafs = leafs
+        self.backends = backends
+        self.at: dict[int, int] = {}
+        self.copies: dict[tuple[int, int], list[Tensor]] = {}
+
+    # where things run
+
+    def assign(self) -> None:
+        """Passes 1 to 4: by weights, by neighbours, by sources."""
+        for tensor in (*self.leafs, *self.nodes):
+            chosen = tensor.wants if tensor.wants is not None else self._from_sources(tensor)
+            if chosen is not None:
+                self.at[id(tensor)] = chosen
+        working = [node for node in self.nodes if not node.is_view_op]
+        for order in (working, working[::-1]):
+            self._spread(order, host_too=False)
+        for order in (working, working[::-1]):
+            self._spread(order, host_too=True)
+        for node in working:
+            if id(node) not in self.at:
+                self.at[id(node)] = self._most_at_home(node)
+        for node in self.nodes:
+            self._settle(node)
+
+    def _home(self, tensor: Tensor, operation: Tensor) -> int | None:
+        """Return the first back end that has the tensor's memory and can run the operation."""
+        home = tensor.root.home
+        if home is None or not self.backends.runs(home, operation):
+            return None
+        return home
+
+    def _from_sources(self, tensor: Tensor) -> int | None:
+        if tensor.root.home is not None:
+            return self._home(tensor, tensor)
+        if tensor.flags & INPUT:
+            return self.backends.host
+        if tensor.op in _NOT_BY_WEIGHT:
+            return None
+        for src in tensor.srcs:
+            if src.is_weight:
+                home = self._home(src, tensor)
+                if home == self.backends.host and self._is_offloaded(tensor):
+                    for device in range(self.backends.host):
+                        if self.backends.runs(device, tensor):
+                            return device
+                return home
+        return None
+
+    def _is_offloaded(self, tensor: Tensor) -> bool:
+        return self.backends.host_weights_offloadable and _batch_of(tensor) >= _OFFLOAD_MIN_BATCH
+
+    def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> None:
+        """Give unassigned nodes the back end of the node before; devices first, then the host."""
+        current: int | None = None
+        for node in order:
+            place = self.at.get(id(node))
+            if place is not None:
+                current = place if host_too or place != self.backends.host else None
+            elif current is not None and self.backends.runs(current, node):
+                self.at[id(node)] = current
+
+    def _most_at_home(self, node: Tensor) -> int:
+        best, chosen = -1, self.backends.host
+        for backend in range(self.backends.count):
+            if not self.backends.runs(backend, node):
+                continue
+            supported = sum(
+                1
+                for src in node.srcs
+                if (id(src) in self.at or id(src.root) in self.at) and self._is_at(src, backend)
+            )
+            if supported > best:
+                best, chosen = supported, backend
+        return chosen
+
+    def _settle(self, node: Tensor) -> None:
+        at = self.at
+        if node.view_of is not None and id(node) not in at and id(node.view_of) in at:
+            at[id(node)] = at[id(node.view_of)]
+        for src in node.srcs:
+            if id(src) in at:
+                continue
+            place = at.get(id(src.view_of)) if src.view_of is not None else at.get(id(node))
+            if place is not None:
+                at[id(src)] = place
+        if id(node) not in at:
+            at[id(node)] = next(
+                b for b in range(self.backends.count) if self.backends.runs(b, node)
+            )
+
+    def _is_at(self, tensor: Tensor, backend: int) -> bool:
+        """Whether a back end can read a tensor where it lies."""
+        home = tensor.root.home
+        if home is not None:
+            return home == backend
+        place = self.at.get(id(tensor))
+        if place is None:
+            place = self.at.get(id(tensor.root))
+        return place == backend
+
+    # cutting and copying
+
+    def cut(self) -> list[_Split]:
+        """Pass 5: start a split where the back end changes, or where weights come to be copied."""
+        first = next(node for node in self.nodes if not node.is_view_op)
+        splits = [_Split(self.at[id(first)], 0)]
+        for index, node in enumerate(self.nodes):
+            if node.is_view_op:
+                continue
+            current = splits[-1]
+            place = self.at[id(node)]
+            if place != current.backend or self._needs_new_split(node, current):
+                current.end = index
+                current = _Split(place, index)
+                splits.append(current)
+            self._bring_sources(node, current)
+        splits[-1].end = len(self.nodes)
+        return splits
+
+    def _needs_new_split(self, node: Tensor, current: _Split) -> bool:
+        if not current.inputs:
+            return False
+        return any(
+            src.is_weight
+            and self.at[id(src)] != current.backend
+            and not self._is_at(src, current.backend)
+            for src in node.srcs
+        )
+
+    def _bring_sources(self, node: Tensor, current: _Split) -> None:
+        for position, src in enumerate(node.srcs):
+            place = self.at[id(src)]
+            if place == current.backend or self._is_at(src, current.backend):
+                continue
+            key = (id(src), current.backend)
+            if key not in self.copies:
+                self.copies[key] = self._copies_of(src)
+                current.inputs.append(src)
+            node.srcs[position] = self.copies[key][0]
+
+    def _copies_of(self, tensor: Tensor, *, original: bool = False) -> list[Tensor]:
+        made = []
+        for number in range(self.backends.copies):
+            keep = original and number == 0
+            one = tensor if keep else Tensor(NONE, tensor.type, tensor.ne, nb=tensor.nb)
+            if self.backends.copies > 1:
+                one.flags |= INPUT | OUTPUT
+            made.append(one)
+        return made
+
+    def laid(self, splits: Sequence[_Split]) -> Laid:
+        """Return the graph with its copies, in the order the allocator sees it."""
+        result = Laid(n_splits=len(splits))
+        inputs = self._kept_inputs()
+        for part in splits:
+            for tensor in part.inputs:
+                # a view without an operation keeps the source alive until it has been copied
+                held = Tensor(NONE, tensor.type, tensor.ne, nb=tensor.nb, view_of=tensor)
+                held.srcs.append(tensor)
+                result.nodes.append((held, self.at[id(tensor)]))
+                result.nodes.append((self.copies[id(tensor), part.backend][0], part.backend))
+            for node in self.nodes[part.start : part.end]:
+                result.nodes.append((node, self.at[id(node)]))
+        if self.backends.copies > 1:
+            for leaf in inputs:
+                place = self.at[id(leaf)]
+                result.leafs += [(one, place) for one in self.copies[id(leaf), place]]
+            for part in splits:
+                for tensor in part.inputs:
+                    result.leafs += [
+                        (one, part.backend) for one in self.copies[id(tensor), part.backend]
+                    ]
+        result.leafs += [(leaf, self.at[id(leaf)]) for leaf in self.leafs]
+        return result
+
+    def _kept_inputs(self) -> list[Tensor]:
+        """Pass 6: with several copies every graph input is kept as often."""
+        if self.backends.copies == 1:
+            return []
+        kept = [leaf for leaf in self.leafs if leaf.flags & INPUT]
+        for leaf in kept:
+            key = (id(leaf), self.at[id(leaf)])
+            if key not in self.copies:
+                self.copies[key] = self._copies_of(leaf, original=True)
+        return kept
+
+
+def _batch_of(tensor: Tensor) -> int:
+    """Return how many rows an operation works on, as the CUDA back end counts them."""
+    match tensor.op:
+        case "GET_ROWS":
+            return 0
+        case "MUL_MAT":
+            return tensor.ne[1]
+        case "MUL_MAT_ID" | "ROPE":
+            return tensor.ne[2]
+        case _:
+            return tensor.ne[1] * tensor.ne[2] * tensor.ne[3]
+
+
+def split(nodes: Sequence[Tensor], leafs: Sequence[Tensor], backends: Backends) -> Laid:
+    """Return a graph placed and cut; with one back end nothing changes."""
+    scheduler = _Scheduler(nodes, leafs, backends)
+    if backends.count == 1:
+        return Laid([(leaf, 0) for leaf in leafs], [(node, 0) for node in nodes], 1)
+    scheduler.assign()
+    return scheduler.laid(scheduler.cut())
