@@ -55,8 +55,8 @@ def graph_buffers(
 
     `whole` keeps every layer instead of the decisive ones.
     """
-    build = graph_of(model.architecture)
-    if build is None or not model.tensors:
+    build = graph_of(model.architecture) if model.tensors else None
+    if build is None:
         return None
     replayed = _Replayed(model, settings, placement, whole=whole)
     try:
