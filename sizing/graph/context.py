@@ -369,6 +369,11 @@ class GraphContext(GraphBuilder):
         whole = self.whole
         x = self.norm(x, whole("output_norm.weight"), whole("output_norm.bias"), rms=norm_rms)
         x.flags |= OUTPUT
+        self.logits(x, softcap=softcap, scaled=scaled)
+
+    def logits(self, x: Tensor, *, softcap: bool = False, scaled: bool = False) -> None:
+        """Add the logits of what the last norm made."""
+        whole = self.whole
         output = whole("output.weight")
         if output is None:
             output = self.tied_output()

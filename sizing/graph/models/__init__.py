@@ -19,7 +19,21 @@ __all__ = ["FAMILIES", "graph_of", "has_graph"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
-FAMILIES: Final = (("plain", ("llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3")),)
+FAMILIES: Final = (
+    ("plain", ("llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3")),
+    (
+        "mamba",
+        (
+            "mamba",
+            "mamba2",
+            "jamba",
+            "granitehybrid",
+            "nemotron_h",
+            "nemotron_h_moe",
+            "falcon-h1",
+        ),
+    ),
+)
 _MODULES: Final = {name: module for module, names in FAMILIES for name in names}
 
 
