@@ -363,12 +363,24 @@ class GraphContext(GraphBuilder):
     # the end
 
     def finish(
-        self, x: Tensor, *, softcap: bool = False, norm_rms: bool = True, scaled: bool = False
+        self,
+        x: Tensor,
+        *,
+        softcap: bool = False,
+        norm_rms: bool = True,
+        scaled: bool = False,
+        rows: Tensor | None = None,
     ) -> None:
-        """Add the last norm and the logits, both kept as outputs."""
+        """Add the last norm and the logits, both kept as outputs.
+
+        `rows`: those that logits are wanted for, when the norm is over all of them.
+        """
         whole = self.whole
         x = self.norm(x, whole("output_norm.weight"), whole("output_norm.bias"), rms=norm_rms)
         x.flags |= OUTPUT
+        if rows is not None:
+            x = self.get_rows(x, rows)
+            x.flags |= OUTPUT
         output = whole("output.weight")
         if output is None:
             output = self.tied_output()
