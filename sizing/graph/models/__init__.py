@@ -21,6 +21,7 @@ _PACKAGE: Final = "whatfits.sizing.graph.models"
 FAMILIES: Final = (
     ("plain", ("llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3")),
     ("deepseek", ("deepseek2", "mistral4")),
+    ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
 )
 _MODULES: Final = {name: module for module, names in FAMILIES for name in names}
 
