@@ -138,8 +138,8 @@ def compute_buffers(
     exact = graph_buffers(model, settings, placement)
     if exact is not None:
         return tuple(
-            ComputeBytes(size, size, size + surplus)
-            for size, surplus in zip(exact.sizes, exact.dry_run_surplus, strict=True)
+            ComputeBytes(min(planned, loaded), planned, max(planned, loaded))
+            for planned, loaded in zip(exact.planned, exact.loaded, strict=True)
         )
     stages = compute_stages(model, settings)
     bound = error_bound(model.architecture)

@@ -1,8 +1,9 @@
 """Compute buffers of a run, to the byte, from a replay of its graph.
 
 llama.cpp reserves the graph of one full micro-batch over the full cache (src/llama-context.cpp,
-sched_reserve). With several devices in a pipeline its dry run reports 16 x n_embd x tokens bytes
-more on the device of the output layer than a real load takes; that is the upper end here.
+sched_reserve). Its plan without memory (a dry run) forgets which steps were pinned to a device
+(ggml-backend.cpp: ggml_backend_sched_reserve_size starts with a reset), a real load does not; where
+that can matter both are replayed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from whatfits.sizing.graph.reduce import decisive_layers
 from whatfits.sizing.graph.scheduler import Backends, split
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec, TensorSpec
@@ -28,13 +29,20 @@ __all__ = ["GraphBuffers", "graph_buffers"]
 
 _PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES
 _PIN_BELOW_TOKENS: Final = 32
+# these never take over work on weights that lie on the host (no offload_op in their back end)
+_LEAVE_HOST_WORK: Final = frozenset({"rpc"})
 
 
 class GraphBuffers(NamedTuple):
-    """Bytes of each accelerator's compute buffer, then the host's, and the dry run's surplus."""
+    """Bytes of each accelerator's compute buffer, the host's last.
 
-    sizes: tuple[int, ...]
-    dry_run_surplus: tuple[int, ...]
+    Attributes:
+        planned: as a dry run reports them.
+        loaded: as a real load reserves them.
+    """
+
+    planned: tuple[int, ...]
+    loaded: tuple[int, ...]
 
 
 def graph_buffers(
@@ -47,46 +55,77 @@ def graph_buffers(
     build = graph_of(model.architecture)
     if build is None or not model.tensors:
         return None
-    count = len(placement.accelerators)
-    homes = _Homes(placement)
-    layers = tuple(range(model.n_layers))
-    if not whole and not any(layer.reuses_cache for layer in model.layers):
-        layers = decisive_layers(_kinds(model, homes))
-    full_offload = placement.gpu_layers > len(placement.layer_device)
-    context = GraphContext(
-        model,
-        settings,
-        layers=layers,
-        weight_home=homes.weight,
-        layer_home=homes.layer,
-        cache_home=homes.cache,
-        host=count,
-        pinned_layers=count > 0 and (full_offload or settings.graph_tokens < _PIN_BELOW_TOKENS),
-        cache_on_host=count > 0 and not placement.kv_offload,
-    )
+    replayed = _Replayed(model, settings, placement, whole=whole)
     try:
-        build(context)
+        loaded = replayed.peaks(build, pinned=True)
+        planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
     except KeyError:
         return None  # a weight the graph needs is not there: this is no usual file
-    pipelined = count > 1 and full_offload and placement.kv_offload and not placement.has_overrides
-    pipelined = pipelined and all("no_async" not in d.features for d in placement.accelerators)
-    backends = Backends(
-        count=count + 1,
-        host_weights_offloadable=placement.op_offload,
-        no_flash=frozenset(
-            index
-            for index, device in enumerate(placement.accelerators)
-            if "no_flash_attention" in device.features
-        ),
-        copies=_PIPELINE_COPIES if pipelined else 1,
-    )
-    peaks = _peaks(context, backends, placement)
-    surplus = [0] * (count + 1)
-    if pipelined and placement.output_device is not None:
-        surplus[placement.output_device] = (
-            _PIPELINE_COPIES * 4 * model.hparams.n_embd * context.n_tokens
+    return GraphBuffers(planned, loaded)
+
+
+class _Replayed:
+    """One request, ready to be replayed."""
+
+    def __init__(
+        self, model: ModelSpec, settings: Settings, placement: Placement, *, whole: bool
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._placement = placement
+        self._homes = _Homes(placement)
+        self._layers = tuple(range(model.n_layers))
+        if not whole and not any(layer.reuses_cache for layer in model.layers):
+            self._layers = decisive_layers(_kinds(model, self._homes))
+        devices = placement.accelerators
+        self._full_offload = placement.gpu_layers > len(placement.layer_device)
+        pipelined = (
+            len(devices) > 1
+            and self._full_offload
+            and placement.kv_offload
+            and not placement.has_overrides
+            and all("no_async" not in device.features for device in devices)
         )
-    return GraphBuffers(peaks, tuple(surplus))
+        self._backends = Backends(
+            count=len(devices) + 1,
+            takes_host_work=frozenset(
+                index
+                for index, device in enumerate(devices)
+                if placement.op_offload and device.kind not in _LEAVE_HOST_WORK
+            ),
+            no_flash=frozenset(
+                index
+                for index, device in enumerate(devices)
+                if "no_flash_attention" in device.features
+            ),
+            copies=_PIPELINE_COPIES if pipelined else 1,
+        )
+
+    @property
+    def pins_matter(self) -> bool:
+        """Pinned are norms, to the device of their layer, and attention over a cache on the host.
+
+        With one accelerator a norm is drawn to its weight all the same.
+        """
+        devices = self._placement.accelerators
+        return len(devices) > 1 or (len(devices) > 0 and not self._placement.kv_offload)
+
+    def peaks(self, build: Callable[[GraphContext], None], *, pinned: bool) -> tuple[int, ...]:
+        homes, count = self._homes, len(self._placement.accelerators)
+        few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
+        context = GraphContext(
+            self._model,
+            self._settings,
+            layers=self._layers,
+            weight_home=homes.weight,
+            layer_home=homes.layer,
+            cache_home=homes.cache,
+            host=count,
+            pinned_layers=pinned and count > 0 and (self._full_offload or few_tokens),
+            cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
+        )
+        build(context)
+        return _peaks(context, self._backends, self._placement)
 
 
 class _Homes:

@@ -172,15 +172,8 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
     memory = bill.memory(resolved, placement, oracle.box.machine, is_server=False)
     weights = bill.weights(placement)
     ranges = compute_buffers(spec, resolved, placement, streamed_bytes=weights.streamed_bytes)
-    surplus = [0] * len(ranges)
-    if len(placement.accelerators) > 1:
-        from whatfits.sizing.graph.buffers import graph_buffers
-
-        exact = graph_buffers(spec, resolved, placement)
-        surplus = list(exact.dry_run_surplus) if exact else surplus
     predicted = tuple(
-        Column(row.weights_bytes, row.kv_cache_bytes, row.compute_bytes + extra)
-        for row, extra in zip(memory.devices, surplus, strict=True)
+        Column(row.weights_bytes, row.kv_cache_bytes, row.compute_bytes) for row in memory.devices
     )
     return Outcome(
         settings,
