@@ -3,7 +3,8 @@
  * They behave like ggml's CUDA back end where that decides memory: tensors padded to 128 bytes, the
  * missing part of a row of 512 added to quantised tensors, pinned host memory, work on host weights
  * taken over for batches of 32 and more, events and asynchronous copies for pipelines.
- * Memory is never given out: only plans (no_alloc) can be made with them.
+ * Memory is never given out: only plans (no_alloc) can be made with them. Recurrent states, which
+ * llama.cpp allocates in a plan too, get a buffer of the right size with nothing behind it.
  *
  * The structures below mirror ggml 0.25.3's back-end interface, version 2 (ggml-backend-impl.h);
  * only the order and types of the members matter.
@@ -44,6 +45,19 @@ struct buffer_type {
 
 struct caps {
     bool async, host_buffer, buffer_from_host_ptr, events, mmap_support;
+};
+struct buffer_i {
+    void (*free_buffer)(buffer_t);
+    void * (*get_base)(buffer_t);
+    void * init_tensor;
+    void * memset_tensor;
+    void * set_tensor;
+    void * get_tensor;
+    void * set_tensor_2d;
+    void * get_tensor_2d;
+    void * cpy_tensor;
+    void (*clear)(buffer_t, uint8_t);
+    void * reset;
 };
 struct props {
     const char * name;
@@ -132,6 +146,7 @@ extern bool ggml_is_quantized(int type);
 extern const char * ggml_op_name(int op);
 extern int64_t ggml_nrows(const struct tensor *);
 extern buffer_type_t ggml_backend_cpu_buffer_type(void);
+extern buffer_t ggml_backend_buffer_init(buffer_type_t, struct buffer_i, void * context, size_t size);
 
 enum { TYPE_GPU = 1 };
 
@@ -153,7 +168,12 @@ static bool flag(const char * name, bool by_default) {
 
 static const char * type_name(buffer_type_t t) { return names[t - types]; }
 static const char * host_type_name(buffer_type_t t) { (void) t; return "PRETEND_Host"; }
-static buffer_t no_memory(buffer_type_t t, size_t size) { (void) t; (void) size; return NULL; }
+static void * base(buffer_t b) { (void) b; return (void *) (uintptr_t) ALIGNMENT; }
+static void clear(buffer_t b, uint8_t value) { (void) b; (void) value; }
+static buffer_t hollow_buffer(buffer_type_t t, size_t size) {
+    struct buffer_i iface = { .get_base = base, .clear = clear };
+    return ggml_backend_buffer_init(t, iface, NULL, size);
+}
 static size_t alignment(buffer_type_t t) { (void) t; return ALIGNMENT; }
 static size_t alloc_size(buffer_type_t buft, const struct tensor * t) {
     (void) buft;
@@ -239,7 +259,7 @@ void * pretend_gpu_reg(void) {
             bytes = *end == ',' ? end + 1 : end;
         }
         snprintf(names[i], sizeof names[i], "PRETEND%d", i);
-        struct buffer_type_i on_device = { type_name, no_memory, alignment, NULL, alloc_size, NULL };
+        struct buffer_type_i on_device = { type_name, hollow_buffer, alignment, NULL, alloc_size, NULL };
         types[i] = (struct buffer_type) { on_device, &devices[i], NULL };
         host_types[i] = *ggml_backend_cpu_buffer_type();
         host_types[i].iface.get_name = host_type_name;
