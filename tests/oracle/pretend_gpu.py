@@ -6,6 +6,7 @@ Source of the devices: pretend_gpu.c beside this file, compiled once.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,9 +17,10 @@ SOURCE = Path(__file__).with_name("pretend_gpu.c")
 
 
 def compiled() -> Path:
-    """Return the shared library, compiling it when it is missing or old."""
-    target = Path(tempfile.gettempdir()) / f"whatfits-pretend-gpu-{os.getuid()}.so"
-    if not target.exists() or target.stat().st_mtime < SOURCE.stat().st_mtime:
+    """Return the shared library of this very source, compiling it when it is missing."""
+    version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
+    target = Path(tempfile.gettempdir()) / f"whatfits-pretend-gpu-{os.getuid()}-{version}.so"
+    if not target.exists():
         compiler = shutil.which("cc")
         assert compiler is not None, "a C compiler (cc) is needed"
         made = target.with_suffix(f".{os.getpid()}")
