@@ -185,6 +185,34 @@ class Attention:
             y = c.linear(out, y, out_scale)
         return c.biased(y, out_bias)
 
+    def attend_latent(
+        self,
+        heads: Heads,
+        layer: int,
+        *,
+        spread: Tensor | None,
+        out: Tensor | None,
+        out_scale: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return attention through a cache of latent rows, whose first part is also the value.
+
+        `spread` widens latent results to heads; `mask` replaces the cache's own.
+        """
+        c, inputs = self._c, self.full
+        assert inputs is not None
+        assert heads.k is not None
+        assert heads.v is not None
+        for made in (heads.q, heads.v, heads.k):
+            c.expand(made)
+        cache, _ = self._caches(layer, inputs)
+        c.expand(self._store_keys(heads.k, cache, inputs))
+        mask = inputs.mask if mask is None else mask
+        k = self._read_keys(cache, layer, inputs)
+        v = c.view(k, (heads.v.ne[0], *k.ne[1:]), k.nb[1:])
+        y = self._heads_out(heads.q, k, v, mask, None, softcap=False, spread=spread)
+        return y if out is None else c.linear(out, y, out_scale)
+
     def _rotated(self, heads: Heads, inputs: CacheInputs) -> Heads:
         c = self._c
         q, k, v = heads.q, heads.k, heads.v

@@ -57,6 +57,8 @@ class GraphContext(GraphBuilder):
         layer_device: back end of each layer; `output_device` of the output layer.
         layers: indices of the layers the graph is made of.
         host: index of the host's back end, the last one.
+        fused_delta: the gated delta rule is one operation over several tokens a sequence;
+            `fused_delta_step`: over one.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class GraphContext(GraphBuilder):
         self.cache_home = cache_home
         self.pinned_layers = pinned_layers
         self.cache_on_host = cache_on_host
+        self.fused_delta = True
+        self.fused_delta_step = True
         self._weight_home = weight_home
         self._specs = {tensor.name: tensor for tensor in model.tensors}
         self._weights: dict[str, Tensor] = {}
@@ -363,12 +367,24 @@ class GraphContext(GraphBuilder):
     # the end
 
     def finish(
-        self, x: Tensor, *, softcap: bool = False, norm_rms: bool = True, scaled: bool = False
+        self,
+        x: Tensor,
+        *,
+        softcap: bool = False,
+        norm_rms: bool = True,
+        scaled: bool = False,
+        rows: Tensor | None = None,
     ) -> None:
-        """Add the last norm and the logits, both kept as outputs."""
+        """Add the last norm and the logits, both kept as outputs.
+
+        `rows`: those that logits are wanted for, when the norm is over all of them.
+        """
         whole = self.whole
         x = self.norm(x, whole("output_norm.weight"), whole("output_norm.bias"), rms=norm_rms)
         x.flags |= OUTPUT
+        if rows is not None:
+            x = self.get_rows(x, rows)
+            x.flags |= OUTPUT
         self.logits(x, softcap=softcap, scaled=scaled)
 
     def logits(self, x: Tensor, *, softcap: bool = False, scaled: bool = False) -> None:

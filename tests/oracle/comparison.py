@@ -142,6 +142,9 @@ def write_model(spec: ModelSpec, path: Path) -> None:
     metadata.setdefault(f"{spec.architecture}.context_length", 8192)
     metadata[f"{spec.architecture}.block_count"] = spec.n_layers
     metadata.pop(f"{spec.architecture}.nextn_predict_layers", None)
+    key = f"{spec.architecture}.attention.recurrent_layers"
+    if isinstance(flags := metadata.get(key), (list, tuple)):
+        metadata[key] = flags[: spec.n_layers]
     write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
 
 

@@ -33,6 +33,8 @@ FAMILIES: Final = (
             "falcon-h1",
         ),
     ),
+    ("deepseek", ("deepseek2", "mistral4")),
+    ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
 )
 _MODULES: Final = {name: module for module, names in FAMILIES for name in names}
 
