@@ -18,7 +18,12 @@ __all__ = ["FAMILIES", "graph_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
-FAMILIES: Final = (("plain", ("llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3")),)
+FAMILIES: Final = (
+    ("plain", ("llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3")),
+    ("glm", ("chatglm", "glm4", "glm4moe")),
+    ("layer_norm", ("falcon", "starcoder2", "stablelm", "nemotron")),
+    ("minimax", ("minimax-m2",)),
+)
 _MODULES: Final = {name: module for module, names in FAMILIES for name in names}
 
 
