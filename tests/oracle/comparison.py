@@ -142,6 +142,8 @@ def write_model(spec: ModelSpec, path: Path) -> None:
     metadata.setdefault(f"{spec.architecture}.context_length", 8192)
     metadata[f"{spec.architecture}.block_count"] = spec.n_layers
     metadata.pop(f"{spec.architecture}.nextn_predict_layers", None)
+    kinds = next((t.shape[1] for t in spec.tensors if t.name == "token_types.weight"), 1)
+    metadata.setdefault("tokenizer.ggml.token_type_count", kinds)
     write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
 
 
@@ -162,7 +164,8 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
-    said = oracle.ask(path, settings)
+    # an encoder is run for its embeddings
+    said = oracle.ask(path, replace(settings, embeddings=resolved.embeddings))
     if "error" in said:
         return Outcome(settings, (), (), (), said["error"])
     bill = Bill(spec)

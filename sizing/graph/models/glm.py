@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GRAPHS"]
 
+_SECTIONS: Final = 4
 _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 
 
@@ -37,18 +38,29 @@ def _feed(step: Step, x: Tensor) -> Tensor:
     return c.like("ADD", routed, c.feed_forward(x, part, names=_SHARED))
 
 
-def _with_experts(c: GraphContext) -> None:
+def _positions(c: GraphContext) -> int:
+    """Return the positions of one token: four where sections of a head turn by their own."""
     sections = c.model.metadata.get(f"{c.model.architecture}.rope.dimension_sections")
+    first = sections[:2] if isinstance(sections, (list, tuple)) else (0,)
+    return _SECTIONS if all(first) else 1
+
+
+def _glm4(c: GraphContext) -> None:
+    style = Decoder(post_norms=True, activation="fused_glu", positions_per_token=_positions(c))
+    build_decoder(c, style=style)
+
+
+def _with_experts(c: GraphContext) -> None:
     build_stack(
         c,
         feed_part=_feed,
         second_norm="post_attention_norm",
-        positions_per_token=4 if sections else 1,
+        positions_per_token=_positions(c),
     )
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "chatglm": partial(build_decoder, style=Decoder(activation="fused_glu")),
-    "glm4": partial(build_decoder, style=Decoder(post_norms=True, activation="fused_glu")),
+    "glm4": _glm4,
     "glm4moe": _with_experts,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
+from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.stack import Step, output_of, rotated
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS"]
+__all__ = ["GRAPHS", "TRAITS"]
 
 
 def _heads_out(step: Step, x: Tensor) -> Tensor:
@@ -69,3 +70,5 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "stablelm": _stablelm,
     "nemotron": partial(build_decoder, style=Decoder(rms=False, activation="relu_sqr")),
 }
+# casting an F32 cache for fused attention, the large model's memory comes back after three layers
+TRAITS: Final = {"falcon": Traits(cycle=6)}
