@@ -39,6 +39,7 @@ class Decoder:
         logit_scale: logits are scaled.
         residual_scale: what is added to the stream is scaled first.
         expert_bias_after: the shared experts are added after the routed ones.
+        positions_per_token: more than one where pictures have positions of their own.
     """
 
     rms: bool = True
@@ -56,6 +57,7 @@ class Decoder:
     logit_softcap: bool = False
     logit_scale: bool = False
     residual_scale: bool = False
+    positions_per_token: int = 1
 
 
 def build_decoder(c: GraphContext, *, style: Decoder) -> None:
@@ -63,7 +65,7 @@ def build_decoder(c: GraphContext, *, style: Decoder) -> None:
     x = c.input_embedding(c.whole.need("token_embd.weight"))
     if style.embedding_scale:
         x = c.like("SCALE", x)
-    positions = c.input_positions()
+    positions = c.input_positions(style.positions_per_token)
     attention = Attention(c)
     out_ids = c.input_out_ids()
     last = c.layers[-1]

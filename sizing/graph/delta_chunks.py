@@ -91,9 +91,7 @@ def _cut(
         c.reshape(t, t.ne[0], size, n_chunks, t.ne[2] * t.ne[3])
         for t in (q, k, k_beta, v, v_beta, gate)
     )
-    return _Chunks(
-        q, k, k_beta, v, v_beta, c.like("CUMSUM", c.cont(c.transpose(gate)))
-    )
+    return _Chunks(q, k, k_beta, v, v_beta, c.like("CUMSUM", c.cont(c.transpose(gate))))
 
 
 def _similarities(

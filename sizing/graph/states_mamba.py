@@ -44,9 +44,7 @@ class States:
         home = self._c.cache_home(layer)
         return self._c.held(_F32, state.state_elements, self._c.n_seqs, home=home, name="cache_s")
 
-    def load(
-        self, rows: Tensor, read: Callable[[Tensor, Tensor], Tensor] | None = None
-    ) -> Tensor:
+    def load(self, rows: Tensor, read: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
         """Return the sequences' rows, or what `read` makes of (rows, their numbers).
 
         A row is cleared first, and the rows of no sequence are copied (none are, in a full cache).
@@ -139,8 +137,7 @@ def _steps(
     if not c.metadata("ssm.dt_b_c_rms") and None in norms:
         return c.cont(dt), b, c_state
     dt, b, c_state = (
-        c.norm(t, weight, layer=layer)
-        for t, weight in zip((dt, b, c_state), norms, strict=True)
+        c.norm(t, weight, layer=layer) for t, weight in zip((dt, b, c_state), norms, strict=True)
     )
     return dt, b, c_state
 

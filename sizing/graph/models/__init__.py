@@ -7,15 +7,15 @@ listed has no graph yet: its compute buffer comes from the closed form, with an 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Mapping
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "graph_of", "has_graph"]
+__all__ = ["FAMILIES", "Traits", "graph_of", "has_graph", "traits_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -35,6 +35,12 @@ FAMILIES: Final = (
     ),
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
+    ("glm", ("chatglm", "glm4", "glm4moe")),
+    ("layer_norm", ("falcon", "starcoder2", "stablelm", "nemotron")),
+    ("minimax", ("minimax-m2",)),
+    ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2")),
+    ("qwen_vl", ("qwen2moe", "qwen2vl", "qwen3vl", "qwen3vlmoe")),
+    ("llama_like", ("arcee", "baichuan", "internlm2", "mistral3", "seed_oss", "smollm3")),
 )
 _MODULES: Final = {name: module for module, names in FAMILIES for name in names}
 
@@ -51,3 +57,25 @@ def graph_of(architecture: str) -> Callable[[GraphContext], None] | None:
 def has_graph(model: ModelSpec) -> bool:
     """Return whether a model's compute buffer can be replayed."""
     return model.architecture in _MODULES and bool(model.tensors)
+
+
+class Traits(NamedTuple):
+    """What the reduction to decisive layers has to know of a graph.
+
+    Attributes:
+        mark: what tells a layer from others beside its weights, from its index.
+        cycle: after how many equal layers the state of the memory repeats.
+    """
+
+    mark: Callable[[ModelSpec, int], Hashable] | None = None
+    cycle: int = 2
+
+
+_PLAIN: Final = Traits()
+
+
+def traits_of(architecture: str) -> Traits:
+    """Return what is special about an architecture's layers."""
+    module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
+    known: Mapping[str, Traits] = getattr(module, "TRAITS", {})
+    return known.get(architecture, _PLAIN)

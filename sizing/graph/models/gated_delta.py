@@ -177,9 +177,7 @@ def _build(c: GraphContext, *, mixed: bool) -> None:
         if c.spec(layer).recurrent is not None:
             y = delta_net.attend(y, layer)
         else:
-            y = _gated_attention(
-                c, attention, y, layer, positions=positions, gate_first=not mixed
-            )
+            y = _gated_attention(c, attention, y, layer, positions=positions, gate_first=not mixed)
         x = c.like("ADD", y, residual)
         z = c.norm(x, part("post_attention_norm.weight"), layer=layer)
         z = feed_forward_or_mixture(c, z, part, gating="softmax", normalised=True)
