@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
-from whatfits.sizing.graph.models import graph_of
+from whatfits.sizing.graph.models import graph_of, state_cycle_of
 from whatfits.sizing.graph.reduce import decisive_layers
 from whatfits.sizing.graph.scheduler import Backends, split
 
@@ -51,7 +51,7 @@ def graph_buffers(
     homes = _Homes(placement)
     layers = tuple(range(model.n_layers))
     if not whole and not any(layer.reuses_cache for layer in model.layers):
-        layers = decisive_layers(_kinds(model, homes))
+        layers = decisive_layers(_kinds(model, homes), cycle=state_cycle_of(model.architecture))
     full_offload = placement.gpu_layers > len(placement.layer_device)
     context = GraphContext(
         model,

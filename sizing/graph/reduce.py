@@ -1,8 +1,8 @@
 """Which layers decide the peak: repeated stretches of equal layers are cut short.
 
 The allocator's state repeats with the layers, so a few periods show all there is to see. Kept are
-enough repetitions, of the same parity as the whole, that the end of the graph meets the same
-state; a test compares the result with the whole graph.
+enough repetitions, as many as the whole modulo the state's cycle, that the end of the graph meets
+the same state; a test compares the result with the whole graph.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ _LONGEST_PERIOD: Final = 12
 _KEPT: Final = 4
 
 
-def decisive_layers(kinds: Sequence[Hashable]) -> tuple[int, ...]:
-    """Return the indices of the layers to keep, given what each layer is like."""
+def decisive_layers(kinds: Sequence[Hashable], *, cycle: int = 2) -> tuple[int, ...]:
+    """Return the indices of the layers to keep, given what each layer is like.
+
+    `cycle`: after how many repetitions the allocator is in the same state again.
+    """
     kept: list[int] = []
     at = 0
     while at < len(kinds):
         period, repeats = _longest_stretch(kinds, at)
-        keep = _KEPT + (repeats - _KEPT) % 2 if repeats > _KEPT else repeats
+        keep = _KEPT + (repeats - _KEPT) % cycle if repeats > _KEPT else repeats
         # the last repetitions are kept: what follows them is met as it is
         skipped = (repeats - keep) * period
         kept += range(at + skipped, at + repeats * period)
