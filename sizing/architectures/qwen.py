@@ -28,7 +28,7 @@ _QWEN3: Final = Style(qk_norm="head")
 _SECTIONS_2: Final = (16, 24, 24, 0)
 _SECTIONS_3: Final = (24, 20, 20, 0)
 # Pictures of Qwen 3 VL enter behind three layers; llama.cpp's input is as many widths wider.
-# Source: transformers Qwen3VLVisionConfig.deepstack_visual_indexes; every published model has three.
+# Source: transformers Qwen3VLVisionConfig.deepstack_visual_indexes: three in all published models.
 _DEEPSTACK_LAYERS: Final = 3
 
 

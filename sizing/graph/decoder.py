@@ -101,7 +101,7 @@ def _attention(
     assert heads.k is not None
     q, k = heads.q, heads.k
     q_norm, k_norm = part("attn_q_norm.weight"), part("attn_k_norm.weight")
-    factors = c.weight("rope_freqs.weight", layer=layer)
+    factors = c.rope_factors(layer)
     if style.qk_norm == "before" and q_norm is not None and k_norm is not None:
         q = c.norm(q, q_norm, layer=layer)
         q = c.like("ROPE", q, positions, factors)

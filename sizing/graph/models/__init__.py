@@ -41,6 +41,16 @@ FAMILIES: Final = (
     ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2")),
     ("qwen_vl", ("qwen2moe", "qwen2vl", "qwen3vl", "qwen3vlmoe")),
     ("llama_like", ("arcee", "baichuan", "internlm2", "mistral3", "seed_oss", "smollm3")),
+    ("cohere", ("cohere2", "command-r")),
+    ("exaone", ("exaone", "exaone4")),
+    ("gemma", ("gemma",)),
+    ("gemma3n", ("gemma3n",)),
+    ("gemma4", ("gemma4",)),
+    ("gpt_oss", ("gpt-oss",)),
+    ("granite", ("granite", "granitemoe")),
+    ("llama4", ("llama4",)),
+    ("olmo", ("olmo2", "olmoe")),
+    ("phi", ("phi2", "phi3", "phimoe")),
 )
 _MODULES: Final = {name: module for module, names in FAMILIES for name in names}
 

@@ -123,6 +123,6 @@ def _ranked(c: GraphContext, x: Tensor) -> Tensor:
     return x
 
 
-GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
-    name: _encoder for name in ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2")
-}
+GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = dict.fromkeys(
+    ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2"), _encoder
+)

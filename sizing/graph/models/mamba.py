@@ -98,7 +98,7 @@ def _nemotron(c: GraphContext) -> None:
     x.flags |= OUTPUT
     x = c.get_rows(x, out_ids)
     x.flags |= OUTPUT
-    c.logits(x)
+    c.head(x)
 
 
 def _nemotron_feed_forward(c: GraphContext, x: Tensor, part: Part, layer: int) -> Tensor:
