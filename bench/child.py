@@ -54,12 +54,13 @@ def main() -> None:
 
 
 def _load(request: LoadRequest, descriptor: int) -> None:
-    from whatfits.bench.llama_cpp import library, running  # noqa: PLC0415 - after the limits
+    from whatfits.bench.llama_cpp import running  # noqa: PLC0415 - after the limits
 
-    library("ggml-base")  # the libraries are no part of what the model takes
-    before, devices_before = memory_now(), device_memory()
+    # asking for devices loads the libraries: they are no part of what the model takes
+    devices_before = _free_by_device()
+    before = memory_now()
     _tell(descriptor, {"stage": "loading", "before": before})
-    settings = {
+    settings: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in request.settings.items()
     }
@@ -98,35 +99,15 @@ def memory_now() -> dict[str, int]:
     return found
 
 
-def device_memory() -> dict[str, int]:
-    """Return the free bytes of every accelerator that llama.cpp sees."""
-    import ctypes  # noqa: PLC0415 - with llama.cpp only
+def _free_by_device() -> dict[str, int]:
+    from whatfits.bench.devices import seen_devices  # noqa: PLC0415 - after the limits
 
-    from whatfits.bench.llama_cpp import library  # noqa: PLC0415 - after the limits
-
-    ggml, base = library("ggml"), library("ggml-base")
-    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
-    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
-    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    base.ggml_backend_dev_name.restype = ctypes.c_char_p
-    for name in ("ggml_backend_dev_name", "ggml_backend_dev_type"):
-        getattr(base, name).argtypes = [ctypes.c_void_p]
-    size = ctypes.POINTER(ctypes.c_size_t)
-    base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size, size]
-    found = {}
-    for index in range(ggml.ggml_backend_dev_count()):
-        device = ggml.ggml_backend_dev_get(index)
-        if base.ggml_backend_dev_type(device) == 0:  # the CPU's memory is the process's own
-            continue
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-        found[base.ggml_backend_dev_name(device).decode()] = free.value
-    return found
+    return {device.name: device.free_bytes for device in seen_devices()}
 
 
 def _taken(before: dict[str, int]) -> dict[str, int]:
     """Return the bytes that have gone from each accelerator since."""
-    return {name: before[name] - free for name, free in device_memory().items() if name in before}
+    return {name: before[name] - free for name, free in _free_by_device().items() if name in before}
 
 
 def _limit(request: LoadRequest) -> None:

@@ -20,6 +20,7 @@ from whatfits.sizing.errors import MissingExtraError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
     from whatfits.bench.run_settings import RunSettings
 
 __all__ = ["LoadLimits", "LoadOutcome", "OutcomeKind", "load_for_real"]
