@@ -1,8 +1,8 @@
 """FP8 (E4M3): a byte a weight; one scale a tensor, a row, or a block.
 
 Source: deepseek-ai/DeepSeek-V3 README_WEIGHTS.md (blocks of 128 x 128, `weight_scale_inv` in F32);
-neuralmagic/compressed-tensors (per tensor, per channel). Error: format arithmetic; no size of such a
-checkpoint is on file but that of one whole repository (239.1 GB where its tensors take 236.4).
+neuralmagic/compressed-tensors (per tensor, per channel). Error: format arithmetic; no size of such
+a checkpoint is on file but that of one whole repository (239.1 GB where its tensors take 236.4).
 """
 
 from __future__ import annotations
