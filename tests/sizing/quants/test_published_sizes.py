@@ -222,3 +222,22 @@ def test_files_made_otherwise_are_off_by_more_than_a_header_for_each_reason() ->
     for reason, errors in off.items():
         print(f"{reason:24} {len(errors):3} files, median {median(errors):.2%}")
         assert median(errors) > 0.0015, reason
+
+
+@pytest.mark.parametrize(
+    ("model", "file_type", "gib", "digits"),
+    [
+        # What llama-bench prints, tensor data in GiB: geerlingguy/ai-benchmarks (47 rows agree),
+        # ghost91-/llama-bench, lhl/strix-halo-testing.
+        ("gpt-oss-20b", "MXFP4_MOE", 11.27, 2),
+        ("gpt-oss-120b", "MXFP4_MOE", 59.02, 2),
+        ("gpt-oss-120b", "F16", 60.868, 3),
+    ],
+)
+def test_gpt_oss_keeps_its_native_experts_in_every_file(
+    model: str, file_type: str, gib: float, digits: int
+) -> None:
+    spec = _spec(model, file_type, imatrix=False)
+    assert round(spec.tensor_bytes / 2**30, digits) == gib
+    experts = {tensor.type for tensor in spec.tensors if "_exps.weight" in tensor.name}
+    assert experts == {"MXFP4"}
