@@ -88,9 +88,8 @@ def approximate_spec(
     weights = _weights(parameters, kind.name, is_moe=experts > 0)
     widest = parameters.high // (n_layers * n_embd * _FEED_FORWARD_MATRICES)
     layers = _layers(config, n_layers, n_embd, experts, widest_feed_forward=widest)
-    n_vocab = _whole(config, "vocab_size")
     notes = [_NOTE]
-    if n_vocab is None:
+    if _whole(config, "vocab_size") is None:
         notes.append(f"Its vocabulary was not read: logits are sized for {_LARGEST_VOCABULARY:,}.")
     return ModelSpec(
         name=name,
@@ -100,14 +99,7 @@ def approximate_spec(
         file_bytes=weights.mid_bytes,
         tensors=(),
         layers=layers,
-        hparams=Hparams(
-            n_embd=n_embd,
-            n_vocab=n_vocab or _LARGEST_VOCABULARY,
-            context_train_tokens=_whole(config, "max_position_embeddings"),
-            n_expert=experts,
-            n_expert_used=_whole(config, "num_experts_per_tok", "moe_k") or 0,
-            n_ff_exp=_whole(config, "moe_intermediate_size") or 0,
-        ),
+        hparams=_hparams(config, n_embd, experts),
         parameters=parameters.mid,
         active_parameters=active_parameters,
         weights=weights,
@@ -138,6 +130,17 @@ def _weights(parameters: ParameterRange, file_type: str, *, is_moe: bool) -> Byt
         high_bytes=round(parameters.high * high * (1 + _MARGIN) / 8),
         reason=f"no tensor table yet: {named}{low:.2f} to {high:.2f} bits a weight seen at "
         f"{file_type} over the catalog, {_MARGIN:.0%} more allowed",
+    )
+
+
+def _hparams(config: Mapping[str, Any], n_embd: int, experts: int) -> Hparams:
+    return Hparams(
+        n_embd=n_embd,
+        n_vocab=_whole(config, "vocab_size") or _LARGEST_VOCABULARY,
+        context_train_tokens=_whole(config, "max_position_embeddings"),
+        n_expert=experts,
+        n_expert_used=_whole(config, "num_experts_per_tok", "moe_k", "num_experts_per_token") or 0,
+        n_ff_exp=_whole(config, "moe_intermediate_size") or 0,
     )
 
 

@@ -37,6 +37,7 @@ class Layout(Protocol):
 
     def __call__(self, rows: int, columns: int, /) -> Parts:
         """Return the stored tensors of one matrix."""
+        ...
 
 
 def checkpoint_bytes(tensors: Iterable[TensorSpec], layout: Layout) -> dict[str, int]:
