@@ -161,7 +161,7 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     if isinstance(machine, Machine):
         return machine
     if machine is None:
-        return hardware().machine
+        return _with_measurements(hardware().machine)
     if isinstance(machine, str):
         from whatfits.sizing.sources.machine_file import read_machine
 
@@ -169,6 +169,21 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     from whatfits.sizing.requests import machine_from_object
 
     return machine_from_object(machine)
+
+
+def _with_measurements(machine: Machine) -> Machine:
+    """Return this machine with what real loads on it have measured, if there were any."""
+    from whatfits.probes.measurements import (
+        Store,
+        default_path,
+        fingerprint,
+        with_measured_overheads,
+    )
+
+    path = default_path()
+    if not path.exists():
+        return machine
+    return with_measured_overheads(machine, Store(path).loads(machine=fingerprint(machine)))
 
 
 def _workload(given: Workload | Mapping[str, Any] | None) -> Workload:

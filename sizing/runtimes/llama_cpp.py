@@ -13,7 +13,7 @@ from whatfits.sizing.compute import ComputeBytes, compute_buffers
 from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
-from whatfits.sizing.overhead import device_overhead, process_overhead
+from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.units import MIB
 from whatfits.sizing.weights import Weights, WeightTable
 
@@ -63,9 +63,6 @@ class Bill:
         rows = []
         for index, device in enumerate((*placement.accelerators, placement.host)):
             on_host = device is placement.host
-            overhead = (
-                process_overhead(is_server=is_server) if on_host else device_overhead(device.kind)
-            )
             exact = weights.host.total_bytes if on_host else weights.devices[index]
             rows.append(
                 _row(
@@ -76,7 +73,7 @@ class Bill:
                     cache_error=model.cache_interval,
                     compute=compute[index],
                     output=_output_bytes(model, settings) if on_host else 0,
-                    overhead=overhead,
+                    overhead=overhead_of(machine, device, is_server=is_server),
                 )
             )
         grows = is_server and model.hparams.causal
