@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("what", nargs="+", metavar="TERM|MODEL", help="Q4_K_M, 'kv cache', a model")
     parser.add_argument("--machine", metavar="NAME|FILE", help="figures for another machine")
     add_output_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     text = " ".join(options.what)
     explained, document = _explain(text, options.machine)
     if options.json:

@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
         help="a redacted recording of everything that was read, for a bug report",
     )
     add_output_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     if options.doctor:
         return _doctor()
     from whatfits.probes.report import ProbeReport

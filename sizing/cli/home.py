@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = Parser(command="", description="What this machine can run, and what to do next.")
     add_machine_options(parser)
     add_output_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     machine = machine_of(options)
     from whatfits.sizing.catalog.lookup import model_entries
 

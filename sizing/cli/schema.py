@@ -18,7 +18,7 @@ def run(arguments: Sequence[str]) -> int:
     """Print the schema; 0."""
     parser = Parser(command="schema", description="JSON Schema of every --json answer.")
     parser.add_argument("--json", action="store_true", help="always on; accepted for symmetry")
-    parser.parse_args(arguments)
+    parser.read(arguments)
     sys.stdout.write(json.dumps(answer_schema(), indent=2, ensure_ascii=False) + "\n")
     return 0
 
