@@ -283,6 +283,15 @@ TERMS: Final = (
         "bundle both: Ollama, LM Studio and Jan stand on llama.cpp.",
     ),
     Term(
+        "AWQ, GPTQ, FP8 and MLX",
+        ("awq", "gptq", "fp8", "mlx", "exl2", "exl3", "nf4", "bitsandbytes", "safetensors"),
+        "Other ways to store fewer bits a weight, for other runtimes: AWQ, GPTQ and FP8 come as "
+        "safetensors for vLLM, MLX for Apple's own library, EXL for exllama. llama.cpp, Ollama, "
+        "LM Studio and Jan read GGUF and its file types instead.",
+        None,
+        ("whatfits quants", "whatfits explain Q4_K_M"),
+    ),
+    Term(
         "GGUF",
         ("gguf file", "model file"),
         "llama.cpp's file format: one header with every fact about the model, then the weights. "

@@ -14,6 +14,7 @@ from whatfits.sizing.ranking import RankedModel
 
 __all__ = [
     "BatchAnswer",
+    "BatchErrorAnswer",
     "ErrorAnswer",
     "ErrorBody",
     "ExplainAnswer",
@@ -118,7 +119,14 @@ class ErrorAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchErrorAnswer(ErrorAnswer):
+    """`whatfits batch`, when a request fails: the error with the request's id."""
+
+    id: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAnswer(Plan):
-    """`whatfits batch`: a plan with the request's id (or an error with it)."""
+    """`whatfits batch`: a plan with the request's id."""
 
     id: Any = None

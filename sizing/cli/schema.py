@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.cli.options import Parser
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["answer_schema", "run"]
+
+_SPARSE: Final = frozenset({"ErrorBody"})  # an error carries only what it has
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -32,7 +34,7 @@ def answer_schema() -> dict[str, Any]:
 
     kinds: dict[str, Any] = {
         "check": Plan,
-        "batch": forms.BatchAnswer,
+        "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": forms.HardwareAnswer,
         "list": forms.ListAnswer,
         "whatfits": forms.ListAnswer,
@@ -41,10 +43,18 @@ def answer_schema() -> dict[str, Any]:
         "error": forms.ErrorAnswer,
     }
     adapters = [(name, "serialization", TypeAdapter[Any](kind)) for name, kind in kinds.items()]
-    by_name, definitions = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]
+    by_name, shared = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]
+    definitions = shared["$defs"]
+    for name in ("Memory", "DeviceMemory"):  # pydantic leaves out what a class adds up itself
+        definitions[name]["properties"]["total_bytes"] = {"type": "integer"}
+    for name, definition in definitions.items():
+        # fields may be added within a major version, so that an object is never closed
+        definition.pop("additionalProperties", None)
+        if name not in _SPARSE:
+            definition["required"] = list(definition["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Answers of whatfits",
         "answers": {name: by_name[name, "serialization"] for name in kinds},
-        **definitions,
+        "$defs": definitions,
     }

@@ -35,7 +35,10 @@ def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
 def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:
     """Return the model of a catalog entry under a file type."""
     native = _NATIVE_FILE_TYPES.get(entry.native_quantisation or "")
-    chosen = find_file_type(file_type or native or DEFAULT_FILE_TYPE).name
+    if file_type is None:
+        chosen = find_file_type(native or DEFAULT_FILE_TYPE).name
+    else:
+        chosen = find_file_type(file_type).name
     spec = _spec(entry, chosen)
     notes = list(spec.notes)
     if file_type is None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import UnknownMachineError, UnreadableFileError
+from whatfits.sizing.errors import BadInputError, UnknownMachineError, UnreadableFileError
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
@@ -32,13 +32,14 @@ def read_machine(text: str) -> Machine:
 
 
 def _read_file(path: Path) -> Machine:
-    if not path.exists():
-        raise UnknownMachineError(
-            what="machine file",
-            got=path,
-            allowed="a file saved by 'whatfits hardware --json', or a name as 'rtx-4090 + 64gb'",
-        )
     try:
+        if not path.exists():
+            raise UnknownMachineError(
+                what="machine file",
+                got=path,
+                allowed="a file saved by 'whatfits hardware --json', or a name as "
+                "'rtx-4090 + 64gb'",
+            )
         if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
             raise UnreadableFileError(
                 what="machine file",
@@ -47,7 +48,7 @@ def _read_file(path: Path) -> Machine:
             )
         value = json.loads(path.read_bytes())
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        if isinstance(error, UnreadableFileError):
+        if isinstance(error, BadInputError):
             raise
         raise UnreadableFileError(
             what="machine file", got=path, allowed="a report saved by 'whatfits hardware --json'"
