@@ -117,9 +117,12 @@ class Trials:
 
         step = _CONTEXT_STEP * sequences
         most = max(1, -(-trained * sequences // step))
-        if not holds(1):
+        if holds(most):  # the usual answer first: it spares the search
+            units = most
+        elif holds(1):
+            units = _last_true(1, most - 1, holds)
+        else:
             return None
-        units = _last_true(1, most, holds)
         return min(units * step, trained * sequences) if trained >= _CONTEXT_STEP else trained
 
     def _is_fixed(self) -> bool:

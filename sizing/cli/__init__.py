@@ -114,8 +114,8 @@ def _run(module: str, arguments: list[str]) -> int:
 
 def _fail(error: WhatfitsError, *, as_json: bool) -> int:
     if as_json:
-        from whatfits.sizing.estimate import SCHEMA_VERSION
         from whatfits.sizing.json_values import dump_json
+        from whatfits.sizing.version import SCHEMA_VERSION
 
         sys.stdout.write(
             dump_json({"schema_version": SCHEMA_VERSION, "error": error.to_dict()}) + "\n"
@@ -134,9 +134,9 @@ def _own_failure(error: Exception) -> WhatfitsError:
 
 
 def _print_version() -> int:
-    from importlib.metadata import version
+    from whatfits.sizing.version import VERSION
 
-    sys.stdout.write(f"whatfits {version('whatfits')}\n")
+    sys.stdout.write(f"whatfits {VERSION}\n")
     return 0
 
 

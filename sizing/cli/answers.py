@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from whatfits.probes.report import Evidence, Finding, Holder
 from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.estimate import Plan
 from whatfits.sizing.machine import Machine
@@ -18,23 +17,10 @@ __all__ = [
     "ErrorAnswer",
     "ErrorBody",
     "ExplainAnswer",
-    "HardwareAnswer",
     "ListAnswer",
     "QuantRow",
     "QuantsAnswer",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class HardwareAnswer:
-    """`whatfits hardware`: the machine with everything that backs it; `--machine` accepts it."""
-
-    schema_version: str
-    machine: Machine
-    evidence: tuple[Evidence, ...]
-    findings: tuple[Finding, ...]
-    holders: tuple[Holder, ...]
-    free_disk_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from whatfits.sizing.api import check, load_machine, load_model
 from whatfits.sizing.cli.options import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
-from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

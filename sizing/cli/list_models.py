@@ -17,11 +17,11 @@ from whatfits.sizing.cli.options import (
 )
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.explain import machine_sentence, short_rate
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranking import FILE_TYPE_RULE, rank, sort_rows
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import argparse

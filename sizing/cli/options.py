@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.units import parse_bytes, parse_tokens
-from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [
     "Parser",
@@ -206,6 +206,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def workload_of(options: argparse.Namespace) -> Workload:
     """Return the workload that the options describe."""
+    from whatfits.sizing.workload import Workload
+
     return Workload(
         program=options.program,
         context_tokens=options.context,
@@ -224,6 +226,8 @@ def workload_of(options: argparse.Namespace) -> Workload:
 
 def placement_of(options: argparse.Namespace) -> PlacementRequest:
     """Return the placement that the options ask for."""
+    from whatfits.sizing.workload import PlacementRequest
+
     devices: tuple[str, ...] | None = None
     if options.device is not None:
         none = options.device.lower() in ("none", "cpu", "")

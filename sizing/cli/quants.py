@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.options import Parser, add_output_options
 from whatfits.sizing.document import Document, Lines, Table
-from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -30,12 +30,13 @@ def answer_schema() -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     from whatfits.sizing.cli import answers as forms
+    from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.estimate import Plan
 
     kinds: dict[str, Any] = {
         "check": Plan,
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
-        "hardware": forms.HardwareAnswer,
+        "hardware": HardwareAnswer,
         "list": forms.ListAnswer,
         "whatfits": forms.ListAnswer,
         "quants": forms.QuantsAnswer,
