@@ -1,4 +1,4 @@
-"""The JSON answer of `whatfits hardware`, apart from the others: their classes cost time to load."""
+"""The JSON answer of `whatfits hardware`, by itself: the classes of the others cost time."""
 
 from __future__ import annotations
 

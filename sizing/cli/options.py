@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.units import parse_bytes, parse_tokens
@@ -29,13 +29,26 @@ __all__ = [
 ]
 
 
+_HELP_COLUMNS: Final = 79
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help of a fixed width: asking the terminal would load shutil, for every option there is."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_HELP_COLUMNS)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are our own one-line errors."""
 
     def __init__(self, *, command: str, description: str) -> None:
         """Name the command; abbreviations of options are not accepted."""
         super().__init__(
-            prog=f"whatfits {command}".strip(), description=description, allow_abbrev=False
+            prog=f"whatfits {command}".strip(),
+            description=description,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
         )
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:

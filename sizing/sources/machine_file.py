@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError, UnknownMachineError, UnreadableFileError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whatfits.sizing.machine import Machine
 
 __all__ = ["read_machine"]
@@ -25,6 +25,8 @@ def read_machine(text: str) -> Machine:
         InvalidRequestError: the JSON describes no machine.
     """
     if text.endswith(".json") or "/" in text or "\\" in text:
+        from pathlib import Path  # noqa: PLC0415 - a name alone needs none of it
+
         return _read_file(Path(text))
     from whatfits.sizing.catalog.machines import machine_expression  # noqa: PLC0415 - cold path
 
@@ -32,6 +34,8 @@ def read_machine(text: str) -> Machine:
 
 
 def _read_file(path: Path) -> Machine:
+    import json  # noqa: PLC0415 - see above
+
     try:
         if not path.exists():
             raise UnknownMachineError(

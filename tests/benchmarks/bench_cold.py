@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bench_gguf import MERGES, TOKENS, VOID_SPREAD, say
 
 PYTHON = sys.executable
-WHATFITS = [PYTHON, "-m", "whatfits.sizing"]
+# what the installed command does
+WHATFITS = [PYTHON, "-c", "import sys; from whatfits.sizing.cli import main; sys.exit(main())"]
 CONTROL = "bare interpreter"
 MACHINE = ["--machine", "rtx-4090 + 64gb", "--json"]
 
