@@ -126,6 +126,7 @@ def _remedies(
     from whatfits.sizing.catalog.quality import quality_cost
     from whatfits.sizing.remedies import RemedySearch
     from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.sources.catalog_model import smaller_relatives
 
     return RemedySearch(
         model=spec,
@@ -135,6 +136,7 @@ def _remedies(
         trial=trial,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
+        relatives=(lambda: smaller_relatives(spec)) if spec.source == "catalog" else None,
     ).remedies()
 
 

@@ -109,6 +109,20 @@ def test_what_does_not_fit_comes_with_the_shortfall_and_remedies_that_say_their_
     assert "llama-server" not in said.out
 
 
+@pytest.mark.parametrize(
+    ("model", "machine"), [("llama-3.1-405b", "16gb"), ("qwen3-235b-a22b", "m4 max 36gb")]
+)
+def test_what_is_far_too_big_comes_with_the_nearest_of_its_family_that_runs(
+    say: Callable[..., Any], model: str, machine: str
+) -> None:
+    plan = say("check", model, "--machine", machine, "--json").json
+    (remedy,) = [remedy for remedy in plan["remedies"] if remedy["key"] == "model"]
+    assert remedy["verdict"] in ("fits", "slow")
+    other = remedy["change"]["model"]
+    said = say("check", other, "--machine", machine, "--json")
+    assert (said.json["verdict"], said.code) == (remedy["verdict"], 0)
+
+
 def test_force_prints_the_command_all_the_same(say: Callable[..., Any]) -> None:
     arguments = ("check", "llama-3.1-405b", "--machine", "16gb", "--json")
     assert say(*arguments).json["commands"] == {}
