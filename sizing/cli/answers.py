@@ -17,6 +17,7 @@ __all__ = [
     "ErrorAnswer",
     "ErrorBody",
     "ExplainAnswer",
+    "HomeAnswer",
     "ListAnswer",
     "QuantRow",
     "QuantsAnswer",
@@ -31,6 +32,14 @@ class ListAnswer:
     machine: Machine
     rule: str
     models: tuple[RankedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAnswer(ListAnswer):
+    """`whatfits` alone: the biggest models, and the biggest that write faster than people read."""
+
+    quick_rule: str
+    quick_models: tuple[RankedModel, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def answer_schema() -> dict[str, Any]:
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer,
-        "whatfits": forms.ListAnswer,
+        "whatfits": forms.HomeAnswer,
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,
         "error": forms.ErrorAnswer,

@@ -21,6 +21,17 @@ def test_json_is_the_list_by_its_stated_rule(
     assert "one row a maker's line" in said.json["rule"]
     assert all(row["verdict"] in ("fits", "slow") for row in rows)
     assert len({row["family"] for row in rows}) == len(rows)
+    quick = said.json["quick_models"]
+    assert all(row["decode_tokens_per_s"]["mid"] > 5 for row in quick)
+
+
+def test_slow_giants_are_followed_by_models_faster_than_reading(say: Callable[..., Any]) -> None:
+    said = say("--machine", "24gb")
+    start = said.lines.index("Smaller, but faster than you read:")
+    quick = said.lines[start + 1].split(";")[0].removeprefix("model: ")
+    rows = say("--machine", "24gb", "--json").json
+    assert quick in {row["model"] for row in rows["quick_models"]}
+    assert any(row["decode_tokens_per_s"]["mid"] < 5 for row in rows["models"])
 
 
 @pytest.mark.parametrize("machine", ["8gb", "rtx 3060 12gb + 16gb", "m1 8gb"])
