@@ -104,7 +104,7 @@ def _free(machine: Machine) -> tuple[str, ...]:
 
 def _pools(machine: Machine) -> tuple[str, ...]:
     return tuple(
-        f"Here: {pool.id} is {pool.kind} memory of {format_bytes(pool.total_bytes)}"
+        f"Here: {pool.id} has {format_bytes(pool.total_bytes)}"
         + (
             f", of which at most {format_bytes(pool.limit_bytes)} may be used."
             if pool.limit_bytes
