@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.machine import MeasuredOverhead
@@ -168,7 +167,7 @@ def with_measured_overheads(machine: Machine, records: Sequence[LoadRecord]) -> 
             MeasuredOverhead(
                 device=device.id,
                 low_bytes=max(0, sizes[0] - spread),
-                mid_bytes=max(0, round(median(sizes))),
+                mid_bytes=max(0, sizes[len(sizes) // 2]),
                 high_bytes=max(0, sizes[-1] + spread),
                 source=f"{len(sizes)} real loads on this machine, the last on {newest[:10]}",
             )

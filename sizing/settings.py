@@ -90,6 +90,8 @@ def resolve_settings(
     if model.hparams.causal:
         batch = min(context, batch)
     micro = min(batch, micro)
+    for name in ("prompt_tokens", "output_tokens"):
+        _within(name, getattr(workload, name), default=1, low=1, high=MAX_CONTEXT_TOKENS)
     kv_type_k = find_kv_type(workload.kv_type_k or "f16")
     kv_type_v = find_kv_type(workload.kv_type_v or "f16")
     flash = _flash_attention(model, workload, kv_type_v, supported=flash_supported)
