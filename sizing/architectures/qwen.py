@@ -59,8 +59,8 @@ def _qwen3vl_metadata(config: Config) -> dict[str, object]:
     metadata = _experts_metadata(config)
     _with_sections(metadata, config, _SECTIONS_3)
     indexes = config.inner("vision_config").get("deepstack_visual_indexes")
-    is_given = isinstance(indexes, (list, tuple))
-    metadata["n_deepstack_layers"] = len(indexes) if is_given else _DEEPSTACK_LAYERS
+    given = len(indexes) if isinstance(indexes, (list, tuple)) else None
+    metadata["n_deepstack_layers"] = _DEEPSTACK_LAYERS if given is None else given
     return metadata
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
+from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import Traits, graph_of, traits_of
 from whatfits.sizing.graph.reduce import decisive_layers
 from whatfits.sizing.graph.scheduler import Backends, split
@@ -49,16 +50,23 @@ class GraphBuffers(NamedTuple):
 
 
 def graph_buffers(
-    model: ModelSpec, settings: Settings, placement: Placement, *, whole: bool = False
+    model: ModelSpec,
+    settings: Settings,
+    placement: Placement,
+    *,
+    index: TensorIndex | None = None,
+    whole: bool = False,
 ) -> GraphBuffers | None:
     """Return the compute buffers, or None when the architecture has no graph here.
 
-    `whole` keeps every layer instead of the decisive ones.
+    `index` is the model's, when the caller has made it already; `whole` keeps every layer instead
+    of the decisive ones.
     """
     build = graph_of(model.architecture) if model.tensors else None
     if build is None:
         return None
-    replayed = _Replayed(model, settings, placement, whole=whole)
+    index = index or TensorIndex(model)
+    replayed = _Replayed(model, settings, placement, index=index, whole=whole)
     try:
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
@@ -72,16 +80,23 @@ class _Replayed:
     """One request, ready to be replayed."""
 
     def __init__(
-        self, model: ModelSpec, settings: Settings, placement: Placement, *, whole: bool
+        self,
+        model: ModelSpec,
+        settings: Settings,
+        placement: Placement,
+        *,
+        index: TensorIndex,
+        whole: bool,
     ) -> None:
         self._model = model
+        self._index = index
         self._settings = settings
         self._placement = placement
         self._homes = _Homes(placement)
         self._layers = tuple(range(model.n_layers))
         if not whole and not any(layer.reuses_cache for layer in model.layers):
             traits = traits_of(model.architecture)
-            kinds = _kinds(model, self._homes, traits)
+            kinds = _kinds(model, index, self._homes, traits)
             self._layers = decisive_layers(kinds, cycle=traits.cycle, periods=traits.periods)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
@@ -132,6 +147,7 @@ class _Replayed:
         context = GraphContext(
             self._model,
             self._settings,
+            index=self._index,
             layers=self._layers,
             weight_home=homes.weight,
             layer_home=homes.layer,
@@ -150,6 +166,11 @@ class _Homes:
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
         self._host = len(placement.accelerators)
+
+    @property
+    def by_name(self) -> bool:
+        """Whether tensors of one layer may lie on different devices."""
+        return self._placement.has_overrides
 
     def _index(self, device: int | None) -> int:
         return self._host if device is None else device
@@ -181,21 +202,24 @@ class _Homes:
         return self._index(placement.device_of(spec.name, default))
 
 
-def _kinds(model: ModelSpec, homes: _Homes, traits: Traits) -> list[Hashable]:
+def _kinds(model: ModelSpec, index: TensorIndex, homes: _Homes, traits: Traits) -> list[Hashable]:
     """Return what each layer is like: widths, weights, devices, and types where they are copied."""
     mark = traits.mark or (lambda _model, _layer: None)
-    weights: list[list[Hashable]] = [[] for _ in model.layers]
-    for tensor in model.tensors:
-        if tensor.role != "layer" or tensor.layer is None or tensor.layer >= len(weights):
-            continue
-        home = homes.weight(tensor, None)
-        short = tensor.name.partition(".")[2].partition(".")[2]
-        kind = tensor.type if homes.copies_from(home) else None
-        weights[tensor.layer].append((short, tensor.shape, home, kind))
-    return [
-        (layer, homes.layer(index), homes.cache(index), tuple(weights[index]), mark(model, index))
-        for index, layer in enumerate(model.layers)
-    ]
+    kinds: list[Hashable] = []
+    for at, layer in enumerate(model.layers):
+        home = homes.layer(at)
+        if homes.by_name:
+            row = index.by_layer[at]
+            weight_homes = [homes.weight(tensor, None) for tensor in row]
+            types: Hashable = tuple(
+                tensor.type if homes.copies_from(where) else None
+                for tensor, where in zip(row, weight_homes, strict=True)
+            )
+            weights: Hashable = (tuple(weight_homes), types)
+        else:
+            weights = index.types[at] if homes.copies_from(home) else None
+        kinds.append((layer, home, homes.cache(at), index.shapes[at], weights, mark(model, at)))
+    return kinds
 
 
 def _peaks(

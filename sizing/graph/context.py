@@ -14,6 +14,7 @@ from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from whatfits.sizing.graph.index import TensorIndex
     from whatfits.sizing.model import LayerSpec, ModelSpec, TensorSpec
     from whatfits.sizing.settings import Settings
 
@@ -66,6 +67,7 @@ class GraphContext(GraphBuilder):
         model: ModelSpec,
         settings: Settings,
         *,
+        index: TensorIndex,
         layers: tuple[int, ...],
         weight_home: Callable[[TensorSpec, int | None], int],
         layer_home: Callable[[int], int],
@@ -74,7 +76,7 @@ class GraphContext(GraphBuilder):
         pinned_layers: bool,
         cache_on_host: bool = False,
     ) -> None:
-        """Index the model's tensors; homes say which back end holds what."""
+        """Start an empty graph; homes say which back end holds what."""
         super().__init__()
         self.model = model
         self.settings = settings
@@ -91,7 +93,7 @@ class GraphContext(GraphBuilder):
         self.fused_delta = True
         self.fused_delta_step = True
         self._weight_home = weight_home
-        self._specs = {tensor.name: tensor for tensor in model.tensors}
+        self._specs = index.by_name
         self._weights: dict[str, Tensor] = {}
 
     # weights and caches
