@@ -1,9 +1,9 @@
 """Which layers decide the peak: repeated stretches of equal layers are cut short.
 
 The allocator's state repeats with the layers, so a few periods show all there is to see. Kept are
-at least two periods and four layers, and so many that the end of the graph meets the same state
-(few families take longer than two layers to come back to it); a test compares the result with the
-whole graph.
+at least as many periods as a family takes to settle (two, a few three) and four layers, and so many
+that the end of the graph meets the same state (few families take longer than two layers to come
+back to it); a test compares the result with the whole graph.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["decisive_layers"]
 
 _LONGEST_PERIOD: Final = 12
-_KEPT_PERIODS: Final = 2
 _KEPT_LAYERS: Final = 4
 
 
-def decisive_layers(kinds: Sequence[Hashable], *, cycle: int = 2) -> tuple[int, ...]:
+def decisive_layers(
+    kinds: Sequence[Hashable], *, cycle: int = 2, periods: int = 2
+) -> tuple[int, ...]:
     """Return the indices of the layers to keep, given what each layer is like.
 
     A multiple of `cycle` layers is left out: after so many the state of the memory comes back.
+    At least `periods` repetitions are kept.
     """
     kept: list[int] = []
     at = 0
     while at < len(kinds):
-        period, repeats = _longest_stretch(kinds, at)
-        keep = min(repeats, _periods_kept(period))
+        period, repeats = _longest_stretch(kinds, at, periods)
+        keep = min(repeats, _periods_kept(period, periods))
         while (repeats - keep) * period % cycle:
             keep += 1
         # the last repetitions are kept: what follows them is met as it is
@@ -39,11 +41,11 @@ def decisive_layers(kinds: Sequence[Hashable], *, cycle: int = 2) -> tuple[int, 
     return tuple(kept)
 
 
-def _periods_kept(period: int) -> int:
-    return max(_KEPT_PERIODS, -(-_KEPT_LAYERS // period))
+def _periods_kept(period: int, periods: int) -> int:
+    return max(periods, -(-_KEPT_LAYERS // period))
 
 
-def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
+def _longest_stretch(kinds: Sequence[Hashable], at: int, periods: int) -> tuple[int, int]:
     """Return (period, repetitions) of the stretch from `at` that saves most layers."""
     best, saved = (1, 1), 0
     for period in range(1, min(_LONGEST_PERIOD, len(kinds) - at) + 1):
@@ -51,7 +53,7 @@ def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
         repeats = 1
         while kinds[at + repeats * period : at + (repeats + 1) * period] == pattern:
             repeats += 1
-        skipped = (repeats - _periods_kept(period)) * period
+        skipped = (repeats - _periods_kept(period, periods)) * period
         if skipped > saved:
             best, saved = (period, repeats), skipped
     return best

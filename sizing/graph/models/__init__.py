@@ -75,10 +75,12 @@ class Traits(NamedTuple):
     Attributes:
         mark: what tells a layer from others beside its weights, from its index.
         cycle: after how many equal layers the state of the memory repeats.
+        periods: how many periods of the layers' pattern it takes to settle.
     """
 
     mark: Callable[[ModelSpec, int], Hashable] | None = None
     cycle: int = 2
+    periods: int = 2
 
 
 _PLAIN: Final = Traits()
