@@ -55,8 +55,8 @@ $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/.sources | $(BIN)/python
 # Strict: type checkers follow its links, one a file, made anew when a file comes or goes.
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.sources | $(BIN)/python
 	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || { \
-	  echo "llama-cpp-python, the reference for memory figures, compiles for about ten minutes, once"; \
 	  command -v cc >/dev/null && command -v c++ >/dev/null && command -v cmake >/dev/null || { \
-	  echo "make test needs a C and C++ compiler (cc, c++) and CMake (cmake) for llama-cpp-python" >&2; exit 2; }; }
+	  echo "make test needs a C and C++ compiler (cc, c++) and CMake (cmake) for llama-cpp-python" >&2; exit 2; }; \
+	  echo "installing whatfits for development into $(VENV); building llama-cpp-python takes about ten minutes, once"; }
 	@$(PIP) --config-settings editable_mode=strict --editable '.[dev,bench]'
 	@touch $@ $(VENV)/.run

@@ -51,7 +51,7 @@ class _Terminal(io.StringIO):
         return True
 
 
-def _session(command: str) -> str:
+def _screen(command: str) -> str:
     screen = _Terminal()
     with patch.dict(os.environ, _TERMINAL), redirect_stdout(screen):
         code = whatfits(shlex.split(command)[1:])
@@ -147,7 +147,7 @@ def refreshed(text: str) -> str:
 
     def made(match: re.Match[str]) -> str:
         opening, command, part, closing = match.groups()
-        content = FACTS[command](part) if command in FACTS else _session(command)
+        content = FACTS[command](part) if command in FACTS else _screen(command)
         return f"{opening}{content}{closing}"
 
     return _PART.sub(made, text)

@@ -30,7 +30,7 @@ def test_what_readme_shows_is_what_is_printed_today() -> None:
     assert done.returncode == 0, f"run 'make data'\n{done.stdout}{done.stderr}"
 
 
-def test_every_shown_session_was_made() -> None:
+def test_every_shown_command_was_run() -> None:
     shown = re.findall(r"^\$ (whatfits.*)$", README, re.MULTILINE)
     assert len(shown) >= 4
     assert shown == re.findall(r"<!-- made by: (whatfits.*?) -->", README)
