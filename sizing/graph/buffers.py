@@ -97,7 +97,7 @@ class _Replayed:
         if not whole and not any(layer.reuses_cache for layer in model.layers):
             traits = traits_of(model.architecture)
             kinds = _kinds(model, index, self._homes, traits)
-            self._layers = decisive_layers(kinds, cycle=traits.cycle)
+            self._layers = decisive_layers(kinds, cycle=traits.cycle, least=traits.least)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
         pipelined = (

@@ -13,23 +13,26 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-__all__ = ["decisive_layers"]
+__all__ = ["LEAST_LAYERS", "decisive_layers"]
 
 _LONGEST_PERIOD: Final = 12
 _KEPT_PERIODS: Final = 2
-_KEPT_LAYERS: Final = 4
+LEAST_LAYERS: Final = 4
 
 
-def decisive_layers(kinds: Sequence[Hashable], *, cycle: int = 2) -> tuple[int, ...]:
+def decisive_layers(
+    kinds: Sequence[Hashable], *, cycle: int = 2, least: int = LEAST_LAYERS
+) -> tuple[int, ...]:
     """Return the indices of the layers to keep, given what each layer is like.
 
     A multiple of `cycle` layers is left out: after so many the state of the memory comes back.
+    At least `least` layers of a stretch are kept: before, it has not settled yet.
     """
     kept: list[int] = []
     at = 0
     while at < len(kinds):
-        period, repeats = _longest_stretch(kinds, at)
-        keep = min(repeats, _periods_kept(period))
+        period, repeats = _longest_stretch(kinds, at, least)
+        keep = min(repeats, _periods_kept(period, least))
         while (repeats - keep) * period % cycle:
             keep += 1
         # the last repetitions are kept: what follows them is met as it is
@@ -39,11 +42,11 @@ def decisive_layers(kinds: Sequence[Hashable], *, cycle: int = 2) -> tuple[int, 
     return tuple(kept)
 
 
-def _periods_kept(period: int) -> int:
-    return max(_KEPT_PERIODS, -(-_KEPT_LAYERS // period))
+def _periods_kept(period: int, least: int) -> int:
+    return max(_KEPT_PERIODS, -(-least // period))
 
 
-def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
+def _longest_stretch(kinds: Sequence[Hashable], at: int, least: int) -> tuple[int, int]:
     """Return (period, repetitions) of the stretch from `at` that saves most layers."""
     best, saved = (1, 1), 0
     for period in range(1, min(_LONGEST_PERIOD, len(kinds) - at) + 1):
@@ -51,7 +54,7 @@ def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
         repeats = 1
         while kinds[at + repeats * period : at + (repeats + 1) * period] == pattern:
             repeats += 1
-        skipped = (repeats - _periods_kept(period)) * period
+        skipped = (repeats - _periods_kept(period, least)) * period
         if skipped > saved:
             best, saved = (period, repeats), skipped
     return best

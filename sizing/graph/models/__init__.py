@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from whatfits.sizing.graph.reduce import LEAST_LAYERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
@@ -75,10 +77,12 @@ class Traits(NamedTuple):
     Attributes:
         mark: what tells a layer from others beside its weights, from its index.
         cycle: after how many equal layers the state of the memory repeats.
+        least: how many layers of a stretch it takes before the state repeats at all.
     """
 
     mark: Callable[[ModelSpec, int], Hashable] | None = None
     cycle: int = 2
+    least: int = LEAST_LAYERS
 
 
 _PLAIN: Final = Traits()
