@@ -35,6 +35,8 @@ FAMILIES: Final = (
             "falcon-h1",
         ),
     ),
+    ("lfm", ("lfm2", "lfm2moe")),
+    ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
     ("glm", ("chatglm", "glm4", "glm4moe")),
