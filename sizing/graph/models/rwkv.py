@@ -146,4 +146,5 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "rwkv6qwen2": partial(_qwen_shaped, version=6),
     "arwkv7": partial(_qwen_shaped, version=7),
 }
-TRAITS: Final = {"rwkv6": Traits(mark=_mark)}
+# the memory's state takes up to thirteen layers to settle, and comes back after five: all are kept
+TRAITS: Final = dict.fromkeys(GRAPHS, Traits(mark=_mark, least=2**10))
