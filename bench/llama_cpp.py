@@ -22,7 +22,16 @@ from whatfits.sizing.errors import MissingExtraError, ProbeError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Buffers", "Reservation", "dry_run", "library", "quantized_types", "reserve"]
+__all__ = [
+    "Buffers",
+    "Reservation",
+    "Run",
+    "dry_run",
+    "library",
+    "quantized_types",
+    "reserve",
+    "running",
+]
 
 _BREAKDOWN_SYMBOL: Final = "_Z26llama_get_memory_breakdownPK13llama_context"
 
@@ -176,8 +185,58 @@ def dry_run(path: Path, **wanted: Any) -> Reservation:  # noqa: ANN401 - fields 
     return reserve(path, RunSettings(**wanted))
 
 
-def reserve(path: Path, settings: RunSettings, *, real: bool = False) -> Reservation:
-    """Return what llama.cpp would reserve for a model, or reserves, with `real`.
+def reserve(path: Path, settings: RunSettings) -> Reservation:
+    """Return what llama.cpp would reserve for a model.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: llama.cpp refuses the model or the settings; the message holds its reason.
+    """
+    with running(path, settings, real=False) as run:
+        return run.reservation()
+
+
+class Run:
+    """A model that llama.cpp has loaded, or has planned to load."""
+
+    def __init__(self, binding: Any, model: Any, context: Any, log: list[str]) -> None:  # noqa: ANN401
+        """Hold llama.cpp's own objects; `running` makes and frees them."""
+        self._binding = binding
+        self._model = model
+        self._context = context
+        self._log = log
+
+    def reservation(self) -> Reservation:
+        """Return the bytes of every buffer."""
+        return Reservation(
+            buffers=_breakdown(self._context),
+            n_ctx=self._binding.llama_n_ctx(self._context),
+            n_parameters=self._binding.llama_model_n_params(self._model),
+            model_bytes=self._binding.llama_model_size(self._model),
+            log="".join(self._log),
+        )
+
+    def decode(self, n_tokens: int) -> None:
+        """Put tokens through a model that is really loaded.
+
+        Raises:
+            ProbeError: llama.cpp could not.
+        """
+        binding = self._binding
+        n_vocab = binding.llama_vocab_n_tokens(binding.llama_model_get_vocab(self._model))
+        tokens = (binding.llama_token * n_tokens)(*(i % n_vocab for i in range(n_tokens)))
+        batch = binding.llama_batch_get_one(tokens, n_tokens)
+        step = binding.llama_decode
+        if not binding.llama_get_memory(self._context):
+            step = binding.llama_encode  # without a cache there is nothing to decode into
+        status = step(self._context, batch)
+        if status != 0:
+            raise ProbeError(f"llama.cpp could not decode (status {status})")
+
+
+@contextmanager
+def running(path: Path, settings: RunSettings, *, real: bool) -> Iterator[Run]:
+    """Load a model (plan it, unless `real`) for as long as the block lasts.
 
     Raises:
         MissingExtraError: llama-cpp-python is not installed.
@@ -197,13 +256,7 @@ def reserve(path: Path, settings: RunSettings, *, real: bool = False) -> Reserva
             if not context:
                 raise ProbeError(f"llama.cpp refused the settings: {_last_error(log)}")
             try:
-                return Reservation(
-                    buffers=_breakdown(context),
-                    n_ctx=binding.llama_n_ctx(context),
-                    n_parameters=binding.llama_model_n_params(model),
-                    model_bytes=binding.llama_model_size(model),
-                    log="".join(log),
-                )
+                yield Run(binding, model, context, log)
             finally:
                 binding.llama_free(context)
         finally:

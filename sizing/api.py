@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
 
 RUNTIMES: Final = ("llama.cpp",)
+_UNVERIFIED_MARK: Final = "unverified-"
 
 
 def check(
@@ -117,9 +118,20 @@ def answer(
         speed=speed,
         commands=commands,
         remedies=remedies,
-        notes=(*spec.notes, *trial.judgement.notes),
+        notes=(*spec.notes, *_unverified(machine), *trial.judgement.notes),
         basis=basis_of(spec, trial, machine, speed),
     )
+
+
+def _unverified(machine: Machine) -> tuple[str, ...]:
+    """Return one sentence for each device with values that nobody re-read at a source."""
+    said: dict[str, str] = {}
+    for device in machine.devices:
+        marks = [f for f in device.features if f.startswith(_UNVERIFIED_MARK)]
+        if marks:
+            named = ", ".join(mark.removeprefix(_UNVERIFIED_MARK) for mark in marks)
+            said[device.name] = f"{device.name}: not re-read at a source: {named}."
+    return tuple(said.values())
 
 
 def hardware() -> ProbeReport:

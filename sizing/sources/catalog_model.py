@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.catalog.lookup import find_model
+from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.quants.file_types import find_file_type
 
 if TYPE_CHECKING:
+    from whatfits.sizing.approximate import ParameterRange
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
 
@@ -46,23 +49,37 @@ def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSp
 
 
 def _spec(entry: ModelEntry, file_type: str) -> ModelSpec:
-    """Return the model with its tensor table, or an interval where the catalog has none yet."""
+    """Return the model with its tensor table, or an interval where the catalog has none yet.
+
+    A shape with holes is malformed to the tensor table: it takes the interval as well.
+    """
     config = entry.config
     if find_entry(config) is not None:
-        return spec_from_config(
-            config, name=entry.id, source="catalog", file_type=file_type, origin=entry.source
-        )
+        with suppress(MalformedFileError):
+            return spec_from_config(
+                config, name=entry.id, source="catalog", file_type=file_type, origin=entry.source
+            )
     from whatfits.sizing.approximate import approximate_spec  # noqa: PLC0415 - rarely needed
 
-    text_only = None
-    if entry.params_total is not None:
-        text_only = entry.params_total - (entry.params_vision_audio or 0)
     return approximate_spec(
         config,
         name=entry.id,
         source="catalog",
         file_type=file_type,
-        parameters=text_only,
+        parameters=_text_parameters(entry),
         active_parameters=entry.params_active,
         origin=entry.source,
     )
+
+
+def _text_parameters(entry: ModelEntry) -> ParameterRange | None:
+    """Return the parameters without vision and audio: counted, else as the name rounds them."""
+    from whatfits.sizing.approximate import (  # noqa: PLC0415 - rarely needed
+        ParameterRange,
+        named_parameters,
+    )
+
+    if entry.params_total is not None:
+        count = entry.params_total - (entry.params_vision_audio or 0)
+        return ParameterRange(count, count, count)
+    return None if entry.params_published is None else named_parameters(entry.params_published)

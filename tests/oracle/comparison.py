@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from whatfits.bench.requests import placement_request, workload
 from whatfits.bench.synthetic import write_synthetic_gguf
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device, Machine, Pool
@@ -17,7 +18,6 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import GIB
-from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -161,9 +161,9 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
 
     try:
         resolved = resolve_settings(
-            spec, _workload(settings), flash_supported=oracle.box.flash or not oracle.box.gpus
+            spec, workload(settings), flash_supported=oracle.box.flash or not oracle.box.gpus
         )
-        placement = resolve_placement(spec, _request(settings), oracle.box.machine)
+        placement = resolve_placement(spec, placement_request(settings), oracle.box.machine)
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
@@ -193,32 +193,3 @@ def _columns(buffers: dict[str, dict[str, int]], count: int) -> tuple[Column, ..
     rows = [buffers.get(name, empty) for name in names]
     rows.append({key: sum(row[key] for row in host) for key in empty})
     return tuple(Column(row["model"], row["context"], row["compute"]) for row in rows)
-
-
-def _workload(settings: RunSettings) -> Workload:
-    return Workload(
-        program="api",
-        context_tokens=settings.context_tokens,
-        parallel=settings.parallel,
-        kv_type_k=settings.kv_type_k,
-        kv_type_v=settings.kv_type_v,
-        batch=settings.batch,
-        micro_batch=settings.micro_batch,
-        flash_attention=settings.flash_attention,  # type: ignore[arg-type]
-        kv_unified=settings.kv_unified,
-        swa_full=settings.swa_full,
-        outputs_max=settings.outputs_max,
-    )
-
-
-def _request(settings: RunSettings) -> PlacementRequest:
-    return PlacementRequest(
-        gpu_layers=settings.gpu_layers,
-        tensor_split=settings.tensor_split or None,
-        overrides=tuple((pattern, "CPU") for pattern in settings.host_overrides),
-        kv_offload=settings.kv_offload,
-        op_offload=settings.op_offload,
-        split_mode=settings.split_mode,  # type: ignore[arg-type]
-        mmap=False,
-        repack="auto" if settings.repack else "off",
-    )
