@@ -27,22 +27,27 @@ class _TimeMix:
 
     def __init__(self, context: GraphContext, states: States) -> None:
         """Mix in a context with its states."""
-        self._c = context
+        self.context = context
         self._states = states
         self._head = int(context.metadata("wkv.head_size"))
 
     def _heads(self, x: Tensor) -> Tensor:
-        return self._c.reshape(x, self._head, x.ne[0] // self._head, self._c.n_tokens)
+        return self.context.reshape(x, self._head, x.ne[0] // self._head, self.context.n_tokens)
+
+    def _projected(self, x: Tensor, part: Part, name: str) -> Tensor:
+        c = self.context
+        y = c.mul_mat(part.need(f"time_mix_{name}.weight"), x)
+        return c.biased(y, part(f"time_mix_{name}.bias"))
 
     def _low_rank(self, x: Tensor, part: Part, name: str, *, bent: bool = False) -> Tensor:
         """Return x through a narrow pair of matrices, with an activation between if `bent`."""
-        c = self._c
+        c = self.context
         y = c.mul_mat(part.need(f"{name}1.weight"), x)
         return c.mul_mat(part.need(f"{name}2.weight"), c.unary(y) if bent else y)
 
     def _mixed(self, op: str, sources: Sequence[Tensor], state: Tensor, layer: int) -> Tensor:
         """Return the operation's output in one stretch; the state behind it is stored."""
-        c = self._c
+        c = self.context
         width = sources[0].ne[0] * sources[0].ne[1]
         ne = (width, c.n_tokens + self._head * c.n_seqs, 1, 1)
         y = Tensor(op, _F32, ne, srcs=(*sources, state))
@@ -53,7 +58,7 @@ class _TimeMix:
 
     def _group_norm(self, y: Tensor, part: Part, n_embd: int) -> Tensor:
         """Return rows of all heads, each head normalised where the model does so."""
-        c = self._c
+        c = self.context
         weight, bias = part("time_mix_ln.weight"), part("time_mix_ln.bias")
         if weight is None or bias is None:
             return c.reshape(y, n_embd, c.n_tokens)
@@ -67,10 +72,12 @@ class TimeMix6(_TimeMix):
 
     def __call__(self, x: Tensor, previous: Tensor, layer: int) -> Tensor:
         """Return a layer's time mixing of x, given each token's forerunner."""
-        c, part, n_embd, n = self._c, self._c.layer(layer), x.ne[0], self._c.n_tokens
+        c, part, n_embd, n = self.context, self.context.layer(layer), x.ne[0], self.context.n_tokens
         xw, xk, xv, xr, xg = self._interpolated(x, previous, part)
         r, k, v = (
-            c.biased(c.mul_mat(part.need(f"time_mix_{name}.weight"), y), part(f"time_mix_{name}.bias"))
+            c.biased(
+                c.mul_mat(part.need(f"time_mix_{name}.weight"), y), part(f"time_mix_{name}.bias")
+            )
             for name, y in (("receptance", xr), ("key", xk), ("value", xv))
         )
         g = c.unary(c.mul_mat(part.need("time_mix_gate.weight"), xg))
@@ -94,7 +101,7 @@ class TimeMix6(_TimeMix):
 
     def _interpolated(self, x: Tensor, previous: Tensor, part: Part) -> list[Tensor]:
         """Return the five mixtures of tokens with their forerunners."""
-        c, n_embd, n = self._c, x.ne[0], self._c.n_tokens
+        c, n_embd, n = self.context, x.ne[0], self.context.n_tokens
         change = c.reshape(c.like("SUB", previous, x), n_embd, n)
         x = c.reshape(x, n_embd, n)
         mixed = c.like("ADD", c.like("MUL", change, part.need("time_mix_lerp_x.weight")), x)
@@ -118,7 +125,7 @@ class TimeMix6(_TimeMix):
 
     def _spread(self, x: Tensor, n_embd: int) -> Tensor:
         """Return keys or values as heads, repeated where several queries share one."""
-        c, n_head, n = self._c, n_embd // self._head, self._c.n_tokens
+        c, n_head, n = self.context, n_embd // self._head, self.context.n_tokens
         n_head_kv = x.ne[0] // self._head
         if n_head_kv != n_head:
             x = c.reshape(x, self._head, 1, n_head_kv, n)
@@ -133,11 +140,15 @@ class TimeMix7(_TimeMix):
 
     def __call__(self, x: Tensor, previous: Tensor, layer: int) -> Tensor:
         """Return a layer's time mixing of x, given each token's forerunner."""
-        c, part, n_embd = self._c, self._c.layer(layer), x.ne[0]
+        c, part, n_embd = self.context, self.context.layer(layer), x.ne[0]
         gated = part("time_mix_g1.weight") is not None and part("time_mix_g2.weight") is not None
         xr, xw, xk, xv, xa, *xg = self._interpolated(x, previous, part, 5 + gated)
         r = c.mul_mat(part.need("time_mix_receptance.weight"), xr)
-        w = c.like("ADD", self._low_rank(xw, part, "time_mix_w", bent=True), part.need("time_mix_w0.weight"))
+        w = c.like(
+            "ADD",
+            self._low_rank(xw, part, "time_mix_w", bent=True),
+            part.need("time_mix_w0.weight"),
+        )
         w = c.unary(c.like("SCALE", c.unary(w)))
         k = c.mul_mat(part.need("time_mix_key.weight"), xk)
         v = self._value(xv, part)
@@ -163,7 +174,7 @@ class TimeMix7(_TimeMix):
 
     def _interpolated(self, x: Tensor, previous: Tensor, part: Part, count: int) -> list[Tensor]:
         """Return the mixtures of tokens with their forerunners."""
-        c = self._c
+        c = self.context
         change = c.repeat(c.like("SUB", previous, x), *x.ne[:3], count)
         mixed = c.like("MUL", change, part.need("time_mix_lerp_fused.weight"))
         mixed = c.like("ADD", mixed, x)
@@ -171,7 +182,7 @@ class TimeMix7(_TimeMix):
 
     def _value(self, x: Tensor, part: Part) -> Tensor:
         """Return the values: the first layer's as they are, later ones with those mixed in."""
-        c = self._c
+        c = self.context
         v = c.mul_mat(part.need("time_mix_value.weight"), x)
         if self._first is None:
             self._first = v

@@ -32,7 +32,7 @@ def _lfm2(c: GraphContext) -> None:
         if c.spec(layer).recurrent is not None:
             y = _convolution(c, states, y, part, layer)
         else:
-            y = _attention(c, attention, y, part, layer, positions)
+            y = _attention(c, attention, y, layer, positions)
         if layer == c.layers[-1]:
             y, x = c.get_rows(y, out_ids), c.get_rows(x, out_ids)
         x = c.like("ADD", x, y)
@@ -55,14 +55,15 @@ def _convolution(c: GraphContext, states: States, x: Tensor, part: Part, layer: 
     mixed = c.concat(c.reshape(states.load(shift), before, n_embd, n_seqs), mixed, 0)
     last = c.view(mixed, (before, n_embd, n_seqs), mixed.nb[1:3])
     states.store(last, shift, ne=shift.ne[:2])
-    y = c.like("MUL", gate, convolve(c, mixed, kernel))
+    y = c.like("MUL", gate, convolve(mixed, kernel))
     y = c.linear(part.need("shortconv.out_proj.weight"), y)
     return c.reshape(y, y.ne[0], n * n_seqs)
 
 
 def _attention(
-    c: GraphContext, attention: Attention, x: Tensor, part: Part, layer: int, positions: Tensor
+    c: GraphContext, attention: Attention, x: Tensor, layer: int, positions: Tensor
 ) -> Tensor:
+    part = c.layer(layer)
     heads = attention.project(x, part, layer)
     assert heads.k is not None
     q = c.norm(heads.q, part("attn_q_norm.weight"), layer=layer)

@@ -197,4 +197,12 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
 }
 
 _SLOW: Final = Traits(cycle=6, least=6)
-TRAITS: Final = dict.fromkeys(("mamba2", "granitehybrid", "falcon-h1"), _SLOW)
+# the few equal stretches of Nemotron are too short for the memory to settle: all layers are kept
+_WHOLE: Final = Traits(least=2**10)
+TRAITS: Final = {
+    "mamba2": _SLOW,
+    "granitehybrid": _SLOW,
+    "falcon-h1": _SLOW,
+    "nemotron_h": _WHOLE,
+    "nemotron_h_moe": _WHOLE,
+}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec
 
+    _Channels = Callable[[GraphContext, Tensor, Tensor, Part], Tensor]
+
 __all__ = ["GRAPHS", "TRAITS"]
 
 _RESCALE: Final = "rescale_every_n_layers"
@@ -53,33 +55,28 @@ def _rows(c: GraphContext, x: Tensor, layer: int, out_ids: Tensor) -> Tensor:
     return c.get_rows(flat, out_ids) if layer == c.layers[-1] else flat
 
 
-def _rwkv(c: GraphContext, *, version: int) -> None:
+def _rwkv(c: GraphContext, *, mixing: type[TimeMix6 | TimeMix7], channels: _Channels) -> None:
     whole = c.whole
     x = c.input_embedding(whole.need("token_embd.weight"))
     norm, bias = whole("token_embd_norm.weight"), whole("token_embd_norm.bias")
     x = c.norm(x, norm, bias, rms=False, layer=0)
     states, out_ids = States(c), c.input_out_ids()
-    mixer = (TimeMix6 if version == 6 else TimeMix7)(c, states)
+    mixer = mixing(c, states)
     for layer in c.layers:
         part = c.layer(layer)
-        mixed = _mixed(c, states, mixer, x, layer, out_ids)
+        mixed = _mixed(states, mixer, x, layer, out_ids)
         change = c.like("SUB", mixed.previous, mixed.normed)
-        mix = _channels6 if version == 6 else _channels7
-        x = c.like("ADD", mix(c, mixed.normed, change, part), mixed.residual)
+        x = c.like("ADD", channels(c, mixed.normed, change, part), mixed.residual)
         if _is_rescaled(c.model, layer):
             x = c.like("SCALE", x)
     c.finish(x, norm_rms=False)
 
 
 def _mixed(
-    c: GraphContext,
-    states: States,
-    mixer: TimeMix6 | TimeMix7,
-    x: Tensor,
-    layer: int,
-    out_ids: Tensor,
+    states: States, mixer: TimeMix6 | TimeMix7, x: Tensor, layer: int, out_ids: Tensor
 ) -> _Mixed:
     """Return what a layer's time mixing leaves, its two shift states written back."""
+    c = mixer.context
     part, n_embd, n_seqs = c.layer(layer), x.ne[0], c.n_seqs
     x = c.reshape(x, n_embd, c.n_seq_tokens, n_seqs)
     rows = states.shift(layer)
@@ -111,11 +108,11 @@ def _squared(c: GraphContext, x: Tensor, part: Part) -> Tensor:
     return c.mul_mat(part.need("channel_mix_value.weight"), k)
 
 
-def _qwen_shaped(c: GraphContext, *, version: int) -> None:
+def _qwen_shaped(c: GraphContext, *, mixing: type[TimeMix6 | TimeMix7]) -> None:
     whole = c.whole
     x = c.input_embedding(whole.need("token_embd.weight"))
     states, out_ids = States(c), c.input_out_ids()
-    mixer = (TimeMix6 if version == 6 else TimeMix7)(c, states)
+    mixer = mixing(c, states)
     for layer in c.layers:
         part = c.layer(layer)
         x = c.reshape(x, x.ne[0], c.n_seq_tokens, c.n_seqs)
@@ -141,10 +138,10 @@ def _mark(model: ModelSpec, layer: int) -> Hashable:
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
-    "rwkv6": partial(_rwkv, version=6),
-    "rwkv7": partial(_rwkv, version=7),
-    "rwkv6qwen2": partial(_qwen_shaped, version=6),
-    "arwkv7": partial(_qwen_shaped, version=7),
+    "rwkv6": partial(_rwkv, mixing=TimeMix6, channels=_channels6),
+    "rwkv7": partial(_rwkv, mixing=TimeMix7, channels=_channels7),
+    "rwkv6qwen2": partial(_qwen_shaped, mixing=TimeMix6),
+    "arwkv7": partial(_qwen_shaped, mixing=TimeMix7),
 }
 # the memory's state takes up to thirteen layers to settle, and comes back after five: all are kept
 TRAITS: Final = dict.fromkeys(GRAPHS, Traits(mark=_mark, least=2**10))
