@@ -142,9 +142,10 @@ def write_model(spec: ModelSpec, path: Path) -> None:
     metadata.setdefault(f"{spec.architecture}.context_length", 8192)
     metadata[f"{spec.architecture}.block_count"] = spec.n_layers
     metadata.pop(f"{spec.architecture}.nextn_predict_layers", None)
-    key = f"{spec.architecture}.attention.recurrent_layers"
-    if isinstance(flags := metadata.get(key), (list, tuple)):
-        metadata[key] = flags[: spec.n_layers]
+    for key in ("attention.recurrent_layers", "attention.head_count_kv", "feed_forward_length"):
+        listed = metadata.get(f"{spec.architecture}.{key}")
+        if isinstance(listed, (list, tuple)):
+            metadata[f"{spec.architecture}.{key}"] = listed[: spec.n_layers]
     kinds = next((t.shape[1] for t in spec.tensors if t.name == "token_types.weight"), 1)
     metadata.setdefault("tokenizer.ggml.token_type_count", kinds)
     write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
