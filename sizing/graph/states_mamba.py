@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.context import GraphContext, Part
 
-__all__ = ["States", "convolve", "mamba1", "mamba2"]
+__all__ = ["Scan", "States", "convolve", "mamba1", "mamba2", "scanned"]
 
 _F32: Final = "F32"
 
@@ -71,7 +71,7 @@ def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     return Tensor("SSM_CONV", _F32, ne, srcs=(x, kernel))
 
 
-class _Scan(NamedTuple):
+class Scan(NamedTuple):
     """Sources of a scan besides the state."""
 
     x: Tensor
@@ -81,8 +81,8 @@ class _Scan(NamedTuple):
     c: Tensor
 
 
-def _scanned(
-    c: GraphContext, states: States, rows: Tensor, scan: _Scan, shape: tuple[int, int, int]
+def scanned(
+    c: GraphContext, states: States, rows: Tensor, scan: Scan, shape: tuple[int, int, int]
 ) -> Tensor:
     """Return outputs and new states, one behind the other; rows are seen as `shape`."""
 
@@ -113,8 +113,8 @@ def mamba1(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     dt, b, c_state = _steps(c, x, part, layer, d_state)
     dt = c.like("ADD", c.linear(part.need("ssm_dt.weight"), dt), part.need("ssm_dt.bias"))
     heads = c.reshape(x, 1, d_inner, n, n_seqs)
-    scan = _Scan(heads, dt, a, b, c_state)
-    y_state = _scanned(c, states, state, scan, (d_state, 1, d_inner))
+    scan = Scan(heads, dt, a, b, c_state)
+    y_state = scanned(c, states, state, scan, (d_state, 1, d_inner))
     states.store(c.view(y_state, (d_state * d_inner * n_seqs,)), state)
     y = c.view(y_state, (d_inner, n, n_seqs), heads.nb[2:4])
     y = c.like("ADD", y, c.like("MUL", x, part.need("ssm_d")))
@@ -166,8 +166,8 @@ def mamba2(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     c_state = c.view(x, (d_state, n_group, n, n_seqs), (4 * d_state, *x.nb[1:3]))
     x = c.view(x, (d_head, n_head, n, n_seqs), (4 * d_head, *x.nb[1:3]))
     dt = c.like("ADD", c.cont(dt), part.need("ssm_dt.bias"))
-    scan = _Scan(x, dt, a, b, c_state)
-    y_state = _scanned(c, states, state, scan, (d_state, d_head, n_head))
+    scan = Scan(x, dt, a, b, c_state)
+    y_state = scanned(c, states, state, scan, (d_state, d_head, n_head))
     rows = (state.ne[0], n_seqs, 1)
     row_bytes = state.nb[1]
     new = c.view(y_state, rows, (row_bytes, row_bytes * n_seqs))

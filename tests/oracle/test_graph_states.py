@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from comparison import Box, Oracle, compare, without_nextn, write_model
-from rwkv_models import RWKV, made_up_rwkv
+from state_models import MADE_UP, made_up
 
 from whatfits.bench.requests import placement_request, workload
 from whatfits.bench.run_settings import RunSettings
@@ -71,11 +71,11 @@ def gpus() -> Iterator[Oracle]:
         yield oracle
 
 
-@pytest.fixture(params=[*CATALOG, *RWKV])
+@pytest.fixture(params=[*CATALOG, *MADE_UP])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ModelSpec, Path]:
     path = tmp_path / "model.gguf"
-    if request.param in RWKV:
-        return made_up_rwkv(request.param, path), path
+    if request.param in MADE_UP:
+        return made_up(request.param, path), path
     spec = without_nextn(load_catalog_model(request.param, file_type="Q4_K_M"))
     write_model(spec, path)
     return spec, path

@@ -36,6 +36,7 @@ FAMILIES: Final = (
         ),
     ),
     ("lfm", ("lfm2", "lfm2moe")),
+    ("plamo2", ("plamo2",)),
     ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),

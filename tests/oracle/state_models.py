@@ -1,6 +1,6 @@
-"""Small made-up RWKV models, as GGUFs: architectures that have no catalog entry.
+"""Small made-up models with states, as GGUFs: architectures that have no catalog entry.
 
-What their files hold is in llama.cpp's src/models/{rwkv6,rwkv6qwen2,rwkv7,arwkv7}.cpp
+What their files hold is in llama.cpp's src/models/{rwkv6,rwkv6qwen2,arwkv7,plamo2}.cpp
 (load_arch_tensors).
 """
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EMBD, FF, VOCAB, HEAD, LAYERS, RANK = 1024, 3584, 8192, 64, 14, 32
 HEADS_KV = 4
 MIXTURES = 5
+KERNEL = 4
+ATTENDING = (3, 7, 11)
 
 
 def _normed(name: str) -> Shapes:
@@ -108,7 +110,33 @@ def _arwkv7_gated(at: str) -> Shapes:
     yield from _normed(f"{at}time_mix_ln")
 
 
-RWKV: dict[str, tuple[str, Callable[[str], Shapes], dict[str, object]]] = {
+def _plamo2(at: str) -> Shapes:
+    inner, state, heads, step = 2 * EMBD, HEAD, 2 * EMBD // HEAD, EMBD // 16
+    yield f"{at}attn_norm.weight", (EMBD,)
+    yield f"{at}ffn_norm.weight", (EMBD,)
+    yield f"{at}post_attention_norm", (EMBD,)
+    yield f"{at}post_ffw_norm", (EMBD,)
+    yield f"{at}ffn_up.weight", (EMBD, 2 * FF)
+    yield f"{at}ffn_down.weight", (FF, EMBD)
+    if int(at.split(".")[1]) in ATTENDING:
+        yield f"{at}attn_qkv.weight", (EMBD, EMBD + 2 * HEADS_KV * HEAD)
+        yield f"{at}attn_q_norm.weight", (HEAD, EMBD // HEAD)
+        yield f"{at}attn_k_norm.weight", (HEAD, HEADS_KV)
+        yield f"{at}attn_output.weight", (EMBD, EMBD)
+        return
+    yield f"{at}ssm_in.weight", (EMBD, 2 * inner)
+    yield f"{at}ssm_conv1d.weight", (KERNEL, inner)
+    yield f"{at}ssm_x.weight", (inner, step + 2 * state)
+    yield f"{at}ssm_dt.weight", (step, heads)
+    yield f"{at}ssm_dt.bias", (heads,)
+    yield f"{at}ssm_a", (heads,)
+    yield f"{at}ssm_d", (heads,)
+    yield f"{at}ssm_out.weight", (inner, EMBD)
+    for name, width in (("dt", step), ("b", state), ("c", state)):
+        yield f"{at}ssm_{name}_norm", (width,)
+
+
+MADE_UP: dict[str, tuple[str, Callable[[str], Shapes], dict[str, object]]] = {
     "rwkv6": ("rwkv6", _rwkv6_fused, {"rescale_every_n_layers": 6}),
     "rwkv6 with weights apart": ("rwkv6", _rwkv6_apart, {}),
     "rwkv6qwen2": (
@@ -118,12 +146,30 @@ RWKV: dict[str, tuple[str, Callable[[str], Shapes], dict[str, object]]] = {
     ),
     "arwkv7": ("arwkv7", _arwkv7, {}),
     "arwkv7 with gates": ("arwkv7", _arwkv7_gated, {}),
+    "plamo2": (
+        "plamo2",
+        _plamo2,
+        {
+            "attention.head_count": EMBD // HEAD,
+            "attention.head_count_kv": tuple(
+                HEADS_KV if at in ATTENDING else 0 for at in range(LAYERS)
+            ),
+            "attention.key_length": HEAD,
+            "attention.value_length": HEAD,
+            "rope.dimension_count": HEAD,
+            "ssm.conv_kernel": KERNEL,
+            "ssm.inner_size": 2 * EMBD,
+            "ssm.state_size": HEAD,
+            "ssm.time_step_rank": 2 * EMBD // HEAD,
+            "ssm.group_count": 0,
+        },
+    ),
 }
 
 
-def made_up_rwkv(name: str, path: Path) -> ModelSpec:
+def made_up(name: str, path: Path) -> ModelSpec:
     """Write one of the models to a path and return what this engine reads from it."""
-    architecture, layer_shapes, extra = RWKV[name]
+    architecture, layer_shapes, extra = MADE_UP[name]
     keys: dict[str, object] = {
         "embedding_length": EMBD,
         "feed_forward_length": FF,
@@ -141,8 +187,8 @@ def made_up_rwkv(name: str, path: Path) -> ModelSpec:
     keys |= extra
     shapes = [("token_embd.weight", (EMBD, VOCAB)), ("output.weight", (EMBD, VOCAB))]
     shapes += [*_normed("token_embd_norm")] if architecture == "rwkv6" else []
-    shapes += [*_normed("output_norm")] if architecture != "arwkv7" else []
-    shapes += [("output_norm.weight", (EMBD,))] if architecture == "arwkv7" else []
+    biased = architecture.startswith("rwkv6")
+    shapes += [*_normed("output_norm")] if biased else [("output_norm.weight", (EMBD,))]
     shapes += [shape for at in range(LAYERS) for shape in layer_shapes(f"blk.{at}.")]
     bare = ModelSpec(
         name=name,
@@ -165,6 +211,12 @@ def made_up_rwkv(name: str, path: Path) -> ModelSpec:
 
 
 def _tensor(name: str, shape: tuple[int, ...]) -> TensorSpec:
-    small = len(shape) == 1 or "lerp" in name or name.endswith(("_w1.weight", "_w2.weight"))
+    small = (
+        len(shape) == 1
+        or "lerp" in name
+        or "norm" in name
+        or "conv1d" in name
+        or name.endswith(("_w1.weight", "_w2.weight"))
+    )
     kind = "F32" if small or "first" in name else "Q8_0"
     return TensorSpec(name, shape, kind, tensor_bytes(kind, shape), "layer")
