@@ -8,6 +8,7 @@ that can matter both are replayed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
@@ -68,6 +69,7 @@ def graph_buffers(
     index = index or TensorIndex(model)
     replayed = _Replayed(model, settings, placement, index=index, whole=whole)
     try:
+        replayed.settle_fusion(build)
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
         bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
@@ -97,7 +99,9 @@ class _Replayed:
         if not whole and not any(layer.reuses_cache for layer in model.layers):
             traits = traits_of(model.architecture)
             kinds = _kinds(model, index, self._homes, traits)
-            self._layers = decisive_layers(kinds, cycle=traits.cycle, periods=traits.periods)
+            self._layers = decisive_layers(
+                kinds, cycle=traits.cycle, periods=traits.periods, least=traits.least
+            )
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
         pipelined = (
@@ -139,14 +143,38 @@ class _Replayed:
         converts = self._settings.flash_attention and types != {"F16"}
         return "metal" in kinds or (converts and bool(kinds & CUDA_LIKE))
 
+    def settle_fusion(self, build: Callable[[GraphContext], None]) -> None:
+        """Give fused attention up where llama.cpp does after a look at one token a sequence.
+
+        Only beside recurrent states can it land elsewhere: their steps come between it and the
+        weights of its layer (src/llama-context.cpp, resolve_fused_ops).
+        """
+        settings, layers = self._settings, self._model.layers
+        mixed = any(layer.recurrent is not None for layer in layers)
+        if not (settings.flash_automatic and mixed and self._placement.accelerators):
+            return
+        few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
+        context = self._built(build, few, pinned=True)
+        laid = split(context.nodes, context.leafs, self._backends)
+        places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
+        attending = [at for at in self._layers if layers[at].attention is not None]
+        if places != [self._homes.layer(at) for at in attending]:
+            self._settings = replace(settings, flash_attention=False)
+
     def peaks(
         self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
     ) -> tuple[int, ...]:
+        context = self._built(build, self._settings, pinned=pinned)
+        return _peaks(context, self._backends, self._placement, scratch=scratch)
+
+    def _built(
+        self, build: Callable[[GraphContext], None], settings: Settings, *, pinned: bool
+    ) -> GraphContext:
         homes, count = self._homes, len(self._placement.accelerators)
-        few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
+        few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
         context = GraphContext(
             self._model,
-            self._settings,
+            settings,
             index=self._index,
             layers=self._layers,
             weight_home=homes.weight,
@@ -157,7 +185,7 @@ class _Replayed:
             cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
         )
         build(context)
-        return _peaks(context, self._backends, self._placement, scratch=scratch)
+        return context
 
 
 class _Homes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from whatfits.sizing.graph.reduce import LEAST_LAYERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
@@ -33,6 +35,9 @@ FAMILIES: Final = (
             "falcon-h1",
         ),
     ),
+    ("lfm", ("lfm2", "lfm2moe")),
+    ("plamo2", ("plamo2",)),
+    ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
     ("glm", ("chatglm", "glm4", "glm4moe")),
@@ -76,11 +81,13 @@ class Traits(NamedTuple):
         mark: what tells a layer from others beside its weights, from its index.
         cycle: after how many equal layers the state of the memory repeats.
         periods: how many periods of the layers' pattern it takes to settle.
+        least: how many layers of a stretch it takes before the state repeats at all.
     """
 
     mark: Callable[[ModelSpec, int], Hashable] | None = None
     cycle: int = 2
     periods: int = 2
+    least: int = LEAST_LAYERS
 
 
 _PLAIN: Final = Traits()
