@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.compute import compute_stages, error_bound
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.graph.models import has_graph
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.overhead import device_overhead, process_overhead
@@ -107,15 +108,27 @@ def _describe(cache: AttentionCache, cells: int) -> str:
 
 
 def _compute(model: ModelSpec, trial: Trial) -> Basis:
-    stages = compute_stages(model, trial.settings)
     settings = trial.settings
+    inputs: dict[str, Any] = {
+        "tokens": settings.graph_tokens,
+        "logit_rows": settings.output_rows,
+        "flash_attention": settings.flash_attention,
+    }
+    if has_graph(model):
+        return Basis(
+            key="memory.compute_bytes",
+            formula="peak of the worst-case graph, laid out as llama.cpp's allocator does",
+            inputs=inputs,
+            source=f"{_LLAMA_CPP} llama-context.cpp:sched_reserve, src/models, ggml-alloc.c",
+            error="what its dry run reports; the interval spans what a real load does otherwise "
+            "on several devices, and scratch space of CUDA and Metal that was read, not measured",
+        )
+    stages = compute_stages(model, settings)
     return Basis(
         key="memory.compute_bytes",
         formula="largest stage of the worst-case graph: logits, attention, feed-forward or state",
         inputs={
-            "tokens": settings.graph_tokens,
-            "logit_rows": settings.output_rows,
-            "flash_attention": settings.flash_attention,
+            **inputs,
             "logits_stage_bytes": stages.output,
             "layer_stage_bytes": stages.layers,
         },

@@ -138,8 +138,8 @@ def compute_buffers(
     exact = graph_buffers(model, settings, placement)
     if exact is not None:
         return tuple(
-            ComputeBytes(min(planned, loaded), planned, max(planned, loaded))
-            for planned, loaded in zip(exact.planned, exact.loaded, strict=True)
+            ComputeBytes(min(sizes), sizes[0], max(sizes))
+            for sizes in zip(exact.planned, exact.loaded, exact.bare, strict=True)
         )
     stages = compute_stages(model, settings)
     bound = error_bound(model.architecture)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
@@ -64,9 +65,7 @@ class Trials:
         self._request = request
         self._bill = Bill(model)
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
-        self._flash = all(
-            "no_flash_attention" not in device.features for device in usable_accelerators(machine)
-        )
+        self._flash = all_can_fuse(model, usable_accelerators(machine))
 
     def best(self, context_tokens: int | None = None) -> Trial:
         """Return the first placement, by the order of preference, that fits.

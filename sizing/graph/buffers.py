@@ -16,6 +16,7 @@ from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.models import graph_of
 from whatfits.sizing.graph.reduce import decisive_layers
 from whatfits.sizing.graph.scheduler import Backends, split
+from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -39,10 +40,12 @@ class GraphBuffers(NamedTuple):
     Attributes:
         planned: as a dry run reports them.
         loaded: as a real load reserves them.
+        bare: as planned, without the scratch space of back ends that nobody has measured here.
     """
 
     planned: tuple[int, ...]
     loaded: tuple[int, ...]
+    bare: tuple[int, ...]
 
 
 def graph_buffers(
@@ -52,16 +55,17 @@ def graph_buffers(
 
     `whole` keeps every layer instead of the decisive ones.
     """
-    build = graph_of(model.architecture)
-    if build is None or not model.tensors:
+    build = graph_of(model.architecture) if model.tensors else None
+    if build is None:
         return None
     replayed = _Replayed(model, settings, placement, whole=whole)
     try:
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
+        bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
     except KeyError:
         return None  # a weight the graph needs is not there: this is no usual file
-    return GraphBuffers(planned, loaded)
+    return GraphBuffers(planned, loaded, bare)
 
 
 class _Replayed:
@@ -110,7 +114,17 @@ class _Replayed:
         devices = self._placement.accelerators
         return len(devices) > 1 or (len(devices) > 0 and not self._placement.kv_offload)
 
-    def peaks(self, build: Callable[[GraphContext], None], *, pinned: bool) -> tuple[int, ...]:
+    @property
+    def scratch(self) -> bool:
+        """Whether a back end adds scratch space to what this graph makes."""
+        kinds = {device.kind for device in self._placement.accelerators}
+        types = {self._settings.kv_type_k, self._settings.kv_type_v}
+        converts = self._settings.flash_attention and types != {"F16"}
+        return "metal" in kinds or (converts and bool(kinds & CUDA_LIKE))
+
+    def peaks(
+        self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
+    ) -> tuple[int, ...]:
         homes, count = self._homes, len(self._placement.accelerators)
         few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
         context = GraphContext(
@@ -125,7 +139,7 @@ class _Replayed:
             cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
         )
         build(context)
-        return _peaks(context, self._backends, self._placement)
+        return _peaks(context, self._backends, self._placement, scratch=scratch)
 
 
 class _Homes:
@@ -181,7 +195,9 @@ def _kinds(model: ModelSpec, homes: _Homes) -> list[Hashable]:
     ]
 
 
-def _peaks(context: GraphContext, backends: Backends, placement: Placement) -> tuple[int, ...]:
+def _peaks(
+    context: GraphContext, backends: Backends, placement: Placement, *, scratch: bool
+) -> tuple[int, ...]:
     laid = split(context.nodes, context.leafs, backends)
     kinds = [*(device.kind for device in placement.accelerators), "cpu"]
     arenas = [Arena(alignment_of(kind)) for kind in kinds]
@@ -190,7 +206,10 @@ def _peaks(context: GraphContext, backends: Backends, placement: Placement) -> t
         size = tensor.n_bytes
         if arena == backends.host:
             return size
-        return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kinds[arena])
+        kind = kinds[arena]
+        if scratch:
+            size += scratch_bytes(tensor, kind)
+        return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kind)
 
     replay(laid.leafs, laid.nodes, arenas, size_on)
     return tuple(arena.peak for arena in arenas)

@@ -2,7 +2,8 @@
  *
  * They behave like ggml's CUDA back end where that decides memory: tensors padded to 128 bytes, the
  * missing part of a row of 512 added to quantised tensors, pinned host memory, work on host weights
- * taken over for batches of 32 and more, events and asynchronous copies for pipelines.
+ * taken over for batches of 32 and more, the f16 copy of a cache behind fused attention, events and
+ * asynchronous copies for pipelines.
  * Memory is never given out: only plans (no_alloc) can be made with them. Recurrent states, which
  * llama.cpp allocates in a plan too, get a buffer of the right size with nothing behind it.
  *
@@ -130,13 +131,18 @@ struct device {
     void * context;
 };
 
-/* The head of ggml_tensor: type, buffer, ne[4], nb[4], op. */
+/* The head of ggml_tensor. */
 struct tensor {
     int type;
     void * buffer;
     int64_t ne[4];
     size_t nb[4];
     int op;
+    int32_t op_params[16];
+    int32_t flags;
+    struct tensor * src[10];
+    struct tensor * view_src;
+    size_t view_offs;
 };
 
 /* Of libggml-base, found when this library is loaded beside it. */
@@ -145,10 +151,12 @@ extern size_t ggml_row_size(int type, int64_t ne);
 extern bool ggml_is_quantized(int type);
 extern const char * ggml_op_name(int op);
 extern int64_t ggml_nrows(const struct tensor *);
+extern int64_t ggml_nelements(const struct tensor *);
 extern buffer_type_t ggml_backend_cpu_buffer_type(void);
 extern buffer_t ggml_backend_buffer_init(buffer_type_t, struct buffer_i, void * context, size_t size);
 
-enum { TYPE_GPU = 1 };
+enum { TYPE_GPU = 1, TYPE_F16 = 1 };
+#define PAD(n, to) (((n) + (to) - 1) / (to) * (to))
 
 static int n_gpus;
 static size_t memory[MAX_GPUS];
@@ -175,9 +183,20 @@ static buffer_t hollow_buffer(buffer_type_t t, size_t size) {
     return ggml_backend_buffer_init(t, iface, NULL, size);
 }
 static size_t alignment(buffer_type_t t) { (void) t; return ALIGNMENT; }
+/* Fused attention of a batch keeps an f16 copy of a cache of another type behind its result. */
+static size_t attention_size(const struct tensor * t) {
+    const struct tensor * q = t->src[0], * k = t->src[1], * v = t->src[2];
+    size_t size = ggml_nbytes(t);
+    if (q->ne[1] <= 2) return size;
+    bool shared = v->view_src && v->view_src == k->view_src && v->view_offs == k->view_offs;
+    if (k->type != TYPE_F16) size = PAD(size, ALIGNMENT) + 2 * (size_t) ggml_nelements(k);
+    if (v->type != TYPE_F16 && !shared) size = PAD(size, ALIGNMENT) + 2 * (size_t) ggml_nelements(v);
+    return size;
+}
+
 static size_t alloc_size(buffer_type_t buft, const struct tensor * t) {
     (void) buft;
-    size_t size = ggml_nbytes(t);
+    size_t size = is_op(t, "FLASH_ATTN_EXT") ? attention_size(t) : ggml_nbytes(t);
     if (ggml_is_quantized(t->type) && t->ne[0] % ROW != 0) {
         size += ggml_row_size(t->type, ROW - t->ne[0] % ROW);
     }

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whatfits.sizing.graph.context import GraphContext
+    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "graph_of"]
+__all__ = ["FAMILIES", "graph_of", "has_graph"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -33,3 +34,8 @@ def graph_of(architecture: str) -> Callable[[GraphContext], None] | None:
         return None
     graphs: dict[str, Callable[[GraphContext], None]] = import_module(f"{_PACKAGE}.{module}").GRAPHS
     return graphs[architecture]
+
+
+def has_graph(model: ModelSpec) -> bool:
+    """Return whether a model's compute buffer can be replayed."""
+    return model.architecture in _MODULES and bool(model.tensors)
