@@ -116,12 +116,8 @@ class _DeltaNet:
         )
         shape = (self._value, self._n_value, c.n_seq_tokens, c.n_seqs)
         v = c.view(convolved, shape, (4 * self._value, *strides))
-        if self._n_key == self._n_value:
-            return q, k, v
-        if self._mixed:
+        if self._mixed and self._n_key != self._n_value:
             q, k = self._spread(q), self._spread(k)
-        elif not (c.fused_delta and c.fused_delta_step):
-            q, k = (c.repeat(t, t.ne[0], self._n_value, *t.ne[2:]) for t in (q, k))
         return q, k, v
 
     def _spread(self, x: Tensor) -> Tensor:
@@ -177,9 +173,7 @@ def _build(c: GraphContext, *, mixed: bool) -> None:
         if c.spec(layer).recurrent is not None:
             y = delta_net.attend(y, layer)
         else:
-            y = _gated_attention(
-                c, attention, y, layer, positions=positions, gate_first=not mixed
-            )
+            y = _gated_attention(c, attention, y, layer, positions=positions, gate_first=not mixed)
         x = c.like("ADD", y, residual)
         z = c.norm(x, part("post_attention_norm.weight"), layer=layer)
         z = feed_forward_or_mixture(c, z, part, gating="softmax", normalised=True)
