@@ -149,6 +149,7 @@ class LayerSpec:
         n_ff: width of the dense feed-forward part (0 when there is none).
         n_expert: routed experts in this layer (0 when dense).
         reuses_cache: attends to the cache of an earlier layer.
+        cache_layer: index of that layer; None when it has a cache of its own, or none.
     """
 
     attention: AttentionCache | None = None
@@ -160,6 +161,7 @@ class LayerSpec:
     n_ff: int = 0
     n_expert: int = 0
     reuses_cache: bool = False
+    cache_layer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

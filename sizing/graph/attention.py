@@ -139,6 +139,26 @@ class Attention:
             c.reshape(v, d_v, spec.n_head_kv, n),
         )
 
+    def attend_within(
+        self,
+        heads: Heads,
+        mask: Tensor,
+        *,
+        out: Tensor | None,
+        out_bias: Tensor | None = None,
+        out_scale: Tensor | None = None,
+    ) -> Tensor:
+        """Return attention among the tokens of the micro-batch, without a cache."""
+        c = self._c
+        assert heads.k is not None
+        assert heads.v is not None
+        for made in (heads.q, heads.k, heads.v):
+            c.expand(made)
+        y = self._heads_out(heads.q, heads.k, heads.v, mask, None, softcap=False)
+        if out is not None:
+            y = c.linear(out, y, out_scale)
+        return c.biased(y, out_bias)
+
     # attention proper
 
     def attend(

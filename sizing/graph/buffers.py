@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
-from whatfits.sizing.graph.models import graph_of
+from whatfits.sizing.graph.models import Traits, graph_of, traits_of
 from whatfits.sizing.graph.reduce import decisive_layers
 from whatfits.sizing.graph.scheduler import Backends, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
@@ -80,7 +80,9 @@ class _Replayed:
         self._homes = _Homes(placement)
         self._layers = tuple(range(model.n_layers))
         if not whole and not any(layer.reuses_cache for layer in model.layers):
-            self._layers = decisive_layers(_kinds(model, self._homes))
+            traits = traits_of(model.architecture)
+            kinds = _kinds(model, self._homes, traits)
+            self._layers = decisive_layers(kinds, cycle=traits.cycle)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
         pipelined = (
@@ -179,8 +181,9 @@ class _Homes:
         return self._index(placement.device_of(spec.name, default))
 
 
-def _kinds(model: ModelSpec, homes: _Homes) -> list[Hashable]:
+def _kinds(model: ModelSpec, homes: _Homes, traits: Traits) -> list[Hashable]:
     """Return what each layer is like: widths, weights, devices, and types where they are copied."""
+    mark = traits.mark or (lambda _model, _layer: None)
     weights: list[list[Hashable]] = [[] for _ in model.layers]
     for tensor in model.tensors:
         if tensor.role != "layer" or tensor.layer is None or tensor.layer >= len(weights):
@@ -190,7 +193,7 @@ def _kinds(model: ModelSpec, homes: _Homes) -> list[Hashable]:
         kind = tensor.type if homes.copies_from(home) else None
         weights[tensor.layer].append((short, tensor.shape, home, kind))
     return [
-        (layer, homes.layer(index), homes.cache(index), tuple(weights[index]))
+        (layer, homes.layer(index), homes.cache(index), tuple(weights[index]), mark(model, index))
         for index, layer in enumerate(model.layers)
     ]
 

@@ -133,6 +133,16 @@ class GraphContext(GraphBuilder):
         value = self.model.metadata.get(f"{self.model.architecture}.{key}", default)
         return value if isinstance(value, (int, float)) else default
 
+    def rope_factors(self, layer: int) -> Tensor | None:
+        """Return the factors of a layer's rotations: those for any context, else long or short."""
+        fixed = self.weight("rope_freqs.weight", layer=layer)
+        if fixed is not None:
+            return fixed
+        trained = self.model.hparams.context_train_tokens or 0
+        original = self.metadata("rope.scaling.original_context_length", trained)
+        length = "long" if self.settings.sequence_tokens > original else "short"
+        return self.weight(f"rope_factors_{length}.weight", layer=layer)
+
     # inputs
 
     def input_embedding(self, table: Tensor) -> Tensor:
@@ -377,10 +387,15 @@ class GraphContext(GraphBuilder):
         """
         whole = self.whole
         x = self.norm(x, whole("output_norm.weight"), whole("output_norm.bias"), rms=norm_rms)
-        x.flags |= OUTPUT
         if rows is not None:
-            x = self.get_rows(x, rows)
             x.flags |= OUTPUT
+            x = self.get_rows(x, rows)
+        self.head(x, softcap=softcap, scaled=scaled)
+
+    def head(self, x: Tensor, *, softcap: bool = False, scaled: bool = False) -> None:
+        """Add the logits of normalised rows; both are kept as outputs."""
+        whole = self.whole
+        x.flags |= OUTPUT
         output = whole("output.weight")
         if output is None:
             output = self.tied_output()

@@ -1,8 +1,9 @@
 """Which layers decide the peak: repeated stretches of equal layers are cut short.
 
 The allocator's state repeats with the layers, so a few periods show all there is to see. Kept are
-enough repetitions, of the same parity as the whole, that the end of the graph meets the same
-state; a test compares the result with the whole graph.
+at least two periods and four layers, and so many that the end of the graph meets the same state
+(few families take longer than two layers to come back to it); a test compares the result with the
+whole graph.
 """
 
 from __future__ import annotations
@@ -15,21 +16,31 @@ if TYPE_CHECKING:
 __all__ = ["decisive_layers"]
 
 _LONGEST_PERIOD: Final = 12
-_KEPT: Final = 4
+_KEPT_PERIODS: Final = 2
+_KEPT_LAYERS: Final = 4
 
 
-def decisive_layers(kinds: Sequence[Hashable]) -> tuple[int, ...]:
-    """Return the indices of the layers to keep, given what each layer is like."""
+def decisive_layers(kinds: Sequence[Hashable], *, cycle: int = 2) -> tuple[int, ...]:
+    """Return the indices of the layers to keep, given what each layer is like.
+
+    A multiple of `cycle` layers is left out: after so many the state of the memory comes back.
+    """
     kept: list[int] = []
     at = 0
     while at < len(kinds):
         period, repeats = _longest_stretch(kinds, at)
-        keep = _KEPT + (repeats - _KEPT) % 2 if repeats > _KEPT else repeats
+        keep = min(repeats, _periods_kept(period))
+        while (repeats - keep) * period % cycle:
+            keep += 1
         # the last repetitions are kept: what follows them is met as it is
         skipped = (repeats - keep) * period
         kept += range(at + skipped, at + repeats * period)
         at += repeats * period
     return tuple(kept)
+
+
+def _periods_kept(period: int) -> int:
+    return max(_KEPT_PERIODS, -(-_KEPT_LAYERS // period))
 
 
 def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
@@ -40,6 +51,7 @@ def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
         repeats = 1
         while kinds[at + repeats * period : at + (repeats + 1) * period] == pattern:
             repeats += 1
-        if (repeats - _KEPT) * period > saved:
-            best, saved = (period, repeats), (repeats - _KEPT) * period
+        skipped = (repeats - _periods_kept(period)) * period
+        if skipped > saved:
+            best, saved = (period, repeats), skipped
     return best

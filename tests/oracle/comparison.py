@@ -145,6 +145,8 @@ def write_model(spec: ModelSpec, path: Path) -> None:
     key = f"{spec.architecture}.attention.recurrent_layers"
     if isinstance(flags := metadata.get(key), (list, tuple)):
         metadata[key] = flags[: spec.n_layers]
+    kinds = next((t.shape[1] for t in spec.tensors if t.name == "token_types.weight"), 1)
+    metadata.setdefault("tokenizer.ggml.token_type_count", kinds)
     write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
 
 
@@ -165,7 +167,8 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
-    said = oracle.ask(path, settings)
+    # an encoder is run for its embeddings
+    said = oracle.ask(path, replace(settings, embeddings=resolved.embeddings))
     if "error" in said:
         return Outcome(settings, (), (), (), said["error"])
     bill = Bill(spec)
