@@ -58,8 +58,6 @@ class GraphContext(GraphBuilder):
         layer_device: back end of each layer; `output_device` of the output layer.
         layers: indices of the layers the graph is made of.
         host: index of the host's back end, the last one.
-        fused_delta: the gated delta rule is one operation over several tokens a sequence;
-            `fused_delta_step`: over one.
     """
 
     def __init__(
@@ -90,8 +88,6 @@ class GraphContext(GraphBuilder):
         self.cache_home = cache_home
         self.pinned_layers = pinned_layers
         self.cache_on_host = cache_on_host
-        self.fused_delta = True
-        self.fused_delta_step = True
         self._weight_home = weight_home
         self._specs = index.by_name
         self._weights: dict[str, Tensor] = {}
