@@ -67,7 +67,10 @@ def cache_tensors(
     cache = layer.attention
     if cache is not None:
         rows = cache_cells(cache, settings) * settings.streams
-        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
+        index_width = cache.index_width if isinstance(cache, LatentAttention) else 0
+        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width - index_width, rows))
+        if index_width:
+            tensors.append(CacheTensor(settings.kv_type_k, index_width, rows))
         if not isinstance(cache, LatentAttention):
             width = widest_value if settings.transposed_values else cache.value_width
             tensors.append(CacheTensor(settings.kv_type_v, width, rows))
