@@ -1,6 +1,6 @@
-"""Decoders with mean-and-variance norms: Falcon, StarCoder 2, StableLM, Nemotron.
+"""Decoders with mean-and-variance norms: Falcon, StarCoder 2, StableLM, Nemotron, GPT-NeoX, GPT-2.
 
-Source: llama.cpp src/models/{falcon,starcoder2,stablelm,nemotron}.cpp.
+Source: llama.cpp src/models/{falcon,starcoder2,stablelm,nemotron,gptneox,gpt2}.cpp.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
 from whatfits.sizing.graph.models import Traits
-from whatfits.sizing.graph.stack import Step, output_of, rotated
+from whatfits.sizing.graph.stack import Step, build_stack, output_of, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ __all__ = ["GRAPHS", "TRAITS"]
 
 def _heads_out(step: Step, x: Tensor) -> Tensor:
     heads = step.attention.project(x, step.part, step.layer)
-    return output_of(step, rotated(step, heads, norms=True, rms=False))
+    return output_of(step, rotated(step, heads, norms="before", rms=False))
 
 
 def _falcon(c: GraphContext) -> None:
@@ -64,10 +64,49 @@ def _stablelm(c: GraphContext) -> None:
     c.finish(x, norm_rms=False)
 
 
+def _gptneox(c: GraphContext) -> None:
+    """Both parts read the stream, each through a norm of its own, unless they follow each other."""
+    if not c.metadata("use_parallel_residual"):
+        build_decoder(c, style=_GELU)
+        return
+    x = c.input_embedding(c.whole.need("token_embd.weight"))
+    positions = c.input_positions()
+    attention = Attention(c)
+    out_ids = c.input_out_ids()
+    for layer in c.layers:
+        step = Step(c, attention, positions, layer, c.layer(layer))
+        y = _heads_out(step, step.norm(x, "attn_norm", rms=False))
+        if layer == c.layers[-1]:
+            y, x = c.get_rows(y, out_ids), c.get_rows(x, out_ids)
+        z = step.norm(x, "ffn_norm", rms=False)
+        z = c.feed_forward(z, step.part, activation="act")
+        x = c.like("ADD", c.like("ADD", z, x), y)
+    c.finish(x, norm_rms=False)
+
+
+def _gpt2(c: GraphContext) -> None:
+    """Positions are embedded, not turned."""
+    whole = c.whole
+    positions = c.input_positions()
+    tokens = c.input_embedding(whole.need("token_embd.weight"))
+    at = c.get_rows(whole.need("position_embd.weight"), positions)
+
+    def part(step: Step, x: Tensor) -> Tensor:
+        return output_of(step, step.attention.project(x, step.part, step.layer))
+
+    def feed(step: Step, x: Tensor) -> Tensor:
+        return c.feed_forward(x, step.part, activation="act")
+
+    build_stack(c, attention_part=part, feed_part=feed, start=c.like("ADD", tokens, at), rms=False)
+
+
+_GELU: Final = Decoder(rms=False, activation="act")
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "falcon": _falcon,
-    "starcoder2": partial(build_decoder, style=Decoder(rms=False, activation="act")),
+    "starcoder2": partial(build_decoder, style=_GELU),
     "stablelm": _stablelm,
+    "gptneox": _gptneox,
+    "gpt2": _gpt2,
     "nemotron": partial(build_decoder, style=Decoder(rms=False, activation="relu_sqr")),
 }
 # casting an F32 cache for fused attention, the large model's memory comes back after three layers

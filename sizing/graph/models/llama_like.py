@@ -1,6 +1,7 @@
 """Decoders a step away from Llama: other activations, layers without rotation, scaled queries.
 
-Source: llama.cpp src/models/{arcee,baichuan,internlm2,mistral3,seed-oss,smollm3}.cpp.
+Source: llama.cpp src/models/{apertus,arcee,baichuan,ernie4-5,hunyuan-vl,internlm2,mistral3,qwen,
+seed-oss,smollm3}.cpp.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.graph.attention import Heads
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
 from whatfits.sizing.graph.models import Traits
-from whatfits.sizing.graph.stack import Step, attend, build_stack, dense, output_of, rotated
+from whatfits.sizing.graph.stack import (
+    Step,
+    attend,
+    attend_norms_after,
+    build_stack,
+    output_of,
+    positions_of,
+    rotated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,22 +62,23 @@ def _mistral3(c: GraphContext) -> None:
             heads = Heads(c.like("MUL", heads.q, scales), heads.k, heads.v)
         return output_of(step, heads)
 
-    build_stack(c, attention_part=part, feed_part=_mistral3_feed)
+    build_stack(c, attention_part=part)
 
 
-def _mistral3_feed(step: Step, x: Tensor) -> Tensor:
-    c = step.c
-    if step.part("ffn_gate_inp.weight") is None:
-        return dense(step, x)
-    used, scale = c.model.hparams.n_expert_used, c.metadata("expert_weights_scale")
-    return c.experts(x, step.part, n_used=used, scale=scale)
+def _hunyuan_vl(c: GraphContext) -> None:
+    build_stack(c, attention_part=attend_norms_after, positions_per_token=positions_of(c))
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
+    "apertus": partial(build_decoder, style=Decoder(activation="act")),
     "arcee": partial(build_decoder, style=Decoder(activation="relu_sqr")),
     "baichuan": _baichuan,
+    "ernie4_5": build_stack,
+    "hunyuan-dense": partial(build_stack, attention_part=attend_norms_after),
+    "hunyuan_vl": _hunyuan_vl,
     "internlm2": build_stack,
     "mistral3": _mistral3,
+    "qwen": build_stack,
     "seed_oss": partial(build_stack, second_norm="post_attention_norm"),
     "smollm3": partial(build_stack, attention_part=_smollm3_part),
 }

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.models import Traits
-from whatfits.sizing.graph.stack import Step, build_stack, dense
+from whatfits.sizing.graph.stack import Step, build_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +35,6 @@ def _with_shared(step: Step, x: Tensor) -> Tensor:
     gate = c.like("DIV", c.unary(opened), opened)
     shared = c.feed_forward(x, part, names=_SHARED)
     return c.like("ADD", routed, c.like("MUL", shared, gate))
-
-
-def _feed(step: Step, x: Tensor) -> Tensor:
-    c = step.c
-    if step.part("ffn_gate_inp.weight") is None:
-        return dense(step, x)
-    used, scale = c.model.hparams.n_expert_used, c.metadata("expert_weights_scale")
-    return c.experts(x, step.part, n_used=used, scale=scale)
 
 
 def _n_deep(model: ModelSpec) -> int:
@@ -73,7 +65,7 @@ def _seeing(c: GraphContext) -> None:
             return x
         return c.like("ADD", x, c.view(start, start.ne[:2], (start.nb[1],)))
 
-    build_stack(c, feed_part=_feed, after=after, start=start, positions_per_token=_POSITIONS)
+    build_stack(c, after=after, start=start, positions_per_token=_POSITIONS)
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
