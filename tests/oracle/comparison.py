@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from whatfits.bench.run_settings import RunSettings
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.settings import Settings
 
 WORKER = Path(__file__).with_name("worker.py")
 HOST_FEATURES = ("avx2",)
@@ -155,15 +157,24 @@ def without_nextn(spec: ModelSpec) -> ModelSpec:
     return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))
 
 
+def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Settings, Placement]:
+    """Return what a run's settings mean to this engine.
+
+    Raises:
+        InvalidRequestError: llama.cpp would refuse them.
+    """
+    resolved = resolve_settings(
+        spec, _workload(settings), flash_supported=box.flash or not box.gpus
+    )
+    return resolved, resolve_placement(spec, _request(settings), box.machine)
+
+
 def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) -> Outcome:
     """Return truth and prediction of one setting."""
     from whatfits.sizing.compute import compute_buffers
 
     try:
-        resolved = resolve_settings(
-            spec, _workload(settings), flash_supported=oracle.box.flash or not oracle.box.gpus
-        )
-        placement = resolve_placement(spec, _request(settings), oracle.box.machine)
+        resolved, placement = asked_for(spec, oracle.box, settings)
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
