@@ -1,4 +1,4 @@
-"""Makes the helpers of tests/oracle importable; without llama.cpp or a compiler no test is there."""
+"""Makes the helpers of tests/oracle importable; no tests without llama.cpp and a compiler."""
 
 from __future__ import annotations
 
