@@ -22,6 +22,7 @@ __all__ = [
     "Step",
     "attend",
     "attend_norms_after",
+    "attend_unturned",
     "build_stack",
     "feed",
     "feed_as_said",
@@ -65,7 +66,7 @@ def rotated(step: Step, heads: Heads, *, norms: Norms = "none", rms: bool = True
     They are normalised only where the layer has weights for it.
     """
     c = step.c
-    factors = c.weight("rope_freqs.weight", layer=step.layer)
+    factors = c.rope_factors(step.layer)
     made = []
     for heads_in, name in ((heads.q, "attn_q_norm"), (heads.k, "attn_k_norm")):
         assert heads_in is not None
@@ -83,6 +84,11 @@ def attend(step: Step, x: Tensor) -> Tensor:
     """Return plain attention: rotated queries and keys, normalised where there are weights."""
     heads = step.attention.project(x, step.part, step.layer)
     return output_of(step, rotated(step, heads, norms="before"))
+
+
+def attend_unturned(step: Step, x: Tensor) -> Tensor:
+    """Return attention without rotations."""
+    return output_of(step, step.attention.project(x, step.part, step.layer))
 
 
 def attend_norms_after(step: Step, x: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Recipe:
     """What is special about an architecture's tensors.
 
     Attributes:
-        norms: names of the two norms of a layer.
+        norms: names of the norms of a layer.
         bias: norms and matrices have biases.
         fused: queries, keys and values are one matrix.
         qk_norm: queries and keys are normalised, head by head.
@@ -44,11 +44,16 @@ class Recipe:
         positions: positions are embedded.
         tied: the output is the embedding.
         qkv_bias: the fused matrix of queries, keys and values has a bias.
+        norm_bias: norms have biases, whatever the matrices have.
+        first_norm: embeddings are normalised.
+        last_norm: name of the last norm; None without.
+        headless: there is no output matrix.
+        wide_up: up holds the gate as well.
         keys: metadata, without the architecture's prefix.
         bare_keys: metadata whose keys have no prefix.
     """
 
-    norms: tuple[str, str] = ("attn_norm", "ffn_norm")
+    norms: tuple[str, ...] = ("attn_norm", "ffn_norm")
     bias: bool = False
     fused: bool = False
     qk_norm: bool = False
@@ -62,6 +67,11 @@ class Recipe:
     positions: bool = False
     tied: bool = False
     qkv_bias: bool = False
+    norm_bias: bool = False
+    first_norm: bool = False
+    last_norm: str | None = "output_norm"
+    headless: bool = False
+    wide_up: bool = False
     bare_keys: dict[str, object] = field(default_factory=dict)
     keys: dict[str, object] = field(default_factory=dict)
 
@@ -140,8 +150,12 @@ def _ends(recipe: Recipe) -> Shapes:
     yield "token_embd.weight", (EMBD, VOCAB)
     if recipe.positions:
         yield "position_embd.weight", (EMBD, CONTEXT)
-    yield from _norm("output_norm", EMBD, bias=recipe.bias)
-    if not recipe.tied:
+    norm_bias = recipe.bias or recipe.norm_bias
+    if recipe.first_norm:
+        yield from _norm("token_embd_norm", EMBD, bias=norm_bias)
+    if recipe.last_norm is not None:
+        yield from _norm(recipe.last_norm, EMBD, bias=norm_bias)
+    if not (recipe.tied or recipe.headless):
         yield "output.weight", (EMBD, VOCAB)
 
 
@@ -160,7 +174,7 @@ def _matrix(name: str, width: int, rows: int, *, bias: bool) -> Shapes:
 def _layer(recipe: Recipe, size: Size, layer: int) -> Shapes:
     at, bias = f"blk.{layer}.", recipe.bias
     for name in recipe.norms:
-        yield from _norm(at + name, EMBD, bias=bias)
+        yield from _norm(at + name, EMBD, bias=bias or recipe.norm_bias)
     q, k, v = (
         recipe.key_length * size.heads,
         recipe.key_length * size.heads_kv,
@@ -186,7 +200,8 @@ def _layer(recipe: Recipe, size: Size, layer: int) -> Shapes:
 def _dense(at: str, end: str, width: int, recipe: Recipe) -> Shapes:
     if recipe.gated:
         yield from _matrix(f"{at}gate{end}", EMBD, width, bias=recipe.bias)
-    yield from _matrix(f"{at}up{end}", EMBD, width, bias=recipe.bias)
+    rows = 2 * width if recipe.wide_up else width
+    yield from _matrix(f"{at}up{end}", EMBD, rows, bias=recipe.bias)
     yield from _matrix(f"{at}down{end}", width, EMBD, bias=recipe.bias)
 
 

@@ -125,4 +125,74 @@ RECIPES: dict[str, tuple[Recipe, Size]] = {
         ),
         Size(),
     ),
+    "bloom": (
+        Recipe(fused=True, bias=True, gated=False, first_norm=True, tied=True),
+        _MANY_HEADS,
+    ),
+    "codeshell": (Recipe(fused=True, bias=True, gated=False), Size()),
+    "jais": (
+        Recipe(fused=True, bias=True, keys={"attention.max_alibi_bias": 8.0}),
+        _MANY_HEADS,
+    ),
+    "minicpm": (Recipe(tied=True), Size()),
+    "mpt": (
+        Recipe(
+            fused=True,
+            gated=False,
+            tied=True,
+            keys={"attention.clamp_kqv": 8.0, "attention.max_alibi_bias": 8.0},
+        ),
+        _MANY_HEADS,
+    ),
+    "olmo": (
+        Recipe(norms=(), last_norm=None, tied=True, keys={"attention.clamp_kqv": 8.0}),
+        Size(),
+    ),
+    "orion": (Recipe(norm_bias=True), Size()),
+    "plamo": (Recipe(norms=("attn_norm",)), Size()),
+    "refact": (Recipe(tied=True), Size(heads_kv=1)),
+    "starcoder": (
+        Recipe(fused=True, bias=True, gated=False, positions=True, tied=True),
+        Size(heads_kv=1),
+    ),
+    "xverse": (Recipe(), _MANY_HEADS),
+}
+
+# Models without a cache; attention among the tokens of a micro-batch.
+CACHELESS: dict[str, tuple[Recipe, Size]] = {
+    "dream": (Recipe(qkv_bias=True), Size()),
+    "eurobert": (Recipe(headless=True, keys={"attention.causal": False}), Size()),
+    "gemma-embedding": (
+        Recipe(
+            norms=("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"),
+            qk_norm=True,
+            tied=True,
+            keys={"attention.sliding_window": 512, "pooling_type": 1},
+        ),
+        Size(),
+    ),
+    "llada": (Recipe(), _MANY_HEADS),
+    "llada-moe": (Recipe(qk_norm=True, dense_layers=0), Size()),
+    "modern-bert": (
+        Recipe(
+            fused=True,
+            gated=False,
+            wide_up=True,
+            first_norm=True,
+            headless=True,
+            keys={"attention.sliding_window": 128, "attention.causal": False, "pooling_type": 2},
+        ),
+        _MANY_HEADS,
+    ),
+    "neo-bert": (
+        Recipe(
+            fused=True,
+            gated=False,
+            wide_up=True,
+            last_norm="enc.output_norm",
+            headless=True,
+            keys={"attention.causal": False, "pooling_type": 2},
+        ),
+        Size(),
+    ),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from comparison import Box, Oracle, asked_for, compare, without_nextn, write_model
 from made_up import made_up
-from recipes import RECIPES
+from recipes import CACHELESS, RECIPES
 
 from whatfits.bench.run_settings import RunSettings
 from whatfits.sizing.graph.buffers import graph_buffers
@@ -54,6 +54,8 @@ ON_CPU = (
     RunSettings(8192, flash_attention="on", kv_type_k="f32", kv_type_v="f32"),
     RunSettings(8192, flash_attention="on", kv_type_k="q8_0", kv_type_v="q8_0"),
 )
+# a mean needs the row of every token
+EVERY_ROW = tuple(replace(settings, parallel=1, outputs_max=0) for settings in ON_CPU)
 ON_GPU = (
     RunSettings(8192, outputs_max=1),
     RunSettings(8192, gpu_layers=3, flash_attention="off"),
@@ -108,6 +110,17 @@ def test_decisive_layers_say_as_much_as_all(model: tuple[ModelSpec, Path]) -> No
             assert graph_buffers(spec, *asked) == graph_buffers(spec, *asked, whole=True), settings
 
 
+@pytest.mark.parametrize("name", CACHELESS)
+def test_a_model_without_a_cache_takes_what_llama_cpp_plans(
+    name: str, cpu: Oracle, gpu: Oracle, tmp_path: Path
+) -> None:
+    recipe, size = CACHELESS[name]
+    path = tmp_path / "model.gguf"
+    spec = made_up(name, recipe, path, size)
+    assert_exact(spec, path, cpu, EVERY_ROW)
+    assert_exact(spec, path, gpu, (RunSettings(8192), RunSettings(8192, gpu_layers=3)))
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("pooling", [NO_POOLING, MEAN, FIRST, LAST])
 def test_an_encoder_takes_what_llama_cpp_plans(
@@ -118,7 +131,5 @@ def test_an_encoder_takes_what_llama_cpp_plans(
     spec = replace(spec, metadata={**spec.metadata, key: pooling})
     path = tmp_path / "model.gguf"
     write_model(spec, path)
-    # a mean needs the row of every token
-    every_row = tuple(replace(settings, parallel=1, outputs_max=0) for settings in ON_CPU)
-    assert_exact(spec, path, cpu, every_row)
+    assert_exact(spec, path, cpu, EVERY_ROW)
     assert_exact(spec, path, gpu, (RunSettings(8192), RunSettings(8192, gpu_layers=3)))

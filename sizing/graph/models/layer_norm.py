@@ -1,6 +1,7 @@
-"""Decoders with mean-and-variance norms: Falcon, StarCoder 2, StableLM, Nemotron, GPT-NeoX, GPT-2.
+"""Decoders with mean-and-variance norms: Falcon, StarCoder, StableLM, Nemotron, GPT-NeoX, GPT-2….
 
-Source: llama.cpp src/models/{falcon,starcoder2,stablelm,nemotron,gptneox,gpt2}.cpp.
+Source: llama.cpp src/models/{bloom,codeshell,falcon,gpt2,gptneox,jais,mpt,nemotron,olmo,orion,
+plamo,stablelm,starcoder,starcoder2}.cpp.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
 from whatfits.sizing.graph.models import Traits
-from whatfits.sizing.graph.stack import Step, build_stack, output_of, rotated
+from whatfits.sizing.graph.stack import Step, attend_unturned, build_stack, output_of, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,22 +28,22 @@ def _heads_out(step: Step, x: Tensor) -> Tensor:
     return output_of(step, rotated(step, heads, norms="before", rms=False))
 
 
-def _falcon(c: GraphContext) -> None:
-    """Attention and feed-forward side by side; the large model has a norm for each."""
+def _falcon(c: GraphContext, *, rms: bool = False, activation: str = "act") -> None:
+    """Attention and feed-forward side by side; the large Falcon has a norm for each."""
     x = c.input_embedding(c.whole.need("token_embd.weight"))
     positions = c.input_positions()
     attention = Attention(c)
     out_ids = c.input_out_ids()
     for layer in c.layers:
         step = Step(c, attention, positions, layer, c.layer(layer))
-        normed = step.norm(x, "attn_norm", rms=False)
+        normed = step.norm(x, "attn_norm", rms=rms)
         has_second = step.part("attn_norm_2.weight") is not None
-        y = _heads_out(step, step.norm(x, "attn_norm_2", rms=False) if has_second else normed)
+        y = _heads_out(step, step.norm(x, "attn_norm_2", rms=rms) if has_second else normed)
         if layer == c.layers[-1]:
             y, x, normed = (c.get_rows(t, out_ids) for t in (y, x, normed))
-        z = c.feed_forward(normed, step.part, activation="act")
+        z = c.feed_forward(normed, step.part, activation=activation)
         x = c.like("ADD", c.like("ADD", z, y), x)
-    c.finish(x, norm_rms=False)
+    c.finish(x, norm_rms=rms)
 
 
 def _stablelm(c: GraphContext) -> None:
@@ -84,20 +85,30 @@ def _gptneox(c: GraphContext) -> None:
     c.finish(x, norm_rms=False)
 
 
-def _gpt2(c: GraphContext) -> None:
-    """Positions are embedded, not turned."""
+def _unturned(c: GraphContext) -> None:
+    """Positions are embedded, or scores are biased by distance; then nothing is turned."""
     whole = c.whole
-    positions = c.input_positions()
-    tokens = c.input_embedding(whole.need("token_embd.weight"))
-    at = c.get_rows(whole.need("position_embd.weight"), positions)
-
-    def part(step: Step, x: Tensor) -> Tensor:
-        return output_of(step, step.attention.project(x, step.part, step.layer))
+    x = c.input_embedding(whole.need("token_embd.weight"))
+    table, first_norm = whole("position_embd.weight"), whole("token_embd_norm.weight")
+    if table is not None:
+        x = c.like("ADD", x, c.get_rows(table, c.input_positions()))
+    if first_norm is not None:
+        x = c.norm(x, first_norm, whole("token_embd_norm.bias"), rms=False, layer=0)
 
     def feed(step: Step, x: Tensor) -> Tensor:
-        return c.feed_forward(x, step.part, activation="act")
+        gated = step.part("ffn_gate.weight") is not None
+        return c.feed_forward(x, step.part, activation="glu" if gated else "act")
 
-    build_stack(c, attention_part=part, feed_part=feed, start=c.like("ADD", tokens, at), rms=False)
+    build_stack(c, attention_part=attend_unturned, feed_part=feed, start=x, rms=False)
+
+
+def _mpt(c: GraphContext) -> None:
+    """Files with norms of queries and keys, or with scales of activations, are not replayed."""
+    part = c.layer(0)
+    for name in ("attn_q_norm.weight", "ffn_act.scales"):
+        if part(name) is not None:
+            raise KeyError(name)
+    _unturned(c)
 
 
 _GELU: Final = Decoder(rms=False, activation="act")
@@ -106,7 +117,15 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "starcoder2": partial(build_decoder, style=_GELU),
     "stablelm": _stablelm,
     "gptneox": _gptneox,
-    "gpt2": _gpt2,
+    "gpt2": _unturned,
+    "bloom": _unturned,
+    "codeshell": partial(build_decoder, style=_GELU),
+    "jais": _unturned,
+    "mpt": _mpt,
+    "olmo": partial(build_stack, rms=False),
+    "orion": partial(build_stack, rms=False),
+    "plamo": partial(_falcon, rms=True, activation="glu"),
+    "starcoder": _unturned,
     "nemotron": partial(build_decoder, style=Decoder(rms=False, activation="relu_sqr")),
 }
 # casting an F32 cache for fused attention, the large model's memory comes back after three layers

@@ -1,7 +1,7 @@
 """Decoders a step away from Llama: other activations, layers without rotation, scaled queries.
 
 Source: llama.cpp src/models/{apertus,arcee,baichuan,ernie4-5,hunyuan-vl,internlm2,mistral3,qwen,
-seed-oss,smollm3}.cpp.
+refact,seed-oss,smollm3,xverse}.cpp.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from whatfits.sizing.graph.stack import (
     Step,
     attend,
     attend_norms_after,
+    attend_unturned,
     build_stack,
     output_of,
     positions_of,
@@ -34,13 +35,9 @@ _ROTATED_BAICHUAN_LAYERS: Final = 32  # the 7B model; all others have biased sco
 _SMOLLM3_PERIOD: Final = 4  # llama.cpp fixes it: every fourth layer goes without rotation
 
 
-def _unrotated(step: Step, x: Tensor) -> Tensor:
-    return output_of(step, step.attention.project(x, step.part, step.layer))
-
-
 def _baichuan(c: GraphContext) -> None:
     has_rotation = c.model.n_layers == _ROTATED_BAICHUAN_LAYERS
-    build_stack(c, attention_part=attend if has_rotation else _unrotated)
+    build_stack(c, attention_part=attend if has_rotation else attend_unturned)
 
 
 def _goes_without(layer: int) -> bool:
@@ -48,7 +45,7 @@ def _goes_without(layer: int) -> bool:
 
 
 def _smollm3_part(step: Step, x: Tensor) -> Tensor:
-    return _unrotated(step, x) if _goes_without(step.layer) else attend(step, x)
+    return attend_unturned(step, x) if _goes_without(step.layer) else attend(step, x)
 
 
 def _mistral3(c: GraphContext) -> None:
@@ -77,6 +74,8 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "hunyuan-dense": partial(build_stack, attention_part=attend_norms_after),
     "hunyuan_vl": _hunyuan_vl,
     "internlm2": build_stack,
+    "refact": partial(build_stack, attention_part=attend_unturned),
+    "xverse": build_stack,
     "mistral3": _mistral3,
     "qwen": build_stack,
     "seed_oss": partial(build_stack, second_norm="post_attention_norm"),
