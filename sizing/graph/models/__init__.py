@@ -7,7 +7,7 @@ listed has no graph yet: its compute buffer comes from the closed form, with an 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "Traits", "graph_of", "has_graph", "traits_of"]
+__all__ = ["FAMILIES", "graph_of", "has_graph", "mark_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -121,23 +121,11 @@ def has_graph(model: ModelSpec) -> bool:
     return model.architecture in _MODULES and bool(model.tensors)
 
 
-class Traits(NamedTuple):
-    """What the reduction to decisive layers has to know of a graph.
+def mark_of(architecture: str) -> Callable[[ModelSpec, int], Hashable] | None:
+    """Return what tells an architecture's layers apart beside their weights, from a layer's index.
 
-    Attributes:
-        mark: what tells a layer from others beside its weights, from its index.
-        cycle: after how many equal layers the state of the memory repeats.
+    None where their weights say all there is to say.
     """
-
-    mark: Callable[[ModelSpec, int], Hashable] | None = None
-    cycle: int = 2
-
-
-_PLAIN: Final = Traits()
-
-
-def traits_of(architecture: str) -> Traits:
-    """Return what is special about an architecture's layers."""
     module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
-    known: Mapping[str, Traits] = getattr(module, "TRAITS", {})
-    return known.get(architecture, _PLAIN)
+    marks: Mapping[str, Callable[[ModelSpec, int], Hashable]] = getattr(module, "MARKS", {})
+    return marks.get(architecture)

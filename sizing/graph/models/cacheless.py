@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.pooling import hand_out
 from whatfits.sizing.graph.stack import Step, rotated
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +128,4 @@ _STYLES: Final = {
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     name: partial(_build, style=style) for name, style in _STYLES.items()
 }
-TRAITS: Final = dict.fromkeys(_WINDOWS, Traits(mark=_is_windowed))
+MARKS: Final = dict.fromkeys(_WINDOWS, _is_windowed)

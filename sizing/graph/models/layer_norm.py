@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.stack import Step, attend_unturned, build_stack, output_of, rotated
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 
 def _heads_out(step: Step, x: Tensor) -> Tensor:
@@ -128,5 +127,3 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "starcoder": _unturned,
     "nemotron": partial(build_decoder, style=Decoder(rms=False, activation="relu_sqr")),
 }
-# casting an F32 cache for fused attention, the large model's memory comes back after three layers
-TRAITS: Final = {"falcon": Traits(cycle=6)}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Heads
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.stack import (
     Step,
     attend,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _ROTATED_BAICHUAN_LAYERS: Final = 32  # the 7B model; all others have biased scores instead
 _SMOLLM3_PERIOD: Final = 4  # llama.cpp fixes it: every fourth layer goes without rotation
@@ -81,4 +80,4 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "seed_oss": partial(build_stack, second_norm="post_attention_norm"),
     "smollm3": partial(build_stack, attention_part=_smollm3_part),
 }
-TRAITS: Final = {"smollm3": Traits(mark=lambda _model, layer: _goes_without(layer))}
+MARKS: Final = {"smollm3": lambda _model, layer: _goes_without(layer)}

@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.stack import Step, build_stack
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 _POSITIONS: Final = 4
@@ -40,6 +39,11 @@ def _with_shared(step: Step, x: Tensor) -> Tensor:
 def _n_deep(model: ModelSpec) -> int:
     value = model.metadata.get(f"{model.architecture}.{_DEEP_KEY}", 0)
     return value if isinstance(value, int) else 0
+
+
+def _deep_layer(model: ModelSpec, layer: int) -> int | None:
+    """Return which of the first layers this is, behind which more of a picture is added."""
+    return layer if layer < _n_deep(model) else None
 
 
 def _wide_input(c: GraphContext, n_deep: int) -> Tensor:
@@ -74,5 +78,4 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "qwen3vl": _seeing,
     "qwen3vlmoe": _seeing,
 }
-_DEEP: Final = Traits(mark=lambda model, layer: layer < _n_deep(model) and layer)
-TRAITS: Final = {"qwen3vl": _DEEP, "qwen3vlmoe": _DEEP}
+MARKS: Final = dict.fromkeys(("qwen3vl", "qwen3vlmoe"), _deep_layer)
