@@ -69,7 +69,9 @@ def cache_tensors(
         rows = cache_cells(cache, settings) * settings.streams
         tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
         if not isinstance(cache, LatentAttention):
-            width = widest_value if settings.transposed_values else cache.value_width
+            width = cache.value_width  # wider than any other where an indexer keeps values too
+            if settings.transposed_values:
+                width = max(width, widest_value)
             tensors.append(CacheTensor(settings.kv_type_v, width, rows))
     if layer.recurrent is not None:
         tensors.extend(
