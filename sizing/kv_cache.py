@@ -36,9 +36,10 @@ class CacheTensor(NamedTuple):
         return row_bytes(self.type, self.row_elements) * self.rows
 
 
-def cache_cells(cache: AttentionCache, settings: Settings) -> int:
+def cache_cells(cache: AttentionCache, settings: Settings, *, shared: bool = True) -> int:
     """Return the cells (tokens) that one stream of a layer's cache holds.
 
+    `shared` is false for layers that give each sequence its own stream whatever the settings.
     Full: the sequence's context. Window: min(context, window x sequences sharing the cache +
     micro-batch), padded to 256, unless the window cache is kept full.
     """
@@ -48,7 +49,7 @@ def cache_cells(cache: AttentionCache, settings: Settings) -> int:
         case SlidingWindow(window_tokens=window):
             if settings.swa_full:
                 return settings.sequence_tokens
-            sharing = settings.sequences if settings.streams == 1 else 1
+            sharing = settings.sequences if shared and settings.streams == 1 else 1
             wanted = window * sharing + settings.micro_batch_tokens
             return pad(min(settings.sequence_tokens, wanted), _CELL_PADDING)
         case _:
@@ -64,15 +65,20 @@ def cache_tensors(
     transposed and every layer is padded to it.
     """
     tensors: list[CacheTensor] = []
+    streams = settings.sequences if layer.own_streams else settings.streams
     cache = layer.attention
     if cache is not None:
-        rows = cache_cells(cache, settings) * settings.streams
+        rows = cache_cells(cache, settings, shared=not layer.own_streams) * streams
         tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
-        if not isinstance(cache, LatentAttention):
-            width = cache.value_width  # wider than any other where an indexer keeps values too
-            if settings.transposed_values:
-                width = max(width, widest_value)
+        # A latent row holds keys and values, in a window as well.
+        width = 0 if isinstance(cache, LatentAttention) else cache.value_width
+        if width and settings.transposed_values:
+            width = max(width, widest_value)  # wider itself where an indexer keeps values too
+        if width:
             tensors.append(CacheTensor(settings.kv_type_v, width, rows))
+    for past in layer.compressed:
+        cells = pad(-(-settings.sequence_tokens // past.ratio), _CELL_PADDING)
+        tensors.append(CacheTensor(settings.kv_type_k, past.key_width, cells * streams))
     if layer.recurrent is not None:
         tensors.extend(
             CacheTensor(_STATE_TYPE, elements, settings.sequences)

@@ -151,12 +151,16 @@ def context_sum(
         if layer.attention is not None:
             cells = sequence_tokens
             if isinstance(layer.attention, SlidingWindow) and not swa_full:
-                window = layer.attention.window_tokens * sharing + micro_batch
+                users = 1 if layer.own_streams else sharing
+                window = layer.attention.window_tokens * users + micro_batch
                 cells = pad(min(sequence_tokens, window), 256)
             key, value = _widths(layer.attention)
             value = max(widest, value) if value and not flash else value
             row = row_bytes(type_k.upper(), key) + row_bytes(type_v.upper(), value)
-            size += row * cells * streams
+            size += row * cells * (parallel if layer.own_streams else streams)
+        for past in layer.compressed:
+            cells = pad(-(-sequence_tokens // past.ratio), 256)
+            size += row_bytes(type_k.upper(), past.key_width) * cells * parallel
         if layer.recurrent is not None:
             state = layer.recurrent.shift_elements + layer.recurrent.state_elements
             size += state * STATE_BYTES * parallel
