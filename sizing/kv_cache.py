@@ -7,7 +7,7 @@ measured (dry runs and real loads, CPU and pretend GPUs).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard, assert_never
 
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.ggml_types import row_bytes
@@ -70,11 +70,10 @@ def cache_tensors(
     if cache is not None:
         rows = cache_cells(cache, settings, shared=not layer.own_streams) * streams
         tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
-        # A latent row holds keys and values, in a window as well.
-        width = 0 if isinstance(cache, LatentAttention) else cache.value_width
-        if width and settings.transposed_values:
-            width = max(width, widest_value)  # wider itself where an indexer keeps values too
-        if width:
+        if _has_values(cache):
+            width = cache.value_width  # wider than any other where an indexer keeps values too
+            if settings.transposed_values:
+                width = max(width, widest_value)
             tensors.append(CacheTensor(settings.kv_type_v, width, rows))
     for past in layer.compressed:
         cells = pad(-(-settings.sequence_tokens // past.ratio), _CELL_PADDING)
@@ -86,6 +85,16 @@ def cache_tensors(
             if elements
         )
     return tuple(tensors)
+
+
+def _has_values(cache: AttentionCache) -> TypeGuard[FullAttention | SlidingWindow]:
+    """Return whether values are kept apart: a latent row, in a window too, holds both.
+
+    A layer without key/value heads among others that have some still gets the padding.
+    """
+    if isinstance(cache, SlidingWindow):
+        return cache.value_width > 0
+    return isinstance(cache, FullAttention)
 
 
 def widest_value_row(model: ModelSpec) -> int:

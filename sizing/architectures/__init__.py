@@ -115,7 +115,12 @@ REGISTRY: Final = (
         ),
     ),
     Entry("mistral4", "deepseek", ("mistral4",)),
+    Entry("deepseek32", "deepseek_sparse", ("deepseek_v32",)),
+    Entry("glm-dsa", "deepseek_sparse", ("glm_moe_dsa",)),
+    Entry("deepseek4", "deepseek4", ("deepseek_v4",)),
+    Entry("glm5-next", "glm_next", ("glm5_next",)),
     Entry("kimi-linear", "kimi_linear", ("kimi_linear",)),
+    Entry("kimi-k3", "kimi_linear", ("kimi_k3",)),
     Entry("gpt-oss", "gpt_oss", ("gpt_oss",)),
     Entry("olmo2", "olmo", ("olmo2", "olmo3")),
     Entry("olmoe", "olmo", ("olmoe",)),
@@ -176,7 +181,7 @@ def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
     """Return the entry after a second look, where one kind of configuration has two outcomes.
 
     A Granite 4 without state-space layers is converted as a plain Granite, a Nemotron H with
-    experts under a name of its own.
+    experts under a name of its own; Kimi K3 calls its text part Kimi Linear.
     """
     if entry.architecture == "granitehybrid":
         kinds = config.get("layer_types")
@@ -185,6 +190,8 @@ def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
             return _BY_ARCHITECTURE[plain]
     if entry.architecture == "nemotron_h" and config.get("n_routed_experts"):
         return _BY_ARCHITECTURE["nemotron_h_moe"]
+    if entry.architecture == "kimi-linear" and config.get("routed_expert_hidden_size"):
+        return _BY_ARCHITECTURE["kimi-k3"]
     return entry
 
 

@@ -221,7 +221,8 @@ def whole_file(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
             **_vocabulary(blueprint.metadata.architecture, blueprint.n_vocab, tensors),
         }
         path = tmp_path / "whole.gguf"
-        write_synthetic_gguf(path, metadata=metadata, tensors=tensors)
+        in_order = sorted(tensors, key=lambda tensor: tensor.offset_bytes or 0)
+        write_synthetic_gguf(path, metadata=metadata, tensors=in_order)
         return path
 
     return write

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
@@ -152,9 +151,7 @@ def test_a_file_of_a_catalog_model_reads_as_the_same_model(name: str, whole_file
     read = spec_from_gguf(header, name=spec.name, source=spec.source)
     assert read.layers == spec.layers
     assert read.hparams == spec.hparams
-    assert [replace(tensor, offset_bytes=None) for tensor in read.tensors] == [
-        replace(tensor, offset_bytes=None) for tensor in spec.tensors
-    ]
+    assert set(read.tensors) == set(spec.tensors)
     assert read.parameters == spec.parameters
     placement = resolve_placement(spec, NO_REPACKING, BOX)
     for _, settings in settings_of(spec):
