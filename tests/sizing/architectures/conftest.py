@@ -35,6 +35,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("catalog_id", recorded("configs")["models"])
     if "row_model" in metafunc.fixturenames:
         metafunc.parametrize("row_model", recorded("llama_cpp_rows")["models"])
+    if "small_config" in metafunc.fixturenames:
+        known = recorded("small_configs")["architectures"]
+        metafunc.parametrize("small_config", known.items(), ids=known)
     if "small_model" in metafunc.fixturenames:
         metafunc.parametrize("small_model", recorded("every_architecture")["architectures"])
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from whatfits.sizing.architectures import find_entry, spec_from_gguf
+from whatfits.sizing.architectures import find_entry, spec_from_config, spec_from_gguf
 from whatfits.sizing.catalog.lookup import find_model, model_entries
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device, Machine, Pool
@@ -142,6 +142,15 @@ def compare(spec: ModelSpec, path: Path) -> None:
 def test_llama_cpp_plans_the_same_bytes_for_a_catalog_model(name: str, whole_file: Write) -> None:
     spec = load_catalog_model(name, file_type="Q4_K_M")
     compare(spec, whole_file(find_model(name).config))
+
+
+def test_llama_cpp_plans_the_same_bytes_for_a_small_model(
+    small_config: tuple[str, dict[str, object]], whole_file: Write
+) -> None:
+    architecture, config = small_config
+    spec = spec_from_config(config, name=architecture, source="test", file_type="Q4_K_M")
+    assert spec.architecture == architecture
+    compare(spec, whole_file(config))
 
 
 @pytest.mark.parametrize("name", smallest_models())
