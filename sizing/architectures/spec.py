@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.quants.file_types import FileType
     from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["config_spec", "gguf_spec"]
+__all__ = ["config_file", "config_spec", "gguf_spec"]
 
 _ALIGNMENT: Final = 32
 _EXPERT_STACK: Final = "_exps."
@@ -70,6 +70,27 @@ def config_spec(
         origin=origin,
         notes=(),
     )
+
+
+def config_file(
+    config: Mapping[str, object], *, file_type: str
+) -> tuple[dict[str, object], tuple[TensorSpec, ...]]:
+    """Return the metadata and every tensor of the file a configuration becomes, in file order.
+
+    Blocks that llama.cpp leaves unloaded are in it too.
+
+    Raises:
+        UnsupportedArchitectureError: there is no tensor table for this kind of configuration.
+        UnknownFileTypeError: no such file type.
+        MalformedFileError: a value is missing, of the wrong kind or out of range.
+    """
+    from whatfits.sizing.quants.file_types import find_file_type  # noqa: PLC0415 - one path only
+
+    kind = find_file_type(file_type)
+    blueprint, shapes_of = _drawn(config, n_vocab_override=None, file_type=kind)
+    tensors = _typed(tuple(shapes_of(blueprint)), blueprint, kind, imatrix=None)
+    in_order = sorted(tensors, key=lambda tensor: tensor.offset_bytes or 0)
+    return dict(blueprint.metadata.kept()), tuple(in_order)
 
 
 def _drawn(
