@@ -109,9 +109,9 @@ def write_synthetic_model(path: Path, spec: ModelSpec) -> ModelSpec:
     metadata.setdefault(f"{architecture}.context_length", _CONTEXT_TOKENS)
     metadata[f"{architecture}.block_count"] = n_layers
     metadata.pop(f"{architecture}.nextn_predict_layers", None)
-    per_layer = n_layers + spec.hparams.n_layer_nextn
+    n_blocks = spec.metadata.get(f"{architecture}.block_count", n_layers)
     for key, value in metadata.items():
-        if isinstance(value, (list, tuple)) and len(value) == per_layer:
+        if isinstance(value, (list, tuple)) and len(value) == n_blocks:
             metadata[key] = value[:n_layers]
     kinds = next((t.shape[1] for t in spec.tensors if t.name == "token_types.weight"), 1)
     metadata.setdefault("tokenizer.ggml.token_type_count", kinds)
