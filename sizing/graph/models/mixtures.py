@@ -1,7 +1,7 @@
 """Decoders whose experts are routed plainly: Ernie 4.5, Ling 2, dots, DeepSeek, Hunyuan, DBRX….
 
-Source: llama.cpp src/models/{bailingmoe2,dbrx,deepseek,dots1,ernie4-5-moe,exaone-moe,hunyuan-moe,
-mimo2}.cpp.
+Source: llama.cpp src/models/{bailingmoe,bailingmoe2,dbrx,deepseek,dots1,ernie4-5-moe,exaone-moe,
+hunyuan-moe,mimo2}.cpp.
 """
 
 from __future__ import annotations
@@ -48,8 +48,13 @@ def _mimo_attend(step: Step, x: Tensor) -> Tensor:
     return step.c.like("SCALE", y) if scaled else y
 
 
+def _bailing_feed(step: Step, x: Tensor) -> Tensor:
+    return feed(step, x, normalised=bool(step.c.metadata("expert_weights_norm")))
+
+
 _AS_SAID: Final = partial(build_stack, feed_part=feed_as_said)
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
+    "bailingmoe": partial(build_stack, feed_part=_bailing_feed),
     "bailingmoe2": _AS_SAID,
     "dbrx": partial(build_stack, rms=False, second_norm="attn_output_norm"),
     "deepseek": partial(build_stack, feed_part=partial(feed, normalised=False)),
