@@ -38,6 +38,7 @@ FAMILIES: Final = (
     ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
+    ("kimi_linear", ("kimi-linear",)),
     ("glm", ("chatglm", "glm4", "glm4moe")),
     (
         "layer_norm",
