@@ -49,6 +49,7 @@ ON_GPU = (
     RunSettings(8192, outputs_max=1),
     RunSettings(8192, gpu_layers=8),
     RunSettings(8192, kv_offload=False),
+    RunSettings(8192, gpu_layers=7, micro_batch=16),
 )
 ON_TWO_GPUS = (RunSettings(8192), RunSettings(8192, outputs_max=2, parallel=2))
 
