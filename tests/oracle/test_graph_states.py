@@ -77,9 +77,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ModelSpec, Pa
     path = tmp_path / "model.gguf"
     if request.param in MADE_UP:
         return made_up(request.param, path), path
-    spec = without_nextn(load_catalog_model(request.param, file_type="Q4_K_M"))
+    spec = load_catalog_model(request.param, file_type="Q4_K_M")
     write_model(spec, path)
-    return spec, path
+    return without_nextn(spec), path
 
 
 def test_a_model_with_states_takes_what_llama_cpp_plans(
