@@ -9,7 +9,12 @@ from whatfits.sizing.architectures.config import FILE_FORMAT, Config
 from whatfits.sizing.architectures.family import Blueprint
 from whatfits.sizing.architectures.geometry import read_geometry, read_layer_counts
 from whatfits.sizing.architectures.layers import hparams_and_layers
-from whatfits.sizing.architectures.metadata import MAX_VOCABULARY, Metadata, architecture_of
+from whatfits.sizing.architectures.metadata import (
+    MAX_VOCABULARY,
+    Metadata,
+    architecture_of,
+    full_key,
+)
 from whatfits.sizing.architectures.roles import is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.errors import UnsupportedArchitectureError
@@ -82,15 +87,16 @@ def _drawn(
         )
     config = Config(values)
     n_vocab = _vocabulary(config, n_vocab_override)
-    prefix = f"{architecture.name}."
+    name = architecture.name
+    given = architecture.metadata(config)
     metadata = Metadata(
         {
-            "general.architecture": architecture.name,
+            "general.architecture": name,
             "general.file_type": file_type.id,
-            **{prefix + key: value for key, value in architecture.metadata(config).items()},
-            f"{prefix}vocab_size": n_vocab,
+            **{full_key(key, architecture=name): value for key, value in given.items()},
+            full_key("vocab_size", architecture=name): n_vocab,
         },
-        architecture=architecture.name,
+        architecture=name,
         file_format=FILE_FORMAT,
     )
     return Blueprint(config, metadata, read_geometry(metadata), n_vocab), architecture.tensors
@@ -127,7 +133,7 @@ def _typed(
     offsets = data_offsets([shape.name for shape in shapes], sizes)
     tensors: list[TensorSpec] = []
     for shape, kind, n_bytes, offset in zip(shapes, types, sizes, offsets, strict=True):
-        role, layer = role_of(shape.name, architecture=architecture, n_layers=geometry.n_layers)
+        role, layer = role_of(shape.name, architecture=architecture, n_layers=geometry.n_layers_all)
         tensors.append(
             TensorSpec(
                 name=shape.name,
@@ -150,7 +156,7 @@ def gguf_spec(header: GgufHeader, *, name: str, source: str) -> ModelSpec:
     )
     check_unknown(metadata)
     names = frozenset(tensor.name for tensor in header.tensors)
-    _, n_layers = read_layer_counts(metadata, tensor_names=names)
+    n_layers, _ = read_layer_counts(metadata, tensor_names=names)
     tensors: list[TensorSpec] = []
     for tensor in header.tensors:
         role, layer = role_of(tensor.name, architecture=architecture, n_layers=n_layers)
@@ -224,8 +230,13 @@ def _assembled(
     names = frozenset(tensor.name for tensor in tensors)
     layout = hparams_and_layers(metadata, n_vocab=n_vocab, tensor_names=names)
     n_layers = len(layout.layers)
-    loaded = tuple(tensor for tensor in tensors if is_loaded(tensor.name, n_layers=n_layers))
-    parameters, active = _parameters(loaded, layout.hparams)
+    loaded = tuple(
+        tensor
+        for tensor in tensors
+        if is_loaded(tensor.name, architecture=metadata.architecture, n_layers=n_layers)
+    )
+    used = (tensor for tensor in loaded if tensor.layer is None or tensor.layer < n_layers)
+    parameters, active = _parameters(used, layout.hparams)
     return ModelSpec(
         name=name,
         source=source,
