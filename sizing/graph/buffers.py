@@ -128,10 +128,13 @@ class _Replayed:
     def pins_matter(self) -> bool:
         """Pinned are norms, to the device of their layer, and attention over a cache on the host.
 
-        With one accelerator a norm is drawn to its weight all the same.
+        With one accelerator a norm is drawn to its weight all the same, but for those of few tokens
+        on the host, beside layers that are not.
         """
         devices = self._placement.accelerators
-        return len(devices) > 1 or (len(devices) > 0 and not self._placement.kv_offload)
+        few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
+        partly = few_tokens and not self._full_offload
+        return len(devices) > 1 or (len(devices) > 0 and (partly or not self._placement.kv_offload))
 
     @property
     def scratch(self) -> bool:
