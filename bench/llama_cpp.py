@@ -16,15 +16,24 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from whatfits.bench.run_settings import RunSettings, context_params, model_params
 from whatfits.sizing.errors import MissingExtraError, ProbeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Buffers", "Reservation", "dry_run", "quantized_types"]
+__all__ = [
+    "Buffers",
+    "Reservation",
+    "Run",
+    "dry_run",
+    "library",
+    "quantized_types",
+    "reserve",
+    "running",
+]
 
 _BREAKDOWN_SYMBOL: Final = "_Z26llama_get_memory_breakdownPK13llama_context"
-_FLASH: Final = {"auto": -1, "off": 0, "on": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +120,36 @@ _keep_alive: list[object] = []
 def _breakdown_functions() -> tuple[Any, Any]:
     if not sys.platform.startswith("linux"):
         raise ProbeError("the exact breakdown can only be read on Linux")
-    import llama_cpp  # noqa: PLC0415 - an extra
-
     binding = _backend()
     breakdown = getattr(binding._lib, _BREAKDOWN_SYMBOL)  # noqa: SLF001 - not bound otherwise
     breakdown.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     breakdown.restype = ctypes.c_void_p
-    base = Path(llama_cpp.__file__).parent / "lib" / "libggml-base.so"
-    buffer_name = ctypes.CDLL(str(base)).ggml_backend_buft_name
+    buffer_name = library("ggml-base").ggml_backend_buft_name
     buffer_name.argtypes = [ctypes.c_void_p]
     buffer_name.restype = ctypes.c_char_p
     return breakdown, buffer_name
+
+
+@cache
+def library(name: str) -> ctypes.CDLL:
+    """Return the library `lib<name>` that llama.cpp itself has loaded, its symbols made global.
+
+    A wheel holds each library under several names that are files of their own: only the name
+    llama.cpp was linked with gives the copy that it uses.
+    """
+    import llama_cpp  # noqa: PLC0415 - an extra
+
+    _backend()
+    path = Path(llama_cpp.__file__).parent / "lib" / f"lib{name}.so.0"
+    return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+
+
+def _host_buffer_type() -> int:
+    """Return the address of the plain CPU buffer type."""
+    function = library("ggml-base").ggml_backend_cpu_buffer_type
+    function.restype = ctypes.c_void_p
+    address: int = function()
+    return address
 
 
 def _breakdown(context: Any) -> dict[str, Buffers]:  # noqa: ANN401 - a C pointer
@@ -145,74 +173,95 @@ def _breakdown(context: Any) -> dict[str, Buffers]:  # noqa: ANN401 - a C pointe
     return rows
 
 
-def _type_id(name: str) -> int:
-    from whatfits.sizing.quants.ggml_types import GGML_TYPES  # noqa: PLC0415 - cheap, used here
+def dry_run(path: Path, **wanted: Any) -> Reservation:  # noqa: ANN401 - fields of RunSettings
+    """Return what llama.cpp would reserve for a model under `RunSettings(**wanted)`.
 
-    return GGML_TYPES[name.upper()].id
+    Nothing is allocated and no weights are read.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: llama.cpp refuses the model or the settings; the message holds its reason.
+    """
+    return reserve(path, RunSettings(**wanted))
 
 
-def dry_run(
-    path: Path,
-    *,
-    context_tokens: int,
-    parallel: int = 1,
-    batch: int = 2048,
-    micro_batch: int = 512,
-    kv_type_k: str = "f16",
-    kv_type_v: str = "f16",
-    flash_attention: str = "auto",
-    kv_unified: bool = False,
-    swa_full: bool = True,
-    outputs_max: int = 0,
-    embeddings: bool = False,
-    repack: bool = True,
-    real: bool = False,
-) -> Reservation:
-    """Return what llama.cpp would reserve for a model (or reserves, with `real`).
+def reserve(path: Path, settings: RunSettings) -> Reservation:
+    """Return what llama.cpp would reserve for a model.
 
-    A dry run allocates nothing and reads no weights.
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: llama.cpp refuses the model or the settings; the message holds its reason.
+    """
+    with running(path, settings, real=False) as run:
+        return run.reservation()
+
+
+class Run:
+    """A model that llama.cpp has loaded, or has planned to load."""
+
+    def __init__(self, binding: Any, model: Any, context: Any, log: list[str]) -> None:  # noqa: ANN401
+        """Hold llama.cpp's own objects; `running` makes and frees them."""
+        self._binding = binding
+        self._model = model
+        self._context = context
+        self._log = log
+
+    def reservation(self) -> Reservation:
+        """Return the bytes of every buffer."""
+        return Reservation(
+            buffers=_breakdown(self._context),
+            n_ctx=self._binding.llama_n_ctx(self._context),
+            n_parameters=self._binding.llama_model_n_params(self._model),
+            model_bytes=self._binding.llama_model_size(self._model),
+            log="".join(self._log),
+        )
+
+    def decode(self, n_tokens: int) -> None:
+        """Put tokens through a model that is really loaded.
+
+        Raises:
+            ProbeError: llama.cpp could not.
+        """
+        binding = self._binding
+        n_vocab = binding.llama_vocab_n_tokens(binding.llama_model_get_vocab(self._model))
+        tokens = (binding.llama_token * n_tokens)(*(i % n_vocab for i in range(n_tokens)))
+        batch = binding.llama_batch_get_one(tokens, n_tokens)
+        step = binding.llama_decode
+        if not binding.llama_get_memory(self._context):
+            step = binding.llama_encode  # without a cache there is nothing to decode into
+        status = step(self._context, batch)
+        if status != 0:
+            raise ProbeError(f"llama.cpp could not decode (status {status})")
+
+
+@contextmanager
+def running(path: Path, settings: RunSettings, *, real: bool) -> Iterator[Run]:
+    """Load a model (plan it, unless `real`) for as long as the block lasts.
 
     Raises:
         MissingExtraError: llama-cpp-python is not installed.
         ProbeError: llama.cpp refuses the model or the settings; the message holds its reason.
     """
     binding = _backend()
+    host_buffer_type = _host_buffer_type() if settings.host_overrides else None
     with _captured_log(binding) as log:
-        params = binding.llama_model_default_params()
-        params.no_alloc = not real
-        params.load_mode = binding.LLAMA_LOAD_MODE_NONE
-        params.use_extra_bufts = repack
+        params, alive = model_params(
+            binding, settings, real=real, host_buffer_type=host_buffer_type
+        )
         model = binding.llama_model_load_from_file(str(path).encode(), params)
         if not model:
             raise ProbeError(f"llama.cpp refused the model: {_last_error(log)}")
         try:
-            settings = binding.llama_context_default_params()
-            settings.n_ctx = context_tokens
-            settings.n_batch = batch
-            settings.n_ubatch = micro_batch
-            settings.n_seq_max = parallel
-            settings.n_outputs_max = outputs_max
-            settings.type_k = _type_id(kv_type_k)
-            settings.type_v = _type_id(kv_type_v)
-            settings.flash_attn_type = _FLASH[flash_attention]
-            settings.kv_unified = kv_unified
-            settings.swa_full = swa_full
-            settings.embeddings = embeddings
-            context = binding.llama_init_from_model(model, settings)
+            context = binding.llama_init_from_model(model, context_params(binding, settings))
             if not context:
                 raise ProbeError(f"llama.cpp refused the settings: {_last_error(log)}")
             try:
-                return Reservation(
-                    buffers=_breakdown(context),
-                    n_ctx=binding.llama_n_ctx(context),
-                    n_parameters=binding.llama_model_n_params(model),
-                    model_bytes=binding.llama_model_size(model),
-                    log="".join(log),
-                )
+                yield Run(binding, model, context, log)
             finally:
                 binding.llama_free(context)
         finally:
             binding.llama_model_free(model)
+            del alive
 
 
 def _last_error(log: list[str]) -> str:

@@ -8,6 +8,7 @@ Format: GGUF version 3, ggml docs/gguf.md.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from whatfits.sizing.model import TensorSpec
+    from whatfits.sizing.model import ModelSpec, TensorSpec
 
-__all__ = ["write_synthetic_gguf"]
+__all__ = ["write_synthetic_gguf", "write_synthetic_model"]
 
 _ALIGNMENT: Final = 32
+_CONTEXT_TOKENS: Final = 8192  # llama.cpp insists on one; nothing depends on it
 _VERSION: Final = 3
 _UINT32, _INT32, _FLOAT32, _BOOL, _STRING, _ARRAY, _UINT64 = 4, 5, 6, 7, 8, 9, 10
 
@@ -95,3 +97,23 @@ def write_synthetic_gguf(
         file.write(header)
         file.truncate(len(header) + offset)
     return len(header) + offset
+
+
+def write_synthetic_model(path: Path, spec: ModelSpec) -> ModelSpec:
+    """Write a model as a sparse GGUF that llama.cpp accepts; return it as it was written.
+
+    Blocks that predict further tokens are no part of a spec, so they are left out of the file too.
+    """
+    architecture, n_layers = spec.architecture, spec.n_layers
+    metadata = {**spec.metadata, "tokenizer.ggml.model": "none"}
+    metadata.setdefault(f"{architecture}.context_length", _CONTEXT_TOKENS)
+    metadata[f"{architecture}.block_count"] = n_layers
+    metadata.pop(f"{architecture}.nextn_predict_layers", None)
+    per_layer = n_layers + spec.hparams.n_layer_nextn
+    for key, value in metadata.items():
+        if isinstance(value, (list, tuple)) and len(value) == per_layer:
+            metadata[key] = value[:n_layers]
+    kinds = next((t.shape[1] for t in spec.tensors if t.name == "token_types.weight"), 1)
+    metadata.setdefault("tokenizer.ggml.token_type_count", kinds)
+    write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
+    return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))

@@ -1,13 +1,14 @@
 """A model whose tensor table is not known: weights from parameters and bits, with an interval.
 
 The bits a weight of a file type takes are those of the catalog's models whose tables are known
-(`sizing/catalog/index/bits.json`, made by the catalog's build): least, median and most. The cache
-comes from the plain fields of the configuration where they say enough.
+(`sizing/catalog/index/bits.json`, made by the catalog's build): least, median and most, dense
+models and mixtures of experts apart. The cache comes from the plain fields of the configuration
+where they say enough. A width nobody read is replaced by the most it can be, and the notes say so.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import AttentionCache
 
-__all__ = ["approximate_spec", "bits_of"]
+__all__ = ["ParameterRange", "approximate_spec", "bits_of", "named_parameters"]
 
 _NOTE: Final = (
     "The tensor table of this architecture is not known yet: weights are parameters x bits, the "
@@ -38,6 +39,23 @@ _FULL: Final = frozenset({"full_attention", "attention", "full", "global"})
 _WINDOW: Final = frozenset({"sliding_attention", "sliding", "chunked_attention", "local"})
 _NONE: Final = frozenset({"moe", "mlp", "dense"})
 _MARGIN: Final = 0.03  # beyond the range seen, because an unseen shape may lie outside it
+_LARGEST_VOCABULARY: Final = 262_400  # gemma-3n, the largest of the catalog
+_PARALLEL: Final = frozenset({"falcon_h1"})  # attention and state space side by side, every layer
+_FEED_FORWARD_MATRICES: Final = 3
+
+
+class ParameterRange(NamedTuple):
+    """A count of parameters: three times the same where it was counted."""
+
+    low: int
+    mid: int
+    high: int
+
+
+def named_parameters(published: int) -> ParameterRange:
+    """Return what the size in a model's name stands for, as far as names go by the catalog."""
+    low, mid, high = _figures()["named_size"]
+    return ParameterRange(*(round(published * factor) for factor in (low, mid, high)))
 
 
 def approximate_spec(
@@ -46,7 +64,7 @@ def approximate_spec(
     name: str,
     source: str,
     file_type: str,
-    parameters: int | None,
+    parameters: ParameterRange | None,
     active_parameters: int | None,
     origin: str,
 ) -> ModelSpec:
@@ -57,6 +75,7 @@ def approximate_spec(
         UnknownFileTypeError: no such file type.
     """
     kind = find_file_type(file_type)
+    config = _flattened(config)
     n_layers = _whole(config, "num_hidden_layers", "n_layers", "num_layers")
     n_embd = _whole(config, "hidden_size", "d_model", "n_embd")
     if not parameters or not n_layers or not n_embd:
@@ -65,16 +84,13 @@ def approximate_spec(
             what=f"shape of {name}: {missing} is not known",
             next_step="give a .gguf file of the model",
         )
-    low, mid, high = bits_of(kind.stock_name)
-    weights = ByteRange(
-        low_bytes=round(parameters * low * (1 - _MARGIN) / 8),
-        mid_bytes=round(parameters * mid / 8),
-        high_bytes=round(parameters * high * (1 + _MARGIN) / 8),
-        reason=f"no tensor table yet: {low:.2f} to {high:.2f} bits a weight seen at "
-        f"{kind.name} over the catalog, {_MARGIN:.0%} more allowed",
-    )
     experts = _whole(config, "num_experts", "n_routed_experts", "num_local_experts") or 0
-    layers = _layers(config, n_layers, n_embd, experts)
+    weights = _weights(parameters, kind.name, is_moe=experts > 0)
+    widest = parameters.high // (n_layers * n_embd * _FEED_FORWARD_MATRICES)
+    layers = _layers(config, n_layers, n_embd, experts, widest_feed_forward=widest)
+    notes = [_NOTE]
+    if _whole(config, "vocab_size") is None:
+        notes.append(f"Its vocabulary was not read: logits are sized for {_LARGEST_VOCABULARY:,}.")
     return ModelSpec(
         name=name,
         source=source,
@@ -83,29 +99,73 @@ def approximate_spec(
         file_bytes=weights.mid_bytes,
         tensors=(),
         layers=layers,
-        hparams=Hparams(
-            n_embd=n_embd,
-            n_vocab=_whole(config, "vocab_size") or 0,
-            context_train_tokens=_whole(config, "max_position_embeddings"),
-            n_expert=experts,
-            n_expert_used=_whole(config, "num_experts_per_tok", "moe_k") or 0,
-            n_ff_exp=_whole(config, "moe_intermediate_size") or 0,
-        ),
-        parameters=parameters,
+        hparams=_hparams(config, n_embd, experts),
+        parameters=parameters.mid,
         active_parameters=active_parameters,
         weights=weights,
         cache_interval=_CACHE_ERROR,
-        notes=(_NOTE,),
+        notes=tuple(notes),
         origin=origin,
     )
 
 
-def bits_of(file_type: str) -> tuple[float, float, float]:
-    """Return (least, median, most) bits a weight of a stock file type over the catalog."""
+def bits_of(file_type: str, *, is_moe: bool) -> tuple[float, float, float]:
+    """Return (least, median, most) bits a weight of a file type over the catalog."""
+    low, mid, high = _figures()["moe" if is_moe else "dense"][file_type]
+    return low, mid, high
+
+
+def _figures() -> Any:  # noqa: ANN401 - JSON
     from whatfits.sizing.catalog.index_file import read_json  # noqa: PLC0415 - on use
 
-    low, mid, high = read_json("bits.json")["file_types"][file_type]
-    return low, mid, high
+    return read_json("bits.json")
+
+
+def _weights(parameters: ParameterRange, file_type: str, *, is_moe: bool) -> ByteRange:
+    low, mid, high = bits_of(file_type, is_moe=is_moe)
+    named = "" if parameters.low == parameters.high else "the parameters are those of its name, "
+    return ByteRange(
+        low_bytes=round(parameters.low * low * (1 - _MARGIN) / 8),
+        mid_bytes=round(parameters.mid * mid / 8),
+        high_bytes=round(parameters.high * high * (1 + _MARGIN) / 8),
+        reason=f"no tensor table yet: {named}{low:.2f} to {high:.2f} bits a weight seen at "
+        f"{file_type} over the catalog, {_MARGIN:.0%} more allowed",
+    )
+
+
+def _hparams(config: Mapping[str, Any], n_embd: int, experts: int) -> Hparams:
+    return Hparams(
+        n_embd=n_embd,
+        n_vocab=_whole(config, "vocab_size") or _LARGEST_VOCABULARY,
+        context_train_tokens=_whole(config, "max_position_embeddings"),
+        n_expert=experts,
+        n_expert_used=_whole(config, "num_experts_per_tok", "moe_k", "num_experts_per_token") or 0,
+        n_ff_exp=_whole(config, "moe_intermediate_size") or 0,
+    )
+
+
+def _flattened(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the configuration with Kimi's nested description of linear attention spread out.
+
+    Its layers are counted from one.
+    """
+    nested = config.get("linear_attn_config")
+    n_layers = _whole(config, "num_hidden_layers")
+    if not isinstance(nested, dict) or n_layers is None or "full_attn_layers" not in nested:
+        return config
+    full = set(nested["full_attn_layers"])
+    return {
+        "layer_types": [
+            "full_attention" if number in full else "linear_attention"
+            for number in range(1, n_layers + 1)
+        ],
+        "linear_num_key_heads": nested.get("num_heads"),
+        "linear_num_value_heads": nested.get("num_heads"),
+        "linear_key_head_dim": nested.get("head_dim"),
+        "linear_value_head_dim": nested.get("head_dim"),
+        "linear_conv_kernel_dim": nested.get("short_conv_kernel_size"),
+        **config,
+    }
 
 
 def _whole(config: Mapping[str, Any], *names: str) -> int | None:
@@ -117,19 +177,29 @@ def _whole(config: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _layers(
-    config: Mapping[str, Any], n_layers: int, n_embd: int, experts: int
+    config: Mapping[str, Any],
+    n_layers: int,
+    n_embd: int,
+    experts: int,
+    *,
+    widest_feed_forward: int,
 ) -> tuple[LayerSpec, ...]:
     heads = _whole(config, "num_attention_heads", "n_head") or 0
     kv_heads = _whole(config, "num_key_value_heads", "num_kv_heads") or heads
     length = _whole(config, "head_dim") or (n_embd // heads if heads else 0)
     value_length = _whole(config, "v_head_dim") or length
     width = config.get("intermediate_size")
-    n_ff = max(width) if isinstance(width, (list, tuple)) and width else width or 0
+    n_ff = max(width) if isinstance(width, (list, tuple)) and width else width
+    if not n_ff and not experts:
+        n_ff = widest_feed_forward
+    parallel = config.get("model_type") in _PARALLEL
     kinds = _kinds(config, n_layers)
     return tuple(
         LayerSpec(
             attention=_cache(config, kind, kv_heads * length, kv_heads * value_length),
-            recurrent=None if kind in _FULL | _WINDOW | _NONE else _state(config, n_embd),
+            recurrent=_state(config, n_embd)
+            if parallel or kind not in _FULL | _WINDOW | _NONE
+            else None,
             n_head=heads,
             n_head_kv=kv_heads,
             key_length=length,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.compute import compute_stages, error_bound
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.graph.models import has_graph
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
-from whatfits.sizing.overhead import device_overhead, process_overhead
+from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.speed import SPEED_SOURCE
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def basis_of(
 ) -> tuple[Basis, ...]:
     """Return the reasons behind an answer, in the order of its fields."""
     reasons = [_weights(model), _cache(model, trial), _compute(model, trial)]
-    reasons += [_output(model, trial), _overhead(trial), _free(machine)]
+    reasons += [_output(model, trial), _overhead(trial, machine), _free(machine)]
     if speed is not None and speed.decode_tokens_per_s is not None:
         reasons.append(_speed(trial))
     return tuple(reasons)
@@ -107,15 +108,27 @@ def _describe(cache: AttentionCache, cells: int) -> str:
 
 
 def _compute(model: ModelSpec, trial: Trial) -> Basis:
-    stages = compute_stages(model, trial.settings)
     settings = trial.settings
+    inputs: dict[str, Any] = {
+        "tokens": settings.graph_tokens,
+        "logit_rows": settings.output_rows,
+        "flash_attention": settings.flash_attention,
+    }
+    if has_graph(model):
+        return Basis(
+            key="memory.compute_bytes",
+            formula="peak of the worst-case graph, laid out as llama.cpp's allocator does",
+            inputs=inputs,
+            source=f"{_LLAMA_CPP} llama-context.cpp:sched_reserve, src/models, ggml-alloc.c",
+            error="what its dry run reports; the interval spans what a real load does otherwise "
+            "on several devices, and scratch space of CUDA and Metal that was read, not measured",
+        )
+    stages = compute_stages(model, settings)
     return Basis(
         key="memory.compute_bytes",
         formula="largest stage of the worst-case graph: logits, attention, feed-forward or state",
         inputs={
-            "tokens": settings.graph_tokens,
-            "logit_rows": settings.output_rows,
-            "flash_attention": settings.flash_attention,
+            **inputs,
             "logits_stage_bytes": stages.output,
             "layer_stage_bytes": stages.layers,
         },
@@ -134,19 +147,18 @@ def _output(model: ModelSpec, trial: Trial) -> Basis:
     )
 
 
-def _overhead(trial: Trial) -> Basis:
-    kinds = [device.kind for device in trial.placement.accelerators]
-    known = {kind: device_overhead(kind) for kind in kinds}
-    host = process_overhead(is_server=trial.memory.devices[-1].overhead_bytes > 0)
-    ranges = {
-        kind: {"low_bytes": o.low_bytes, "mid_bytes": o.mid_bytes, "high_bytes": o.high_bytes}
-        for kind, o in {**known, "host": host}.items()
-    }
+def _overhead(trial: Trial, machine: Machine) -> Basis:
+    is_server = trial.memory.devices[-1].overhead_bytes > 0
+    devices = (*trial.placement.accelerators, trial.placement.host)
+    known = {d.id: overhead_of(machine, d, is_server=is_server) for d in devices}
     return Basis(
         key="memory.overhead_bytes",
         formula="driver context and pools of each accelerator + the program itself",
-        inputs=ranges,
-        source="; ".join([*(o.source for o in known.values()), host.source]),
+        inputs={
+            name: {"low_bytes": o.low_bytes, "mid_bytes": o.mid_bytes, "high_bytes": o.high_bytes}
+            for name, o in known.items()
+        },
+        source="; ".join(dict.fromkeys(o.source for o in known.values())),
         error="an interval: it depends on driver, back end and kernels used",
     )
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import LatentAttention, SlidingWindow
 
 if TYPE_CHECKING:
+    from whatfits.sizing.graph.index import TensorIndex
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
@@ -127,19 +129,24 @@ def compute_stages(model: ModelSpec, settings: Settings) -> Stages:
 
 
 def compute_buffers(
-    model: ModelSpec, settings: Settings, placement: Placement, *, streamed_bytes: int
+    model: ModelSpec,
+    settings: Settings,
+    placement: Placement,
+    *,
+    streamed_bytes: int,
+    tensors: TensorIndex | None = None,
 ) -> tuple[ComputeBytes, ...]:
     """Return the compute buffer of each accelerator, then the host's, with intervals.
 
-    `streamed_bytes` is what one step copies to an accelerator of the weights on the host.
+    From the graph where the architecture has one, else from the closed form. `streamed_bytes` is
+    what one step copies to an accelerator of the weights on the host; `tensors` are the model's,
+    when the caller has looked them up already.
     """
-    from whatfits.sizing.graph.buffers import graph_buffers  # noqa: PLC0415 - its own package
-
-    exact = graph_buffers(model, settings, placement)
+    exact = graph_buffers(model, settings, placement, index=tensors)
     if exact is not None:
         return tuple(
-            ComputeBytes(size, size, size + surplus)
-            for size, surplus in zip(exact.sizes, exact.dry_run_surplus, strict=True)
+            ComputeBytes(min(sizes), sizes[0], max(sizes))
+            for sizes in zip(exact.planned, exact.loaded, exact.bare, strict=True)
         )
     stages = compute_stages(model, settings)
     bound = error_bound(model.architecture)

@@ -165,6 +165,7 @@ class LayerSpec:
         reuses_cache: attends to the cache of an earlier layer.
         compressed: rows it keeps of its compressed past.
         own_streams: each sequence has a cache of its own even where sequences could share one.
+        cache_layer: index of that layer; None when it has a cache of its own, or none.
     """
 
     attention: AttentionCache | None = None
@@ -178,6 +179,7 @@ class LayerSpec:
     reuses_cache: bool = False
     compressed: tuple[CompressedRows, ...] = ()
     own_streams: bool = False
+    cache_layer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raised_limit_bytes
 from whatfits.sizing.search import Trials
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +44,7 @@ class RemedySearch:
         trial: what came of it.
         requantised: returns the model under another file type; None when that is not possible.
         quality: returns what a file type costs in quality, in words.
+        relatives: returns smaller models of the same family, largest first.
     """
 
     model: ModelSpec
@@ -53,6 +54,7 @@ class RemedySearch:
     trial: Trial
     requantised: Callable[[str], ModelSpec] | None
     quality: Callable[[str], str]
+    relatives: Callable[[], Iterator[ModelSpec]] | None = None
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
@@ -65,6 +67,7 @@ class RemedySearch:
             self._shorter_context,
             self._smaller_cache,
             self._smaller_file_type,
+            self._smaller_model,
         ):
             for remedy in candidates():
                 found.append(remedy)
@@ -190,6 +193,32 @@ class RemedySearch:
                     cost=self.quality(name),
                 )
                 return
+
+    def _smaller_model(self) -> Iterator[Remedy]:
+        """Yield the largest smaller model of the family that runs; only when this one does not."""
+        if self.relatives is None or self.trial.judgement.verdict != "no":
+            return
+        for model in self.relatives():
+            trial = self._try(model=model)
+            if self._improves(trial):
+                yield Remedy(
+                    key="model",
+                    text=f"use {model.name} in {model.file_type}",
+                    change={"model": model.name, "file_type": model.file_type},
+                    needs_bytes=trial.memory.total_bytes,
+                    verdict=trial.judgement.verdict,
+                    cost=_fewer_parameters(self.model, model),
+                )
+                return
+
+
+def _fewer_parameters(model: ModelSpec, smaller: ModelSpec) -> str:
+    if not model.parameters or not smaller.parameters:
+        return "a smaller model"
+    return (
+        f"a smaller model: {format_count(smaller.parameters)} parameters instead of "
+        f"{format_count(model.parameters)}"
+    )
 
 
 def _limit_command(machine: Machine, limit_bytes: int) -> str:

@@ -2,8 +2,8 @@
 
 The order of preference is fixed and stated: everything on the accelerators; else, for mixtures of
 experts, the experts of as few layers as possible on the host; else as many whole layers as
-possible on the accelerators; else the host alone. Within each kind the search is by bisection,
-because the need of an accelerator never grows when work leaves it.
+possible on the accelerators; else the host alone. Within each kind the search closes in from both
+ends, because the need of an accelerator never grows when work leaves it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
@@ -32,6 +33,7 @@ __all__ = ["Trial", "Trials"]
 _RUNS: Final = frozenset({"fits", "slow"})
 _CONTEXT_STEP: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
+_STRAIGHT_GUESSES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,8 @@ class Trials:
         self._workload = workload
         self._request = request
         self._bill = Bill(model)
-        self._flash = all(
-            "no_flash_attention" not in device.features for device in usable_accelerators(machine)
-        )
+        self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
+        self._flash = all_can_fuse(model, usable_accelerators(machine))
 
     def best(self, context_tokens: int | None = None) -> Trial:
         """Return the first placement, by the order of preference, that fits.
@@ -80,12 +81,7 @@ class Trials:
         settings = resolve_settings(self._model, workload, flash_supported=self._flash)
 
         def attempt(request: PlacementRequest) -> Trial:
-            placement = resolve_placement(self._model, request, self._machine)
-            memory = self._bill.memory(
-                settings, placement, self._machine, is_server=workload.program == "server"
-            )
-            judgement = judge(memory, placement, self._machine)
-            return Trial(request, settings, placement, memory, judgement)
+            return self._attempt(request, settings)
 
         first = attempt(self._request)
         if first.runs or self._is_fixed() or not _can_spill(first.placement):
@@ -95,6 +91,20 @@ class Trials:
             if trial.runs:
                 return trial
         return _most_promising(found)
+
+    def _attempt(self, request: PlacementRequest, settings: Settings) -> Trial:
+        known = self._tried.get((request, settings))
+        if known is None:
+            known = self._tried[request, settings] = self._new_trial(request, settings)
+        return known
+
+    def _new_trial(self, request: PlacementRequest, settings: Settings) -> Trial:
+        placement = resolve_placement(self._model, request, self._machine)
+        memory = self._bill.memory(
+            settings, placement, self._machine, is_server=self._workload.program == "server"
+        )
+        judgement = judge(memory, placement, self._machine)
+        return Trial(request, settings, placement, memory, judgement)
 
     def weights(self, trial: Trial) -> Weights:
         """Return where the weights of a trial lie."""
@@ -110,17 +120,49 @@ class Trials:
         trained = self._model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
         if not self._model.hparams.causal:
             trained = min(trained, _UNTRAINED_LIMIT_TOKENS)
-        keep = {"fits"} if trial.judgement.verdict == "fits" else _RUNS
-
-        def holds(units: int) -> bool:
-            return self.best(units * step).judgement.verdict in keep
-
         step = _CONTEXT_STEP * sequences
         most = max(1, -(-trained * sequences // step))
-        if not holds(1):
+        units = self._most_units(trial, step=step, most=most)
+        if units is None:
             return None
-        units = _last_true(1, most, holds)
         return min(units * step, trained * sequences) if trained >= _CONTEXT_STEP else trained
+
+    def _most_units(self, trial: Trial, *, step: int, most: int) -> int | None:
+        """Return the most steps of context that run; None when not even one does."""
+        whole = trial.judgement.verdict == "fits"
+
+        def slack(units: int) -> int:
+            # what fits entirely is placed as this trial is: nothing else needs to be tried
+            found = self._same_way(trial, units * step) if whole else self.best(units * step)
+            room = self._slack(found)
+            runs = found.judgement.verdict == "fits" if whole else found.runs
+            return room if runs else min(room, -1)
+
+        if slack(most) >= 0:
+            return most
+        return _last_with_room(1, most, slack)
+
+    def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
+        workload = replace(self._workload, context_tokens=context_tokens)
+        settings = resolve_settings(self._model, workload, flash_supported=self._flash)
+        return self._attempt(trial.request, settings)
+
+    def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
+        """Return the room left in the fullest pool in bytes, negative when one overflows.
+
+        Pools of unknown size count as full.
+        """
+        host_pool = trial.placement.host.pool
+        return min(
+            (
+                -1
+                if need.pool.free_low_bytes is None
+                else need.pool.free_low_bytes - need.high_bytes
+                for need in pool_needs(trial.memory, self._machine)
+                if host_too or need.pool.id != host_pool
+            ),
+            default=0,
+        )
 
     def _is_fixed(self) -> bool:
         request = self._request
@@ -136,29 +178,23 @@ class Trials:
         spilled: list[Trial] = []
         n_layers = len(first.placement.layer_device)
         base = self._request
+
+        def room(request: PlacementRequest) -> int:
+            # the accelerators must hold what is left to them; the host is judged afterwards
+            return self._slack(attempt(request), host_too=False)
+
         if any(layer.n_expert for layer in self._model.layers):
-            count = _first_true(
-                1, n_layers, lambda n: self._relieved(attempt(replace(base, cpu_moe_layers=n)))
+            kept = _last_with_room(
+                0, n_layers - 1, lambda n: room(replace(base, cpu_moe_layers=n_layers - n))
             )
-            spilled.append(attempt(replace(base, cpu_moe_layers=count)))
+            spilled.append(attempt(replace(base, cpu_moe_layers=n_layers - (kept or 0))))
             if spilled[-1].runs:
                 return spilled
-        layers = _last_true(
-            0, n_layers, lambda n: self._relieved(attempt(replace(base, gpu_layers=n)))
-        )
+        layers = _last_with_room(0, n_layers, lambda n: room(replace(base, gpu_layers=n)))
         if layers:
             spilled.append(attempt(replace(base, gpu_layers=layers)))
         spilled.append(attempt(replace(base, devices=())))
         return spilled
-
-    def _relieved(self, trial: Trial) -> bool:
-        """Whether the accelerators hold what is left to them; the host is judged afterwards."""
-        host_pool = trial.placement.host.pool
-        return all(
-            need.pool.free_low_bytes is not None and need.high_bytes <= need.pool.free_low_bytes
-            for need in pool_needs(trial.memory, self._machine)
-            if need.pool.id != host_pool
-        )
 
 
 def _can_spill(placement: Placement) -> bool:
@@ -166,25 +202,33 @@ def _can_spill(placement: Placement) -> bool:
     return any(device.pool != placement.host.pool for device in placement.accelerators)
 
 
-def _first_true(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the smallest number for which a rule that stays true holds; `high` if none does."""
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def _last_with_room(low: int, high: int, slack: Callable[[int], int]) -> int | None:
+    """Return the largest number with room, where room shrinks as the number grows.
 
-
-def _last_true(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the largest number for which a rule that stays false holds; `low` is taken to hold."""
-    while low < high:
-        middle = (low + high + 1) // 2
-        if holds(middle):
-            low = middle
+    Room is close to a straight line in layers and in context, so the next guess is where the line
+    through both ends crosses zero (regula falsi with the Illinois rule for bent lines); what has
+    not ended after a few guesses is halved. None when not even `low` has room.
+    """
+    room_low: float = slack(low)
+    if room_low < 0:
+        return None
+    room_high: float = slack(high)
+    if room_high >= 0:
+        return high
+    moved_low: bool | None = None
+    guesses = 0
+    while high - low > 1:
+        guesses += 1
+        share = room_low / (room_low - room_high) if guesses <= _STRAIGHT_GUESSES else 0.5
+        guess = min(max(low + int((high - low) * share), low + 1), high - 1)
+        room = slack(guess)
+        if room >= 0:
+            low, room_low = guess, room
+            room_high /= 2 if moved_low is True else 1
         else:
-            high = middle - 1
+            high, room_high = guess, room
+            room_low /= 2 if moved_low is False else 1
+        moved_low = room >= 0
     return low
 
 

@@ -23,6 +23,7 @@ __all__ = ["ARCHITECTURES"]
 # RoBERTa counts positions from the padding token's id + 1; those rows are cut off.
 _ROBERTA: Final = frozenset({"xlm-roberta", "roberta"})
 _ROBERTA_OFFSET: Final = 2
+_MEAN_POOLING: Final = 1  # llama.h, enum llama_pooling_type; as their 1_Pooling/config.json says
 
 
 def _metadata(config: Config) -> dict[str, object]:
@@ -75,7 +76,12 @@ def _nomic_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
         yield from blocks.norm(f"{prefix}layer_output_norm", n_embd, bias=True)
 
 
+def _nomic_metadata(config: Config) -> dict[str, object]:
+    """Return the metadata of Nomic's models, all of which hand out the mean of the rows."""
+    return {**_metadata(config), "pooling_type": _MEAN_POOLING}
+
+
 ARCHITECTURES: Final = (
     Architecture("bert", _metadata, _bert_tensors),
-    Architecture("nomic-bert", _metadata, _nomic_tensors),
+    Architecture("nomic-bert", _nomic_metadata, _nomic_tensors),
 )

@@ -121,6 +121,11 @@ class Config:
         value = self._values.get(name)
         return tuple(value) if isinstance(value, (list, tuple)) else None
 
+    def inner(self, name: str) -> Mapping[str, object]:
+        """Return a part of the configuration, empty when it is not given or something else."""
+        value = self._values.get(name)
+        return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+
     def layer_kinds(self, n_layers: int) -> tuple[str, ...] | None:
         """Return `layer_types`, one kind a layer; None when it is not given.
 

@@ -35,6 +35,10 @@ def _metadata(config: Config) -> dict[str, object]:
         "expert_shared_count": config.optional("n_shared_experts") or 0,
         "leading_dense_block_count": config.optional("first_k_dense_replace") or 0,
     }
+    metadata["expert_weights_norm"] = config.flag("norm_topk_prob", default=True)
+    scale = config.number("routed_scaling_factor")
+    if scale is not None:
+        metadata["expert_weights_scale"] = scale
     predicting = config.optional("num_nextn_predict_layers")
     if predicting and config.text("model_type") != "solar_open":
         metadata["block_count"] = config.n_layers + predicting

@@ -138,6 +138,8 @@ def _layers(
                 n_ff=feed_forward.dense[il],
                 n_expert=feed_forward.experts[il],
                 reuses_cache=reuses,
+                # the last layers with a cache are one with a window, then a full one
+                cache_layer=owned - (2 if geometry.windows.layers[il] else 1) if reuses else None,
             )
         )
     return _with_extra_rows(metadata, geometry, layers)

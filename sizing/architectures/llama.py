@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHITECTURES"]
 
+_QUERY_GROWTH: Final = 0.1  # of every published Ministral 3; whatever it is, the graph is the same
+
 
 def llama_metadata(config: Config) -> dict[str, object]:
     """Return the metadata of the Llama converter."""
@@ -31,6 +33,19 @@ def llama_metadata(config: Config) -> dict[str, object]:
         "vocab_size": config.n_vocab,
         "rope.dimension_count": config.head_length,
     }
+
+
+def _mistral3_metadata(config: Config) -> dict[str, object]:
+    """Return Mistral 3's metadata: with YaRN (Ministral 3, Devstral 2) queries grow with position.
+
+    Source: conversion/mistral3.py; transformers Ministral3Config has a `llama_4_scaling_beta`.
+    """
+    metadata = llama_metadata(config)
+    if config.rope_kind == "yarn":
+        beta = config.rope.get("llama_4_scaling_beta")
+        is_given = isinstance(beta, (int, float)) and beta > 0
+        metadata["attention.temperature_scale"] = beta if is_given else _QUERY_GROWTH
+    return metadata
 
 
 def llama_style(config: Config) -> Style:
@@ -86,7 +101,7 @@ def _seed_oss_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
 
 ARCHITECTURES: Final = (
     Architecture("llama", llama_metadata, llama_tensors),
-    Architecture("mistral3", llama_metadata, llama_tensors),
+    Architecture("mistral3", _mistral3_metadata, llama_tensors),
     Architecture("smollm3", llama_metadata, llama_tensors),
     Architecture("arcee", llama_metadata, _arcee_tensors),
     Architecture("internlm2", _internlm2_metadata, decoder(Style(tied="never"))),

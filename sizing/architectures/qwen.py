@@ -27,6 +27,9 @@ _QWEN3: Final = Style(qk_norm="head")
 # llama.cpp asks for the sections of the three-part rotary embedding; no byte depends on them.
 _SECTIONS_2: Final = (16, 24, 24, 0)
 _SECTIONS_3: Final = (24, 20, 20, 0)
+# Pictures of Qwen 3 VL enter behind three layers; llama.cpp's input is as many widths wider.
+# Source: transformers Qwen3VLVisionConfig.deepstack_visual_indexes: three in all published models.
+_DEEPSTACK_LAYERS: Final = 3
 
 
 def _experts_metadata(config: Config) -> dict[str, object]:
@@ -55,6 +58,9 @@ def _qwen2vl_metadata(config: Config) -> dict[str, object]:
 def _qwen3vl_metadata(config: Config) -> dict[str, object]:
     metadata = _experts_metadata(config)
     _with_sections(metadata, config, _SECTIONS_3)
+    indexes = config.inner("vision_config").get("deepstack_visual_indexes")
+    given = len(indexes) if isinstance(indexes, (list, tuple)) else None
+    metadata["n_deepstack_layers"] = _DEEPSTACK_LAYERS if given is None else given
     return metadata
 
 

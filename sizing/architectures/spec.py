@@ -45,6 +45,7 @@ def config_spec(
     source: str,
     file_type: str,
     n_vocab_override: int | None,
+    imatrix: bool | None,
     origin: str,
 ) -> ModelSpec:
     """Return the model of a configuration; see `spec_from_config`."""
@@ -57,7 +58,7 @@ def config_spec(
         if 0 in shape.shape:
             allowed = "widths and counts above 0"
             raise blueprint.metadata.error(shape.name, "would be empty", allowed=allowed)
-    tensors = _typed(shapes, blueprint, chosen)
+    tensors = _typed(shapes, blueprint, chosen, imatrix=imatrix)
     return _assembled(
         tensors,
         metadata=blueprint.metadata,
@@ -109,7 +110,11 @@ def _vocabulary(config: Config, override: int | None) -> int:
 
 
 def _typed(
-    shapes: Sequence[TensorShape], blueprint: Blueprint, file_type: FileType
+    shapes: Sequence[TensorShape],
+    blueprint: Blueprint,
+    file_type: FileType,
+    *,
+    imatrix: bool | None,
 ) -> tuple[TensorSpec, ...]:
     """Return the tensors with the storage types a file type gives them."""
     from whatfits.sizing.quants.mixing import MixFacts, assign_types  # noqa: PLC0415 - one path only
@@ -121,7 +126,9 @@ def _typed(
         n_head_kv=geometry.heads_kv[0],
         n_expert=geometry.n_expert,
     )
-    types = assign_types(shapes, architecture=architecture, facts=facts, file_type=file_type)
+    types = assign_types(
+        shapes, architecture=architecture, facts=facts, file_type=file_type, imatrix=imatrix
+    )
     sizes = [tensor_bytes(kind, shape.shape) for shape, kind in zip(shapes, types, strict=True)]
     offsets = data_offsets([shape.name for shape in shapes], sizes)
     tensors: list[TensorSpec] = []

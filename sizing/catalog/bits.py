@@ -1,14 +1,16 @@
-"""Bits a weight that each file type takes over the catalog: least, median, most.
+"""Bits a weight that each file type takes over the catalog, and what a size in a name stands for.
 
 python -m whatfits.sizing.catalog.bits           write index/bits.json
 python -m whatfits.sizing.catalog.bits --check   only say whether it is stale
 
-Made from the models whose tensor tables are known; used for those whose are not.
+Each figure is least, median and most, over the models whose tensor tables are known; they are used
+for those whose are not (`whatfits.sizing.approximate`).
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from statistics import median
@@ -30,6 +32,8 @@ __all__ = ["bits_table", "main"]
 
 _SMALLEST_PARAMETERS: Final = 10**9  # below, embeddings dominate and bits say little
 _NAME: Final = "bits.json"
+_SIZE_IN_NAME: Final = re.compile(r"-(\d+(?:\.\d+)?)b(?:-|$)")
+_SMALLEST_NAMED: Final = 1.5  # in 10^9; names below are rounded too much to say anything
 _KEPT_AS_IT_IS: Final = "mxfp4"  # its experts stay in MXFP4 whatever the file type says
 
 
@@ -49,24 +53,41 @@ def _exact_models() -> Iterator[ModelSpec]:
             yield spec
 
 
+def _spread(values: list[float]) -> list[float]:
+    """Return [least, median, most]."""
+    return [round(min(values), 4), round(median(values), 4), round(max(values), 4)]
+
+
+def _named_sizes() -> list[float]:
+    """Return parameters over the size in the name, of models that only read text."""
+    found = []
+    for entry in model_entries():
+        named = _SIZE_IN_NAME.search(entry.id)
+        if named is None or entry.params_total is None or entry.kind != "llm":
+            continue
+        size = float(named[1])
+        if size >= _SMALLEST_NAMED:
+            found.append(entry.params_total / (size * 10**9))
+    return found
+
+
 def bits_table() -> bytes:
-    """Return the table as JSON: file type → [least, median, most] bits a weight."""
-    found: dict[str, list[float]] = {}
-    count = 0
+    """Return the figures as JSON: `dense` and `moe`, file type → bits a weight; `named_size`."""
+    found: dict[str, dict[str, list[float]]] = {"dense": {}, "moe": {}}
     for spec in _exact_models():
-        count += 1
+        rows = found["moe" if spec.hparams.n_expert else "dense"]
         for kind in FILE_TYPES.values():
             try:
                 sized = requantised(spec, kind.name)
             except WhatfitsError:
                 continue  # llama-quantize refuses this shape at this type
-            found.setdefault(kind.name, []).append(8 * sized.tensor_bytes / (spec.parameters or 1))
-    rows = {
-        name: [round(min(bits), 4), round(median(bits), 4), round(max(bits), 4)]
-        for name, bits in found.items()
-    }
-    lines = ",\n".join(f"{json.dumps(name)}:{json.dumps(row)}" for name, row in rows.items())
-    return f'{{"models":{count},\n"file_types":{{\n{lines}\n}}}}\n'.encode()
+            rows.setdefault(kind.name, []).append(8 * sized.tensor_bytes / (spec.parameters or 1))
+    parts = [f'"named_size":{json.dumps(_spread(_named_sizes()))}']
+    for group, rows in found.items():
+        lines = ",\n".join(f"{json.dumps(k)}:{json.dumps(_spread(v))}" for k, v in rows.items())
+        parts.append(f'"{group}":{{\n{lines}\n}}')
+    joined = ",\n".join(parts)
+    return f"{{{joined}}}\n".encode()
 
 
 def main(arguments: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import CatalogError
 from whatfits.sizing.machine import Pool
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.device_entries import DeviceEntry
 
 __all__ = ["card_pool", "features_of", "unified_pool"]
+
+# Fields that change an answer. The memory is what the request names, out of the options listed.
+_UNVERIFIED: Final = (
+    ("bandwidth_bytes_per_s", "unverified-bandwidth"),
+    ("fp16_flops_per_s", "unverified-fp16-rate"),
+)
 
 
 def card_pool(entry: DeviceEntry, memory_gib: int, *, number: int, headless: bool) -> Pool:
@@ -70,7 +76,8 @@ def features_of(entry: DeviceEntry) -> tuple[str, ...]:
     """Return the facts of a device that change memory, speed or commands.
 
     `nvlink600` is 600 GB/s in both directions together; `fp32-rate` says that the compute rate is
-    that of FP32, the FP16 one being lower or not read.
+    that of FP32, the FP16 one being lower or not read; `unverified-…` names a value that was filled
+    from memory and not re-read at a source.
     """
     found = []
     if entry.compute_capability is not None:
@@ -86,4 +93,5 @@ def features_of(entry: DeviceEntry) -> tuple[str, ...]:
         found.append(f"nvlink{entry.nvlink_bytes_per_s / GB:g}")
     if entry.compute_flops_per_s not in (None, entry.fp16_flops_per_s):
         found.append("fp32-rate")
+    found += [mark for name, mark in _UNVERIFIED if name in entry.unverified]
     return tuple(found)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.units import parse_bytes, parse_tokens
-from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [
     "Parser",
@@ -22,9 +22,21 @@ __all__ = [
     "add_placement_options",
     "add_workload_options",
     "machine_of",
+    "parsed",
     "placement_of",
+    "whole_number",
     "workload_of",
 ]
+
+
+_HELP_COLUMNS: Final = 79
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help of a fixed width: asking the terminal would load shutil, for every option there is."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_HELP_COLUMNS)
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,7 +45,36 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, command: str, description: str) -> None:
         """Name the command; abbreviations of options are not accepted."""
         super().__init__(
-            prog=f"whatfits {command}".strip(), description=description, allow_abbrev=False
+            prog=f"whatfits {command}".strip(),
+            description=description,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
+        )
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the options that were given.
+
+        Raises:
+            InvalidRequestError: an option is unknown, or one has no value or a wrong one.
+        """
+        options, extra = self.parse_known_args(arguments)
+        if extra:
+            self._refuse(extra[0])
+        return options
+
+    def _refuse(self, given: str) -> NoReturn:
+        name = given.partition("=")[0]
+        known = sorted(self._option_string_actions)
+        near: list[str] = []
+        if given.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, known, n=1, cutoff=0.6)
+        help_text = f"see '{self.prog} --help'"
+        raise InvalidRequestError(
+            what="unknown option" if given.startswith("-") else "one argument too many:",
+            got=name,
+            next_step=f"did you mean '{near[0]}'? {help_text}" if near else help_text,
         )
 
     def error(self, message: str) -> NoReturn:
@@ -43,6 +84,34 @@ class Parser(argparse.ArgumentParser):
             InvalidRequestError: always.
         """
         raise InvalidRequestError(what=message, next_step=f"see '{self.prog} --help'")
+
+
+def parsed(parse: Callable[[str], object]) -> type[argparse.Action]:
+    """Return an action that stores what `parse` makes of a value.
+
+    As `type=`, `parse` would lose its message: argparse replaces every ValueError by its own.
+    """
+
+    class Parsed(argparse.Action):
+        def __call__(
+            self,
+            parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse passes it
+            namespace: argparse.Namespace,
+            values: object,
+            option_string: str | None = None,
+        ) -> None:
+            try:
+                value = parse(str(values))
+            except InvalidRequestError as error:
+                raise InvalidRequestError(
+                    what=f"{option_string or self.dest}: {error.what}",
+                    got=error.got,
+                    allowed=error.allowed,
+                    next_step=error.next_step,
+                ) from None
+            setattr(namespace, self.dest, value)
+
+    return Parsed
 
 
 def add_output_options(parser: Parser) -> None:
@@ -73,18 +142,30 @@ def add_machine_options(parser: Parser) -> None:
 def add_workload_options(parser: Parser) -> None:
     """Add the options that shape the request; names and defaults are llama.cpp's."""
     group = parser.add_argument_group("workload")
-    group.add_argument("-c", "--context", type=_tokens, metavar="TOKENS", help="8192, 32k, …")
-    group.add_argument("-np", "--parallel", type=_whole, metavar="N", help="sequences at once")
+    group.add_argument(
+        "-c", "--context", action=parsed(parse_tokens), metavar="TOKENS", help="8192, 32k, …"
+    )
+    group.add_argument(
+        "-np", "--parallel", action=parsed(whole_number), metavar="N", help="sequences at once"
+    )
     group.add_argument("--kv-type", metavar="TYPE", help="keys and values: f16, q8_0, q4_0, …")
     group.add_argument("-ctk", "--kv-type-k", metavar="TYPE", help="keys only")
     group.add_argument("-ctv", "--kv-type-v", metavar="TYPE", help="values only")
-    group.add_argument("-b", "--batch", type=_whole, metavar="TOKENS", help="logical batch")
-    group.add_argument("-ub", "--ubatch", type=_whole, metavar="TOKENS", help="micro-batch")
+    group.add_argument(
+        "-b", "--batch", action=parsed(whole_number), metavar="TOKENS", help="logical batch"
+    )
+    group.add_argument(
+        "-ub", "--ubatch", action=parsed(whole_number), metavar="TOKENS", help="micro-batch"
+    )
     group.add_argument("-fa", "--flash-attn", choices=("auto", "on", "off"), default="auto")
     group.add_argument("--kv-unified", action="store_true", default=None)
     group.add_argument("--swa-full", action="store_true", default=None)
-    group.add_argument("--outputs-max", type=_whole, metavar="ROWS", help="rows of logits reserved")
-    group.add_argument("--prompt", type=_tokens, metavar="TOKENS", help="prompt length for speed")
+    group.add_argument(
+        "--outputs-max", action=parsed(whole_number), metavar="ROWS", help="rows of logits reserved"
+    )
+    group.add_argument(
+        "--prompt", action=parsed(parse_tokens), metavar="TOKENS", help="prompt length for speed"
+    )
     group.add_argument(
         "--program",
         choices=("server", "api"),
@@ -96,10 +177,13 @@ def add_workload_options(parser: Parser) -> None:
 def add_placement_options(parser: Parser) -> None:
     """Add the options that place layers; names are llama.cpp's."""
     group = parser.add_argument_group("placement")
-    group.add_argument("-ngl", "--gpu-layers", type=_whole, metavar="N")
-    group.add_argument("-ts", "--tensor-split", type=_numbers, metavar="N0,N1,…")
+    group.add_argument("-ngl", "--gpu-layers", action=parsed(whole_number), metavar="N")
+    group.add_argument("-ts", "--tensor-split", action=parsed(_numbers), metavar="N0,N1,…")
     group.add_argument(
-        "--n-cpu-moe", type=_whole, metavar="N", help="experts of N layers on the host"
+        "--n-cpu-moe",
+        action=parsed(whole_number),
+        metavar="N",
+        help="experts of N layers on the host",
     )
     group.add_argument(
         "-ot", "--override-tensor", action="append", default=[], metavar="REGEX=DEVICE"
@@ -112,11 +196,12 @@ def add_placement_options(parser: Parser) -> None:
     group.add_argument("--no-repack", action="store_true")
 
 
-def _tokens(text: str) -> int:
-    return parse_tokens(text)
+def whole_number(text: str) -> int:
+    """Return a whole number, as typed.
 
-
-def _whole(text: str) -> int:
+    Raises:
+        InvalidRequestError: it is none.
+    """
     try:
         return int(text)
     except ValueError:
@@ -134,6 +219,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def workload_of(options: argparse.Namespace) -> Workload:
     """Return the workload that the options describe."""
+    from whatfits.sizing.workload import Workload
+
     return Workload(
         program=options.program,
         context_tokens=options.context,
@@ -152,6 +239,8 @@ def workload_of(options: argparse.Namespace) -> Workload:
 
 def placement_of(options: argparse.Namespace) -> PlacementRequest:
     """Return the placement that the options ask for."""
+    from whatfits.sizing.workload import PlacementRequest
+
     devices: tuple[str, ...] | None = None
     if options.device is not None:
         none = options.device.lower() in ("none", "cpu", "")

@@ -91,81 +91,57 @@ class Arena:
         blocks.insert(place, [offset, size])
 
 
-class _Slot:
-    """What the allocator remembers of one tensor."""
-
-    __slots__ = ("arena", "children", "held", "offset", "size", "views")
-
-    def __init__(self) -> None:
-        self.children = 0
-        self.views = 0
-        self.held = False
-        self.offset = 0
-        self.size = 0
-        self.arena = 0
-
-
 class _Replay:
+    """State of one replay; what is remembered of a tensor lies in the tensor itself."""
+
+    __slots__ = ("arenas", "size_on")
+
     def __init__(self, arenas: Sequence[Arena], size_on: Callable[[Tensor, int], int]) -> None:
         self.arenas = arenas
         self.size_on = size_on
-        self.slots: dict[int, _Slot] = {}
-
-    def slot(self, tensor: Tensor) -> _Slot:
-        found = self.slots.get(id(tensor))
-        if found is None:
-            found = self.slots[id(tensor)] = _Slot()
-        return found
 
     def allocate(self, tensor: Tensor, arena: int) -> None:
-        if tensor.view_of is not None or tensor.home is not None:
+        if tensor.held or tensor.view_of is not None or tensor.home is not None:
             return
-        slot = self.slot(tensor)
-        if slot.held:
+        tensor.held = True
+        if tensor.op in _MAY_TAKE_OVER and self._take_over(tensor, arena):
             return
-        slot.held = True
-        if tensor.op in _MAY_TAKE_OVER and self._take_over(tensor, slot, arena):
-            return
-        slot.arena = arena
-        slot.size = pad(self.size_on(tensor, arena), self.arenas[arena].alignment)
-        slot.offset = self.arenas[arena].take(slot.size)
+        home = self.arenas[arena]
+        tensor.arena = arena
+        tensor.room = pad(self.size_on(tensor, arena), home.alignment)
+        tensor.offset = home.take(tensor.room)
 
-    def _take_over(self, tensor: Tensor, slot: _Slot, arena: int) -> bool:
+    def _take_over(self, tensor: Tensor, arena: int) -> bool:
         for parent in tensor.srcs:
-            parent_slot = self.slots.get(id(parent))
             # a view never holds memory itself, so it is never taken over
-            if parent_slot is None or not parent_slot.held or parent.flags & OUTPUT:
+            if not parent.held or parent.flags & OUTPUT:
                 continue
-            if parent_slot.children != 1 or parent_slot.views or not tensor.same_layout(parent):
+            if parent.children != 1 or parent.views or not tensor.same_layout(parent):
                 continue
-            slot.arena, slot.offset = parent_slot.arena, parent_slot.offset
-            parent_slot.held = False
-            home = self.arenas[slot.arena]
-            slot.size = pad(self.size_on(tensor, arena), home.alignment)
-            if parent_slot.size > slot.size:
-                home.give_back(slot.offset + slot.size, parent_slot.size - slot.size)
+            tensor.arena, tensor.offset = parent.arena, parent.offset
+            parent.held = False
+            home = self.arenas[tensor.arena]
+            tensor.room = pad(self.size_on(tensor, arena), home.alignment)
+            if parent.room > tensor.room:
+                home.give_back(tensor.offset + tensor.room, parent.room - tensor.room)
             return True
         return False
 
     def release(self, tensor: Tensor) -> None:
-        if tensor.flags & OUTPUT:
-            return
-        slot = self.slot(tensor)
-        self.arenas[slot.arena].give_back(slot.offset, slot.size)
-        slot.held = False
+        if not tensor.flags & OUTPUT:
+            self.arenas[tensor.arena].give_back(tensor.offset, tensor.room)
+            tensor.held = False
 
     def done_with(self, parent: Tensor) -> None:
-        slot = self.slot(parent)
-        slot.children -= 1
-        if slot.children or slot.views:
+        parent.children -= 1
+        if parent.children or parent.views:
             return
-        if parent.view_of is not None:
-            root = parent.view_of
-            root_slot = self.slot(root)
-            root_slot.views -= 1
-            if not root_slot.views and not root_slot.children and root_slot.held:
+        root = parent.view_of
+        if root is not None:
+            root.views -= 1
+            if not root.views and not root.children and root.held:
                 self.release(root)
-        elif slot.held:
+        elif parent.held:
             self.release(parent)
 
 
@@ -175,7 +151,7 @@ def replay(
     arenas: Sequence[Arena],
     size_on: Callable[[Tensor, int], int],
 ) -> None:
-    """Lay out a graph; each arena's `peak` is then the size of that buffer.
+    """Lay out a graph, once; each arena's `peak` is then the size of that buffer.
 
     Leaves and nodes come with the index of their arena; `size_on` returns what a tensor takes in
     an arena's buffer.
@@ -183,18 +159,24 @@ def replay(
     state = _Replay(arenas, size_on)
     for leaf, arena in leafs:
         state.allocate(leaf, arena)
+    _count_users(state, nodes)
     for node, arena in nodes:
-        if node.view_of is not None and node.op != NONE:
-            state.slot(node.view_of).views += 1
-        if node.flags & INPUT:
-            state.allocate(node, arena)
         for src in node.srcs:
-            state.slot(src).children += 1
-            if src.flags & INPUT:
+            if not src.held:
                 state.allocate(src, arena)
-    for node, arena in nodes:
-        for src in node.srcs:
-            state.allocate(src, arena)
         state.allocate(node, arena)
         for src in node.srcs:
             state.done_with(src)
+
+
+def _count_users(state: _Replay, nodes: Sequence[tuple[Tensor, int]]) -> None:
+    """Count users and views of every tensor; inputs are given their place on the way."""
+    for node, arena in nodes:
+        if node.view_of is not None and node.op != NONE:
+            node.view_of.views += 1
+        if node.flags & INPUT:
+            state.allocate(node, arena)
+        for src in node.srcs:
+            src.children += 1
+            if src.flags & INPUT:
+                state.allocate(src, arena)

@@ -139,6 +139,26 @@ class Attention:
             c.reshape(v, d_v, spec.n_head_kv, n),
         )
 
+    def attend_within(
+        self,
+        heads: Heads,
+        mask: Tensor,
+        *,
+        out: Tensor | None,
+        out_bias: Tensor | None = None,
+        out_scale: Tensor | None = None,
+    ) -> Tensor:
+        """Return attention among the tokens of the micro-batch, without a cache."""
+        c = self._c
+        assert heads.k is not None
+        assert heads.v is not None
+        for made in (heads.q, heads.k, heads.v):
+            c.expand(made)
+        y = self._heads_out(heads.q, heads.k, heads.v, mask, None, softcap=False)
+        if out is not None:
+            y = c.linear(out, y, out_scale)
+        return c.biased(y, out_bias)
+
     # attention proper
 
     def attend(
@@ -184,6 +204,34 @@ class Attention:
         if out is not None:
             y = c.linear(out, y, out_scale)
         return c.biased(y, out_bias)
+
+    def attend_latent(
+        self,
+        heads: Heads,
+        layer: int,
+        *,
+        spread: Tensor | None,
+        out: Tensor | None,
+        out_scale: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return attention through a cache of latent rows, whose first part is also the value.
+
+        `spread` widens latent results to heads; `mask` replaces the cache's own.
+        """
+        c, inputs = self._c, self.full
+        assert inputs is not None
+        assert heads.k is not None
+        assert heads.v is not None
+        for made in (heads.q, heads.v, heads.k):
+            c.expand(made)
+        cache, _ = self._caches(layer, inputs)
+        c.expand(self._store_keys(heads.k, cache, inputs))
+        mask = inputs.mask if mask is None else mask
+        k = self._read_keys(cache, layer, inputs)
+        v = c.view(k, (heads.v.ne[0], *k.ne[1:]), k.nb[1:])
+        y = self._heads_out(heads.q, k, v, mask, None, softcap=False, spread=spread)
+        return y if out is None else c.linear(out, y, out_scale)
 
     def _rotated(self, heads: Heads, inputs: CacheInputs) -> Heads:
         c = self._c

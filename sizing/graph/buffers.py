@@ -1,23 +1,27 @@
 """Compute buffers of a run, to the byte, from a replay of its graph.
 
 llama.cpp reserves the graph of one full micro-batch over the full cache (src/llama-context.cpp,
-sched_reserve). With several devices in a pipeline its dry run reports 16 x n_embd x tokens bytes
-more on the device of the output layer than a real load takes; that is the upper end here.
+sched_reserve). Its plan without memory (a dry run) forgets which steps were pinned to a device
+(ggml-backend.cpp: ggml_backend_sched_reserve_size starts with a reset), a real load does not; where
+that can matter both are replayed.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
-from whatfits.sizing.graph.models import graph_of
+from whatfits.sizing.graph.index import TensorIndex
+from whatfits.sizing.graph.models import Traits, graph_of, traits_of
 from whatfits.sizing.graph.reduce import decisive_layers
 from whatfits.sizing.graph.scheduler import Backends, split
+from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec, TensorSpec
@@ -28,65 +32,160 @@ __all__ = ["GraphBuffers", "graph_buffers"]
 
 _PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES
 _PIN_BELOW_TOKENS: Final = 32
+# these never take over work on weights that lie on the host (no offload_op in their back end)
+_LEAVE_HOST_WORK: Final = frozenset({"rpc"})
 
 
 class GraphBuffers(NamedTuple):
-    """Bytes of each accelerator's compute buffer, then the host's, and the dry run's surplus."""
+    """Bytes of each accelerator's compute buffer, the host's last.
 
-    sizes: tuple[int, ...]
-    dry_run_surplus: tuple[int, ...]
+    Attributes:
+        planned: as a dry run reports them.
+        loaded: as a real load reserves them.
+        bare: as planned, without the scratch space of back ends that nobody has measured here.
+    """
+
+    planned: tuple[int, ...]
+    loaded: tuple[int, ...]
+    bare: tuple[int, ...]
 
 
 def graph_buffers(
-    model: ModelSpec, settings: Settings, placement: Placement, *, whole: bool = False
+    model: ModelSpec,
+    settings: Settings,
+    placement: Placement,
+    *,
+    index: TensorIndex | None = None,
+    whole: bool = False,
 ) -> GraphBuffers | None:
     """Return the compute buffers, or None when the architecture has no graph here.
 
-    `whole` keeps every layer instead of the decisive ones.
+    `index` is the model's, when the caller has made it already; `whole` keeps every layer instead
+    of the decisive ones.
     """
-    build = graph_of(model.architecture)
-    if build is None or not model.tensors:
+    build = graph_of(model.architecture) if model.tensors else None
+    if build is None:
         return None
-    count = len(placement.accelerators)
-    homes = _Homes(placement)
-    layers = tuple(range(model.n_layers))
-    if not whole and not any(layer.reuses_cache for layer in model.layers):
-        layers = decisive_layers(_kinds(model, homes))
-    full_offload = placement.gpu_layers > len(placement.layer_device)
-    context = GraphContext(
-        model,
-        settings,
-        layers=layers,
-        weight_home=homes.weight,
-        layer_home=homes.layer,
-        cache_home=homes.cache,
-        host=count,
-        pinned_layers=count > 0 and (full_offload or settings.graph_tokens < _PIN_BELOW_TOKENS),
-        cache_on_host=count > 0 and not placement.kv_offload,
-    )
+    index = index or TensorIndex(model)
+    replayed = _Replayed(model, settings, placement, index=index, whole=whole)
     try:
-        build(context)
+        replayed.settle_fusion(build)
+        loaded = replayed.peaks(build, pinned=True)
+        planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
+        bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
     except KeyError:
         return None  # a weight the graph needs is not there: this is no usual file
-    pipelined = count > 1 and full_offload and placement.kv_offload and not placement.has_overrides
-    pipelined = pipelined and all("no_async" not in d.features for d in placement.accelerators)
-    backends = Backends(
-        count=count + 1,
-        host_weights_offloadable=placement.op_offload,
-        no_flash=frozenset(
-            index
-            for index, device in enumerate(placement.accelerators)
-            if "no_flash_attention" in device.features
-        ),
-        copies=_PIPELINE_COPIES if pipelined else 1,
-    )
-    peaks = _peaks(context, backends, placement)
-    surplus = [0] * (count + 1)
-    if pipelined and placement.output_device is not None:
-        surplus[placement.output_device] = (
-            _PIPELINE_COPIES * 4 * model.hparams.n_embd * context.n_tokens
+    return GraphBuffers(planned, loaded, bare)
+
+
+class _Replayed:
+    """One request, ready to be replayed."""
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        settings: Settings,
+        placement: Placement,
+        *,
+        index: TensorIndex,
+        whole: bool,
+    ) -> None:
+        self._model = model
+        self._index = index
+        self._settings = settings
+        self._placement = placement
+        self._homes = _Homes(placement)
+        self._layers = tuple(range(model.n_layers))
+        if not whole and not any(layer.reuses_cache for layer in model.layers):
+            traits = traits_of(model.architecture)
+            kinds = _kinds(model, index, self._homes, traits)
+            self._layers = decisive_layers(
+                kinds, cycle=traits.cycle, periods=traits.periods, least=traits.least
+            )
+        devices = placement.accelerators
+        self._full_offload = placement.gpu_layers > len(placement.layer_device)
+        pipelined = (
+            len(devices) > 1
+            and self._full_offload
+            and placement.kv_offload
+            and not placement.has_overrides
+            and all("no_async" not in device.features for device in devices)
         )
-    return GraphBuffers(peaks, tuple(surplus))
+        self._backends = Backends(
+            count=len(devices) + 1,
+            takes_host_work=frozenset(
+                index
+                for index, device in enumerate(devices)
+                if placement.op_offload and device.kind not in _LEAVE_HOST_WORK
+            ),
+            no_flash=frozenset(
+                index
+                for index, device in enumerate(devices)
+                if "no_flash_attention" in device.features
+            ),
+            copies=_PIPELINE_COPIES if pipelined else 1,
+        )
+
+    @property
+    def pins_matter(self) -> bool:
+        """Pinned are norms, to the device of their layer, and attention over a cache on the host.
+
+        With one accelerator a norm is drawn to its weight all the same.
+        """
+        devices = self._placement.accelerators
+        return len(devices) > 1 or (len(devices) > 0 and not self._placement.kv_offload)
+
+    @property
+    def scratch(self) -> bool:
+        """Whether a back end adds scratch space to what this graph makes."""
+        kinds = {device.kind for device in self._placement.accelerators}
+        types = {self._settings.kv_type_k, self._settings.kv_type_v}
+        converts = self._settings.flash_attention and types != {"F16"}
+        return "metal" in kinds or (converts and bool(kinds & CUDA_LIKE))
+
+    def settle_fusion(self, build: Callable[[GraphContext], None]) -> None:
+        """Give fused attention up where llama.cpp does after a look at one token a sequence.
+
+        Only beside recurrent states can it land elsewhere: their steps come between it and the
+        weights of its layer (src/llama-context.cpp, resolve_fused_ops).
+        """
+        settings, layers = self._settings, self._model.layers
+        mixed = any(layer.recurrent is not None for layer in layers)
+        if not (settings.flash_automatic and mixed and self._placement.accelerators):
+            return
+        few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
+        context = self._built(build, few, pinned=True)
+        laid = split(context.nodes, context.leafs, self._backends)
+        places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
+        attending = [at for at in self._layers if layers[at].attention is not None]
+        if places != [self._homes.layer(at) for at in attending]:
+            self._settings = replace(settings, flash_attention=False)
+
+    def peaks(
+        self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
+    ) -> tuple[int, ...]:
+        context = self._built(build, self._settings, pinned=pinned)
+        return _peaks(context, self._backends, self._placement, scratch=scratch)
+
+    def _built(
+        self, build: Callable[[GraphContext], None], settings: Settings, *, pinned: bool
+    ) -> GraphContext:
+        homes, count = self._homes, len(self._placement.accelerators)
+        few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
+        context = GraphContext(
+            self._model,
+            settings,
+            index=self._index,
+            layers=self._layers,
+            weight_home=homes.weight,
+            layer_home=homes.layer,
+            cache_home=homes.cache,
+            host=count,
+            pinned_layers=pinned and count > 0 and (self._full_offload or few_tokens),
+            cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
+        )
+        build(context)
+        return context
 
 
 class _Homes:
@@ -95,6 +194,11 @@ class _Homes:
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
         self._host = len(placement.accelerators)
+
+    @property
+    def by_name(self) -> bool:
+        """Whether tensors of one layer may lie on different devices."""
+        return self._placement.has_overrides
 
     def _index(self, device: int | None) -> int:
         return self._host if device is None else device
@@ -126,23 +230,29 @@ class _Homes:
         return self._index(placement.device_of(spec.name, default))
 
 
-def _kinds(model: ModelSpec, homes: _Homes) -> list[Hashable]:
+def _kinds(model: ModelSpec, index: TensorIndex, homes: _Homes, traits: Traits) -> list[Hashable]:
     """Return what each layer is like: widths, weights, devices, and types where they are copied."""
-    weights: list[list[Hashable]] = [[] for _ in model.layers]
-    for tensor in model.tensors:
-        if tensor.role != "layer" or tensor.layer is None or tensor.layer >= len(weights):
-            continue
-        home = homes.weight(tensor, None)
-        short = tensor.name.partition(".")[2].partition(".")[2]
-        kind = tensor.type if homes.copies_from(home) else None
-        weights[tensor.layer].append((short, tensor.shape, home, kind))
-    return [
-        (layer, homes.layer(index), homes.cache(index), tuple(weights[index]))
-        for index, layer in enumerate(model.layers)
-    ]
+    mark = traits.mark or (lambda _model, _layer: None)
+    kinds: list[Hashable] = []
+    for at, layer in enumerate(model.layers):
+        home = homes.layer(at)
+        if homes.by_name:
+            row = index.by_layer[at]
+            weight_homes = [homes.weight(tensor, None) for tensor in row]
+            types: Hashable = tuple(
+                tensor.type if homes.copies_from(where) else None
+                for tensor, where in zip(row, weight_homes, strict=True)
+            )
+            weights: Hashable = (tuple(weight_homes), types)
+        else:
+            weights = index.types[at] if homes.copies_from(home) else None
+        kinds.append((layer, home, homes.cache(at), index.shapes[at], weights, mark(model, at)))
+    return kinds
 
 
-def _peaks(context: GraphContext, backends: Backends, placement: Placement) -> tuple[int, ...]:
+def _peaks(
+    context: GraphContext, backends: Backends, placement: Placement, *, scratch: bool
+) -> tuple[int, ...]:
     laid = split(context.nodes, context.leafs, backends)
     kinds = [*(device.kind for device in placement.accelerators), "cpu"]
     arenas = [Arena(alignment_of(kind)) for kind in kinds]
@@ -151,7 +261,10 @@ def _peaks(context: GraphContext, backends: Backends, placement: Placement) -> t
         size = tensor.n_bytes
         if arena == backends.host:
             return size
-        return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kinds[arena])
+        kind = kinds[arena]
+        if scratch:
+            size += scratch_bytes(tensor, kind)
+        return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kind)
 
     replay(laid.leafs, laid.nodes, arenas, size_on)
     return tuple(arena.peak for arena in arenas)

@@ -173,6 +173,10 @@ class GraphBuilder:
         """Return one element a row."""
         return Tensor("SUM_ROWS", a.type, (1, *a.ne[1:]), srcs=(a,))
 
+    def mean(self, a: Tensor) -> Tensor:
+        """Return the mean of each row."""
+        return Tensor("MEAN", _F32, (1, *a.ne[1:]), srcs=(a,))
+
     def top_k(self, a: Tensor, k: int) -> Tensor:
         """Return the first k of each row's sorted order: a view of the whole order."""
         order = Tensor("ARGSORT", "I32", a.ne, srcs=(a,))

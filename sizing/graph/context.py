@@ -14,6 +14,7 @@ from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from whatfits.sizing.graph.index import TensorIndex
     from whatfits.sizing.model import LayerSpec, ModelSpec, TensorSpec
     from whatfits.sizing.settings import Settings
 
@@ -64,6 +65,7 @@ class GraphContext(GraphBuilder):
         model: ModelSpec,
         settings: Settings,
         *,
+        index: TensorIndex,
         layers: tuple[int, ...],
         weight_home: Callable[[TensorSpec, int | None], int],
         layer_home: Callable[[int], int],
@@ -72,7 +74,7 @@ class GraphContext(GraphBuilder):
         pinned_layers: bool,
         cache_on_host: bool = False,
     ) -> None:
-        """Index the model's tensors; homes say which back end holds what."""
+        """Start an empty graph; homes say which back end holds what."""
         super().__init__()
         self.model = model
         self.settings = settings
@@ -87,7 +89,7 @@ class GraphContext(GraphBuilder):
         self.pinned_layers = pinned_layers
         self.cache_on_host = cache_on_host
         self._weight_home = weight_home
-        self._specs = {tensor.name: tensor for tensor in model.tensors}
+        self._specs = index.by_name
         self._weights: dict[str, Tensor] = {}
 
     # weights and caches
@@ -132,6 +134,16 @@ class GraphContext(GraphBuilder):
         """Return a number of the model's metadata, the architecture's prefix left out."""
         value = self.model.metadata.get(f"{self.model.architecture}.{key}", default)
         return value if isinstance(value, (int, float)) else default
+
+    def rope_factors(self, layer: int) -> Tensor | None:
+        """Return the factors of a layer's rotations: those for any context, else long or short."""
+        fixed = self.weight("rope_freqs.weight", layer=layer)
+        if fixed is not None:
+            return fixed
+        trained = self.model.hparams.context_train_tokens or 0
+        original = self.metadata("rope.scaling.original_context_length", trained)
+        length = "long" if self.settings.sequence_tokens > original else "short"
+        return self.weight(f"rope_factors_{length}.weight", layer=layer)
 
     # inputs
 
@@ -363,11 +375,28 @@ class GraphContext(GraphBuilder):
     # the end
 
     def finish(
-        self, x: Tensor, *, softcap: bool = False, norm_rms: bool = True, scaled: bool = False
+        self,
+        x: Tensor,
+        *,
+        softcap: bool = False,
+        norm_rms: bool = True,
+        scaled: bool = False,
+        rows: Tensor | None = None,
     ) -> None:
-        """Add the last norm and the logits, both kept as outputs."""
+        """Add the last norm and the logits, both kept as outputs.
+
+        `rows`: those that logits are wanted for, when the norm is over all of them.
+        """
         whole = self.whole
         x = self.norm(x, whole("output_norm.weight"), whole("output_norm.bias"), rms=norm_rms)
+        if rows is not None:
+            x.flags |= OUTPUT
+            x = self.get_rows(x, rows)
+        self.head(x, softcap=softcap, scaled=scaled)
+
+    def head(self, x: Tensor, *, softcap: bool = False, scaled: bool = False) -> None:
+        """Add the logits of normalised rows; both are kept as outputs."""
+        whole = self.whole
         x.flags |= OUTPUT
         output = whole("output.weight")
         if output is None:

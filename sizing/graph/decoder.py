@@ -39,6 +39,7 @@ class Decoder:
         logit_scale: logits are scaled.
         residual_scale: what is added to the stream is scaled first.
         expert_bias_after: the shared experts are added after the routed ones.
+        positions_per_token: more than one where pictures have positions of their own.
     """
 
     rms: bool = True
@@ -56,6 +57,7 @@ class Decoder:
     logit_softcap: bool = False
     logit_scale: bool = False
     residual_scale: bool = False
+    positions_per_token: int = 1
 
 
 def build_decoder(c: GraphContext, *, style: Decoder) -> None:
@@ -63,7 +65,7 @@ def build_decoder(c: GraphContext, *, style: Decoder) -> None:
     x = c.input_embedding(c.whole.need("token_embd.weight"))
     if style.embedding_scale:
         x = c.like("SCALE", x)
-    positions = c.input_positions()
+    positions = c.input_positions(style.positions_per_token)
     attention = Attention(c)
     out_ids = c.input_out_ids()
     last = c.layers[-1]
@@ -99,7 +101,7 @@ def _attention(
     assert heads.k is not None
     q, k = heads.q, heads.k
     q_norm, k_norm = part("attn_q_norm.weight"), part("attn_k_norm.weight")
-    factors = c.weight("rope_freqs.weight", layer=layer)
+    factors = c.rope_factors(layer)
     if style.qk_norm == "before" and q_norm is not None and k_norm is not None:
         q = c.norm(q, q_norm, layer=layer)
         q = c.like("ROPE", q, positions, factors)

@@ -1,8 +1,9 @@
 """Which layers decide the peak: repeated stretches of equal layers are cut short.
 
 The allocator's state repeats with the layers, so a few periods show all there is to see. Kept are
-enough repetitions, of the same parity as the whole, that the end of the graph meets the same
-state; a test compares the result with the whole graph.
+at least as many periods as a family takes to settle (two, a few three) and four layers, and so many
+that the end of the graph meets the same state (few families take longer than two layers to come
+back to it); a test compares the result with the whole graph.
 """
 
 from __future__ import annotations
@@ -10,21 +11,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
-__all__ = ["decisive_layers"]
+__all__ = ["LEAST_LAYERS", "decisive_layers"]
 
 _LONGEST_PERIOD: Final = 12
-_KEPT: Final = 4
+LEAST_LAYERS: Final = 4
 
 
-def decisive_layers(kinds: Sequence[Hashable]) -> tuple[int, ...]:
-    """Return the indices of the layers to keep, given what each layer is like."""
+def decisive_layers(
+    kinds: Sequence[Hashable], *, cycle: int = 2, periods: int = 2, least: int = LEAST_LAYERS
+) -> tuple[int, ...]:
+    """Return the indices of the layers to keep, given what each layer is like.
+
+    A multiple of `cycle` layers is left out: after so many the state of the memory comes back. Of
+    each stretch at least `periods` repetitions and `least` layers are kept: before, the state has
+    not settled yet.
+    """
+
+    def kept_of(period: int) -> int:
+        return max(periods, -(-least // period))
+
     kept: list[int] = []
     at = 0
     while at < len(kinds):
-        period, repeats = _longest_stretch(kinds, at)
-        keep = _KEPT + (repeats - _KEPT) % 2 if repeats > _KEPT else repeats
+        period, repeats = _longest_stretch(kinds, at, kept_of)
+        keep = min(repeats, kept_of(period))
+        while (repeats - keep) * period % cycle:
+            keep += 1
         # the last repetitions are kept: what follows them is met as it is
         skipped = (repeats - keep) * period
         kept += range(at + skipped, at + repeats * period)
@@ -32,7 +46,9 @@ def decisive_layers(kinds: Sequence[Hashable]) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
+def _longest_stretch(
+    kinds: Sequence[Hashable], at: int, kept_of: Callable[[int], int]
+) -> tuple[int, int]:
     """Return (period, repetitions) of the stretch from `at` that saves most layers."""
     best, saved = (1, 1), 0
     for period in range(1, min(_LONGEST_PERIOD, len(kinds) - at) + 1):
@@ -40,6 +56,7 @@ def _longest_stretch(kinds: Sequence[Hashable], at: int) -> tuple[int, int]:
         repeats = 1
         while kinds[at + repeats * period : at + (repeats + 1) * period] == pattern:
             repeats += 1
-        if (repeats - _KEPT) * period > saved:
-            best, saved = (period, repeats), (repeats - _KEPT) * period
+        skipped = (repeats - kept_of(period)) * period
+        if skipped > saved:
+            best, saved = (period, repeats), skipped
     return best

@@ -27,13 +27,13 @@ class Backends:
 
     Attributes:
         count: how many, the host included.
-        host_weights_offloadable: operations on host weights may move to a device.
+        takes_host_work: devices that take over large operations on weights of the host.
         no_flash: back ends that cannot run fused attention.
         copies: how many copies of inputs are kept (4 when pipelined).
     """
 
     count: int
-    host_weights_offloadable: bool
+    takes_host_work: frozenset[int] = frozenset()
     no_flash: frozenset[int] = frozenset()
     copies: int = 1
 
@@ -111,14 +111,14 @@ class _Scheduler:
             if src.is_weight:
                 home = self._home(src, tensor)
                 if home == self.backends.host and self._is_offloaded(tensor):
-                    for device in range(self.backends.host):
+                    for device in sorted(self.backends.takes_host_work):
                         if self.backends.runs(device, tensor):
                             return device
                 return home
         return None
 
     def _is_offloaded(self, tensor: Tensor) -> bool:
-        return self.backends.host_weights_offloadable and _batch_of(tensor) >= _OFFLOAD_MIN_BATCH
+        return _batch_of(tensor) >= _OFFLOAD_MIN_BATCH
 
     def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> None:
         """Give unassigned nodes the back end of the node before; devices first, then the host."""

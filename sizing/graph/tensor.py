@@ -36,16 +36,22 @@ class Tensor:
     """
 
     __slots__ = (
+        "arena",
+        "children",
         "flags",
+        "held",
         "home",
         "is_weight",
         "name",
         "nb",
         "ne",
+        "offset",
         "op",
+        "room",
         "srcs",
         "type",
         "view_of",
+        "views",
         "wants",
     )
 
@@ -75,6 +81,9 @@ class Tensor:
         self.is_weight = is_weight
         self.wants: int | None = None
         self.name = name
+        # the allocator's notes: users and views to come, and where the tensor lies
+        self.children = self.views = self.arena = self.offset = self.room = 0
+        self.held = False
 
     @property
     def is_view_op(self) -> bool:

@@ -115,7 +115,7 @@ def assign_types(
     architecture: str,
     facts: MixFacts,
     file_type: FileType,
-    imatrix: bool = False,
+    imatrix: bool | None = None,
     source_type: str | None = None,
 ) -> tuple[str, ...]:
     """Return the storage type of each shape, in the order given.
@@ -123,8 +123,9 @@ def assign_types(
     `shapes` must be the whole model: whether `output.weight` is among them and how many attention
     values there are changes the mix. A `fixed_type` is kept and takes no turn in the counting, as
     for experts that are published in MXFP4 and stay so in every file. `imatrix` says that the file
-    was made with an importance matrix. `source_type` is what tensors that are never quantised have
-    in the source file; by default the file type itself for F32, F16 and BF16, else F16.
+    was made with an importance matrix; unset: where `llama-quantize` demands one. `source_type` is
+    what tensors that are never quantised have in the source file; by default the file type itself
+    for F32, F16 and BF16, else F16.
 
     Raises:
         InvalidRequestError: llama.cpp refuses this file type for these shapes, or cannot make it.
@@ -143,7 +144,9 @@ def assign_types(
         facts=facts,
         tied=survey.tied,
         n_values=survey.n_values,
-        conditions=_conditions(facts, imatrix=imatrix),
+        conditions=_conditions(
+            facts, imatrix=file_type.wants_imatrix if imatrix is None else imatrix
+        ),
     )
     for category, group in survey.groups.items():
         forced = _forced_type(file_type, category)

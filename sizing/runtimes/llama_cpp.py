@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.compute import ComputeBytes, compute_buffers
 from whatfits.sizing.estimate import DeviceMemory, Memory
+from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
-from whatfits.sizing.overhead import device_overhead, process_overhead
+from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.units import MIB
 from whatfits.sizing.weights import Weights, WeightTable
 
@@ -36,6 +37,7 @@ class Bill:
         """Group the model's tensors once."""
         self._model = model
         self._weights = WeightTable(model)
+        self._index = TensorIndex(model)
         self._widest_value = widest_value_row(model)
         self._cache_sizes: dict[tuple[LayerSpec, Settings, str], int] = {}
 
@@ -50,14 +52,17 @@ class Bill:
         model = self._model
         weights = self._weights.place(placement)
         cache_devices, cache_host = self._cache(settings, placement)
-        compute = compute_buffers(model, settings, placement, streamed_bytes=weights.streamed_bytes)
+        compute = compute_buffers(
+            model,
+            settings,
+            placement,
+            streamed_bytes=weights.streamed_bytes,
+            tensors=self._index,
+        )
         shares = _layer_shares(placement) if model.weights is not None else None
         rows = []
         for index, device in enumerate((*placement.accelerators, placement.host)):
             on_host = device is placement.host
-            overhead = (
-                process_overhead(is_server=is_server) if on_host else device_overhead(device.kind)
-            )
             exact = weights.host.total_bytes if on_host else weights.devices[index]
             rows.append(
                 _row(
@@ -68,7 +73,7 @@ class Bill:
                     cache_error=model.cache_interval,
                     compute=compute[index],
                     output=_output_bytes(model, settings) if on_host else 0,
-                    overhead=overhead,
+                    overhead=overhead_of(machine, device, is_server=is_server),
                 )
             )
         grows = is_server and model.hparams.causal

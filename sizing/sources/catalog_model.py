@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
-from whatfits.sizing.catalog.lookup import find_model
+from whatfits.sizing.catalog.lookup import find_model, model_entries
+from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
 from whatfits.sizing.quants.file_types import find_file_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.approximate import ParameterRange
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "spec_of_entry"]
+__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "smaller_relatives", "spec_of_entry"]
 
 DEFAULT_FILE_TYPE: Final = "Q4_K_M"
 _NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
@@ -35,7 +40,10 @@ def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
 def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:
     """Return the model of a catalog entry under a file type."""
     native = _NATIVE_FILE_TYPES.get(entry.native_quantisation or "")
-    chosen = find_file_type(file_type or native or DEFAULT_FILE_TYPE).name
+    if file_type is None:
+        chosen = find_file_type(native or DEFAULT_FILE_TYPE).name
+    else:
+        chosen = find_file_type(file_type).name
     spec = _spec(entry, chosen)
     notes = list(spec.notes)
     if file_type is None:
@@ -45,24 +53,51 @@ def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSp
     return replace(spec, notes=tuple(notes))
 
 
+def smaller_relatives(model: ModelSpec) -> Iterator[ModelSpec]:
+    """Yield the smaller models of a catalog model's family under its file type, largest first."""
+    family = find_model(model.name).family
+    entries = [
+        entry
+        for entry in model_entries()
+        if entry.family == family and 0 < (entry.params_total or 0) < (model.parameters or 0)
+    ]
+    for entry in sorted(entries, key=lambda entry: (-(entry.params_total or 0), entry.id)):
+        with suppress(UnsupportedArchitectureError, MalformedFileError):  # its shape has holes
+            yield spec_of_entry(entry, file_type=model.file_type)
+
+
 def _spec(entry: ModelEntry, file_type: str) -> ModelSpec:
-    """Return the model with its tensor table, or an interval where the catalog has none yet."""
+    """Return the model with its tensor table, or an interval where the catalog has none yet.
+
+    A shape with holes is malformed to the tensor table: it takes the interval as well.
+    """
     config = entry.config
     if find_entry(config) is not None:
-        return spec_from_config(
-            config, name=entry.id, source="catalog", file_type=file_type, origin=entry.source
-        )
+        with suppress(MalformedFileError):
+            return spec_from_config(
+                config, name=entry.id, source="catalog", file_type=file_type, origin=entry.source
+            )
     from whatfits.sizing.approximate import approximate_spec  # noqa: PLC0415 - rarely needed
 
-    text_only = None
-    if entry.params_total is not None:
-        text_only = entry.params_total - (entry.params_vision_audio or 0)
     return approximate_spec(
         config,
         name=entry.id,
         source="catalog",
         file_type=file_type,
-        parameters=text_only,
+        parameters=_text_parameters(entry),
         active_parameters=entry.params_active,
         origin=entry.source,
     )
+
+
+def _text_parameters(entry: ModelEntry) -> ParameterRange | None:
+    """Return the parameters without vision and audio: counted, else as the name rounds them."""
+    from whatfits.sizing.approximate import (  # noqa: PLC0415 - rarely needed
+        ParameterRange,
+        named_parameters,
+    )
+
+    if entry.params_total is not None:
+        count = entry.params_total - (entry.params_vision_audio or 0)
+        return ParameterRange(count, count, count)
+    return None if entry.params_published is None else named_parameters(entry.params_published)

@@ -211,3 +211,25 @@ def test_every_machine_with_shared_memory_can_be_named(entry: DeviceEntry) -> No
         assert 0.85 * size * GIB < pool.total_bytes <= size * GIB
         assert pool.free_low_bytes is not None
         assert 0 < pool.free_low_bytes <= (pool.free_bytes or 0)
+
+
+def test_a_value_nobody_re_read_is_marked_on_the_device_and_said_in_the_answer() -> None:
+    from whatfits.sizing.api import check
+
+    plan = check("llama-3.1-8b", machine="mi300a 128gb", workload={"context_tokens": 4096})
+    assert "unverified-bandwidth" in plan.machine.devices[0].features
+    said = [note for note in plan.notes if "not re-read at a source" in note]
+    assert said == ["Instinct MI300A: not re-read at a source: bandwidth, fp16-rate."]
+
+
+def test_marks_of_unverified_values_are_those_of_the_catalog() -> None:
+    from whatfits.sizing.catalog.machine_parts import features_of
+
+    marked = {
+        entry.id
+        for entry in ENTRIES
+        if any(feature.startswith("unverified-") for feature in features_of(entry))
+    }
+    fields = {"bandwidth_bytes_per_s", "fp16_flops_per_s"}
+    assert marked == {entry.id for entry in ENTRIES if fields & set(entry.unverified)}
+    assert len(marked) >= 11

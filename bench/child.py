@@ -1,0 +1,135 @@
+"""Loads a model for real, in a process of its own, and reports what that took.
+
+usage: python -m whatfits.bench.child DESCRIPTOR REQUEST; REQUEST is a `LoadRequest` as JSON. One
+JSON object a line goes to the descriptor: `{"stage": "loading"}`, then `loaded` and `decoded` with
+figures, or `{"error": reason}`. What the process prints is nobody's answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from whatfits.bench.run_settings import RunSettings
+from whatfits.sizing.errors import ProbeError
+
+__all__ = ["LoadRequest"]
+
+_STATUS: Final = Path("/proc/self/status")
+_KINDS: Final = {"VmRSS": "resident_bytes", "RssAnon": "anonymous_bytes", "RssFile": "file_bytes"}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """What the child is to load, and what it may take.
+
+    Attributes:
+        path: model file.
+        settings: how it is loaded.
+        decode_tokens: tokens put through it afterwards.
+        memory_limit_bytes: address space at most, where the OS can say so; None: no limit.
+        cpu_limit_s: processor time at most.
+    """
+
+    path: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    decode_tokens: int = 16
+    memory_limit_bytes: int | None = None
+    cpu_limit_s: int = 3600
+
+
+def main() -> None:
+    """Serve one request and end."""
+    descriptor, request = int(sys.argv[1]), LoadRequest(**json.loads(sys.argv[2]))
+    _limit(request)
+    try:
+        _load(request, descriptor)
+    except (ProbeError, MemoryError) as error:
+        _tell(descriptor, {"error": str(error) or "out of memory"})
+
+
+def _load(request: LoadRequest, descriptor: int) -> None:
+    from whatfits.bench.llama_cpp import running  # noqa: PLC0415 - after the limits
+
+    # asking for devices loads the libraries: they are no part of what the model takes
+    devices_before = _free_by_device()
+    before = memory_now()
+    _tell(descriptor, {"stage": "loading", "before": before})
+    settings: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in request.settings.items()
+    }
+    with running(Path(request.path), RunSettings(**settings), real=True) as run:
+        reservation = run.reservation()
+        _tell(
+            descriptor,
+            {
+                "stage": "loaded",
+                "memory": memory_now(),
+                "devices": _taken(devices_before),
+                "buffers": {name: asdict(row) for name, row in reservation.buffers.items()},
+                "n_ctx": reservation.n_ctx,
+            },
+        )
+        run.decode(request.decode_tokens)
+        _tell(
+            descriptor,
+            {"stage": "decoded", "memory": memory_now(), "devices": _taken(devices_before)},
+        )
+
+
+def memory_now() -> dict[str, int]:
+    """Return what this process has in RAM: all of it, and where known anonymous and of files."""
+    try:
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        import psutil  # noqa: PLC0415 - where there is no /proc
+
+        return {"resident_bytes": psutil.Process().memory_info().rss}
+    found = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name in _KINDS:
+            found[_KINDS[name]] = int(value.split()[0]) * 1024
+    return found
+
+
+def _free_by_device() -> dict[str, int]:
+    from whatfits.bench.devices import seen_devices  # noqa: PLC0415 - after the limits
+
+    return {device.name: device.free_bytes for device in seen_devices()}
+
+
+def _taken(before: dict[str, int]) -> dict[str, int]:
+    """Return the bytes that have gone from each accelerator since."""
+    return {name: before[name] - free for name, free in _free_by_device().items() if name in before}
+
+
+def _limit(request: LoadRequest) -> None:
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    limits = {resource.RLIMIT_CPU: request.cpu_limit_s, resource.RLIMIT_CORE: 0}
+    limits[resource.RLIMIT_FSIZE] = 0  # nothing is written but to the pipe
+    if request.memory_limit_bytes is not None:
+        limits[resource.RLIMIT_AS] = request.memory_limit_bytes
+    for kind, value in limits.items():
+        # a lower limit of the system stays
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (value, value))
+
+
+def _tell(descriptor: int, answer: dict[str, object]) -> None:
+    left = json.dumps(answer).encode() + b"\n"
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+if __name__ == "__main__":
+    main()

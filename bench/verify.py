@@ -1,0 +1,264 @@
+"""The memory model against llama.cpp itself: its plan without memory, and a real load."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.bench.llama_cpp import Reservation, reserve
+from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
+from whatfits.bench.requests import run_settings
+from whatfits.probes.measurements import LoadRecord
+from whatfits.sizing.estimate import SCHEMA_VERSION, ModelSummary
+from whatfits.sizing.flash_attention import all_can_fuse
+from whatfits.sizing.overhead import process_overhead
+from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.runtimes.llama_cpp import Bill
+from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.units import MIB
+from whatfits.sizing.verification import CheckedTerm, LoadReport, Verification, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from whatfits.sizing.estimate import DeviceMemory, Memory
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.settings import Settings
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["REFERENCE", "Prepared", "prepare", "records_of", "verify"]
+
+REFERENCE: Final = "llama.cpp 0c1e57098, as in llama-cpp-python 0.3.36"
+_OUTPUT_LINE: Final = re.compile(r"output buffer size =\s*([0-9.]+) MiB")
+_PRINTED_TO: Final = MIB // 100  # the log rounds to hundredths of a MiB
+# A load's resident memory beside its buffers, as a share: pages of allocators, worst of 230 loads.
+_RESIDENT_SHARE: Final = 0.03
+
+
+class Prepared(NamedTuple):
+    """A request, resolved, with what this engine predicts for it."""
+
+    settings: Settings
+    placement: Placement
+    memory: Memory
+
+
+def prepare(
+    spec: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest
+) -> Prepared:
+    """Return the prediction for a request on a machine.
+
+    Raises:
+        InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
+    """
+    placement = resolve_placement(spec, request, machine)
+    settings = resolve_settings(
+        spec, workload, flash_supported=all_can_fuse(spec, placement.accelerators)
+    )
+    memory = Bill(spec).memory(settings, placement, machine, is_server=False)
+    return Prepared(settings, placement, memory)
+
+
+def verify(
+    spec: ModelSpec,
+    path: Path,
+    prepared: Prepared,
+    *,
+    workload: Workload,
+    request: PlacementRequest,
+    accelerators: Mapping[str, str],
+    real: bool,
+    limits: LoadLimits | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Verification:
+    """Return the prediction beside llama.cpp's plan and, with `real`, beside a real load.
+
+    `accelerators` gives llama.cpp's name of each accelerator of the placement.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: llama.cpp refuses the model or the settings.
+    """
+    mmap = real and prepared.placement.mmap
+    settings = run_settings(workload, prepared.settings, prepared.placement, mmap=mmap)
+    planned = reserve(path, settings)
+    outcome = load_for_real(path, settings, limits=limits, progress=progress) if real else None
+    terms = _terms(prepared.memory, planned, outcome, accelerators)
+    if outcome is not None and outcome.kind == "measured":
+        terms = (*terms, _resident(prepared.memory, outcome))
+    notes = () if outcome is None or outcome.kind == "measured" else (outcome.reason,)
+    return Verification(
+        schema_version=SCHEMA_VERSION,
+        model=_summary(spec),
+        workload=workload,
+        placement=request,
+        reference=REFERENCE,
+        verdict=verdict_of(terms),
+        terms=terms,
+        load=None if outcome is None else _report(outcome),
+        notes=notes,
+    )
+
+
+def _terms(
+    memory: Memory,
+    planned: Reservation,
+    outcome: LoadOutcome | None,
+    accelerators: Mapping[str, str],
+) -> tuple[CheckedTerm, ...]:
+    plan = {name: (row.model, row.context, row.compute) for name, row in planned.buffers.items()}
+    real: dict[str, tuple[int, int, int]] | None = None
+    if outcome is not None and outcome.kind == "measured":
+        real = {
+            name: (row["model"], row["context"], row["compute"])
+            for name, row in outcome.buffers.items()
+        }
+    terms: list[CheckedTerm] = []
+    for row in memory.devices:
+        name = accelerators.get(row.device)
+        planned_row = _columns(plan, name, accelerators)
+        real_row = None if real is None else _columns(real, name, accelerators)
+        terms += _rows(row, planned_row, real_row, mapped=memory.mapped_bytes > 0 and name is None)
+    terms.append(_output(memory, planned))
+    return tuple(terms)
+
+
+def _columns(
+    buffers: Mapping[str, tuple[int, int, int]], name: str | None, others: Mapping[str, str]
+) -> tuple[int, int, int]:
+    """Return the columns of one accelerator, or of all that is no accelerator's."""
+    if name is not None:
+        return buffers.get(name, (0, 0, 0))
+    rows = [row for buffer, row in buffers.items() if buffer not in others.values()]
+    return (
+        sum(row[0] for row in rows),
+        sum(row[1] for row in rows),
+        sum(row[2] for row in rows),
+    )
+
+
+def _rows(
+    row: DeviceMemory,
+    planned: tuple[int, int, int],
+    real: tuple[int, int, int] | None,
+    *,
+    mapped: bool,
+) -> list[CheckedTerm]:
+    spread = (row.low_bytes - row.total_bytes, row.high_bytes - row.total_bytes)
+    overhead = row.overhead_bytes
+    terms = []
+    for index, (term, predicted) in enumerate(
+        (
+            ("weights", row.weights_bytes),
+            ("cache", row.kv_cache_bytes),
+            ("compute", row.compute_bytes),
+        )
+    ):
+        # what is uncertain beside the driver's share is the compute buffer
+        low, high = (predicted, predicted)
+        if term == "compute":
+            low, high = predicted + spread[0] + overhead, predicted + spread[1]
+        measured = None if real is None or (mapped and term == "weights") else real[index]
+        terms.append(
+            CheckedTerm(term, row.device, predicted, low, high, planned[index], measured)  # type: ignore[arg-type]
+        )
+    return terms
+
+
+def _output(memory: Memory, planned: Reservation) -> CheckedTerm:
+    """Return the output buffer, which is only told in a log line, to a hundredth of a MiB."""
+    predicted = memory.output_bytes
+    told = _OUTPUT_LINE.search(planned.log)
+    truth = None if told is None else round(float(told[1]) * MIB)
+    if truth is not None and abs(truth - predicted) <= _PRINTED_TO:
+        truth = predicted
+    host = memory.devices[-1].device
+    return CheckedTerm("output", host, predicted, predicted, predicted, truth)
+
+
+def _resident(memory: Memory, outcome: LoadOutcome) -> CheckedTerm:
+    """Return the growth of the process: weights, cache and output; the graph is not touched yet."""
+    host = memory.devices[-1]
+    predicted = host.weights_bytes + host.kv_cache_bytes + host.output_bytes
+    process = process_overhead(is_server=True)
+    slack = round(predicted * _RESIDENT_SHARE)
+    high = predicted + memory.mapped_bytes + process.high_bytes + slack
+    return CheckedTerm(
+        "resident",
+        host.device,
+        predicted + process.mid_bytes,
+        predicted - slack,
+        high,
+        None,
+        outcome.loaded.get("resident_bytes"),
+    )
+
+
+def _report(outcome: LoadOutcome) -> LoadReport:
+    return LoadReport(
+        kind=outcome.kind,
+        reason=outcome.reason,
+        resident_bytes=outcome.loaded.get("resident_bytes"),
+        anonymous_bytes=outcome.loaded.get("anonymous_bytes"),
+        file_bytes=outcome.loaded.get("file_bytes"),
+        resident_after_decode_bytes=outcome.decoded.get("resident_bytes"),
+        device_bytes=dict(outcome.devices),
+        seconds=outcome.seconds,
+    )
+
+
+def _summary(spec: ModelSpec) -> ModelSummary:
+    return ModelSummary(
+        name=spec.name,
+        source=spec.source,
+        architecture=spec.architecture,
+        parameters=spec.parameters,
+        active_parameters=spec.active_parameters,
+        file_type=spec.file_type,
+        file_bytes=spec.file_bytes,
+        context_train_tokens=spec.hparams.context_train_tokens,
+    )
+
+
+def records_of(
+    answer: Verification, prepared: Prepared, accelerators: Mapping[str, str], *, machine: str
+) -> tuple[LoadRecord, ...]:
+    """Return what a real load has measured, a record a device; none without a measurement.
+
+    Of the host only loads without mapping count: mapped pages come and go.
+    """
+    load = answer.load
+    if load is None or load.kind != "measured":
+        return ()
+    records = []
+    for row in prepared.memory.devices:
+        name = accelerators.get(row.device)
+        if name is not None:
+            measured: int | None = load.device_bytes.get(name)
+            predicted = row.weights_bytes + row.kv_cache_bytes + row.compute_bytes
+        elif prepared.placement.mmap:
+            continue
+        else:
+            measured = load.resident_bytes
+            predicted = row.weights_bytes + row.kv_cache_bytes + row.output_bytes
+        if measured is None:
+            continue
+        records.append(
+            LoadRecord(
+                when=datetime.now(UTC).isoformat(timespec="seconds"),
+                machine=machine,
+                reference=answer.reference,
+                model=answer.model.name,
+                architecture=answer.model.architecture,
+                file_type=answer.model.file_type,
+                device=row.device,
+                device_kind="cpu" if name is None else name.rstrip("0123456789").lower(),
+                predicted_bytes=predicted,
+                measured_bytes=measured,
+            )
+        )
+    return tuple(records)

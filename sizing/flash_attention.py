@@ -1,0 +1,67 @@
+"""Which devices can fuse attention over a model's heads; `auto` turns it off where one cannot.
+
+Source: llama.cpp (0c1e57098) ggml/src/ggml-cuda/fattn.cu (ggml_cuda_get_best_fattn_kernel),
+ggml/src/ggml-metal/ggml-metal-device.m and ggml/src/ggml-vulkan/ggml-vulkan.cpp (supports_op).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.model import LatentAttention
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from whatfits.sizing.machine import Device
+    from whatfits.sizing.model import LayerSpec, ModelSpec
+
+__all__ = ["all_can_fuse"]
+
+_CUDA_EVEN_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256, 512})
+# keys → (values, query heads a key head must be a multiple of)
+_CUDA_UNEVEN_HEADS: Final = {192: (128, 8), 320: (256, 32), 576: (512, 2)}
+_CUDA_NEEDS_GROUPS: Final = 512
+_METAL_KEYS: Final = frozenset({32, 40, 48, 64, 72, 80, 96, 112, 128, 192, 256, 320, 512, 576})
+_METAL_EVEN: Final = 72
+_VULKAN_MULTIPLE: Final = 8
+
+
+def all_can_fuse(model: ModelSpec, devices: Iterable[Device]) -> bool:
+    """Return whether every device can run fused attention over every kind of layer.
+
+    A model that is only known by its parameters is not held against them.
+    """
+    attending = [layer for layer in model.layers if layer.n_head and layer.n_head_kv]
+    heads = {_heads(model, layer) for layer in attending} if model.tensors else set()
+    return all(
+        "no_flash_attention" not in device.features
+        and all(_can_fuse(device.kind, *shape) for shape in heads)
+        for device in devices
+    )
+
+
+def _heads(model: ModelSpec, layer: LayerSpec) -> tuple[int, int, int]:
+    """Return (length of a key, length of a value, query heads a key head) as attention sees them.
+
+    Latent attention reads its one row as the key of all heads, and the front of it as the value.
+    """
+    if isinstance(layer.attention, LatentAttention):
+        return layer.attention.key_width, model.hparams.kv_lora_rank, layer.n_head
+    return layer.key_length, layer.value_length, layer.n_head // layer.n_head_kv
+
+
+def _can_fuse(kind: str, key: int, value: int, group: int) -> bool:
+    match kind:
+        case "cuda":
+            if key in _CUDA_UNEVEN_HEADS:
+                needed, multiple = _CUDA_UNEVEN_HEADS[key]
+                return value == needed and group % multiple == 0
+            grouped = key != _CUDA_NEEDS_GROUPS or group > 1
+            return key in _CUDA_EVEN_HEADS and key == value and grouped
+        case "metal":
+            return key in _METAL_KEYS and value <= key and (key != _METAL_EVEN or key == value)
+        case "vulkan":
+            return key % _VULKAN_MULTIPLE == 0 and value % _VULKAN_MULTIPLE == 0
+        case _:
+            return True  # not known to refuse

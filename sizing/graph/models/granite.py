@@ -1,0 +1,62 @@
+"""Granite, dense and with experts: residuals, embeddings and logits are scaled.
+
+Source: llama.cpp src/models/granite.cpp (granite-moe.cpp has the same graph).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.graph.attention import Attention
+from whatfits.sizing.graph.rotary import rotated_attention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whatfits.sizing.graph.context import GraphContext, Part
+    from whatfits.sizing.graph.tensor import Tensor
+
+__all__ = ["GRAPHS"]
+
+_SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
+
+
+def _build(c: GraphContext) -> None:
+    if c.model.metadata.get(f"{c.model.architecture}.deepstack_mapping") is not None:
+        # image features join the stream in between: not a text model's graph
+        raise KeyError("deepstack_mapping")
+    x = c.input_embedding(c.whole.need("token_embd.weight"))
+    rotates = c.model.metadata.get(f"{c.model.architecture}.rope.scaling.finetuned", True)
+    positions = c.input_positions() if rotates else None
+    attention = Attention(c)
+    out_ids = c.input_out_ids()
+    residual_scale = c.metadata("residual_scale")
+    for layer in c.layers:
+        part = c.layer(layer)
+        y = c.norm(x, part.need("attn_norm.weight"), layer=layer)
+        factors = c.rope_factors(layer)
+        y = rotated_attention(c, attention, y, layer, positions=positions, factors=factors)
+        if layer == c.layers[-1]:
+            y, x = c.get_rows(y, out_ids), c.get_rows(x, out_ids)
+        y = c.like("SCALE", y) if residual_scale else y
+        x = c.like("ADD", y, x)
+        y = _feed_forward(c, c.norm(x, part.need("ffn_norm.weight"), layer=layer), part)
+        y = c.like("SCALE", y) if residual_scale else y
+        x = c.like("ADD", y, x)
+    c.finish(x, scaled=True)
+
+
+def _feed_forward(c: GraphContext, x: Tensor, part: Part) -> Tensor:
+    if part("ffn_gate_inp.weight") is None:
+        return c.feed_forward(x, part)
+    scale = c.metadata("expert_weights_scale")
+    y = c.experts(x, part, n_used=c.model.hparams.n_expert_used, scale=scale)
+    if part("ffn_up_shexp.weight") is None:
+        return y
+    return c.like("ADD", y, c.feed_forward(x, part, names=_SHARED))
+
+
+GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
+    "granite": _build,
+    "granitemoe": _build,
+}

@@ -1,0 +1,54 @@
+"""MiniMax M2: queries and keys are normalised over all heads at once.
+
+Source: llama.cpp src/models/minimax-m2.cpp.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.graph.attention import Heads
+from whatfits.sizing.graph.stack import Step, build_stack, gating_of, output_of, rotated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whatfits.sizing.graph.context import GraphContext
+    from whatfits.sizing.graph.tensor import Tensor
+
+__all__ = ["GRAPHS"]
+
+
+def _attend(step: Step, x: Tensor) -> Tensor:
+    c, part, spec = step.c, step.part, step.c.spec(step.layer)
+    q, k, v = (
+        c.biased(
+            c.linear(part.need(f"attn_{letter}.weight"), x, part(f"attn_{letter}.scale")),
+            part(f"attn_{letter}.bias"),
+        )
+        for letter in "qkv"
+    )
+    n, length = x.ne[1], spec.key_length
+    heads = Heads(
+        c.reshape(step.norm(q, "attn_q_norm"), length, spec.n_head, n),
+        c.reshape(step.norm(k, "attn_k_norm"), length, spec.n_head_kv, n),
+        c.reshape(v, spec.value_length, spec.n_head_kv, n),
+    )
+    return output_of(step, rotated(step, heads))
+
+
+def _feed(step: Step, x: Tensor) -> Tensor:
+    c = step.c
+    return c.experts(
+        x,
+        step.part,
+        n_used=c.model.hparams.n_expert_used,
+        gating=gating_of(c, "none"),
+        scale=c.metadata("expert_weights_scale"),
+    )
+
+
+GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
+    "minimax-m2": partial(build_stack, attention_part=_attend, feed_part=_feed),
+}

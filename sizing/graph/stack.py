@@ -1,0 +1,120 @@
+"""A decoder of steps in a row, whose attention and feed-forward each family writes itself.
+
+The order is llama.cpp's usual one: norm, attention, sum, norm, feed-forward, sum. What is nearly
+plain has switches in `decoder`; what is not brings its own two parts here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.graph.attention import Attention, Heads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whatfits.sizing.graph.context import GraphContext, Part
+    from whatfits.sizing.graph.tensor import Tensor
+
+__all__ = ["Step", "attend", "build_stack", "dense", "gating_of", "output_of", "rotated"]
+
+_GATINGS: Final = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One layer's place in the graph.
+
+    Attributes:
+        c: what the graph is made in.
+        attention: attention of the whole model.
+        positions: positions of the tokens.
+        layer: index of the layer.
+        part: weights of the layer.
+    """
+
+    c: GraphContext
+    attention: Attention
+    positions: Tensor
+    layer: int
+    part: Part
+
+    def norm(self, x: Tensor, name: str, *, rms: bool = True) -> Tensor:
+        """Return x normalised by the layer's norm of that name, with its bias if it has one."""
+        weight, bias = self.part(f"{name}.weight"), self.part(f"{name}.bias")
+        return self.c.norm(x, weight, bias, rms=rms, layer=self.layer)
+
+
+def rotated(step: Step, heads: Heads, *, norms: bool = False, rms: bool = True) -> Heads:
+    """Return queries and keys turned by their positions, normalised before that if asked for."""
+    c = step.c
+    factors = c.weight("rope_freqs.weight", layer=step.layer)
+    made = []
+    for x, name in ((heads.q, "attn_q_norm"), (heads.k, "attn_k_norm")):
+        assert x is not None
+        if norms and step.part(f"{name}.weight") is not None:
+            x = step.norm(x, name, rms=rms)  # noqa: PLW2901 - the same heads, a step further
+        made.append(c.like("ROPE", x, step.positions, factors))
+    return Heads(made[0], made[1], heads.v)
+
+
+def attend(step: Step, x: Tensor) -> Tensor:
+    """Return plain attention: rotated queries and keys, normalised where there are weights."""
+    heads = step.attention.project(x, step.part, step.layer)
+    return output_of(step, rotated(step, heads, norms=True))
+
+
+def output_of(step: Step, heads: Heads) -> Tensor:
+    """Return attention of finished queries, keys and values through the output matrix."""
+    part = step.part
+    return step.attention.attend(
+        heads,
+        step.layer,
+        out=part("attn_output.weight"),
+        out_bias=part("attn_output.bias"),
+        out_scale=part("attn_output.scale"),
+    )
+
+
+def dense(step: Step, x: Tensor) -> Tensor:
+    """Return the plain gated feed-forward part."""
+    return step.c.feed_forward(x, step.part)
+
+
+def gating_of(c: GraphContext, default: str) -> str:
+    """Return how experts are chosen, as the metadata says."""
+    return _GATINGS.get(int(c.metadata("expert_gating_func")), default)
+
+
+def build_stack(
+    c: GraphContext,
+    *,
+    attention_part: Callable[[Step, Tensor], Tensor] = attend,
+    feed_part: Callable[[Step, Tensor], Tensor] = dense,
+    after: Callable[[Step, Tensor], Tensor] | None = None,
+    start: Tensor | None = None,
+    rms: bool = True,
+    second_norm: str = "ffn_norm",
+    positions_per_token: int = 1,
+) -> None:
+    """Add the whole graph of a decoder to a context.
+
+    `start` replaces the embedded tokens, `after` adds to what leaves a layer.
+    """
+    x = c.input_embedding(c.whole.need("token_embd.weight")) if start is None else start
+    positions = c.input_positions(positions_per_token)
+    attention = Attention(c)
+    out_ids = c.input_out_ids()
+    for layer in c.layers:
+        step = Step(c, attention, positions, layer, c.layer(layer))
+        residual = x
+        y = attention_part(step, step.norm(x, "attn_norm", rms=rms))
+        if layer == c.layers[-1]:
+            y, residual = c.get_rows(y, out_ids), c.get_rows(residual, out_ids)
+        x = c.like("ADD", y, residual)
+        y = feed_part(step, step.norm(x, second_norm, rms=rms))
+        x = c.like("ADD", y, x)
+        if after is not None:
+            x = after(step, x)
+    c.finish(x, norm_rms=rms)

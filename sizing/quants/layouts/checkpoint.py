@@ -1,0 +1,91 @@
+"""A whole checkpoint under a layout: which tensors are quantised, and what each then takes.
+
+The tensors are those of the model's GGUF table: the same matrices under other names, rows first
+there. Layers are quantised, embeddings and the output matrix only where a layout does that (MLX);
+norms, biases, routers and convolutions stay in 16 bits.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Final, Protocol
+
+from whatfits.sizing.quants.layouts.mlx import MlxMode, mlx_parts
+from whatfits.sizing.quants.layouts.parts import HALF
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from whatfits.sizing.model import TensorSpec
+    from whatfits.sizing.quants.layouts.parts import Parts
+
+__all__ = ["Layout", "checkpoint_bytes", "mlx_checkpoint_bytes"]
+
+_LINEAR: Final = re.compile(
+    r"blk\.\d+\.(attn_(q|k|v|qkv|output|q_a|q_b|kv_a_mqa|kv_b|gate)"
+    r"|ffn_(gate|up|down|gate_up)(_exps|_shexp)?|ssm_(in|out|alpha|beta|ba|x|dt))\.weight$"
+)
+_ENDS: Final = ("token_embd.weight", "output.weight")
+_GROUP: Final = 64
+_MLX_USUAL: Final[Mapping[str, int | None]] = {"ffn_gate_inp": 8}  # routers
+
+
+class Layout(Protocol):
+    """A function from a matrix to its stored tensors."""
+
+    def __call__(self, rows: int, columns: int, /) -> Parts:
+        """Return the stored tensors of one matrix."""
+        ...
+
+
+def checkpoint_bytes(tensors: Iterable[TensorSpec], layout: Layout) -> dict[str, int]:
+    """Return GGUF tensor name → bytes in a checkpoint whose linear layers follow `layout`.
+
+    A stack of experts counts as so many matrices.
+    """
+    return {
+        tensor.name: _quantised(tensor.shape, layout)
+        if _LINEAR.match(tensor.name)
+        else prod(tensor.shape) * HALF
+        for tensor in tensors
+    }
+
+
+def mlx_checkpoint_bytes(
+    tensors: Iterable[TensorSpec],
+    *,
+    bits: int = 4,
+    group: int = _GROUP,
+    mode: MlxMode = "affine",
+    overrides: Mapping[str, int | None] = _MLX_USUAL,
+) -> dict[str, int]:
+    """Return GGUF tensor name → bytes in an MLX checkpoint.
+
+    Embeddings and the output matrix are quantised as well. `overrides` are the modules the
+    checkpoint's own `quantization` names: part of a tensor's name → bits of its affine groups of
+    64, None for 16 bits; by default routers (the gate of a shared expert too) have 8 bits in every
+    mode. A row that is no multiple of the group stays in 16 bits.
+    Source: ml-explore/mlx-lm 0.32.2 mlx_lm/models/*.py (quant_predicate), utils.py.
+    """
+    usual = partial(mlx_parts, bits=bits, group=group, mode=mode)
+    sizes: dict[str, int] = {}
+    for tensor in tensors:
+        layout: Layout | None = None
+        named = next((part for part in overrides if part in tensor.name), None)
+        if named is not None:
+            other = overrides[named]
+            layout = partial(mlx_parts, bits=other, group=_GROUP) if other else None
+        elif tensor.name in _ENDS or _LINEAR.match(tensor.name):
+            layout = usual
+        fits = tensor.shape[0] % (group if layout is usual else _GROUP) == 0
+        sizes[tensor.name] = (
+            _quantised(tensor.shape, layout) if layout and fits else prod(tensor.shape) * HALF
+        )
+    return sizes
+
+
+def _quantised(shape: tuple[int, ...], layout: Layout) -> int:
+    columns, rows, *stack = (*shape, 1) if len(shape) == 1 else shape
+    return prod(stack) * sum(layout(rows, columns).values())

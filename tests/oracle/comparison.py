@@ -1,0 +1,153 @@
+"""One model under one file type, compared with llama.cpp's dry runs, buffer by buffer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whatfits.bench.plans import Planner
+from whatfits.bench.requests import placement_request, workload
+from whatfits.bench.synthetic import write_synthetic_model
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.machine import Device, Machine, Pool
+from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.runtimes.llama_cpp import Bill
+from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.units import GIB
+
+if TYPE_CHECKING:
+    from whatfits.bench.run_settings import RunSettings
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.settings import Settings
+
+WORKER = Path(__file__).with_name("worker.py")
+HOST_FEATURES = ("avx2",)
+PRETEND_BYTES = 24 * GIB
+
+
+@dataclass(frozen=True)
+class Box:
+    """A machine of the dry runs: how many pretend GPUs, and what they can do."""
+
+    gpus: int = 0
+    flash: bool = True
+    asynchronous: bool = True
+
+    @property
+    def machine(self) -> Machine:
+        features = [] if self.flash else ["no_flash_attention"]
+        if not self.asynchronous:
+            features.append("no_async")
+        pools = [Pool(f"vram{i}", "vram", PRETEND_BYTES) for i in range(self.gpus)]
+        devices = [
+            Device(f"gpu{i}", "cuda", f"pretend GPU {i}", f"vram{i}", features=tuple(features))
+            for i in range(self.gpus)
+        ]
+        return Machine(
+            pools=(*pools, Pool("ram", "ram", 64 * GIB)),
+            devices=(*devices, Device("cpu", "cpu", "x86-64", "ram", features=HOST_FEATURES)),
+        )
+
+
+class Oracle(Planner):
+    """llama.cpp in a child process with the GPUs of a box."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        arguments = [str(int(x)) for x in (box.gpus, box.flash, box.asynchronous)]
+        super().__init__([sys.executable, str(WORKER), *arguments])
+
+
+@dataclass(frozen=True)
+class Column:
+    """Bytes of weights, cache and compute buffer on one device."""
+
+    weights: int
+    cache: int
+    compute: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One setting: what llama.cpp plans, what this engine predicts, accelerators first.
+
+    `compute_ranges` are the intervals of the compute buffers.
+    """
+
+    settings: RunSettings
+    truth: tuple[Column, ...]
+    predicted: tuple[Column, ...]
+    compute_ranges: tuple[tuple[int, int], ...]
+    error: str | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        return self.truth == self.predicted
+
+    @property
+    def is_held(self) -> bool:
+        """Whether each compute buffer lies inside its interval."""
+        return all(
+            low <= column.compute <= high
+            for column, (low, high) in zip(self.truth, self.compute_ranges, strict=True)
+        )
+
+
+def write_model(spec: ModelSpec, path: Path) -> None:
+    """Write a spec as a sparse GGUF that llama.cpp accepts."""
+    write_synthetic_model(path, spec)
+
+
+def without_nextn(spec: ModelSpec) -> ModelSpec:
+    """Return the spec as the written file has it: blocks that predict further left out."""
+    return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))
+
+
+def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Settings, Placement]:
+    """Return what a run's settings mean to this engine.
+
+    Raises:
+        InvalidRequestError: llama.cpp would refuse them.
+    """
+    resolved = resolve_settings(spec, workload(settings), flash_supported=box.flash or not box.gpus)
+    return resolved, resolve_placement(spec, placement_request(settings), box.machine)
+
+
+def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) -> Outcome:
+    """Return truth and prediction of one setting."""
+    from whatfits.sizing.compute import compute_buffers
+
+    try:
+        resolved, placement = asked_for(spec, oracle.box, settings)
+    except InvalidRequestError as error:
+        said = oracle.ask(path, settings)
+        return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
+    # an encoder is run for its embeddings
+    said = oracle.ask(path, replace(settings, embeddings=resolved.embeddings))
+    if "error" in said:
+        return Outcome(settings, (), (), (), said["error"])
+    bill = Bill(spec)
+    memory = bill.memory(resolved, placement, oracle.box.machine, is_server=False)
+    weights = bill.weights(placement)
+    ranges = compute_buffers(spec, resolved, placement, streamed_bytes=weights.streamed_bytes)
+    predicted = tuple(
+        Column(row.weights_bytes, row.kv_cache_bytes, row.compute_bytes) for row in memory.devices
+    )
+    return Outcome(
+        settings,
+        _columns(said["buffers"], len(placement.accelerators)),
+        predicted,
+        tuple((r.low, r.high) for r in ranges),
+    )
+
+
+def _columns(buffers: dict[str, dict[str, int]], count: int) -> tuple[Column, ...]:
+    names = [f"PRETEND{i}" for i in range(count)]
+    empty = {"model": 0, "context": 0, "compute": 0}
+    host = [row for name, row in buffers.items() if name not in names]
+    rows = [buffers.get(name, empty) for name in names]
+    rows.append({key: sum(row[key] for row in host) for key in empty})
+    return tuple(Column(row["model"], row["context"], row["compute"]) for row in rows)

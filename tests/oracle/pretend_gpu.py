@@ -1,0 +1,47 @@
+"""Registers pretend GPUs with llama.cpp, so that its planner places models on them.
+
+Source of the devices: pretend_gpu.c beside this file, compiled once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("pretend_gpu.c")
+
+
+def compiled() -> Path:
+    """Return the shared library of this very source, compiling it when it is missing."""
+    version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
+    target = Path(tempfile.gettempdir()) / f"whatfits-pretend-gpu-{os.getuid()}-{version}.so"
+    if not target.exists():
+        compiler = shutil.which("cc")
+        assert compiler is not None, "a C compiler (cc) is needed"
+        made = target.with_suffix(f".{os.getpid()}")
+        subprocess.run(
+            [compiler, "-O1", "-shared", "-fPIC", "-o", str(made), str(SOURCE)], check=True
+        )
+        made.replace(target)
+    return target
+
+
+def register(count: int, *, flash: bool = True, asynchronous: bool = True) -> None:
+    """Give llama.cpp `count` pretend GPUs, for the rest of this process."""
+    from whatfits.bench.llama_cpp import library
+
+    os.environ["PRETEND_GPUS"] = str(count)
+    os.environ["PRETEND_NO_FLASH"] = str(int(not flash))
+    os.environ["PRETEND_ASYNC"] = str(int(asynchronous))
+    library("ggml-base")
+    library("ggml-cpu")
+    registry = library("ggml").ggml_backend_register
+    registry.argtypes = [ctypes.c_void_p]
+    entry = ctypes.CDLL(str(compiled())).pretend_gpu_reg
+    entry.restype = ctypes.c_void_p
+    registry(entry())
