@@ -134,6 +134,7 @@ REGISTRY: Final = (
     Entry("glm4moe", "glm_moe", ("glm4_moe", "solar_open")),
     Entry("exaone", "exaone", ("exaone",)),
     Entry("exaone4", "exaone", ("exaone4", "exaone4_5")),
+    Entry("exaone-moe", "exaone", ("exaone_moe",)),
     Entry("falcon", "layer_norm", ("falcon",)),
     Entry("starcoder2", "layer_norm", ("starcoder2",)),
     Entry("stablelm", "layer_norm", ("stablelm",)),
