@@ -10,6 +10,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from whatfits.bench.run_settings import RunSettings
 from whatfits.sizing.errors import ProbeError
@@ -29,7 +30,9 @@ def _answer(line: str) -> dict[str, object]:
     from whatfits.bench.llama_cpp import reserve  # noqa: PLC0415 - loads llama.cpp
 
     request = json.loads(line)
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in request["settings"].items()}
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in request["settings"].items()
+    }
     try:
         got = reserve(Path(request["path"]), RunSettings(**settings))
     except ProbeError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from whatfits.bench.plans import Planner
 from whatfits.bench.requests import placement_request, workload
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.synthetic import write_synthetic_model
+from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
@@ -97,7 +97,7 @@ def suite_shapes() -> tuple[Shape, ...]:
             continue  # its shape has holes
         if spec.tensors and spec.parameters is not None:
             found.setdefault(spec.architecture, []).append((spec.parameters, spec.name))
-    shapes = []
+    shapes: list[Shape] = []
     for architecture in sorted(found):
         models = sorted(found[architecture])
         for _, name in dict.fromkeys((models[0], models[-1])):
@@ -135,7 +135,6 @@ def run_suite(
         MissingExtraError: llama-cpp-python is not installed.
     """
     from whatfits.bench.loads import require_llama_cpp  # noqa: PLC0415 - before anything starts
-    from whatfits.sizing.sources.catalog_model import load_catalog_model  # noqa: PLC0415 - same
 
     require_llama_cpp()
     with Planner() as planner, tempfile.TemporaryDirectory() as folder:
@@ -143,9 +142,7 @@ def run_suite(
         for shape in suite_shapes() if shapes is None else shapes:
             if progress is not None:
                 progress(shape.model)
-            spec = write_synthetic_model(
-                path, load_catalog_model(shape.model, file_type=shape.file_type)
-            )
+            spec = write_catalog_model(path, shape.model, file_type=shape.file_type)
             bill = Bill(spec)
             for settings in settings_grid() if grid is None else grid:
                 said = planner.ask(path, settings)

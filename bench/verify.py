@@ -10,7 +10,7 @@ from whatfits.bench.llama_cpp import Reservation, reserve
 from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
 from whatfits.bench.requests import run_settings
 from whatfits.probes.measurements import LoadRecord
-from whatfits.sizing.estimate import SCHEMA_VERSION, ModelSummary
+from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.placement import resolve_placement
@@ -18,6 +18,7 @@ from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import MIB
 from whatfits.sizing.verification import CheckedTerm, LoadReport, Verification, verdict_of
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AttentionCache",
     "ByteRange",
+    "CompressedRows",
     "FullAttention",
     "Hparams",
     "LatentAttention",
@@ -121,6 +122,19 @@ class LatentAttention:
     index_width: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class CompressedRows:
+    """One row for every `ratio` tokens of the past, beside a window of plain ones.
+
+    Attributes:
+        key_width: elements of one row.
+        ratio: tokens a row stands for.
+    """
+
+    key_width: int
+    ratio: int
+
+
 AttentionCache = FullAttention | SlidingWindow | LatentAttention
 
 
@@ -152,6 +166,8 @@ class LayerSpec:
         n_expert: routed experts in this layer (0 when dense).
         reuses_cache: attends to the cache of an earlier layer.
         cache_layer: index of that layer; None when it has a cache of its own, or none.
+        compressed: rows it keeps of its compressed past.
+        own_streams: each sequence has a cache of its own even where sequences could share one.
     """
 
     attention: AttentionCache | None = None
@@ -164,6 +180,8 @@ class LayerSpec:
     n_expert: int = 0
     reuses_cache: bool = False
     cache_layer: int | None = None
+    compressed: tuple[CompressedRows, ...] = ()
+    own_streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
 _EMBEDDING_NAME: Final = "token_embd.weight"
 _EXPERTS: Final = "exps.weight"
+# Models that are not causal and have an output matrix all the same, tied when the file has none.
+# Source: src/models/{dream,gemma-embedding,llada,rnd1}.cpp (load_arch_tensors).
+_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "rnd1"})
 # These make the tied output before the embedding, so that without mapping both are read into the
 # host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
 _TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})
@@ -86,7 +89,8 @@ class WeightTable:
         self._host_sizes: dict[tuple[int, frozenset[str] | None], dict[str, int]] = {}
         names = {tensor.name: tensor for tensor in model.tensors}
         embedding = names.get(_EMBEDDING_NAME)
-        tied = _OUTPUT_NAME not in names and model.hparams.causal
+        has_head = model.hparams.causal or model.architecture in _HEADED
+        tied = has_head and _OUTPUT_NAME not in names
         self._tied: TensorSpec | None = embedding if tied else None
         self._sharing = _sharing_layers(model)
 

@@ -103,10 +103,6 @@ def _verified(options: argparse.Namespace) -> Verification:
     if request.devices is None:
         request = replace(request, devices=tuple(accelerators))
     with _model(options) as (spec, path), _progress(quiet=options.json) as progress:
-        if not spec.tensors:
-            raise InvalidRequestError(
-                what="model", got=spec.name, allowed="one whose tensors are known"
-            )
         prepared = prepare(spec, machine, workload, request)
         real = bool(options.model) and not options.plan_only
         limits = _limits(prepared, machine, options) if real else None
@@ -135,12 +131,16 @@ def _model(options: argparse.Namespace) -> Iterator[tuple[ModelSpec, Path]]:
             )
         yield load_model(options.model), Path(options.model)
         return
-    from whatfits.bench.synthetic import write_synthetic_model
+    from whatfits.bench.synthetic import write_catalog_model
+    from whatfits.sizing.catalog.lookup import find_model
+    from whatfits.sizing.sources.catalog_model import load_catalog_model
 
-    spec = load_model(options.synthetic, file_type=options.file_type)
+    name = find_model(options.synthetic).id
+    chosen = load_catalog_model(name, file_type=options.file_type).file_type
+    assert chosen is not None  # a catalog model is always drawn under a file type
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "synthetic.gguf"
-        yield (write_synthetic_model(path, spec) if spec.tensors else spec), path
+        yield write_catalog_model(path, name, file_type=chosen), path
 
 
 def _accelerators(machine: Machine) -> dict[str, str]:
@@ -171,10 +171,11 @@ def _limits(prepared: Prepared, machine: Machine, options: argparse.Namespace) -
     pool = machine.pool(host.pool)
     free = pool.free_low_bytes
     if not options.force and (free is None or host.high_bytes > free):
+        known = "an unknown amount" if free is None else format_bytes(free)
         raise InvalidRequestError(
             what="model",
             got=options.model,
-            allowed=f"at most {format_bytes(free)} free in {pool.id}; this load needs up to "
+            allowed=f"what fits into {known} free in {pool.id}; this load needs up to "
             f"{format_bytes(host.high_bytes)}",
             next_step="close something, use --plan-only, or --force",
         )

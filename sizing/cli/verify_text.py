@@ -8,8 +8,10 @@ from whatfits.sizing.document import Document, Facts, Lines, Table
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from whatfits.sizing.document import Block
-    from whatfits.sizing.verification import CheckedTerm, Verification
+    from whatfits.sizing.verification import CheckedTerm, LoadReport, Verification
 
 __all__ = ["verification_document"]
 
@@ -42,22 +44,22 @@ def verification_document(answer: Verification) -> Document:
     ]
     load = answer.load
     if load is not None and load.kind == "measured":
-        blocks.append(
-            Facts(
-                (
-                    ("Resident after loading", format_bytes(load.resident_bytes)),
-                    ("of it memory proper", format_bytes(load.anonymous_bytes)),
-                    ("of it pages of files", format_bytes(load.file_bytes)),
-                    ("after a first decode", format_bytes(load.resident_after_decode_bytes)),
-                    *(
-                        (f"Taken of {name}", format_bytes(n))
-                        for name, n in load.device_bytes.items()
-                    ),
-                    ("Time", f"{load.seconds:.1f} s"),
-                )
-            )
-        )
+        blocks.append(Facts(tuple(_held(load))))
     return Document(tuple(blocks))
+
+
+def _held(load: LoadReport) -> Iterator[tuple[str, str]]:
+    sizes = {
+        "Resident after loading": load.resident_bytes,
+        "of it memory proper": load.anonymous_bytes,
+        "of it pages of files": load.file_bytes,
+        "after a first decode": load.resident_after_decode_bytes,
+        **{f"Taken of {name}": taken for name, taken in load.device_bytes.items()},
+    }
+    for label, size in sizes.items():
+        if size is not None:
+            yield label, format_bytes(size)
+    yield "Time", f"{load.seconds:.1f} s"
 
 
 def _row(term: CheckedTerm) -> tuple[str, ...]:

@@ -119,6 +119,8 @@ class Attention:
         fused = part("attn_qkv.weight")
         if fused is not None:
             qkv = c.biased(c.linear(fused, x, part("attn_qkv.scale")), part("attn_qkv.bias"))
+            if c.metadata("attention.clamp_kqv"):
+                qkv = c.like("CLAMP", qkv)
             stride = qkv.nb[1]
             q = c.view(qkv, (d_k, spec.n_head, n), (4 * d_k, stride))
             k = c.view(qkv, (d_k, spec.n_head_kv, n), (4 * d_k, stride))

@@ -1,4 +1,4 @@
-"""Latent attention, with and without an indexer, and gated delta nets: to the byte as llama.cpp plans them."""
+"""Latent attention (also with an indexer) and delta nets: to the byte as llama.cpp plans them."""
 
 from __future__ import annotations
 

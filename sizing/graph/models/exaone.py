@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.post_norm import build_post_norm
 from whatfits.sizing.graph.rotary import attend_with
 from whatfits.sizing.model import SlidingWindow
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 
 def _attend(
@@ -43,4 +42,3 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "exaone": partial(build_decoder, style=Decoder()),
     "exaone4": lambda c: build_post_norm(c, _attend),
 }
-TRAITS: Final = {"exaone4": Traits(periods=3)}

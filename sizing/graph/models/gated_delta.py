@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.recurrent import States, delta_rule, l2_norm, short_convolution
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 _POSITIONS_OF_IMAGES: Final = 4  # time, height, width and one more (rope type IMROPE)
 
@@ -187,6 +186,3 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "qwen35": partial(_build, mixed=False),
     "qwen35moe": partial(_build, mixed=False),
 }
-
-# An even number of periods (three delta nets and one attention) comes back to the same state.
-TRAITS: Final = dict.fromkeys(GRAPHS, Traits(cycle=8))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.latent import latent_attention
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.recurrent import States, delta_rule, l2_norm, short_convolution
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 _CONVOLVED: Final = 3  # queries, keys and values, each with a state of its own
 
@@ -121,6 +120,3 @@ def _build(c: GraphContext) -> None:
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"kimi-linear": _build}
-
-# An even number of periods (three delta layers and one of attention) comes back to the same state.
-TRAITS: Final = {"kimi-linear": Traits(cycle=8)}

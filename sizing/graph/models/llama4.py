@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.rotary import attend_with
 from whatfits.sizing.model import SlidingWindow
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 _UNROTATED_STEP: Final = 4  # n_no_rope_layer_step, src/llama-hparams.h
@@ -88,4 +87,4 @@ def _feed_forward(c: GraphContext, x: Tensor, part: Part) -> Tensor:
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"llama4": _build}
-TRAITS: Final = {"llama4": Traits(mark=_rotates)}
+MARKS: Final = {"llama4": _rotates}

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.states_mamba import States, mamba1, mamba2
 from whatfits.sizing.graph.tensor import OUTPUT
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 
 def _mamba(c: GraphContext) -> None:
@@ -194,15 +193,4 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "nemotron_h": _nemotron,
     "nemotron_h_moe": _nemotron,
     "falcon-h1": _falcon,
-}
-
-_SLOW: Final = Traits(cycle=6, least=6)
-# the few equal stretches of Nemotron are too short for the memory to settle: all layers are kept
-_WHOLE: Final = Traits(least=2**10)
-TRAITS: Final = {
-    "mamba2": _SLOW,
-    "granitehybrid": _SLOW,
-    "falcon-h1": _SLOW,
-    "nemotron_h": _WHOLE,
-    "nemotron_h_moe": _WHOLE,
 }

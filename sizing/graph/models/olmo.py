@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.post_norm import build_post_norm
 from whatfits.sizing.graph.rotary import attend_with
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 
 def _attend(
@@ -63,4 +62,3 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "olmo2": lambda c: build_post_norm(c, _attend),
     "olmoe": _build_olmoe,
 }
-TRAITS: Final = {"olmo2": Traits(periods=3)}

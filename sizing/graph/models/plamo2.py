@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.states_mamba import Scan, States, convolve, scanned
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 
 def _plamo2(c: GraphContext) -> None:
@@ -111,4 +110,3 @@ def _steps(
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"plamo2": _plamo2}
-TRAITS: Final = {"plamo2": Traits(cycle=6, least=6)}

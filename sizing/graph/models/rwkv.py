@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.states_mamba import States
 from whatfits.sizing.graph.states_rwkv import TimeMix6, TimeMix7
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     _Channels = Callable[[GraphContext, Tensor, Tensor, Part], Tensor]
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _RESCALE: Final = "rescale_every_n_layers"
 
@@ -143,5 +142,4 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "rwkv6qwen2": partial(_qwen_shaped, mixing=TimeMix6),
     "arwkv7": partial(_qwen_shaped, mixing=TimeMix7),
 }
-# the memory's state takes up to thirteen layers to settle, and comes back after five: all are kept
-TRAITS: Final = dict.fromkeys(GRAPHS, Traits(mark=_mark, least=2**10))
+MARKS: Final = dict.fromkeys(GRAPHS, _mark)
