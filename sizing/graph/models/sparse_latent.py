@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.architectures.metadata import MAX_LAYERS
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.latent import (
     LatentWidths,
@@ -19,7 +18,6 @@ from whatfits.sizing.graph.latent import (
     low_rank_queries,
 )
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.tensor import Tensor
 from whatfits.sizing.model import LatentAttention
 
@@ -27,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whatfits.sizing.graph.context import GraphContext
+    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +164,10 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "glm-dsa": _build,
 }
 
-# The zeros that unmask the chosen tokens are leaves: every layer's lie there from the start.
-TRAITS: Final = dict.fromkeys(GRAPHS, Traits(least=MAX_LAYERS))
+
+def _own_place(_model: ModelSpec, layer: int) -> int:
+    """Return what no other layer has: one layer's zeros are leaves, there from the start."""
+    return layer
+
+
+MARKS: Final = dict.fromkeys(GRAPHS, _own_place)
