@@ -144,7 +144,9 @@ def run_suite(
                 progress(shape.model)
             spec = write_catalog_model(path, shape.model, file_type=shape.file_type)
             bill = Bill(spec)
-            for settings in settings_grid() if grid is None else grid:
+            for wanted in settings_grid() if grid is None else grid:
+                # an encoder is asked for embeddings, or it leaves the last step out
+                settings = replace(wanted, embeddings=not spec.hparams.causal)
                 said = planner.ask(path, settings)
                 yield _case(shape, spec, bill, settings, said)
 
