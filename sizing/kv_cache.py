@@ -69,7 +69,10 @@ def cache_tensors(
     cache = layer.attention
     if cache is not None:
         rows = cache_cells(cache, settings, shared=not layer.own_streams) * streams
-        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
+        index_width = cache.index_width if isinstance(cache, LatentAttention) else 0
+        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width - index_width, rows))
+        if index_width:
+            tensors.append(CacheTensor(settings.kv_type_k, index_width, rows))
         if _has_values(cache):
             width = cache.value_width  # wider than any other where an indexer keeps values too
             if settings.transposed_values:

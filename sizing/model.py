@@ -114,10 +114,12 @@ class LatentAttention:
     """Multi-head latent attention: one compressed row per token, no separate values.
 
     Attributes:
-        key_width: elements of one token's row (latent rank + rotary part).
+        key_width: elements of one token's row (latent rank + rotary part), index keys included.
+        index_width: how many of them are index keys, which lie in a tensor of their own.
     """
 
     key_width: int
+    index_width: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ FAMILIES: Final = (
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
     ("kimi_linear", ("kimi-linear",)),
+    ("sparse_latent", ("deepseek32", "glm-dsa")),
     ("glm", ("chatglm", "glm4", "glm4moe")),
     (
         "layer_norm",
