@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whatfits.sizing.graph.context import GraphContext
-    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "MARKS"]
+__all__ = ["GRAPHS", "WHOLE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +163,5 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "glm-dsa": _build,
 }
 
-
-def _own_place(_model: ModelSpec, layer: int) -> int:
-    """Return what no other layer has: one layer's zeros are leaves, there from the start."""
-    return layer
-
-
-MARKS: Final = dict.fromkeys(GRAPHS, _own_place)
+# The zeros that unmask the chosen tokens are leaves: every layer's lie there from the start.
+WHOLE: Final = frozenset(GRAPHS)
