@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any, Final
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import SCHEMA_VERSION, ModelSummary, Plan
+from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.model import ModelSpec
 from whatfits.sizing.remedies import RemedySearch
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 from whatfits.sizing.search import Trials
+from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.units import MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from whatfits.probes.report import ProbeReport
+    from whatfits.sizing.extras import Extras
     from whatfits.sizing.search import Trial
-    from whatfits.sizing.settings import Settings
 
 __all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
 
@@ -84,7 +87,8 @@ def answer(
     from whatfits.sizing.catalog.quality import quality_cost
     from whatfits.sizing.requantise import requantised
 
-    trials = Trials(spec, machine, workload, request)
+    extras = _extras(spec, workload)
+    trials = Trials(spec, machine, workload, request, extras)
     trial = trials.best()
     weights = trials.weights(trial)
     speed = estimate_speed(
@@ -96,6 +100,7 @@ def answer(
         workload=workload,
         request=request,
         trial=trial,
+        extras=extras,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
     ).remedies()
@@ -107,7 +112,7 @@ def answer(
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=_summary(spec),
-        workload=_resolved(workload, trial.settings),
+        workload=_resolved(workload, trial),
         placement=_placed(trial),
         runtime=runtime,
         machine=machine,
@@ -121,6 +126,15 @@ def answer(
         notes=(*spec.notes, *_unverified(machine), *trial.judgement.notes),
         basis=basis_of(spec, trial, machine, speed),
     )
+
+
+def _extras(spec: ModelSpec, workload: Workload) -> Extras:
+    """Return what the workload names beside the model, read from disk."""
+    if not (workload.model_draft or workload.mmproj or workload.lora):
+        return NO_EXTRAS
+    from whatfits.sizing.sources.extra_files import load_extras
+
+    return load_extras(spec, workload)
 
 
 def _unverified(machine: Machine) -> tuple[str, ...]:
@@ -200,8 +214,9 @@ def _summary(spec: ModelSpec) -> ModelSummary:
     )
 
 
-def _resolved(workload: Workload, settings: Settings) -> Workload:
+def _resolved(workload: Workload, trial: Trial) -> Workload:
     """Return the workload with every default filled in; the context as it was asked for."""
+    settings = trial.settings
     return replace(
         workload,
         context_tokens=workload.context_tokens or settings.requested_context_tokens,
@@ -215,7 +230,28 @@ def _resolved(workload: Workload, settings: Settings) -> Workload:
         else workload.kv_unified,
         swa_full=settings.swa_full,
         outputs_max=settings.output_rows,
+        **_resolved_extras(workload, trial),
     )
+
+
+def _resolved_extras(workload: Workload, trial: Trial) -> dict[str, Any]:
+    """Return the fields of what stands beside the model, defaults filled in where they count."""
+    if workload.program != "server":
+        return {}
+    growth = trial.growth
+    values: dict[str, Any] = {
+        "cache_ram_mib": growth.cache_ram_bytes // MIB,
+        "ctx_checkpoints": growth.checkpoints,
+    }
+    kind = draft_type(workload)
+    if kind != "none":
+        values |= {
+            "spec_type": kind,
+            "spec_draft_n_max": drafted_tokens(workload),
+            "kv_type_k_draft": workload.kv_type_k_draft or "f16",
+            "kv_type_v_draft": workload.kv_type_v_draft or "f16",
+        }
+    return values
 
 
 def _placed(trial: Trial) -> PlacementRequest:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raised_limit_bytes
 from whatfits.sizing.search import Trials
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from whatfits.sizing.estimate import Verdict
+    from whatfits.sizing.extras import Extras
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
@@ -42,6 +44,7 @@ class RemedySearch:
         workload: the workload as asked.
         request: the placement as asked.
         trial: what came of it.
+        extras: what is loaded beside the model.
         requantised: returns the model under another file type; None when that is not possible.
         quality: returns what a file type costs in quality, in words.
     """
@@ -53,6 +56,7 @@ class RemedySearch:
     trial: Trial
     requantised: Callable[[str], ModelSpec] | None
     quality: Callable[[str], str]
+    extras: Extras = NO_EXTRAS
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
@@ -83,6 +87,7 @@ class RemedySearch:
             machine or self.machine,
             workload or self.workload,
             self.request,
+            self.extras,
         )
         return trials.best()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["PLAIN_HOST_BUFFER", "HostWeights", "WeightTable", "Weights"]
+__all__ = ["PLAIN_HOST_BUFFER", "HostWeights", "WeightTable", "Weights", "tensor_targets"]
 
 PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
@@ -233,9 +233,11 @@ def _groups_of(model: ModelSpec, *, singly: bool) -> tuple[_Group, ...]:
     )
 
 
-def _targets(group: _Group, placement: Placement) -> tuple[int | None, ...]:
-    """Return the devices that hold a group: one, or for shared tensors each that has a layer."""
-    match group.role:
+def tensor_targets(
+    role: str, layer: int | None, name: str, placement: Placement
+) -> tuple[int | None, ...]:
+    """Return the devices that hold a tensor: one, or for shared tensors each that has a layer."""
+    match role:
         case "input":
             default: int | None = None
         case "output":
@@ -243,8 +245,12 @@ def _targets(group: _Group, placement: Placement) -> tuple[int | None, ...]:
         case "shared":
             return tuple(sorted(placement.layers_in_use, key=lambda d: -1 if d is None else d))
         case _:
-            default = placement.layer_device[group.layer or 0]
-    return (placement.device_of(group.tensors[0].name, default),)
+            default = placement.layer_device[layer or 0]
+    return (placement.device_of(name, default),)
+
+
+def _targets(group: _Group, placement: Placement) -> tuple[int | None, ...]:
+    return tensor_targets(group.role, group.layer, group.tensors[0].name, placement)
 
 
 def _streamed(group: _Group) -> int:

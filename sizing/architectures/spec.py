@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, load_architecture
@@ -10,7 +11,7 @@ from whatfits.sizing.architectures.family import Blueprint
 from whatfits.sizing.architectures.geometry import read_geometry, read_layer_counts
 from whatfits.sizing.architectures.layers import hparams_and_layers
 from whatfits.sizing.architectures.metadata import MAX_VOCABULARY, Metadata, architecture_of
-from whatfits.sizing.architectures.roles import is_loaded, role_of
+from whatfits.sizing.architectures.roles import block_of, is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import ModelSpec, TensorSpec
@@ -225,6 +226,13 @@ def _assembled(
     layout = hparams_and_layers(metadata, n_vocab=n_vocab, tensor_names=names)
     n_layers = len(layout.layers)
     loaded = tuple(tensor for tensor in tensors if is_loaded(tensor.name, n_layers=n_layers))
+    predicting: tuple[TensorSpec, ...] = ()
+    if len(loaded) < len(tensors) and layout.hparams.n_layer_nextn:
+        predicting = tuple(
+            replace(tensor, layer=number)
+            for tensor in tensors
+            if (number := block_of(tensor.name)) is not None and number >= n_layers
+        )
     parameters, active = _parameters(loaded, layout.hparams)
     return ModelSpec(
         name=name,
@@ -241,6 +249,7 @@ def _assembled(
         cache_interval=layout.cache_interval,
         notes=notes + layout.notes,
         origin=origin,
+        prediction_tensors=predicting,
     )
 
 

@@ -1,0 +1,214 @@
+"""The second context of speculative decoding: a draft model, or the model's own extra layers.
+
+llama-server makes it from the main context's settings: as many cells and sequences, the same
+batches and switches; cache types of its own, one row of logits a sequence, all layers on the
+accelerators unless told otherwise, nothing placed by name.
+Source: llama.cpp (0c1e57098) common/speculative.cpp (common_base_params_to_speculative,
+common_speculative_init_from_params), src/llama-context.cpp:output_reserve,
+src/llama-model.cpp:create_memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.buffers import allocated_bytes
+from whatfits.sizing.compute import compute_stages
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.flash_attention import all_can_fuse
+from whatfits.sizing.kv_cache import cache_tensors
+from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
+from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.runtimes.model_shares import ModelShares
+from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.share import Part, Share
+from whatfits.sizing.weights import tensor_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import LayerSpec, ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.settings import Settings
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["DraftModel", "PredictionLayers", "draft_workload"]
+
+_SAMPLED_ROWS: Final = 3  # what a sampler on the back end hands out: logits, odds, candidates
+
+
+def draft_workload(workload: Workload, settings: Settings) -> Workload:
+    """Return what the second context is asked for, given what the first one got."""
+    return replace(
+        workload,
+        program="server",
+        context_tokens=settings.context_tokens,
+        parallel=settings.sequences,
+        kv_type_k=workload.kv_type_k_draft,
+        kv_type_v=workload.kv_type_v_draft,
+        outputs_max=settings.sequences,
+        model_draft=None,
+        spec_type=None,
+    )
+
+
+class DraftModel:
+    """A model of its own that drafts."""
+
+    def __init__(self, draft: ModelSpec, workload: Workload, request: PlacementRequest) -> None:
+        """Group the draft's tensors once."""
+        self._draft = draft
+        self._workload = workload
+        self._request = request
+        self._shares = ModelShares(draft)
+
+    def part(
+        self, settings: Settings, placement: Placement, machine: Machine, taken: Sequence[Share]
+    ) -> Part:
+        """Return what the draft takes; `taken` is what the main model took before it.
+
+        Raises:
+            InvalidRequestError: the draft cannot run under these settings.
+        """
+        draft = self._draft
+        own = resolve_settings(
+            draft,
+            draft_workload(self._workload, settings),
+            flash_supported=all_can_fuse(draft, placement.accelerators),
+        )
+        request = replace(
+            self._request,
+            gpu_layers=self._request.gpu_layers_draft,
+            cpu_moe_layers=None,
+            overrides=(),
+            devices=tuple(device.id for device in placement.accelerators),
+        )
+        left = _machine_after(machine, placement, taken)
+        placed = resolve_placement(draft, request, left)
+        shares = self._shares.of(own, placed, self._shares.weights(placed))
+        return Part("draft", draft.name, tuple(shares))
+
+
+def _machine_after(machine: Machine, placement: Placement, taken: Sequence[Share]) -> Machine:
+    """Return the machine as the second model finds it: layers are split by free memory."""
+    used: dict[str, int] = {}
+    for device, share in zip(placement.accelerators, taken, strict=False):
+        used[device.pool] = used.get(device.pool, 0) + share.total_bytes
+    pools = tuple(
+        pool
+        if pool.used_bytes is None
+        else replace(pool, used_bytes=pool.used_bytes + used.get(pool.id, 0))
+        for pool in machine.pools
+    )
+    return replace(machine, pools=pools)
+
+
+class PredictionLayers:
+    """The model's own next-token-prediction layers, loaded and run in a context of their own."""
+
+    def __init__(self, model: ModelSpec, workload: Workload) -> None:
+        """Keep the layers.
+
+        Raises:
+            InvalidRequestError: the model has none, or they are not in its tensor table.
+        """
+        if not model.prediction_tensors:
+            raise InvalidRequestError(
+                what="spec_type",
+                got="draft-mtp",
+                allowed="a model whose file holds next-token-prediction layers",
+                next_step=f"{model.name} has none; give a draft model instead",
+            )
+        self._model = model
+        self._workload = workload
+        self._layer = _prediction_layer(model)
+
+    def part(self, settings: Settings, placement: Placement) -> Part:
+        """Return what loading and running them adds."""
+        model = self._model
+        own = resolve_settings(
+            model,
+            draft_workload(self._workload, settings),
+            flash_supported=settings.flash_attention,
+        )
+        count = len(placement.accelerators)
+        weights = [0] * (count + 1)
+        for tensor in model.prediction_tensors:
+            for target in tensor_targets(tensor.role, tensor.layer, tensor.name, placement):
+                place = count if target is None else target
+                kind = "cpu" if target is None else placement.accelerators[target].kind
+                weights[place] += allocated_bytes(
+                    tensor.type, tensor.shape[0], tensor.n_bytes, device_kind=kind
+                )
+        caches = self._caches(own, placement)
+        compute = _compute(model, self._layer, own)
+        home = placement.layer_device[-1]
+        outputs = _output_range(model, settings)
+        shares = []
+        for index in range(count + 1):
+            on_host = index == count
+            runs_here = home == index or (on_host and home is None)
+            certain = weights[index] + caches[index]
+            low_out, high_out = outputs if on_host else (0, 0)
+            high = compute if runs_here or on_host else 0
+            shares.append(
+                Share(
+                    weights_bytes=weights[index],
+                    kv_cache_bytes=caches[index],
+                    compute_bytes=compute if runs_here else 0,
+                    output_bytes=high_out,
+                    low_bytes=certain + low_out,
+                    high_bytes=certain + high_out + 2 * high,
+                )
+            )
+        return Part("mtp", model.name, tuple(shares))
+
+    def _caches(self, settings: Settings, placement: Placement) -> list[int]:
+        """Return the cache of the prediction layers by device: attention over the whole context."""
+        sizes = [0] * (len(placement.accelerators) + 1)
+        widest = self._layer.n_head_kv * self._layer.value_length
+        for target in placement.layer_device[self._model.n_layers :]:
+            on_host = target is None or not placement.kv_offload
+            kind = "cpu" if on_host or target is None else placement.accelerators[target].kind
+            size = sum(
+                allocated_bytes(t.type, t.row_elements, t.n_bytes, device_kind=kind)
+                for t in cache_tensors(self._layer, settings, widest_value=widest)
+            )
+            sizes[-1 if on_host or target is None else target] += size
+        return sizes
+
+
+def _prediction_layer(model: ModelSpec) -> LayerSpec:
+    """Return the shape of a prediction layer: the last layer with attention, over all tokens."""
+    layer = next(layer for layer in reversed(model.layers) if layer.attention is not None)
+    cache = layer.attention
+    if isinstance(cache, SlidingWindow):
+        cache = FullAttention(cache.key_width, cache.value_width)
+    assert isinstance(cache, FullAttention | LatentAttention)
+    return replace(layer, attention=cache, recurrent=None, reuses_cache=False, cache_layer=None)
+
+
+def _compute(model: ModelSpec, layer: LayerSpec, settings: Settings) -> int:
+    """Return the working memory of the extra context as the largest stage of its one layer.
+
+    The layer's input is its own hidden row beside the token's, joined: three rows more.
+    """
+    alone = replace(model, layers=(layer,))
+    stages = compute_stages(alone, settings)
+    return stages.peak + 3 * stages.hidden
+
+
+def _output_range(model: ModelSpec, settings: Settings) -> tuple[int, int]:
+    """Return what hidden rows and logits take on the host, without and with sampling on a device.
+
+    The main context hands out a hidden row for every token of its batch, the extra one a row and
+    logits a sequence.
+    """
+    hparams = model.hparams
+    width = hparams.n_embd_out or hparams.n_embd
+    rows = settings.sequences
+    main = 4 * width * settings.batch_tokens
+    low = main + 4 * rows * (hparams.n_vocab + width)
+    return low, low + 4 * rows * (_SAMPLED_ROWS * hparams.n_vocab + 1)
