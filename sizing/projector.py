@@ -29,8 +29,18 @@ _CHANNELS: Final = 3
 _LEAST_SHARE: Final = 0.5
 _MOST_SHARE: Final = 1.5
 _AUDIO_FRAMES: Final = 3000  # clip-model.h: warmup_audio_size
-_RESIDUALS: Final = 3  # rows of the hidden width beside the feed-forward part's own
 _ATTENTION_ROWS: Final = 6  # residual, q, k, v, and keys and values once more in 16 bits
+
+
+class _Rows(NamedTuple):
+    """Rows of the hidden and of the inner width that are live in the feed-forward part."""
+
+    hidden: int
+    inner: int
+
+
+_PLAIN_ROWS: Final = _Rows(3, 1)
+_GATED_ROWS: Final = _Rows(4, 3)
 
 
 class _Rule(NamedTuple):
@@ -114,14 +124,21 @@ def tower_compute(projector: Projector, modality: str, patches: int, *, merged: 
     prefix = "v." if modality == "vision" else "a."
     gated = any(t.name.startswith(prefix) and ".ffn_gate." in t.name for t in projector.tensors)
     hidden = _F32 * width * patches
-    feed_forward = _RESIDUALS * hidden + (2 if gated else 1) * _F32 * inner * patches
+    rows = _GATED_ROWS if gated else _PLAIN_ROWS
+    feed_forward = rows.hidden * hidden + rows.inner * _F32 * inner * patches
     attention = _ATTENTION_ROWS * hidden
     widest = max(
         (max(t.shape) for t in projector.tensors if t.name.startswith("mm.") and len(t.shape) > 1),
         default=0,
     )
     projection = hidden + 2 * _F32 * widest * -(-patches // merged)
-    return max(feed_forward, attention, projection)
+    return max(feed_forward, attention, projection) + _mask(projector, modality, patches)
+
+
+def _mask(projector: Projector, modality: str, patches: int) -> int:
+    """Return the mask over all patches that some towers attend through, once more in 16 bits."""
+    rule = _RULES.get(projector.kinds.get("vision", ""), _Rule())
+    return (_F32 + _F16) * patches**2 if rule.masked and modality == "vision" else 0
 
 
 def projector_part(projector: Projector, placement: Placement, *, offload: bool) -> Part:
@@ -142,7 +159,7 @@ def projector_part(projector: Projector, placement: Placement, *, offload: bool)
         low += round(warm * _LEAST_SHARE)
         mid += warm
         fed = _inputs(projector, modality, patches.most)
-        high += round(most * _MOST_SHARE) + fed
+        high += round(most * _MOST_SHARE)
         inputs += fed
     shares = [Share()] * (count + 1)
     shares[home] = Share(
@@ -157,13 +174,12 @@ def projector_part(projector: Projector, placement: Placement, *, offload: bool)
 
 
 def _inputs(projector: Projector, modality: str, patches: int) -> int:
-    """Return the image (or sound) itself and, where there is one, the mask, also in 16 bits."""
+    """Return the image (or sound) itself, its patches beside it, and the mask if there is one."""
     if modality != "vision":
         return _F32 * _AUDIO_FRAMES * max(1, _integer(projector, "clip.audio.num_mel_bins"))
     patch = _integer(projector, "clip.vision.patch_size")
     image = _F32 * _CHANNELS * patches * patch**2
-    rule = _RULES.get(projector.kinds.get("vision", ""), _Rule())
-    return 2 * image + ((_F32 + _F16) * patches**2 if rule.masked else 0)
+    return 2 * image + _mask(projector, modality, patches)
 
 
 def _integer(projector: Projector, key: str) -> int:
