@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from whatfits.sizing.architectures import spec_from_config
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.units import GIB
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

@@ -82,9 +82,7 @@ def test_a_checkpoint_holds_the_draft_models_state_too(
     settings = resolve_settings(window_model, workload)
     alone = growth_of(window_model, settings, workload)
     beside = growth_of(window_model, settings, workload, draft=plain_model)
-    row = sum(
-        2 * (layer.attention.key_width * 2) for layer in plain_model.layers if layer.attention
-    )
+    row = sum(2 * 2 * layer.n_head_kv * layer.key_length for layer in plain_model.layers)
     assert beside.checkpoint_bytes - alone.checkpoint_bytes > settings.sequence_tokens * row
 
 

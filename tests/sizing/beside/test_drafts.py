@@ -124,7 +124,9 @@ def test_a_draft_may_stay_on_the_host(gpu_box: Machine, plain_model: ModelSpec) 
     beside = Beside(plain_model, workload, request, Extras(draft=plain_model))
     bare = Bill(plain_model).memory(settings, placement, gpu_box, is_server=True)
     both = Bill(plain_model, beside).memory(settings, placement, gpu_box, is_server=True)
-    added = [a.weights_bytes - b.weights_bytes for a, b in zip(both.devices, bare.devices)]
+    added = [
+        a.weights_bytes - b.weights_bytes for a, b in zip(both.devices, bare.devices, strict=True)
+    ]
     assert added[:2] == [0, 0]
     assert added[2] == plain_model.tensor_bytes
 
