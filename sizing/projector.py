@@ -159,7 +159,7 @@ def projector_part(projector: Projector, placement: Placement, *, offload: bool)
         low += round(warm * _LEAST_SHARE)
         mid += warm
         fed = _inputs(projector, modality, patches.most)
-        high += round(most * _MOST_SHARE)
+        high += round(most * _MOST_SHARE) + fed + 2 * _largest_matrix(projector)
         inputs += fed
     shares = [Share()] * (count + 1)
     shares[home] = Share(
@@ -171,6 +171,15 @@ def projector_part(projector: Projector, placement: Placement, *, offload: bool)
     if home < count:  # what goes in is prepared on the host
         shares[count] = Share(high_bytes=inputs)
     return Part("projector", projector.name, tuple(shares))
+
+
+def _largest_matrix(projector: Projector) -> int:
+    """Return the bytes of the projection's largest matrix.
+
+    Some towers turn it over first thing and keep the copy to the end; where the image is small it
+    fits no hole, and what comes after it is pushed back by as much again.
+    """
+    return max((t.n_bytes for t in projector.tensors if t.name.startswith("mm.")), default=0)
 
 
 def _inputs(projector: Projector, modality: str, patches: int) -> int:

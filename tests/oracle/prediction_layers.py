@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
 
-DRAFTED = 3  # llama-server's default
 CONTEXT_OF_PREDICTIONS = 1  # LLAMA_CONTEXT_TYPE_MTP
 
 
-def plan_both(model: ModelSpec, path: Path, **wanted: Any) -> tuple[Buffers, Buffers]:  # noqa: ANN401
+def plan_both(
+    model: ModelSpec,
+    path: Path,
+    *,
+    drafted: int,
+    **wanted: Any,  # noqa: ANN401 - fields of RunSettings
+) -> tuple[Buffers, Buffers]:
     """Return the sums over all buffers: the main context as llama-server sets it, then the other.
 
     The model's column is that of the main context, prediction layers loaded.
@@ -35,8 +40,8 @@ def plan_both(model: ModelSpec, path: Path, **wanted: Any) -> tuple[Buffers, Buf
         params.load_mtp = True
         loaded = binding.llama_model_load_from_file(str(path).encode(), params)
         main_params = context_params(binding, settings)
-        main_params.n_rs_seq = DRAFTED
-        main_params.n_outputs_max = (1 + DRAFTED) * parallel
+        main_params.n_rs_seq = drafted
+        main_params.n_outputs_max = (1 + drafted) * parallel
         main = binding.llama_init_from_model(loaded, main_params)
         other_params = context_params(binding, settings)
         other_params.ctx_type = CONTEXT_OF_PREDICTIONS

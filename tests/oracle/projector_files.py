@@ -172,6 +172,24 @@ TOWERS = {
     ),
 }
 
+_GEMMA, _PIXTRAL, _QWEN = TOWERS["gemma-3"], TOWERS["pixtral"], TOWERS["qwen2.5-vl"]
+TOWERS |= {
+    "gemma-3, small image": _GEMMA._replace(image=448, positions=1024),
+    "gemma-3, tiny image": _GEMMA._replace(image=224, positions=256),
+    "gemma-3, narrow inside": _GEMMA._replace(inner=1152),
+    "pixtral, wide": _PIXTRAL._replace(
+        width=1664,
+        inner=8192,
+        head=(
+            *_mlp(1664, 5120, 5120, ("mm.1", "mm.2")),
+            ("mm.input_norm.weight", (1664,)),
+            ("mm.patch_merger.weight", (6656, 1664)),
+            ("v.token_embd.img_break", (5120,)),
+        ),
+    ),
+    "qwen2.5-vl, narrow": _QWEN._replace(width=1024, inner=2048, head=_mlp(4096, 4096, 3584)),
+}
+
 
 def write_projector(tower: Tower, path: Path) -> tuple[int, ...]:
     """Write a tower as a sparse file and return the bytes of each of its tensors."""

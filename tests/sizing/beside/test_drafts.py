@@ -13,6 +13,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.extras import Extras
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
+from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -24,10 +25,24 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
 
 CONTEXT = 8192
-PREDICTING = ("qwen3.5-9b", "qwen3.5-35b-a3b", "glm-4.5-air")
+PREDICTING = (
+    "qwen3.5-9b",
+    "qwen3.5-35b-a3b",
+    "glm-4.5-air",
+    "nemotron-3.5-lightning-30b-a3b",
+)
+PLACED: dict[str, dict[str, Any]] = {
+    "all layers": {},
+    "five layers": {"gpu_layers": 5},
+    "four sequences": {"parallel": 4},
+    "uneven shares": {"tensor_split": (3.0, 1.0)},
+}
 WAYS: dict[str, dict[str, Any]] = {
     "one sequence": {},
     "two, without flash attention": {"parallel": 2, "flash_attention": "off"},
+    "eight sequences": {"parallel": 8, "context_tokens": 32768},
+    "a small micro-batch": {"micro_batch": 64},
+    "sixteen tokens ahead": {"parallel": 4, "micro_batch": 128, "drafted": 16},
 }
 
 
@@ -74,6 +89,46 @@ def test_a_draft_model_takes_what_llama_cpp_plans_for_its_context(
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_a_draft_lies_on_accelerators_as_llama_cpp_places_it(gpus: int, tmp_path: Path) -> None:
+    from comparison import Box, Oracle, _columns, write_model
+
+    from whatfits.bench.run_settings import RunSettings
+
+    main, draft = load_model("llama-3.1-8b"), load_model("llama-3.2-1b")
+    path = tmp_path / "draft.gguf"
+    write_model(draft, path)
+    box = Box(gpus=gpus)
+    with Oracle(box) as oracle:
+        for name, way in PLACED.items():
+            parallel, split = way.get("parallel", 1), way.get("tensor_split") if gpus > 1 else None
+            workload = Workload(context_tokens=CONTEXT, parallel=parallel, model_draft="d")
+            request = PlacementRequest(
+                mmap=False, gpu_layers_draft=way.get("gpu_layers"), tensor_split=split
+            )
+            settings = resolve_settings(main, workload)
+            placement = resolve_placement(main, request, box.machine)
+            beside = Beside(main, workload, request, Extras(draft=draft))
+            own = ModelShares(main)
+            taken = own.of(settings, placement, own.weights(placement))
+            (part,) = beside.parts(settings, placement, box.machine, taken)
+            said = oracle.ask(
+                path,
+                RunSettings(
+                    context_tokens=CONTEXT,
+                    parallel=parallel,
+                    swa_full=False,
+                    outputs_max=parallel,
+                    gpu_layers=way.get("gpu_layers", -1),
+                    tensor_split=split or (),
+                ),
+            )
+            got = [(s.weights_bytes, s.kv_cache_bytes, s.compute_bytes) for s in part.shares]
+            truth = [(c.weights, c.cache, c.compute) for c in _columns(said["buffers"], gpus)]
+            assert got == truth, name
+
+
+@pytest.mark.oracle
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", PREDICTING)
 def test_prediction_layers_take_what_llama_cpp_plans(
@@ -82,17 +137,19 @@ def test_prediction_layers_take_what_llama_cpp_plans(
     from prediction_layers import plan_both
 
     model = load_model(name)
-    workload = Workload(context_tokens=CONTEXT, spec_type="draft-mtp", **WAYS[way])
+    wanted = {"context_tokens": CONTEXT, **WAYS[way]}
+    drafted = wanted.pop("drafted", 3)
+    workload = Workload(spec_type="draft-mtp", spec_draft_n_max=drafted, **wanted)
     memory = _memory(model, workload, host_box, Extras())
-    main, extra = plan_both(model, tmp_path / "model.gguf", context_tokens=CONTEXT, **WAYS[way])
+    main, extra = plan_both(model, tmp_path / "model.gguf", drafted=drafted, **wanted)
     (part,) = memory.parts
     assert part.kind == "mtp"
     assert memory.weights_bytes == main.model
     assert memory.kv_cache_bytes == main.context + extra.context
-    assert memory.compute_bytes - part.compute_bytes == main.compute
-    certain = part.weights_bytes + extra.context
-    assert part.low_bytes <= certain + extra.compute + part.output_bytes
-    assert certain + extra.compute <= part.high_bytes
+    grown = main.compute - (memory.compute_bytes - part.compute_bytes)
+    assert grown >= 0
+    truth = part.weights_bytes + extra.context + extra.compute + grown + part.output_bytes
+    assert part.low_bytes <= truth <= part.high_bytes
 
 
 def test_drafts_raise_the_rows_of_logits(plain_model: ModelSpec) -> None:
