@@ -49,11 +49,13 @@ class Part:
         kind: what it is for.
         name: what to call it.
         shares: what it takes, in the order of the answer's rows.
+        mapped_bytes: pages of its own file that stay mapped.
     """
 
     kind: PartKind
     name: str
     shares: tuple[Share, ...]
+    mapped_bytes: int = 0
 
     @property
     def total(self) -> Share:

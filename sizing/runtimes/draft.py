@@ -112,8 +112,9 @@ class DraftModel:
         )
         left = _machine_after(machine, placement, taken)
         placed = resolve_placement(draft, request, left)
-        shares = self._shares.of(own, placed, self._shares.weights(placed))
-        return Part("draft", draft.name, tuple(shares))
+        weights = self._shares.weights(placed)
+        shares = self._shares.of(own, placed, weights)
+        return Part("draft", draft.name, tuple(shares), weights.mapped_bytes)
 
 
 def _machine_after(machine: Machine, placement: Placement, taken: Sequence[Share]) -> Machine:

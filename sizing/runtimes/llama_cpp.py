@@ -60,7 +60,7 @@ class Bill:
             rows.append(_row(machine, device, share, overhead))
         return Memory.of(
             rows,
-            mapped_bytes=weights.mapped_bytes,
+            mapped_bytes=weights.mapped_bytes + sum(part.mapped_bytes for part in parts),
             growth_limit_bytes=self.growth(settings, is_server=is_server).limit_bytes,
             parts=[_listed(part) for part in parts],
         )

@@ -188,6 +188,16 @@ def test_a_draft_may_stay_on_the_host(gpu_box: Machine, plain_model: ModelSpec) 
     assert added[2] == plain_model.tensor_bytes
 
 
+def test_a_mapped_draft_adds_its_own_pages(host_box: Machine, window_model: ModelSpec) -> None:
+    workload, request = Workload(model_draft="d"), PlacementRequest(mmap=True)
+    placement = resolve_placement(window_model, request, host_box)
+    settings = resolve_settings(window_model, workload)
+    beside = Beside(window_model, workload, request, Extras(draft=window_model))
+    bare = Bill(window_model).memory(settings, placement, host_box, is_server=True)
+    both = Bill(window_model, beside).memory(settings, placement, host_box, is_server=True)
+    assert both.mapped_bytes == 2 * bare.mapped_bytes > 0
+
+
 def test_rows_add_up_with_a_draft(gpu_box: Machine, plain_model: ModelSpec) -> None:
     memory = _memory(plain_model, Workload(model_draft="d"), gpu_box, Extras(draft=plain_model))
     for column in ("weights_bytes", "kv_cache_bytes", "total_bytes", "high_bytes"):
