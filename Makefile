@@ -1,11 +1,14 @@
 # `make run` answers for this machine; `make test` runs every test. Both do all their set-up.
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-SOURCES := $(shell find sizing probes webapp bench -name '*.py' 2>/dev/null | sort)
+# What an install is made of, by name: contents reach it through links.
+SOURCES := $(shell find sizing probes webapp bench -name '*.py' -o -name '*.toml' -o -name '*.json*' | sort)
 
-.PHONY: run test check fix clean data bench compilers
+.PHONY: run test check fix data clean FORCE
 
 run: $(VENV)/.run
 	@$(BIN)/whatfits
@@ -18,40 +21,42 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Everything that is generated and committed; tests fail while any of it is stale.
 data: $(VENV)/.dev
 	$(BIN)/python -m whatfits.sizing.catalog.build
 	$(BIN)/python -m whatfits.sizing.catalog.bits
+	$(BIN)/python tests/readme/generate.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "whatfits needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \
+	  { echo "whatfits needs Python 3.11 or newer, and found none; name one: make run PYTHON=/path/to/python3" >&2; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
 
-# The developers' install also runs the command, so `make run` never undoes it.
-$(VENV)/.run: $(BIN)/python pyproject.toml
-	@test -e $(VENV)/.dev || { echo "installing whatfits into $(VENV) (once)"; $(PIP) --editable .; }
+# Written only when the list changes, so that what depends on it is renewed only then.
+$(VENV)/.sources: FORCE | $(BIN)/python
+	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
+
+# Beside a developers' install, the same kind of install; else the kind that works on any file system.
+$(VENV)/.run: pyproject.toml constraints.txt $(VENV)/.sources | $(BIN)/python
+	@test -e $@ || echo "installing whatfits into $(VENV), once: about half a minute"
+	@$(PIP) --config-settings editable_mode=$$(test -e $(VENV)/.dev && echo strict || echo lenient) --editable .
 	@touch $@
 
-$(VENV)/.sources: $(BIN)/python
-	@echo $(SOURCES) | cmp -s - $@ || echo $(SOURCES) > $@
-.PHONY: $(VENV)/.sources
-
-compilers:
-	@command -v cc >/dev/null && command -v cmake >/dev/null || \
-	  { echo "make test builds llama-cpp-python, the reference for memory figures: it needs a C compiler (cc) and CMake (cmake)" >&2; exit 2; }
-
-# A strict editable install: type checkers see it; it is renewed when a file comes or goes.
-$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt $(VENV)/.sources | compilers
-	@test -e $(VENV)/.dev || echo "installing whatfits for development into $(VENV); llama-cpp-python compiles for about ten minutes, once"
-	@test "$$(cat $(VENV)/.sources)" = "$$(cat $(VENV)/.dev 2>/dev/null)" -a $(VENV)/.dev -nt pyproject.toml || \
-	  $(PIP) --config-settings editable_mode=strict --editable '.[dev,bench]'
-	@cp $(VENV)/.sources $@
+# Strict: type checkers follow its links, one a file, made anew when a file comes or goes.
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.sources | $(BIN)/python
+	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || { \
+	  command -v cc >/dev/null && command -v c++ >/dev/null && command -v cmake >/dev/null || { \
+	  echo "make test needs a C and C++ compiler (cc, c++) and CMake (cmake) for llama-cpp-python" >&2; exit 2; }; \
+	  echo "installing whatfits for development into $(VENV); building llama-cpp-python takes about ten minutes, once"; }
+	@$(PIP) --config-settings editable_mode=strict --editable '.[dev,bench]'
+	@touch $@ $(VENV)/.run

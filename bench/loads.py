@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from whatfits.bench.run_settings import RunSettings
 
-__all__ = ["LoadLimits", "LoadOutcome", "OutcomeKind", "load_for_real"]
+__all__ = ["LoadLimits", "LoadOutcome", "OutcomeKind", "load_for_real", "require_llama_cpp"]
 
 OutcomeKind = Literal[
     "measured", "refused", "out_of_memory", "crashed", "killed", "timed_out", "no_answer"
@@ -97,7 +97,7 @@ def load_for_real(
         MissingExtraError: llama-cpp-python is not installed.
     """
     if command is None:
-        _require_llama_cpp()
+        require_llama_cpp()
         command = (sys.executable, "-P", "-m", "whatfits.bench.child")
     limits = limits or LoadLimits()
     cores = os.cpu_count() or 1
@@ -119,7 +119,12 @@ def load_for_real(
     return child.outcome(status, seconds=time.monotonic() - started)
 
 
-def _require_llama_cpp() -> None:
+def require_llama_cpp() -> None:
+    """Raise when llama-cpp-python is not installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
     from importlib.util import find_spec  # noqa: PLC0415 - used here only
 
     if find_spec("llama_cpp") is None:

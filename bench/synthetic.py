@@ -8,6 +8,7 @@ Format: GGUF version 3, ggml docs/gguf.md.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from whatfits.sizing.model import TensorSpec
+    from whatfits.sizing.model import ModelSpec, TensorSpec
 
-__all__ = ["write_synthetic_gguf"]
+__all__ = ["write_catalog_model", "write_synthetic_gguf", "write_synthetic_model"]
 
 _ALIGNMENT: Final = 32
+_CONTEXT_TOKENS: Final = 8192  # llama.cpp insists on one; nothing depends on it
 _VERSION: Final = 3
 _UINT32, _INT32, _FLOAT32, _BOOL, _STRING, _ARRAY, _UINT64 = 4, 5, 6, 7, 8, 9, 10
 
@@ -95,3 +97,54 @@ def write_synthetic_gguf(
         file.write(header)
         file.truncate(len(header) + offset)
     return len(header) + offset
+
+
+def write_synthetic_model(path: Path, spec: ModelSpec) -> ModelSpec:
+    """Write a model as a sparse GGUF that llama.cpp accepts; return it as it was written.
+
+    Blocks that predict further tokens are no part of most specs, so they are left out of the file.
+    """
+    n_layers = spec.n_layers
+    metadata = dict(spec.metadata)
+    metadata[f"{spec.architecture}.block_count"] = n_layers
+    metadata.pop(f"{spec.architecture}.nextn_predict_layers", None)
+    n_blocks = spec.metadata.get(f"{spec.architecture}.block_count", n_layers)
+    for key, value in metadata.items():
+        if isinstance(value, (list, tuple)) and len(value) == n_blocks:
+            metadata[key] = value[:n_layers]
+    _write(path, spec.architecture, metadata, spec.tensors)
+    return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))
+
+
+def write_catalog_model(path: Path, model: str, *, file_type: str) -> ModelSpec:
+    """Write a catalog model whole, unloaded blocks included; return its spec.
+
+    Raises:
+        BadInputError: no such model or file type, or no tensor table for it.
+    """
+    from whatfits.sizing.architectures.spec import config_file  # noqa: PLC0415 - reads a family
+    from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - reads the catalog
+    from whatfits.sizing.sources.catalog_model import load_catalog_model  # noqa: PLC0415 - same
+
+    spec = load_catalog_model(model, file_type=file_type)
+    metadata, tensors = config_file(find_model(model).config, file_type=file_type)
+    _write(path, spec.architecture, metadata, tensors)
+    return spec
+
+
+def _write(
+    path: Path,
+    architecture: str,
+    metadata: Mapping[str, object],
+    tensors: Sequence[TensorSpec],
+) -> None:
+    kinds = next((t.shape[1] for t in tensors if t.name == "token_types.weight"), 1)
+    needed = {
+        f"{architecture}.context_length": _CONTEXT_TOKENS,
+        "tokenizer.ggml.token_type_count": kinds,
+    }
+    write_synthetic_gguf(
+        path,
+        metadata={**needed, **metadata, "tokenizer.ggml.model": "none"},
+        tensors=tensors,
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.bench.llama_cpp import Reservation, reserve
 from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
 from whatfits.bench.requests import run_settings
-from whatfits.sizing.estimate import SCHEMA_VERSION, ModelSummary
+from whatfits.probes.measurements import LoadRecord
+from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.placement import resolve_placement
@@ -16,6 +18,7 @@ from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import MIB
 from whatfits.sizing.verification import CheckedTerm, LoadReport, Verification, verdict_of
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["Prepared", "prepare", "verify"]
+__all__ = ["REFERENCE", "Prepared", "prepare", "records_of", "verify"]
 
 REFERENCE: Final = "llama.cpp 0c1e57098, as in llama-cpp-python 0.3.36"
 _OUTPUT_LINE: Final = re.compile(r"output buffer size =\s*([0-9.]+) MiB")
@@ -220,3 +223,43 @@ def _summary(spec: ModelSpec) -> ModelSummary:
         file_bytes=spec.file_bytes,
         context_train_tokens=spec.hparams.context_train_tokens,
     )
+
+
+def records_of(
+    answer: Verification, prepared: Prepared, accelerators: Mapping[str, str], *, machine: str
+) -> tuple[LoadRecord, ...]:
+    """Return what a real load has measured, a record a device; none without a measurement.
+
+    Of the host only loads without mapping count: mapped pages come and go.
+    """
+    load = answer.load
+    if load is None or load.kind != "measured":
+        return ()
+    records = []
+    for row in prepared.memory.devices:
+        name = accelerators.get(row.device)
+        if name is not None:
+            measured: int | None = load.device_bytes.get(name)
+            predicted = row.weights_bytes + row.kv_cache_bytes + row.compute_bytes
+        elif prepared.placement.mmap:
+            continue
+        else:
+            measured = load.resident_bytes
+            predicted = row.weights_bytes + row.kv_cache_bytes + row.output_bytes
+        if measured is None:
+            continue
+        records.append(
+            LoadRecord(
+                when=datetime.now(UTC).isoformat(timespec="seconds"),
+                machine=machine,
+                reference=answer.reference,
+                model=answer.model.name,
+                architecture=answer.model.architecture,
+                file_type=answer.model.file_type,
+                device=row.device,
+                device_kind="cpu" if name is None else name.rstrip("0123456789").lower(),
+                predicted_bytes=predicted,
+                measured_bytes=measured,
+            )
+        )
+    return tuple(records)

@@ -7,29 +7,21 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.basis import basis_of
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.estimate import SCHEMA_VERSION, ModelSummary, Plan
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.model import ModelSpec
-from whatfits.sizing.remedies import RemedySearch
-from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
-from whatfits.sizing.search import Trials
-from whatfits.sizing.speculation import draft_type, drafted_tokens
-from whatfits.sizing.speed import estimate_speed
-from whatfits.sizing.units import MIB
-from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from whatfits.probes.report import ProbeReport
+    from whatfits.sizing.estimate import ModelSummary, Plan, Remedy
     from whatfits.sizing.extras import Extras
+    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
+    from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
 
@@ -63,7 +55,7 @@ def check(
     """
     if runtime not in RUNTIMES:
         raise InvalidRequestError(what="runtime", got=runtime, allowed=", ".join(RUNTIMES))
-    spec = model if isinstance(model, ModelSpec) else load_model(model, file_type=file_type)
+    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
     return answer(
         spec,
         machine=load_machine(machine),
@@ -84,8 +76,11 @@ def answer(
     force: bool = False,
 ) -> Plan:
     """Return the plan for values that are already loaded."""
-    from whatfits.sizing.catalog.quality import quality_cost
-    from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.basis import basis_of
+    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.search import Trials
+    from whatfits.sizing.speed import estimate_speed
+    from whatfits.sizing.version import SCHEMA_VERSION
 
     extras = _extras(spec, workload)
     trials = Trials(spec, machine, workload, request, extras)
@@ -94,21 +89,6 @@ def answer(
     speed = estimate_speed(
         spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
     )
-    remedies = RemedySearch(
-        model=spec,
-        machine=machine,
-        workload=workload,
-        request=request,
-        trial=trial,
-        extras=extras,
-        requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
-        quality=quality_cost,
-    ).remedies()
-    commands: dict[str, tuple[str, ...]] = {}
-    if trial.runs or trial.judgement.verdict == "tight" or force:
-        commands["llama.cpp"] = (
-            llama_server_command(spec, _model_file(spec), workload, trial, machine),
-        )
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=_summary(spec),
@@ -121,8 +101,8 @@ def answer(
         memory=trial.memory,
         largest_context_tokens=trials.largest_context(trial),
         speed=speed,
-        commands=commands,
-        remedies=remedies,
+        commands=_commands(spec, workload, trial, machine, force=force),
+        remedies=_remedies(spec, machine, workload, request, trial),
         notes=(*spec.notes, *_unverified(machine), *trial.judgement.notes),
         basis=basis_of(spec, trial, machine, speed),
     )
@@ -146,6 +126,41 @@ def _unverified(machine: Machine) -> tuple[str, ...]:
             named = ", ".join(mark.removeprefix(_UNVERIFIED_MARK) for mark in marks)
             said[device.name] = f"{device.name}: not re-read at a source: {named}."
     return tuple(said.values())
+
+
+def _commands(
+    spec: ModelSpec, workload: Workload, trial: Trial, machine: Machine, *, force: bool
+) -> dict[str, tuple[str, ...]]:
+    """Return the command lines of each runtime; none for what does not fit, unless forced."""
+    if not (trial.runs or trial.judgement.verdict == "tight" or force):
+        return {}
+    from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
+
+    line = llama_server_command(spec, _model_file(spec), workload, trial, machine)
+    return {"llama.cpp": (line,)}
+
+
+def _remedies(
+    spec: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest, trial: Trial
+) -> tuple[Remedy, ...]:
+    """Return what would help; nothing is loaded when nothing has to."""
+    if trial.judgement.verdict in ("fits", "unknown"):
+        return ()
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.remedies import RemedySearch
+    from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.sources.catalog_model import smaller_relatives
+
+    return RemedySearch(
+        model=spec,
+        machine=machine,
+        workload=workload,
+        request=request,
+        trial=trial,
+        requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
+        quality=quality_cost,
+        relatives=(lambda: smaller_relatives(spec)) if spec.source == "catalog" else None,
+    ).remedies()
 
 
 def hardware() -> ProbeReport:
@@ -175,7 +190,7 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     if isinstance(machine, Machine):
         return machine
     if machine is None:
-        return hardware().machine
+        return _with_measurements(hardware().machine)
     if isinstance(machine, str):
         from whatfits.sizing.sources.machine_file import read_machine
 
@@ -185,7 +200,24 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     return machine_from_object(machine)
 
 
+def _with_measurements(machine: Machine) -> Machine:
+    """Return this machine with what real loads on it have measured, if there were any."""
+    from whatfits.probes.measurements import (
+        Store,
+        default_path,
+        fingerprint,
+        with_measured_overheads,
+    )
+
+    path = default_path()
+    if not path.exists():
+        return machine
+    return with_measured_overheads(machine, Store(path).loads(machine=fingerprint(machine)))
+
+
 def _workload(given: Workload | Mapping[str, Any] | None) -> Workload:
+    from whatfits.sizing.workload import Workload
+
     if given is None or isinstance(given, Workload):
         return given or Workload()
     from whatfits.sizing.requests import workload_from_object
@@ -194,6 +226,8 @@ def _workload(given: Workload | Mapping[str, Any] | None) -> Workload:
 
 
 def _placement(given: PlacementRequest | Mapping[str, Any] | None) -> PlacementRequest:
+    from whatfits.sizing.workload import PlacementRequest
+
     if given is None or isinstance(given, PlacementRequest):
         return given or PlacementRequest()
     from whatfits.sizing.requests import placement_from_object
@@ -202,6 +236,8 @@ def _placement(given: PlacementRequest | Mapping[str, Any] | None) -> PlacementR
 
 
 def _summary(spec: ModelSpec) -> ModelSummary:
+    from whatfits.sizing.estimate import ModelSummary
+
     return ModelSummary(
         name=spec.name,
         source=spec.source,
@@ -216,6 +252,8 @@ def _summary(spec: ModelSpec) -> ModelSummary:
 
 def _resolved(workload: Workload, trial: Trial) -> Workload:
     """Return the workload with every default filled in; the context as it was asked for."""
+    from dataclasses import replace
+
     settings = trial.settings
     return replace(
         workload,
@@ -236,6 +274,9 @@ def _resolved(workload: Workload, trial: Trial) -> Workload:
 
 def _resolved_extras(workload: Workload, trial: Trial) -> dict[str, Any]:
     """Return the fields of what stands beside the model, defaults filled in where they count."""
+    from whatfits.sizing.speculation import draft_type, drafted_tokens
+    from whatfits.sizing.units import MIB
+
     if workload.program != "server":
         return {}
     growth = trial.growth
@@ -256,6 +297,8 @@ def _resolved_extras(workload: Workload, trial: Trial) -> dict[str, Any]:
 
 def _placed(trial: Trial) -> PlacementRequest:
     """Return the placement as it was decided, in the runtime's own terms."""
+    from dataclasses import replace
+
     placement = trial.placement
     return replace(
         trial.request,

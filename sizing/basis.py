@@ -11,7 +11,7 @@ from whatfits.sizing.estimate import Basis
 from whatfits.sizing.graph.models import has_graph
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
-from whatfits.sizing.overhead import device_overhead, process_overhead
+from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.speed import SPEED_SOURCE
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def basis_of(
 ) -> tuple[Basis, ...]:
     """Return the reasons behind an answer, in the order of its fields."""
     reasons = [_weights(model), _cache(model, trial), _compute(model, trial)]
-    reasons += [_output(model, trial), _overhead(trial), _free(machine)]
+    reasons += [_output(model, trial), _overhead(trial, machine), _free(machine)]
     reasons += [part_basis(part) for part in trial.memory.parts]
     if trial.memory.growth_limit_bytes:
         reasons.append(growth_basis(trial.growth))
@@ -151,19 +151,18 @@ def _output(model: ModelSpec, trial: Trial) -> Basis:
     )
 
 
-def _overhead(trial: Trial) -> Basis:
-    kinds = [device.kind for device in trial.placement.accelerators]
-    known = {kind: device_overhead(kind) for kind in kinds}
-    host = process_overhead(is_server=trial.memory.devices[-1].overhead_bytes > 0)
-    ranges = {
-        kind: {"low_bytes": o.low_bytes, "mid_bytes": o.mid_bytes, "high_bytes": o.high_bytes}
-        for kind, o in {**known, "host": host}.items()
-    }
+def _overhead(trial: Trial, machine: Machine) -> Basis:
+    is_server = trial.memory.devices[-1].overhead_bytes > 0
+    devices = (*trial.placement.accelerators, trial.placement.host)
+    known = {d.id: overhead_of(machine, d, is_server=is_server) for d in devices}
     return Basis(
         key="memory.overhead_bytes",
         formula="driver context and pools of each accelerator + the program itself",
-        inputs=ranges,
-        source="; ".join([*(o.source for o in known.values()), host.source]),
+        inputs={
+            name: {"low_bytes": o.low_bytes, "mid_bytes": o.mid_bytes, "high_bytes": o.high_bytes}
+            for name, o in known.items()
+        },
+        source="; ".join(dict.fromkeys(o.source for o in known.values())),
         error="an interval: it depends on driver, back end and kernels used",
     )
 

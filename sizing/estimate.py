@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "SCHEMA_VERSION",
     "Basis",
     "DeviceMemory",
     "Memory",
@@ -28,8 +27,6 @@ __all__ = [
     "Speed",
     "Verdict",
 ]
-
-SCHEMA_VERSION: Final = "1"
 
 Verdict = Literal["fits", "tight", "slow", "no", "unknown"]
 _PARTS: Final = (

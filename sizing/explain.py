@@ -10,7 +10,7 @@ from whatfits.sizing.units import format_bytes, format_count, format_tokens
 if TYPE_CHECKING:
     from whatfits.sizing.document import Block, Tone
     from whatfits.sizing.estimate import Memory, Plan, RateRange, Speed
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Machine, Pool
 
 __all__ = ["machine_sentence", "plan_document", "rate_text", "short_rate", "verdict_sentence"]
 
@@ -84,7 +84,7 @@ def plan_document(plan: Plan) -> Document:
     blocks: list[Block] = [
         Lines((verdict_sentence(plan),), tone=_TONES[plan.verdict]),
         Facts(_model_facts(plan)),
-        _memory_table(plan.memory),
+        _memory_table(plan),
         Facts(_further_facts(plan)),
     ]
     for runtime, lines in plan.commands.items():
@@ -153,17 +153,24 @@ _PARTS: Final = (
     ("overhead", "overhead_bytes"),
     ("total", "total_bytes"),
     ("at most", "high_bytes"),
-    ("free", "free_bytes"),
 )
 
 
-def _memory_table(memory: Memory) -> Table:
+def _memory_table(plan: Plan) -> Table:
     """Return the bill with one row a part and one column a device."""
+    memory = plan.memory
     columns = ("part", *(f"{row.device} in {row.pool}" for row in memory.devices))
     rows = tuple(
         (label, *(_size(getattr(row, name)) for row in memory.devices)) for label, name in _PARTS
     )
-    return Table(columns, rows, title="Memory", right=columns[1:])
+    free = ("free", *(_free_text(plan.machine.pool(row.pool)) for row in memory.devices))
+    return Table(columns, (*rows, free), title="Memory", right=columns[1:])
+
+
+def _free_text(pool: Pool) -> str:
+    """Return what is free, from the lower end where total or limit is not known for sure."""
+    low, high = _size(pool.free_low_bytes), _size(pool.free_bytes)
+    return high if low == high else f"{low} to {high}"
 
 
 def _size(size: int | None) -> str:

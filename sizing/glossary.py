@@ -104,7 +104,7 @@ def _free(machine: Machine) -> tuple[str, ...]:
 
 def _pools(machine: Machine) -> tuple[str, ...]:
     return tuple(
-        f"Here: {pool.id} is {pool.kind} memory of {format_bytes(pool.total_bytes)}"
+        f"Here: {pool.id} has {format_bytes(pool.total_bytes)}"
         + (
             f", of which at most {format_bytes(pool.limit_bytes)} may be used."
             if pool.limit_bytes
@@ -281,6 +281,15 @@ TERMS: Final = (
         "Two layers: a runtime does the work (llama.cpp, MLX, vLLM), an app gives it a chat window "
         "and a model browser (LM Studio, Jan) or a simple command (Ollama). One download can "
         "bundle both: Ollama, LM Studio and Jan stand on llama.cpp.",
+    ),
+    Term(
+        "AWQ, GPTQ, FP8 and MLX",
+        ("awq", "gptq", "fp8", "mlx", "exl2", "exl3", "nf4", "bitsandbytes", "safetensors"),
+        "Other ways to store fewer bits a weight, for other runtimes: AWQ, GPTQ and FP8 come as "
+        "safetensors for vLLM, MLX for Apple's own library, EXL for exllama. llama.cpp, Ollama, "
+        "LM Studio and Jan read GGUF and its file types instead.",
+        None,
+        ("whatfits quants", "whatfits explain Q4_K_M"),
     ),
     Term(
         "GGUF",

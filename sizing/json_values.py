@@ -32,5 +32,14 @@ def to_json_value(value: Any) -> Any:  # noqa: ANN401 - JSON is untyped
 
 
 def dump_json(value: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - JSON is untyped
-    """Return `value` as JSON text; refuses NaN and infinities."""
-    return json.dumps(to_json_value(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    """Return `value` as JSON text; refuses NaN and infinities.
+
+    Text that UTF-8 cannot carry (a path of other bytes) is escaped.
+    """
+    plain = to_json_value(value)
+    text = json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(plain, indent=indent, allow_nan=False)
+    return text

@@ -7,7 +7,7 @@ measured (dry runs and real loads, CPU and pretend GPUs).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard, assert_never
 
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.ggml_types import row_bytes
@@ -36,9 +36,10 @@ class CacheTensor(NamedTuple):
         return row_bytes(self.type, self.row_elements) * self.rows
 
 
-def cache_cells(cache: AttentionCache, settings: Settings) -> int:
+def cache_cells(cache: AttentionCache, settings: Settings, *, shared: bool = True) -> int:
     """Return the cells (tokens) that one stream of a layer's cache holds.
 
+    `shared` is false for layers that give each sequence its own stream whatever the settings.
     Full: the sequence's context. Window: min(context, window x sequences sharing the cache +
     micro-batch), padded to 256, unless the window cache is kept full.
     """
@@ -48,7 +49,7 @@ def cache_cells(cache: AttentionCache, settings: Settings) -> int:
         case SlidingWindow(window_tokens=window):
             if settings.swa_full:
                 return settings.sequence_tokens
-            sharing = settings.sequences if settings.streams == 1 else 1
+            sharing = settings.sequences if shared and settings.streams == 1 else 1
             wanted = window * sharing + settings.micro_batch_tokens
             return pad(min(settings.sequence_tokens, wanted), _CELL_PADDING)
         case _:
@@ -64,13 +65,22 @@ def cache_tensors(
     transposed and every layer is padded to it.
     """
     tensors: list[CacheTensor] = []
+    streams = settings.sequences if layer.own_streams else settings.streams
     cache = layer.attention
     if cache is not None:
-        rows = cache_cells(cache, settings) * settings.streams
-        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
-        if not isinstance(cache, LatentAttention):
-            width = widest_value if settings.transposed_values else cache.value_width
+        rows = cache_cells(cache, settings, shared=not layer.own_streams) * streams
+        index_width = cache.index_width if isinstance(cache, LatentAttention) else 0
+        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width - index_width, rows))
+        if index_width:
+            tensors.append(CacheTensor(settings.kv_type_k, index_width, rows))
+        if _has_values(cache):
+            width = cache.value_width  # wider than any other where an indexer keeps values too
+            if settings.transposed_values:
+                width = max(width, widest_value)
             tensors.append(CacheTensor(settings.kv_type_v, width, rows))
+    for past in layer.compressed:
+        cells = pad(-(-settings.sequence_tokens // past.ratio), _CELL_PADDING)
+        tensors.append(CacheTensor(settings.kv_type_k, past.key_width, cells * streams))
     if layer.recurrent is not None:
         tensors.extend(
             CacheTensor(_STATE_TYPE, elements, settings.sequences * (1 + settings.state_snapshots))
@@ -78,6 +88,16 @@ def cache_tensors(
             if elements
         )
     return tuple(tensors)
+
+
+def _has_values(cache: AttentionCache) -> TypeGuard[FullAttention | SlidingWindow]:
+    """Return whether values are kept apart: a latent row, in a window too, holds both.
+
+    A layer without key/value heads among others that have some still gets the padding.
+    """
+    if isinstance(cache, SlidingWindow):
+        return cache.value_width > 0
+    return isinstance(cache, FullAttention)
 
 
 def widest_value_row(model: ModelSpec) -> int:

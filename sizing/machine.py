@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-__all__ = ["UNKNOWN_MACHINE_NAME", "Device", "Link", "Machine", "Pool", "PoolKind"]
+__all__ = [
+    "UNKNOWN_MACHINE_NAME",
+    "Device",
+    "Link",
+    "Machine",
+    "MeasuredOverhead",
+    "Pool",
+    "PoolKind",
+]
 
 PoolKind = Literal["ram", "vram", "unified"]
 UNKNOWN_MACHINE_NAME: Final = "unnamed machine"
@@ -121,6 +129,27 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredOverhead:
+    """What real loads on this machine took of a device beside the runtime's own buffers.
+
+    Attributes:
+        device: id of the device; the host's for the process itself.
+        low_bytes: lower end of the interval.
+        mid_bytes: median of the loads.
+        high_bytes: upper end.
+        source: how many loads, and of when.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    device: str
+    low_bytes: int
+    mid_bytes: int
+    high_bytes: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """A computer as sizing sees it: pools, devices in the runtime's order, links."""
 
@@ -132,6 +161,7 @@ class Machine:
     name: str = UNKNOWN_MACHINE_NAME
     os: str | None = None
     os_version: str | None = None
+    overheads: tuple[MeasuredOverhead, ...] = ()
 
     def pool(self, pool_id: str) -> Pool:
         """Return the pool of that id.

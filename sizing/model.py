@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AttentionCache",
     "ByteRange",
+    "CompressedRows",
     "FullAttention",
     "Hparams",
     "LatentAttention",
@@ -113,10 +114,25 @@ class LatentAttention:
     """Multi-head latent attention: one compressed row per token, no separate values.
 
     Attributes:
-        key_width: elements of one token's row (latent rank + rotary part).
+        key_width: elements of one token's row (latent rank + rotary part), index keys included.
+        index_width: how many of them are index keys, which lie in a tensor of their own.
     """
 
     key_width: int
+    index_width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedRows:
+    """One row for every `ratio` tokens of the past, beside a window of plain ones.
+
+    Attributes:
+        key_width: elements of one row.
+        ratio: tokens a row stands for.
+    """
+
+    key_width: int
+    ratio: int
 
 
 AttentionCache = FullAttention | SlidingWindow | LatentAttention
@@ -150,6 +166,8 @@ class LayerSpec:
         n_expert: routed experts in this layer (0 when dense).
         reuses_cache: attends to the cache of an earlier layer.
         cache_layer: index of that layer; None when it has a cache of its own, or none.
+        compressed: rows it keeps of its compressed past.
+        own_streams: each sequence has a cache of its own even where sequences could share one.
     """
 
     attention: AttentionCache | None = None
@@ -162,6 +180,8 @@ class LayerSpec:
     n_expert: int = 0
     reuses_cache: bool = False
     cache_layer: int | None = None
+    compressed: tuple[CompressedRows, ...] = ()
+    own_streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)

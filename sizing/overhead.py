@@ -1,16 +1,20 @@
 """What a runtime holds outside its own table: driver contexts, pools, the process itself.
 
-None of it can be predicted to the byte; each figure is an interval from public logs. They are few:
-four rows of which one is of high trust, so no interval was judged on rows it was not set from.
+None of it can be predicted to the byte; each figure is an interval from public logs, until real
+loads on the machine itself have measured it. The logs are few: four rows of which one is of high
+trust, so no interval was judged on rows it was not set from.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.units import MIB
 
-__all__ = ["Overhead", "device_overhead", "process_overhead"]
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Device, Machine
+
+__all__ = ["Overhead", "device_overhead", "overhead_of", "process_overhead"]
 
 
 class Overhead(NamedTuple):
@@ -69,3 +73,15 @@ def device_overhead(device_kind: str) -> Overhead:
 def process_overhead(*, is_server: bool) -> Overhead:
     """Return what the host loses to the program itself; nothing for a library."""
     return _PROCESS if is_server else Overhead(0, 0, 0, "the library adds nothing of its own")
+
+
+def overhead_of(machine: Machine, device: Device, *, is_server: bool) -> Overhead:
+    """Return a device's overhead: as measured on this machine, else from public logs."""
+    if device.kind == "cpu" and not is_server:
+        return process_overhead(is_server=False)
+    for known in machine.overheads:
+        if known.device == device.id:
+            return Overhead(known.low_bytes, known.mid_bytes, known.high_bytes, known.source)
+    if device.kind == "cpu":
+        return process_overhead(is_server=True)
+    return device_overhead(device.kind)

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FAMILY_RULE",
     "FILE_TYPE_RULE",
+    "QUICK_RULE",
     "RankedModel",
+    "is_quick",
     "newest_of_families",
     "rank",
     "sort_rows",
@@ -43,6 +45,12 @@ FAMILY_RULE: Final = (
     "one row a maker's line: of its models that fit and came out within twelve months of its "
     "newest that fits, the one with the most parameters; lines without a model of the last two "
     "years are left to 'whatfits list'; biggest first"
+)
+# 238 words a minute (Brysbaert 2019, silent reading of English) at 4 tokens to 3 words.
+_READING_TOKENS_PER_S: Final = 238 * 4 / 3 / 60
+QUICK_RULE: Final = (
+    f"the same among models that write faster than people read "
+    f"({_READING_TOKENS_PER_S:.1f} tokens/s by the middle of the estimate)"
 )
 _LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M")
 _LEAST: Final = "Q4_K_M"
@@ -214,6 +222,12 @@ def newest_of_families(rows: Sequence[RankedModel]) -> list[RankedModel]:
         recent = [row for row in same if newest - _months(row.released) <= _MONTHS_A_YEAR]
         chosen.append(max(recent, key=lambda row: (row.parameters or 0, row.model)))
     return sorted(chosen, key=lambda row: (_ORDER[row.verdict], -(row.parameters or 0), row.model))
+
+
+def is_quick(row: RankedModel) -> bool:
+    """Return whether a model writes faster than people read, by the middle of the estimate."""
+    rate = row.decode_tokens_per_s
+    return rate is not None and rate.mid >= _READING_TOKENS_PER_S
 
 
 def _line(family: str) -> str:

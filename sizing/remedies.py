@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Remedy
-from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raised_limit_bytes
 from whatfits.sizing.search import Trials
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from whatfits.sizing.estimate import Verdict
-    from whatfits.sizing.extras import Extras
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
@@ -44,9 +42,9 @@ class RemedySearch:
         workload: the workload as asked.
         request: the placement as asked.
         trial: what came of it.
-        extras: what is loaded beside the model.
         requantised: returns the model under another file type; None when that is not possible.
         quality: returns what a file type costs in quality, in words.
+        relatives: returns smaller models of the same family, largest first.
     """
 
     model: ModelSpec
@@ -56,7 +54,7 @@ class RemedySearch:
     trial: Trial
     requantised: Callable[[str], ModelSpec] | None
     quality: Callable[[str], str]
-    extras: Extras = NO_EXTRAS
+    relatives: Callable[[], Iterator[ModelSpec]] | None = None
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
@@ -69,6 +67,7 @@ class RemedySearch:
             self._shorter_context,
             self._smaller_cache,
             self._smaller_file_type,
+            self._smaller_model,
         ):
             for remedy in candidates():
                 found.append(remedy)
@@ -87,7 +86,7 @@ class RemedySearch:
             machine or self.machine,
             workload or self.workload,
             self.request,
-            self.extras,
+            self.trial.extras,
         )
         return trials.best()
 
@@ -195,6 +194,32 @@ class RemedySearch:
                     cost=self.quality(name),
                 )
                 return
+
+    def _smaller_model(self) -> Iterator[Remedy]:
+        """Yield the largest smaller model of the family that runs; only when this one does not."""
+        if self.relatives is None or self.trial.judgement.verdict != "no":
+            return
+        for model in self.relatives():
+            trial = self._try(model=model)
+            if self._improves(trial):
+                yield Remedy(
+                    key="model",
+                    text=f"use {model.name} in {model.file_type}",
+                    change={"model": model.name, "file_type": model.file_type},
+                    needs_bytes=trial.memory.total_bytes,
+                    verdict=trial.judgement.verdict,
+                    cost=_fewer_parameters(self.model, model),
+                )
+                return
+
+
+def _fewer_parameters(model: ModelSpec, smaller: ModelSpec) -> str:
+    if not model.parameters or not smaller.parameters:
+        return "a smaller model"
+    return (
+        f"a smaller model: {format_count(smaller.parameters)} parameters instead of "
+        f"{format_count(model.parameters)}"
+    )
 
 
 def _limit_command(machine: Machine, limit_bytes: int) -> str:

@@ -5,7 +5,8 @@ Imported only where JSON comes in; the plain command line never needs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -54,22 +55,26 @@ def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
     return _ADAPTERS[kind]
 
 
-def _validated(kind: type[_T], value: object, *, what: str) -> _T:
-    """Return `value` as `kind`.
+def _validated(kind: type[_T], value: object, *, what: str, strict: bool = True) -> _T:
+    """Return `value` as `kind`; when `strict`, text is no number and true is not 1.
 
     Raises:
         InvalidRequestError: naming the first field that is wrong.
     """
     try:
-        valid = _adapter(kind).validate_python(value)
-    except ValidationError as error:
+        # JSON once more, because strict validation takes a list for a tuple only there
+        valid = _adapter(kind).validate_json(json.dumps(value), strict=strict)
+    except (TypeError, ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise InvalidRequestError(what=what, allowed="what JSON can carry") from error
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         shown = first.get("input")
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            fields = ", ".join(getattr(kind, "__dataclass_fields__", {}))
+            raise _unknown_field(kind, first["loc"], what=what) from None
+        if first["type"] in ("missing", "missing_argument"):
             raise InvalidRequestError(
-                what=f"field of {what}", got=str(first["loc"][-1]), allowed=fields
+                what=f"field '{place}' of {what} is missing", next_step="it has no default"
             ) from None
         raise InvalidRequestError(
             what=f"{what}.{place}" if place else what,
@@ -77,6 +82,14 @@ def _validated(kind: type[_T], value: object, *, what: str) -> _T:
             allowed=str(first["msg"]).removeprefix("Input should be ").strip(),
         ) from None
     return valid
+
+
+def _unknown_field(
+    kind: type[Any], place: tuple[int | str, ...], *, what: str
+) -> InvalidRequestError:
+    names = ", ".join(field.name for field in fields(kind)) if len(place) == 1 else ""
+    path = ".".join(str(part) for part in place)
+    return InvalidRequestError(what=f"unknown field of {what}:", got=path, allowed=names)
 
 
 def _short(value: object) -> str:
@@ -91,7 +104,7 @@ def _named_split(value: Mapping[str, Any]) -> dict[str, Any]:
     changed = dict(value)
     split = changed.get("tensor_split")
     if isinstance(split, str):
-        changed["tensor_split"] = [part for part in split.replace("/", ",").split(",") if part]
+        changed["tensor_split"] = _numbers(split)
     overrides = changed.get("overrides")
     if isinstance(overrides, str):
         overrides = [part for part in overrides.split(",") if part]
@@ -107,6 +120,15 @@ def _named_split(value: Mapping[str, Any]) -> dict[str, Any]:
     if changed.get("repack") is None:
         changed.pop("repack", None)
     return changed
+
+
+def _numbers(split: str) -> list[float]:
+    try:
+        return [float(part) for part in split.replace("/", ",").split(",") if part]
+    except ValueError:
+        raise InvalidRequestError(
+            what="placement.tensor_split", got=split, allowed="numbers with commas, as '3,1'"
+        ) from None
 
 
 def _without_nulls(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -140,7 +162,9 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
         InvalidRequestError: a field is unknown or wrong, or a device names no pool.
     """
     inner = value.get("machine")
-    found = _validated(Machine, inner if isinstance(inner, dict) else value, what="machine")
+    # written by hand more often than the others: 1e12 bytes a second is a whole number here
+    described = inner if isinstance(inner, dict) else value
+    found = _validated(Machine, described, what="machine", strict=False)
     pools = {pool.id for pool in found.pools}
     if len(pools) != len(found.pools):
         raise InvalidRequestError(what="machine.pools", allowed="pools with different ids")

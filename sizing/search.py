@@ -50,7 +50,7 @@ class Trial:
     memory: Memory
     judgement: Judgement
     growth: Growth
-    draft: ModelSpec | None = None
+    extras: Extras = NO_EXTRAS
 
     @property
     def runs(self) -> bool:
@@ -75,7 +75,7 @@ class Trials:
         self._workload = workload
         self._request = request
         self._bill = Bill(model, Beside(model, workload, request, extras))
-        self._draft = extras.draft
+        self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
         self._flash = all_can_fuse(model, usable_accelerators(machine))
 
@@ -117,7 +117,7 @@ class Trials:
         )
         judgement = judge(memory, placement, self._machine)
         growth = self._bill.growth(settings, is_server=self._workload.program == "server")
-        return Trial(request, settings, placement, memory, judgement, growth, self._draft)
+        return Trial(request, settings, placement, memory, judgement, growth, self._extras)
 
     def weights(self, trial: Trial) -> Weights:
         """Return where the weights of a trial lie."""

@@ -48,6 +48,8 @@ class Settings:
         kv_type_k: ggml type of keys.
         kv_type_v: ggml type of values.
         flash_attention: whether attention is fused.
+        flash_automatic: fused was llama.cpp's own choice: it takes it back where the operation
+            lands on another device than its layer.
         transposed_values: values are stored transposed: without fused attention, unless that was
             only found out after the cache had been made (`auto` on a device that cannot fuse).
         swa_full: window layers keep the full context.
@@ -71,6 +73,7 @@ class Settings:
     swa_full: bool
     embeddings: bool = False
     state_snapshots: int = 0
+    flash_automatic: bool = False
 
 
 def resolve_settings(
@@ -93,6 +96,8 @@ def resolve_settings(
     if model.hparams.causal:
         batch = min(context, batch)
     micro = min(batch, micro)
+    for name in ("prompt_tokens", "output_tokens"):
+        _within(name, getattr(workload, name), default=1, low=1, high=MAX_CONTEXT_TOKENS)
     kv_type_k = find_kv_type(workload.kv_type_k or "f16")
     kv_type_v = find_kv_type(workload.kv_type_v or "f16")
     flash = _flash_attention(model, workload, kv_type_v, supported=flash_supported)
@@ -120,6 +125,9 @@ def resolve_settings(
         swa_full=(not server) if workload.swa_full is None else workload.swa_full,
         embeddings=not model.hparams.causal,
         state_snapshots=state_snapshots(model, workload),
+        flash_automatic=flash
+        and workload.flash_attention == "auto"
+        and GGML_TYPES[kv_type_v].block_elements == 1,
     )
 
 

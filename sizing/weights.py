@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import allocated_bytes
+from whatfits.sizing.model import FullAttention
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
 
 if TYPE_CHECKING:
@@ -23,9 +24,14 @@ PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
 _EMBEDDING_NAME: Final = "token_embd.weight"
 _EXPERTS: Final = "exps.weight"
+# Models that are not causal and have an output matrix all the same, tied when the file has none.
+# Source: src/models/{dream,gemma-embedding,llada,rnd1}.cpp (load_arch_tensors).
+_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "rnd1"})
 # These make the tied output before the embedding, so that without mapping both are read into the
 # host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
 _TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})
+# Only layers without a window read the shared rotation factors. Source: src/models/gemma4.cpp.
+_SHARED_BY_FULL_LAYERS: Final = frozenset({"gemma4"})
 
 
 class _Group(NamedTuple):
@@ -83,8 +89,10 @@ class WeightTable:
         self._host_sizes: dict[tuple[int, frozenset[str] | None], dict[str, int]] = {}
         names = {tensor.name: tensor for tensor in model.tensors}
         embedding = names.get(_EMBEDDING_NAME)
-        tied = _OUTPUT_NAME not in names and model.hparams.causal
+        has_head = model.hparams.causal or model.architecture in _HEADED
+        tied = has_head and _OUTPUT_NAME not in names
         self._tied: TensorSpec | None = embedding if tied else None
+        self._sharing = _sharing_layers(model)
 
     def place(self, placement: Placement) -> Weights:
         """Return the bytes of every buffer under a placement."""
@@ -98,7 +106,7 @@ class WeightTable:
         features = frozenset(placement.host.features) if placement.extra_buffers else None
         placed: list[tuple[_Group, int | None]] = []
         for group in groups:
-            placed.extend((group, target) for target in _targets(group, placement))
+            placed.extend((group, at) for at in _targets(group, placement, self._sharing))
         for group, target in placed:
             if target is None:
                 for buffer, size in self._on_host(group, features).items():
@@ -233,24 +241,47 @@ def _groups_of(model: ModelSpec, *, singly: bool) -> tuple[_Group, ...]:
     )
 
 
+def _sharing_layers(model: ModelSpec) -> tuple[int, ...] | None:
+    """Return the layers that read the shared tensors; None for every layer."""
+    layers = model.layers
+    if model.architecture not in _SHARED_BY_FULL_LAYERS:
+        return None
+    owners = [
+        i if layer.cache_layer is None else layer.cache_layer for i, layer in enumerate(layers)
+    ]
+    full = [isinstance(layers[owner].attention, FullAttention) for owner in owners]
+    return tuple(index for index, is_full in enumerate(full) if is_full)
+
+
 def tensor_targets(
-    role: str, layer: int | None, name: str, placement: Placement
+    role: str,
+    layer: int | None,
+    name: str,
+    placement: Placement,
+    *,
+    sharing: tuple[int, ...] | None = None,
 ) -> tuple[int | None, ...]:
-    """Return the devices that hold a tensor: one, or for shared tensors each that has a layer."""
+    """Return the devices that hold a tensor: one, or each with a layer that shares it."""
     match role:
         case "input":
             default: int | None = None
         case "output":
             default = placement.output_device
         case "shared":
-            return tuple(sorted(placement.layers_in_use, key=lambda d: -1 if d is None else d))
+            places = placement.layers_in_use
+            if sharing is not None:
+                places = frozenset(placement.layer_device[layer] for layer in sharing)
+            return tuple(sorted(places, key=lambda d: -1 if d is None else d))
         case _:
             default = placement.layer_device[layer or 0]
     return (placement.device_of(name, default),)
 
 
-def _targets(group: _Group, placement: Placement) -> tuple[int | None, ...]:
-    return tensor_targets(group.role, group.layer, group.tensors[0].name, placement)
+def _targets(
+    group: _Group, placement: Placement, sharing: tuple[int, ...] | None
+) -> tuple[int | None, ...]:
+    name = group.tensors[0].name
+    return tensor_targets(group.role, group.layer, name, placement, sharing=sharing)
 
 
 def _streamed(group: _Group) -> int:

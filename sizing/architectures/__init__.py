@@ -65,6 +65,23 @@ REGISTRY: Final = (
     Entry("arcee", "llama", ("arcee",)),
     Entry("internlm2", "llama", ("internlm2",)),
     Entry("baichuan", "llama", ("baichuan",)),
+    Entry("apertus", "apertus", ("apertus",)),
+    Entry("bitnet", "bitnet", ("bitnet",)),
+    Entry("dbrx", "dbrx", ("dbrx",)),
+    Entry("deci", "deci", ("nemotron-nas",)),
+    Entry("ernie4_5", "ernie", ("ernie4_5",)),
+    Entry("ernie4_5-moe", "ernie", ("ernie4_5_moe",)),
+    Entry("hunyuan-dense", "hunyuan", ("hunyuan_v1_dense",)),
+    Entry("hunyuan-moe", "hunyuan", ("hunyuan", "hunyuan_v1_moe")),
+    Entry("hy_v3", "hunyuan", ("hy_v3",)),
+    Entry("bailingmoe", "bailing", ("bailing_moe",)),
+    Entry("bailingmoe2", "bailing", ("bailing_moe_v2",)),
+    Entry("bailingmoe3", "bailing", ("bailing_hybrid",)),
+    Entry("mellum", "windowed", ("mellum",)),
+    Entry("muse-glimmer", "windowed", ("muse_glimmer",)),
+    Entry("laguna", "windowed", ("laguna",)),
+    Entry("mimo2", "mimo", ("mimo_v2_flash",)),
+    Entry("step35", "step", ("step3p5", "step3p7")),
     Entry("seed_oss", "llama", ("seed_oss",)),
     Entry("qwen2", "qwen", ("qwen2", "Qwen2ForCausalLM")),
     Entry("qwen2moe", "qwen", ("qwen2_moe",)),
@@ -79,6 +96,7 @@ REGISTRY: Final = (
     Entry("gemma", "gemma", ("gemma",)),
     Entry("gemma2", "gemma", ("gemma2",)),
     Entry("gemma3", "gemma", ("gemma3", "gemma3_text")),
+    Entry("gemma-embedding", "gemma", ("Gemma3TextModel",)),
     Entry("gemma3n", "gemma_n", ("gemma3n", "gemma3n_text")),
     Entry("gemma4", "gemma_n", ("gemma4", "gemma4_text")),
     Entry("phi2", "phi", ("phi",)),
@@ -98,7 +116,12 @@ REGISTRY: Final = (
         ),
     ),
     Entry("mistral4", "deepseek", ("mistral4",)),
+    Entry("deepseek32", "deepseek_sparse", ("deepseek_v32",)),
+    Entry("glm-dsa", "deepseek_sparse", ("glm_moe_dsa",)),
+    Entry("deepseek4", "deepseek4", ("deepseek_v4",)),
+    Entry("glm5-next", "glm_next", ("glm5_next",)),
     Entry("kimi-linear", "kimi_linear", ("kimi_linear",)),
+    Entry("kimi-k3", "kimi_linear", ("kimi_k3",)),
     Entry("gpt-oss", "gpt_oss", ("gpt_oss",)),
     Entry("olmo2", "olmo", ("olmo2", "olmo3")),
     Entry("olmoe", "olmo", ("olmoe",)),
@@ -111,11 +134,14 @@ REGISTRY: Final = (
     Entry("glm4moe", "glm_moe", ("glm4_moe", "solar_open")),
     Entry("exaone", "exaone", ("exaone",)),
     Entry("exaone4", "exaone", ("exaone4", "exaone4_5")),
+    Entry("exaone-moe", "exaone", ("exaone_moe",)),
     Entry("falcon", "layer_norm", ("falcon",)),
     Entry("starcoder2", "layer_norm", ("starcoder2",)),
     Entry("stablelm", "layer_norm", ("stablelm",)),
     Entry("nemotron", "layer_norm", ("nemotron",)),
+    Entry("minimax-01", "minimax", ("minimax_text_01", "minimax_m1", "MiniMaxText01ForCausalLM")),
     Entry("minimax-m2", "minimax", ("minimax_m2",)),
+    Entry("minimax-m3", "minimax", ("minimax_m3", "minimax_m3_vl")),
     Entry("lfm2", "lfm", ("lfm2",)),
     Entry("lfm2moe", "lfm", ("lfm2_moe",)),
     Entry("granitehybrid", "mamba_hybrid", ("granitemoehybrid",)),
@@ -126,8 +152,38 @@ REGISTRY: Final = (
     Entry("mamba", "recurrent", ("mamba", "falcon_mamba")),
     Entry("mamba2", "recurrent", ("mamba2",)),
     Entry("rwkv7", "recurrent", ("rwkv7",)),
+    Entry("rwkv6", "rwkv", ("rwkv6",)),
+    Entry("rwkv6qwen2", "rwkv", ("rwkv6qwen2",)),
+    Entry("arwkv7", "rwkv", ("rwkv_hybrid",)),
+    Entry("gpt2", "gpt", ("gpt2",)),
+    Entry("gptneox", "gpt", ("gpt_neox",)),
+    Entry("bloom", "gpt", ("bloom",)),
+    Entry("mpt", "gpt", ("mpt",)),
+    Entry("jais", "gpt", ("jais",)),
+    Entry("starcoder", "gpt", ("gpt_bigcode",)),
+    Entry("codeshell", "gpt", ("codeshell",)),
+    Entry("orion", "gpt", ("orion",)),
+    Entry("minicpm", "minicpm", ("minicpm",)),
+    Entry("minicpm3", "minicpm", ("minicpm3",)),
+    Entry("deepseek", "mixtures", ("deepseek",)),
+    Entry("dots1", "mixtures", ("dots1",)),
+    Entry("afmoe", "mixtures", ("afmoe",)),
+    Entry("smallthinker", "mixtures", ("smallthinker",)),
+    Entry("grovemoe", "mixtures", ("grove_moe",)),
+    Entry("llada-moe", "mixtures", ("llada_moe", "LLaDAMoEModelLM")),
+    Entry("rnd1", "mixtures", ("rnd1",)),
+    Entry("qwen", "plain", ("qwen",)),
+    Entry("xverse", "plain", ("xverse",)),
+    Entry("refact", "plain", ("gpt_refact",)),
+    Entry("plamo", "plain", ("plamo",)),
+    Entry("pangu-embedded", "plain", ("PanguEmbedded",)),
+    Entry("olmo", "plain", ("olmo",)),
+    Entry("dream", "plain", ("Dream",)),
+    Entry("llada", "plain", ("llada",)),
     Entry("bert", "bert", ("bert", "xlm-roberta", "roberta")),
     Entry("nomic-bert", "bert", ("nomic_bert",)),
+    Entry("nomic-bert-moe", "bert", ("nomic_bert_moe",)),
+    Entry("eurobert", "bert", ("eurobert",)),
 )
 _BY_CONFIG: Final = {name: entry for entry in REGISTRY for name in entry.configs}
 _BY_ARCHITECTURE: Final = {entry.architecture: entry for entry in REGISTRY}
@@ -157,7 +213,8 @@ def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
     """Return the entry after a second look, where one kind of configuration has two outcomes.
 
     A Granite 4 without state-space layers is converted as a plain Granite, a Nemotron H with
-    experts under a name of its own.
+    experts under a name of its own; Kimi K3 calls its text part Kimi Linear; EmbeddingGemma is a
+    Gemma 3 without a head.
     """
     if entry.architecture == "granitehybrid":
         kinds = config.get("layer_types")
@@ -166,6 +223,14 @@ def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
             return _BY_ARCHITECTURE[plain]
     if entry.architecture == "nemotron_h" and config.get("n_routed_experts"):
         return _BY_ARCHITECTURE["nemotron_h_moe"]
+    classes = config.get("architectures")
+    if entry.architecture == "gemma3" and isinstance(classes, (list, tuple)):
+        # the same kind of configuration, under a class without a head
+        return _BY_ARCHITECTURE["gemma-embedding"] if "Gemma3TextModel" in classes else entry
+    if entry.architecture == "nomic-bert" and config.get("num_experts"):
+        return _BY_ARCHITECTURE["nomic-bert-moe"]
+    if entry.architecture == "kimi-linear" and config.get("routed_expert_hidden_size"):
+        return _BY_ARCHITECTURE["kimi-k3"]
     return entry
 
 

@@ -140,15 +140,24 @@ class Config:
             raise self.error("layer_types", reason, allowed=f"{n_layers:,} values")
         return tuple(str(kind) for kind in kinds[:n_layers])
 
-    @property
-    def rope(self) -> Mapping[str, object]:
-        """The rotary parameters of full attention: scaling, its kind and its factors."""
+    def mapping(self, name: str) -> Config:
+        """Return a part of the configuration, empty when it is not given."""
+        value = self._values.get(name)
+        return Config(value if isinstance(value, dict) else {})
+
+    def rope_of(self, kind: str) -> Mapping[str, object]:
+        """Return the rotary parameters of one kind of layer; those of all where there is one."""
         for name in ("rope_parameters", "rope_scaling"):
             value = self._values.get(name)
             if isinstance(value, dict):
-                inner = value.get("full_attention")
+                inner = value.get(kind)
                 return cast("Mapping[str, object]", inner if isinstance(inner, dict) else value)
         return {}
+
+    @property
+    def rope(self) -> Mapping[str, object]:
+        """The rotary parameters of full attention: scaling, its kind and its factors."""
+        return self.rope_of("full_attention")
 
     @property
     def rope_kind(self) -> str:

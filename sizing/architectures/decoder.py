@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Part = Callable[["Blueprint", str, int], Iterator[TensorShape]]
 
-__all__ = ["Style", "decoder", "decoder_tensors", "dense_part"]
+__all__ = ["Style", "decoder", "decoder_tensors", "dense_part", "mixture_part"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Style:
         fused_gate: gate and up projection are one matrix.
         ffn_bias: the feed-forward part has biases.
         head_bias: the output matrix has a bias.
+        attention_gate: a matrix that gates attention's output, one value a head or an element.
         rope_factors: rotary factors stored with the model.
     """
 
@@ -58,6 +59,7 @@ class Style:
     fused_gate: bool = False
     ffn_bias: bool = False
     head_bias: bool = False
+    attention_gate: Literal["head", "element"] | None = None
     rope_factors: tuple[tuple[str, int], ...] = ()
 
 
@@ -116,6 +118,26 @@ def dense_part(
     )
 
 
+def mixture_part(
+    blueprint: Blueprint, prefix: str, layer: int, *, selection_bias: bool, shared: int = 0
+) -> Iterator[TensorShape]:
+    """Yield a dense part in the leading layers, then routed experts beside `shared` ones."""
+    metadata, n_embd = blueprint.metadata, blueprint.n_embd
+    if layer < (metadata.optional("leading_dense_block_count") or 0):
+        yield from blocks.dense(prefix, n_embd=n_embd, n_ff=blueprint.n_ff(layer))
+        return
+    n_ff = metadata.optional("expert_feed_forward_length") or blueprint.n_ff(layer)
+    yield from blocks.experts(
+        prefix,
+        n_embd=n_embd,
+        n_ff=n_ff,
+        n_expert=blueprint.n_expert,
+        selection_bias=selection_bias,
+    )
+    if shared:
+        yield from blocks.shared_experts(prefix, n_embd=n_embd, n_ff=shared)
+
+
 def _attention(
     blueprint: Blueprint, style: Style, prefix: str, layer: int
 ) -> Iterator[TensorShape]:
@@ -128,6 +150,10 @@ def _attention(
         output_bias=style.output_bias,
     )
     geometry = blueprint.geometry
+    if style.attention_gate is not None:
+        per_head = style.attention_gate == "head"
+        width = geometry.heads[layer] if per_head else widths.query
+        yield blocks.matrix(f"{prefix}attn_gate", widths.n_embd, width)
     length = geometry.key_lengths[layer]
     query: tuple[int, ...]
     key: tuple[int, ...]

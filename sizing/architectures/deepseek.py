@@ -28,7 +28,7 @@ def deepseek2_metadata(config: Config) -> dict[str, object]:
     """Return the metadata of the DeepSeek V2 converter: latent attention as one wide head."""
     metadata = base_metadata(config)
     rank = config.optional("kv_lora_rank") or _DEFAULT_RANK
-    rotary = config.positive("qk_rope_head_dim")
+    rotary = config.integer("qk_rope_head_dim")  # 0 without rotary positions
     routed = config.optional("n_routed_experts")
     dense = config.optional("first_k_dense_replace")
     kinds = config.items("mlp_layer_types")
@@ -60,7 +60,7 @@ def latent_attention(blueprint: Blueprint, prefix: str, layer: int) -> Iterator[
     metadata, n_embd = blueprint.metadata, blueprint.n_embd
     heads = blueprint.geometry.heads[layer]
     rank = metadata.integer("attention.kv_lora_rank")
-    rotary = metadata.integer("rope.dimension_count")
+    rotary = metadata.integer("rope.dimension_count", low=0)
     key = metadata.integer("attention.key_length_mla")
     value = metadata.integer("attention.value_length_mla")
     query_rank = metadata.optional("attention.q_lora_rank")

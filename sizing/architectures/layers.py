@@ -10,12 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.architectures.caches import NO_CACHE, attention_caches
-from whatfits.sizing.architectures.compressed import (
-    COMPRESSED,
-    COMPRESSED_INTERVAL,
-    COMPRESSED_NOTE,
-    compressed_caches,
-)
+from whatfits.sizing.architectures.compressed import COMPRESSED, compressed_layers
 from whatfits.sizing.architectures.feed_forward import FeedForward, read_feed_forward
 from whatfits.sizing.architectures.geometry import read_geometry
 from whatfits.sizing.architectures.metadata import MAX_EXPERTS, MAX_LAYERS
@@ -32,7 +27,6 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.architectures.geometry import Geometry
     from whatfits.sizing.architectures.metadata import Metadata
-    from whatfits.sizing.model import AttentionCache
 
 __all__ = ["Layout", "hparams_and_layers"]
 
@@ -80,9 +74,6 @@ def hparams_and_layers(
     if guessed:
         notes.append(unknown_note(metadata.architecture))
         interval = UNKNOWN_INTERVAL
-    if metadata.architecture in COMPRESSED:
-        notes.append(COMPRESSED_NOTE)
-        interval = COMPRESSED_INTERVAL
     hparams = _hparams(metadata, geometry, feed_forward, n_vocab=n_vocab)
     if hparams.n_layer_nextn:
         notes.append(
@@ -127,15 +118,10 @@ def _softcapped(metadata: Metadata) -> bool:
 def _layers(
     metadata: Metadata, geometry: Geometry, feed_forward: FeedForward
 ) -> tuple[LayerSpec, ...]:
-    caches: tuple[AttentionCache | None, ...]
-    states: tuple[RecurrentState | None, ...]
     if metadata.architecture in COMPRESSED:
-        pairs = compressed_caches(metadata, geometry)
-        caches, states = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
-        owned = geometry.n_layers
-    else:
-        caches, owned = attention_caches(metadata, geometry)
-        states = _states(metadata, geometry)
+        return _compressed(metadata, geometry, feed_forward)
+    caches, owned = attention_caches(metadata, geometry)
+    states = _states(metadata, geometry)
     has_memory = metadata.architecture not in NO_CACHE and owned > 0
     layers: list[LayerSpec] = []
     for il in range(geometry.n_layers):
@@ -157,6 +143,26 @@ def _layers(
             )
         )
     return _with_extra_rows(metadata, geometry, layers)
+
+
+def _compressed(
+    metadata: Metadata, geometry: Geometry, feed_forward: FeedForward
+) -> tuple[LayerSpec, ...]:
+    return tuple(
+        LayerSpec(
+            attention=kept.window,
+            recurrent=kept.state,
+            n_head=geometry.heads[il],
+            n_head_kv=geometry.heads_kv[il],
+            key_length=geometry.key_lengths[il],
+            value_length=geometry.value_lengths[il],
+            n_ff=feed_forward.dense[il],
+            n_expert=feed_forward.experts[il],
+            compressed=kept.rows,
+            own_streams=True,
+        )
+        for il, kept in enumerate(compressed_layers(metadata, geometry))
+    )
 
 
 def _states(metadata: Metadata, geometry: Geometry) -> tuple[RecurrentState | None, ...]:

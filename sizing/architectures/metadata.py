@@ -26,6 +26,7 @@ __all__ = [
     "MAX_WIDTH",
     "Metadata",
     "architecture_of",
+    "full_key",
 ]
 
 MAX_LAYERS: Final = 4096
@@ -35,7 +36,14 @@ MAX_EXPERTS: Final = 2**16
 MAX_VOCABULARY: Final = 2**26
 MAX_CONTEXT: Final = 2**31 - 1
 _MAX_LISTED: Final = 8
+# Keys that bear no architecture's name.
+_COMMON: Final = ("xielu.",)
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+
+
+def full_key(key: str, *, architecture: str) -> str:
+    """Return a key as it stands in a file: under the architecture's name unless it is common."""
+    return key if key.startswith(_COMMON) else f"{architecture}.{key}"
 
 
 def architecture_of(values: Mapping[str, object]) -> str:
@@ -93,7 +101,8 @@ class Metadata:
         return {
             key: value
             for key, value in self._values.items()
-            if key.startswith(prefix) or key in ("general.architecture", "general.file_type")
+            if key.startswith((prefix, *_COMMON))
+            or key in ("general.architecture", "general.file_type")
         }
 
     def has(self, key: str) -> bool:

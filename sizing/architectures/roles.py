@@ -31,6 +31,23 @@ _SHARED: Final = frozenset({"rope_factors_long", "rope_factors_short", "rope_fre
 _NORM_OF_THE_OUTPUT: Final = frozenset({"lfm2", "lfm2moe"})
 # Planning data of a speculative head that no graph reads.
 _NEVER_LOADED: Final = frozenset({"masked_embd_centroids", "masked_embd_ordering"})
+# Blocks that predict further tokens are skipped unless asked for, but these parts of them are
+# made without that flag, so that they are loaded and never used.
+_SHARED_HEAD: Final = ("nextn.embed_tokens", "nextn.shared_head_head", "nextn.shared_head_norm")
+_LOADED_ALL_THE_SAME: Final = {
+    "cohere2moe": _SHARED_HEAD,
+    "deepseek32": ("exp_probs_b",),
+    "glm-dsa": ("exp_probs_b",),
+    "hy_v3": ("ffn_", "exp_probs_b", *_SHARED_HEAD),
+    "step35": (
+        "ffn_",
+        "exp_probs_b",
+        "attn_q_norm",
+        "attn_k_norm",
+        "attn_gate",
+        *_SHARED_HEAD,
+    ),
+}
 
 
 def _number(name: str) -> int | None:
@@ -43,18 +60,22 @@ def block_of(name: str) -> int | None:
     return _number(name) if name.startswith("blk.") else None
 
 
-def is_loaded(name: str, *, n_layers: int) -> bool:
-    """Return whether a tensor is loaded by default; blocks from `n_layers` on are not."""
+def is_loaded(name: str, *, architecture: str, n_layers: int) -> bool:
+    """Return whether a tensor is loaded by default; few of the blocks from `n_layers` on are."""
     number = _number(name)
-    if number is not None:
-        return number < n_layers or not name.startswith("blk.")
-    return name.partition(".")[0] not in _NEVER_LOADED
+    if number is None:
+        return name.partition(".")[0] not in _NEVER_LOADED
+    if number < n_layers or not name.startswith("blk."):
+        return True
+    prefixes = _LOADED_ALL_THE_SAME.get(architecture, ())
+    part = name.split(".", 2)[2]
+    return part.startswith(prefixes) and not part.startswith("ffn_norm")
 
 
 def role_of(name: str, *, architecture: str, n_layers: int) -> tuple[TensorRole, int | None]:
     """Return (role, layer it follows) of a tensor; the layer is None unless the role is `layer`.
 
-    `n_layers` counts the loaded layers; a number beyond them is clamped to the last one.
+    `n_layers` counts the blocks of the file; a number beyond them is clamped to the last one.
     """
     number = _number(name)
     if number is not None:

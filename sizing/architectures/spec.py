@@ -10,7 +10,12 @@ from whatfits.sizing.architectures.config import FILE_FORMAT, Config
 from whatfits.sizing.architectures.family import Blueprint
 from whatfits.sizing.architectures.geometry import read_geometry, read_layer_counts
 from whatfits.sizing.architectures.layers import hparams_and_layers
-from whatfits.sizing.architectures.metadata import MAX_VOCABULARY, Metadata, architecture_of
+from whatfits.sizing.architectures.metadata import (
+    MAX_VOCABULARY,
+    Metadata,
+    architecture_of,
+    full_key,
+)
 from whatfits.sizing.architectures.roles import block_of, is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.errors import UnsupportedArchitectureError
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.quants.file_types import FileType
     from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["config_spec", "gguf_spec"]
+__all__ = ["config_file", "config_spec", "gguf_spec"]
 
 _ALIGNMENT: Final = 32
 _EXPERT_STACK: Final = "_exps."
@@ -68,6 +73,27 @@ def config_spec(
     )
 
 
+def config_file(
+    config: Mapping[str, object], *, file_type: str
+) -> tuple[dict[str, object], tuple[TensorSpec, ...]]:
+    """Return the metadata and every tensor of the file a configuration becomes, in file order.
+
+    Blocks that llama.cpp leaves unloaded are in it too.
+
+    Raises:
+        UnsupportedArchitectureError: there is no tensor table for this kind of configuration.
+        UnknownFileTypeError: no such file type.
+        MalformedFileError: a value is missing, of the wrong kind or out of range.
+    """
+    from whatfits.sizing.quants.file_types import find_file_type  # noqa: PLC0415 - one path only
+
+    kind = find_file_type(file_type)
+    blueprint, shapes_of = _drawn(config, n_vocab_override=None, file_type=kind)
+    tensors = _typed(tuple(shapes_of(blueprint)), blueprint, kind, imatrix=None)
+    in_order = sorted(tensors, key=lambda tensor: tensor.offset_bytes or 0)
+    return dict(blueprint.metadata.kept()), tuple(in_order)
+
+
 def _drawn(
     values: Mapping[str, object], *, n_vocab_override: int | None, file_type: FileType
 ) -> tuple[Blueprint, Callable[[Blueprint], Iterator[TensorShape]]]:
@@ -83,15 +109,16 @@ def _drawn(
         )
     config = Config(values)
     n_vocab = _vocabulary(config, n_vocab_override)
-    prefix = f"{architecture.name}."
+    name = architecture.name
+    given = architecture.metadata(config)
     metadata = Metadata(
         {
-            "general.architecture": architecture.name,
+            "general.architecture": name,
             "general.file_type": file_type.id,
-            **{prefix + key: value for key, value in architecture.metadata(config).items()},
-            f"{prefix}vocab_size": n_vocab,
+            **{full_key(key, architecture=name): value for key, value in given.items()},
+            full_key("vocab_size", architecture=name): n_vocab,
         },
-        architecture=architecture.name,
+        architecture=name,
         file_format=FILE_FORMAT,
     )
     return Blueprint(config, metadata, read_geometry(metadata), n_vocab), architecture.tensors
@@ -128,7 +155,7 @@ def _typed(
     offsets = data_offsets([shape.name for shape in shapes], sizes)
     tensors: list[TensorSpec] = []
     for shape, kind, n_bytes, offset in zip(shapes, types, sizes, offsets, strict=True):
-        role, layer = role_of(shape.name, architecture=architecture, n_layers=geometry.n_layers)
+        role, layer = role_of(shape.name, architecture=architecture, n_layers=geometry.n_layers_all)
         tensors.append(
             TensorSpec(
                 name=shape.name,
@@ -151,7 +178,7 @@ def gguf_spec(header: GgufHeader, *, name: str, source: str) -> ModelSpec:
     )
     check_unknown(metadata)
     names = frozenset(tensor.name for tensor in header.tensors)
-    _, n_layers = read_layer_counts(metadata, tensor_names=names)
+    n_layers, _ = read_layer_counts(metadata, tensor_names=names)
     tensors: list[TensorSpec] = []
     for tensor in header.tensors:
         role, layer = role_of(tensor.name, architecture=architecture, n_layers=n_layers)
@@ -225,15 +252,23 @@ def _assembled(
     names = frozenset(tensor.name for tensor in tensors)
     layout = hparams_and_layers(metadata, n_vocab=n_vocab, tensor_names=names)
     n_layers = len(layout.layers)
-    loaded = tuple(tensor for tensor in tensors if is_loaded(tensor.name, n_layers=n_layers))
+    loaded = tuple(
+        tensor
+        for tensor in tensors
+        if is_loaded(tensor.name, architecture=metadata.architecture, n_layers=n_layers)
+    )
     predicting: tuple[TensorSpec, ...] = ()
     if len(loaded) < len(tensors) and layout.hparams.n_layer_nextn:
+        present = {tensor.name for tensor in loaded}
         predicting = tuple(
             replace(tensor, layer=number)
             for tensor in tensors
-            if (number := block_of(tensor.name)) is not None and number >= n_layers
+            if (number := block_of(tensor.name)) is not None
+            and number >= n_layers
+            and tensor.name not in present
         )
-    parameters, active = _parameters(loaded, layout.hparams)
+    used = (tensor for tensor in loaded if tensor.layer is None or tensor.layer < n_layers)
+    parameters, active = _parameters(used, layout.hparams)
     return ModelSpec(
         name=name,
         source=source,

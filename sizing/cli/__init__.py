@@ -7,6 +7,8 @@ Exit codes: 0 answered, 1 the answer is no or cannot be known, 2 bad input, 3 ou
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from importlib import import_module
@@ -23,6 +25,7 @@ COMMANDS: Final = (
     ("hardware", "what was read of this machine, from where, and how to raise a limit"),
     ("list", "ranked models for this machine"),
     ("check", "does MODEL fit: verdict, bytes, interval, largest context, speed"),
+    ("verify", "predicted bytes against llama.cpp's own plan, and against a real load"),
     ("quants", "the table of file types: bits per weight, quality, size for MODEL"),
     ("explain", "a label (Q4_K_M), a term (kv cache), or the numbers of MODEL"),
     ("batch", "JSON Lines of requests in, answers out"),
@@ -35,20 +38,52 @@ _INTERRUPTED: Final = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments or arguments[:1] == ["batch"]
+    _prepare_streams(as_json=as_json)
+    try:
+        code = _answered(arguments, as_json=as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon_output()  # the reader has gone (`| head`): nothing is left to say
+        return 0
+    except OSError as error:  # no space left, or a device that refuses
+        _abandon_output()
+        sys.stderr.write(f"whatfits: error: the answer cannot be written: {error.strerror}\n")
+        return WhatfitsError.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return code
+
+
+def _answered(arguments: list[str], *, as_json: bool) -> int:
+    """Return the exit code of a command, after saying what went wrong if anything did."""
     try:
         return _dispatch(arguments)
     except WhatfitsError as error:
-        return _fail(error, as_json="--json" in arguments or arguments[:1] == ["batch"])
+        return _fail(error, as_json=as_json)
     except BrokenPipeError:
-        # the reader has gone (`| head`): nothing is left to say, and Python must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        raise
     except Exception as error:  # our own failure must not show a traceback
         if os.environ.get("WHATFITS_DEBUG"):
             raise
-        return _fail(_own_failure(error), as_json="--json" in arguments)
+        return _fail(_own_failure(error), as_json=as_json)
+
+
+def _prepare_streams(*, as_json: bool) -> None:
+    """Make standard output take every answer: JSON is UTF-8, text gives way where it must."""
+    if sys.stdout is None:  # closed by the caller (`>&-`)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if as_json:
+            sys.stdout.reconfigure(encoding="utf-8")
+        else:
+            sys.stdout.reconfigure(errors="replace")
+
+
+def _abandon_output() -> None:
+    """Send what is still buffered nowhere, so that Python does not complain at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -80,8 +115,8 @@ def _run(module: str, arguments: list[str]) -> int:
 
 def _fail(error: WhatfitsError, *, as_json: bool) -> int:
     if as_json:
-        from whatfits.sizing.estimate import SCHEMA_VERSION
         from whatfits.sizing.json_values import dump_json
+        from whatfits.sizing.version import SCHEMA_VERSION
 
         sys.stdout.write(
             dump_json({"schema_version": SCHEMA_VERSION, "error": error.to_dict()}) + "\n"
@@ -100,9 +135,9 @@ def _own_failure(error: Exception) -> WhatfitsError:
 
 
 def _print_version() -> int:
-    from importlib.metadata import version
+    from whatfits.sizing.version import VERSION
 
-    sys.stdout.write(f"whatfits {version('whatfits')}\n")
+    sys.stdout.write(f"whatfits {VERSION}\n")
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from whatfits.probes.report import Evidence, Finding, Holder
 from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.estimate import Plan
 from whatfits.sizing.machine import Machine
@@ -14,26 +13,15 @@ from whatfits.sizing.ranking import RankedModel
 
 __all__ = [
     "BatchAnswer",
+    "BatchErrorAnswer",
     "ErrorAnswer",
     "ErrorBody",
     "ExplainAnswer",
-    "HardwareAnswer",
+    "HomeAnswer",
     "ListAnswer",
     "QuantRow",
     "QuantsAnswer",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class HardwareAnswer:
-    """`whatfits hardware`: the machine with everything that backs it; `--machine` accepts it."""
-
-    schema_version: str
-    machine: Machine
-    evidence: tuple[Evidence, ...]
-    findings: tuple[Finding, ...]
-    holders: tuple[Holder, ...]
-    free_disk_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +32,14 @@ class ListAnswer:
     machine: Machine
     rule: str
     models: tuple[RankedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAnswer(ListAnswer):
+    """`whatfits` alone: the biggest models, and the biggest that write faster than people read."""
+
+    quick_rule: str
+    quick_models: tuple[RankedModel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,14 @@ class ErrorAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchErrorAnswer(ErrorAnswer):
+    """`whatfits batch`, when a request fails: the error with the request's id."""
+
+    id: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAnswer(Plan):
-    """`whatfits batch`: a plan with the request's id (or an error with it)."""
+    """`whatfits batch`: a plan with the request's id."""
 
     id: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from whatfits.sizing.api import check, load_machine, load_model
 from whatfits.sizing.cli.options import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
-from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_MAX_LINE_BYTES: Final = 4_000_000
+_MAX_LINE_CHARACTERS: Final = 4_000_000
 _KEPT: Final = 256
 
 
@@ -31,13 +32,13 @@ class _Session:
         self._models: dict[tuple[str, str | None], ModelSpec] = {}
         self._machines: dict[str | None, Machine] = {}
 
-    def answer(self, line: str) -> dict[str, Any]:
-        """Return the answer to one line, or an error object; never raises for bad input."""
+    def answer(self, line: str) -> str:
+        """Return the answer to one line as JSON, or an error object; never raises for bad input."""
         request_id: Any = None
         try:
             value = _parsed(line)
             request_id = value.get("id") if isinstance(value, dict) else None
-            return {"id": request_id, **self._answer(value)}
+            return dump_json({"id": request_id, **self._answer(value)})
         except WhatfitsError as error:
             return _failure(request_id, error)
         except Exception as error:  # noqa: BLE001 - one request's bug must not end the others
@@ -84,17 +85,19 @@ class _Session:
         return self._machines[name]
 
 
-def _failure(request_id: object, error: WhatfitsError) -> dict[str, Any]:
-    return {"id": request_id, "schema_version": SCHEMA_VERSION, "error": error.to_dict()}
+def _failure(request_id: object, error: WhatfitsError) -> str:
+    return dump_json({"id": request_id, "schema_version": SCHEMA_VERSION, "error": error.to_dict()})
 
 
 def _parsed(line: str) -> object:
-    if len(line) > _MAX_LINE_BYTES:
+    """Return the value of a line that can also be written again: the answer repeats its id."""
+    if len(line) > _MAX_LINE_CHARACTERS:
         raise InvalidRequestError(
-            what="request", allowed=f"a line of at most {_MAX_LINE_BYTES:,} characters"
+            what="request", allowed=f"a line of at most {_MAX_LINE_CHARACTERS:,} characters"
         )
     try:
         value: object = json.loads(line)
+        json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(
             what="request", got=line.strip(), allowed="one JSON object a line"
@@ -103,7 +106,11 @@ def _parsed(line: str) -> object:
 
 
 def _lines(stream: TextIO) -> Iterator[str]:
-    for line in stream:
+    """Yield lines that are not empty; of one that is too long only the beginning."""
+    while line := stream.readline(_MAX_LINE_CHARACTERS + 1):
+        rest = line
+        while len(rest) > _MAX_LINE_CHARACTERS and not rest.endswith("\n"):
+            rest = stream.readline(_MAX_LINE_CHARACTERS + 1)
         if line.strip():
             yield line
 
@@ -113,24 +120,30 @@ def run(arguments: Sequence[str]) -> int:
     parser = Parser(command="batch", description="JSON Lines of requests in, answers out.")
     parser.add_argument("file", nargs="?", default="-", help="a file of requests; - or none: stdin")
     parser.add_argument("--json", action="store_true", help="always on; accepted for symmetry")
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     session = _Session()
     if options.file == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         _answer_all(session, sys.stdin)
         return 0
+    with _opened(options.file) as stream:
+        _answer_all(session, stream)
+    return 0
+
+
+def _opened(path: str) -> TextIO:
     try:
-        with open(options.file, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123
-            _answer_all(session, stream)
-    except OSError as error:
+        return open(path, encoding="utf-8", errors="replace")  # noqa: PTH123 - the caller's
+    except (OSError, ValueError) as error:
         from whatfits.sizing.errors import UnreadableFileError
 
         raise UnreadableFileError(
-            what="requests file", got=options.file, allowed="a readable file of JSON Lines"
+            what="requests file", got=path, allowed="a readable file of JSON Lines"
         ) from error
-    return 0
 
 
 def _answer_all(session: _Session, stream: TextIO) -> None:
     for line in _lines(stream):
-        sys.stdout.write(dump_json(session.answer(line)) + "\n")
+        sys.stdout.write(session.answer(line) + "\n")
         sys.stdout.flush()

@@ -45,7 +45,7 @@ def _parser() -> Parser:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when it fits, is tight or slow, 1 when it does not fit or is unknown."""
-    options = _parser().parse_args(arguments)
+    options = _parser().read(arguments)
     if options.runtime not in RUNTIMES:
         raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
     workload, request = beside_of(options, workload_of(options)), placement_of(options)

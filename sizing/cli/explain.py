@@ -9,9 +9,9 @@ from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.cli.options import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.errors import UnknownFileTypeError, UnknownModelError, UnknownTermError
-from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.glossary import find_term
 from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("what", nargs="+", metavar="TERM|MODEL", help="Q4_K_M, 'kv cache', a model")
     parser.add_argument("--machine", metavar="NAME|FILE", help="figures for another machine")
     add_output_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     text = " ".join(options.what)
     explained, document = _explain(text, options.machine)
     if options.json:

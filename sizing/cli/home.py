@@ -5,12 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.list_models import answer_of, load_entry, rows_table
+from whatfits.sizing.cli.list_models import load_entry, rows_table
 from whatfits.sizing.cli.options import Parser, add_machine_options, add_output_options, machine_of
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.explain import machine_sentence
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.ranking import FAMILY_RULE, FILE_TYPE_RULE, newest_of_families, rank
+from whatfits.sizing.ranking import (
+    FAMILY_RULE,
+    FILE_TYPE_RULE,
+    QUICK_RULE,
+    is_quick,
+    newest_of_families,
+    rank,
+)
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _SHOWN: Final = 8
+_QUICK_SHOWN: Final = 4
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,43 +38,69 @@ def run(arguments: Sequence[str]) -> int:
     parser = Parser(command="", description="What this machine can run, and what to do next.")
     add_machine_options(parser)
     add_output_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     machine = machine_of(options)
     from whatfits.sizing.catalog.lookup import model_entries
 
     entries = (entry for entry in model_entries() if entry.kind != "embedding")
-    rows = newest_of_families(rank(entries, machine, load=load_entry))
+    ranked = rank(entries, machine, load=load_entry)
+    rows = newest_of_families(ranked)
+    quick = newest_of_families([row for row in ranked if is_quick(row)])
     if options.json:
-        sys.stdout.write(
-            dump_json(answer_of(machine, f"{FAMILY_RULE}; {FILE_TYPE_RULE}", rows)) + "\n"
-        )
+        from whatfits.sizing.cli.answers import HomeAnswer
+        from whatfits.sizing.version import SCHEMA_VERSION
+
+        rule = f"{FAMILY_RULE}; {FILE_TYPE_RULE}"
+        answer = HomeAnswer(SCHEMA_VERSION, machine, rule, tuple(rows), QUICK_RULE, tuple(quick))
+        sys.stdout.write(dump_json(answer) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
         name = f" --machine '{options.machine}'" if options.machine else ""
-        show(_document(machine, rows[:_SHOWN], name), plain=options.plain)
+        show(_document(machine, rows[:_SHOWN], quick, name), plain=options.plain)
     return 0
 
 
-def _document(machine: Machine, rows: Sequence[RankedModel], machine_option: str) -> Document:
+def _machine_facts(machine: Machine) -> Facts:
+    """Return the machine in at most four lines."""
     facts = [("Machine", f"{machine.name}: {machine_sentence(machine)}")]
-    cpu = machine.host
-    if cpu is not None:
-        facts.append(("CPU", cpu.name))
-    facts += [
-        (
-            f"Free in {pool.id}",
-            f"{format_bytes(pool.free_bytes)} of {format_bytes(pool.total_bytes)}",
-        )
+    if machine.host is not None and machine.host.name != "CPU":  # an expression names none
+        facts.append(("CPU", machine.host.name))
+    free = [
+        f"{pool.id} {format_bytes(pool.free_bytes)} of {format_bytes(pool.total_bytes)}"
         for pool in machine.pools
         if pool.free_bytes is not None and pool.total_bytes is not None
     ]
-    blocks: list[Block] = [Facts(tuple(facts))]
+    if free:
+        facts.append(("Free now", ", ".join(free)))
+    kept = [
+        f"{pool.id} {format_bytes(pool.reserve_bytes)}"
+        for pool in machine.pools
+        if pool.reserve_bytes
+    ]
+    if kept:
+        facts.append(("Kept for the system", ", ".join(kept)))
+    return Facts(tuple(facts))
+
+
+def _document(
+    machine: Machine,
+    rows: Sequence[RankedModel],
+    quick: Sequence[RankedModel],
+    machine_option: str,
+) -> Document:
+    blocks: list[Block] = [_machine_facts(machine)]
     if rows:
         tokens = format_tokens(rows[0].context_tokens)
         blocks.append(rows_table(rows, title=f"The biggest that fit, with {tokens} tokens"))
         blocks.append(Lines((f"Rule: {FAMILY_RULE}.",), tone="dim"))
         example = rows[0].model
+        shown = {row.model for row in rows if is_quick(row)}
+        further = [row for row in quick if row.model not in shown][:_QUICK_SHOWN]
+        if further and len(shown) < len(rows):
+            title = "Smaller, but faster than you read"
+            blocks.append(rows_table(further, title=title))
+            example = quick[0].model
     else:
         blocks.append(Lines(("No model of the catalog fits here with 8,192 tokens.",), tone="warn"))
         example = "llama-3.2-1b"

@@ -11,14 +11,17 @@ from whatfits.sizing.cli.options import (
     add_output_options,
     add_workload_options,
     machine_of,
+    parsed,
+    whole_number,
     workload_of,
 )
 from whatfits.sizing.document import Document, Lines, Table
-from whatfits.sizing.estimate import SCHEMA_VERSION
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import machine_sentence, short_rate
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranking import FILE_TYPE_RULE, rank, sort_rows
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import argparse
@@ -44,11 +47,11 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--kind", choices=("llm", "vlm", "embedding"), help="only this kind")
     parser.add_argument("--verdict", choices=_VERDICTS, help="only this verdict")
     parser.add_argument("--sort", choices=("size", "memory", "released", "name"), default="size")
-    parser.add_argument("--limit", type=int, default=None, metavar="N", help="rows (0: all)")
+    parser.add_argument("--limit", action=parsed(_limit), metavar="N", help="rows (0: all)")
     add_machine_options(parser)
     add_workload_options(parser)
     add_output_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     machine = machine_of(options)
     rows = rank(
         _entries(options),
@@ -67,6 +70,13 @@ def run(arguments: Sequence[str]) -> int:
         limit = _DEFAULT_SHOWN if options.limit is None else options.limit or len(rows)
         show(_document(machine, rows, limit), plain=options.plain)
     return 0
+
+
+def _limit(text: str) -> int:
+    limit = whole_number(text)
+    if limit < 0:
+        raise InvalidRequestError(what="number of rows", got=text, allowed="0 (all) or more")
+    return limit
 
 
 def load_entry(entry: ModelEntry, file_type: str | None) -> ModelSpec:

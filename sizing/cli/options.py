@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.units import parse_bytes, parse_tokens
-from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [
     "Parser",
@@ -24,9 +24,21 @@ __all__ = [
     "add_workload_options",
     "beside_of",
     "machine_of",
+    "parsed",
     "placement_of",
+    "whole_number",
     "workload_of",
 ]
+
+
+_HELP_COLUMNS: Final = 79
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help of a fixed width: asking the terminal would load shutil, for every option there is."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_HELP_COLUMNS)
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,7 +47,36 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, command: str, description: str) -> None:
         """Name the command; abbreviations of options are not accepted."""
         super().__init__(
-            prog=f"whatfits {command}".strip(), description=description, allow_abbrev=False
+            prog=f"whatfits {command}".strip(),
+            description=description,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
+        )
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the options that were given.
+
+        Raises:
+            InvalidRequestError: an option is unknown, or one has no value or a wrong one.
+        """
+        options, extra = self.parse_known_args(arguments)
+        if extra:
+            self._refuse(extra[0])
+        return options
+
+    def _refuse(self, given: str) -> NoReturn:
+        name = given.partition("=")[0]
+        known = sorted(self._option_string_actions)
+        near: list[str] = []
+        if given.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, known, n=1, cutoff=0.6)
+        help_text = f"see '{self.prog} --help'"
+        raise InvalidRequestError(
+            what="unknown option" if given.startswith("-") else "one argument too many:",
+            got=name,
+            next_step=f"did you mean '{near[0]}'? {help_text}" if near else help_text,
         )
 
     def error(self, message: str) -> NoReturn:
@@ -45,6 +86,34 @@ class Parser(argparse.ArgumentParser):
             InvalidRequestError: always.
         """
         raise InvalidRequestError(what=message, next_step=f"see '{self.prog} --help'")
+
+
+def parsed(parse: Callable[[str], object]) -> type[argparse.Action]:
+    """Return an action that stores what `parse` makes of a value.
+
+    As `type=`, `parse` would lose its message: argparse replaces every ValueError by its own.
+    """
+
+    class Parsed(argparse.Action):
+        def __call__(
+            self,
+            parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse passes it
+            namespace: argparse.Namespace,
+            values: object,
+            option_string: str | None = None,
+        ) -> None:
+            try:
+                value = parse(str(values))
+            except InvalidRequestError as error:
+                raise InvalidRequestError(
+                    what=f"{option_string or self.dest}: {error.what}",
+                    got=error.got,
+                    allowed=error.allowed,
+                    next_step=error.next_step,
+                ) from None
+            setattr(namespace, self.dest, value)
+
+    return Parsed
 
 
 def add_output_options(parser: Parser) -> None:
@@ -75,18 +144,30 @@ def add_machine_options(parser: Parser) -> None:
 def add_workload_options(parser: Parser) -> None:
     """Add the options that shape the request; names and defaults are llama.cpp's."""
     group = parser.add_argument_group("workload")
-    group.add_argument("-c", "--context", type=_tokens, metavar="TOKENS", help="8192, 32k, …")
-    group.add_argument("-np", "--parallel", type=_whole, metavar="N", help="sequences at once")
+    group.add_argument(
+        "-c", "--context", action=parsed(parse_tokens), metavar="TOKENS", help="8192, 32k, …"
+    )
+    group.add_argument(
+        "-np", "--parallel", action=parsed(whole_number), metavar="N", help="sequences at once"
+    )
     group.add_argument("--kv-type", metavar="TYPE", help="keys and values: f16, q8_0, q4_0, …")
     group.add_argument("-ctk", "--kv-type-k", metavar="TYPE", help="keys only")
     group.add_argument("-ctv", "--kv-type-v", metavar="TYPE", help="values only")
-    group.add_argument("-b", "--batch", type=_whole, metavar="TOKENS", help="logical batch")
-    group.add_argument("-ub", "--ubatch", type=_whole, metavar="TOKENS", help="micro-batch")
+    group.add_argument(
+        "-b", "--batch", action=parsed(whole_number), metavar="TOKENS", help="logical batch"
+    )
+    group.add_argument(
+        "-ub", "--ubatch", action=parsed(whole_number), metavar="TOKENS", help="micro-batch"
+    )
     group.add_argument("-fa", "--flash-attn", choices=("auto", "on", "off"), default="auto")
     group.add_argument("--kv-unified", action="store_true", default=None)
     group.add_argument("--swa-full", action="store_true", default=None)
-    group.add_argument("--outputs-max", type=_whole, metavar="ROWS", help="rows of logits reserved")
-    group.add_argument("--prompt", type=_tokens, metavar="TOKENS", help="prompt length for speed")
+    group.add_argument(
+        "--outputs-max", action=parsed(whole_number), metavar="ROWS", help="rows of logits reserved"
+    )
+    group.add_argument(
+        "--prompt", action=parsed(parse_tokens), metavar="TOKENS", help="prompt length for speed"
+    )
     group.add_argument(
         "--program",
         choices=("server", "api"),
@@ -101,23 +182,34 @@ def add_beside_options(parser: Parser) -> None:
     group.add_argument("-mm", "--mmproj", metavar="FILE", help="vision or audio projector")
     group.add_argument("-md", "--model-draft", metavar="MODEL", help="drafts tokens ahead")
     group.add_argument("--spec-type", choices=("none", "draft-simple", "draft-mtp"))
-    group.add_argument("--spec-draft-n-max", type=_whole, metavar="N", help="tokens drafted ahead")
+    group.add_argument(
+        "--spec-draft-n-max", action=parsed(whole_number), metavar="N", help="tokens drafted ahead"
+    )
     group.add_argument("-ctkd", "--cache-type-k-draft", metavar="TYPE", help="the draft's keys")
     group.add_argument("-ctvd", "--cache-type-v-draft", metavar="TYPE", help="the draft's values")
     group.add_argument("--lora", action="append", default=[], metavar="FILE", help="LoRA adapter")
-    group.add_argument("-cram", "--cache-ram", type=_whole, metavar="MIB", help="earlier prompts")
     group.add_argument(
-        "-ctxcp", "--ctx-checkpoints", type=_whole, metavar="N", help="saved states a slot"
+        "-cram", "--cache-ram", action=parsed(whole_number), metavar="MIB", help="earlier prompts"
+    )
+    group.add_argument(
+        "-ctxcp",
+        "--ctx-checkpoints",
+        action=parsed(whole_number),
+        metavar="N",
+        help="saved states a slot",
     )
 
 
 def add_placement_options(parser: Parser) -> None:
     """Add the options that place layers; names are llama.cpp's."""
     group = parser.add_argument_group("placement")
-    group.add_argument("-ngl", "--gpu-layers", type=_whole, metavar="N")
-    group.add_argument("-ts", "--tensor-split", type=_numbers, metavar="N0,N1,…")
+    group.add_argument("-ngl", "--gpu-layers", action=parsed(whole_number), metavar="N")
+    group.add_argument("-ts", "--tensor-split", action=parsed(_numbers), metavar="N0,N1,…")
     group.add_argument(
-        "--n-cpu-moe", type=_whole, metavar="N", help="experts of N layers on the host"
+        "--n-cpu-moe",
+        action=parsed(whole_number),
+        metavar="N",
+        help="experts of N layers on the host",
     )
     group.add_argument(
         "-ot", "--override-tensor", action="append", default=[], metavar="REGEX=DEVICE"
@@ -128,15 +220,16 @@ def add_placement_options(parser: Parser) -> None:
     group.add_argument("--no-op-offload", action="store_true")
     group.add_argument("--no-mmap", action="store_true")
     group.add_argument("--no-repack", action="store_true")
-    group.add_argument("-ngld", "--gpu-layers-draft", type=_whole, metavar="N")
+    group.add_argument("-ngld", "--gpu-layers-draft", action=parsed(whole_number), metavar="N")
     group.add_argument("--no-mmproj-offload", action="store_true", help="projector on the host")
 
 
-def _tokens(text: str) -> int:
-    return parse_tokens(text)
+def whole_number(text: str) -> int:
+    """Return a whole number, as typed.
 
-
-def _whole(text: str) -> int:
+    Raises:
+        InvalidRequestError: it is none.
+    """
     try:
         return int(text)
     except ValueError:
@@ -154,6 +247,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def workload_of(options: argparse.Namespace) -> Workload:
     """Return the workload that the options describe."""
+    from whatfits.sizing.workload import Workload
+
     return Workload(
         program=options.program,
         context_tokens=options.context,
@@ -188,6 +283,8 @@ def beside_of(options: argparse.Namespace, workload: Workload) -> Workload:
 
 def placement_of(options: argparse.Namespace) -> PlacementRequest:
     """Return the placement that the options ask for."""
+    from whatfits.sizing.workload import PlacementRequest
+
     devices: tuple[str, ...] | None = None
     if options.device is not None:
         none = options.device.lower() in ("none", "cpu", "")

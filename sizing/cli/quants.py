@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.options import Parser, add_output_options
 from whatfits.sizing.document import Document, Lines, Table
-from whatfits.sizing.estimate import SCHEMA_VERSION
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = Parser(command="quants", description="File types, their bits, quality and size.")
     parser.add_argument("model", nargs="?", metavar="MODEL", help="sizes for this model")
     add_output_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     spec = None
     if options.model:
         from whatfits.sizing.api import load_model
@@ -54,11 +54,10 @@ def _rows(spec: ModelSpec | None) -> list[QuantRow]:
     from whatfits.sizing.catalog.quality import quality_rows
     from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.quants.file_types import FILE_TYPES
-    from whatfits.sizing.requantise import requantised
 
     rows = []
     for kind in FILE_TYPES.values():
-        sized = requantised(spec, kind.name) if spec is not None and spec.tensors else None
+        sized = _sized(spec, kind.name) if spec is not None and spec.tensors else None
         measured = [row for row in quality_rows(kind.name) if row.imatrix is None]
         worst = max(measured, key=lambda row: row.perplexity_change, default=None)
         weights = sized.tensor_bytes if sized is not None else None
@@ -78,6 +77,17 @@ def _rows(spec: ModelSpec | None) -> list[QuantRow]:
     return sorted(rows, key=lambda row: (-(row.weights_bytes or 0), -row.nominal_bits_per_weight))
 
 
+def _sized(spec: ModelSpec, file_type: str) -> ModelSpec | None:
+    """Return the model under a file type; None when `llama-quantize` does not make it of it."""
+    from whatfits.sizing.errors import InvalidRequestError
+    from whatfits.sizing.requantise import requantised
+
+    try:
+        return requantised(spec, file_type)
+    except InvalidRequestError:
+        return None
+
+
 def _document(rows: Sequence[QuantRow], spec: ModelSpec | None) -> Document:
     columns = ["file type", "bits", "perplexity", "divergence"]
     if spec is not None:
@@ -92,8 +102,8 @@ def _document(rows: Sequence[QuantRow], spec: ModelSpec | None) -> Document:
         ]
         if spec is not None:
             cell[1:1] = [
-                "unknown" if row.weights_bytes is None else format_bytes(row.weights_bytes),
-                "unknown"
+                "not made" if row.weights_bytes is None else format_bytes(row.weights_bytes),
+                "not made"
                 if row.model_bits_per_weight is None
                 else f"{row.model_bits_per_weight:.2f}",
             ]

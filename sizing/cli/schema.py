@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.cli.options import Parser
 
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["answer_schema", "run"]
 
+_SPARSE: Final = frozenset({"ErrorBody"})  # an error carries only what it has
+
 
 def run(arguments: Sequence[str]) -> int:
     """Print the schema; 0."""
     parser = Parser(command="schema", description="JSON Schema of every --json answer.")
     parser.add_argument("--json", action="store_true", help="always on; accepted for symmetry")
-    parser.parse_args(arguments)
+    parser.read(arguments)
     sys.stdout.write(json.dumps(answer_schema(), indent=2, ensure_ascii=False) + "\n")
     return 0
 
@@ -28,23 +30,32 @@ def answer_schema() -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     from whatfits.sizing.cli import answers as forms
+    from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.estimate import Plan
 
     kinds: dict[str, Any] = {
         "check": Plan,
-        "batch": forms.BatchAnswer,
-        "hardware": forms.HardwareAnswer,
+        "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
+        "hardware": HardwareAnswer,
         "list": forms.ListAnswer,
-        "whatfits": forms.ListAnswer,
+        "whatfits": forms.HomeAnswer,
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,
         "error": forms.ErrorAnswer,
     }
     adapters = [(name, "serialization", TypeAdapter[Any](kind)) for name, kind in kinds.items()]
-    by_name, definitions = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]
+    by_name, shared = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]
+    definitions = shared["$defs"]
+    for name in ("Memory", "DeviceMemory"):  # pydantic leaves out what a class adds up itself
+        definitions[name]["properties"]["total_bytes"] = {"type": "integer"}
+    for name, definition in definitions.items():
+        # fields may be added within a major version, so that an object is never closed
+        definition.pop("additionalProperties", None)
+        if name not in _SPARSE:
+            definition["required"] = list(definition["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Answers of whatfits",
         "answers": {name: by_name[name, "serialization"] for name in kinds},
-        **definitions,
+        "$defs": definitions,
     }

@@ -13,7 +13,7 @@ from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from whatfits.sizing.graph.tensor import Tensor
 
@@ -132,6 +132,11 @@ class _Replay:
             self.arenas[tensor.arena].give_back(tensor.offset, tensor.room)
             tensor.held = False
 
+    def snapshot(self, node: Tensor) -> Hashable:
+        """Return what is free, and where the node's own sources lie."""
+        free = tuple(tuple(map(tuple, arena.blocks)) for arena in self.arenas)
+        return free, tuple((src.root.arena, src.root.offset) for src in node.srcs)
+
     def done_with(self, parent: Tensor) -> None:
         parent.children -= 1
         if parent.children or parent.views:
@@ -150,23 +155,30 @@ def replay(
     nodes: Sequence[tuple[Tensor, int]],
     arenas: Sequence[Arena],
     size_on: Callable[[Tensor, int], int],
-) -> None:
+    *,
+    marks: Mapping[int, int],
+) -> dict[int, Hashable]:
     """Lay out a graph, once; each arena's `peak` is then the size of that buffer.
 
     Leaves and nodes come with the index of their arena; `size_on` returns what a tensor takes in
-    an arena's buffer.
+    an arena's buffer. Returned is the state of the memory before each marked node: `marks` are the
+    nodes' identities, each with its key in the answer.
     """
     state = _Replay(arenas, size_on)
+    seen: dict[int, Hashable] = {}
     for leaf, arena in leafs:
         state.allocate(leaf, arena)
     _count_users(state, nodes)
     for node, arena in nodes:
+        if id(node) in marks:
+            seen[marks[id(node)]] = state.snapshot(node)
         for src in node.srcs:
             if not src.held:
                 state.allocate(src, arena)
         state.allocate(node, arena)
         for src in node.srcs:
             state.done_with(src)
+    return seen
 
 
 def _count_users(state: _Replay, nodes: Sequence[tuple[Tensor, int]]) -> None:

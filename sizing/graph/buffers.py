@@ -8,14 +8,15 @@ that can matter both are replayed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.index import TensorIndex
-from whatfits.sizing.graph.models import Traits, graph_of, traits_of
-from whatfits.sizing.graph.reduce import decisive_layers
+from whatfits.sizing.graph.models import graph_of, mark_of
+from whatfits.sizing.graph.reduce import Stretch, corrected, layers_of, stretches_of
 from whatfits.sizing.graph.scheduler import Backends, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
@@ -31,6 +32,7 @@ __all__ = ["GraphBuffers", "graph_buffers"]
 
 _PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES
 _PIN_BELOW_TOKENS: Final = 32
+_LAYER: Final = "blk."
 # these never take over work on weights that lie on the host (no offload_op in their back end)
 _LEAVE_HOST_WORK: Final = frozenset({"rpc"})
 
@@ -68,6 +70,7 @@ def graph_buffers(
     index = index or TensorIndex(model)
     replayed = _Replayed(model, settings, placement, index=index, whole=whole)
     try:
+        replayed.settle_fusion(build)
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
         bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
@@ -93,11 +96,10 @@ class _Replayed:
         self._settings = settings
         self._placement = placement
         self._homes = _Homes(placement)
-        self._layers = tuple(range(model.n_layers))
+        self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
         if not whole and not any(layer.reuses_cache for layer in model.layers):
-            traits = traits_of(model.architecture)
-            kinds = _kinds(model, index, self._homes, traits)
-            self._layers = decisive_layers(kinds, cycle=traits.cycle)
+            kinds = _kinds(model, index, self._homes, mark_of(model.architecture))
+            self._stretches = stretches_of(kinds)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
         pipelined = (
@@ -126,10 +128,13 @@ class _Replayed:
     def pins_matter(self) -> bool:
         """Pinned are norms, to the device of their layer, and attention over a cache on the host.
 
-        With one accelerator a norm is drawn to its weight all the same.
+        With one accelerator a norm is drawn to its weight all the same, but for those of few tokens
+        on the host, beside layers that are not.
         """
         devices = self._placement.accelerators
-        return len(devices) > 1 or (len(devices) > 0 and not self._placement.kv_offload)
+        few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
+        partly = few_tokens and not self._full_offload
+        return len(devices) > 1 or (len(devices) > 0 and (partly or not self._placement.kv_offload))
 
     @property
     def scratch(self) -> bool:
@@ -139,16 +144,46 @@ class _Replayed:
         converts = self._settings.flash_attention and types != {"F16"}
         return "metal" in kinds or (converts and bool(kinds & CUDA_LIKE))
 
+    def settle_fusion(self, build: Callable[[GraphContext], None]) -> None:
+        """Give fused attention up where llama.cpp does after a look at one token a sequence.
+
+        Only beside recurrent states can it land elsewhere: their steps come between it and the
+        weights of its layer (src/llama-context.cpp, resolve_fused_ops).
+        """
+        settings, layers = self._settings, self._model.layers
+        mixed = any(layer.recurrent is not None for layer in layers)
+        if not (settings.flash_automatic and mixed and self._placement.accelerators):
+            return
+        few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
+        context = self._built(build, few, pinned=True)
+        laid = split(context.nodes, context.leafs, self._backends)
+        places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
+        attending = [at for at in layers_of(self._stretches) if layers[at].attention is not None]
+        if places != [self._homes.layer(at) for at in attending]:
+            self._settings = replace(settings, flash_attention=False)
+
     def peaks(
         self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
     ) -> tuple[int, ...]:
+        """Return the peaks of all buffers, from as many layers as the states ask for."""
+        while True:
+            context = self._built(build, self._settings, pinned=pinned)
+            peaks, states = _replayed(context, self._backends, self._placement, scratch=scratch)
+            better = corrected(self._stretches, states)
+            if better is None:
+                return peaks
+            self._stretches = better
+
+    def _built(
+        self, build: Callable[[GraphContext], None], settings: Settings, *, pinned: bool
+    ) -> GraphContext:
         homes, count = self._homes, len(self._placement.accelerators)
-        few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
+        few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
         context = GraphContext(
             self._model,
-            self._settings,
+            settings,
             index=self._index,
-            layers=self._layers,
+            layers=layers_of(self._stretches),
             weight_home=homes.weight,
             layer_home=homes.layer,
             cache_home=homes.cache,
@@ -157,7 +192,7 @@ class _Replayed:
             cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
         )
         build(context)
-        return _peaks(context, self._backends, self._placement, scratch=scratch)
+        return context
 
 
 class _Homes:
@@ -202,9 +237,13 @@ class _Homes:
         return self._index(placement.device_of(spec.name, default))
 
 
-def _kinds(model: ModelSpec, index: TensorIndex, homes: _Homes, traits: Traits) -> list[Hashable]:
+def _kinds(
+    model: ModelSpec,
+    index: TensorIndex,
+    homes: _Homes,
+    mark: Callable[[ModelSpec, int], Hashable] | None,
+) -> list[Hashable]:
     """Return what each layer is like: widths, weights, devices, and types where they are copied."""
-    mark = traits.mark or (lambda _model, _layer: None)
     kinds: list[Hashable] = []
     for at, layer in enumerate(model.layers):
         home = homes.layer(at)
@@ -218,13 +257,17 @@ def _kinds(model: ModelSpec, index: TensorIndex, homes: _Homes, traits: Traits) 
             weights: Hashable = (tuple(weight_homes), types)
         else:
             weights = index.types[at] if homes.copies_from(home) else None
-        kinds.append((layer, home, homes.cache(at), index.shapes[at], weights, mark(model, at)))
+        kinds.append(
+            (layer, home, homes.cache(at), index.shapes[at], weights, mark and mark(model, at))
+        )
     return kinds
 
 
-def _peaks(
+def _replayed(
     context: GraphContext, backends: Backends, placement: Placement, *, scratch: bool
-) -> tuple[int, ...]:
+) -> tuple[tuple[int, ...], dict[int, Hashable]]:
+    """Return each buffer's peak, and the state of the memory before each layer."""
+    marks = _first_nodes(context)
     laid = split(context.nodes, context.leafs, backends)
     kinds = [*(device.kind for device in placement.accelerators), "cpu"]
     arenas = [Arena(alignment_of(kind)) for kind in kinds]
@@ -238,5 +281,16 @@ def _peaks(
             size += scratch_bytes(tensor, kind)
         return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kind)
 
-    replay(laid.leafs, laid.nodes, arenas, size_on)
-    return tuple(arena.peak for arena in arenas)
+    states = replay(laid.leafs, laid.nodes, arenas, size_on, marks=marks)
+    return tuple(arena.peak for arena in arenas), states
+
+
+def _first_nodes(context: GraphContext) -> dict[int, int]:
+    """Return the first node that reads a weight of each layer: identity → layer."""
+    firsts: dict[int, int] = {}
+    for node in context.nodes:
+        for src in node.srcs:
+            if src.is_weight and src.name.startswith(_LAYER):
+                layer = int(src.name[len(_LAYER) : src.name.index(".", len(_LAYER))])
+                firsts.setdefault(layer, id(node))
+    return {node: layer for layer, node in firsts.items()}

@@ -17,7 +17,23 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["LatentWidths", "compressed_rows", "latent_attention", "queries"]
+__all__ = [
+    "Compressed",
+    "LatentWidths",
+    "absorbed_heads",
+    "compressed_rows",
+    "latent_attention",
+    "low_rank_queries",
+    "queries",
+]
+
+
+@dataclass(slots=True)
+class Compressed:
+    """What is kept of each token: its compressed row and the part of it that is rotated."""
+
+    rows: Tensor
+    rotated: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +77,19 @@ def queries(c: GraphContext, x: Tensor, part: Part, layer: int) -> Tensor:
     whole = part("attn_q.weight")
     if whole is not None:
         return c.mul_mat(whole, x)
+    return c.mul_mat(part.need("attn_q_b.weight"), low_rank_queries(c, x, part, layer))
+
+
+def low_rank_queries(c: GraphContext, x: Tensor, part: Part, layer: int) -> Tensor:
+    """Return the queries as they are between their two matrices."""
     low = c.mul_mat(part.need("attn_q_a.weight"), x)
-    low = c.norm(low, part("attn_q_a_norm.weight"), layer=layer)
-    return c.mul_mat(part.need("attn_q_b.weight"), low)
+    return c.norm(low, part("attn_q_a_norm.weight"), layer=layer)
 
 
 def compressed_rows(
     c: GraphContext, x: Tensor, part: Part, layer: int, *, positions: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return (compressed rows, their rotated part); no positions, no rotation."""
+) -> Compressed:
+    """Return the compressed rows of a layer; no positions, no rotation."""
     widths = LatentWidths.of(c, layer)
     n = x.ne[1]
     both = c.mul_mat(part.need("attn_kv_a_mqa.weight"), x)
@@ -78,7 +98,7 @@ def compressed_rows(
     rotated = c.view(both, (widths.rotary, 1, n), (row, row))
     if positions is not None:
         rotated = c.like("ROPE", rotated, positions)
-    return c.norm(rows, part("attn_kv_a_norm.weight"), layer=layer), rotated
+    return Compressed(c.norm(rows, part("attn_kv_a_norm.weight"), layer=layer), rotated)
 
 
 def latent_attention(
@@ -94,11 +114,11 @@ def latent_attention(
     part = c.layer(layer)
     widths = LatentWidths.of(c, layer)
     q = c.reshape(queries(c, x, part, layer), widths.head, widths.n_head, x.ne[1])
-    rows, rotated = compressed_rows(c, x, part, layer, positions=positions)
+    kept = compressed_rows(c, x, part, layer, positions=positions)
     if part("attn_k_b.weight") is not None:
-        heads = absorbed_heads(c, q, rows, rotated, part, widths, positions=positions)
+        heads = absorbed_heads(c, q, kept, layer, positions=positions)
     else:
-        heads = _decompressed_heads(c, q, rows, rotated, part, widths, positions=positions)
+        heads = _decompressed_heads(c, q, kept, layer, positions=positions)
     if temperature is not None:
         heads.q = c.like("MUL", heads.q, temperature)
     out, scale = part("attn_output.weight"), part("attn_output.scale")
@@ -109,45 +129,32 @@ def latent_attention(
 
 
 def absorbed_heads(
-    c: GraphContext,
-    q: Tensor,
-    rows: Tensor,
-    rotated: Tensor,
-    part: Part,
-    widths: LatentWidths,
-    *,
-    positions: Tensor | None,
+    c: GraphContext, q: Tensor, kept: Compressed, layer: int, *, positions: Tensor | None
 ) -> Heads:
     """Return heads in latent space: one shared key a token, whose first part is the value."""
-    n = q.ne[2]
+    part, widths, n = c.layer(layer), LatentWidths.of(c, layer), q.ne[2]
     plain = c.view(q, (widths.plain, widths.n_head, n), q.nb[1:3])
     turned = c.view(q, (widths.rotary, widths.n_head, n), q.nb[1:3])
     if positions is not None:
         turned = c.like("ROPE", turned, positions)
     absorbed = c.mul_mat(part.need("attn_k_b.weight"), c.permute(plain, 0, 2, 1, 3))
     made = c.concat(c.permute(absorbed, 0, 2, 1, 3), turned, 0)
-    value = c.reshape(rows, widths.rank, 1, n)
-    return Heads(made, c.concat(value, rotated, 0), value)
+    value = c.reshape(kept.rows, widths.rank, 1, n)
+    return Heads(made, c.concat(value, kept.rotated, 0), value)
 
 
 def _decompressed_heads(
-    c: GraphContext,
-    q: Tensor,
-    rows: Tensor,
-    rotated: Tensor,
-    part: Part,
-    widths: LatentWidths,
-    *,
-    positions: Tensor | None,
+    c: GraphContext, q: Tensor, kept: Compressed, layer: int, *, positions: Tensor | None
 ) -> Heads:
     """Return ordinary heads, keys and values decompressed before they are stored."""
-    n, n_head = q.ne[2], widths.n_head
-    both = c.mul_mat(part.need("attn_kv_b.weight"), rows)
+    part, widths, n = c.layer(layer), LatentWidths.of(c, layer), q.ne[2]
+    n_head = widths.n_head
+    both = c.mul_mat(part.need("attn_kv_b.weight"), kept.rows)
     head_stride = both.nb[1] // n_head
     strides = (head_stride, both.nb[1])
     plain = c.view(both, (widths.plain, n_head, n), strides)
     value = c.cont(c.view(both, (widths.value, n_head, n), strides))
-    spread = c.repeat(rotated, widths.rotary, n_head, n)
+    spread = c.repeat(kept.rotated, widths.rotary, n_head, n)
     if positions is None:
         return Heads(q, c.concat(spread, plain, 0), value)
     return Heads(c.like("ROPE", q, positions), c.concat(plain, spread, 0), value)

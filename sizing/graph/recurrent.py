@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.graph.delta_chunks import delta_in_chunks, delta_step
 from whatfits.sizing.graph.tensor import Tensor
 
 if TYPE_CHECKING:
+    from whatfits.sizing.graph.builder import GraphBuilder
     from whatfits.sizing.graph.context import GraphContext
 
 __all__ = ["States", "delta_rule", "l2_norm", "short_convolution"]
@@ -58,13 +58,13 @@ def short_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     return Tensor("SSM_CONV", _F32, (kernel.ne[1], n_tokens, x.ne[2], 1), srcs=(x, kernel))
 
 
-def l2_norm(c: GraphContext, x: Tensor) -> Tensor:
+def l2_norm(c: GraphBuilder, x: Tensor) -> Tensor:
     """Return x with rows of length one, made of a root-mean-square norm and a factor."""
     return c.like("SCALE", c.like("RMS_NORM", x))
 
 
 def delta_rule(
-    c: GraphContext,
+    c: GraphBuilder,
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -73,10 +73,10 @@ def delta_rule(
     beta: Tensor,
     state: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Return (outputs, new state) of the gated delta rule: one fused operation, or its steps."""
-    if not (c.fused_delta_step if q.ne[2] == 1 else c.fused_delta):
-        steps = delta_step if q.ne[2] == 1 else delta_in_chunks
-        return steps(c, q, k, v, gate=gate, beta=beta, state=state)
+    """Return (outputs, new state) of the gated delta rule, which llama.cpp always fuses.
+
+    Source: src/llama-context.cpp, fused_gdn_ar and fused_gdn_ch are set and never resolved.
+    """
     width, n_head, n_tokens, n_seqs = v.ne
     ne = (width * n_head, (n_tokens + width) * n_seqs, 1, 1)
     both = Tensor("GATED_DELTA_NET", _F32, ne, srcs=(q, k, v, gate, beta, state))

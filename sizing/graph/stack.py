@@ -7,9 +7,10 @@ plain has switches in `decoder`; what is not brings its own two parts here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.graph.attention import Attention, Heads
+from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +18,22 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["Step", "attend", "build_stack", "dense", "gating_of", "output_of", "rotated"]
+__all__ = [
+    "Step",
+    "attend",
+    "attend_norms_after",
+    "attend_unturned",
+    "build_stack",
+    "feed",
+    "feed_as_said",
+    "gating_of",
+    "output_of",
+    "positions_of",
+    "rotated",
+]
 
-_GATINGS: Final = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+_SECTIONS: Final = 4
+Norms = Literal["before", "after", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +60,41 @@ class Step:
         return self.c.norm(x, weight, bias, rms=rms, layer=self.layer)
 
 
-def rotated(step: Step, heads: Heads, *, norms: bool = False, rms: bool = True) -> Heads:
-    """Return queries and keys turned by their positions, normalised before that if asked for."""
+def rotated(step: Step, heads: Heads, *, norms: Norms = "none", rms: bool = True) -> Heads:
+    """Return queries and keys turned by their positions, normalised before or after that.
+
+    They are normalised only where the layer has weights for it.
+    """
     c = step.c
-    factors = c.weight("rope_freqs.weight", layer=step.layer)
+    factors = c.rope_factors(step.layer)
     made = []
-    for x, name in ((heads.q, "attn_q_norm"), (heads.k, "attn_k_norm")):
-        assert x is not None
-        if norms and step.part(f"{name}.weight") is not None:
-            x = step.norm(x, name, rms=rms)  # noqa: PLW2901 - the same heads, a step further
-        made.append(c.like("ROPE", x, step.positions, factors))
+    for heads_in, name in ((heads.q, "attn_q_norm"), (heads.k, "attn_k_norm")):
+        assert heads_in is not None
+        x, has_norm = heads_in, step.part(f"{name}.weight") is not None
+        if has_norm and norms == "before":
+            x = step.norm(x, name, rms=rms)
+        x = c.like("ROPE", x, step.positions, factors)
+        if has_norm and norms == "after":
+            x = step.norm(x, name, rms=rms)
+        made.append(x)
     return Heads(made[0], made[1], heads.v)
 
 
 def attend(step: Step, x: Tensor) -> Tensor:
     """Return plain attention: rotated queries and keys, normalised where there are weights."""
     heads = step.attention.project(x, step.part, step.layer)
-    return output_of(step, rotated(step, heads, norms=True))
+    return output_of(step, rotated(step, heads, norms="before"))
+
+
+def attend_unturned(step: Step, x: Tensor) -> Tensor:
+    """Return attention without rotations."""
+    return output_of(step, step.attention.project(x, step.part, step.layer))
+
+
+def attend_norms_after(step: Step, x: Tensor) -> Tensor:
+    """Return attention whose queries and keys are normalised once they are turned."""
+    heads = step.attention.project(x, step.part, step.layer)
+    return output_of(step, rotated(step, heads, norms="after"))
 
 
 def output_of(step: Step, heads: Heads) -> Tensor:
@@ -74,24 +106,38 @@ def output_of(step: Step, heads: Heads) -> Tensor:
         out=part("attn_output.weight"),
         out_bias=part("attn_output.bias"),
         out_scale=part("attn_output.scale"),
+        sinks=part("attn_sinks.weight"),
     )
 
 
-def dense(step: Step, x: Tensor) -> Tensor:
-    """Return the plain gated feed-forward part."""
-    return step.c.feed_forward(x, step.part)
+def feed(step: Step, x: Tensor, *, gating: str = "softmax", normalised: bool = True) -> Tensor:
+    """Return the feed-forward part: gated, or experts where the layer has a router."""
+    return feed_forward_or_mixture(step.c, x, step.part, gating=gating, normalised=normalised)
+
+
+def feed_as_said(step: Step, x: Tensor, *, default: str = "softmax") -> Tensor:
+    """Return the feed-forward part, experts chosen and weighted as the metadata says."""
+    normalised = bool(step.c.metadata("expert_weights_norm"))
+    return feed(step, x, gating=gating_of(step.c, default), normalised=normalised)
 
 
 def gating_of(c: GraphContext, default: str) -> str:
     """Return how experts are chosen, as the metadata says."""
-    return _GATINGS.get(int(c.metadata("expert_gating_func")), default)
+    return GATINGS.get(int(c.metadata("expert_gating_func")), default)
+
+
+def positions_of(c: GraphContext) -> int:
+    """Return the positions of one token: four where sections of a head turn by their own."""
+    sections = c.model.metadata.get(f"{c.model.architecture}.rope.dimension_sections")
+    first = sections[:2] if isinstance(sections, (list, tuple)) else (0,)
+    return _SECTIONS if all(first) else 1
 
 
 def build_stack(
     c: GraphContext,
     *,
     attention_part: Callable[[Step, Tensor], Tensor] = attend,
-    feed_part: Callable[[Step, Tensor], Tensor] = dense,
+    feed_part: Callable[[Step, Tensor], Tensor] = feed,
     after: Callable[[Step, Tensor], Tensor] | None = None,
     start: Tensor | None = None,
     rms: bool = True,

@@ -6,7 +6,7 @@ src/llama-memory-recurrent.cpp; ggml/src/ggml.c (ggml_ssm_conv, ggml_ssm_scan).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.graph.tensor import Tensor
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.context import GraphContext, Part
 
-__all__ = ["States", "convolve", "mamba1", "mamba2"]
+__all__ = ["Scan", "States", "convolve", "mamba1", "mamba2", "scanned"]
 
-_F32 = "F32"
+_F32: Final = "F32"
 
 
 class States:
@@ -65,13 +65,13 @@ class States:
         c.expand(c.copy(new, c.view(rows, shape, (rows.nb[1],) * (len(shape) - 1))))
 
 
-def convolve(c: GraphContext, x: Tensor, kernel: Tensor) -> Tensor:
+def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     """Return a causal convolution of x (tokens first) along its tokens (ggml_ssm_conv)."""
     ne = (kernel.ne[1], x.ne[0] - kernel.ne[0] + 1, x.ne[2], 1)
     return Tensor("SSM_CONV", _F32, ne, srcs=(x, kernel))
 
 
-class _Scan(NamedTuple):
+class Scan(NamedTuple):
     """Sources of a scan besides the state."""
 
     x: Tensor
@@ -81,8 +81,8 @@ class _Scan(NamedTuple):
     c: Tensor
 
 
-def _scanned(
-    c: GraphContext, states: States, rows: Tensor, scan: _Scan, shape: tuple[int, int, int]
+def scanned(
+    c: GraphContext, states: States, rows: Tensor, scan: Scan, shape: tuple[int, int, int]
 ) -> Tensor:
     """Return outputs and new states, one behind the other; rows are seen as `shape`."""
 
@@ -108,13 +108,13 @@ def mamba1(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     z = c.view(xz, (d_inner, n, n_seqs), xz.nb[1:3])
     x = c.concat(before, c.transpose(x), 0)
     states.store(c.view(x, (d_conv - 1, d_inner, n_seqs), x.nb[1:3]), shift)
-    x = convolve(c, x, part.need("ssm_conv1d.weight"))
+    x = convolve(x, part.need("ssm_conv1d.weight"))
     x = c.unary(c.like("ADD", x, part.need("ssm_conv1d.bias")))
     dt, b, c_state = _steps(c, x, part, layer, d_state)
     dt = c.like("ADD", c.linear(part.need("ssm_dt.weight"), dt), part.need("ssm_dt.bias"))
     heads = c.reshape(x, 1, d_inner, n, n_seqs)
-    scan = _Scan(heads, dt, a, b, c_state)
-    y_state = _scanned(c, states, state, scan, (d_state, 1, d_inner))
+    scan = Scan(heads, dt, a, b, c_state)
+    y_state = scanned(c, states, state, scan, (d_state, 1, d_inner))
     states.store(c.view(y_state, (d_state * d_inner * n_seqs,)), state)
     y = c.view(y_state, (d_inner, n, n_seqs), heads.nb[2:4])
     y = c.like("ADD", y, c.like("MUL", x, part.need("ssm_d")))
@@ -160,14 +160,14 @@ def mamba2(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     x = c.concat(before, c.transpose(x), 0)
     last = c.view(x, (d_conv - 1, width, n_seqs), x.nb[1:3])
     states.store(last, shift, ne=shift.ne[:2])
-    x = convolve(c, x, part.need("ssm_conv1d.weight"))
+    x = convolve(x, part.need("ssm_conv1d.weight"))
     x = c.unary(c.like("ADD", x, part.need("ssm_conv1d.bias")))
     b = c.view(x, (d_state, n_group, n, n_seqs), (4 * d_state, *x.nb[1:3]))
     c_state = c.view(x, (d_state, n_group, n, n_seqs), (4 * d_state, *x.nb[1:3]))
     x = c.view(x, (d_head, n_head, n, n_seqs), (4 * d_head, *x.nb[1:3]))
     dt = c.like("ADD", c.cont(dt), part.need("ssm_dt.bias"))
-    scan = _Scan(x, dt, a, b, c_state)
-    y_state = _scanned(c, states, state, scan, (d_state, d_head, n_head))
+    scan = Scan(x, dt, a, b, c_state)
+    y_state = scanned(c, states, state, scan, (d_state, d_head, n_head))
     rows = (state.ne[0], n_seqs, 1)
     row_bytes = state.nb[1]
     new = c.view(y_state, rows, (row_bytes, row_bytes * n_seqs))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.estimate import DeviceMemory, Memory, MemoryPart
-from whatfits.sizing.overhead import device_overhead, process_overhead
+from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.runtimes.model_shares import ModelShares
 
 if TYPE_CHECKING:
@@ -52,11 +52,8 @@ class Bill:
         parts = self._beside.parts(settings, placement, machine, own)
         rows = []
         for index, device in enumerate((*placement.accelerators, placement.host)):
-            on_host = device is placement.host
-            overhead = (
-                process_overhead(is_server=is_server) if on_host else device_overhead(device.kind)
-            )
             share = sum((part.shares[index] for part in parts), own[index])
+            overhead = overhead_of(machine, device, is_server=is_server)
             rows.append(_row(machine, device, share, overhead))
         return Memory.of(
             rows,

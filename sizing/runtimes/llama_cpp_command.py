@@ -112,7 +112,7 @@ def _beside_flags(workload: Workload, trial: Trial) -> list[str]:
 
 
 def _draft_file(trial: Trial, named: str) -> str:
-    draft = trial.draft
+    draft = trial.extras.draft
     if draft is not None and draft.source == "catalog":
         return f"{draft.name}-{draft.file_type}.gguf"
     return named

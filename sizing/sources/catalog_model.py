@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
-from whatfits.sizing.catalog.lookup import find_model
-from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.catalog.lookup import find_model, model_entries
+from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.vision import vision_note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from whatfits.sizing.approximate import ParameterRange
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "spec_of_entry"]
+__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "smaller_relatives", "spec_of_entry"]
 
 DEFAULT_FILE_TYPE: Final = "Q4_K_M"
 _NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
@@ -39,7 +41,10 @@ def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
 def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:
     """Return the model of a catalog entry under a file type."""
     native = _NATIVE_FILE_TYPES.get(entry.native_quantisation or "")
-    chosen = find_file_type(file_type or native or DEFAULT_FILE_TYPE).name
+    if file_type is None:
+        chosen = find_file_type(native or DEFAULT_FILE_TYPE).name
+    else:
+        chosen = find_file_type(file_type).name
     spec = _spec(entry, chosen)
     notes = list(spec.notes)
     if file_type is None:
@@ -49,6 +54,19 @@ def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSp
     if entry.vision is not None:
         notes.append(vision_note(entry.vision, parameters=entry.params_vision_audio))
     return replace(spec, notes=tuple(notes))
+
+
+def smaller_relatives(model: ModelSpec) -> Iterator[ModelSpec]:
+    """Yield the smaller models of a catalog model's family under its file type, largest first."""
+    family = find_model(model.name).family
+    entries = [
+        entry
+        for entry in model_entries()
+        if entry.family == family and 0 < (entry.params_total or 0) < (model.parameters or 0)
+    ]
+    for entry in sorted(entries, key=lambda entry: (-(entry.params_total or 0), entry.id)):
+        with suppress(UnsupportedArchitectureError, MalformedFileError):  # its shape has holes
+            yield spec_of_entry(entry, file_type=model.file_type)
 
 
 def _spec(entry: ModelEntry, file_type: str) -> ModelSpec:

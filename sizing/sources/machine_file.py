@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import UnknownMachineError, UnreadableFileError
+from whatfits.sizing.errors import BadInputError, UnknownMachineError, UnreadableFileError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whatfits.sizing.machine import Machine
 
 __all__ = ["read_machine"]
@@ -25,6 +25,8 @@ def read_machine(text: str) -> Machine:
         InvalidRequestError: the JSON describes no machine.
     """
     if text.endswith(".json") or "/" in text or "\\" in text:
+        from pathlib import Path  # noqa: PLC0415 - a name alone needs none of it
+
         return _read_file(Path(text))
     from whatfits.sizing.catalog.machines import machine_expression  # noqa: PLC0415 - cold path
 
@@ -32,13 +34,16 @@ def read_machine(text: str) -> Machine:
 
 
 def _read_file(path: Path) -> Machine:
-    if not path.exists():
-        raise UnknownMachineError(
-            what="machine file",
-            got=path,
-            allowed="a file saved by 'whatfits hardware --json', or a name as 'rtx-4090 + 64gb'",
-        )
+    import json  # noqa: PLC0415 - see above
+
     try:
+        if not path.exists():
+            raise UnknownMachineError(
+                what="machine file",
+                got=path,
+                allowed="a file saved by 'whatfits hardware --json', or a name as "
+                "'rtx-4090 + 64gb'",
+            )
         if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
             raise UnreadableFileError(
                 what="machine file",
@@ -47,7 +52,7 @@ def _read_file(path: Path) -> Machine:
             )
         value = json.loads(path.read_bytes())
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        if isinstance(error, UnreadableFileError):
+        if isinstance(error, BadInputError):
             raise
         raise UnreadableFileError(
             what="machine file", got=path, allowed="a report saved by 'whatfits hardware --json'"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
+from whatfits.bench.plans import Planner
 from whatfits.bench.requests import placement_request, workload
-from whatfits.bench.synthetic import write_synthetic_gguf
+from whatfits.bench.synthetic import write_synthetic_model
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
@@ -20,10 +18,10 @@ from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import GIB
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from whatfits.bench.run_settings import RunSettings
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.settings import Settings
 
 WORKER = Path(__file__).with_name("worker.py")
 HOST_FEATURES = ("avx2",)
@@ -54,51 +52,13 @@ class Box:
         )
 
 
-class Oracle:
+class Oracle(Planner):
     """llama.cpp in a child process with the GPUs of a box."""
 
     def __init__(self, box: Box) -> None:
         self.box = box
-        self._child = self._start()
-
-    def _start(self) -> subprocess.Popen[str]:
-        box = self.box
         arguments = [str(int(x)) for x in (box.gpus, box.flash, box.asynchronous)]
-        return subprocess.Popen(
-            [sys.executable, str(WORKER), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._child.communicate(timeout=60)
-
-    def ask(self, path: Path, settings: RunSettings) -> dict[str, Any]:
-        """Return `buffers`, `n_ctx` and `log`, or `error`; a crash is an error too."""
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.write(
-            json.dumps({"path": str(path), "settings": asdict(settings)}) + "\n"
-        )
-        self._child.stdin.flush()
-        line = self._child.stdout.readline()
-        if not line.startswith("{"):
-            self._child.communicate(timeout=60)
-            self._child = self._start()
-            return {"error": "llama.cpp ended its process"}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        super().__init__([sys.executable, str(WORKER), *arguments])
 
 
 @dataclass(frozen=True)
@@ -138,21 +98,30 @@ class Outcome:
 
 def write_model(spec: ModelSpec, path: Path) -> None:
     """Write a spec as a sparse GGUF that llama.cpp accepts."""
-    metadata = {**spec.metadata, "tokenizer.ggml.model": "none"}
-    metadata.setdefault(f"{spec.architecture}.context_length", 8192)
-    metadata[f"{spec.architecture}.block_count"] = spec.n_layers
-    metadata.pop(f"{spec.architecture}.nextn_predict_layers", None)
-    key = f"{spec.architecture}.attention.recurrent_layers"
-    if isinstance(flags := metadata.get(key), (list, tuple)):
-        metadata[key] = flags[: spec.n_layers]
-    kinds = next((t.shape[1] for t in spec.tensors if t.name == "token_types.weight"), 1)
-    metadata.setdefault("tokenizer.ggml.token_type_count", kinds)
-    write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
+    write_synthetic_model(path, spec)
 
 
 def without_nextn(spec: ModelSpec) -> ModelSpec:
     """Return the spec as the written file has it: blocks that predict further left out."""
-    return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))
+    n_layers = spec.n_layers
+    in_file = n_layers + spec.hparams.n_layer_nextn
+    cut = {
+        key: value[:n_layers]
+        for key, value in spec.metadata.items()
+        if isinstance(value, (list, tuple)) and len(value) == in_file
+    }
+    metadata = {**spec.metadata, **cut}
+    return replace(spec, metadata=metadata, hparams=replace(spec.hparams, n_layer_nextn=0))
+
+
+def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Settings, Placement]:
+    """Return what a run's settings mean to this engine.
+
+    Raises:
+        InvalidRequestError: llama.cpp would refuse them.
+    """
+    resolved = resolve_settings(spec, workload(settings), flash_supported=box.flash or not box.gpus)
+    return resolved, resolve_placement(spec, placement_request(settings), box.machine)
 
 
 def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) -> Outcome:
@@ -160,10 +129,7 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
     from whatfits.sizing.compute import compute_buffers
 
     try:
-        resolved = resolve_settings(
-            spec, workload(settings), flash_supported=oracle.box.flash or not oracle.box.gpus
-        )
-        placement = resolve_placement(spec, placement_request(settings), oracle.box.machine)
+        resolved, placement = asked_for(spec, oracle.box, settings)
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")

@@ -99,9 +99,10 @@ BOXES = {
 
 def sweep(model: str, options: argparse.Namespace, folder: Path) -> None:
     """Print one model's outcome on every box."""
-    spec = without_nextn(load_catalog_model(model, file_type=options.file_type))
+    spec = load_catalog_model(model, file_type=options.file_type)
     path = folder / f"{model}.gguf"
     write_model(spec, path)
+    spec = without_nextn(spec)
     for gpus in options.gpus:
         for box in BOXES[gpus]:
             grid = (

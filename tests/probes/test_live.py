@@ -199,7 +199,11 @@ class WithDriver(LiveSystem):
 def test_a_driver_that_hangs_or_crashes_leaves_a_report_in_time(
     monkeypatch: pytest.MonkeyPatch, function: str, code: str
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    here = str(Path(__file__).parent)
+    monkeypatch.syspath_prepend(here)
+    # Beside threads (numpy starts some) the child is started afresh, and finds modules by this.
+    paths = (here, os.environ.get("PYTHONPATH"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     monkeypatch.setattr(live, "_NVIDIA_SIGNS", ("/dev/null",))
     monkeypatch.setitem(live._ISOLATED, "nvml", f"isolated_functions:{function}")
     started_s = time.monotonic()

@@ -7,7 +7,7 @@ listed has no graph yet: its compute buffer comes from the closed form, with an 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "Traits", "graph_of", "has_graph", "traits_of"]
+__all__ = ["FAMILIES", "graph_of", "has_graph", "mark_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -33,21 +33,93 @@ FAMILIES: Final = (
             "falcon-h1",
         ),
     ),
+    ("lfm", ("lfm2", "lfm2moe")),
+    ("plamo2", ("plamo2",)),
+    ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
+    ("kimi_linear", ("kimi-linear",)),
+    ("sparse_latent", ("deepseek32", "glm-dsa")),
     ("glm", ("chatglm", "glm4", "glm4moe")),
-    ("layer_norm", ("falcon", "starcoder2", "stablelm", "nemotron")),
+    (
+        "layer_norm",
+        (
+            "bloom",
+            "codeshell",
+            "falcon",
+            "gpt2",
+            "gptneox",
+            "jais",
+            "jais2",
+            "mpt",
+            "nemotron",
+            "olmo",
+            "orion",
+            "plamo",
+            "stablelm",
+            "starcoder",
+            "starcoder2",
+        ),
+    ),
+    ("deci", ("deci",)),
     ("minimax", ("minimax-m2",)),
-    ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2")),
+    ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3")),
+    (
+        "cacheless",
+        (
+            "dream",
+            "eurobert",
+            "gemma-embedding",
+            "llada",
+            "llada-moe",
+            "modern-bert",
+            "neo-bert",
+            "rnd1",
+        ),
+    ),
     ("qwen_vl", ("qwen2moe", "qwen2vl", "qwen3vl", "qwen3vlmoe")),
-    ("llama_like", ("arcee", "baichuan", "internlm2", "mistral3", "seed_oss", "smollm3")),
+    (
+        "llama_like",
+        (
+            "apertus",
+            "arcee",
+            "baichuan",
+            "ernie4_5",
+            "hunyuan-dense",
+            "hunyuan_vl",
+            "internlm2",
+            "maincoder",
+            "mistral3",
+            "paddleocr",
+            "pangu-embedded",
+            "qwen",
+            "refact",
+            "seed_oss",
+            "smollm3",
+            "xverse",
+        ),
+    ),
+    (
+        "mixtures",
+        (
+            "bailingmoe",
+            "bailingmoe2",
+            "dbrx",
+            "deepseek",
+            "dots1",
+            "ernie4_5-moe",
+            "exaone-moe",
+            "hunyuan-moe",
+            "mimo2",
+        ),
+    ),
     ("cohere", ("cohere2", "command-r")),
     ("exaone", ("exaone", "exaone4")),
     ("gemma", ("gemma",)),
     ("gemma3n", ("gemma3n",)),
     ("gemma4", ("gemma4",)),
     ("gpt_oss", ("gpt-oss",)),
-    ("granite", ("granite", "granitemoe")),
+    ("granite", ("granite", "granitemoe", "minicpm")),
     ("llama4", ("llama4",)),
     ("olmo", ("olmo2", "olmoe")),
     ("phi", ("phi2", "phi3", "phimoe")),
@@ -69,23 +141,11 @@ def has_graph(model: ModelSpec) -> bool:
     return model.architecture in _MODULES and bool(model.tensors)
 
 
-class Traits(NamedTuple):
-    """What the reduction to decisive layers has to know of a graph.
+def mark_of(architecture: str) -> Callable[[ModelSpec, int], Hashable] | None:
+    """Return what tells an architecture's layers apart beside their weights, from a layer's index.
 
-    Attributes:
-        mark: what tells a layer from others beside its weights, from its index.
-        cycle: after how many equal layers the state of the memory repeats.
+    None where their weights say all there is to say.
     """
-
-    mark: Callable[[ModelSpec, int], Hashable] | None = None
-    cycle: int = 2
-
-
-_PLAIN: Final = Traits()
-
-
-def traits_of(architecture: str) -> Traits:
-    """Return what is special about an architecture's layers."""
     module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
-    known: Mapping[str, Traits] = getattr(module, "TRAITS", {})
-    return known.get(architecture, _PLAIN)
+    marks: Mapping[str, Callable[[ModelSpec, int], Hashable]] = getattr(module, "MARKS", {})
+    return marks.get(architecture)

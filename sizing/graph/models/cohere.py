@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.rotary import attend_with, rotated_attention
 from whatfits.sizing.model import SlidingWindow
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     Attend = Callable[[GraphContext, Attention, Tensor, int, Tensor], Tensor]
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 
 def _normed_attention(
@@ -72,5 +71,3 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "cohere2": lambda c: _build(c, _windows_rotated),
     "command-r": lambda c: _build(c, _normed_attention),
 }
-# With attention and feed-forward side by side, two or three tensors take turns, by settings.
-TRAITS: Final = dict.fromkeys(("cohere2", "command-r"), Traits(cycle=6))

@@ -1,7 +1,6 @@
 """Encoders without a cache: BERT, XLM-RoBERTa (as `bert`), Nomic BERT, Jina's.
 
-What is handed out is the mean of the rows, one of them, or all, as the metadata says.
-Source: llama.cpp src/models/bert.cpp, src/llama-graph.cpp (build_pooling).
+Source: llama.cpp src/models/bert.cpp.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
+from whatfits.sizing.graph.pooling import hand_out
 from whatfits.sizing.graph.stack import Step
-from whatfits.sizing.graph.tensor import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,6 @@ __all__ = ["GRAPHS"]
 
 _LEARNED_POSITIONS: Final = frozenset({"bert"})
 _ROTARY: Final = frozenset({"nomic-bert", "nomic-bert-moe", "jina-bert-v3"})
-_NO_POOLING, _MEAN, _RANK = 0, 1, 4
 
 
 def _embedded(c: GraphContext, positions: Tensor) -> Tensor:
@@ -90,39 +88,9 @@ def _encoder(c: GraphContext) -> None:
         if part("attn_norm_2.weight") is not None:
             y = step.norm(c.like("ADD", y, x), "attn_norm_2", rms=False)
         x = step.norm(c.like("ADD", _feed(step, y), y), "layer_output_norm", rms=False)
-    x.flags |= OUTPUT
-    c.expand(x)
-    if c.settings.embeddings:
-        _pool(c, x)
-
-
-def _pool(c: GraphContext, x: Tensor) -> None:
-    """Add what is handed out for each sequence."""
-    kind = c.metadata("pooling_type", _NO_POOLING)
-    if kind == _NO_POOLING:
-        return
-    if kind == _MEAN:
-        mean = c.input("F32", c.n_tokens, c.n_seqs, name="mean")
-        x = c.mul_mat(c.cont(c.transpose(x)), mean)
-    else:
-        x = c.get_rows(x, c.input("I32", c.n_seqs, name="cls"))
-    if kind == _RANK:
-        x = _ranked(c, x)
-    x.flags |= OUTPUT
-    c.expand(x)
-
-
-def _ranked(c: GraphContext, x: Tensor) -> Tensor:
-    """Return the scores of a classifier's head."""
-    whole = c.whole
-    head, scores = whole("cls.weight"), whole("cls.output.weight")
-    if head is not None:
-        x = c.unary(c.biased(c.mul_mat(head, x), whole("cls.bias")))
-    if scores is not None:
-        x = c.biased(c.mul_mat(scores, x), whole("cls.output.bias"))
-    return x
+    hand_out(c, x)
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = dict.fromkeys(
-    ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2"), _encoder
+    ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3"), _encoder
 )

@@ -116,12 +116,8 @@ class _DeltaNet:
         )
         shape = (self._value, self._n_value, c.n_seq_tokens, c.n_seqs)
         v = c.view(convolved, shape, (4 * self._value, *strides))
-        if self._n_key == self._n_value:
-            return q, k, v
-        if self._mixed:
+        if self._mixed and self._n_key != self._n_value:
             q, k = self._spread(q), self._spread(k)
-        elif not (c.fused_delta and c.fused_delta_step):
-            q, k = (c.repeat(t, t.ne[0], self._n_value, *t.ne[2:]) for t in (q, k))
         return q, k, v
 
     def _spread(self, x: Tensor) -> Tensor:

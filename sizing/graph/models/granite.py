@@ -5,6 +5,7 @@ Source: llama.cpp src/models/granite.cpp (granite-moe.cpp has the same graph).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention
@@ -21,16 +22,21 @@ __all__ = ["GRAPHS"]
 _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 
 
-def _build(c: GraphContext) -> None:
+def _build(c: GraphContext, *, by_default: bool = False) -> None:
+    """Add the whole graph; `by_default`: scales and rotations need no metadata (MiniCPM)."""
     if c.model.metadata.get(f"{c.model.architecture}.deepstack_mapping") is not None:
         # image features join the stream in between: not a text model's graph
         raise KeyError("deepstack_mapping")
     x = c.input_embedding(c.whole.need("token_embd.weight"))
-    rotates = c.model.metadata.get(f"{c.model.architecture}.rope.scaling.finetuned", True)
+    if by_default and not c.metadata("embedding_scale"):
+        x = c.like("SCALE", x)
+    rotates = by_default or c.model.metadata.get(
+        f"{c.model.architecture}.rope.scaling.finetuned", True
+    )
     positions = c.input_positions() if rotates else None
     attention = Attention(c)
     out_ids = c.input_out_ids()
-    residual_scale = c.metadata("residual_scale")
+    residual_scale = by_default or c.metadata("residual_scale")
     for layer in c.layers:
         part = c.layer(layer)
         y = c.norm(x, part.need("attn_norm.weight"), layer=layer)
@@ -59,4 +65,5 @@ def _feed_forward(c: GraphContext, x: Tensor, part: Part) -> Tensor:
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "granite": _build,
     "granitemoe": _build,
+    "minicpm": partial(_build, by_default=True),
 }

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.rotary import attend_with
+from whatfits.sizing.model import SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
+    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 _UNROTATED_STEP: Final = 4  # n_no_rope_layer_step, src/llama-hparams.h
@@ -41,6 +43,11 @@ def _build(c: GraphContext) -> None:
     c.finish(x)
 
 
+def _rotates(model: ModelSpec, layer: int) -> bool:
+    windowed = any(isinstance(one.attention, SlidingWindow) for one in model.layers)
+    return (layer + 1) % (_UNROTATED_STEP if windowed else model.n_layers) != 0
+
+
 def _attend(
     c: GraphContext,
     attention: Attention,
@@ -53,8 +60,7 @@ def _attend(
     heads = attention.project(x, c.layer(layer), layer)
     q, k = heads.q, heads.k
     assert k is not None
-    step = _UNROTATED_STEP if attention.window is not None else c.model.n_layers
-    if (layer + 1) % step:
+    if _rotates(c.model, layer):
         factors = c.rope_factors(layer)
         q, k = (c.like("ROPE", head, positions, factors) for head in (q, k))
         if c.model.hparams.n_expert != _EXPERTS_WITHOUT_QK_NORM:
@@ -81,3 +87,4 @@ def _feed_forward(c: GraphContext, x: Tensor, part: Part) -> Tensor:
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"llama4": _build}
+MARKS: Final = {"llama4": _rotates}

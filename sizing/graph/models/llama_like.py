@@ -1,6 +1,7 @@
 """Decoders a step away from Llama: other activations, layers without rotation, scaled queries.
 
-Source: llama.cpp src/models/{arcee,baichuan,internlm2,mistral3,seed-oss,smollm3}.cpp.
+Source: llama.cpp src/models/{apertus,arcee,baichuan,ernie4-5,hunyuan-vl,internlm2,maincoder,
+mistral3,paddleocr,pangu-embed,qwen,refact,seed-oss,smollm3,xverse}.cpp.
 """
 
 from __future__ import annotations
@@ -10,8 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Heads
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
-from whatfits.sizing.graph.models import Traits
-from whatfits.sizing.graph.stack import Step, attend, build_stack, dense, output_of, rotated
+from whatfits.sizing.graph.stack import (
+    Step,
+    attend,
+    attend_norms_after,
+    attend_unturned,
+    build_stack,
+    output_of,
+    positions_of,
+    rotated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,19 +28,15 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _ROTATED_BAICHUAN_LAYERS: Final = 32  # the 7B model; all others have biased scores instead
 _SMOLLM3_PERIOD: Final = 4  # llama.cpp fixes it: every fourth layer goes without rotation
 
 
-def _unrotated(step: Step, x: Tensor) -> Tensor:
-    return output_of(step, step.attention.project(x, step.part, step.layer))
-
-
 def _baichuan(c: GraphContext) -> None:
     has_rotation = c.model.n_layers == _ROTATED_BAICHUAN_LAYERS
-    build_stack(c, attention_part=attend if has_rotation else _unrotated)
+    build_stack(c, attention_part=attend if has_rotation else attend_unturned)
 
 
 def _goes_without(layer: int) -> bool:
@@ -39,7 +44,7 @@ def _goes_without(layer: int) -> bool:
 
 
 def _smollm3_part(step: Step, x: Tensor) -> Tensor:
-    return _unrotated(step, x) if _goes_without(step.layer) else attend(step, x)
+    return attend_unturned(step, x) if _goes_without(step.layer) else attend(step, x)
 
 
 def _mistral3(c: GraphContext) -> None:
@@ -53,23 +58,29 @@ def _mistral3(c: GraphContext) -> None:
             heads = Heads(c.like("MUL", heads.q, scales), heads.k, heads.v)
         return output_of(step, heads)
 
-    build_stack(c, attention_part=part, feed_part=_mistral3_feed)
+    build_stack(c, attention_part=part)
 
 
-def _mistral3_feed(step: Step, x: Tensor) -> Tensor:
-    c = step.c
-    if step.part("ffn_gate_inp.weight") is None:
-        return dense(step, x)
-    used, scale = c.model.hparams.n_expert_used, c.metadata("expert_weights_scale")
-    return c.experts(x, step.part, n_used=used, scale=scale)
+def _hunyuan_vl(c: GraphContext) -> None:
+    build_stack(c, attention_part=attend_norms_after, positions_per_token=positions_of(c))
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
+    "apertus": partial(build_decoder, style=Decoder(activation="act")),
     "arcee": partial(build_decoder, style=Decoder(activation="relu_sqr")),
     "baichuan": _baichuan,
+    "ernie4_5": build_stack,
+    "hunyuan-dense": partial(build_stack, attention_part=attend_norms_after),
+    "hunyuan_vl": _hunyuan_vl,
     "internlm2": build_stack,
+    "refact": partial(build_stack, attention_part=attend_unturned),
+    "xverse": build_stack,
+    "maincoder": partial(build_stack, attention_part=attend_norms_after),
     "mistral3": _mistral3,
+    "paddleocr": partial(build_stack, positions_per_token=4),
+    "pangu-embedded": build_stack,
+    "qwen": build_stack,
     "seed_oss": partial(build_stack, second_norm="post_attention_norm"),
     "smollm3": partial(build_stack, attention_part=_smollm3_part),
 }
-TRAITS: Final = {"smollm3": Traits(mark=lambda _model, layer: _goes_without(layer))}
+MARKS: Final = {"smollm3": lambda _model, layer: _goes_without(layer)}

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Heads
-from whatfits.sizing.graph.stack import Step, build_stack, gating_of, output_of, rotated
+from whatfits.sizing.graph.stack import Step, build_stack, feed, gating_of, output_of, rotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +39,7 @@ def _attend(step: Step, x: Tensor) -> Tensor:
 
 
 def _feed(step: Step, x: Tensor) -> Tensor:
-    c = step.c
-    return c.experts(
-        x,
-        step.part,
-        n_used=c.model.hparams.n_expert_used,
-        gating=gating_of(c, "none"),
-        scale=c.metadata("expert_weights_scale"),
-    )
+    return feed(step, x, gating=gating_of(step.c, "sigmoid"))
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.rotary import rotated_attention
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS"]
 
 
 def _build_phi2(c: GraphContext) -> None:
@@ -74,5 +73,3 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "phi3": _build_phi3,
     "phimoe": _build_phi3,
 }
-# With attention and feed-forward side by side, two or three tensors take turns, by settings.
-TRAITS: Final = {"phi2": Traits(cycle=6)}

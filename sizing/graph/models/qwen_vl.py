@@ -10,8 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.graph.models import Traits
-from whatfits.sizing.graph.stack import Step, build_stack, dense
+from whatfits.sizing.graph.stack import Step, build_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 _POSITIONS: Final = 4
@@ -37,17 +36,14 @@ def _with_shared(step: Step, x: Tensor) -> Tensor:
     return c.like("ADD", routed, c.like("MUL", shared, gate))
 
 
-def _feed(step: Step, x: Tensor) -> Tensor:
-    c = step.c
-    if step.part("ffn_gate_inp.weight") is None:
-        return dense(step, x)
-    used, scale = c.model.hparams.n_expert_used, c.metadata("expert_weights_scale")
-    return c.experts(x, step.part, n_used=used, scale=scale)
-
-
 def _n_deep(model: ModelSpec) -> int:
     value = model.metadata.get(f"{model.architecture}.{_DEEP_KEY}", 0)
     return value if isinstance(value, int) else 0
+
+
+def _deep_layer(model: ModelSpec, layer: int) -> int | None:
+    """Return which of the first layers this is, behind which more of a picture is added."""
+    return layer if layer < _n_deep(model) else None
 
 
 def _wide_input(c: GraphContext, n_deep: int) -> Tensor:
@@ -73,7 +69,7 @@ def _seeing(c: GraphContext) -> None:
             return x
         return c.like("ADD", x, c.view(start, start.ne[:2], (start.nb[1],)))
 
-    build_stack(c, feed_part=_feed, after=after, start=start, positions_per_token=_POSITIONS)
+    build_stack(c, after=after, start=start, positions_per_token=_POSITIONS)
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
@@ -82,5 +78,4 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "qwen3vl": _seeing,
     "qwen3vlmoe": _seeing,
 }
-_DEEP: Final = Traits(mark=lambda model, layer: layer < _n_deep(model) and layer)
-TRAITS: Final = {"qwen3vl": _DEEP, "qwen3vlmoe": _DEEP}
+MARKS: Final = dict.fromkeys(("qwen3vl", "qwen3vlmoe"), _deep_layer)

@@ -16,9 +16,9 @@ from whatfits.sizing.readers.gguf_tensors import GgufTensor
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from whatfits.sizing.model import AttentionCache, LayerSpec, ModelSpec
+    from whatfits.sizing.model import AttentionCache, LayerSpec, ModelSpec, TensorSpec
 
 RECORDED = Path(__file__).parent / "recorded"
 STATE_BYTES = 4
@@ -35,6 +35,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("catalog_id", recorded("configs")["models"])
     if "row_model" in metafunc.fixturenames:
         metafunc.parametrize("row_model", recorded("llama_cpp_rows")["models"])
+    if "small_config" in metafunc.fixturenames:
+        known = recorded("small_configs")["architectures"]
+        metafunc.parametrize("small_config", known.items(), ids=known)
     if "small_model" in metafunc.fixturenames:
         metafunc.parametrize("small_model", recorded("every_architecture")["architectures"])
 
@@ -151,12 +154,16 @@ def context_sum(
         if layer.attention is not None:
             cells = sequence_tokens
             if isinstance(layer.attention, SlidingWindow) and not swa_full:
-                window = layer.attention.window_tokens * sharing + micro_batch
+                users = 1 if layer.own_streams else sharing
+                window = layer.attention.window_tokens * users + micro_batch
                 cells = pad(min(sequence_tokens, window), 256)
             key, value = _widths(layer.attention)
             value = max(widest, value) if value and not flash else value
             row = row_bytes(type_k.upper(), key) + row_bytes(type_v.upper(), value)
-            size += row * cells * streams
+            size += row * cells * (parallel if layer.own_streams else streams)
+        for past in layer.compressed:
+            cells = pad(-(-sequence_tokens // past.ratio), 256)
+            size += row_bytes(type_k.upper(), past.key_width) * cells * parallel
         if layer.recurrent is not None:
             state = layer.recurrent.shift_elements + layer.recurrent.state_elements
             size += state * STATE_BYTES * parallel
@@ -193,7 +200,7 @@ def synthetic_file(tmp_path: Path) -> Callable[[ModelSpec], Path]:
         for key, value in metadata.items():
             if isinstance(value, tuple) and len(value) == total:
                 metadata[key] = value[: spec.n_layers]
-        metadata |= _vocabulary(spec)
+        metadata |= _vocabulary(spec.hparams.n_vocab, spec.tensors)
         path = tmp_path / "model.gguf"
         write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
         return path
@@ -201,12 +208,36 @@ def synthetic_file(tmp_path: Path) -> Callable[[ModelSpec], Path]:
     return write
 
 
-def _vocabulary(spec: ModelSpec) -> dict[str, object]:
-    if "bert" not in spec.architecture:
+@pytest.fixture
+def whole_file(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
+    """Return a function that writes all that a configuration becomes, unloaded blocks included."""
+    from whatfits.bench.synthetic import write_synthetic_gguf
+    from whatfits.sizing.architectures import spec as drawing
+    from whatfits.sizing.quants.file_types import find_file_type
+
+    def write(config: Mapping[str, object]) -> Path:
+        file_type = find_file_type("Q4_K_M")
+        blueprint, shapes_of = drawing._drawn(config, n_vocab_override=None, file_type=file_type)
+        tensors = drawing._typed(tuple(shapes_of(blueprint)), blueprint, file_type, imatrix=None)
+        metadata = {
+            **blueprint.metadata.kept(),
+            **_vocabulary(blueprint.n_vocab, tensors),
+        }
+        path = tmp_path / "whole.gguf"
+        in_order = sorted(tensors, key=lambda tensor: tensor.offset_bytes or 0)
+        write_synthetic_gguf(path, metadata=metadata, tensors=in_order)
+        return path
+
+    return write
+
+
+def _vocabulary(n_vocab: int, tensors: Sequence[TensorSpec]) -> dict[str, object]:
+    """Return a made-up word-piece vocabulary for models with token types, none for others."""
+    types = next((t.shape[-1] for t in tensors if t.name == "token_types.weight"), 0)
+    if not types:
         return {"tokenizer.ggml.model": "none"}
-    types = next(t.shape[1] for t in spec.tensors if t.name == "token_types.weight")
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = [f"word{i}" for i in range(spec.hparams.n_vocab - len(special))]
+    words = [f"word{i}" for i in range(n_vocab - len(special))]
     return {
         "tokenizer.ggml.model": "bert",
         "tokenizer.ggml.tokens": special + words,

@@ -39,12 +39,18 @@ def test_a_tensor_follows_input_layer_or_output_by_its_name(
 
 
 def test_blocks_that_predict_further_tokens_are_not_loaded() -> None:
-    assert is_loaded("blk.45.ffn_up.weight", n_layers=46)
-    assert not is_loaded("blk.46.nextn.eh_proj.weight", n_layers=46)
+    assert is_loaded("blk.45.ffn_up.weight", architecture="glm4moe", n_layers=46)
+    assert not is_loaded("blk.46.nextn.eh_proj.weight", architecture="glm4moe", n_layers=46)
+
+
+def test_parts_of_them_are_loaded_where_llama_cpp_makes_them_without_the_flag() -> None:
+    assert is_loaded("blk.45.ffn_up.weight", architecture="step35", n_layers=45)
+    assert not is_loaded("blk.45.ffn_norm.weight", architecture="step35", n_layers=45)
+    assert is_loaded("blk.61.exp_probs_b.bias", architecture="deepseek32", n_layers=61)
 
 
 def test_a_decoder_deeper_than_its_encoder_is_loaded_whole() -> None:
-    assert is_loaded("dec.blk.30.attn_q.weight", n_layers=24)
+    assert is_loaded("dec.blk.30.attn_q.weight", architecture="t5", n_layers=24)
 
 
 @pytest.mark.parametrize("name", ["", ".", "blk.", "blk.x.weight", "blk.9999999999.w", "blk.-1.w"])

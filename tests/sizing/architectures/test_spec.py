@@ -51,7 +51,9 @@ def test_tensor_names_are_unique_and_their_layers_exist(
     assert len({tensor.name for tensor in spec.tensors}) == len(spec.tensors)
     for tensor in spec.tensors:
         assert (tensor.layer is not None) == (tensor.role == "layer")
-        assert tensor.layer is None or 0 <= tensor.layer < spec.n_layers
+        assert (
+            tensor.layer is None or 0 <= tensor.layer < spec.n_layers + spec.hparams.n_layer_nextn
+        )
 
 
 def test_fewer_bits_never_take_more_bytes(catalog_id: str, catalog_spec: CatalogSpec) -> None:

@@ -1,0 +1,45 @@
+"""Answers dry runs over standard input, one JSON object a line, in a process of its own.
+
+usage: python -m whatfits.bench.plan_child; a line holds `path` and `settings` (fields of
+RunSettings). llama.cpp ends its process where an assertion fails: that must not end ours.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from whatfits.bench.run_settings import RunSettings
+from whatfits.sizing.errors import ProbeError
+
+__all__ = ["serve"]
+
+
+def serve() -> None:
+    """Answer until the input ends."""
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_answer(line)) + "\n")
+        sys.stdout.flush()
+
+
+def _answer(line: str) -> dict[str, object]:
+    """Return the buffers of one request, or why llama.cpp refused it."""
+    from whatfits.bench.llama_cpp import reserve  # noqa: PLC0415 - loads llama.cpp
+
+    request = json.loads(line)
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in request["settings"].items()
+    }
+    try:
+        got = reserve(Path(request["path"]), RunSettings(**settings))
+    except ProbeError as error:
+        return {"error": str(error)}
+    buffers = {name: asdict(row) for name, row in got.buffers.items()}
+    return {"buffers": buffers, "n_ctx": got.n_ctx, "log": got.log}
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,22 @@
+"""The JSON answer of `whatfits hardware`, by itself: the classes of the others cost time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whatfits.probes.report import Evidence, Finding, Holder
+from whatfits.sizing.machine import Machine
+
+__all__ = ["HardwareAnswer"]
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareAnswer:
+    """`whatfits hardware`: the machine with everything that backs it; `--machine` accepts it."""
+
+    schema_version: str
+    machine: Machine
+    evidence: tuple[Evidence, ...]
+    findings: tuple[Finding, ...]
+    holders: tuple[Holder, ...]
+    free_disk_bytes: int | None

@@ -1,0 +1,213 @@
+"""`whatfits verify`: predicted bytes against llama.cpp's own plan, and against a real load."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.api import load_machine, load_model
+from whatfits.sizing.cli.options import (
+    Parser,
+    add_output_options,
+    add_placement_options,
+    add_workload_options,
+    placement_of,
+    workload_of,
+)
+from whatfits.sizing.errors import InvalidRequestError, ProbeError
+from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.units import format_bytes
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from whatfits.bench.loads import LoadLimits
+    from whatfits.bench.verify import Prepared
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.verification import Verification
+
+__all__ = ["run"]
+
+# llama.cpp's names of its devices, by the kind they are here
+_NAMES: Final = {
+    "CUDA": "cuda",
+    "ROCm": "rocm",
+    "Vulkan": "vulkan",
+    "SYCL": "sycl",
+    "MTL": "metal",
+    "Metal": "metal",
+}
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        command="verify",
+        description="Predicted bytes against llama.cpp itself: its plan, and a real load. "
+        "Needs the extra: pip install 'whatfits[bench]'.",
+    )
+    parser.add_argument("model", nargs="?", metavar="MODEL.gguf", help="a file on this machine")
+    parser.add_argument(
+        "--synthetic", metavar="MODEL", help="a catalog model, without its weights: the plan only"
+    )
+    parser.add_argument("--file-type", metavar="TYPE", help="quantisation of a synthetic model")
+    parser.add_argument(
+        "--suite", action="store_true", help="the accuracy suite: every architecture on the CPU"
+    )
+    parser.add_argument("--write", metavar="FILE", help="write the suite's table to a file")
+    parser.add_argument("--plan-only", action="store_true", help="no real load")
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS")
+    parser.add_argument("--force", action="store_true", help="load even when it may not fit")
+    add_workload_options(parser)
+    add_placement_options(parser)
+    add_output_options(parser)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when every truth lies in its interval, 1 when one does not."""
+    options = _parser().parse_args(arguments)
+    chosen = [bool(options.model), bool(options.synthetic), options.suite]
+    if sum(chosen) != 1:
+        raise InvalidRequestError(
+            what="model",
+            got=options.model or "nothing",
+            allowed="one of: a .gguf file, --synthetic MODEL, --suite",
+        )
+    if options.suite:
+        from whatfits.sizing.cli.verify_suite import run_suite
+
+        return run_suite(write=options.write, as_json=options.json, plain=options.plain)
+    answer = _verified(options)
+    if options.json:
+        sys.stdout.write(dump_json(answer) + "\n")
+    else:
+        from whatfits.sizing.cli.render import show
+        from whatfits.sizing.cli.verify_text import verification_document
+
+        show(verification_document(answer), plain=options.plain)
+    return 0 if answer.verdict in ("equal", "inside") else 1
+
+
+def _verified(options: argparse.Namespace) -> Verification:
+    from whatfits.bench.verify import prepare, verify
+
+    machine = load_machine(None)
+    accelerators = _accelerators(machine)
+    workload, request = workload_of(options), placement_of(options)
+    if request.devices is None:
+        request = replace(request, devices=tuple(accelerators))
+    with _model(options) as (spec, path), _progress(quiet=options.json) as progress:
+        prepared = prepare(spec, machine, workload, request)
+        real = bool(options.model) and not options.plan_only
+        limits = _limits(prepared, machine, options) if real else None
+        answer = verify(
+            spec,
+            path,
+            prepared,
+            workload=workload,
+            request=request,
+            accelerators=accelerators,
+            real=real,
+            limits=limits,
+            progress=progress,
+        )
+    _remember(answer, prepared, machine, accelerators)
+    return answer
+
+
+@contextmanager
+def _model(options: argparse.Namespace) -> Iterator[tuple[ModelSpec, Path]]:
+    """Return the model and its file; a synthetic one lives as long as the block."""
+    if options.model:
+        if options.file_type:
+            raise InvalidRequestError(
+                what="file type", got=options.file_type, allowed="only with --synthetic"
+            )
+        yield load_model(options.model), Path(options.model)
+        return
+    from whatfits.bench.synthetic import write_catalog_model
+    from whatfits.sizing.catalog.lookup import find_model
+    from whatfits.sizing.sources.catalog_model import load_catalog_model
+
+    name = find_model(options.synthetic).id
+    chosen = load_catalog_model(name, file_type=options.file_type).file_type
+    assert chosen is not None  # a catalog model is always drawn under a file type
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "synthetic.gguf"
+        yield write_catalog_model(path, name, file_type=chosen), path
+
+
+def _accelerators(machine: Machine) -> dict[str, str]:
+    """Return device id → llama.cpp's name, for the accelerators this build of it can use."""
+    from whatfits.bench.devices import seen_devices
+
+    found: dict[str, str] = {}
+    for seen in seen_devices():
+        prefix = seen.name.rstrip("0123456789")
+        kind = _NAMES.get(prefix)
+        taken = [d for d in machine.accelerators if d.kind == kind and d.id not in found]
+        if not taken:
+            raise ProbeError(f"llama.cpp sees a device '{seen.name}' that the probes do not")
+        found[taken[0].id] = seen.name
+    return found
+
+
+def _limits(prepared: Prepared, machine: Machine, options: argparse.Namespace) -> LoadLimits:
+    """Return what the load may take.
+
+    Raises:
+        InvalidRequestError: it may not fit, and nobody said to load it all the same.
+    """
+    from whatfits.bench.loads import LoadLimits
+
+    host = prepared.memory.devices[-1]
+    needed = host.high_bytes + prepared.memory.mapped_bytes
+    pool = machine.pool(host.pool)
+    free = pool.free_low_bytes
+    if not options.force and (free is None or host.high_bytes > free):
+        known = "an unknown amount" if free is None else format_bytes(free)
+        raise InvalidRequestError(
+            what="model",
+            got=options.model,
+            allowed=f"what fits into {known} free in {pool.id}; this load needs up to "
+            f"{format_bytes(host.high_bytes)}",
+            next_step="close something, use --plan-only, or --force",
+        )
+    return LoadLimits(seconds=options.timeout, memory_bytes=None if options.force else needed)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str], None] | None]:
+    """Show the stages of a load on standard error, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("asking llama.cpp for its plan") as status:
+        yield lambda stage: status.update(f"a child process: {stage}")
+
+
+def _remember(
+    answer: Verification, prepared: Prepared, machine: Machine, accelerators: dict[str, str]
+) -> None:
+    """Keep what a real load has measured; an answer is given whether or not it can be kept."""
+    from whatfits.bench.verify import records_of
+    from whatfits.probes.measurements import Store, default_path, fingerprint
+
+    records = records_of(answer, prepared, accelerators, machine=fingerprint(machine))
+    if not records:
+        return
+    store = Store(default_path())
+    try:
+        store.add(records)
+    except OSError as error:
+        sys.stderr.write(f"whatfits: the measurement could not be kept: {error}\n")
+    if store.set_aside is not None:
+        sys.stderr.write(f"whatfits: unreadable measurements were moved to {store.set_aside}\n")

@@ -1,0 +1,60 @@
+"""What an encoder hands out: the rows of all tokens, and one for each sequence.
+
+Source: llama.cpp src/llama-graph.cpp (build_pooling, build_dense_out).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.graph.tensor import OUTPUT
+
+if TYPE_CHECKING:
+    from whatfits.sizing.graph.context import GraphContext
+    from whatfits.sizing.graph.tensor import Tensor
+
+__all__ = ["hand_out"]
+
+_NO_POOLING, _MEAN, _RANK = 0, 1, 4  # llama.h, enum llama_pooling_type
+
+
+def hand_out(c: GraphContext, x: Tensor) -> None:
+    """Keep the last rows as an output, and what is made of them for each sequence."""
+    _keep(c, x)
+    if not c.settings.embeddings:
+        return
+    pooled = _pooled(c, x)
+    for name in ("dense_2.weight", "dense_3.weight"):
+        weight = c.whole(name)
+        if weight is not None:
+            pooled = c.mul_mat(weight, pooled)
+    _keep(c, pooled)
+
+
+def _keep(c: GraphContext, x: Tensor) -> None:
+    x.flags |= OUTPUT
+    c.expand(x)
+
+
+def _pooled(c: GraphContext, x: Tensor) -> Tensor:
+    """Return the rows' mean, one of them, or all of them, as the metadata says."""
+    kind = c.metadata("pooling_type", _NO_POOLING)
+    if kind == _NO_POOLING:
+        return x
+    if kind == _MEAN:
+        mean = c.input("F32", c.n_tokens, c.n_seqs, name="mean")
+        x = c.mul_mat(c.cont(c.transpose(x)), mean)
+    else:
+        x = c.get_rows(x, c.input("I32", c.n_seqs, name="cls"))
+    return _ranked(c, x) if kind == _RANK else x
+
+
+def _ranked(c: GraphContext, x: Tensor) -> Tensor:
+    """Return the scores of a classifier's head."""
+    whole = c.whole
+    head, scores = whole("cls.weight"), whole("cls.output.weight")
+    if head is not None:
+        x = c.unary(c.biased(c.mul_mat(head, x), whole("cls.bias")))
+    if scores is not None:
+        x = c.biased(c.mul_mat(scores, x), whole("cls.output.bias"))
+    return x

@@ -1,0 +1,129 @@
+"""`whatfits batch`: a line in, a line out, whatever the line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whatfits.sizing import check
+from whatfits.sizing.json_values import to_json_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+GOOD = {
+    "id": "a",
+    "model": "qwen3-8b",
+    "file_type": "Q5_K_M",
+    "machine": "2x rtx-3090 + 64gb",
+    "workload": {"context_tokens": 16_384, "parallel": 2, "kv_type_k": "q8_0"},
+    "placement": {"tensor_split": [3, 1]},
+}
+BAD_LINES = {
+    "no JSON": "nope",
+    "cut off": '{"model": "qwen3-8b"',
+    "an array": "[1]",
+    "a number": "7",
+    "not a number": '{"id": NaN, "model": "qwen3-8b"}',
+    "an infinite id": '{"id": 1e999, "model": "qwen3-8b"}',
+    "half a character": '{"id": "\\ud800", "model": "qwen3-8b"}',
+    "deep": "[" * 100_000,
+    "no model": "{}",
+    "empty model": '{"model": ""}',
+    "model of the wrong type": '{"model": 5}',
+    "unknown model": '{"model": "lama-3.1-8b"}',
+    "unknown key": '{"model": "qwen3-8b", "modle": 1}',
+    "unknown key of workload": '{"model": "qwen3-8b", "workload": {"contxt": 1}}',
+    "workload is a list": '{"model": "qwen3-8b", "workload": []}',
+    "true is no number": '{"model": "qwen3-8b", "workload": {"context_tokens": true}}',
+    "text is no number": '{"model": "qwen3-8b", "workload": {"parallel": "4"}}',
+    "negative": '{"model": "qwen3-8b", "machine": "24gb", "workload": {"context_tokens": -1}}',
+    "machine of the wrong type": '{"model": "qwen3-8b", "machine": 7}',
+    "machine without a CPU": '{"model": "qwen3-8b", "machine": {"pools": [], "devices": []}}',
+    "machine without devices": '{"model": "qwen3-8b", "machine": {"pools": []}}',
+    "unknown machine": '{"model": "qwen3-8b", "machine": "rtx 9999"}',
+    "unknown runtime": '{"model": "qwen3-8b", "runtime": "abacus"}',
+    "unknown device": '{"model": "qwen3-8b", "machine": "24gb", "placement": {"devices": ["x"]}}',
+    "split of words": '{"model": "qwen3-8b", "placement": {"tensor_split": "a"}}',
+}
+
+
+def _answers(lines: list[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines]
+
+
+def test_an_answer_is_the_librarys_with_the_id(
+    say: Callable[..., Any], tmp_path: Path, is_valid: Callable[[str, object], None]
+) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text(json.dumps(GOOD) + "\n\n" + json.dumps({**GOOD, "id": [1, {"b": None}]}) + "\n")
+    said = say("batch", str(path))
+    first, second = _answers(said.lines)
+    assert (said.code, said.err) == (0, "")
+    is_valid("batch", first)
+    plan = check(**{key: value for key, value in GOOD.items() if key != "id"})  # type: ignore[arg-type]
+    assert first == {"id": "a", **to_json_value(plan)}
+    assert second == {**first, "id": [1, {"b": None}]}
+
+
+def test_a_bad_line_is_answered_on_its_own_line_and_the_rest_goes_on(
+    say: Callable[..., Any], tmp_path: Path, is_valid: Callable[[str, object], None]
+) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text("\n".join([*BAD_LINES.values(), json.dumps(GOOD)]) + "\n")
+    said = say("batch", str(path))
+    *bad, good = _answers(said.lines)
+    assert (said.code, said.err) == (0, "")
+    assert good["verdict"] == "fits"
+    for name, answer in zip(BAD_LINES, bad, strict=True):
+        is_valid("batch", answer)
+        assert not answer["error"]["message"].startswith("internal error"), name
+        assert "\n" not in answer["error"]["message"], name
+
+
+def test_the_id_comes_back_with_an_error_too(say: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text('{"id": 17, "model": "no-such-model"}\n')
+    (answer,) = _answers(say("batch", str(path)).lines)
+    assert (answer["id"], answer["error"]["code"]) == (17, "unknown_model")
+
+
+def test_an_unknown_field_names_those_there_are(say: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text('{"model": "qwen3-8b", "workload": {"contxt": 1}}\n')
+    (answer,) = _answers(say("batch", str(path)).lines)
+    assert answer["error"]["got"] == "contxt"
+    assert "context_tokens" in answer["error"]["allowed"]
+    assert "__" not in answer["error"]["allowed"]
+
+
+@pytest.mark.parametrize("place", ["missing", "folder"])
+def test_a_file_that_cannot_be_read_is_bad_input(
+    say: Callable[..., Any], tmp_path: Path, place: str
+) -> None:
+    path = tmp_path if place == "folder" else tmp_path / "missing"
+    said = say("batch", str(path))
+    assert said.code == 2
+    assert said.json["error"]["code"] == "unreadable_file"
+
+
+def test_requests_are_read_from_standard_input_whatever_its_bytes(
+    spawn: Callable[..., Any],
+) -> None:
+    request = json.dumps({"model": "qwen3-8b", "machine": "24gb"}).encode()
+    said = spawn("batch", stdin=b"\xff\xfe\n" + request + b"\n")
+    bad, good = _answers(said.lines)
+    assert said.code == 0
+    assert bad["error"]["code"] == "invalid_request"
+    assert good["verdict"] == "fits"
+
+
+def test_a_line_without_end_is_refused_and_the_next_is_answered(spawn: Callable[..., Any]) -> None:
+    request = json.dumps({"model": "qwen3-8b", "machine": "24gb"}).encode()
+    said = spawn("batch", stdin=b"[" * 9_000_000 + b"\n" + request)
+    bad, good = _answers(said.lines)
+    assert "4,000,000 characters" in bad["error"]["message"]
+    assert good["verdict"] == "fits"

@@ -1,0 +1,137 @@
+"""`whatfits check`: the verdict on one model, as text, as plain facts and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whatfits.sizing import check
+from whatfits.sizing.json_values import to_json_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BIG = "rtx-4090 + 64gb"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("llama-3.1-8b", BIG, "fits", 0),
+        ("llama-3.3-70b", BIG, "slow", 0),
+        ("llama-3.1-405b", BIG, "no", 1),
+        ("llama-3.1-8b", "16gb", "fits", 0),
+        ("qwen3-30b-a3b", "m4 max 64gb", "fits", 0),
+    ],
+)
+def test_the_exit_code_follows_the_verdict(
+    say: Callable[..., Any],
+    is_valid: Callable[[str, object], None],
+    case: tuple[str, str, str, int],
+) -> None:
+    model, machine, verdict, code = case
+    said = say("check", model, "--machine", machine, "--json")
+    assert (said.json["verdict"], said.code, said.err) == (verdict, code, "")
+    is_valid("check", said.json)
+
+
+def test_an_unknown_memory_size_is_answered_with_unknown_and_one(
+    say: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text(
+        '{"pools": [{"id": "ram", "kind": "ram", "total_bytes": null}],'
+        ' "devices": [{"id": "cpu", "kind": "cpu", "name": "a CPU", "pool": "ram"}]}'
+    )
+    said = say("check", "llama-3.1-8b", "--machine", str(path), "--json")
+    assert (said.json["verdict"], said.code) == ("unknown", 1)
+    assert "size of ram is not known" in said.json["verdict_reason"]
+
+
+def test_the_contract_has_its_keys_and_they_add_up(say: Callable[..., Any]) -> None:
+    answer = say("check", "llama-3.1-8b", "--machine", BIG, "-c", "32k", "--json").json
+    assert answer["schema_version"] == "1"
+    assert answer["workload"]["context_tokens"] == 32_768
+    memory = answer["memory"]
+    parts = ("weights", "kv_cache", "compute", "output", "overhead")
+    for row in (memory, *memory["devices"]):
+        assert row["total_bytes"] == sum(row[f"{part}_bytes"] for part in parts)
+        assert row["low_bytes"] <= row["total_bytes"] <= row["high_bytes"]
+    for key in ("total_bytes", "low_bytes", "high_bytes"):
+        assert memory[key] == sum(row[key] for row in memory["devices"])
+    assert memory["devices"][-1]["device"] == "cpu"
+    assert {basis["key"] for basis in answer["basis"]} >= {"memory.weights_bytes"}
+
+
+def test_the_library_the_command_and_its_options_give_one_answer(say: Callable[..., Any]) -> None:
+    said = say(
+        *("check", "qwen3-8b", "--machine", BIG, "--file-type", "q6_k", "-c", "16k", "-np", "2"),
+        *("--kv-type", "q8_0", "-ub", "256", "-ngl", "20", "--no-mmap", "--json"),
+    )
+    plan = check(
+        "qwen3-8b",
+        file_type="Q6_K",
+        machine=BIG,
+        workload={
+            "context_tokens": 16_384,
+            "parallel": 2,
+            "kv_type_k": "q8_0",
+            "kv_type_v": "q8_0",
+            "micro_batch": 256,
+        },
+        placement={"gpu_layers": 20, "mmap": False},
+    )
+    assert said.json == to_json_value(plan)
+
+
+def test_text_states_verdict_bytes_largest_context_speed_and_command(
+    say: Callable[..., Any],
+) -> None:
+    said = say("check", "llama-3.1-8b", "--machine", BIG)
+    assert said.lines[0].startswith("Fits: llama-3.1-8b Q4_K_M with 8,192 tokens of context takes")
+    labels = {line.partition(":")[0] for line in said.lines}
+    assert {"Model", "Machine", "Request", "Largest context", "Writes", "Reads"} <= labels
+    command = next(line for line in said.lines if line.startswith("llama-server"))
+    assert "-c 8192" in command
+    assert "Start it (llama.cpp):" in said.lines
+
+
+def test_what_does_not_fit_comes_with_the_shortfall_and_remedies_that_say_their_price(
+    say: Callable[..., Any],
+) -> None:
+    said = say("check", "llama-3.1-8b", "--machine", "rtx 3060 12gb", "--file-type", "F16")
+    assert said.code == 1
+    assert "short" in said.lines[0]
+    remedy = next(line for line in said.lines if line.startswith("- use Q8_0"))
+    assert "perplexity" in remedy
+    assert "llama-server" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("model", "machine"), [("llama-3.1-405b", "16gb"), ("qwen3-235b-a22b", "m4 max 36gb")]
+)
+def test_what_is_far_too_big_comes_with_the_nearest_of_its_family_that_runs(
+    say: Callable[..., Any], model: str, machine: str
+) -> None:
+    plan = say("check", model, "--machine", machine, "--json").json
+    (remedy,) = [remedy for remedy in plan["remedies"] if remedy["key"] == "model"]
+    assert remedy["verdict"] in ("fits", "slow")
+    other = remedy["change"]["model"]
+    said = say("check", other, "--machine", machine, "--json")
+    assert (said.json["verdict"], said.code) == (remedy["verdict"], 0)
+
+
+def test_force_prints_the_command_all_the_same(say: Callable[..., Any]) -> None:
+    arguments = ("check", "llama-3.1-405b", "--machine", "16gb", "--json")
+    assert say(*arguments).json["commands"] == {}
+    assert say(*arguments, "--force").json["commands"]["llama.cpp"]
+
+
+def test_this_machine_is_answered_for_when_none_is_named(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None]
+) -> None:
+    said = say("check", "smollm2-135m", "--json")
+    assert said.code in (0, 1)
+    is_valid("check", said.json)

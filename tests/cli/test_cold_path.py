@@ -1,0 +1,78 @@
+"""A plain answer loads nothing heavy; text for people and JSON coming in may."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from whatfits.sizing.version import VERSION
+
+HEAVY = {
+    *("pydantic", "pydantic_core", "numpy", "rich", "httpx", "streamlit", "ssl", "llama_cpp"),
+    *("huggingface_hub", "importlib.metadata", "email", "tomllib", "statistics", "pynvml"),
+    *(() if sys.platform == "win32" else ("psutil",)),
+}
+SCRIPT = """
+import sys
+before = set(sys.modules)
+from whatfits.sizing.cli import main
+code = main(sys.argv[1:])
+import json
+sys.stderr.write(json.dumps([code, sorted(set(sys.modules) - before)]))
+"""
+CARD = ("--machine", "rtx-4090 + 64gb")
+COLD = {
+    "version": ("--version",),
+    "help": ("--help",),
+    "hardware": ("hardware", "--json"),
+    "check": ("check", "llama-3.1-8b", "--json", *CARD),
+    "check here": ("check", "llama-3.1-8b", "--json"),
+    "check what does not fit": ("check", "llama-3.1-405b", "--json", *CARD),
+    "bad input": ("check", "lama-3.1-8b", "--json", *CARD),
+}
+
+
+def _loaded(*arguments: str) -> set[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "COVERAGE_PROCESS_START"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        capture_output=True,
+        check=True,
+        env=environment,
+        text=True,
+    )
+    code, loaded = json.loads(done.stderr)
+    assert code in (0, 1, 2)
+    return set(loaded)
+
+
+@pytest.mark.parametrize("arguments", COLD.values(), ids=COLD)
+def test_a_plain_answer_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert _loaded(*arguments) & HEAVY == set()
+
+
+def test_the_measurement_sees_what_is_heavy() -> None:
+    assert "pydantic" in _loaded("schema")
+
+
+def test_hardware_leaves_the_engine_alone() -> None:
+    loaded = _loaded("hardware", "--json")
+    assert not loaded & {"whatfits.sizing.search", "whatfits.sizing.estimate"}
+
+
+def test_version_and_help_load_no_more_than_the_root() -> None:
+    for option in ("--version", "--help"):
+        ours = {name for name in _loaded(option) if name.startswith("whatfits.")}
+        allowed = {"sizing", "sizing.cli", "sizing.errors", "sizing.version"}
+        assert ours <= {f"whatfits.{name}" for name in allowed}
+
+
+def test_the_version_is_that_of_the_project_file() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["version"] == VERSION

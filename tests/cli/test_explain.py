@@ -1,0 +1,75 @@
+"""`whatfits explain`: labels, terms and models in plain words, with numbers for the machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whatfits.sizing.glossary import TERMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("term", [term.name for term in TERMS])
+def test_every_term_is_explained(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None], term: str
+) -> None:
+    answer = say("explain", term, "--machine", "rtx-4090 + 64gb", "--json").json
+    is_valid("explain", answer)
+    assert (answer["kind"], answer["term"]) == ("term", term)
+    assert len(answer["meaning"]) > 40
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        (("4-bit", "rule"), "4-bit rule"),
+        (("kv", "cache"), "KV cache"),
+        (("KV_Cache",), "KV cache"),
+        (("vram",), "VRAM"),
+        (("moe",), "mixture of experts"),
+        (("AWQ",), "AWQ, GPTQ, FP8 and MLX"),
+    ],
+)
+def test_terms_answer_to_what_people_type(
+    say: Callable[..., Any], asked: tuple[str, ...], name: str
+) -> None:
+    assert say("explain", *asked, "--machine", "24gb", "--json").json["term"] == name
+
+
+def test_a_term_has_numbers_for_the_machine(say: Callable[..., Any]) -> None:
+    small = say("explain", "4-bit rule", "--machine", "8gb").lines
+    large = say("explain", "4-bit rule", "--machine", "64gb").lines
+    assert next(line for line in small if line.startswith("Here: ")) != next(
+        line for line in large if line.startswith("Here: ")
+    )
+
+
+@pytest.mark.parametrize("label", ["Q4_K_M", "q8_0", "IQ4_XS", "MXFP4", "UD-Q4_K_XL"])
+def test_a_label_is_taken_apart(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None], label: str
+) -> None:
+    said = say("explain", label, "--machine", "24gb", "--json")
+    is_valid("explain", said.json)
+    assert said.json["kind"] == "label"
+    assert said.json["label"]["label"]
+
+
+def test_a_model_is_explained_number_by_number(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None]
+) -> None:
+    said = say("explain", "llama-3.1-8b", "--machine", "24gb", "--json")
+    is_valid("explain", said.json)
+    assert said.json["kind"] == "model"
+    text = say("explain", "llama-3.1-8b", "--machine", "24gb")
+    assert {"formula", "inputs", "source", "error"} <= {
+        line.partition(":")[0] for line in text.lines
+    }
+
+
+def test_an_unknown_word_lists_what_can_be_asked(say: Callable[..., Any]) -> None:
+    said = say("explain", "xyzzy", "--machine", "24gb")
+    assert (said.code, said.out) == (2, "")
+    assert "KV cache" in said.err

@@ -1,0 +1,72 @@
+"""`whatfits list`: catalog models on a machine, sorted and filtered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QWEN = ("list", "--machine", "12gb", "--family", "qwen3")
+ORDER = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
+
+
+def test_rows_keep_the_schema_and_come_by_verdict_and_size(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None]
+) -> None:
+    said = say(*QWEN, "--json")
+    assert said.code == 0
+    is_valid("list", said.json)
+    rows = said.json["models"]
+    assert len({row["model"] for row in rows}) == len(rows) > 3
+    keys = [(ORDER[row["verdict"]], -row["parameters"]) for row in rows]
+    assert keys == sorted(keys)
+    assert all(row["family"].startswith("qwen3") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("memory", lambda row: -row["total_bytes"]),
+        ("name", lambda row: row["model"]),
+        ("released", lambda row: tuple(-int(n) for n in (row["released"] or "0-0").split("-"))),
+    ],
+)
+def test_sorting_is_by_what_was_asked_within_a_verdict(
+    say: Callable[..., Any], key: str, value: Callable[[dict[str, Any]], Any]
+) -> None:
+    rows = say(*QWEN, "--sort", key, "--verdict", "fits", "--json").json["models"]
+    values = [value(row) for row in rows]
+    assert values == sorted(values)
+
+
+def test_a_row_agrees_with_check(say: Callable[..., Any]) -> None:
+    for row in say(*QWEN, "--json").json["models"][:4]:
+        plan = say(
+            *("check", row["model"], "--machine", "12gb", "--file-type", row["file_type"]),
+            "--json",
+        ).json
+        assert row["verdict"] == plan["verdict"]
+        assert row["total_bytes"] == plan["memory"]["total_bytes"]
+        assert row["high_bytes"] == plan["memory"]["high_bytes"]
+
+
+def test_one_file_type_holds_for_every_row(say: Callable[..., Any]) -> None:
+    rows = say(*QWEN, "--file-type", "q8_0", "--json").json["models"]
+    assert {row["file_type"] for row in rows} == {"Q8_0"}
+
+
+def test_limit_cuts_the_rows_and_text_says_how_many_are_left(say: Callable[..., Any]) -> None:
+    everything = say(*QWEN, "--limit", "0", "--json").json["models"]
+    assert len(say(*QWEN, "--limit", "2", "--json").json["models"]) == 2
+    said = say(*QWEN, "--limit", "2")
+    assert len([line for line in said.lines if line.startswith("model: ")]) == 2
+    assert f"{len(everything) - 2} more rows: --limit 0 shows all." in said.lines
+
+
+def test_no_match_is_said_in_words(say: Callable[..., Any]) -> None:
+    said = say("list", "--machine", "12gb", "--family", "nothing-like-this")
+    assert said.code == 0
+    assert "No catalog model answers to these filters on this machine." in said.lines

@@ -1,0 +1,65 @@
+"""The public library as its users write it. Never run: mypy and pyright check the types."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from whatfits.probes import detect
+from whatfits.probes.report import ProbeReport
+from whatfits.sizing import (
+    BadInputError,
+    Machine,
+    ModelSpec,
+    PlacementRequest,
+    Plan,
+    WhatfitsError,
+    Workload,
+    check,
+    hardware,
+    load_machine,
+    load_model,
+)
+from whatfits.sizing.estimate import Memory
+from whatfits.sizing.units import GIB
+
+
+def by_name() -> Plan:
+    return check("llama-3.1-8b", machine="rtx-4090 + 64gb", workload={"context_tokens": 32768})
+
+
+def by_values(machine: Machine, model: ModelSpec) -> Plan:
+    return check(
+        model,
+        machine=machine,
+        workload=Workload(context_tokens=32768, parallel=2, kv_type_k="q8_0"),
+        placement=PlacementRequest(gpu_layers=20),
+        force=True,
+    )
+
+
+def what_a_plan_holds(plan: Plan) -> str:
+    assert_type(plan.memory, Memory)
+    assert_type(plan.memory.total_bytes, int)
+    assert_type(plan.largest_context_tokens, int | None)
+    assert_type(plan.machine, Machine)
+    assert_type(plan.commands["llama.cpp"], tuple[str, ...])
+    return f"{plan.verdict}: {plan.memory.high_bytes / GIB:.1f} GiB"
+
+
+def what_is_loaded() -> tuple[Machine, ModelSpec]:
+    assert_type(hardware(), ProbeReport)
+    assert_type(detect().machine, Machine)
+    assert_type(load_machine(None).pools[0].free_bytes, int | None)
+    assert_type(load_model("llama-3.1-8b", file_type="Q8_0").tensor_bytes, int)
+    return load_machine("m4-max-64gb"), load_model("llama-3.1-8b")
+
+
+def what_goes_wrong() -> int:
+    try:
+        by_name()
+    except BadInputError as error:
+        assert_type(error.what, str)
+        assert_type(error.to_dict(), dict[str, object])
+    except WhatfitsError as error:
+        return error.exit_code
+    return 0
