@@ -15,7 +15,7 @@ from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.index import TensorIndex
-from whatfits.sizing.graph.models import graph_of, mark_of
+from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, corrected, layers_of, stretches_of
 from whatfits.sizing.graph.scheduler import Backends, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
@@ -97,7 +97,8 @@ class _Replayed:
         self._placement = placement
         self._homes = _Homes(placement)
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
-        if not whole and not any(layer.reuses_cache for layer in model.layers):
+        whole = whole or any(layer.reuses_cache for layer in model.layers)
+        if not whole and not keeps_every_layer(model.architecture):
             kinds = _kinds(model, index, self._homes, mark_of(model.architecture))
             self._stretches = stretches_of(kinds)
         devices = placement.accelerators

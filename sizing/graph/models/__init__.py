@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "graph_of", "has_graph", "mark_of"]
+__all__ = ["FAMILIES", "graph_of", "has_graph", "keeps_every_layer", "mark_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -139,6 +139,12 @@ def graph_of(architecture: str) -> Callable[[GraphContext], None] | None:
 def has_graph(model: ModelSpec) -> bool:
     """Return whether a model's compute buffer can be replayed."""
     return model.architecture in _MODULES and bool(model.tensors)
+
+
+def keeps_every_layer(architecture: str) -> bool:
+    """Return whether no layer of an architecture may be left out of its graph."""
+    module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
+    return architecture in getattr(module, "WHOLE", ())
 
 
 def mark_of(architecture: str) -> Callable[[ModelSpec, int], Hashable] | None:

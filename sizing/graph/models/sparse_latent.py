@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.architectures.metadata import MAX_LAYERS
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.latent import (
     LatentWidths,
@@ -19,7 +18,6 @@ from whatfits.sizing.graph.latent import (
     low_rank_queries,
 )
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
-from whatfits.sizing.graph.models import Traits
 from whatfits.sizing.graph.tensor import Tensor
 from whatfits.sizing.model import LatentAttention
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.context import GraphContext
 
-__all__ = ["GRAPHS", "TRAITS"]
+__all__ = ["GRAPHS", "WHOLE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +164,4 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
 }
 
 # The zeros that unmask the chosen tokens are leaves: every layer's lie there from the start.
-TRAITS: Final = dict.fromkeys(GRAPHS, Traits(least=MAX_LAYERS))
+WHOLE: Final = frozenset(GRAPHS)
