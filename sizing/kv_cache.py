@@ -83,7 +83,7 @@ def cache_tensors(
         tensors.append(CacheTensor(settings.kv_type_k, past.key_width, cells * streams))
     if layer.recurrent is not None:
         tensors.extend(
-            CacheTensor(_STATE_TYPE, elements, settings.sequences)
+            CacheTensor(_STATE_TYPE, elements, settings.sequences * (1 + settings.state_snapshots))
             for elements in (layer.recurrent.shift_elements, layer.recurrent.state_elements)
             if elements
         )

@@ -249,6 +249,8 @@ class ModelSpec:
         cache_interval: relative error of the cache when its layout is only inferred (0: exact).
         notes: what a reader must know about these facts, one sentence each.
         origin: publisher and date of the facts, for `Basis`.
+        prediction_tensors: tensors of the next-token-prediction layers, which are only loaded to
+            draft with them.
     """
 
     name: str
@@ -266,6 +268,7 @@ class ModelSpec:
     cache_interval: float = 0.0
     notes: tuple[str, ...] = ()
     origin: str = ""
+    prediction_tensors: tuple[TensorSpec, ...] = ()
 
     @property
     def n_layers(self) -> int:

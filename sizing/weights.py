@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["PLAIN_HOST_BUFFER", "HostWeights", "WeightTable", "Weights"]
+__all__ = ["PLAIN_HOST_BUFFER", "HostWeights", "WeightTable", "Weights", "tensor_targets"]
 
 PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
@@ -253,11 +253,16 @@ def _sharing_layers(model: ModelSpec) -> tuple[int, ...] | None:
     return tuple(index for index, is_full in enumerate(full) if is_full)
 
 
-def _targets(
-    group: _Group, placement: Placement, sharing: tuple[int, ...] | None
+def tensor_targets(
+    role: str,
+    layer: int | None,
+    name: str,
+    placement: Placement,
+    *,
+    sharing: tuple[int, ...] | None = None,
 ) -> tuple[int | None, ...]:
-    """Return the devices that hold a group: one, or each with a layer that shares it."""
-    match group.role:
+    """Return the devices that hold a tensor: one, or each with a layer that shares it."""
+    match role:
         case "input":
             default: int | None = None
         case "output":
@@ -268,8 +273,15 @@ def _targets(
                 places = frozenset(placement.layer_device[layer] for layer in sharing)
             return tuple(sorted(places, key=lambda d: -1 if d is None else d))
         case _:
-            default = placement.layer_device[group.layer or 0]
-    return (placement.device_of(group.tensors[0].name, default),)
+            default = placement.layer_device[layer or 0]
+    return (placement.device_of(name, default),)
+
+
+def _targets(
+    group: _Group, placement: Placement, sharing: tuple[int, ...] | None
+) -> tuple[int | None, ...]:
+    name = group.tensors[0].name
+    return tensor_targets(group.role, group.layer, name, placement, sharing=sharing)
 
 
 def _streamed(group: _Group) -> int:
