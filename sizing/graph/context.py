@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.builder import GraphBuilder, shape4
+from whatfits.sizing.graph.situ import situ
 from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
 
 if TYPE_CHECKING:
@@ -245,6 +246,8 @@ class GraphContext(GraphBuilder):
                 return self.glu(gate)
             case "glu" if gated:
                 return self.glu(gate, up)
+            case "situ":
+                return situ(self, gate, up)
             case "relu_sqr":
                 y = self.like("SQR", self.unary(gate))
                 return self.like("MUL", y, up) if gated else y

@@ -39,6 +39,8 @@ FAMILIES: Final = (
     ("deepseek", ("deepseek2", "mistral4")),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
     ("kimi_linear", ("kimi-linear",)),
+    ("kimi_k3", ("kimi-k3",)),
+    ("ling", ("bailingmoe3",)),
     ("glm", ("chatglm", "glm4", "glm4moe")),
     (
         "layer_norm",
@@ -62,6 +64,7 @@ FAMILIES: Final = (
     ),
     ("deci", ("deci",)),
     ("minimax", ("minimax-m2",)),
+    ("minimax_m3", ("minimax-m3",)),
     ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3")),
     (
         "cacheless",
