@@ -64,6 +64,7 @@ FAMILIES: Final = (
     ),
     ("deci", ("deci",)),
     ("minimax", ("minimax-m2",)),
+    ("minimax_01", ("minimax-01",)),
     ("minimax_m3", ("minimax-m3",)),
     ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3")),
     (

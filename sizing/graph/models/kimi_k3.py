@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GRAPHS", "MARKS"]
 
-_BLOCK: Final = "attn_res.block_size"
-
 
 class _Bank:
     """The residual streams that were put by, one at the start of every block of layers."""
@@ -32,7 +30,7 @@ class _Bank:
     def __init__(self, c: GraphContext) -> None:
         """Start with none."""
         self._c = c
-        self._block = int(c.metadata(_BLOCK))
+        self._block = int(c.metadata("attn_res.block_size"))
         self._kept: Tensor | None = None
 
     def takes(self, x: Tensor, layer: int) -> bool:
@@ -124,11 +122,10 @@ def _build(c: GraphContext) -> None:
     c.finish(c.get_rows(x, out_ids))
 
 
-def _banked(model: ModelSpec, layer: int) -> Hashable:
-    """Return how much was put by before a layer, and whether its own input will be."""
-    block = model.metadata.get(f"{model.architecture}.{_BLOCK}", 0)
-    return divmod(layer, block) if isinstance(block, int) and block else 0
+def _own_bank(model: ModelSpec, layer: int) -> Hashable:  # noqa: ARG001 - a mark's signature
+    """Tell all layers apart: the bank grows, so that the memory never comes back to a state."""
+    return layer
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"kimi-k3": _build}
-MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"kimi-k3": _banked}
+MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"kimi-k3": _own_bank}
