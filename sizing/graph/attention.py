@@ -149,14 +149,15 @@ class Attention:
         out: Tensor | None,
         out_bias: Tensor | None = None,
         out_scale: Tensor | None = None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
-        """Return attention among the tokens of the micro-batch, without a cache."""
+        """Return attention among the tokens of the micro-batch, or keys that are given."""
         c = self._c
         assert heads.k is not None
         assert heads.v is not None
         for made in (heads.q, heads.k, heads.v):
             c.expand(made)
-        y = self._heads_out(heads.q, heads.k, heads.v, mask, None, softcap=False)
+        y = self._heads_out(heads.q, heads.k, heads.v, mask, sinks, softcap=False)
         if out is not None:
             y = c.linear(out, y, out_scale)
         return c.biased(y, out_bias)

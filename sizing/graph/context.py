@@ -270,6 +270,7 @@ class GraphContext(GraphBuilder):
         weight_first: bool = False,
         logits: Tensor | None = None,
         selection_from_logits: bool = False,
+        chosen: Tensor | None = None,
     ) -> Tensor:
         """Return the routed experts' part (build_moe_ffn).
 
@@ -287,7 +288,7 @@ class GraphContext(GraphBuilder):
             chosen_by = logits
         if n_groups > 1:
             chosen_by = self._within_groups(chosen_by, n_expert, n_groups, n_groups_used)
-        ids = self.top_k(chosen_by, n_used)
+        ids = self.top_k(chosen_by, n_used) if chosen is None else chosen
         weights = self.get_rows(self.reshape(probs, 1, n_expert, n_tokens), ids)
         weights = self._expert_weights(weights, gating, normalised=normalised)
         if scale not in (0.0, 1.0):

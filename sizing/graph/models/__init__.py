@@ -37,6 +37,7 @@ FAMILIES: Final = (
     ("plamo2", ("plamo2",)),
     ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
+    ("deepseek4", ("deepseek4",)),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
     ("kimi_linear", ("kimi-linear",)),
     ("kimi_k3", ("kimi-k3",)),
