@@ -1,22 +1,23 @@
 """Hyper-connections: several residual streams, mixed into one before each part of a layer.
 
 llama.cpp fuses the three steps of it wherever their operations run beside their layer.
-Source: llama.cpp src/models/deepseek4.cpp (build_hc_pre, build_hc_post, build_hc_head),
+Source: llama.cpp src/models/deepseek4.cpp, glm5-next.cpp (build_hc_pre, build_hc_post,
+build_hc_head, build_hc_mean),
 ggml/src/ggml.c (ggml_dsv4_hc_pre, ggml_dsv4_hc_comb, ggml_dsv4_hc_post).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.graph.tensor import Tensor
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part
 
-__all__ = ["Mixed", "flattened_outputs", "head_of", "merged", "mixed", "streams_of"]
+__all__ = ["Mixed", "flattened_outputs", "head_of", "mean_of", "merged", "mixed", "streams_of"]
 
-_F32 = "F32"
+_F32: Final = "F32"
 
 
 class Mixed(NamedTuple):
@@ -83,6 +84,15 @@ def head_of(c: GraphContext, streams: Tensor) -> Tensor:
         total = one if total is None else c.like("ADD", total, one)
     assert total is not None
     return total
+
+
+def mean_of(c: GraphContext, streams: Tensor) -> Tensor:
+    """Return the mean of the streams."""
+    n_embd, count, n, _ = streams.ne
+    total, *others = [c.view(streams, (n_embd, n), streams.nb[2:3]) for _ in range(count)]
+    for one in others:
+        total = c.like("ADD", total, one)
+    return c.like("SCALE", total)
 
 
 def _mixes(c: GraphContext, streams: Tensor, weight: Tensor) -> Tensor:

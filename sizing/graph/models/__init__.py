@@ -43,6 +43,7 @@ FAMILIES: Final = (
     ("kimi_k3", ("kimi-k3",)),
     ("ling", ("bailingmoe3",)),
     ("glm", ("chatglm", "glm4", "glm4moe")),
+    ("glm5_next", ("glm5-next",)),
     (
         "layer_norm",
         (
