@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.graph.builder import GraphBuilder
+from whatfits.sizing.graph.situ import situ
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.context import Part
@@ -65,6 +66,8 @@ class FeedForwardBuilder(GraphBuilder):
                 return self.glu(gate)
             case "glu" if gated:
                 return self.glu(gate, up)
+            case "situ":
+                return situ(self, gate, up)
             case "relu_sqr":
                 y = self.like("SQR", self.unary(gate))
                 return self.like("MUL", y, up) if gated else y
@@ -87,6 +90,7 @@ class FeedForwardBuilder(GraphBuilder):
         weight_first: bool = False,
         logits: Tensor | None = None,
         selection_from_logits: bool = False,
+        chosen: Tensor | None = None,
     ) -> Tensor:
         """Return the routed experts' part (build_moe_ffn).
 
@@ -104,7 +108,7 @@ class FeedForwardBuilder(GraphBuilder):
             chosen_by = logits
         if n_groups > 1:
             chosen_by = self._within_groups(chosen_by, n_expert, n_groups, n_groups_used)
-        ids = self.top_k(chosen_by, n_used)
+        ids = self.top_k(chosen_by, n_used) if chosen is None else chosen
         weights = self.get_rows(self.reshape(probs, 1, n_expert, n_tokens), ids)
         weights = self._expert_weights(weights, gating, normalised=normalised)
         if scale not in (0.0, 1.0):

@@ -37,10 +37,14 @@ FAMILIES: Final = (
     ("plamo2", ("plamo2",)),
     ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
+    ("deepseek4", ("deepseek4",)),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
     ("kimi_linear", ("kimi-linear",)),
     ("sparse_latent", ("deepseek32", "glm-dsa")),
+    ("kimi_k3", ("kimi-k3",)),
+    ("ling", ("bailingmoe3",)),
     ("glm", ("chatglm", "glm4", "glm4moe")),
+    ("glm5_next", ("glm5-next",)),
     (
         "layer_norm",
         (
@@ -63,6 +67,8 @@ FAMILIES: Final = (
     ),
     ("deci", ("deci",)),
     ("minimax", ("minimax-m2",)),
+    ("minimax_01", ("minimax-01",)),
+    ("minimax_m3", ("minimax-m3",)),
     ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3")),
     (
         "cacheless",
