@@ -35,8 +35,8 @@ class FeedForwardBuilder(GraphBuilder):
     ) -> Tensor:
         """Return the dense feed-forward part.
 
-        `activation`: `glu` (one fused gate), `act` (a plain activation), `relu_sqr`, or
-        `fused_glu` (gate and up are halves of one matrix).
+        `activation`: `glu` (one fused gate), `act` (a plain activation), `relu_sqr`, `fused_glu`
+        (gate and up are halves of one matrix), or `clamped_glu` (both are kept within limits).
         """
         up_name, gate_name, down_name = names
         up_weight = part(f"{up_name}.weight")
@@ -68,6 +68,10 @@ class FeedForwardBuilder(GraphBuilder):
                 return self.glu(gate, up)
             case "situ":
                 return situ(self, gate, up)
+            case "clamped_glu" if gated:
+                return self.like(
+                    "MUL", self.like("CLAMP", self.unary(gate)), self.like("CLAMP", up)
+                )
             case "relu_sqr":
                 y = self.like("SQR", self.unary(gate))
                 return self.like("MUL", y, up) if gated else y
@@ -103,7 +107,8 @@ class FeedForwardBuilder(GraphBuilder):
         logits = self.biased(logits, part("ffn_gate_inp.bias"))
         n_expert = logits.ne[0]
         probs = self._probabilities(logits, gating)
-        chosen_by = self.biased(probs, part("exp_probs_b.bias"))
+        # some families name the bias without an end
+        chosen_by = self.biased(probs, part("exp_probs_b.bias") or part("exp_probs_b"))
         if selection_from_logits:
             chosen_by = logits
         if n_groups > 1:
