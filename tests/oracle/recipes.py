@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from made_up import EMBD, Recipe, Size
 
 _ROUTED = {
@@ -18,14 +16,6 @@ _WINDOWS = {
     "attention.sliding_window_pattern": [True, True, True, False, True, True, True],
 }
 _MANY_HEADS = Size(heads_kv=16)
-_ENCODER: dict[str, Any] = {
-    "norms": ("attn_output_norm", "layer_output_norm"),
-    "bias": True,
-    "first_norm": True,
-    "last_norm": None,
-    "headless": True,
-    "keys": {"attention.causal": False, "pooling_type": 1},
-}
 _UNFOLDED = {
     "attn_kv_a_mqa.weight": (EMBD, 256 + 32),
     "attn_kv_a_norm.weight": (256,),
@@ -298,6 +288,22 @@ RECIPES: dict[str, tuple[Recipe, Size]] = {
         ),
         Size(),
     ),
+    "step35": (
+        Recipe(
+            qk_norm=True,
+            dense_layers=1,
+            shared=512,
+            selection_bias=True,
+            more={"attn_gate.weight": (EMBD, Size().heads)},
+            keys={
+                **_ROUTED,
+                **_WINDOWS,
+                "swiglu_clamp_exp": [0.0, 0.0, 0.0, 0.0, 0.0, 7.0, 7.0],
+                "swiglu_clamp_shexp": [7.0, 0.0, 0.0, 0.0, 0.0, 0.0, 16.0],
+            },
+        ),
+        Size(),
+    ),
     "smallthinker": (
         Recipe(
             dense_layers=0,
@@ -331,54 +337,5 @@ UNFUSED: dict[str, tuple[Recipe, Size]] = {
             keys=_UNFOLDED_KEYS,
         ),
         _MANY_HEADS,
-    ),
-}
-
-# Models without a cache; attention among the tokens of a micro-batch.
-CACHELESS: dict[str, tuple[Recipe, Size]] = {
-    "dream": (Recipe(qkv_bias=True), Size()),
-    "eurobert": (Recipe(headless=True, keys={"attention.causal": False}), Size()),
-    "gemma-embedding": (
-        Recipe(
-            norms=("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"),
-            qk_norm=True,
-            tied=True,
-            keys={"attention.sliding_window": 512, "pooling_type": 1},
-        ),
-        Size(),
-    ),
-    "jina-bert-v2": (
-        Recipe(**_ENCODER, gated=False, wide_up=True, ends={"token_types.weight": (EMBD, 2)}),
-        _MANY_HEADS,
-    ),
-    "jina-bert-v3": (
-        Recipe(**_ENCODER, gated=False, ends={"token_types.weight": (EMBD, 1)}),
-        _MANY_HEADS,
-    ),
-    "llada": (Recipe(), _MANY_HEADS),
-    "llama-embed": (Recipe(), Size()),
-    "llada-moe": (Recipe(qk_norm=True, dense_layers=0), Size()),
-    "modern-bert": (
-        Recipe(
-            fused=True,
-            gated=False,
-            wide_up=True,
-            first_norm=True,
-            headless=True,
-            keys={"attention.sliding_window": 128, "attention.causal": False, "pooling_type": 2},
-        ),
-        _MANY_HEADS,
-    ),
-    "rnd1": (Recipe(qk_norm=True, dense_layers=0, tied=True), Size()),
-    "neo-bert": (
-        Recipe(
-            fused=True,
-            gated=False,
-            wide_up=True,
-            last_norm="enc.output_norm",
-            headless=True,
-            keys={"attention.causal": False, "pooling_type": 2},
-        ),
-        Size(),
     ),
 }

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cacheless_recipes import CACHELESS
 from comparison import Box, Oracle, asked_for, compare, without_nextn, write_model
 from made_up import made_up
-from recipes import CACHELESS, RECIPES, UNFUSED
+from recipes import RECIPES, UNFUSED
 
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.synthetic import write_catalog_model
