@@ -37,7 +37,7 @@ _EMBEDDING_NAME: Final = "token_embd.weight"
 _EXPERTS: Final = "exps.weight"
 # Models that are not causal and have an output matrix all the same, tied when the file has none.
 # Source: src/models/{dream,gemma-embedding,llada,rnd1}.cpp (load_arch_tensors).
-_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "rnd1"})
+_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "llama-embed", "rnd1"})
 # These make the tied output before the embedding, so that without mapping both are read into the
 # host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
 _TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})

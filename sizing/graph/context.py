@@ -210,6 +210,7 @@ class GraphContext(FeedForwardBuilder):
         softcap: bool = False,
         norm_rms: bool = True,
         scaled: bool = False,
+        rows_scaled: bool = False,
         rows: Tensor | None = None,
     ) -> None:
         """Add the last norm and the logits, both kept as outputs.
@@ -221,12 +222,15 @@ class GraphContext(FeedForwardBuilder):
         if rows is not None:
             x.flags |= OUTPUT
             x = self.get_rows(x, rows)
-        self.head(x, softcap=softcap, scaled=scaled)
+        self.head(x, softcap=softcap, scaled=scaled, rows_scaled=rows_scaled)
 
-    def head(self, x: Tensor, *, softcap: bool = False, scaled: bool = False) -> None:
+    def head(
+        self, x: Tensor, *, softcap: bool = False, scaled: bool = False, rows_scaled: bool = False
+    ) -> None:
         """Add the logits of normalised rows; both are kept as outputs."""
         whole = self.whole
         x.flags |= OUTPUT
+        x = self.like("SCALE", x) if rows_scaled else x
         output = whole("output.weight")
         if output is None:
             output = self.tied_output()
