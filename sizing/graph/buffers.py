@@ -159,6 +159,7 @@ class _Replayed:
         laid = split(context.nodes, context.leafs, self._backends)
         places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
         attending = [at for at in context.layers if self._attends(at)]
+        # a graph that fuses nothing for so few tokens leaves the choice as it is
         if places and places != [self._homes.layer(at) for at in attending]:
             self._settings = replace(settings, flash_attention=False)
 
