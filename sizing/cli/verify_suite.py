@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 __all__ = ["run_suite"]
 
 
-def run_suite(*, write: str | None, as_json: bool, plain: bool) -> int:
-    """Run the suite and show its table; 0 when every truth lies in its interval, else 1."""
+def run_suite(*, quick: bool, write: str | None, as_json: bool, plain: bool) -> int:
+    """Run the suite and show its table; 0 when every truth lies in its interval, else 1.
+
+    `quick` bounds it: the smallest model of each architecture, under settings that take turns.
+    """
     from whatfits.bench import suite
     from whatfits.bench.suite_report import SuiteAnswer, markdown_table, suite_rows
     from whatfits.bench.verify import REFERENCE
 
-    with _progress(len(suite.suite_shapes()), quiet=as_json) as progress:
-        rows = suite_rows(suite.run_suite(progress=progress))
+    shapes = suite.smallest_shapes() if quick else suite.suite_shapes()
+    turns = suite.QUICK_TURNS if quick else None
+    with _progress(len(shapes), quiet=as_json) as progress:
+        rows = suite_rows(suite.run_suite(shapes, turns=turns, progress=progress))
     answer = SuiteAnswer(SCHEMA_VERSION, REFERENCE, rows)
     if write:
         try:
