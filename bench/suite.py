@@ -37,7 +37,7 @@ __all__ = [
     "suite_shapes",
 ]
 
-QUICK_TURNS: Final = 3
+QUICK_TURNS: Final = 2
 """Settings of the grid that each model of the bounded suite takes, where the last one left off."""
 
 _FILE_TYPES: Final = ("Q4_K_M", "Q8_0", "Q6_K", "Q4_0", "F16", "IQ4_XS", "Q5_K_S", "Q3_K_M")

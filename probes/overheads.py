@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.probes.measurements import Store, fingerprint
 from whatfits.probes.report import Finding
 from whatfits.sizing.machine import MeasuredOverhead
-from whatfits.sizing.units import MIB, format_bytes
+from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def _sentence(machine: Machine, records: Sequence[LoadRecord]) -> str:
     if not machine.overheads:
         return f"{said}; from {_ENOUGH_LOADS} a device on they replace the usual overheads."
     known = ", ".join(
-        f"{o.device} {format_bytes(o.low_bytes)} to {format_bytes(o.high_bytes)}"
+        f"{o.device} {o.low_bytes / MIB:,.0f} to {o.high_bytes / MIB:,.0f} MiB"
         for o in machine.overheads
     )
-    return f"{said}; beside the predicted buffers they took: {known}."
+    return f"{said}; beside its buffers an answer now allows for: {known}."

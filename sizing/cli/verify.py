@@ -110,12 +110,13 @@ def _check(options: argparse.Namespace) -> None:
         if given and not belongs:
             owner = "--synthetic" if name == "--file-type" else "--suite"
             raise InvalidRequestError(what="option", got=name, allowed=f"only with {owner}")
-    if options.model is not None and not Path(options.model).exists():
+    if options.model is not None and not (options.model and Path(options.model).exists()):
         raise UnreadableFileError(
             what="file",
             got=options.model,
             allowed="a .gguf file on this machine",
-            next_step=f"a catalog model needs no file: --synthetic {printable(options.model)}",
+            next_step="a catalog model needs no file: --synthetic "
+            f"{printable(options.model) or 'MODEL'}",
         )
 
 
@@ -162,7 +163,7 @@ def _verified(options: argparse.Namespace) -> Verification:
 @contextmanager
 def _model(options: argparse.Namespace) -> Iterator[tuple[ModelSpec, Path]]:
     """Return the model and its file; a synthetic one lives as long as the block."""
-    if options.model:
+    if options.model is not None:
         yield load_model(options.model), Path(options.model)
         return
     from whatfits.bench.synthetic import write_catalog_model
