@@ -179,7 +179,10 @@ class TestWithTheReference:
     ) -> None:
         said = say("verify", str(model), "-c", "1024", "--timeout", "0.01", "--json")
         is_valid("verify", said.json)
-        assert said.json["load"]["kind"] == "timed_out"
+        assert (said.code, said.json["load"]["kind"]) == (1, "timed_out")
+        text = say("verify", str(model), "-c", "1024", "--timeout", "0.01", "--plain")
+        assert text.lines[0] == "The load ended without a measurement (timed_out)."
+        assert "in time" in text.lines[1]
         assert not _strays()
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
