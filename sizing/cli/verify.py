@@ -66,7 +66,7 @@ def _parser() -> Parser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when every truth lies in its interval, 1 when one does not or is not had."""
+    """Run the command; 0 when every truth asked for lies in its interval, else 1."""
     options = _parser().read(arguments)
     _check(options)
     from whatfits.bench.loads import require_llama_cpp
