@@ -105,15 +105,17 @@ def write_synthetic_model(path: Path, spec: ModelSpec) -> ModelSpec:
     Blocks that predict further tokens are no part of most specs, so they are left out of the file.
     """
     n_layers = spec.n_layers
-    per_layer = n_layers + spec.hparams.n_layer_nextn
     metadata = dict(spec.metadata)
     metadata[f"{spec.architecture}.block_count"] = n_layers
     metadata.pop(f"{spec.architecture}.nextn_predict_layers", None)
+    n_blocks = spec.metadata.get(f"{spec.architecture}.block_count", n_layers)
     for key, value in metadata.items():
-        if isinstance(value, (list, tuple)) and len(value) == per_layer:
+        if isinstance(value, (list, tuple)) and len(value) == n_blocks:
             metadata[key] = value[:n_layers]
-    _write(path, spec.architecture, metadata, spec.tensors)
-    return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))
+    # llama.cpp loads some tensors of such a block along with the model
+    tensors = tuple(tensor for tensor in spec.tensors if (tensor.layer or 0) < n_layers)
+    _write(path, spec.architecture, metadata, tensors)
+    return replace(spec, tensors=tensors, hparams=replace(spec.hparams, n_layer_nextn=0))
 
 
 def write_catalog_model(path: Path, model: str, *, file_type: str) -> ModelSpec:

@@ -34,6 +34,14 @@ _NOTE: Final = (
     "The tensor table of this architecture is not known yet: weights are parameters x bits, the "
     "cache is read from the configuration, both with an interval."
 )
+_NOT_LOADABLE: Final = (
+    "llama.cpp (0c1e57098) has no such architecture: this version cannot load the model, and the "
+    "figures are those of a file that does not exist yet."
+)
+# Configurations no model class of llama.cpp stands for. Source: src/llama-arch.cpp.
+_WITHOUT_CLASS: Final = frozenset(
+    {"kolibri1", "lfm3", "mistral_large4", "mllama", "olmo_hybrid", "phi3small"}
+)
 _CACHE_ERROR: Final = 0.25
 _FULL: Final = frozenset({"full_attention", "attention", "full", "global"})
 _WINDOW: Final = frozenset({"sliding_attention", "sliding", "chunked_attention", "local"})
@@ -89,6 +97,8 @@ def approximate_spec(
     widest = parameters.high // (n_layers * n_embd * _FEED_FORWARD_MATRICES)
     layers = _layers(config, n_layers, n_embd, experts, widest_feed_forward=widest)
     notes = [_NOTE]
+    if config.get("model_type") in _WITHOUT_CLASS:
+        notes.append(_NOT_LOADABLE)
     if _whole(config, "vocab_size") is None:
         notes.append(f"Its vocabulary was not read: logits are sized for {_LARGEST_VOCABULARY:,}.")
     return ModelSpec(

@@ -96,6 +96,7 @@ REGISTRY: Final = (
     Entry("gemma", "gemma", ("gemma",)),
     Entry("gemma2", "gemma", ("gemma2",)),
     Entry("gemma3", "gemma", ("gemma3", "gemma3_text")),
+    Entry("gemma-embedding", "gemma", ("Gemma3TextModel",)),
     Entry("gemma3n", "gemma_n", ("gemma3n", "gemma3n_text")),
     Entry("gemma4", "gemma_n", ("gemma4", "gemma4_text")),
     Entry("phi2", "phi", ("phi",)),
@@ -133,6 +134,7 @@ REGISTRY: Final = (
     Entry("glm4moe", "glm_moe", ("glm4_moe", "solar_open")),
     Entry("exaone", "exaone", ("exaone",)),
     Entry("exaone4", "exaone", ("exaone4", "exaone4_5")),
+    Entry("exaone-moe", "exaone", ("exaone_moe",)),
     Entry("falcon", "layer_norm", ("falcon",)),
     Entry("starcoder2", "layer_norm", ("starcoder2",)),
     Entry("stablelm", "layer_norm", ("stablelm",)),
@@ -180,6 +182,8 @@ REGISTRY: Final = (
     Entry("llada", "plain", ("llada",)),
     Entry("bert", "bert", ("bert", "xlm-roberta", "roberta")),
     Entry("nomic-bert", "bert", ("nomic_bert",)),
+    Entry("nomic-bert-moe", "bert", ("nomic_bert_moe",)),
+    Entry("eurobert", "bert", ("eurobert",)),
 )
 _BY_CONFIG: Final = {name: entry for entry in REGISTRY for name in entry.configs}
 _BY_ARCHITECTURE: Final = {entry.architecture: entry for entry in REGISTRY}
@@ -209,7 +213,8 @@ def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
     """Return the entry after a second look, where one kind of configuration has two outcomes.
 
     A Granite 4 without state-space layers is converted as a plain Granite, a Nemotron H with
-    experts under a name of its own; Kimi K3 calls its text part Kimi Linear.
+    experts under a name of its own; Kimi K3 calls its text part Kimi Linear; EmbeddingGemma is a
+    Gemma 3 without a head.
     """
     if entry.architecture == "granitehybrid":
         kinds = config.get("layer_types")
@@ -218,6 +223,12 @@ def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
             return _BY_ARCHITECTURE[plain]
     if entry.architecture == "nemotron_h" and config.get("n_routed_experts"):
         return _BY_ARCHITECTURE["nemotron_h_moe"]
+    classes = config.get("architectures")
+    if entry.architecture == "gemma3" and isinstance(classes, (list, tuple)):
+        # the same kind of configuration, under a class without a head
+        return _BY_ARCHITECTURE["gemma-embedding"] if "Gemma3TextModel" in classes else entry
+    if entry.architecture == "nomic-bert" and config.get("num_experts"):
+        return _BY_ARCHITECTURE["nomic-bert-moe"]
     if entry.architecture == "kimi-linear" and config.get("routed_expert_hidden_size"):
         return _BY_ARCHITECTURE["kimi-k3"]
     return entry

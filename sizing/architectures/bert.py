@@ -1,6 +1,7 @@
-"""Encoders that keep no cache: BERT, XLM-RoBERTa (as `bert`), Nomic BERT.
+"""Encoders that keep no cache: BERT, XLM-RoBERTa (as `bert`), Nomic BERT 1 and 2, EuroBERT.
 
-Source: llama.cpp (0c1e57098) src/models/{bert,nomic-bert}.cpp; conversion/bert.py.
+Source: llama.cpp (0c1e57098) src/models/{bert,nomic-bert,nomic-bert-moe,eurobert}.cpp;
+conversion/bert.py.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import NEUTRAL_EPSILON, base_metadata
+from whatfits.sizing.architectures.decoder import Style, decoder_tensors
 from whatfits.sizing.architectures.family import Architecture
 
 if TYPE_CHECKING:
@@ -81,7 +83,47 @@ def _nomic_metadata(config: Config) -> dict[str, object]:
     return {**_metadata(config), "pooling_type": _MEAN_POOLING}
 
 
+def _nomic_moe_metadata(config: Config) -> dict[str, object]:
+    return {
+        **_nomic_metadata(config),
+        "moe_every_n_layers": config.positive("moe_every_n_layers"),
+        "expert_count": config.positive("num_experts"),
+        "expert_used_count": config.positive("moe_top_k"),
+    }
+
+
+def _nomic_moe_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
+    """Yield the tensors: every second layer has experts, without gates or biases."""
+    n_embd = blueprint.n_embd
+    period = blueprint.metadata.integer("moe_every_n_layers")
+    yield from _ends(blueprint)
+    for layer in blueprint.layers:
+        prefix, n_ff = f"blk.{layer}.", blueprint.n_ff(layer)
+        yield from blocks.attention(
+            prefix, blueprint.widths(layer), fused=True, bias=True, output_bias=True
+        )
+        yield from blocks.norm(f"{prefix}attn_output_norm", n_embd, bias=True)
+        if layer % period == 1:
+            yield blocks.f32(f"{prefix}ffn_gate_inp", n_embd, blueprint.n_expert)
+            yield blocks.matrix(f"{prefix}ffn_up_exps", n_embd, n_ff, blueprint.n_expert)
+            yield blocks.matrix(f"{prefix}ffn_down_exps", n_ff, n_embd, blueprint.n_expert)
+        else:
+            yield from blocks.dense(prefix, n_embd=n_embd, n_ff=n_ff, gated=False, bias=True)
+        yield from blocks.norm(f"{prefix}layer_output_norm", n_embd, bias=True)
+
+
+def _euro_metadata(config: Config) -> dict[str, object]:
+    return {**base_metadata(config), "attention.causal": False}
+
+
+def _euro_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
+    """Yield EuroBERT's tensors: a Llama that looks both ways, without an output matrix."""
+    return decoder_tensors(blueprint, Style(tied="always"))
+
+
 ARCHITECTURES: Final = (
     Architecture("bert", _metadata, _bert_tensors),
     Architecture("nomic-bert", _nomic_metadata, _nomic_tensors),
+    Architecture("nomic-bert-moe", _nomic_moe_metadata, _nomic_moe_tensors),
+    Architecture("eurobert", _euro_metadata, _euro_tensors),
 )

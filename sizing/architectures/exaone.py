@@ -1,6 +1,6 @@
-"""EXAONE 3.5 and 4. Of EXAONE 4 only the 32B has window layers.
+"""EXAONE 3.5, 4 and K-EXAONE (experts). Of EXAONE 4 only the 32B has window layers.
 
-Source: llama.cpp (0c1e57098) src/models/{exaone,exaone4}.cpp; conversion/exaone.py.
+Source: llama.cpp (0c1e57098) src/models/{exaone,exaone4,exaone-moe}.cpp; conversion/exaone.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures.convert import base_metadata, rope_factor_count
-from whatfits.sizing.architectures.decoder import Style, decoder_tensors
+from whatfits.sizing.architectures.decoder import (
+    Style,
+    decoder_tensors,
+    dense_part,
+    mixture_part,
+)
 from whatfits.sizing.architectures.family import Architecture
 
 if TYPE_CHECKING:
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import TensorShape
 
 __all__ = ["ARCHITECTURES"]
+
+_SIGMOID: Final = 2
 
 
 def _rope_factors(config: Config) -> tuple[tuple[str, int], ...]:
@@ -72,7 +79,37 @@ def _exaone4_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
     return decoder_tensors(blueprint, style)
 
 
+def _moe_metadata(config: Config) -> dict[str, object]:
+    kinds, width = config.items("is_moe_layer") or (), config.positive("moe_intermediate_size")
+    dense = config.optional("first_k_dense_replace", "first_last_k_dense_replace")
+    if dense is None:
+        dense = next((i for i, kind in enumerate(kinds) if kind), 0)
+    return {
+        **_exaone4_metadata(config),
+        "attention.sliding_window": config.positive("sliding_window"),
+        "expert_feed_forward_length": width,
+        "expert_shared_feed_forward_length": width * config.positive("num_shared_experts"),
+        "expert_gating_func": _SIGMOID,
+        "leading_dense_block_count": dense,
+    }
+
+
+def _moe_part(blueprint: Blueprint, prefix: str, layer: int) -> Iterator[TensorShape]:
+    """Yield the feed-forward part; blocks that predict further tokens have a dense one."""
+    if blueprint.predicts(layer):
+        return dense_part(blueprint, prefix, layer, style=Style())
+    shared = blueprint.metadata.integer("expert_shared_feed_forward_length")
+    return mixture_part(blueprint, prefix, layer, selection_bias=True, shared=shared)
+
+
+def _moe_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
+    factors = _rope_factors(blueprint.config)
+    style = Style(tied="never", qk_norm="head", rope_factors=factors)
+    return decoder_tensors(blueprint, style, _moe_part)
+
+
 ARCHITECTURES: Final = (
     Architecture("exaone", _exaone_metadata, _exaone_tensors),
     Architecture("exaone4", _exaone4_metadata, _exaone4_tensors),
+    Architecture("exaone-moe", _moe_metadata, _moe_tensors),
 )

@@ -22,6 +22,7 @@ __all__ = ["ARCHITECTURES"]
 _GEMMA2_WINDOW: Final = 4096
 _GEMMA3_HEAD: Final = 256
 _GEMMA3_PERIOD: Final = 6
+_EMBEDDING_WINDOW: Final = 512
 _GEMMA2: Final = Style(tied="always", post_attention_norm=True, post_ffn_norm=True)
 _GEMMA3: Final = Style(tied="always", qk_norm="head", post_attention_norm=True, post_ffn_norm=True)
 
@@ -63,6 +64,19 @@ def _gemma3_metadata(config: Config) -> dict[str, object]:
     return metadata
 
 
+def _embedding_metadata(config: Config) -> dict[str, object]:
+    """Return EmbeddingGemma's metadata: its windows look both ways and it keeps no cache."""
+    head = config.optional("head_dim") or _GEMMA3_HEAD
+    window = config.optional("sliding_window")
+    return {
+        **_gemma_metadata(config),
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "attention.causal": False,
+        "attention.sliding_window": _EMBEDDING_WINDOW if window is None else window,
+    }
+
+
 def _by_period(n_layers: int, period: int) -> tuple[bool, ...]:
     return tuple((layer + 1) % period != 0 for layer in range(n_layers))
 
@@ -71,4 +85,5 @@ ARCHITECTURES: Final = (
     Architecture("gemma", _gemma_metadata, decoder(Style(tied="always"))),
     Architecture("gemma2", _gemma2_metadata, decoder(_GEMMA2)),
     Architecture("gemma3", _gemma3_metadata, decoder(_GEMMA3)),
+    Architecture("gemma-embedding", _embedding_metadata, decoder(_GEMMA3)),
 )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.api import RUNTIMES, answer, load_model
 from whatfits.sizing.cli.options import (
     Parser,
+    add_beside_options,
     add_machine_options,
     add_output_options,
     add_placement_options,
     add_workload_options,
+    beside_of,
     machine_of,
     placement_of,
     workload_of,
@@ -40,6 +42,7 @@ def _parser() -> Parser:
     )
     add_machine_options(parser)
     add_workload_options(parser)
+    add_beside_options(parser)
     add_placement_options(parser)
     add_output_options(parser)
     return parser
@@ -50,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().read(arguments)
     if options.runtime not in RUNTIMES:
         raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
-    workload, request = workload_of(options), placement_of(options)
+    workload, request = beside_of(options, workload_of(options)), placement_of(options)
     spec = load_model(options.model, file_type=options.file_type)
     machine = machine_of(options)
     exact = None

@@ -15,7 +15,7 @@ from whatfits.sizing.model import LatentAttention, SlidingWindow
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
@@ -149,14 +149,15 @@ class Attention:
         out: Tensor | None,
         out_bias: Tensor | None = None,
         out_scale: Tensor | None = None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
-        """Return attention among the tokens of the micro-batch, without a cache."""
+        """Return attention among the tokens of the micro-batch, or keys that are given."""
         c = self._c
         assert heads.k is not None
         assert heads.v is not None
         for made in (heads.q, heads.k, heads.v):
             c.expand(made)
-        y = self._heads_out(heads.q, heads.k, heads.v, mask, None, softcap=False)
+        y = self._heads_out(heads.q, heads.k, heads.v, mask, sinks, softcap=False)
         if out is not None:
             y = c.linear(out, y, out_scale)
         return c.biased(y, out_bias)
@@ -215,25 +216,45 @@ class Attention:
         spread: Tensor | None,
         out: Tensor | None,
         out_scale: Tensor | None = None,
-        mask: Tensor | None = None,
+        narrowed: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Return attention through a cache of latent rows, whose first part is also the value.
 
-        `spread` widens latent results to heads; `mask` replaces the cache's own.
+        `spread` widens latent results to heads; `narrowed` makes the mask of the cache's own.
         """
-        c, inputs = self._c, self.full
+        c, inputs, spec = self._c, self.full, self._c.spec(layer)
         assert inputs is not None
         assert heads.k is not None
         assert heads.v is not None
         for made in (heads.q, heads.v, heads.k):
             c.expand(made)
-        cache, _ = self._caches(layer, inputs)
+        # an indexer's keys lie in a cache of their own, although the layer's width counts them
+        shape = (spec.n_head_kv * spec.key_length, inputs.cells, self._settings.streams)
+        cache = c.held(self._settings.kv_type_k, *shape, home=c.cache_home(layer))
         c.expand(self._store_keys(heads.k, cache, inputs))
-        mask = inputs.mask if mask is None else mask
+        mask = inputs.mask if narrowed is None else narrowed(inputs.mask)
         k = self._read_keys(cache, layer, inputs)
         v = c.view(k, (heads.v.ne[0], *k.ne[1:]), k.nb[1:])
         y = self._heads_out(heads.q, k, v, mask, None, softcap=False, spread=spread)
         return y if out is None else c.linear(out, y, out_scale)
+
+    def stored(self, heads: Heads, layer: int) -> tuple[Heads, Tensor, Tensor]:
+        """Store keys before values; return heads as they are stored, and all keys and values."""
+        c, inputs = self._c, self.full
+        assert inputs is not None
+        heads = self._rotated(heads, inputs)
+        assert heads.k is not None
+        assert heads.v is not None
+        for made in (heads.q, heads.k, heads.v):
+            c.expand(made)
+        k_cache, v_cache = self._caches(layer, inputs)
+        c.expand(self._store_keys(heads.k, k_cache, inputs))
+        c.expand(self._store_values(heads.v, v_cache, inputs))
+        k, v = (
+            read(cache, layer, inputs)
+            for read, cache in ((self._read_keys, k_cache), (self._read_values, v_cache))
+        )
+        return heads, k, v
 
     def _rotated(self, heads: Heads, inputs: CacheInputs) -> Heads:
         c = self._c
@@ -251,10 +272,14 @@ class Attention:
         assert cache is not None
         home = c.cache_home(layer)
         streams = settings.streams
-        keys = c.held(settings.kv_type_k, cache.key_width, inputs.cells, streams, home=home)
+        spec = c.spec(layer)
+        # what an indexer keeps lies in tensors of its own, though the layer's widths count it
+        width = spec.n_head_kv * spec.key_length
+        keys = c.held(settings.kv_type_k, width, inputs.cells, streams, home=home)
         if isinstance(cache, LatentAttention):
             return keys, keys
-        width = self._widest_value if settings.transposed_values else cache.value_width
+        width = spec.n_head_kv * spec.value_length
+        width = self._widest_value if settings.transposed_values else width
         return keys, c.held(settings.kv_type_v, width, inputs.cells, streams, home=home)
 
     def _store_keys(self, k: Tensor, cache: Tensor, inputs: CacheInputs) -> Tensor:

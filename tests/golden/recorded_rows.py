@@ -8,7 +8,8 @@ made for shapes that differ from the catalog's; they are compared with the shape
 - gemma-3n-e4b: the same, and the reference kept in F32 what converters write in F16 (the altup,
   laurel and model-projection tensors: 105,955,328 bytes more).
 
-rwkv6 has no tensor table here: its cache and output buffer are compared, its weights are not.
+rwkv6 is not in the catalog; its shape is written out below. The reference kept its five mixing
+weights apart, as early files do; converters fuse them now.
 """
 
 from __future__ import annotations
@@ -20,11 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.architectures import spec_from_config
-from whatfits.sizing.architectures.layers import hparams_and_layers
-from whatfits.sizing.architectures.metadata import Metadata
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.model import ModelSpec
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.runtimes.llama_cpp import Bill
@@ -35,6 +33,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory
+    from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
@@ -45,6 +44,14 @@ TOKENIZER_LENGTHS: Final = {
     "gemma-3-27b": 262_144,
     "gemma-3n-e4b": 262_144,
     "nomic-embed-text-v1.5": 30_522,
+}
+RWKV6: Final = {
+    "model_type": "rwkv6",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "head_size": 64,
+    "intermediate_size": 14336,
+    "vocab_size": 65536,
 }
 FLASH: Final = {-1: "auto", 0: "off", 1: "on"}
 HOST_FEATURES: Final = ("avx2",)
@@ -164,15 +171,14 @@ class Group:
     def name(self) -> str:
         return f"{self.model}-{self.file_type}"
 
-    @property
-    def has_tensors(self) -> bool:
-        return self.architecture != "rwkv6"
-
     @cached_property
     def spec(self) -> ModelSpec:
         """The model in the shape the rows were made for."""
-        if not self.has_tensors:
-            return self._bare_spec()
+        if self.architecture == "rwkv6":
+            fused = spec_from_config(
+                RWKV6, name=self.model, source="recorded", file_type=self.file_type
+            )
+            return _with_mixing_apart(fused)
         vocabulary = TOKENIZER_LENGTHS.get(self.model)
         if vocabulary is None:
             return load_catalog_model(self.model, file_type=self.file_type)
@@ -184,28 +190,6 @@ class Group:
             n_vocab_override=vocabulary,
         )
         return _with_f16_as_f32(spec) if self.architecture == "gemma3n" else spec
-
-    def _bare_spec(self) -> ModelSpec:
-        """The layers and widths alone, from the recorded metadata."""
-        metadata = Metadata(
-            {**self.metadata, "general.architecture": self.architecture},
-            architecture=self.architecture,
-        )
-        n_vocab = self.metadata[f"{self.architecture}.vocab_size"]
-        layout = hparams_and_layers(metadata, n_vocab=n_vocab, tensor_names=None)
-        return ModelSpec(
-            name=self.model,
-            source="recorded",
-            architecture=self.architecture,
-            file_type=self.file_type,
-            file_bytes=None,
-            tensors=(),
-            layers=layout.layers,
-            hparams=layout.hparams,
-            parameters=None,
-            active_parameters=None,
-            metadata=metadata.kept(),
-        )
 
     @cached_property
     def bill(self) -> Bill:
@@ -222,6 +206,19 @@ class Group:
         placement = resolve_placement(self.spec, row.request, row.machine)
         memory = self.bill.memory(settings, placement, row.machine, is_server=False)
         return row, settings, placement, memory
+
+
+def _with_mixing_apart(spec: ModelSpec) -> ModelSpec:
+    tensors: list[TensorSpec] = []
+    for tensor in spec.tensors:
+        if "lerp_fused" not in tensor.name:
+            tensors.append(tensor)
+            continue
+        shape = tensor.shape[:1]
+        size = tensor_bytes(tensor.type, shape)
+        names = (tensor.name.replace("fused", letter) for letter in "wkvrg")
+        tensors.extend(replace(tensor, name=name, shape=shape, n_bytes=size) for name in names)
+    return replace(spec, tensors=tuple(tensors))
 
 
 def _with_f16_as_f32(spec: ModelSpec) -> ModelSpec:

@@ -46,9 +46,8 @@ def test_all_that_was_recorded_is_compared() -> None:
 
 
 def test_the_model_is_the_one_that_was_recorded(group: Group) -> None:
-    if group.has_tensors:
-        assert group.spec.tensor_bytes == group.model_bytes
-        assert group.spec.parameters == group.parameters
+    assert group.spec.tensor_bytes == group.model_bytes
+    assert group.spec.parameters == group.parameters
 
 
 def test_the_settings_come_out_as_llama_cpp_resolves_them(group: Group) -> None:
@@ -72,8 +71,6 @@ def test_the_output_buffer_is_equal_to_the_byte(group: Group) -> None:
 
 
 def test_weights_are_equal_to_the_byte_on_every_device(group: Group) -> None:
-    if not group.has_tensors:
-        return
     for row, _, placement, memory in group.answers:
         expected = [model for model, _, _ in truths(row, memory)]
         if row.is_mapped:
@@ -84,8 +81,6 @@ def test_weights_are_equal_to_the_byte_on_every_device(group: Group) -> None:
 
 
 def test_repacked_weights_are_equal_to_the_byte(group: Group) -> None:
-    if not group.has_tensors:
-        return
     for row, _, placement, _ in group.answers:
         buffers = group.bill.weights(placement).host.buffers
         assert buffers.get("CPU_REPACK", 0) == row.buffers.get("CPU_REPACK", (0,))[0], row.settings
@@ -123,8 +118,6 @@ def test_the_interval_holds_the_compute_buffers_beside_pretend_gpus() -> None:
     held: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for group in GROUPS:
-        if not group.has_tensors:
-            continue
         for row, _, placement, memory in group.answers:
             if not placement.accelerators or row.kind == "rpc":
                 continue
@@ -140,8 +133,6 @@ def test_the_interval_holds_the_compute_buffers_beside_pretend_gpus() -> None:
 
 
 def test_the_interval_holds_the_total_of_the_c_api_on_the_cpu(group: Group) -> None:
-    if not group.has_tensors:
-        return
     held = [
         memory.low_bytes <= sum(row.host_columns()) + row.raw["output"] <= memory.high_bytes
         for row, _, _, memory in group.answers

@@ -103,7 +103,19 @@ def write_model(spec: ModelSpec, path: Path) -> None:
 
 def without_nextn(spec: ModelSpec) -> ModelSpec:
     """Return the spec as the written file has it: blocks that predict further left out."""
-    return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))
+    n_layers = spec.n_layers
+    in_file = n_layers + spec.hparams.n_layer_nextn
+    cut = {
+        key: value[:n_layers]
+        for key, value in spec.metadata.items()
+        if isinstance(value, (list, tuple)) and len(value) == in_file
+    }
+    return replace(
+        spec,
+        metadata={**spec.metadata, **cut},
+        tensors=tuple(tensor for tensor in spec.tensors if (tensor.layer or 0) < n_layers),
+        hparams=replace(spec.hparams, n_layer_nextn=0),
+    )
 
 
 def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Settings, Placement]:

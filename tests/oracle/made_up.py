@@ -44,11 +44,14 @@ class Recipe:
         positions: positions are embedded.
         tied: the output is the embedding.
         qkv_bias: the fused matrix of queries, keys and values has a bias.
+        attention_bias: the matrices of attention have biases.
         norm_bias: norms have biases, whatever the matrices have.
         first_norm: embeddings are normalised.
         last_norm: name of the last norm; None without.
         headless: there is no output matrix.
         wide_up: up holds the gate as well.
+        heads_by_layer: heads and key/value heads of each layer, where they differ: a layer without
+            heads has no attention, one without key/value heads a matrix in its place.
         keys: metadata, without the architecture's prefix.
         bare_keys: metadata whose keys have no prefix.
     """
@@ -67,11 +70,13 @@ class Recipe:
     positions: bool = False
     tied: bool = False
     qkv_bias: bool = False
+    attention_bias: bool = False
     norm_bias: bool = False
     first_norm: bool = False
     last_norm: str | None = "output_norm"
     headless: bool = False
     wide_up: bool = False
+    heads_by_layer: tuple[tuple[int, int], ...] = ()
     bare_keys: dict[str, object] = field(default_factory=dict)
     keys: dict[str, object] = field(default_factory=dict)
 
@@ -173,6 +178,9 @@ def _matrix(name: str, width: int, rows: int, *, bias: bool) -> Shapes:
 
 def _layer(recipe: Recipe, size: Size, layer: int) -> Shapes:
     at, bias = f"blk.{layer}.", recipe.bias
+    if recipe.heads_by_layer and not recipe.heads_by_layer[layer][1]:
+        yield from _without_attention(recipe, size, layer)
+        return
     for name in recipe.norms:
         yield from _norm(at + name, EMBD, bias=bias or recipe.norm_bias)
     q, k, v = (
@@ -184,17 +192,28 @@ def _layer(recipe: Recipe, size: Size, layer: int) -> Shapes:
         yield from _matrix(f"{at}attn_qkv", EMBD, q + k + v, bias=bias or recipe.qkv_bias)
     else:
         for letter, rows in (("q", q), ("k", k), ("v", v)):
-            yield from _matrix(f"{at}attn_{letter}", EMBD, rows, bias=bias)
+            has_bias = bias or recipe.attention_bias
+            yield from _matrix(f"{at}attn_{letter}", EMBD, rows, bias=has_bias)
     if recipe.qk_norm:
         yield f"{at}attn_q_norm.weight", (recipe.key_length,)
         yield f"{at}attn_k_norm.weight", (recipe.key_length,)
     if recipe.sinks:
         yield f"{at}attn_sinks.weight", (size.heads,)
-    yield from _matrix(f"{at}attn_output", HEAD * size.heads, EMBD, bias=bias)
+    has_bias = bias or recipe.attention_bias
+    yield from _matrix(f"{at}attn_output", HEAD * size.heads, EMBD, bias=has_bias)
     if recipe.dense_layers is None or layer < recipe.dense_layers:
         yield from _dense(f"{at}ffn_", "", size.ff, recipe)
     else:
         yield from _experts(f"{at}ffn_", recipe, size)
+
+
+def _without_attention(recipe: Recipe, size: Size, layer: int) -> Shapes:
+    at = f"blk.{layer}."
+    if recipe.heads_by_layer[layer][0]:
+        yield f"{at}attn_norm.weight", (EMBD,)
+        yield f"{at}attn_output.weight", (EMBD, EMBD)
+    yield f"{at}ffn_norm.weight", (EMBD,)
+    yield from _dense(f"{at}ffn_", "", size.ff, recipe)
 
 
 def _dense(at: str, end: str, width: int, recipe: Recipe) -> Shapes:

@@ -130,6 +130,24 @@ RECIPES: dict[str, tuple[Recipe, Size]] = {
         _MANY_HEADS,
     ),
     "codeshell": (Recipe(fused=True, bias=True, gated=False), Size()),
+    "deci": (
+        Recipe(
+            heads_by_layer=((16, 4), (16, 0), (0, 0), (16, 4), (16, 4), (0, 0), (16, 4)),
+            keys={
+                "attention.head_count": [16, 16, 0, 16, 16, 0, 16],
+                "attention.head_count_kv": [4, 0, 0, 4, 4, 0, 4],
+            },
+        ),
+        Size(),
+    ),
+    "jais2": (Recipe(bias=True, gated=False), _MANY_HEADS),
+    "maincoder": (Recipe(qk_norm=True, tied=True), Size()),
+    "paddleocr": (Recipe(tied=True, keys={"rope.dimension_sections": [16, 24, 24, 0]}), Size()),
+    "pangu-embedded": (Recipe(attention_bias=True), Size()),
+    "bailingmoe": (
+        Recipe(dense_layers=0, shared=512, keys={"expert_shared_count": 1}),
+        Size(),
+    ),
     "jais": (
         Recipe(fused=True, bias=True, keys={"attention.max_alibi_bias": 8.0}),
         _MANY_HEADS,
@@ -184,6 +202,7 @@ CACHELESS: dict[str, tuple[Recipe, Size]] = {
         ),
         _MANY_HEADS,
     ),
+    "rnd1": (Recipe(qk_norm=True, dense_layers=0, tied=True), Size()),
     "neo-bert": (
         Recipe(
             fused=True,

@@ -49,6 +49,7 @@ ON_GPU = (
     RunSettings(8192, outputs_max=1),
     RunSettings(8192, gpu_layers=8),
     RunSettings(8192, kv_offload=False),
+    RunSettings(8192, gpu_layers=7, micro_batch=16),
 )
 ON_TWO_GPUS = (RunSettings(8192), RunSettings(8192, outputs_max=2, parallel=2))
 
@@ -76,9 +77,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ModelSpec, Pa
     path = tmp_path / "model.gguf"
     if request.param in MADE_UP:
         return made_up(request.param, path), path
-    spec = without_nextn(load_catalog_model(request.param, file_type="Q4_K_M"))
+    spec = load_catalog_model(request.param, file_type="Q4_K_M")
     write_model(spec, path)
-    return spec, path
+    return without_nextn(spec), path
 
 
 def test_a_model_with_states_takes_what_llama_cpp_plans(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "graph_of", "has_graph", "mark_of"]
+__all__ = ["FAMILIES", "graph_of", "has_graph", "keeps_every_layer", "mark_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -37,8 +37,14 @@ FAMILIES: Final = (
     ("plamo2", ("plamo2",)),
     ("rwkv", ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")),
     ("deepseek", ("deepseek2", "mistral4")),
+    ("deepseek4", ("deepseek4",)),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
+    ("kimi_linear", ("kimi-linear",)),
+    ("sparse_latent", ("deepseek32", "glm-dsa")),
+    ("kimi_k3", ("kimi-k3",)),
+    ("ling", ("bailingmoe3",)),
     ("glm", ("chatglm", "glm4", "glm4moe")),
+    ("glm5_next", ("glm5-next",)),
     (
         "layer_norm",
         (
@@ -48,6 +54,7 @@ FAMILIES: Final = (
             "gpt2",
             "gptneox",
             "jais",
+            "jais2",
             "mpt",
             "nemotron",
             "olmo",
@@ -58,11 +65,23 @@ FAMILIES: Final = (
             "starcoder2",
         ),
     ),
+    ("deci", ("deci",)),
     ("minimax", ("minimax-m2",)),
+    ("minimax_01", ("minimax-01",)),
+    ("minimax_m3", ("minimax-m3",)),
     ("encoder", ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3")),
     (
         "cacheless",
-        ("dream", "eurobert", "gemma-embedding", "llada", "llada-moe", "modern-bert", "neo-bert"),
+        (
+            "dream",
+            "eurobert",
+            "gemma-embedding",
+            "llada",
+            "llada-moe",
+            "modern-bert",
+            "neo-bert",
+            "rnd1",
+        ),
     ),
     ("qwen_vl", ("qwen2moe", "qwen2vl", "qwen3vl", "qwen3vlmoe")),
     (
@@ -75,7 +94,10 @@ FAMILIES: Final = (
             "hunyuan-dense",
             "hunyuan_vl",
             "internlm2",
+            "maincoder",
             "mistral3",
+            "paddleocr",
+            "pangu-embedded",
             "qwen",
             "refact",
             "seed_oss",
@@ -86,6 +108,7 @@ FAMILIES: Final = (
     (
         "mixtures",
         (
+            "bailingmoe",
             "bailingmoe2",
             "dbrx",
             "deepseek",
@@ -93,9 +116,13 @@ FAMILIES: Final = (
             "ernie4_5-moe",
             "exaone-moe",
             "hunyuan-moe",
+            "hy_v3",
+            "mellum",
             "mimo2",
         ),
     ),
+    ("gated_attention", ("afmoe", "laguna", "muse-glimmer", "step35")),
+    ("bitnet", ("bitnet",)),
     ("cohere", ("cohere2", "command-r")),
     ("exaone", ("exaone", "exaone4")),
     ("gemma", ("gemma",)),
@@ -122,6 +149,12 @@ def graph_of(architecture: str) -> Callable[[GraphContext], None] | None:
 def has_graph(model: ModelSpec) -> bool:
     """Return whether a model's compute buffer can be replayed."""
     return model.architecture in _MODULES and bool(model.tensors)
+
+
+def keeps_every_layer(architecture: str) -> bool:
+    """Return whether no layer of an architecture may be left out of its graph."""
+    module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
+    return architecture in getattr(module, "WHOLE", ())
 
 
 def mark_of(architecture: str) -> Callable[[ModelSpec, int], Hashable] | None:

@@ -1,7 +1,7 @@
 """Models whose norms come first and that keep no cache: encoders, and decoders by diffusion.
 
 Source: llama.cpp src/models/{gemma-embedding,modern-bert,eurobert,neo-bert,dream,llada,
-llada-moe}.cpp, src/llama-hparams.cpp (set_swa_pattern).
+llada-moe,rnd1}.cpp, src/llama-hparams.cpp (set_swa_pattern).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class _Style:
         fused_gate: gate and up are halves of one matrix.
         scaled: embeddings and queries are scaled.
         writes: logits are computed.
+        normalised: chosen experts' weights add up to one.
         last_norm: name of the last norm.
     """
 
@@ -41,6 +42,7 @@ class _Style:
     fused_gate: bool = False
     scaled: bool = False
     writes: bool = False
+    normalised: bool = False
     last_norm: str = "output_norm"
 
 
@@ -95,7 +97,9 @@ def _after(step: Step, x: Tensor, name: str, *, pinned: bool = True) -> Tensor:
 def _feed(step: Step, x: Tensor, style: _Style) -> Tensor:
     if style.fused_gate:
         return step.c.feed_forward(x, step.part, activation="fused_glu")
-    return feed_forward_or_mixture(step.c, x, step.part, gating="softmax", normalised=False)
+    return feed_forward_or_mixture(
+        step.c, x, step.part, gating="softmax", normalised=style.normalised
+    )
 
 
 def _is_windowed(model: ModelSpec, layer: int) -> bool:
@@ -124,6 +128,7 @@ _STYLES: Final = {
     "llada-moe": _Style(writes=True),
     "modern-bert": _Style(rms=False, fused_gate=True),
     "neo-bert": _Style(fused_gate=True, last_norm="enc.output_norm"),
+    "rnd1": _Style(writes=True, normalised=True),
 }
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     name: partial(_build, style=style) for name, style in _STYLES.items()

@@ -1,7 +1,7 @@
 """Decoders with mean-and-variance norms: Falcon, StarCoder, StableLM, Nemotron, GPT-NeoX, GPT-2….
 
-Source: llama.cpp src/models/{bloom,codeshell,falcon,gpt2,gptneox,jais,mpt,nemotron,olmo,orion,
-plamo,stablelm,starcoder,starcoder2}.cpp.
+Source: llama.cpp src/models/{bloom,codeshell,falcon,gpt2,gptneox,jais,jais2,mpt,nemotron,olmo,
+orion,plamo,stablelm,starcoder,starcoder2}.cpp.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ def _mpt(c: GraphContext) -> None:
 
 
 _GELU: Final = Decoder(rms=False, activation="act")
+_SQUARED: Final = partial(build_decoder, style=Decoder(rms=False, activation="relu_sqr"))
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "falcon": _falcon,
     "starcoder2": partial(build_decoder, style=_GELU),
@@ -120,10 +121,11 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "bloom": _unturned,
     "codeshell": partial(build_decoder, style=_GELU),
     "jais": _unturned,
+    "jais2": _SQUARED,
     "mpt": _mpt,
     "olmo": partial(build_stack, rms=False),
     "orion": partial(build_stack, rms=False),
     "plamo": partial(_falcon, rms=True, activation="glu"),
     "starcoder": _unturned,
-    "nemotron": partial(build_decoder, style=Decoder(rms=False, activation="relu_sqr")),
+    "nemotron": _SQUARED,
 }

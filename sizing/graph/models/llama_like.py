@@ -1,7 +1,7 @@
 """Decoders a step away from Llama: other activations, layers without rotation, scaled queries.
 
-Source: llama.cpp src/models/{apertus,arcee,baichuan,ernie4-5,hunyuan-vl,internlm2,mistral3,qwen,
-refact,seed-oss,smollm3,xverse}.cpp.
+Source: llama.cpp src/models/{apertus,arcee,baichuan,ernie4-5,hunyuan-vl,internlm2,maincoder,
+mistral3,paddleocr,pangu-embed,qwen,refact,seed-oss,smollm3,xverse}.cpp.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "internlm2": build_stack,
     "refact": partial(build_stack, attention_part=attend_unturned),
     "xverse": build_stack,
+    "maincoder": partial(build_stack, attention_part=attend_norms_after),
     "mistral3": _mistral3,
+    "paddleocr": partial(build_stack, positions_per_token=4),
+    "pangu-embedded": build_stack,
     "qwen": build_stack,
     "seed_oss": partial(build_stack, second_norm="post_attention_norm"),
     "smollm3": partial(build_stack, attention_part=_smollm3_part),

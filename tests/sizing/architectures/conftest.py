@@ -200,7 +200,7 @@ def synthetic_file(tmp_path: Path) -> Callable[[ModelSpec], Path]:
         for key, value in metadata.items():
             if isinstance(value, tuple) and len(value) == total:
                 metadata[key] = value[: spec.n_layers]
-        metadata |= _vocabulary(spec.architecture, spec.hparams.n_vocab, spec.tensors)
+        metadata |= _vocabulary(spec.hparams.n_vocab, spec.tensors)
         path = tmp_path / "model.gguf"
         write_synthetic_gguf(path, metadata=metadata, tensors=spec.tensors)
         return path
@@ -218,10 +218,10 @@ def whole_file(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
     def write(config: Mapping[str, object]) -> Path:
         file_type = find_file_type("Q4_K_M")
         blueprint, shapes_of = drawing._drawn(config, n_vocab_override=None, file_type=file_type)
-        tensors = drawing._typed(tuple(shapes_of(blueprint)), blueprint, file_type)
+        tensors = drawing._typed(tuple(shapes_of(blueprint)), blueprint, file_type, imatrix=None)
         metadata = {
             **blueprint.metadata.kept(),
-            **_vocabulary(blueprint.metadata.architecture, blueprint.n_vocab, tensors),
+            **_vocabulary(blueprint.n_vocab, tensors),
         }
         path = tmp_path / "whole.gguf"
         in_order = sorted(tensors, key=lambda tensor: tensor.offset_bytes or 0)
@@ -231,12 +231,11 @@ def whole_file(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
     return write
 
 
-def _vocabulary(
-    architecture: str, n_vocab: int, tensors: Sequence[TensorSpec]
-) -> dict[str, object]:
-    if "bert" not in architecture:
+def _vocabulary(n_vocab: int, tensors: Sequence[TensorSpec]) -> dict[str, object]:
+    """Return a made-up word-piece vocabulary for models with token types, none for others."""
+    types = next((t.shape[-1] for t in tensors if t.name == "token_types.weight"), 0)
+    if not types:
         return {"tokenizer.ggml.model": "none"}
-    types = next(t.shape[1] for t in tensors if t.name == "token_types.weight")
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = [f"word{i}" for i in range(n_vocab - len(special))]
     return {

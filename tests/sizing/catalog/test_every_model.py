@@ -16,7 +16,6 @@ COMMON = ("Q4_K_M", "Q8_0", "F16")
 # Their architecture has a tensor table, their shape in the catalog does not fill it.
 SHAPES_WITH_HOLES = {
     *("falcon-h1-1.5b", "falcon-h1-1.5b-deep", "falcon-h1-3b", "falcon-h1-7b", "falcon-h1-34b"),
-    "kimi-k3",
 }
 
 
@@ -40,6 +39,15 @@ def test_only_shapes_with_holes_leave_their_tensor_table_unused() -> None:
         if find_entry(entry.config) is not None and spec_of_entry(entry, file_type="F16").weights
     }
     assert unused == SHAPES_WITH_HOLES
+
+
+def test_a_model_llama_cpp_cannot_load_has_no_tensor_table_and_says_so() -> None:
+    without = [entry for entry in ENTRIES if find_entry(entry.config) is None]
+    assert len(without) == 7
+    for entry in without:
+        spec = spec_of_entry(entry, file_type="Q4_K_M")
+        assert spec.weights is not None
+        assert any("cannot load" in note for note in spec.notes)
 
 
 @pytest.mark.slow
