@@ -14,7 +14,7 @@ from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.estimate import ModelSummary, Plan, Remedy
@@ -74,8 +74,9 @@ def answer(
     request: PlacementRequest,
     runtime: str = "llama.cpp",
     force: bool = False,
+    refined: Callable[[Trial], Trial] | None = None,
 ) -> Plan:
-    """Return the plan for values that are already loaded."""
+    """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.search import Trials
@@ -85,6 +86,8 @@ def answer(
     extras = _extras(spec, workload)
     trials = Trials(spec, machine, workload, request, extras)
     trial = trials.best()
+    if refined is not None:
+        trial = refined(trial)
     weights = trials.weights(trial)
     speed = estimate_speed(
         spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
@@ -202,16 +205,13 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
 
 def _with_measurements(machine: Machine) -> Machine:
     """Return this machine with what real loads on it have measured, if there were any."""
-    from whatfits.probes.measurements import (
-        Store,
-        default_path,
-        fingerprint,
-        with_measured_overheads,
-    )
+    from whatfits.probes.measurements import Store, default_path, fingerprint
 
     path = default_path()
     if not path.exists():
         return machine
+    from whatfits.probes.overheads import with_measured_overheads
+
     return with_measured_overheads(machine, Store(path).loads(machine=fingerprint(machine)))
 
 
