@@ -5,30 +5,30 @@ from __future__ import annotations
 import importlib.util
 import sys
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from whatfits.bench.exact import _differences, _exact_row
+from whatfits.bench.exact import _differences, _exact_row, exact_trial
 from whatfits.bench.synthetic import write_catalog_model, write_synthetic_gguf
 from whatfits.sizing import check
 from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.cli.check_exact import ExactPlan
-from whatfits.sizing.estimate import DeviceMemory
-from whatfits.sizing.graph.models import has_graph
+from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.machine import Pool
 from whatfits.sizing.overhead import Overhead, process_overhead
+from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB
+from whatfits.sizing.verdict import judge
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.search import Trial
 
 reference = pytest.mark.skipif(
     importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",
@@ -47,16 +47,6 @@ ROW = DeviceMemory(
     high_bytes=1000 + 200 + 130 + 80,
 )
 OVERHEAD = Overhead(20, 50, 80, "")
-
-
-@cache
-def _without_graph() -> str:
-    """Return a catalog model whose compute buffer is an interval."""
-    return next(
-        entry.id
-        for entry in model_entries()
-        if (spec := load_model(entry.id)).tensors and not has_graph(spec)
-    )
 
 
 @reference
@@ -79,14 +69,38 @@ def test_the_compute_buffer_is_llama_cpps_and_only_the_program_stays_uncertain(
     assert "llama-cpp-python" not in str(check(model, machine=BOX).basis)
 
 
+def _vague(trial: Trial, machine: Machine) -> Trial:
+    """Return the trial as if its compute buffer were only known to within half and four times."""
+    rows = []
+    for row in trial.memory.devices:
+        compute = row.compute_bytes
+        rows.append(
+            replace(
+                row,
+                compute_bytes=2 * compute,
+                low_bytes=row.low_bytes - compute // 2,
+                high_bytes=row.high_bytes + 3 * compute,
+            )
+        )
+    memory = Memory.of(rows, mapped_bytes=0, growth_limit_bytes=0)
+    return replace(trial, memory=memory, judgement=judge(memory, trial.placement, machine))
+
+
 @reference
 @pytest.mark.oracle
-def test_an_interval_without_a_graph_closes_on_the_plan(say: Callable[..., Any]) -> None:
-    name = _without_graph()
-    predicted = check(name, machine="4096gb").memory
-    exact = say("check", name, "--exact", "--machine", "4096gb", "--json").json["memory"]
-    assert exact["high_bytes"] - exact["low_bytes"] < predicted.high_bytes - predicted.low_bytes
-    assert exact["weights_bytes"] == predicted.weights_bytes
+def test_a_vague_prediction_closes_on_the_plan_and_the_verdict_follows(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    spec = write_catalog_model(path, "smollm2-135m", file_type="Q8_0")
+    workload, machine = Workload(), load_machine(BOX)
+    known = Trials(spec, machine, workload, PlacementRequest()).best()
+    just = replace(machine, pools=(Pool("ram", "ram", known.memory.high_bytes),))
+    vague = _vague(known, just)
+    assert vague.judgement.verdict != "fits"
+    exact = exact_trial(spec, path, vague, workload=workload, machine=just, accelerators={})
+    assert exact.differences == ()
+    assert exact.trial.memory.devices[0].high_bytes == known.memory.high_bytes
+    assert exact.trial.memory.compute_bytes == known.memory.compute_bytes
+    assert exact.trial.judgement.verdict == "fits"
 
 
 @reference
@@ -146,25 +160,6 @@ def test_a_build_without_the_back_end_is_said() -> None:
     )
     note = exact.explained(plan).notes[-1]
     assert "built without a back end for" in note
-
-
-@reference
-@pytest.mark.oracle
-def test_the_verdict_is_taken_from_the_plan() -> None:
-    spec, workload, request = load_model(_without_graph()), Workload(), PlacementRequest()
-
-    def verdict(machine: Machine, *, exact: bool) -> Plan:
-        asked = ExactPlan(spec, machine, workload, is_here=False)
-        refined = asked.refined if exact else None
-        return answer(spec, machine=machine, workload=workload, request=request, refined=refined)
-
-    large = load_machine("4096gb")
-    needs = verdict(large, exact=True).memory.high_bytes
-    assert needs < verdict(large, exact=False).memory.high_bytes
-    pool = Pool("ram", "ram", needs)
-    just = replace(large, pools=(pool,))
-    assert verdict(just, exact=False).verdict == "tight"
-    assert verdict(just, exact=True).verdict == "fits"
 
 
 def test_a_row_takes_the_plan_as_its_low_middle_and_high() -> None:
