@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["PLAIN_HOST_BUFFER", "HostWeights", "WeightTable", "Weights", "tensor_targets"]
+__all__ = [
+    "EMBEDDING_IS_OUTPUT",
+    "PLAIN_HOST_BUFFER",
+    "HostWeights",
+    "WeightTable",
+    "Weights",
+    "tensor_targets",
+]
+
+# These compute logits with the embedding where it lies, without a copy of it beside the output
+# layer. Source: src/models/bitnet.cpp.
+EMBEDDING_IS_OUTPUT: Final = frozenset({"bitnet"})
 
 PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
@@ -92,6 +103,7 @@ class WeightTable:
         names = {tensor.name: tensor for tensor in model.tensors}
         embedding = names.get(_EMBEDDING_NAME)
         has_head = model.hparams.causal or model.architecture in _HEADED
+        has_head = has_head and model.architecture not in EMBEDDING_IS_OUTPUT
         tied = has_head and _OUTPUT_NAME not in names
         tied = tied and model.architecture not in _NEVER_COPIED
         self._tied: TensorSpec | None = embedding if tied else None

@@ -149,14 +149,15 @@ class Attention:
         out: Tensor | None,
         out_bias: Tensor | None = None,
         out_scale: Tensor | None = None,
+        sinks: Tensor | None = None,
     ) -> Tensor:
-        """Return attention among the tokens of the micro-batch, without a cache."""
+        """Return attention among the tokens of the micro-batch, or keys that are given."""
         c = self._c
         assert heads.k is not None
         assert heads.v is not None
         for made in (heads.q, heads.k, heads.v):
             c.expand(made)
-        y = self._heads_out(heads.q, heads.k, heads.v, mask, None, softcap=False)
+        y = self._heads_out(heads.q, heads.k, heads.v, mask, sinks, softcap=False)
         if out is not None:
             y = c.linear(out, y, out_scale)
         return c.biased(y, out_bias)
@@ -237,6 +238,24 @@ class Attention:
         y = self._heads_out(heads.q, k, v, mask, None, softcap=False, spread=spread)
         return y if out is None else c.linear(out, y, out_scale)
 
+    def stored(self, heads: Heads, layer: int) -> tuple[Heads, Tensor, Tensor]:
+        """Store keys before values; return heads as they are stored, and all keys and values."""
+        c, inputs = self._c, self.full
+        assert inputs is not None
+        heads = self._rotated(heads, inputs)
+        assert heads.k is not None
+        assert heads.v is not None
+        for made in (heads.q, heads.k, heads.v):
+            c.expand(made)
+        k_cache, v_cache = self._caches(layer, inputs)
+        c.expand(self._store_keys(heads.k, k_cache, inputs))
+        c.expand(self._store_values(heads.v, v_cache, inputs))
+        k, v = (
+            read(cache, layer, inputs)
+            for read, cache in ((self._read_keys, k_cache), (self._read_values, v_cache))
+        )
+        return heads, k, v
+
     def _rotated(self, heads: Heads, inputs: CacheInputs) -> Heads:
         c = self._c
         q, k, v = heads.q, heads.k, heads.v
@@ -253,10 +272,14 @@ class Attention:
         assert cache is not None
         home = c.cache_home(layer)
         streams = settings.streams
-        keys = c.held(settings.kv_type_k, cache.key_width, inputs.cells, streams, home=home)
+        spec = c.spec(layer)
+        # what an indexer keeps lies in tensors of its own, though the layer's widths count it
+        width = spec.n_head_kv * spec.key_length
+        keys = c.held(settings.kv_type_k, width, inputs.cells, streams, home=home)
         if isinstance(cache, LatentAttention):
             return keys, keys
-        width = self._widest_value if settings.transposed_values else cache.value_width
+        width = spec.n_head_kv * spec.value_length
+        width = self._widest_value if settings.transposed_values else width
         return keys, c.held(settings.kv_type_v, width, inputs.cells, streams, home=home)
 
     def _store_keys(self, k: Tensor, cache: Tensor, inputs: CacheInputs) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.graph.builder import shape4
 from whatfits.sizing.graph.feed_forward import FeedForwardBuilder
 from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
+from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,7 +240,9 @@ class GraphContext(FeedForwardBuilder):
         self.expand(logits)
 
     def tied_output(self) -> Tensor:
-        """Return the embedding as output matrix, where the output layer lies."""
+        """Return the embedding as output matrix, where the output layer lies (or the embedding)."""
+        if self.model.architecture in EMBEDDING_IS_OUTPUT:
+            return self.whole.need("token_embd.weight")
         spec = self._specs["token_embd.weight"]
         home = self.layer_home(self.n_layers_all)
         return Tensor(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.graph.builder import GraphBuilder
+from whatfits.sizing.graph.situ import situ
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.context import Part
@@ -34,8 +35,8 @@ class FeedForwardBuilder(GraphBuilder):
     ) -> Tensor:
         """Return the dense feed-forward part.
 
-        `activation`: `glu` (one fused gate), `act` (a plain activation), `relu_sqr`, or
-        `fused_glu` (gate and up are halves of one matrix).
+        `activation`: `glu` (one fused gate), `act` (a plain activation), `relu_sqr`, `fused_glu`
+        (gate and up are halves of one matrix), or `clamped_glu` (both are kept within limits).
         """
         up_name, gate_name, down_name = names
         up_weight = part(f"{up_name}.weight")
@@ -65,6 +66,12 @@ class FeedForwardBuilder(GraphBuilder):
                 return self.glu(gate)
             case "glu" if gated:
                 return self.glu(gate, up)
+            case "situ":
+                return situ(self, gate, up)
+            case "clamped_glu" if gated:
+                return self.like(
+                    "MUL", self.like("CLAMP", self.unary(gate)), self.like("CLAMP", up)
+                )
             case "relu_sqr":
                 y = self.like("SQR", self.unary(gate))
                 return self.like("MUL", y, up) if gated else y
@@ -87,6 +94,7 @@ class FeedForwardBuilder(GraphBuilder):
         weight_first: bool = False,
         logits: Tensor | None = None,
         selection_from_logits: bool = False,
+        chosen: Tensor | None = None,
     ) -> Tensor:
         """Return the routed experts' part (build_moe_ffn).
 
@@ -99,12 +107,13 @@ class FeedForwardBuilder(GraphBuilder):
         logits = self.biased(logits, part("ffn_gate_inp.bias"))
         n_expert = logits.ne[0]
         probs = self._probabilities(logits, gating)
-        chosen_by = self.biased(probs, part("exp_probs_b.bias"))
+        # some families name the bias without an end
+        chosen_by = self.biased(probs, part("exp_probs_b.bias") or part("exp_probs_b"))
         if selection_from_logits:
             chosen_by = logits
         if n_groups > 1:
             chosen_by = self._within_groups(chosen_by, n_expert, n_groups, n_groups_used)
-        ids = self.top_k(chosen_by, n_used)
+        ids = self.top_k(chosen_by, n_used) if chosen is None else chosen
         weights = self.get_rows(self.reshape(probs, 1, n_expert, n_tokens), ids)
         weights = self._expert_weights(weights, gating, normalised=normalised)
         if scale not in (0.0, 1.0):

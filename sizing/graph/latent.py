@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.graph.attention import Heads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from whatfits.sizing.graph.attention import Attention
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
@@ -109,8 +111,12 @@ def latent_attention(
     *,
     positions: Tensor | None,
     temperature: Tensor | None = None,
+    gated: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Return a layer's latent attention, absorbed or decompressed as its matrices say."""
+    """Return a layer's latent attention, absorbed or decompressed as its matrices say.
+
+    `gated` is what the heads go through before the output matrix.
+    """
     part = c.layer(layer)
     widths = LatentWidths.of(c, layer)
     q = c.reshape(queries(c, x, part, layer), widths.head, widths.n_head, x.ne[1])
@@ -122,10 +128,13 @@ def latent_attention(
     if temperature is not None:
         heads.q = c.like("MUL", heads.q, temperature)
     out, scale = part("attn_output.weight"), part("attn_output.scale")
+    first = out if gated is None else None
     spread = part("attn_v_b.weight")
     if spread is None:
-        return attention.attend(heads, layer, out=out, out_scale=scale)
-    return attention.attend_latent(heads, layer, spread=spread, out=out, out_scale=scale)
+        y = attention.attend(heads, layer, out=first, out_scale=scale)
+    else:
+        y = attention.attend_latent(heads, layer, spread=spread, out=first, out_scale=scale)
+    return y if gated is None else c.mul_mat(part.need("attn_output.weight"), gated(y))
 
 
 def absorbed_heads(

@@ -11,6 +11,7 @@ from made_up import made_up
 from recipes import CACHELESS, RECIPES
 
 from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
@@ -42,7 +43,14 @@ CATALOG = (
     "baichuan2-7b",
     "baichuan2-13b",
     "seed-oss-36b",
+    "bitnet-b1.58-2b",
+    "hy3-preview",
+    "laguna-xs.2",
+    "mellum2-12b-a2.5b",
+    "muse-glimmer-30b",
 )
+# Parts of the blocks that predict further are loaded: their files are written whole.
+WHOLE = ("step-3.7-flash",)
 ENCODERS = ("bge-small-en-v1.5", "nomic-embed-text-v1.5")
 NO_POOLING, MEAN, FIRST, LAST = range(4)
 ON_CPU = (
@@ -75,12 +83,14 @@ def gpu() -> Iterator[Oracle]:
         yield oracle
 
 
-@pytest.fixture(params=[*CATALOG, *RECIPES])
+@pytest.fixture(params=[*CATALOG, *WHOLE, *RECIPES])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ModelSpec, Path]:
     path = tmp_path / "model.gguf"
     if request.param in RECIPES:
         recipe, size = RECIPES[request.param]
         return made_up(request.param, recipe, path, size), path
+    if request.param in WHOLE:
+        return write_catalog_model(path, request.param, file_type="Q4_K_M"), path
     spec = without_nextn(load_catalog_model(request.param, file_type="Q4_K_M"))
     write_model(spec, path)
     return spec, path
