@@ -5,6 +5,7 @@ Source: llama.cpp src/llama-graph.cpp (build_ffn, build_moe_ffn).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.graph.builder import GraphBuilder
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["FeedForwardBuilder"]
 
 
-class FeedForwardBuilder(GraphBuilder):
+class FeedForwardBuilder(GraphBuilder, ABC):
     """Makes the feed-forward parts of layers; weights without a tensor are left out."""
+
+    @abstractmethod
+    def metadata(self, key: str, default: float = 0) -> float:
+        """Return a number of the model's metadata, the architecture's prefix left out."""
 
     def biased(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """Return x plus a bias, x itself without one."""
