@@ -31,6 +31,8 @@ __all__ = [
     "QUICK_TURNS",
     "Case",
     "Shape",
+    "as_run",
+    "compared",
     "run_suite",
     "settings_grid",
     "smallest_shapes",
@@ -40,7 +42,10 @@ __all__ = [
 QUICK_TURNS: Final = 2
 """Settings of the grid that each model of the bounded suite takes, where the last one left off."""
 
-_FILE_TYPES: Final = ("Q4_K_M", "Q8_0", "Q6_K", "Q4_0", "F16", "IQ4_XS", "Q5_K_S", "Q3_K_M")
+_FILE_TYPES: Final = (
+    *("Q4_K_M", "Q8_0", "Q6_K", "Q4_0", "F16", "IQ4_XS", "Q5_K_S"),
+    *("Q3_K_M", "BF16", "Q5_K_M", "Q2_K", "Q4_K_S", "Q5_0"),
+)
 _NO_REPACK_BOX: Final = Machine(
     pools=(Pool("ram", "ram", 1024 * GIB),), devices=(Device("cpu", "cpu", "CPU", "ram"),)
 )
@@ -139,7 +144,15 @@ def settings_grid() -> tuple[RunSettings, ...]:
         replace(server, micro_batch=2048),
         RunSettings(4096, repack=False),
         RunSettings(512, flash_attention="off", repack=False),
+        replace(server, context_tokens=131_072, kv_type_k="q4_0", kv_type_v="q4_0"),
+        replace(server, batch=256, kv_type_k="bf16", kv_type_v="bf16"),
+        replace(server, context_tokens=32_768, parallel=16, outputs_max=16),
     )
+
+
+def as_run(spec: ModelSpec, wanted: RunSettings) -> RunSettings:
+    """Return settings as the model can be run: an encoder for its embeddings, of every token."""
+    return wanted if spec.hparams.causal else replace(wanted, embeddings=True, outputs_max=0)
 
 
 def run_suite(
@@ -169,12 +182,11 @@ def run_suite(
             spec = write_catalog_model(path, shape.model, file_type=shape.file_type)
             bill = Bill(spec)
             for wanted in _taken(every, index, turns):
-                settings = wanted
-                if not spec.hparams.causal:
-                    # an encoder hands out an embedding of every token, not a few rows of logits
-                    settings = replace(wanted, embeddings=True, outputs_max=0)
+                settings = as_run(spec, wanted)
                 said = planner.ask(path, settings)
-                yield _case(shape, spec, bill, settings, said)
+                yield compared(
+                    shape, spec, bill, settings, planned=_columns(said), refusal=said.get("error")
+                )
 
 
 def _taken(grid: Sequence[RunSettings], index: int, turns: int | None) -> tuple[RunSettings, ...]:
@@ -183,23 +195,31 @@ def _taken(grid: Sequence[RunSettings], index: int, turns: int | None) -> tuple[
     return tuple(grid[(index * turns + step) % len(grid)] for step in range(turns))
 
 
-def _case(
-    shape: Shape, spec: ModelSpec, bill: Bill, settings: RunSettings, said: dict[str, Any]
-) -> Case:
+def _columns(said: dict[str, Any]) -> tuple[int, int, int] | None:
     rows = list(said.get("buffers", {}).values())
-    planned = (
-        (
-            sum(row["model"] for row in rows),
-            sum(row["context"] for row in rows),
-            sum(row["compute"] for row in rows),
-        )
-        if rows
-        else None
+    if not rows:
+        return None
+    return (
+        sum(row["model"] for row in rows),
+        sum(row["context"] for row in rows),
+        sum(row["compute"] for row in rows),
     )
+
+
+def compared(
+    shape: Shape,
+    spec: ModelSpec,
+    bill: Bill,
+    settings: RunSettings,
+    *,
+    planned: tuple[int, int, int] | None,
+    refusal: str | None,
+) -> Case:
+    """Return a case: what llama.cpp has planned or why it refused, beside the prediction."""
     try:
         resolved = resolve_settings(spec, workload(settings))
     except BadInputError as error:
-        return Case(shape, settings, planned, None, refusals=(said.get("error"), str(error)))
+        return Case(shape, settings, planned, None, refusals=(refusal, str(error)))
     placement = resolve_placement(spec, placement_request(settings), _NO_REPACK_BOX)
     memory = bill.memory(resolved, placement, _NO_REPACK_BOX, is_server=False)
     known = memory.weights_bytes + memory.kv_cache_bytes + memory.output_bytes
@@ -210,5 +230,5 @@ def _case(
         predicted=(memory.weights_bytes, memory.kv_cache_bytes, memory.compute_bytes),
         compute_low=memory.low_bytes - known,
         compute_high=memory.high_bytes - known,
-        refusals=(said.get("error"), None),
+        refusals=(refusal, None),
     )

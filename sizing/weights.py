@@ -41,6 +41,8 @@ _HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "llama-embed", 
 # These make the tied output before the embedding, so that without mapping both are read into the
 # host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
 _TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})
+# This one multiplies by the embedding itself, wherever that lies. Source: src/models/bitnet.cpp.
+_NEVER_COPIED: Final = frozenset({"bitnet"})
 # Only layers without a window read the shared rotation factors. Source: src/models/gemma4.cpp.
 _SHARED_BY_FULL_LAYERS: Final = frozenset({"gemma4"})
 
@@ -103,6 +105,7 @@ class WeightTable:
         has_head = model.hparams.causal or model.architecture in _HEADED
         has_head = has_head and model.architecture not in EMBEDDING_IS_OUTPUT
         tied = has_head and _OUTPUT_NAME not in names
+        tied = tied and model.architecture not in _NEVER_COPIED
         self._tied: TensorSpec | None = embedding if tied else None
         self._sharing = _sharing_layers(model)
 

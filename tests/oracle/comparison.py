@@ -130,10 +130,8 @@ def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Setting
 
 def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) -> Outcome:
     """Return truth and prediction of one setting."""
-    from whatfits.sizing.compute import compute_buffers
-
     try:
-        resolved, placement = asked_for(spec, oracle.box, settings)
+        resolved, _ = asked_for(spec, oracle.box, settings)
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
@@ -141,22 +139,39 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
     said = oracle.ask(path, replace(settings, embeddings=resolved.embeddings))
     if "error" in said:
         return Outcome(settings, (), (), (), said["error"])
-    bill = Bill(spec)
-    memory = bill.memory(resolved, placement, oracle.box.machine, is_server=False)
+    truth = columns(said["buffers"], oracle.box.gpus)
+    return outcome(spec, Bill(spec), oracle.box, settings, truth)
+
+
+def outcome(
+    spec: ModelSpec, bill: Bill, box: Box, settings: RunSettings, truth: tuple[Column, ...]
+) -> Outcome:
+    """Return a truth beside what this engine predicts; the truth is of all GPUs, the host last.
+
+    Raises:
+        InvalidRequestError: llama.cpp would refuse the settings.
+    """
+    from whatfits.sizing.compute import compute_buffers
+
+    resolved, placement = asked_for(spec, box, settings)
+    memory = bill.memory(resolved, placement, box.machine, is_server=False)
     weights = bill.weights(placement)
     ranges = compute_buffers(spec, resolved, placement, streamed_bytes=weights.streamed_bytes)
     predicted = tuple(
         Column(row.weights_bytes, row.kv_cache_bytes, row.compute_bytes) for row in memory.devices
     )
+    taking_part = len(placement.accelerators)
+    assert not any(c != Column(0, 0, 0) for c in truth[taking_part:-1])
     return Outcome(
         settings,
-        _columns(said["buffers"], len(placement.accelerators)),
+        (*truth[:taking_part], truth[-1]),
         predicted,
         tuple((r.low, r.high) for r in ranges),
     )
 
 
-def _columns(buffers: dict[str, dict[str, int]], count: int) -> tuple[Column, ...]:
+def columns(buffers: dict[str, dict[str, int]], count: int) -> tuple[Column, ...]:
+    """Return what llama.cpp plans on each pretend GPU, and on the host over all its buffers."""
     names = [f"PRETEND{i}" for i in range(count)]
     empty = {"model": 0, "context": 0, "compute": 0}
     host = [row for name, row in buffers.items() if name not in names]
