@@ -33,6 +33,7 @@ data: $(VENV)/.dev
 	$(BIN)/python -m whatfits.sizing.catalog.build
 	$(BIN)/python -m whatfits.sizing.catalog.bits
 	$(BIN)/python tests/readme/generate.py
+	$(BIN)/whatfits schema > docs/schema.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["Case", "Shape", "run_suite", "settings_grid", "suite_shapes"]
+__all__ = [
+    "QUICK_TURNS",
+    "Case",
+    "Shape",
+    "run_suite",
+    "settings_grid",
+    "smallest_shapes",
+    "suite_shapes",
+]
+
+QUICK_TURNS: Final = 2
+"""Settings of the grid that each model of the bounded suite takes, where the last one left off."""
 
 _FILE_TYPES: Final = ("Q4_K_M", "Q8_0", "Q6_K", "Q4_0", "F16", "IQ4_XS", "Q5_K_S", "Q3_K_M")
 _NO_REPACK_BOX: Final = Machine(
@@ -106,6 +117,14 @@ def suite_shapes() -> tuple[Shape, ...]:
     return tuple(shapes)
 
 
+def smallest_shapes() -> tuple[Shape, ...]:
+    """Return the smallest catalog model of each architecture: the bounded suite."""
+    first: dict[str, Shape] = {}
+    for shape in suite_shapes():
+        first.setdefault(shape.architecture, shape)
+    return tuple(first.values())
+
+
 def settings_grid() -> tuple[RunSettings, ...]:
     """Return the settings every shape is planned under: the server's, and what people change."""
     server = RunSettings(8192, outputs_max=1, swa_full=False, repack=False)
@@ -127,9 +146,12 @@ def run_suite(
     shapes: Sequence[Shape] | None = None,
     grid: Sequence[RunSettings] | None = None,
     *,
+    turns: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Case]:
     """Yield every case, as it is compared.
+
+    `turns`: how many of the settings each shape takes, in turns; None: all of them.
 
     Raises:
         MissingExtraError: llama-cpp-python is not installed.
@@ -139,16 +161,26 @@ def run_suite(
     require_llama_cpp()
     with Planner() as planner, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "synthetic.gguf"
-        for shape in suite_shapes() if shapes is None else shapes:
+        chosen = suite_shapes() if shapes is None else shapes
+        every = settings_grid() if grid is None else grid
+        for index, shape in enumerate(chosen):
             if progress is not None:
                 progress(shape.model)
             spec = write_catalog_model(path, shape.model, file_type=shape.file_type)
             bill = Bill(spec)
-            for wanted in settings_grid() if grid is None else grid:
-                # an encoder is asked for embeddings, or it leaves the last step out
-                settings = replace(wanted, embeddings=not spec.hparams.causal)
+            for wanted in _taken(every, index, turns):
+                settings = wanted
+                if not spec.hparams.causal:
+                    # an encoder hands out an embedding of every token, not a few rows of logits
+                    settings = replace(wanted, embeddings=True, outputs_max=0)
                 said = planner.ask(path, settings)
                 yield _case(shape, spec, bill, settings, said)
+
+
+def _taken(grid: Sequence[RunSettings], index: int, turns: int | None) -> tuple[RunSettings, ...]:
+    if turns is None:
+        return tuple(grid)
+    return tuple(grid[(index * turns + step) % len(grid)] for step in range(turns))
 
 
 def _case(

@@ -112,8 +112,10 @@ def write_synthetic_model(path: Path, spec: ModelSpec) -> ModelSpec:
     for key, value in metadata.items():
         if isinstance(value, (list, tuple)) and len(value) == n_blocks:
             metadata[key] = value[:n_layers]
-    _write(path, spec.architecture, metadata, spec.tensors)
-    return replace(spec, hparams=replace(spec.hparams, n_layer_nextn=0))
+    # llama.cpp loads some tensors of such a block along with the model
+    tensors = tuple(tensor for tensor in spec.tensors if (tensor.layer or 0) < n_layers)
+    _write(path, spec.architecture, metadata, tensors)
+    return replace(spec, tensors=tensors, hparams=replace(spec.hparams, n_layer_nextn=0))
 
 
 def write_catalog_model(path: Path, model: str, *, file_type: str) -> ModelSpec:

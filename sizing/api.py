@@ -10,16 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.estimate import ModelSummary, Plan, Remedy
+    from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
-    from whatfits.sizing.settings import Settings
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
@@ -73,16 +74,20 @@ def answer(
     request: PlacementRequest,
     runtime: str = "llama.cpp",
     force: bool = False,
+    refined: Callable[[Trial], Trial] | None = None,
 ) -> Plan:
-    """Return the plan for values that are already loaded."""
+    """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.search import Trials
     from whatfits.sizing.speed import estimate_speed
     from whatfits.sizing.version import SCHEMA_VERSION
 
-    trials = Trials(spec, machine, workload, request)
+    extras = _extras(spec, workload)
+    trials = Trials(spec, machine, workload, request, extras)
     trial = trials.best()
+    if refined is not None:
+        trial = refined(trial)
     weights = trials.weights(trial)
     speed = estimate_speed(
         spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
@@ -90,7 +95,7 @@ def answer(
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=_summary(spec),
-        workload=_resolved(workload, trial.settings),
+        workload=_resolved(workload, trial),
         placement=_placed(trial),
         runtime=runtime,
         machine=machine,
@@ -104,6 +109,15 @@ def answer(
         notes=(*spec.notes, *_unverified(machine), *trial.judgement.notes),
         basis=basis_of(spec, trial, machine, speed),
     )
+
+
+def _extras(spec: ModelSpec, workload: Workload) -> Extras:
+    """Return what the workload names beside the model, read from disk."""
+    if not (workload.model_draft or workload.mmproj or workload.lora):
+        return NO_EXTRAS
+    from whatfits.sizing.sources.extra_files import load_extras
+
+    return load_extras(spec, workload)
 
 
 def _unverified(machine: Machine) -> tuple[str, ...]:
@@ -191,16 +205,13 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
 
 def _with_measurements(machine: Machine) -> Machine:
     """Return this machine with what real loads on it have measured, if there were any."""
-    from whatfits.probes.measurements import (
-        Store,
-        default_path,
-        fingerprint,
-        with_measured_overheads,
-    )
+    from whatfits.probes.measurements import Store, default_path, fingerprint
 
     path = default_path()
     if not path.exists():
         return machine
+    from whatfits.probes.overheads import with_measured_overheads
+
     return with_measured_overheads(machine, Store(path).loads(machine=fingerprint(machine)))
 
 
@@ -239,10 +250,11 @@ def _summary(spec: ModelSpec) -> ModelSummary:
     )
 
 
-def _resolved(workload: Workload, settings: Settings) -> Workload:
+def _resolved(workload: Workload, trial: Trial) -> Workload:
     """Return the workload with every default filled in; the context as it was asked for."""
     from dataclasses import replace
 
+    settings = trial.settings
     return replace(
         workload,
         context_tokens=workload.context_tokens or settings.requested_context_tokens,
@@ -256,7 +268,31 @@ def _resolved(workload: Workload, settings: Settings) -> Workload:
         else workload.kv_unified,
         swa_full=settings.swa_full,
         outputs_max=settings.output_rows,
+        **_resolved_extras(workload, trial),
     )
+
+
+def _resolved_extras(workload: Workload, trial: Trial) -> dict[str, Any]:
+    """Return the fields of what stands beside the model, defaults filled in where they count."""
+    from whatfits.sizing.speculation import draft_type, drafted_tokens
+    from whatfits.sizing.units import MIB
+
+    if workload.program != "server":
+        return {}
+    growth = trial.growth
+    values: dict[str, Any] = {
+        "cache_ram_mib": growth.cache_ram_bytes // MIB,
+        "ctx_checkpoints": growth.checkpoints,
+    }
+    kind = draft_type(workload)
+    if kind != "none":
+        values |= {
+            "spec_type": kind,
+            "spec_draft_n_max": drafted_tokens(workload),
+            "kv_type_k_draft": workload.kv_type_k_draft or "f16",
+            "kv_type_v_draft": workload.kv_type_v_draft or "f16",
+        }
+    return values
 
 
 def _placed(trial: Trial) -> PlacementRequest:

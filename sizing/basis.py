@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from whatfits.sizing.basis_beside import growth_basis, part_basis
 from whatfits.sizing.compute import compute_stages, error_bound
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.graph.models import has_graph
@@ -30,6 +31,9 @@ def basis_of(
     """Return the reasons behind an answer, in the order of its fields."""
     reasons = [_weights(model), _cache(model, trial), _compute(model, trial)]
     reasons += [_output(model, trial), _overhead(trial, machine), _free(machine)]
+    reasons += [part_basis(part) for part in trial.memory.parts]
+    if trial.memory.growth_limit_bytes:
+        reasons.append(growth_basis(trial.growth))
     if speed is not None and speed.decode_tokens_per_s is not None:
         reasons.append(_speed(trial))
     return tuple(reasons)

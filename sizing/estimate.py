@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from whatfits.sizing.machine import Machine  # noqa: TC001 - resolved by pydantic for the schema
+from whatfits.sizing.share import PartKind  # noqa: TC001 - same
 from whatfits.sizing.workload import (  # noqa: TC001 - same
     PlacementRequest,
     Workload,
@@ -18,6 +19,7 @@ __all__ = [
     "Basis",
     "DeviceMemory",
     "Memory",
+    "MemoryPart",
     "ModelSummary",
     "Plan",
     "RateRange",
@@ -81,11 +83,31 @@ class DeviceMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryPart:
+    """Something loaded beside the model: its share of the sums, listed apart.
+
+    Attributes:
+        kind: `draft`, `mtp`, `projector` or `lora`.
+        name: what was loaded.
+    """
+
+    kind: PartKind
+    name: str
+    weights_bytes: int
+    kv_cache_bytes: int
+    compute_bytes: int
+    output_bytes: int
+    total_bytes: int
+    low_bytes: int
+    high_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The memory bill of one run, over all devices.
 
     `mapped_bytes` (file pages, reclaimable) and `growth_limit_bytes` (what caches on the host may
-    grow to) stand beside the total, never in it.
+    grow to) stand beside the total, never in it. `parts` are counted in the sums already.
     """
 
     weights_bytes: int
@@ -98,6 +120,7 @@ class Memory:
     mapped_bytes: int
     growth_limit_bytes: int
     devices: tuple[DeviceMemory, ...]
+    parts: tuple[MemoryPart, ...] = ()
     total_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +129,11 @@ class Memory:
 
     @staticmethod
     def of(
-        devices: Sequence[DeviceMemory], *, mapped_bytes: int, growth_limit_bytes: int
+        devices: Sequence[DeviceMemory],
+        *,
+        mapped_bytes: int,
+        growth_limit_bytes: int,
+        parts: Sequence[MemoryPart] = (),
     ) -> Memory:
         """Return the sum over `devices`, so that the rows always add up to the top."""
         sums = {part: sum(getattr(row, part) for row in devices) for part in _PARTS}
@@ -117,6 +144,7 @@ class Memory:
             mapped_bytes=mapped_bytes,
             growth_limit_bytes=growth_limit_bytes,
             devices=tuple(devices),
+            parts=tuple(parts),
         )
 
 

@@ -194,9 +194,14 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
                 f"{format_bytes(plan.memory.mapped_bytes)} of pages the OS can take back",
             )
         )
+    for part in plan.memory.parts:
+        most = format_bytes(part.high_bytes)
+        text = f"{part.name}: {format_bytes(part.total_bytes)}, at most {most}, counted above"
+        rows.append((f"Of it {part.kind}", text))
     if plan.memory.growth_limit_bytes:
         size = format_bytes(plan.memory.growth_limit_bytes)
-        rows.append(("May grow by", f"{size} (prompt cache; the command caps it at what is left)"))
+        what = "prompt cache, checkpoints" if plan.workload.ctx_checkpoints else "prompt cache"
+        rows.append(("May grow by", f"{size} ({what}; the command caps it at what is left)"))
     return tuple(rows)
 
 

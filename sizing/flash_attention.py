@@ -47,7 +47,8 @@ def _heads(model: ModelSpec, layer: LayerSpec) -> tuple[int, int, int]:
     Latent attention reads its one row as the key of all heads, and the front of it as the value.
     """
     if isinstance(layer.attention, LatentAttention):
-        return layer.attention.key_width, model.hparams.kv_lora_rank, layer.n_head
+        row = layer.attention.key_width - layer.attention.index_width
+        return row, model.hparams.kv_lora_rank, layer.n_head
     return layer.key_length, layer.value_length, layer.n_head // layer.n_head_kv
 
 

@@ -69,7 +69,10 @@ def cache_tensors(
     cache = layer.attention
     if cache is not None:
         rows = cache_cells(cache, settings, shared=not layer.own_streams) * streams
-        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width, rows))
+        index_width = cache.index_width if isinstance(cache, LatentAttention) else 0
+        tensors.append(CacheTensor(settings.kv_type_k, cache.key_width - index_width, rows))
+        if index_width:
+            tensors.append(CacheTensor(settings.kv_type_k, index_width, rows))
         if _has_values(cache):
             width = cache.value_width  # wider than any other where an indexer keeps values too
             if settings.transposed_values:
@@ -80,7 +83,7 @@ def cache_tensors(
         tensors.append(CacheTensor(settings.kv_type_k, past.key_width, cells * streams))
     if layer.recurrent is not None:
         tensors.extend(
-            CacheTensor(_STATE_TYPE, elements, settings.sequences)
+            CacheTensor(_STATE_TYPE, elements, settings.sequences * (1 + settings.state_snapshots))
             for elements in (layer.recurrent.shift_elements, layer.recurrent.state_elements)
             if elements
         )

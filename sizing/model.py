@@ -114,10 +114,12 @@ class LatentAttention:
     """Multi-head latent attention: one compressed row per token, no separate values.
 
     Attributes:
-        key_width: elements of one token's row (latent rank + rotary part).
+        key_width: elements of one token's row (latent rank + rotary part), index keys included.
+        index_width: how many of them are index keys, which lie in a tensor of their own.
     """
 
     key_width: int
+    index_width: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,8 @@ class ModelSpec:
         cache_interval: relative error of the cache when its layout is only inferred (0: exact).
         notes: what a reader must know about these facts, one sentence each.
         origin: publisher and date of the facts, for `Basis`.
+        prediction_tensors: tensors of the next-token-prediction layers, which are only loaded to
+            draft with them.
     """
 
     name: str
@@ -264,6 +268,7 @@ class ModelSpec:
     cache_interval: float = 0.0
     notes: tuple[str, ...] = ()
     origin: str = ""
+    prediction_tensors: tuple[TensorSpec, ...] = ()
 
     @property
     def n_layers(self) -> int:

@@ -86,6 +86,7 @@ class RemedySearch:
             machine or self.machine,
             workload or self.workload,
             self.request,
+            self.trial.extras,
         )
         return trials.best()
 

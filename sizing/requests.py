@@ -142,7 +142,7 @@ def workload_from_object(value: Mapping[str, Any]) -> Workload:
     Raises:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
-    known = _without_nulls(value, "program", "flash_attention")
+    known = _without_nulls(value, "program", "flash_attention", "lora")
     return _validated(Workload, known, what="workload")
 
 

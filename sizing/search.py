@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.beside import Beside
+from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whatfits.sizing.estimate import Memory
+    from whatfits.sizing.extras import Extras
+    from whatfits.sizing.growth import Growth
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
@@ -45,6 +49,8 @@ class Trial:
     placement: Placement
     memory: Memory
     judgement: Judgement
+    growth: Growth
+    extras: Extras = NO_EXTRAS
 
     @property
     def runs(self) -> bool:
@@ -56,14 +62,20 @@ class Trials:
     """Tries placements of one model on one machine for one request."""
 
     def __init__(
-        self, model: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest
+        self,
+        model: ModelSpec,
+        machine: Machine,
+        workload: Workload,
+        request: PlacementRequest,
+        extras: Extras = NO_EXTRAS,
     ) -> None:
         """Keep the parts of the bill that every trial shares."""
         self._model = model
         self._machine = machine
         self._workload = workload
         self._request = request
-        self._bill = Bill(model)
+        self._bill = Bill(model, Beside(model, workload, request, extras))
+        self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
         self._flash = all_can_fuse(model, usable_accelerators(machine))
 
@@ -104,7 +116,8 @@ class Trials:
             settings, placement, self._machine, is_server=self._workload.program == "server"
         )
         judgement = judge(memory, placement, self._machine)
-        return Trial(request, settings, placement, memory, judgement)
+        growth = self._bill.growth(settings, is_server=self._workload.program == "server")
+        return Trial(request, settings, placement, memory, judgement, growth, self._extras)
 
     def weights(self, trial: Trial) -> Weights:
         """Return where the weights of a trial lie."""

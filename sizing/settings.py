@@ -13,6 +13,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import LatentAttention
 from whatfits.sizing.quants.file_types import find_kv_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.speculation import drafted_tokens, state_snapshots
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Settings:
             only found out after the cache had been made (`auto` on a device that cannot fuse).
         swa_full: window layers keep the full context.
         embeddings: the output buffer also holds embeddings.
+        state_snapshots: earlier states a recurrent layer keeps so that drafts can be taken back.
     """
 
     requested_context_tokens: int
@@ -70,6 +72,7 @@ class Settings:
     transposed_values: bool
     swa_full: bool
     embeddings: bool = False
+    state_snapshots: int = 0
     flash_automatic: bool = False
 
 
@@ -121,6 +124,7 @@ def resolve_settings(
         transposed_values=not flash and (flash_supported or workload.flash_attention != "auto"),
         swa_full=(not server) if workload.swa_full is None else workload.swa_full,
         embeddings=not model.hparams.causal,
+        state_snapshots=state_snapshots(model, workload),
         flash_automatic=flash
         and workload.flash_attention == "auto"
         and GGML_TYPES[kv_type_v].block_elements == 1,
@@ -158,13 +162,14 @@ def _padded_context(context: int, sequences: int, *, unified: bool) -> tuple[int
 def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences: int) -> int:
     """Return how many rows of logits a batch may ask for.
 
-    The server reserves one row a slot; the C API, encoders and embedding models a whole batch.
+    The server reserves one row a slot and one more for each token that may be drafted; the C API,
+    encoders and embedding models a whole batch.
     """
     if workload.outputs_max is not None:
         chosen = _within("outputs_max", workload.outputs_max, default=0, low=0, high=2**20)
         return chosen or batch
     if workload.program == "server" and model.hparams.causal:
-        return max(1, min(batch, sequences))
+        return max(1, min(batch, sequences * (1 + drafted_tokens(workload))))
     return batch
 
 

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["PLAIN_HOST_BUFFER", "HostWeights", "WeightTable", "Weights"]
+__all__ = [
+    "EMBEDDING_IS_OUTPUT",
+    "PLAIN_HOST_BUFFER",
+    "HostWeights",
+    "WeightTable",
+    "Weights",
+    "tensor_targets",
+]
+
+# These compute logits with the embedding where it lies, without a copy of it beside the output
+# layer. Source: src/models/bitnet.cpp.
+EMBEDDING_IS_OUTPUT: Final = frozenset({"bitnet"})
 
 PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
@@ -26,7 +37,7 @@ _EMBEDDING_NAME: Final = "token_embd.weight"
 _EXPERTS: Final = "exps.weight"
 # Models that are not causal and have an output matrix all the same, tied when the file has none.
 # Source: src/models/{dream,gemma-embedding,llada,rnd1}.cpp (load_arch_tensors).
-_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "rnd1"})
+_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "llama-embed", "rnd1"})
 # These make the tied output before the embedding, so that without mapping both are read into the
 # host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
 _TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})
@@ -90,6 +101,7 @@ class WeightTable:
         names = {tensor.name: tensor for tensor in model.tensors}
         embedding = names.get(_EMBEDDING_NAME)
         has_head = model.hparams.causal or model.architecture in _HEADED
+        has_head = has_head and model.architecture not in EMBEDDING_IS_OUTPUT
         tied = has_head and _OUTPUT_NAME not in names
         self._tied: TensorSpec | None = embedding if tied else None
         self._sharing = _sharing_layers(model)
@@ -253,11 +265,16 @@ def _sharing_layers(model: ModelSpec) -> tuple[int, ...] | None:
     return tuple(index for index, is_full in enumerate(full) if is_full)
 
 
-def _targets(
-    group: _Group, placement: Placement, sharing: tuple[int, ...] | None
+def tensor_targets(
+    role: str,
+    layer: int | None,
+    name: str,
+    placement: Placement,
+    *,
+    sharing: tuple[int, ...] | None = None,
 ) -> tuple[int | None, ...]:
-    """Return the devices that hold a group: one, or each with a layer that shares it."""
-    match group.role:
+    """Return the devices that hold a tensor: one, or each with a layer that shares it."""
+    match role:
         case "input":
             default: int | None = None
         case "output":
@@ -268,8 +285,15 @@ def _targets(
                 places = frozenset(placement.layer_device[layer] for layer in sharing)
             return tuple(sorted(places, key=lambda d: -1 if d is None else d))
         case _:
-            default = placement.layer_device[group.layer or 0]
-    return (placement.device_of(group.tensors[0].name, default),)
+            default = placement.layer_device[layer or 0]
+    return (placement.device_of(name, default),)
+
+
+def _targets(
+    group: _Group, placement: Placement, sharing: tuple[int, ...] | None
+) -> tuple[int | None, ...]:
+    name = group.tensors[0].name
+    return tensor_targets(group.role, group.layer, name, placement, sharing=sharing)
 
 
 def _streamed(group: _Group) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-__all__ = ["OnOff", "PlacementRequest", "Program", "Workload"]
+__all__ = ["OnOff", "PlacementRequest", "Program", "SpecType", "Workload"]
 
 Program = Literal["server", "api"]
+SpecType = Literal["none", "draft-simple", "draft-mtp"]
 OnOff = Literal["auto", "on", "off"]
 
 
@@ -33,6 +34,16 @@ class Workload:
         outputs_max: rows of logits reserved (0: the whole micro-batch).
         prompt_tokens: length of the prompt that speed is told for.
         output_tokens: length of the answer that speed is told for.
+        model_draft: a model that drafts for this one, by catalog name or path.
+        spec_type: how drafts are made: `draft-simple` by a model, `draft-mtp` by the model's own
+            next-token-prediction layers; unset: by a model when there is one.
+        spec_draft_n_max: tokens drafted ahead.
+        kv_type_k_draft: type of the draft's key cache.
+        kv_type_v_draft: type of the draft's value cache.
+        mmproj: path of a vision or audio projector.
+        lora: paths of LoRA adapters.
+        cache_ram_mib: what the server may keep of earlier prompts in RAM, in MiB (0: nothing).
+        ctx_checkpoints: states a slot may keep of its own past, for models that cannot step back.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -50,6 +61,15 @@ class Workload:
     outputs_max: int | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+    model_draft: str | None = None
+    spec_type: SpecType | None = None
+    spec_draft_n_max: int | None = None
+    kv_type_k_draft: str | None = None
+    kv_type_v_draft: str | None = None
+    mmproj: str | None = None
+    lora: tuple[str, ...] = ()
+    cache_ram_mib: int | None = None
+    ctx_checkpoints: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,8 @@ class PlacementRequest:
         devices: ids of the accelerators that may be used; empty for none, None for all.
         mmap: map the file instead of reading it.
         repack: rearrange weights for the CPU.
+        gpu_layers_draft: layers of the draft model on accelerators.
+        mmproj_offload: the projector lies on the first accelerator.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -81,3 +103,5 @@ class PlacementRequest:
     devices: tuple[str, ...] | None = None
     mmap: bool | None = None
     repack: OnOff = "auto"
+    gpu_layers_draft: int | None = None
+    mmproj_offload: bool | None = None

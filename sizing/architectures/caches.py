@@ -171,7 +171,7 @@ def _cache(
     if window is not None:
         return SlidingWindow(keys, 0 if latent else values, window)
     if latent:
-        return LatentAttention(keys)
+        return LatentAttention(keys, extra)
     if metadata.architecture in _INDEXER_AFTER_DENSE_LAYERS and extra:
         values += geometry.value_lengths[layer]  # this indexer keeps a value beside its key
     return FullAttention(keys, values)
@@ -199,6 +199,8 @@ def _sum(one: AttentionCache | None, other: AttentionCache | None) -> AttentionC
                 one.key_width + other.key_width, one.value_width + other.value_width
             )
         case LatentAttention(), LatentAttention():
-            return LatentAttention(one.key_width + other.key_width)
+            return LatentAttention(
+                one.key_width + other.key_width, one.index_width + other.index_width
+            )
         case _:
             return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from whatfits.sizing.model import TensorRole
 
-__all__ = ["is_loaded", "role_of"]
+__all__ = ["block_of", "is_loaded", "role_of"]
 
 _NUMBERED: Final = re.compile(r"(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d{1,6})\.")
 _INPUT: Final = frozenset({"token_embd", "per_layer_token_embd", "position_embd", "token_types"})
@@ -53,6 +53,11 @@ _LOADED_ALL_THE_SAME: Final = {
 def _number(name: str) -> int | None:
     match = _NUMBERED.match(name)
     return None if match is None else int(match[1])
+
+
+def block_of(name: str) -> int | None:
+    """Return the number of the block a tensor belongs to; None outside the blocks."""
+    return _number(name) if name.startswith("blk.") else None
 
 
 def is_loaded(name: str, *, architecture: str, n_layers: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, load_architecture
@@ -15,7 +16,7 @@ from whatfits.sizing.architectures.metadata import (
     architecture_of,
     full_key,
 )
-from whatfits.sizing.architectures.roles import is_loaded, role_of
+from whatfits.sizing.architectures.roles import block_of, is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import ModelSpec, TensorSpec
@@ -256,6 +257,16 @@ def _assembled(
         for tensor in tensors
         if is_loaded(tensor.name, architecture=metadata.architecture, n_layers=n_layers)
     )
+    predicting: tuple[TensorSpec, ...] = ()
+    if len(loaded) < len(tensors) and layout.hparams.n_layer_nextn:
+        present = {tensor.name for tensor in loaded}
+        predicting = tuple(
+            replace(tensor, layer=number)
+            for tensor in tensors
+            if (number := block_of(tensor.name)) is not None
+            and number >= n_layers
+            and tensor.name not in present
+        )
     used = (tensor for tensor in loaded if tensor.layer is None or tensor.layer < n_layers)
     parameters, active = _parameters(used, layout.hparams)
     return ModelSpec(
@@ -273,6 +284,7 @@ def _assembled(
         cache_interval=layout.cache_interval,
         notes=notes + layout.notes,
         origin=origin,
+        prediction_tensors=predicting,
     )
 
 

@@ -34,7 +34,10 @@ def run(arguments: Sequence[str]) -> int:
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.api import hardware, load_machine
 
-    report = ProbeReport(load_machine(options.machine)) if options.machine else hardware()
+    if options.machine:
+        report = ProbeReport(load_machine(options.machine))
+    else:
+        report = _with_loads(hardware())
     if options.json:
         sys.stdout.write(dump_json(_answer(report)) + "\n")
     else:
@@ -50,6 +53,18 @@ def _doctor() -> int:
 
     sys.stdout.write(dump_json(record(), indent=1) + "\n")
     return 0
+
+
+def _with_loads(report: ProbeReport) -> ProbeReport:
+    """Return a report of this machine with what real loads on it have measured."""
+    from whatfits.probes.measurements import default_path
+
+    path = default_path()
+    if not path.exists():
+        return report
+    from whatfits.probes.overheads import measured_report
+
+    return measured_report(report, path)
 
 
 def _answer(report: ProbeReport) -> HardwareAnswer:

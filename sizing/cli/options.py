@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Parser",
+    "add_beside_options",
     "add_machine_options",
     "add_output_options",
     "add_placement_options",
     "add_workload_options",
+    "beside_of",
     "machine_of",
     "parsed",
     "placement_of",
@@ -174,6 +176,30 @@ def add_workload_options(parser: Parser) -> None:
     )
 
 
+def add_beside_options(parser: Parser) -> None:
+    """Add the options that name what is loaded beside the model; names are llama.cpp's."""
+    group = parser.add_argument_group("beside the model")
+    group.add_argument("-mm", "--mmproj", metavar="FILE", help="vision or audio projector")
+    group.add_argument("-md", "--model-draft", metavar="MODEL", help="drafts tokens ahead")
+    group.add_argument("--spec-type", choices=("none", "draft-simple", "draft-mtp"))
+    group.add_argument(
+        "--spec-draft-n-max", action=parsed(whole_number), metavar="N", help="tokens drafted ahead"
+    )
+    group.add_argument("-ctkd", "--cache-type-k-draft", metavar="TYPE", help="the draft's keys")
+    group.add_argument("-ctvd", "--cache-type-v-draft", metavar="TYPE", help="the draft's values")
+    group.add_argument("--lora", action="append", default=[], metavar="FILE", help="LoRA adapter")
+    group.add_argument(
+        "-cram", "--cache-ram", action=parsed(whole_number), metavar="MIB", help="earlier prompts"
+    )
+    group.add_argument(
+        "-ctxcp",
+        "--ctx-checkpoints",
+        action=parsed(whole_number),
+        metavar="N",
+        help="saved states a slot",
+    )
+
+
 def add_placement_options(parser: Parser) -> None:
     """Add the options that place layers; names are llama.cpp's."""
     group = parser.add_argument_group("placement")
@@ -194,6 +220,8 @@ def add_placement_options(parser: Parser) -> None:
     group.add_argument("--no-op-offload", action="store_true")
     group.add_argument("--no-mmap", action="store_true")
     group.add_argument("--no-repack", action="store_true")
+    group.add_argument("-ngld", "--gpu-layers-draft", action=parsed(whole_number), metavar="N")
+    group.add_argument("--no-mmproj-offload", action="store_true", help="projector on the host")
 
 
 def whole_number(text: str) -> int:
@@ -237,6 +265,22 @@ def workload_of(options: argparse.Namespace) -> Workload:
     )
 
 
+def beside_of(options: argparse.Namespace, workload: Workload) -> Workload:
+    """Return the workload with what the options name beside the model."""
+    return replace(
+        workload,
+        model_draft=options.model_draft,
+        spec_type=options.spec_type,
+        spec_draft_n_max=options.spec_draft_n_max,
+        kv_type_k_draft=options.cache_type_k_draft,
+        kv_type_v_draft=options.cache_type_v_draft,
+        mmproj=options.mmproj,
+        lora=tuple(options.lora),
+        cache_ram_mib=options.cache_ram,
+        ctx_checkpoints=options.ctx_checkpoints,
+    )
+
+
 def placement_of(options: argparse.Namespace) -> PlacementRequest:
     """Return the placement that the options ask for."""
     from whatfits.sizing.workload import PlacementRequest
@@ -256,6 +300,8 @@ def placement_of(options: argparse.Namespace) -> PlacementRequest:
         devices=devices,
         mmap=False if options.no_mmap else None,
         repack="off" if options.no_repack else "auto",
+        gpu_layers_draft=options.gpu_layers_draft,
+        mmproj_offload=False if options.no_mmproj_offload else None,
     )
 
 

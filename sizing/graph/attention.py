@@ -15,7 +15,7 @@ from whatfits.sizing.model import LatentAttention, SlidingWindow
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
@@ -216,21 +216,23 @@ class Attention:
         spread: Tensor | None,
         out: Tensor | None,
         out_scale: Tensor | None = None,
-        mask: Tensor | None = None,
+        narrowed: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Return attention through a cache of latent rows, whose first part is also the value.
 
-        `spread` widens latent results to heads; `mask` replaces the cache's own.
+        `spread` widens latent results to heads; `narrowed` makes the mask of the cache's own.
         """
-        c, inputs = self._c, self.full
+        c, inputs, spec = self._c, self.full, self._c.spec(layer)
         assert inputs is not None
         assert heads.k is not None
         assert heads.v is not None
         for made in (heads.q, heads.v, heads.k):
             c.expand(made)
-        cache, _ = self._caches(layer, inputs)
+        # an indexer's keys lie in a cache of their own, although the layer's width counts them
+        shape = (spec.n_head_kv * spec.key_length, inputs.cells, self._settings.streams)
+        cache = c.held(self._settings.kv_type_k, *shape, home=c.cache_home(layer))
         c.expand(self._store_keys(heads.k, cache, inputs))
-        mask = inputs.mask if mask is None else mask
+        mask = inputs.mask if narrowed is None else narrowed(inputs.mask)
         k = self._read_keys(cache, layer, inputs)
         v = c.view(k, (heads.v.ne[0], *k.ne[1:]), k.nb[1:])
         y = self._heads_out(heads.q, k, v, mask, None, softcap=False, spread=spread)

@@ -16,9 +16,9 @@ from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.hyper_connections import FUSED, PER_LAYER
 from whatfits.sizing.graph.index import TensorIndex
-from whatfits.sizing.graph.models import graph_of, mark_of
+from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, corrected, layers_of, stretches_of
-from whatfits.sizing.graph.scheduler import Backends, Laid, split
+from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends, Laid, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ class _Replayed:
         self._homes = _Homes(placement)
         self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
-        if not whole and not any(layer.reuses_cache for layer in model.layers):
+        whole = whole or any(layer.reuses_cache for layer in model.layers)
+        if not whole and not keeps_every_layer(model.architecture):
             kinds = _kinds(model, index, self._homes, mark_of(model.architecture))
             self._stretches = stretches_of(kinds)
         devices = placement.accelerators
@@ -150,14 +151,13 @@ class _Replayed:
     def settle_fusion(self, build: Callable[[GraphContext], None]) -> None:
         """Give fused attention up where llama.cpp does after a look at one token a sequence.
 
-        Only beside recurrent states can it land elsewhere: their steps come between it and the
-        weights of its layer (src/llama-context.cpp, resolve_fused_ops).
+        It looks whether each fused operation lands on its layer's device (src/llama-context.cpp,
+        resolve_fused_ops).
         """
-        settings, layers = self._settings, self._model.layers
-        mixed = any(layer.recurrent is not None for layer in layers)
-        if not (settings.flash_automatic and mixed and self._placement.accelerators):
+        settings = self._settings
+        if not (settings.flash_automatic and self._may_stray()):
             return
-        attending = [at for at in layers_of(self._stretches) if layers[at].attention is not None]
+        attending = [at for at in layers_of(self._stretches) if self._attends(at)]
         if not self._beside(self._glance(build), "FLASH_ATTN_EXT", attending):
             self._settings = replace(settings, flash_attention=False)
 
@@ -189,6 +189,28 @@ class _Replayed:
         """Return whether an operation runs beside its layers; one that is not there does."""
         places = [place for node, place in laid.nodes if node.op == op]
         return not places or places == [self._homes.layer(at) for at in layers]
+
+    def _may_stray(self) -> bool:
+        """Return whether fused attention may land elsewhere than the weights of its layer.
+
+        It mostly follows the cache it has just written to, or the output matrix after it. Not so
+        beside recurrent states, whose steps come between, where another layer's cache is read,
+        where both may lie elsewhere, and where there are sequences enough for operations on
+        weights of the host to move to a device.
+        """
+        placement = self._placement
+        if not placement.accelerators:
+            return False
+        if placement.has_overrides and not placement.kv_offload:
+            return True
+        layers = self._model.layers
+        if any(layer.recurrent is not None or layer.reuses_cache for layer in layers):
+            return True
+        return self._settings.sequences >= OFFLOAD_MIN_BATCH and not self._full_offload
+
+    def _attends(self, at: int) -> bool:
+        layer = self._model.layers[at]
+        return layer.attention is not None or layer.reuses_cache
 
     def peaks(
         self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True

@@ -25,6 +25,7 @@ __all__ = [
     "absorbed_heads",
     "compressed_rows",
     "latent_attention",
+    "low_rank_queries",
     "queries",
 ]
 
@@ -78,9 +79,13 @@ def queries(c: GraphContext, x: Tensor, part: Part, layer: int) -> Tensor:
     whole = part("attn_q.weight")
     if whole is not None:
         return c.mul_mat(whole, x)
+    return c.mul_mat(part.need("attn_q_b.weight"), low_rank_queries(c, x, part, layer))
+
+
+def low_rank_queries(c: GraphContext, x: Tensor, part: Part, layer: int) -> Tensor:
+    """Return the queries as they are between their two matrices."""
     low = c.mul_mat(part.need("attn_q_a.weight"), x)
-    low = c.norm(low, part("attn_q_a_norm.weight"), layer=layer)
-    return c.mul_mat(part.need("attn_q_b.weight"), low)
+    return c.norm(low, part("attn_q_a_norm.weight"), layer=layer)
 
 
 def compressed_rows(

@@ -20,14 +20,22 @@ _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 
 
 def feed_forward_or_mixture(
-    c: GraphContext, x: Tensor, part: Part, *, gating: str, normalised: bool
+    c: GraphContext,
+    x: Tensor,
+    part: Part,
+    *,
+    gating: str,
+    normalised: bool,
+    activation: str = "glu",
+    expert_activation: str = "glu",
 ) -> Tensor:
     """Return the feed-forward part: dense without a router, else routed plus shared experts.
 
-    The shared experts are gated when the layer has a gate for them.
+    The shared experts are gated when the layer has a gate for them; `activation` is theirs and
+    that of the dense part.
     """
     if part("ffn_gate_inp.weight") is None:
-        return c.feed_forward(x, part)
+        return c.feed_forward(x, part, activation=activation)
     routed = c.experts(
         x,
         part,
@@ -35,12 +43,13 @@ def feed_forward_or_mixture(
         gating=gating,
         normalised=normalised,
         scale=c.metadata("expert_weights_scale"),
+        activation=expert_activation,
         n_groups=int(c.metadata("expert_group_count")),
         n_groups_used=int(c.metadata("expert_group_used_count")),
     )
     if part("ffn_up_shexp.weight") is None:
         return routed
-    shared = c.feed_forward(x, part, names=_SHARED)
+    shared = c.feed_forward(x, part, names=_SHARED, activation=activation)
     gate = part("ffn_gate_inp_shexp.weight")
     if gate is not None:
         shared = c.like("MUL", shared, c.unary(c.mul_mat(gate, x)))

@@ -14,10 +14,10 @@ from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, Tensor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Backends", "Laid", "split"]
+__all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "split"]
 
 _MAX_COPIES: Final = 4
-_OFFLOAD_MIN_BATCH: Final = 32
+OFFLOAD_MIN_BATCH: Final = 32
 _NOT_BY_WEIGHT: Final = frozenset({"ROPE", "FLASH_ATTN_EXT"})
 
 
@@ -118,7 +118,7 @@ class _Scheduler:
         return None
 
     def _is_offloaded(self, tensor: Tensor) -> bool:
-        return _batch_of(tensor) >= _OFFLOAD_MIN_BATCH
+        return _batch_of(tensor) >= OFFLOAD_MIN_BATCH
 
     def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> None:
         """Give unassigned nodes the back end of the node before; devices first, then the host."""

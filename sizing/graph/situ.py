@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from whatfits.sizing.graph.context import GraphContext
+    from whatfits.sizing.graph.feed_forward import FeedForwardBuilder
     from whatfits.sizing.graph.tensor import Tensor
 
 __all__ = ["situ"]
 
 
-def situ(c: GraphContext, gate: Tensor, up: Tensor) -> Tensor:
+def situ(c: FeedForwardBuilder, gate: Tensor, up: Tensor) -> Tensor:
     """Return the activation of a gate and what it lets through."""
     y = c.like("MUL", _bounded(c, gate), c.unary(gate))
     if c.metadata("activation.situ_linear_beta") > 0:
@@ -22,5 +22,5 @@ def situ(c: GraphContext, gate: Tensor, up: Tensor) -> Tensor:
     return c.like("MUL", y, up)
 
 
-def _bounded(c: GraphContext, x: Tensor) -> Tensor:
+def _bounded(c: FeedForwardBuilder, x: Tensor) -> Tensor:
     return c.like("SCALE", c.unary(c.like("SCALE", x)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
+from whatfits.sizing.graph.tensor import OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ __all__ = [
 
 _SECTIONS: Final = 4
 Norms = Literal["before", "after", "none"]
+Rows = Literal["last layer", "before norm", "after norm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +62,29 @@ class Step:
         return self.c.norm(x, weight, bias, rms=rms, layer=self.layer)
 
 
-def rotated(step: Step, heads: Heads, *, norms: Norms = "none", rms: bool = True) -> Heads:
+def rotated(
+    step: Step,
+    heads: Heads,
+    *,
+    norms: Norms = "none",
+    rms: bool = True,
+    turned: bool = True,
+    with_factors: bool = True,
+) -> Heads:
     """Return queries and keys turned by their positions, normalised before or after that.
 
     They are normalised only where the layer has weights for it.
     """
     c = step.c
-    factors = c.rope_factors(step.layer)
+    factors = c.rope_factors(step.layer) if with_factors else None
     made = []
     for heads_in, name in ((heads.q, "attn_q_norm"), (heads.k, "attn_k_norm")):
         assert heads_in is not None
         x, has_norm = heads_in, step.part(f"{name}.weight") is not None
         if has_norm and norms == "before":
             x = step.norm(x, name, rms=rms)
-        x = c.like("ROPE", x, step.positions, factors)
+        if turned:
+            x = c.like("ROPE", x, step.positions, factors)
         if has_norm and norms == "after":
             x = step.norm(x, name, rms=rms)
         made.append(x)
@@ -97,7 +108,7 @@ def attend_norms_after(step: Step, x: Tensor) -> Tensor:
     return output_of(step, rotated(step, heads, norms="after"))
 
 
-def output_of(step: Step, heads: Heads) -> Tensor:
+def output_of(step: Step, heads: Heads, *, softcap: bool = False) -> Tensor:
     """Return attention of finished queries, keys and values through the output matrix."""
     part = step.part
     return step.attention.attend(
@@ -107,6 +118,7 @@ def output_of(step: Step, heads: Heads) -> Tensor:
         out_bias=part("attn_output.bias"),
         out_scale=part("attn_output.scale"),
         sinks=part("attn_sinks.weight"),
+        softcap=softcap,
     )
 
 
@@ -143,10 +155,18 @@ def build_stack(
     rms: bool = True,
     second_norm: str = "ffn_norm",
     positions_per_token: int = 1,
+    between: Callable[[Step, Tensor], Tensor] | None = None,
+    residual_first: bool = False,
+    rows: Rows = "last layer",
+    scaled: bool = False,
+    rows_scaled: bool = False,
+    softcap: bool = False,
 ) -> None:
     """Add the whole graph of a decoder to a context.
 
-    `start` replaces the embedded tokens, `after` adds to what leaves a layer.
+    `start` replaces the embedded tokens, `between` changes what attention gave before it is added,
+    `after` adds to what leaves a layer; `rows` says where those without logits are dropped.
+    Logits are `scaled`, or the rows they are made of.
     """
     x = c.input_embedding(c.whole.need("token_embd.weight")) if start is None else start
     positions = c.input_positions(positions_per_token)
@@ -156,11 +176,17 @@ def build_stack(
         step = Step(c, attention, positions, layer, c.layer(layer))
         residual = x
         y = attention_part(step, step.norm(x, "attn_norm", rms=rms))
-        if layer == c.layers[-1]:
+        if layer == c.layers[-1] and rows == "last layer":
             y, residual = c.get_rows(y, out_ids), c.get_rows(residual, out_ids)
-        x = c.like("ADD", y, residual)
+        y = y if between is None else between(step, y)
+        x = c.like("ADD", residual, y) if residual_first else c.like("ADD", y, residual)
         y = feed_part(step, step.norm(x, second_norm, rms=rms))
         x = c.like("ADD", y, x)
         if after is not None:
             x = after(step, x)
-    c.finish(x, norm_rms=rms)
+    if rows == "before norm":
+        # all rows stay readable for a draft head
+        x.flags |= OUTPUT
+        x = c.get_rows(x, out_ids)
+    kept = out_ids if rows == "after norm" else None
+    c.finish(x, norm_rms=rms, scaled=scaled, rows_scaled=rows_scaled, softcap=softcap, rows=kept)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
+from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ __all__ = ["llama_server_command"]
 
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
-_DEFAULT_CACHE_RAM_MIB: Final = 8192
 
 
 def llama_server_command(
@@ -49,7 +50,8 @@ def llama_server_command(
         words.append("--embeddings")
     if not placement.kv_offload:
         words.append("--no-kv-offload")
-    words += _prompt_cache_flags(trial, machine)
+    words += _beside_flags(workload, trial)
+    words += _growth_flags(workload, trial, machine)
     return shlex.join(words)
 
 
@@ -78,14 +80,64 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
     return words
 
 
-def _prompt_cache_flags(trial: Trial, machine: Machine) -> list[str]:
-    """Cap the host prompt cache where its default would outgrow what is left."""
-    host = trial.memory.devices[-1]
-    pool = machine.pool(host.pool)
-    if pool.free_low_bytes is None or not trial.memory.growth_limit_bytes:
-        return []
-    taken = sum(row.high_bytes for row in trial.memory.devices if row.pool == host.pool)
-    left_mib = max(0, pool.free_low_bytes - taken) // MIB
-    if left_mib >= _DEFAULT_CACHE_RAM_MIB:
-        return []
-    return ["--cache-ram", str(left_mib)]
+def _beside_flags(workload: Workload, trial: Trial) -> list[str]:
+    """Return the flags of what is loaded beside the model.
+
+    A draft model alone would be loaded and put away again: the kind of draft has to be named.
+    """
+    request = trial.request
+    words: list[str] = []
+    kind = draft_type(workload)
+    if kind != "none":
+        words += ["--spec-type", kind]
+        if drafted_tokens(workload) != DEFAULT_DRAFT_TOKENS:
+            words += ["--spec-draft-n-max", str(drafted_tokens(workload))]
+        for flag, kv_type in (
+            ("-ctkd", workload.kv_type_k_draft),
+            ("-ctvd", workload.kv_type_v_draft),
+        ):
+            if kv_type is not None:
+                words += [flag, kv_type.lower()]
+    if workload.model_draft:
+        words += ["-md", _draft_file(trial, workload.model_draft)]
+        if request.gpu_layers_draft is not None:
+            words += ["-ngld", str(request.gpu_layers_draft)]
+    if workload.mmproj:
+        words += ["--mmproj", workload.mmproj]
+        if request.mmproj_offload is False:
+            words.append("--no-mmproj-offload")
+    for path in workload.lora:
+        words += ["--lora", path]
+    return words
+
+
+def _draft_file(trial: Trial, named: str) -> str:
+    draft = trial.extras.draft
+    if draft is not None and draft.source == "catalog":
+        return f"{draft.name}-{draft.file_type}.gguf"
+    return named
+
+
+def _growth_flags(workload: Workload, trial: Trial, machine: Machine) -> list[str]:
+    """Return limits for what grows on the host: as asked for, else so that what is left holds it.
+
+    Checkpoints get up to half of it, because without them a prompt is read again from its start;
+    the prompt cache gets the rest.
+    """
+    growth, host = trial.growth, trial.memory.devices[-1]
+    free = machine.pool(host.pool).free_low_bytes
+    checkpoints, cache_ram_mib = growth.checkpoints, growth.cache_ram_bytes // MIB
+    if free is not None:
+        taken = sum(row.high_bytes for row in trial.memory.devices if row.pool == host.pool)
+        left = max(0, free - taken)
+        every = growth.checkpoint_bytes * growth.slots
+        if every and workload.ctx_checkpoints is None:
+            checkpoints = min(checkpoints, left // 2 // every)
+        if workload.cache_ram_mib is None:
+            cache_ram_mib = min(cache_ram_mib, max(0, left - every * checkpoints) // MIB)
+    words: list[str] = []
+    if growth.checkpoint_bytes and checkpoints != DEFAULT_CHECKPOINTS:
+        words += ["--ctx-checkpoints", str(checkpoints)]
+    if growth.limit_bytes and cache_ram_mib != DEFAULT_CACHE_RAM_MIB:
+        words += ["--cache-ram", str(cache_ram_mib)]
+    return words

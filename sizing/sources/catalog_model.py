@@ -10,6 +10,7 @@ from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.catalog.lookup import find_model, model_entries
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
 from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.vision import vision_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,8 @@ def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSp
         why = "the model's native quantisation" if native else "the usual balance"
         notes.append(f"No file type was asked for: {chosen}, {why}.")
     notes += entry.caveats
+    if entry.vision is not None:
+        notes.append(vision_note(entry.vision, parameters=entry.params_vision_audio))
     return replace(spec, notes=tuple(notes))
 
 

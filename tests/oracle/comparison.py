@@ -110,8 +110,12 @@ def without_nextn(spec: ModelSpec) -> ModelSpec:
         for key, value in spec.metadata.items()
         if isinstance(value, (list, tuple)) and len(value) == in_file
     }
-    metadata = {**spec.metadata, **cut}
-    return replace(spec, metadata=metadata, hparams=replace(spec.hparams, n_layer_nextn=0))
+    return replace(
+        spec,
+        metadata={**spec.metadata, **cut},
+        tensors=tuple(tensor for tensor in spec.tensors if (tensor.layer or 0) < n_layers),
+        hparams=replace(spec.hparams, n_layer_nextn=0),
+    )
 
 
 def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Settings, Placement]:

@@ -1,6 +1,7 @@
 """Compares models with llama.cpp over a grid of settings, and says where they differ.
 
-usage: sweep.py [--gpus 0,1,2] [--misses N] [--file-type Q4_K_M] [--quick] MODEL…
+usage: sweep.py [--gpus 0,1,2] [--misses N] [--file-type Q4_K_M] [--quick] [--whole] MODEL…
+--whole writes blocks that predict further tokens too.
 Prints, a model and box: settings compared, exact ones, those held by the interval; then misses.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from comparison import Box, Oracle, Outcome, compare, without_nextn, write_model
 
 from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 CONTEXTS = (512, 4096, 32768)
@@ -99,10 +101,13 @@ BOXES = {
 
 def sweep(model: str, options: argparse.Namespace, folder: Path) -> None:
     """Print one model's outcome on every box."""
-    spec = load_catalog_model(model, file_type=options.file_type)
     path = folder / f"{model}.gguf"
-    write_model(spec, path)
-    spec = without_nextn(spec)
+    if options.whole:
+        spec = write_catalog_model(path, model, file_type=options.file_type)
+    else:
+        spec = load_catalog_model(model, file_type=options.file_type)
+        write_model(spec, path)
+        spec = without_nextn(spec)
     for gpus in options.gpus:
         for box in BOXES[gpus]:
             grid = (
@@ -139,6 +144,7 @@ def main() -> None:
     parser.add_argument("--misses", type=int, default=3)
     parser.add_argument("--file-type", default="Q4_K_M")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--whole", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for model in options.models:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cacheless_recipes import CACHELESS
 from comparison import Box, Oracle, asked_for, compare, without_nextn, write_model
 from made_up import made_up
-from recipes import CACHELESS, RECIPES
+from recipes import RECIPES, UNFUSED
 
 from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
@@ -42,7 +44,14 @@ CATALOG = (
     "baichuan2-7b",
     "baichuan2-13b",
     "seed-oss-36b",
+    "bitnet-b1.58-2b",
+    "hy3-preview",
+    "laguna-xs.2",
+    "mellum2-12b-a2.5b",
+    "muse-glimmer-30b",
 )
+# Parts of the blocks that predict further are loaded: their files are written whole.
+WHOLE = ("step-3.7-flash",)
 ENCODERS = ("bge-small-en-v1.5", "nomic-embed-text-v1.5")
 NO_POOLING, MEAN, FIRST, LAST = range(4)
 ON_CPU = (
@@ -75,12 +84,14 @@ def gpu() -> Iterator[Oracle]:
         yield oracle
 
 
-@pytest.fixture(params=[*CATALOG, *RECIPES])
+@pytest.fixture(params=[*CATALOG, *WHOLE, *RECIPES])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ModelSpec, Path]:
     path = tmp_path / "model.gguf"
     if request.param in RECIPES:
         recipe, size = RECIPES[request.param]
         return made_up(request.param, recipe, path, size), path
+    if request.param in WHOLE:
+        return write_catalog_model(path, request.param, file_type="Q4_K_M"), path
     spec = without_nextn(load_catalog_model(request.param, file_type="Q4_K_M"))
     write_model(spec, path)
     return spec, path
@@ -93,6 +104,10 @@ def assert_exact(
         outcome = compare(spec, path, oracle, settings)
         assert outcome.error is None
         assert outcome.predicted == outcome.truth, settings
+
+
+def unfused(grid: tuple[RunSettings, ...]) -> tuple[RunSettings, ...]:
+    return tuple(replace(settings, flash_attention="off") for settings in grid)
 
 
 def test_a_decoder_takes_what_llama_cpp_plans(
@@ -108,6 +123,18 @@ def test_decisive_layers_say_as_much_as_all(model: tuple[ModelSpec, Path]) -> No
         for settings in grid:
             asked = asked_for(spec, box, settings)
             assert graph_buffers(spec, *asked) == graph_buffers(spec, *asked, whole=True), settings
+
+
+@pytest.mark.parametrize("name", UNFUSED)
+def test_a_model_without_fused_attention_takes_what_llama_cpp_plans(
+    name: str, cpu: Oracle, gpu: Oracle, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    recipe, size = UNFUSED[name]
+    spec = made_up(name, recipe, path, size)
+    # quantised values need fused attention
+    assert_exact(spec, path, cpu, unfused(ON_CPU[:-1]))
+    assert_exact(spec, path, gpu, unfused(ON_GPU))
 
 
 @pytest.mark.parametrize("name", CACHELESS)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "graph_of", "has_graph", "mark_of"]
+__all__ = ["FAMILIES", "graph_of", "has_graph", "keeps_every_layer", "mark_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -40,6 +40,7 @@ FAMILIES: Final = (
     ("deepseek4", ("deepseek4",)),
     ("gated_delta", ("qwen3next", "qwen35", "qwen35moe")),
     ("kimi_linear", ("kimi-linear",)),
+    ("sparse_latent", ("deepseek32", "glm-dsa")),
     ("kimi_k3", ("kimi-k3",)),
     ("ling", ("bailingmoe3",)),
     ("glm", ("chatglm", "glm4", "glm4moe")),
@@ -77,6 +78,7 @@ FAMILIES: Final = (
             "gemma-embedding",
             "llada",
             "llada-moe",
+            "llama-embed",
             "modern-bert",
             "neo-bert",
             "rnd1",
@@ -95,8 +97,10 @@ FAMILIES: Final = (
             "internlm2",
             "maincoder",
             "mistral3",
+            "openelm",
             "paddleocr",
             "pangu-embedded",
+            "plamo3",
             "qwen",
             "refact",
             "seed_oss",
@@ -115,18 +119,24 @@ FAMILIES: Final = (
             "ernie4_5-moe",
             "exaone-moe",
             "hunyuan-moe",
+            "hy_v3",
+            "mellum",
             "mimo2",
         ),
     ),
-    ("cohere", ("cohere2", "command-r")),
+    ("gated_attention", ("afmoe", "laguna", "muse-glimmer", "step35")),
+    ("bitnet", ("bitnet",)),
+    ("cohere", ("cohere2", "cohere2moe", "command-r")),
     ("exaone", ("exaone", "exaone4")),
     ("gemma", ("gemma",)),
     ("gemma3n", ("gemma3n",)),
     ("gemma4", ("gemma4",)),
     ("gpt_oss", ("gpt-oss",)),
-    ("granite", ("granite", "granitemoe", "minicpm")),
+    ("granite", ("granite", "granite_swa", "granitemoe", "minicpm")),
     ("llama4", ("llama4",)),
     ("olmo", ("olmo2", "olmoe")),
+    ("own_mixtures", ("arctic", "grok", "grovemoe", "smallthinker")),
+    ("unfolded", ("minicpm3", "plm")),
     ("phi", ("phi2", "phi3", "phimoe")),
 )
 _MODULES: Final = {name: module for module, names in FAMILIES for name in names}
@@ -144,6 +154,12 @@ def graph_of(architecture: str) -> Callable[[GraphContext], None] | None:
 def has_graph(model: ModelSpec) -> bool:
     """Return whether a model's compute buffer can be replayed."""
     return model.architecture in _MODULES and bool(model.tensors)
+
+
+def keeps_every_layer(architecture: str) -> bool:
+    """Return whether no layer of an architecture may be left out of its graph."""
+    module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
+    return architecture in getattr(module, "WHOLE", ())
 
 
 def mark_of(architecture: str) -> Callable[[ModelSpec, int], Hashable] | None:

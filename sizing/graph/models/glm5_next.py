@@ -182,9 +182,9 @@ class _LatentAttention:
         spread, out = part.need("attn_v_b.weight"), part.need("attn_output.weight")
         if self._pools.gathers:
             return c.mul_mat(out, self._gathered(q, kept, self._chosen, spread, layer))
-        heads = Heads(q, kept, kept)
+        heads, chosen = Heads(q, kept, kept), self._chosen
         return self._attention.attend_latent(
-            heads, layer, spread=spread, out=out, mask=self._chosen
+            heads, layer, spread=spread, out=out, narrowed=lambda _: chosen
         )
 
     def _gathered(

@@ -1,7 +1,7 @@
 """Decoders whose experts are routed plainly: Ernie 4.5, Ling 2, dots, DeepSeek, Hunyuan, DBRX….
 
 Source: llama.cpp src/models/{bailingmoe,bailingmoe2,dbrx,deepseek,dots1,ernie4-5-moe,exaone-moe,
-hunyuan-moe,mimo2}.cpp.
+hunyuan-moe,hy-v3,mellum,mimo2}.cpp.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.graph.attention import Heads
 from whatfits.sizing.graph.stack import (
     Step,
-    attend,
     attend_norms_after,
     build_stack,
     feed,
@@ -33,12 +31,9 @@ __all__ = ["GRAPHS"]
 
 def _exaone_attend(step: Step, x: Tensor) -> Tensor:
     """Layers that see everything have no rotation."""
-    if isinstance(step.c.spec(step.layer).attention, SlidingWindow):
-        return attend(step, x)
+    turned = isinstance(step.c.spec(step.layer).attention, SlidingWindow)
     heads = step.attention.project(x, step.part, step.layer)
-    assert heads.k is not None
-    q, k = step.norm(heads.q, "attn_q_norm"), step.norm(heads.k, "attn_k_norm")
-    return output_of(step, Heads(q, k, heads.v))
+    return output_of(step, rotated(step, heads, norms="before", turned=turned))
 
 
 def _mimo_attend(step: Step, x: Tensor) -> Tensor:
@@ -62,6 +57,10 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "ernie4_5-moe": build_stack,
     "exaone-moe": partial(build_stack, attention_part=_exaone_attend, feed_part=feed_as_said),
     "hunyuan-moe": partial(build_stack, attention_part=attend_norms_after),
+    "hy_v3": partial(
+        build_stack, feed_part=partial(feed_as_said, default="sigmoid"), rows="after norm"
+    ),
+    "mellum": build_stack,
     "mimo2": partial(
         build_stack, attention_part=_mimo_attend, feed_part=partial(feed, gating="sigmoid")
     ),
