@@ -224,6 +224,7 @@ def _build(c: GraphContext) -> None:
             c.expand(kept)
         y = c.norm(start.x, part("ffn_norm.weight"), layer=layer)
         x = merged(c, _feed(c, y, part, tokens), start)
+        c.pin(x, layer)  # its last step is named so that it stays
     c.finish(head_of(c, flattened_outputs(c, x, out_ids)))
 
 
