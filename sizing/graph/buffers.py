@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
+from whatfits.sizing.graph.hyper_connections import FUSED, PER_LAYER
 from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, corrected, layers_of, stretches_of
-from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends, split
+from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends, Laid, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from whatfits.sizing.graph.tensor import Tensor
     from whatfits.sizing.model import ModelSpec, TensorSpec
@@ -71,6 +72,7 @@ def graph_buffers(
     replayed = _Replayed(model, settings, placement, index=index, whole=whole)
     try:
         replayed.settle_fusion(build)
+        replayed.settle_streams(build)
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
         bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
@@ -96,6 +98,7 @@ class _Replayed:
         self._settings = settings
         self._placement = placement
         self._homes = _Homes(placement)
+        self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
         whole = whole or any(layer.reuses_cache for layer in model.layers)
         if not whole and not keeps_every_layer(model.architecture):
@@ -154,14 +157,38 @@ class _Replayed:
         settings = self._settings
         if not (settings.flash_automatic and self._may_stray()):
             return
+        attending = [at for at in layers_of(self._stretches) if self._attends(at)]
+        if not self._beside(self._glance(build), "FLASH_ATTN_EXT", attending):
+            self._settings = replace(settings, flash_attention=False)
+
+    def settle_streams(self, build: Callable[[GraphContext], None]) -> None:
+        """Make operations on several residual streams of smaller ones, where llama.cpp does.
+
+        It does so for each one that lands elsewhere than its layer, one after the other.
+        """
+        if (
+            f"{self._model.architecture}.hyper_connection.count" not in self._model.metadata
+            or not self._placement.accelerators
+        ):
+            return
+        layers = [at for at in layers_of(self._stretches) for _ in range(PER_LAYER)]
+        glance = self._glance(build)
+        for op in FUSED:
+            if not self._beside(glance, op, layers):
+                self._unfused |= {op}
+                glance = self._glance(build)
+
+    def _glance(self, build: Callable[[GraphContext], None]) -> Laid:
+        """Return the graph of one token a sequence, by which llama.cpp decides what it fuses."""
+        settings = self._settings
         few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
         context = self._built(build, few, pinned=True)
-        laid = split(context.nodes, context.leafs, self._backends)
-        places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
-        attending = [at for at in context.layers if self._attends(at)]
-        # a graph that fuses nothing for so few tokens leaves the choice as it is
-        if places and places != [self._homes.layer(at) for at in attending]:
-            self._settings = replace(settings, flash_attention=False)
+        return split(context.nodes, context.leafs, self._backends)
+
+    def _beside(self, laid: Laid, op: str, layers: Sequence[int]) -> bool:
+        """Return whether an operation runs beside its layers; one that is not there does."""
+        places = [place for node, place in laid.nodes if node.op == op]
+        return not places or places == [self._homes.layer(at) for at in layers]
 
     def _may_stray(self) -> bool:
         """Return whether fused attention may land elsewhere than the weights of its layer.
@@ -214,6 +241,7 @@ class _Replayed:
             pinned_layers=pinned and count > 0 and (self._full_offload or few_tokens),
             cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
         )
+        context.unfused = self._unfused
         build(context)
         return context
 

@@ -93,6 +93,7 @@ class GraphContext(FeedForwardBuilder):
         self._weight_home = weight_home
         self._specs = index.by_name
         self._weights: dict[str, Tensor] = {}
+        self.unfused: frozenset[str] = frozenset()  # operations that are made of smaller ones
 
     # weights and caches
 
