@@ -158,7 +158,7 @@ class _Replayed:
         few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
         context = self._built(build, few, pinned=True)
         laid = split(context.nodes, context.leafs, self._backends)
-        places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
+        places = [node.place for node in laid.nodes if node.op == "FLASH_ATTN_EXT"]
         attending = [at for at in layers_of(self._stretches) if layers[at].attention is not None]
         if places != [self._homes.layer(at) for at in attending]:
             self._settings = replace(settings, flash_attention=False)
