@@ -187,7 +187,7 @@ class _Replayed:
 
     def _beside(self, laid: Laid, op: str, layers: Sequence[int]) -> bool:
         """Return whether an operation runs beside its layers; one that is not there does."""
-        places = [place for node, place in laid.nodes if node.op == op]
+        places = [node.place for node in laid.nodes if node.op == op]
         return not places or places == [self._homes.layer(at) for at in layers]
 
     def _may_stray(self) -> bool:
