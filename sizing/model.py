@@ -249,6 +249,7 @@ class ModelSpec:
         cache_interval: relative error of the cache when its layout is only inferred (0: exact).
         notes: what a reader must know about these facts, one sentence each.
         origin: publisher and date of the facts, for `Basis`.
+        planned: the GGUF of these facts is not `source` but has to be made of it.
     """
 
     name: str
@@ -266,6 +267,7 @@ class ModelSpec:
     cache_interval: float = 0.0
     notes: tuple[str, ...] = ()
     origin: str = ""
+    planned: bool = False
 
     @property
     def n_layers(self) -> int:
