@@ -34,6 +34,7 @@ _MODULES: Final = {
     "ffn_up_shexp": "mlp.shared_experts.up_proj",
     "ffn_down_shexp": "mlp.shared_experts.down_proj",
     "ffn_gate_inp": "mlp.gate",
+    "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
 }
 _BY_MODULE: Final = {module: part for part, module in _MODULES.items()}
 _LAYER: Final = re.compile(r"blk\.(\d+)\.(\w+)\.weight")

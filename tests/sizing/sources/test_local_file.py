@@ -152,7 +152,10 @@ def test_a_folder_with_several_models_lists_up_to_ten_of_them(tmp_path: Path) ->
     ("names", "says"),
     [
         ([], "name a .gguf file"),
-        (["config.json", "model.safetensors"], "it looks like a safetensors model: llama.cpp loads"),
+        (
+            ["config.json", "model.safetensors"],
+            "it looks like a safetensors model: llama.cpp loads",
+        ),
         (["pytorch_model.bin"], "runs code when it is opened"),
     ],
 )
