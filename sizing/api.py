@@ -42,7 +42,8 @@ def check(
     """Return whether and how a model runs on a machine.
 
     Args:
-        model: a catalog name, a path to a GGUF file, or a ModelSpec.
+        model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json, or a
+            ModelSpec.
         file_type: quantisation; unset: Q4_K_M, or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
@@ -314,6 +315,6 @@ def _placed(trial: Trial) -> PlacementRequest:
 
 def _model_file(spec: ModelSpec) -> str:
     """Return the path to write into a command: the file itself, or its usual name."""
-    if spec.source == "catalog":
+    if spec.source == "catalog" or spec.planned:
         return f"{spec.name}-{spec.file_type}.gguf"
     return spec.source
