@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.estimate import Memory
     from whatfits.sizing.extras import Extras
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.growth import Growth
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -68,13 +69,18 @@ class Trials:
         workload: Workload,
         request: PlacementRequest,
         extras: Extras = NO_EXTRAS,
+        *,
+        replays: Replays | None = None,
     ) -> None:
-        """Keep the parts of the bill that every trial shares."""
+        """Keep the parts of the bill that every trial shares.
+
+        `replays` are those of the model under any file type.
+        """
         self._model = model
         self._machine = machine
         self._workload = workload
         self._request = request
-        self._bill = Bill(model, Beside(model, workload, request, extras))
+        self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
         self._flash = all_can_fuse(model, usable_accelerators(machine))
