@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
 from whatfits.sizing.graph.context import GraphContext
+from whatfits.sizing.graph.homes import Homes, kinds_of, outer_kinds
 from whatfits.sizing.graph.hyper_connections import FUSED, PER_LAYER
-from whatfits.sizing.graph.index import TensorIndex
+from whatfits.sizing.graph.index import Replayed, TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, corrected, layers_of, stretches_of
-from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends, Laid, split
+from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from whatfits.sizing.graph.tensor import Tensor
-    from whatfits.sizing.model import ModelSpec, TensorSpec
+    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
@@ -97,12 +98,13 @@ class _Replayed:
         self._index = index
         self._settings = settings
         self._placement = placement
-        self._homes = _Homes(placement)
+        self._homes = Homes(placement)
+        kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
+        self._kinds = kinds
         self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
         whole = whole or any(layer.reuses_cache for layer in model.layers)
         if not whole and not keeps_every_layer(model.architecture):
-            kinds = _kinds(model, index, self._homes, mark_of(model.architecture))
             self._stretches = stretches_of(kinds)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
@@ -158,7 +160,7 @@ class _Replayed:
         if not (settings.flash_automatic and self._may_stray()):
             return
         attending = [at for at in layers_of(self._stretches) if self._attends(at)]
-        if not self._beside(self._glance(build), "FLASH_ATTN_EXT", attending):
+        if not self._lands(build, "FLASH_ATTN_EXT", attending):
             self._settings = replace(settings, flash_attention=False)
 
     def settle_streams(self, build: Callable[[GraphContext], None]) -> None:
@@ -172,23 +174,24 @@ class _Replayed:
         ):
             return
         layers = [at for at in layers_of(self._stretches) for _ in range(PER_LAYER)]
-        glance = self._glance(build)
         for op in FUSED:
-            if not self._beside(glance, op, layers):
+            if not self._lands(build, op, layers):
                 self._unfused |= {op}
-                glance = self._glance(build)
 
-    def _glance(self, build: Callable[[GraphContext], None]) -> Laid:
-        """Return the graph of one token a sequence, by which llama.cpp decides what it fuses."""
+    def _lands(self, build: Callable[[GraphContext], None], op: str, layers: Sequence[int]) -> bool:
+        """Return whether an operation runs beside its layers; one that is not there does.
+
+        llama.cpp looks at the graph of one token a sequence.
+        """
         settings = self._settings
         few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
-        context = self._built(build, few, pinned=True)
-        return split(context.nodes, context.leafs, self._backends)
-
-    def _beside(self, laid: Laid, op: str, layers: Sequence[int]) -> bool:
-        """Return whether an operation runs beside its layers; one that is not there does."""
-        places = [node.place for node in laid.nodes if node.op == op]
-        return not places or places == [self._homes.layer(at) for at in layers]
+        known, key = self._index.replays.fused, (op, self._key(few, pinned=True))
+        if key not in known:
+            context = self._built(build, few, pinned=True)
+            laid = split(context.nodes, context.leafs, self._backends)
+            places = [node.place for node in laid.nodes if node.op == op]
+            known[key] = not places or places == [self._homes.layer(at) for at in layers]
+        return known[key]
 
     def _may_stray(self) -> bool:
         """Return whether fused attention may land elsewhere than the weights of its layer.
@@ -217,18 +220,43 @@ class _Replayed:
     ) -> tuple[int, ...]:
         """Return the peaks of all buffers, from as many layers as the states ask for."""
         while True:
-            context = self._built(build, self._settings, pinned=pinned)
-            peaks, states = _replayed(context, self._backends, self._placement, scratch=scratch)
-            better = corrected(self._stretches, states)
+            known = self._index.replays.peaks
+            key = (scratch and self.scratch, self._key(self._settings, pinned=pinned))
+            if key not in known:
+                context = self._built(build, self._settings, pinned=pinned)
+                known[key] = _replayed(context, self._backends, self._placement, scratch=scratch)
+            peaks, states = known[key]
+            layers = layers_of(self._stretches)
+            better = corrected(self._stretches, dict(zip(layers, states, strict=True)))
             if better is None:
                 return peaks
             self._stretches = better
+
+    def _key(self, settings: Settings, *, pinned: bool) -> Hashable:
+        """Return all that a replay depends on: equal kinds of layers give equal graphs."""
+        layers, placement = layers_of(self._stretches), self._placement
+        return (
+            settings,
+            self._backends,
+            tuple(device.kind for device in placement.accelerators),
+            self._pins(settings, pinned=pinned),
+            self._unfused,
+            layers[:1] == (0,),
+            tuple(self._kinds[layer] for layer in layers),
+            outer_kinds(self._index, self._homes),
+        )
+
+    def _pins(self, settings: Settings, *, pinned: bool) -> tuple[bool, bool]:
+        """Return whether layers' norms are pinned, and attention over a cache on the host."""
+        pins = pinned and len(self._placement.accelerators) > 0
+        few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
+        return pins and (self._full_offload or few_tokens), pins and not self._placement.kv_offload
 
     def _built(
         self, build: Callable[[GraphContext], None], settings: Settings, *, pinned: bool
     ) -> GraphContext:
         homes, count = self._homes, len(self._placement.accelerators)
-        few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
+        pinned_layers, cache_on_host = self._pins(settings, pinned=pinned)
         context = GraphContext(
             self._model,
             settings,
@@ -238,85 +266,17 @@ class _Replayed:
             layer_home=homes.layer,
             cache_home=homes.cache,
             host=count,
-            pinned_layers=pinned and count > 0 and (self._full_offload or few_tokens),
-            cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
+            pinned_layers=pinned_layers,
+            cache_on_host=cache_on_host,
         )
         context.unfused = self._unfused
         build(context)
         return context
 
 
-class _Homes:
-    """Which back end holds what; the host is the last one."""
-
-    def __init__(self, placement: Placement) -> None:
-        self._placement = placement
-        self._host = len(placement.accelerators)
-
-    @property
-    def by_name(self) -> bool:
-        """Whether tensors of one layer may lie on different devices."""
-        return self._placement.has_overrides
-
-    def _index(self, device: int | None) -> int:
-        return self._host if device is None else device
-
-    def copies_from(self, home: int) -> bool:
-        """Whether weights that lie there may be copied to a device, so that their size counts."""
-        return home == self._host > 0
-
-    def layer(self, layer: int) -> int:
-        places = self._placement.layer_device
-        if layer >= len(places):
-            return self._index(self._placement.output_device)
-        return self._index(places[layer])
-
-    def cache(self, layer: int) -> int:
-        return self.layer(layer) if self._placement.kv_offload else self._host
-
-    def weight(self, spec: TensorSpec, layer: int | None) -> int:
-        placement = self._placement
-        match spec.role:
-            case "input":
-                default: int | None = None
-            case "output":
-                default = placement.output_device
-            case "shared":
-                return self.layer(layer or 0)
-            case _:
-                default = placement.layer_device[spec.layer or 0]
-        return self._index(placement.device_of(spec.name, default))
-
-
-def _kinds(
-    model: ModelSpec,
-    index: TensorIndex,
-    homes: _Homes,
-    mark: Callable[[ModelSpec, int], Hashable] | None,
-) -> list[Hashable]:
-    """Return what each layer is like: widths, weights, devices, and types where they are copied."""
-    kinds: list[Hashable] = []
-    for at, layer in enumerate(model.layers):
-        home = homes.layer(at)
-        if homes.by_name:
-            row = index.by_layer[at]
-            weight_homes = [homes.weight(tensor, None) for tensor in row]
-            types: Hashable = tuple(
-                tensor.type if homes.copies_from(where) else None
-                for tensor, where in zip(row, weight_homes, strict=True)
-            )
-            weights: Hashable = (tuple(weight_homes), types)
-        else:
-            weights = index.types[at] if homes.copies_from(home) else None
-        kinds.append(
-            (layer, home, homes.cache(at), index.shapes[at], weights, mark and mark(model, at))
-        )
-    return kinds
-
-
 def _replayed(
     context: GraphContext, backends: Backends, placement: Placement, *, scratch: bool
-) -> tuple[tuple[int, ...], dict[int, Hashable]]:
+) -> Replayed:
     """Return each buffer's peak, and the state of the memory before each layer."""
     marks = _first_nodes(context)
     laid = split(context.nodes, context.leafs, backends)
@@ -333,7 +293,9 @@ def _replayed(
         return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kind)
 
     states = replay(laid.leafs, laid.nodes, arenas, size_on, marks=marks)
-    return tuple(arena.peak for arena in arenas), states
+    numbers: dict[Hashable, int] = {}
+    numbered = {at: numbers.setdefault(state, len(numbers)) for at, state in states.items()}
+    return Replayed(tuple(arena.peak for arena in arenas), tuple(map(numbered.get, context.layers)))
 
 
 def _first_nodes(context: GraphContext) -> dict[int, int]:
