@@ -48,7 +48,7 @@ class ChildProcess:
         Raises:
             OSError: it cannot be started.
         """
-        self._mark = secrets.token_hex(8)
+        self._mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._pending = b""
         self._read, write = os.pipe()
         try:

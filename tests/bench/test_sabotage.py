@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,12 @@ def _descriptors() -> int | None:
 
 
 def _marked() -> list[int]:
+    """Return the children of this process that still run, theirs included; not those of others."""
+    own = f"{os.getpid()}-"
     return [
         process.pid
         for process in psutil.process_iter(["environ", "status"])
-        if _MARK in (process.info["environ"] or {})
+        if (process.info["environ"] or {}).get(_MARK, "").startswith(own)
         and process.info["status"] not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     ]
 

@@ -51,11 +51,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _strays() -> list[int]:
+    """Return children of verifications whose parent is gone: others may run tests of their own."""
     return [
         process.pid
         for process in psutil.process_iter(["environ", "status"])
-        if _MARK in (process.info["environ"] or {}) and process.info["status"] != "zombie"
+        if _is_stray((process.info["environ"] or {}).get(_MARK, ""))
+        and process.info["status"] != "zombie"
     ]
+
+
+def _is_stray(mark: str) -> bool:
+    parent = mark.partition("-")[0]
+    return parent.isdigit() and not psutil.pid_exists(int(parent))
 
 
 class TestWithTheReference:
