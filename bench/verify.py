@@ -11,7 +11,7 @@ from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
 from whatfits.bench.requests import run_settings
 from whatfits.probes.measurements import LoadRecord
 from whatfits.sizing.estimate import ModelSummary
-from whatfits.sizing.flash_attention import all_can_fuse
+from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
@@ -57,9 +57,7 @@ def prepare(
         InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
     """
     placement = resolve_placement(spec, request, machine)
-    settings = resolve_settings(
-        spec, workload, flash_supported=all_can_fuse(spec, placement.accelerators)
-    )
+    settings = resolve_settings(spec, workload, flash_supported=layers_can_fuse(spec, placement))
     memory = Bill(spec).memory(settings, placement, machine, is_server=False)
     return Prepared(settings, placement, memory)
 

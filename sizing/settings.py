@@ -163,14 +163,27 @@ def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences:
     """Return how many rows of logits a batch may ask for.
 
     The server reserves one row a slot and one more for each token that may be drafted; the C API,
-    encoders and embedding models a whole batch.
+    encoders and embedding models a whole batch. Fewer than one a sequence ends llama.cpp
+    (llama-context.cpp, output_reserve).
+
+    Raises:
+        InvalidRequestError: fewer rows than sequences.
     """
     if workload.outputs_max is not None:
         chosen = _within("outputs_max", workload.outputs_max, default=0, low=0, high=2**20)
-        return chosen or batch
-    if workload.program == "server" and model.hparams.causal:
-        return max(1, min(batch, sequences * (1 + drafted_tokens(workload))))
-    return batch
+        rows = chosen or batch
+    elif workload.program == "server" and model.hparams.causal:
+        rows = max(1, min(batch, sequences * (1 + drafted_tokens(workload))))
+    else:
+        rows = batch
+    if rows < sequences:
+        raise InvalidRequestError(
+            what="parallel",
+            got=sequences,
+            allowed=f"at most {rows:,}, the rows of logits a batch may ask for",
+            next_step="llama.cpp ends itself here; raise context, batch or outputs_max",
+        )
+    return rows
 
 
 def _flash_attention(

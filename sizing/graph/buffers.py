@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
+from whatfits.sizing.graph.budget import check_budget, table_size
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
@@ -33,6 +34,7 @@ __all__ = ["GraphBuffers", "graph_buffers"]
 _PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES
 _PIN_BELOW_TOKENS: Final = 32
 _LAYER: Final = "blk."
+_SURELY_SMALL: Final = 0.6  # of the room; layers that are left out may have more steps than others
 # these never take over work on weights that lie on the host (no offload_op in their back end)
 _LEAVE_HOST_WORK: Final = frozenset({"rpc"})
 
@@ -63,6 +65,9 @@ def graph_buffers(
 
     `index` is the model's, when the caller has made it already; `whole` keeps every layer instead
     of the decisive ones.
+
+    Raises:
+        InvalidRequestError: the graph has more steps than llama.cpp makes room for.
     """
     build = graph_of(model.architecture) if model.tensors else None
     if build is None:
@@ -71,6 +76,7 @@ def graph_buffers(
     replayed = _Replayed(model, settings, placement, index=index, whole=whole)
     try:
         replayed.settle_fusion(build)
+        replayed.check_size(build)
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
         bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
@@ -97,10 +103,6 @@ class _Replayed:
         self._placement = placement
         self._homes = _Homes(placement)
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
-        whole = whole or any(layer.reuses_cache for layer in model.layers)
-        if not whole and not keeps_every_layer(model.architecture):
-            kinds = _kinds(model, index, self._homes, mark_of(model.architecture))
-            self._stretches = stretches_of(kinds)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
         pipelined = (
@@ -124,18 +126,32 @@ class _Replayed:
             ),
             copies=_PIPELINE_COPIES if pipelined else 1,
         )
+        if not whole and not self._needs_every_layer():
+            kinds = _kinds(model, index, self._homes, mark_of(model.architecture))
+            self._stretches = stretches_of(kinds)
+
+    def _needs_every_layer(self) -> bool:
+        """Return whether the decisive layers do not say as much as all."""
+        model, backends = self._model, self._backends
+        # caches copied to the host of a pipeline are kept, so that they add up over the layers
+        adds_up = backends.copies > 1 and self._settings.flash_attention and backends.no_flash
+        # where weights on the host come between states the first layers can take the most
+        mixed = self._homes.by_name and any(layer.recurrent for layer in model.layers)
+        reuses = any(layer.reuses_cache for layer in model.layers)
+        return bool(adds_up) or mixed or reuses or keeps_every_layer(model.architecture)
 
     @property
     def pins_matter(self) -> bool:
         """Pinned are norms, to the device of their layer, and attention over a cache on the host.
 
         With one accelerator a norm is drawn to its weight all the same, but for those of few tokens
-        on the host, beside layers that are not.
+        on the host, beside layers that are not, and where weights are placed by name.
         """
         devices = self._placement.accelerators
         few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
         partly = few_tokens and not self._full_offload
-        return len(devices) > 1 or (len(devices) > 0 and (partly or not self._placement.kv_offload))
+        matter = partly or self._homes.by_name or not self._placement.kv_offload
+        return len(devices) > 1 or (len(devices) > 0 and matter)
 
     @property
     def scratch(self) -> bool:
@@ -148,12 +164,17 @@ class _Replayed:
     def settle_fusion(self, build: Callable[[GraphContext], None]) -> None:
         """Give fused attention up where llama.cpp does after a look at one token a sequence.
 
-        Only beside recurrent states can it land elsewhere: their steps come between it and the
-        weights of its layer (src/llama-context.cpp, resolve_fused_ops).
+        It can land elsewhere beside recurrent states, whose steps come between it and the weights
+        of its layer, beside weights that are placed by name, and over a cache on the host
+        (src/llama-context.cpp, resolve_fused_ops).
         """
         settings, layers = self._settings, self._model.layers
-        mixed = any(layer.recurrent is not None for layer in layers)
-        if not (settings.flash_automatic and mixed and self._placement.accelerators):
+        strays = (
+            self._homes.by_name
+            or not self._placement.kv_offload
+            or any(layer.recurrent is not None for layer in layers)
+        )
+        if not (settings.flash_automatic and strays and self._placement.accelerators):
             return
         few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
         context = self._built(build, few, pinned=True)
@@ -162,6 +183,34 @@ class _Replayed:
         attending = [at for at in layers_of(self._stretches) if layers[at].attention is not None]
         if places != [self._homes.layer(at) for at in attending]:
             self._settings = replace(settings, flash_attention=False)
+
+    def check_size(self, build: Callable[[GraphContext], None]) -> None:
+        """Refuse a graph that is too large, counted from its decisive layers.
+
+        Raises:
+            InvalidRequestError: llama.cpp would end itself.
+        """
+        kept, n_layers = len(layers_of(self._stretches)), self._model.n_layers
+        n_tokens = self._settings.graph_tokens
+        entries = self._entries(build, self._stretches)
+        limit = table_size(self._model, n_tokens=n_tokens)
+        if entries * n_layers < _SURELY_SMALL * limit * kept:
+            return
+        whole = entries
+        for at, stretch in enumerate(self._stretches):
+            left_out = stretch.repeats - stretch.kept
+            if left_out:
+                fewer = (*self._stretches[:at], stretch._replace(kept=stretch.kept - 1))
+                shorter = self._entries(build, (*fewer, *self._stretches[at + 1 :]))
+                whole += left_out * (entries - shorter)
+        check_budget(self._model, n_tokens=n_tokens, n_entries=whole)
+
+    def _entries(
+        self, build: Callable[[GraphContext], None], stretches: tuple[Stretch, ...]
+    ) -> int:
+        """Return how many nodes and leaves the graph of some of the layers has."""
+        context = self._built(build, self._settings, pinned=False, stretches=stretches)
+        return len(context.nodes) + len(context.leafs)
 
     def peaks(
         self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
@@ -176,7 +225,12 @@ class _Replayed:
             self._stretches = better
 
     def _built(
-        self, build: Callable[[GraphContext], None], settings: Settings, *, pinned: bool
+        self,
+        build: Callable[[GraphContext], None],
+        settings: Settings,
+        *,
+        pinned: bool,
+        stretches: tuple[Stretch, ...] | None = None,
     ) -> GraphContext:
         homes, count = self._homes, len(self._placement.accelerators)
         few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
@@ -184,7 +238,7 @@ class _Replayed:
             self._model,
             settings,
             index=self._index,
-            layers=layers_of(self._stretches),
+            layers=layers_of(stretches or self._stretches),
             weight_home=homes.weight,
             layer_home=homes.layer,
             cache_home=homes.cache,
@@ -232,7 +286,7 @@ class _Homes:
             case "output":
                 default = placement.output_device
             case "shared":
-                return self.layer(layer or 0)
+                default = placement.layer_device[layer or 0]
             case _:
                 default = placement.layer_device[spec.layer or 0]
         return self._index(placement.device_of(spec.name, default))
