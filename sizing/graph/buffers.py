@@ -22,10 +22,10 @@ from whatfits.sizing.graph.scheduler import Backends, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from whatfits.sizing.graph.tensor import Tensor
-    from whatfits.sizing.model import ModelSpec, TensorSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
@@ -180,7 +180,7 @@ class _Replayed:
         context = self._built(build, few, pinned=True)
         laid = split(context.nodes, context.leafs, self._backends)
         places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
-        attending = [at for at in layers_of(self._stretches) if layers[at].attention is not None]
+        attending = [at for at in layers_of(self._stretches) if _attends(layers, at)]
         if places != [self._homes.layer(at) for at in attending]:
             self._settings = replace(settings, flash_attention=False)
 
@@ -248,6 +248,15 @@ class _Replayed:
         )
         build(context)
         return context
+
+
+def _attends(layers: Sequence[LayerSpec], at: int) -> bool:
+    """Return whether a layer has attention: over a cache, or in models that keep nothing at all."""
+    layer = layers[at]
+    if not (layer.n_head and layer.n_head_kv):
+        return False
+    cached = layer.attention is not None or layer.reuses_cache
+    return cached or not any(other.attention or other.recurrent for other in layers)
 
 
 class _Homes:

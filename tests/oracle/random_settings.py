@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -229,6 +230,7 @@ def main() -> None:
                 if word not in ("exact", "both refused") and shown < options.misses:
                     shown += 1
                     _show(group, outcome, word)
+            print(sum(counts.values()), "compared", file=sys.stderr, flush=True)
     print(dict(counts), f"lowest total {lowest:+.3%}")
 
 
