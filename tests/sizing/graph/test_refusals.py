@@ -61,3 +61,11 @@ def test_shares_of_devices_left_out_are_not_looked_at() -> None:
     placement = resolve_placement(model, request, machine)
     assert len(placement.accelerators) == 1
     assert set(placement.layer_device) == {0}
+
+
+def test_kimi_linear_takes_as_many_caches_as_divide_its_micro_batch() -> None:
+    model = load_catalog_model("kimi-linear-48b-a3b", file_type="Q4_K_M")
+    assert resolve_settings(model, Workload(parallel=4)).streams == 4
+    assert resolve_settings(model, Workload(parallel=3, kv_unified=True)).streams == 1
+    with pytest.raises(InvalidRequestError, match=r"divides the micro-batch of 512 tokens"):
+        resolve_settings(model, Workload(parallel=3))
