@@ -145,6 +145,8 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
     """Return truth and prediction of one setting."""
     from whatfits.sizing.compute import compute_buffers
 
+    # an encoder is run for its embeddings
+    settings = replace(settings, embeddings=not spec.hparams.causal)
     try:
         resolved, placement = asked_for(spec, oracle.box, settings)
         bill = Bill(spec)
@@ -152,8 +154,7 @@ def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) 
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
-    # an encoder is run for its embeddings
-    said = oracle.ask(path, replace(settings, embeddings=resolved.embeddings))
+    said = oracle.ask(path, settings)
     if "error" in said:
         return Outcome(settings, (), (), (), said["error"])
     weights = bill.weights(placement)

@@ -69,3 +69,15 @@ def test_kimi_linear_takes_as_many_caches_as_divide_its_micro_batch() -> None:
     assert resolve_settings(model, Workload(parallel=3, kv_unified=True)).streams == 1
     with pytest.raises(InvalidRequestError, match=r"divides the micro-batch of 512 tokens"):
         resolve_settings(model, Workload(parallel=3))
+
+
+@pytest.mark.parametrize(("sequences", "ends"), [(1, False), (4, False), (5, True)])
+def test_a_mean_needs_the_row_of_every_token(sequences: int, ends: bool) -> None:
+    model = load_catalog_model("nomic-embed-text-v1.5", file_type="F16")
+    settings = resolve_settings(model, Workload(context_tokens=512, parallel=sequences))
+    placement = resolve_placement(model, PlacementRequest(), machine_expression("64gb"))
+    if ends:
+        with pytest.raises(InvalidRequestError, match=r"'512'; allowed: 515: nomic"):
+            graph_buffers(model, settings, placement)
+    else:
+        assert graph_buffers(model, settings, placement) is not None
