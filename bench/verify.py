@@ -12,7 +12,7 @@ from whatfits.bench.requests import run_settings
 from whatfits.probes.measurements import LoadRecord
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.estimate import ModelSummary
-from whatfits.sizing.flash_attention import all_can_fuse
+from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
@@ -59,9 +59,7 @@ def prepare(
         InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
     """
     placement = resolve_placement(spec, request, machine)
-    settings = resolve_settings(
-        spec, workload, flash_supported=all_can_fuse(spec, placement.accelerators)
-    )
+    settings = resolve_settings(spec, workload, flash_supported=layers_can_fuse(spec, placement))
     memory = Bill(spec).memory(settings, placement, machine, is_server=False)
     return Prepared(settings, placement, memory)
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
+from whatfits.sizing.errors import (
+    InvalidRequestError,
+    MalformedFileError,
+    UnsupportedArchitectureError,
+)
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
@@ -211,11 +215,16 @@ def rank(
     """Return a row for each model whose shape is known, in the order of `entries`.
 
     Models that are larger than all memory even at the leanest file type are left out: they cannot
-    fit. `load` turns an entry and a file type into a model.
+    fit; so are those that cannot run under the workload. `load` turns an entry and a file type into
+    a model.
+
+    Raises:
+        InvalidRequestError: no model can run under the workload.
     """
     capacity = sum(pool.total_bytes or 0 for pool in machine.pools)
     ranker = _Ranker(machine, workload or Workload(), load, file_type)
     rows = []
+    refused: InvalidRequestError | None = None
     for entry in entries:
         if entry.params_total is not None and file_type is None:
             text_only = entry.params_total - (entry.params_vision_audio or 0)
@@ -225,7 +234,12 @@ def rank(
             row = ranker.row(entry, with_largest_context=with_largest_context)
         except (UnsupportedArchitectureError, MalformedFileError):
             continue  # its shape has holes: nothing honest can be said
+        except InvalidRequestError as error:
+            refused = error  # of this model, or of all
+            continue
         rows.append(row)
+    if refused is not None and not rows:
+        raise refused
     return rows
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.extras import NO_EXTRAS
-from whatfits.sizing.flash_attention import all_can_fuse
+from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
@@ -124,6 +124,12 @@ class Trials:
 
     def _new_trial(self, request: PlacementRequest, settings: Settings) -> Trial:
         placement = resolve_placement(self._model, request, self._machine)
+        if not self._flash:
+            settings = resolve_settings(
+                self._model,
+                replace(self._workload, context_tokens=settings.requested_context_tokens),
+                flash_supported=layers_can_fuse(self._model, placement),
+            )
         memory = self._bill.memory(
             settings, placement, self._machine, is_server=self._workload.program == "server"
         )

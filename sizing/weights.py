@@ -286,7 +286,8 @@ def tensor_targets(
             places = placement.layers_in_use
             if sharing is not None:
                 places = frozenset(placement.layer_device[layer] for layer in sharing)
-            return tuple(sorted(places, key=lambda d: -1 if d is None else d))
+            found = {placement.device_of(name, place) for place in places}
+            return tuple(sorted(found, key=lambda d: -1 if d is None else d))
         case _:
             default = placement.layer_device[layer or 0]
     return (placement.device_of(name, default),)

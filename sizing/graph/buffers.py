@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
+from whatfits.sizing.graph.budget import check_budget, table_size
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.homes import Homes, kinds_of, outer_kinds
 from whatfits.sizing.graph.hyper_connections import FUSED, PER_LAYER
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from whatfits.sizing.graph.tensor import Tensor
-    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
@@ -35,6 +36,7 @@ __all__ = ["GraphBuffers", "graph_buffers"]
 _PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES
 _PIN_BELOW_TOKENS: Final = 32
 _LAYER: Final = "blk."
+_SURELY_SMALL: Final = 0.6  # of the room; layers that are left out may have more steps than others
 # these never take over work on weights that lie on the host (no offload_op in their back end)
 _LEAVE_HOST_WORK: Final = frozenset({"rpc"})
 
@@ -65,6 +67,9 @@ def graph_buffers(
 
     `index` is the model's, when the caller has made it already; `whole` keeps every layer instead
     of the decisive ones.
+
+    Raises:
+        InvalidRequestError: the graph has more steps than llama.cpp makes room for.
     """
     build = graph_of(model.architecture) if model.tensors else None
     if build is None:
@@ -77,6 +82,7 @@ def graph_buffers(
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
         bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
+        replayed.check_size(build)
     except KeyError:
         return None  # a weight the graph needs is not there: this is no usual file
     return GraphBuffers(planned, loaded, bare)
@@ -99,13 +105,10 @@ class _Replayed:
         self._settings = settings
         self._placement = placement
         self._homes = Homes(placement)
-        kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
-        self._kinds = kinds
+        self._kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
+        self._n_entries = 0
         self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
-        whole = whole or any(layer.reuses_cache for layer in model.layers)
-        if not whole and not keeps_every_layer(model.architecture):
-            self._stretches = stretches_of(kinds)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
         pipelined = (
@@ -129,18 +132,31 @@ class _Replayed:
             ),
             copies=_PIPELINE_COPIES if pipelined else 1,
         )
+        if not whole and not self._needs_every_layer():
+            self._stretches = stretches_of(self._kinds)
+
+    def _needs_every_layer(self) -> bool:
+        """Return whether the decisive layers do not say as much as all."""
+        model, backends = self._model, self._backends
+        # caches copied to the host of a pipeline are kept, so that they add up over the layers
+        adds_up = backends.copies > 1 and self._settings.flash_attention and backends.no_flash
+        # where weights on the host come between states the first layers can take the most
+        mixed = self._homes.by_name and any(layer.recurrent for layer in model.layers)
+        reuses = any(layer.reuses_cache for layer in model.layers)
+        return bool(adds_up) or mixed or reuses or keeps_every_layer(model.architecture)
 
     @property
     def pins_matter(self) -> bool:
         """Pinned are norms, to the device of their layer, and attention over a cache on the host.
 
         With one accelerator a norm is drawn to its weight all the same, but for those of few tokens
-        on the host, beside layers that are not.
+        on the host, beside layers that are not, and where weights are placed by name.
         """
         devices = self._placement.accelerators
         few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
         partly = few_tokens and not self._full_offload
-        return len(devices) > 1 or (len(devices) > 0 and (partly or not self._placement.kv_offload))
+        matter = partly or self._homes.by_name or not self._placement.kv_offload
+        return len(devices) > 1 or (len(devices) > 0 and matter)
 
     @property
     def scratch(self) -> bool:
@@ -159,7 +175,7 @@ class _Replayed:
         settings = self._settings
         if not (settings.flash_automatic and self._may_stray()):
             return
-        attending = [at for at in layers_of(self._stretches) if self._attends(at)]
+        attending = [at for at in layers_of(self._stretches) if _attends(self._model.layers, at)]
         if not self._lands(build, "FLASH_ATTN_EXT", attending):
             self._settings = replace(settings, flash_attention=False)
 
@@ -198,22 +214,46 @@ class _Replayed:
 
         It mostly follows the cache it has just written to, or the output matrix after it. Not so
         beside recurrent states, whose steps come between, where another layer's cache is read,
-        where both may lie elsewhere, and where there are sequences enough for operations on
-        weights of the host to move to a device.
+        where weights are placed by name or the cache lies on the host, and where there are
+        sequences enough for operations on weights of the host to move to a device.
         """
         placement = self._placement
         if not placement.accelerators:
             return False
-        if placement.has_overrides and not placement.kv_offload:
+        if placement.has_overrides or not placement.kv_offload:
             return True
         layers = self._model.layers
         if any(layer.recurrent is not None or layer.reuses_cache for layer in layers):
             return True
         return self._settings.sequences >= OFFLOAD_MIN_BATCH and not self._full_offload
 
-    def _attends(self, at: int) -> bool:
-        layer = self._model.layers[at]
-        return layer.attention is not None or layer.reuses_cache
+    def check_size(self, build: Callable[[GraphContext], None]) -> None:
+        """Refuse a graph that is too large, counted from its decisive layers.
+
+        Raises:
+            InvalidRequestError: llama.cpp would end itself.
+        """
+        kept, n_layers = len(layers_of(self._stretches)), self._model.n_layers
+        n_tokens = self._settings.graph_tokens
+        entries = self._n_entries
+        limit = table_size(self._model, n_tokens=n_tokens)
+        if entries * n_layers < _SURELY_SMALL * limit * kept:
+            return
+        whole = entries
+        for at, stretch in enumerate(self._stretches):
+            left_out = stretch.repeats - stretch.kept
+            if left_out:
+                fewer = (*self._stretches[:at], stretch._replace(kept=stretch.kept - 1))
+                shorter = self._entries(build, (*fewer, *self._stretches[at + 1 :]))
+                whole += left_out * (entries - shorter)
+        check_budget(self._model, n_tokens=n_tokens, n_entries=whole)
+
+    def _entries(
+        self, build: Callable[[GraphContext], None], stretches: tuple[Stretch, ...]
+    ) -> int:
+        """Return how many nodes and leaves the graph of some of the layers has."""
+        context = self._built(build, self._settings, pinned=False, stretches=stretches)
+        return len(context.nodes) + len(context.leafs)
 
     def peaks(
         self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
@@ -225,7 +265,7 @@ class _Replayed:
             if key not in known:
                 context = self._built(build, self._settings, pinned=pinned)
                 known[key] = _replayed(context, self._backends, self._placement, scratch=scratch)
-            peaks, states = known[key]
+            peaks, states, self._n_entries = known[key]
             layers = layers_of(self._stretches)
             better = corrected(self._stretches, dict(zip(layers, states, strict=True)))
             if better is None:
@@ -253,7 +293,12 @@ class _Replayed:
         return pins and (self._full_offload or few_tokens), pins and not self._placement.kv_offload
 
     def _built(
-        self, build: Callable[[GraphContext], None], settings: Settings, *, pinned: bool
+        self,
+        build: Callable[[GraphContext], None],
+        settings: Settings,
+        *,
+        pinned: bool,
+        stretches: tuple[Stretch, ...] | None = None,
     ) -> GraphContext:
         homes, count = self._homes, len(self._placement.accelerators)
         pinned_layers, cache_on_host = self._pins(settings, pinned=pinned)
@@ -261,7 +306,7 @@ class _Replayed:
             self._model,
             settings,
             index=self._index,
-            layers=layers_of(self._stretches),
+            layers=layers_of(stretches or self._stretches),
             weight_home=homes.weight,
             layer_home=homes.layer,
             cache_home=homes.cache,
@@ -274,11 +319,21 @@ class _Replayed:
         return context
 
 
+def _attends(layers: Sequence[LayerSpec], at: int) -> bool:
+    """Return whether a layer has attention: over a cache, or in models that keep nothing at all."""
+    layer = layers[at]
+    if not (layer.n_head and layer.n_head_kv):
+        return False
+    cached = layer.attention is not None or layer.reuses_cache
+    return cached or not any(other.attention or other.recurrent for other in layers)
+
+
 def _replayed(
     context: GraphContext, backends: Backends, placement: Placement, *, scratch: bool
 ) -> Replayed:
     """Return each buffer's peak, and the state of the memory before each layer."""
     marks = _first_nodes(context)
+    n_entries = len(context.nodes) + len(context.leafs)
     laid = split(context.nodes, context.leafs, backends)
     kinds = [*(device.kind for device in placement.accelerators), "cpu"]
     arenas = [Arena(alignment_of(kind)) for kind in kinds]
@@ -295,7 +350,11 @@ def _replayed(
     states = replay(laid.leafs, laid.nodes, arenas, size_on, marks=marks)
     numbers: dict[Hashable, int] = {}
     numbered = {at: numbers.setdefault(state, len(numbers)) for at, state in states.items()}
-    return Replayed(tuple(arena.peak for arena in arenas), tuple(map(numbered.get, context.layers)))
+    return Replayed(
+        tuple(arena.peak for arena in arenas),
+        tuple(map(numbered.get, context.layers)),
+        n_entries,
+    )
 
 
 def _first_nodes(context: GraphContext) -> dict[int, int]:

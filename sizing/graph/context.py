@@ -6,6 +6,7 @@ after, in the same order; weights are looked up by name, and what has no weight 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.builder import shape4
@@ -248,16 +249,11 @@ class GraphContext(FeedForwardBuilder):
         """Return the embedding as output matrix, where the output layer lies (or the embedding)."""
         if self.model.architecture in EMBEDDING_IS_OUTPUT:
             return self.whole.need("token_embd.weight")
-        spec = self._specs["token_embd.weight"]
-        home = self.layer_home(self.n_layers_all)
+        spec = replace(self._specs["token_embd.weight"], role="output")
+        home = self._weight_home(spec, None)
         return Tensor(
             NONE, spec.type, shape4(spec.shape), home=home, is_weight=True, name="output.weight"
         )
-
-    @property
-    def n_layers_all(self) -> int:
-        """Layers in the file, next-token-prediction layers included."""
-        return self.model.n_layers + self.model.hparams.n_layer_nextn
 
     def spec(self, layer: int) -> LayerSpec:
         """Return the shape of a layer."""

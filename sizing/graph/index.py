@@ -19,10 +19,12 @@ class Replayed(NamedTuple):
         peaks: bytes of each accelerator's buffer, the host's last.
         states: a number for the state of the memory before each layer that was replayed; equal
             states have equal numbers. None for a layer without weights.
+        n_entries: nodes and leaves of the graph, before it was split over devices.
     """
 
     peaks: tuple[int, ...]
     states: tuple[int | None, ...]
+    n_entries: int
 
 
 class Replays:
