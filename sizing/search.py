@@ -147,7 +147,8 @@ class Trials:
         def slack(units: int) -> int:
             # what fits entirely is placed as this trial is: nothing else needs to be tried
             found = self._same_way(trial, units * step) if whole else self.best(units * step)
-            room = self._slack(found)
+            # of unknown size, the host's pool is left out where the verdict leaves it out
+            room = self._slack(found, host_too=not (whole and self._host_is_unknown(found)))
             runs = found.judgement.verdict == "fits" if whole else found.runs
             return room if runs else min(room, -1)
 
@@ -159,6 +160,9 @@ class Trials:
         workload = replace(self._workload, context_tokens=context_tokens)
         settings = resolve_settings(self._model, workload, flash_supported=self._flash)
         return self._attempt(trial.request, settings)
+
+    def _host_is_unknown(self, trial: Trial) -> bool:
+        return self._machine.pool(trial.placement.host.pool).total_bytes is None
 
     def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
         """Return the room left in the fullest pool in bytes, negative when one overflows.

@@ -50,6 +50,34 @@ def test_an_unknown_memory_size_is_answered_with_unknown_and_one(
     assert "size of ram is not known" in said.json["verdict_reason"]
 
 
+@pytest.mark.parametrize("card", ["rtx-4090", "rtx-3060 12gb"])
+def test_a_card_without_a_word_on_its_ram_has_the_context_that_it_has_with_much_ram(
+    card: str,
+) -> None:
+    alone, beside = (
+        check("llama-3.1-8b", machine=card),
+        check("llama-3.1-8b", machine=f"{card} + 64gb"),
+    )
+    assert (alone.verdict, beside.verdict) == ("fits", "fits")
+    assert alone.largest_context_tokens == beside.largest_context_tokens
+    assert alone.largest_context_tokens is not None
+
+
+def test_an_encoder_is_said_to_write_nothing(say: Callable[..., Any]) -> None:
+    said = say("check", "bge-m3", "--machine", BIG)
+    labels = {line.partition(":")[0] for line in said.lines}
+    assert "Reads" in labels
+    assert "Writes" not in labels
+
+
+def test_no_speed_of_reading_is_promised_while_experts_lie_on_the_host() -> None:
+    experts = check("qwen3-30b-a3b", machine="rtx-3060 12gb + 64gb")
+    assert experts.placement.cpu_moe_layers
+    assert experts.speed is not None
+    assert experts.speed.decode_tokens_per_s is not None
+    assert experts.speed.prefill_tokens_per_s is None
+
+
 def test_the_contract_has_its_keys_and_they_add_up(say: Callable[..., Any]) -> None:
     answer = say("check", "llama-3.1-8b", "--machine", BIG, "-c", "32k", "--json").json
     assert answer["schema_version"] == "1"
