@@ -128,7 +128,7 @@ def _unverified(machine: Machine) -> tuple[str, ...]:
         marks = [f for f in device.features if f.startswith(_UNVERIFIED_MARK)]
         if marks:
             named = ", ".join(mark.removeprefix(_UNVERIFIED_MARK) for mark in marks)
-            said[device.name] = f"{device.name}: not re-read at a source: {named}."
+            said[device.name] = f"Unverified of {device.name}, not read at a source: {named}."
     return tuple(said.values())
 
 
@@ -198,10 +198,18 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     if isinstance(machine, str):
         from whatfits.sizing.sources.machine_file import read_machine
 
-        return read_machine(machine)
+        return read_machine(machine, replay=_replayed)
     from whatfits.sizing.requests import machine_from_object
 
     return machine_from_object(machine)
+
+
+def _replayed(recording: Mapping[str, Any]) -> Machine:
+    """Return the machine that `whatfits hardware --doctor` recorded."""
+    from whatfits.probes import detect
+    from whatfits.probes.replay import ReplaySystem
+
+    return detect(ReplaySystem(recording)).machine
 
 
 def _with_measurements(machine: Machine) -> Machine:

@@ -165,7 +165,8 @@ class Trials:
         def slack(units: int) -> int:
             # what fits entirely is placed as this trial is: nothing else needs to be tried
             found = self._same_way(trial, units * step) if whole else self.best(units * step)
-            room = self._slack(found)
+            # of unknown size, the host's pool is left out where the verdict leaves it out
+            room = self._slack(found, host_too=not (whole and self._host_is_unknown(found)))
             runs = found.judgement.verdict == "fits" if whole else found.runs
             return room if runs else min(room, -1)
 
@@ -175,6 +176,9 @@ class Trials:
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))
+
+    def _host_is_unknown(self, trial: Trial) -> bool:
+        return self._machine.pool(trial.placement.host.pool).total_bytes is None
 
     def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
         """Return the room left in the fullest pool in bytes, negative when one overflows.

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.options import Parser, add_output_options
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -29,6 +30,12 @@ def run(arguments: Sequence[str]) -> int:
     )
     add_output_options(parser)
     options = parser.read(arguments)
+    if options.doctor and options.machine:
+        raise InvalidRequestError(
+            what="--doctor with --machine",
+            got=options.machine,
+            allowed="one of them: what is recorded is this machine",
+        )
     if options.doctor:
         return _doctor()
     from whatfits.probes.report import ProbeReport
