@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["Case", "Shape", "as_run", "compared", "run_suite", "settings_grid", "suite_shapes"]
+__all__ = ["Case", "Shape", "as_run", "run_suite", "settings_grid", "suite_shapes"]
 
 _FILE_TYPES: Final = (
     *("Q4_K_M", "Q8_0", "Q6_K", "Q4_0", "F16", "IQ4_XS", "Q5_K_S"),
@@ -158,36 +158,26 @@ def run_suite(
             for wanted in settings_grid() if grid is None else grid:
                 settings = as_run(spec, wanted)
                 said = planner.ask(path, settings)
-                yield compared(
-                    shape, spec, bill, settings, planned=_columns(said), refusal=said.get("error")
-                )
+                yield _case(shape, spec, bill, settings, said)
 
 
-def _columns(said: dict[str, Any]) -> tuple[int, int, int] | None:
-    rows = list(said.get("buffers", {}).values())
-    if not rows:
-        return None
-    return (
-        sum(row["model"] for row in rows),
-        sum(row["context"] for row in rows),
-        sum(row["compute"] for row in rows),
-    )
-
-
-def compared(
-    shape: Shape,
-    spec: ModelSpec,
-    bill: Bill,
-    settings: RunSettings,
-    *,
-    planned: tuple[int, int, int] | None,
-    refusal: str | None,
+def _case(
+    shape: Shape, spec: ModelSpec, bill: Bill, settings: RunSettings, said: dict[str, Any]
 ) -> Case:
-    """Return a case: what llama.cpp has planned or why it refused, beside the prediction."""
+    rows = list(said.get("buffers", {}).values())
+    planned = (
+        (
+            sum(row["model"] for row in rows),
+            sum(row["context"] for row in rows),
+            sum(row["compute"] for row in rows),
+        )
+        if rows
+        else None
+    )
     try:
         resolved = resolve_settings(spec, workload(settings))
     except BadInputError as error:
-        return Case(shape, settings, planned, None, refusals=(refusal, str(error)))
+        return Case(shape, settings, planned, None, refusals=(said.get("error"), str(error)))
     placement = resolve_placement(spec, placement_request(settings), _NO_REPACK_BOX)
     memory = bill.memory(resolved, placement, _NO_REPACK_BOX, is_server=False)
     known = memory.weights_bytes + memory.kv_cache_bytes + memory.output_bytes
@@ -198,5 +188,5 @@ def compared(
         predicted=(memory.weights_bytes, memory.kv_cache_bytes, memory.compute_bytes),
         compute_low=memory.low_bytes - known,
         compute_high=memory.high_bytes - known,
-        refusals=(refusal, None),
+        refusals=(said.get("error"), None),
     )
