@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # What an install is made of, by name: contents reach it through links.
 SOURCES := $(shell find sizing probes webapp bench -name '*.py' -o -name '*.toml' -o -name '*.json*' | sort)
 
-.PHONY: run test check fix data clean FORCE
+.PHONY: run test check fix data accuracy clean FORCE
 
 run: $(VENV)/.run
 	@$(BIN)/whatfits
@@ -34,6 +34,12 @@ data: $(VENV)/.dev
 	$(BIN)/python -m whatfits.sizing.catalog.bits
 	$(BIN)/python tests/readme/generate.py
 	$(BIN)/whatfits schema > docs/schema.json
+
+# The public accuracy record: llama.cpp's plans anew, then docs/accuracy.*; about ten minutes.
+accuracy: $(VENV)/.dev
+	$(BIN)/python tests/oracle/record_plans.py suite
+	$(BIN)/python tests/oracle/record_plans.py offload
+	$(BIN)/python tests/accuracy/generate.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

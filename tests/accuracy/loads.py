@@ -11,8 +11,11 @@ from whatfits.bench.requests import placement_request, workload
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.verify import prepare
 from whatfits.sizing.machine import Device, Machine, Pool
+from whatfits.sizing.overhead import process_overhead
+from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 from whatfits.sizing.units import GIB
+from whatfits.sizing.weights import PLAIN_HOST_BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,7 +50,7 @@ SETTINGS: Final = {
 class Load:
     """What a process grew by when it loaded a model, and what was predicted.
 
-    `predicted` is what it holds itself; `mapped` the pages of the file beside it.
+    `predicted` is what it holds in memory proper; `mapped` the pages of the file beside it.
     """
 
     model: str
@@ -101,7 +104,11 @@ def beside(
     """Return a measurement beside the prediction: weights, cache, output and the process's own."""
     settings = SETTINGS[way]
     spec = load_catalog_model(model, file_type=file_type)
-    memory = prepare(spec, box, workload(settings), placement_request(settings)).memory
+    prepared = prepare(spec, box, workload(settings), placement_request(settings))
+    memory, host = prepared.memory, Bill(spec).weights(prepared.placement).host
+    # what is not rearranged stays in the mapped file
+    of_file = host.buffers[PLAIN_HOST_BUFFER] if memory.mapped_bytes else 0
+    own = process_overhead(is_server=True).mid_bytes
     return Load(
         model=model,
         file_type=file_type,
@@ -110,6 +117,6 @@ def beside(
         anonymous=loaded["anonymous_bytes"],
         file=loaded["file_bytes"],
         decoded=decoded["resident_bytes"],
-        predicted=memory.weights_bytes + memory.kv_cache_bytes + memory.output_bytes,
+        predicted=host.total_bytes - of_file + memory.kv_cache_bytes + memory.output_bytes + own,
         mapped=memory.mapped_bytes,
     )

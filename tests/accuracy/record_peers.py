@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,16 +32,22 @@ _TIMEOUT_S: Final = 120
 
 
 def truth(case: Case, path: Path) -> dict[str, Any]:
-    """Return llama.cpp's dry run: weights, cache and compute on the CPU, nothing repacked."""
+    """Return llama.cpp's dry run: weights, cache and compute on the CPU, nothing repacked.
+
+    The compute buffer is there twice: for one row of logits, as a server asks for, and for those of
+    a whole micro-batch, as programs that use the library's defaults get.
+    """
     from whatfits.bench.llama_cpp import reserve
     from whatfits.bench.run_settings import RunSettings
 
     settings = RunSettings(case.context_tokens, outputs_max=1, swa_full=False, repack=False)
     rows = reserve(path, settings).buffers.values()
+    whole = reserve(path, replace(settings, outputs_max=0)).buffers.values()
     parts = {
         "weights_bytes": sum(row.model for row in rows),
         "kv_cache_bytes": sum(row.context for row in rows),
         "compute_bytes": sum(row.compute for row in rows),
+        "compute_all_logits_bytes": sum(row.compute for row in whole),
     }
     return {"command": "whatfits.bench.llama_cpp.reserve(FILE, RunSettings(…))", **parts}
 

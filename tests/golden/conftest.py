@@ -1,4 +1,4 @@
-"""Makes the helpers of tests/golden importable; fixtures: recorded groups, a synthetic file."""
+"""Makes the helpers these tests use importable; fixtures: recorded groups, a synthetic file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-GOLDEN = Path(__file__).parent
-if str(GOLDEN) not in sys.path:
-    sys.path.insert(0, str(GOLDEN))
+TESTS = Path(__file__).parents[1]
+for folder in ("golden", "accuracy", "oracle"):
+    if str(TESTS / folder) not in sys.path:
+        sys.path.append(str(TESTS / folder))
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 ORACLE = Path(__file__).parent
-if str(ORACLE) not in sys.path:
-    sys.path.insert(0, str(ORACLE))
+for folder in (ORACLE, ORACLE.parent / "accuracy"):
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 collect_ignore_glob = (
     [] if importlib.util.find_spec("llama_cpp") and shutil.which("cc") else ["test_*.py"]

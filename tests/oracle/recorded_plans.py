@@ -9,7 +9,7 @@ the number and why llama.cpp refused.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,7 @@ SUITE: Final = RECORDED / "suite.json"
 OFFLOAD: Final = RECORDED / "offload.json"
 _PER_DEVICE: Final = 3
 _DEFAULTS: Final = asdict(RunSettings(0))
+_NOTHING: Final = (Column(0, 0, 0),)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class PlanGroup:
     plans: tuple[Plan, ...]
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield each plan beside the prediction; an error where both refused."""
+        """Yield each plan beside the prediction; without the columns of whoever refused."""
         spec = load_catalog_model(self.shape.model, file_type=self.shape.file_type)
         bill = Bill(spec)
         for plan in self.plans:
@@ -58,10 +59,7 @@ class PlanGroup:
             except BadInputError as error:
                 yield Outcome(plan.settings, plan.truth, (), (), str(error))
                 continue
-            yield found if plan.truth else Outcome(plan.settings, (), found.predicted, (), "")
-
-
-_NOTHING: Final = (Column(0, 0, 0),)
+            yield found if plan.truth else replace(found, truth=(), error=plan.refusal)
 
 
 def read(path: Path) -> tuple[PlanGroup, ...]:

@@ -1,0 +1,76 @@
+"""Writes docs/accuracy.json and docs/accuracy.md from recorded truths and today's predictions.
+
+python tests/accuracy/generate.py                  predict every case anew: some minutes
+python tests/accuracy/generate.py ARCHITECTURE…    predict theirs anew, keep the others
+python tests/accuracy/generate.py --text           only write the text anew
+
+`make accuracy` does the first. The truths are recorded by tests/oracle/record_plans.py and by
+record_loads.py and record_peers.py beside this file.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+for folder in ("accuracy", "golden", "oracle", "sizing/quants"):  # whose helpers are used
+    sys.path.append(str(ROOT / "tests" / folder))
+
+import cases  # noqa: E402 - found by the line above
+import peer_section  # noqa: E402 - same
+import plan_sections  # noqa: E402 - same
+import recorded_sections  # noqa: E402 - same
+
+from whatfits.bench.verify import REFERENCE  # noqa: E402 - after them
+
+DOCUMENT: Final = ROOT / "docs" / "accuracy.md"
+
+_HEAD: Final = f"""# How exact the figures are
+
+Made by `make accuracy`; every case is in `accuracy.json` beside this file. The truth is llama.cpp
+itself ({REFERENCE}): its own plan for a model (a *dry run*: every buffer reserved, nothing
+allocated), or a real load. Errors are predicted over true, less one; *lowest* is the furthest below
+the truth, *highest* the furthest above, *median* and *p95* go without signs, over totals of
+weights, cache and compute buffers. *Exact* is equal to the byte.
+"""
+_MEANT: Final = """The compute buffer is the part that can miss. Where an architecture's graph is
+replayed (`sizing/graph/models`), it is exact and its interval has no width. Where it is not yet, a
+closed form gives the middle and the interval is made to hold the truth in at least 95 of 100 cases.
+Weights, cache, states, the output buffer and the context after padding have no interval where the
+tensor table is known. A verdict is taken from the upper end.
+
+What was not measured: a real GPU. What llama.cpp reserves on CUDA devices is planned with pretended
+ones that follow the CUDA back end's rules of size; what the driver, its context and its pools take
+besides is an interval from published figures. Metal, Vulkan and ROCm have rules of their own for
+scratch memory, which were read in their source and not measured. Of real loads there are those on a
+CPU. `whatfits verify MODEL.gguf` compares plan, real load and prediction on your own machine.
+"""
+
+
+def document() -> str:
+    """Return the document as it should be, by docs/accuracy.json and the recordings."""
+    groups = cases.load()
+    sections = {
+        "The suite: every architecture, on the CPU": plan_sections.suite_section(groups["suite"]),
+        "Layers, experts and cache on GPUs": plan_sections.offload_section(groups["offload"]),
+        "Reservations recorded apart": recorded_sections.reservations_section(),
+        "Real loads": recorded_sections.loads_section(),
+        "Sizes of published files": recorded_sections.files_section(),
+        "Other estimators on the same cases": peer_section.section(),
+        "What intervals mean, and what was not measured": _MEANT,
+    }
+    parts = (f"## {title}\n\n{text.rstrip()}\n" for title, text in sections.items())
+    return "\n".join((_HEAD, *parts))
+
+
+def main(arguments: list[str]) -> None:
+    """Predict what is asked for and write both files."""
+    if arguments != ["--text"]:
+        cases.save(cases.measure(arguments))
+    DOCUMENT.write_text(document(), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
