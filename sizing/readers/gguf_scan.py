@@ -36,6 +36,7 @@ _U64: Final = struct.Struct("<Q")
 _LENGTH_BYTES: Final = 8
 _INCOMPLETE: Final = "perhaps the download did not finish"
 _BLOCK_STRINGS: Final = 1024
+_SINGLE_STRINGS: Final = 4 * _BLOCK_STRINGS  # after a block that did not match: it was in vain
 _SHORT_STRING_BYTES: Final = 64  # nearly every token and merge of a vocabulary is shorter
 
 
@@ -239,7 +240,7 @@ class HeaderCursor:
         length_at = _U64.unpack_from
         while count:
             count -= self._skip_short(count)
-            wanted = min(count, _BLOCK_STRINGS)
+            wanted = min(count, _SINGLE_STRINGS)
             window, start, pos, done = self._window, self._pos, self._pos, 0
             try:
                 for done in range(wanted):  # noqa: B007 - read after the loop
