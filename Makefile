@@ -33,6 +33,7 @@ data: $(VENV)/.dev
 	$(BIN)/python -m whatfits.sizing.catalog.build
 	$(BIN)/python -m whatfits.sizing.catalog.bits
 	$(BIN)/python tests/readme/generate.py
+	$(BIN)/whatfits schema > docs/schema.json
 
 # The public accuracy record: llama.cpp's plans anew, then docs/accuracy.*; about ten minutes.
 accuracy: $(VENV)/.dev

@@ -10,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from whatfits.bench.run_settings import RunSettings
-from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.errors import WhatfitsError
 
-__all__ = ["LoadRequest"]
+__all__ = ["LoadRequest", "end_with_parent", "memory_now"]
 
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_CPU_GRACE_S: Final = 2
 _STATUS: Final = Path("/proc/self/status")
 _KINDS: Final = {"VmRSS": "resident_bytes", "RssAnon": "anonymous_bytes", "RssFile": "file_bytes"}
 
@@ -46,10 +49,11 @@ class LoadRequest:
 def main() -> None:
     """Serve one request and end."""
     descriptor, request = int(sys.argv[1]), LoadRequest(**json.loads(sys.argv[2]))
+    end_with_parent()
     _limit(request)
     try:
         _load(request, descriptor)
-    except (ProbeError, MemoryError) as error:
+    except (WhatfitsError, MemoryError) as error:
         _tell(descriptor, {"error": str(error) or "out of memory"})
 
 
@@ -110,19 +114,29 @@ def _taken(before: dict[str, int]) -> dict[str, int]:
     return {name: before[name] - free for name, free in _free_by_device().items() if name in before}
 
 
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent is gone, where it knows how to."""
+    if sys.platform.startswith("linux"):
+        import ctypes  # noqa: PLC0415 - only there
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
 def _limit(request: LoadRequest) -> None:
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return
-    limits = {resource.RLIMIT_CPU: request.cpu_limit_s, resource.RLIMIT_CORE: 0}
-    limits[resource.RLIMIT_FSIZE] = 0  # nothing is written but to the pipe
+    # at the hard limit the kernel kills: the soft one comes first, with a signal that says why
+    limits = {resource.RLIMIT_CPU: (request.cpu_limit_s, request.cpu_limit_s + _CPU_GRACE_S)}
+    limits[resource.RLIMIT_CORE] = limits[resource.RLIMIT_FSIZE] = (0, 0)  # it writes to the pipe
     if request.memory_limit_bytes is not None:
-        limits[resource.RLIMIT_AS] = request.memory_limit_bytes
-    for kind, value in limits.items():
+        limits[resource.RLIMIT_AS] = (request.memory_limit_bytes,) * 2
+    for kind, pair in limits.items():
         # a lower limit of the system stays
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (value, value))
+            resource.setrlimit(kind, pair)
 
 
 def _tell(descriptor: int, answer: dict[str, object]) -> None:

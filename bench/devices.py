@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-__all__ = ["SeenDevice", "seen_devices"]
+from whatfits.sizing.errors import ProbeError
 
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+
+__all__ = ["SeenDevice", "named_accelerators", "seen_devices"]
+
+# llama.cpp's names of its devices, by the kind they are here
+_KINDS: Final = {
+    "CUDA": "cuda",
+    "ROCm": "rocm",
+    "Vulkan": "vulkan",
+    "SYCL": "sycl",
+    "MTL": "metal",
+    "Metal": "metal",
+}
 _ACCELERATORS: Final = frozenset({1, 2})  # a graphics card, an integrated one
 
 
@@ -24,7 +38,9 @@ def seen_devices() -> tuple[SeenDevice, ...]:
         MissingExtraError: llama-cpp-python is not installed.
     """
     from whatfits.bench.llama_cpp import library  # noqa: PLC0415 - loads llama.cpp
+    from whatfits.bench.loads import require_llama_cpp  # noqa: PLC0415 - before that
 
+    require_llama_cpp()
     ggml, base = library("ggml"), library("ggml-base")
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
@@ -43,3 +59,20 @@ def seen_devices() -> tuple[SeenDevice, ...]:
         base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
         found.append(SeenDevice(base.ggml_backend_dev_name(device).decode(), free.value))
     return tuple(found)
+
+
+def named_accelerators(machine: Machine) -> dict[str, str]:
+    """Return device id → llama.cpp's name, for the accelerators this build of it can use.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: llama.cpp sees one that the machine does not list.
+    """
+    found: dict[str, str] = {}
+    for seen in seen_devices():
+        kind = _KINDS.get(seen.name.rstrip("0123456789"))
+        taken = [d for d in machine.accelerators if d.kind == kind and d.id not in found]
+        if not taken:
+            raise ProbeError(f"llama.cpp sees a device '{seen.name}' that the probes do not")
+        found[taken[0].id] = seen.name
+    return found

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import select
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.bench.child import LoadRequest
-from whatfits.sizing.errors import MissingExtraError, printable
+from whatfits.bench.child_answers import Answers, NoAnswerError
+from whatfits.bench.child_process import ChildProcess
+from whatfits.sizing.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from whatfits.bench.run_settings import RunSettings
 
@@ -28,17 +27,20 @@ __all__ = ["LoadLimits", "LoadOutcome", "OutcomeKind", "load_for_real", "require
 OutcomeKind = Literal[
     "measured", "refused", "out_of_memory", "crashed", "killed", "timed_out", "no_answer"
 ]
-_MAX_ANSWER_BYTES: Final = 1 << 20
-_REAP_S: Final = 2.0
+_MAX_LINE_BYTES: Final = 1 << 20
 _ADDRESS_SLACK_BYTES: Final = 4 << 30  # libraries, thread stacks, arenas: addresses, not memory
-_KEPT_ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
-_KEPT_PREFIXES: Final = ("CUDA_", "HIP_", "ROCR_", "GGML_", "VK_", "LC_", "PYTHONPATH")
+_LONGEST_S: Final = 30 * 24 * 3600.0
+# words of llama.cpp, ggml, the C++ library and the C library for it
 _OUT_OF_MEMORY: Final = (
     "out of memory",
     "failed to allocate",
     "unable to allocate",
+    "cannot allocate memory",
+    "insufficient memory",
+    "bad_alloc",
     "alloc_buffer",
 )
+_FROM_OUTSIDE: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +102,26 @@ def load_for_real(
         require_llama_cpp()
         command = (sys.executable, "-P", "-m", "whatfits.bench.child")
     limits = limits or LoadLimits()
-    cores = os.cpu_count() or 1
+    request = json.dumps(asdict(_request(path, settings, limits, decode_tokens)))
+    started = time.monotonic()
+    load = _Load(ends_s=started + min(limits.seconds, _LONGEST_S), progress=progress)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+        load.run(command, request, folder=empty)
+    return load.outcome(seconds=time.monotonic() - started)
+
+
+def _request(
+    path: Path, settings: RunSettings, limits: LoadLimits, decode_tokens: int
+) -> LoadRequest:
     cap = limits.memory_bytes
-    request = LoadRequest(
+    cores = os.cpu_count() or 1
+    return LoadRequest(
         path=str(path.resolve()),
         settings=asdict(settings),
         decode_tokens=decode_tokens,
         memory_limit_bytes=None if cap is None else cap + _ADDRESS_SLACK_BYTES,
-        cpu_limit_s=int(limits.seconds * cores) + 1,
+        cpu_limit_s=int(min(limits.seconds, _LONGEST_S) * cores) + 1,
     )
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as empty:
-        child = _Child(command, request, folder=empty)
-        try:
-            child.listen(ends_s=started + limits.seconds, progress=progress)
-        finally:
-            status = child.end()
-    return child.outcome(status, seconds=time.monotonic() - started)
 
 
 def require_llama_cpp() -> None:
@@ -127,135 +132,116 @@ def require_llama_cpp() -> None:
     """
     from importlib.util import find_spec  # noqa: PLC0415 - used here only
 
-    if find_spec("llama_cpp") is None:
-        raise MissingExtraError(extra="bench", purpose="loading a model")
+    try:
+        found = find_spec("llama_cpp")
+    except ImportError:  # a finder may refuse instead of finding nothing
+        found = None
+    if found is None:
+        raise MissingExtraError(extra="bench", purpose="asking llama.cpp itself")
 
 
-class _Child:
-    """One child process: its answers so far, and its end."""
+class _Load:
+    """One load: the child's answers, and how it ended."""
 
-    def __init__(self, command: tuple[str, ...], request: LoadRequest, *, folder: str) -> None:
+    def __init__(self, *, ends_s: float, progress: Callable[[str], None] | None) -> None:
+        self._ends_s = ends_s
+        self._progress = progress
         self._kills_before = _oom_kills()
-        self._read, write = os.pipe()
+        self._answers = Answers()
+        self._status: int | None = None
+        self._broke_off: tuple[OutcomeKind, str] | None = None
+
+    def run(self, command: Sequence[str], request: str, *, folder: str) -> None:
+        """Run the child to its end."""
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - this program itself, no shell
-                [*command, str(write), json.dumps(asdict(request))],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=folder,
-                env=_environment(),
-                pass_fds=(write,),
-                start_new_session=True,
+            child = ChildProcess(
+                command, lambda descriptor: (str(descriptor), request), folder=folder
             )
-        finally:
-            os.close(write)
-        self._stages: dict[str, dict[str, Any]] = {}
-        self._error: str | None = None
-        self._late = self._babbled = False
-
-    def listen(self, *, ends_s: float, progress: Callable[[str], None] | None) -> None:
-        """Take answers until the child ends, babbles, or its time is over."""
-        pending, taken = b"", 0
-        while True:
-            left_s = ends_s - time.monotonic()
-            if left_s <= 0 or not select.select([self._read], [], [], left_s)[0]:
-                self._late = True
-                return
-            chunk = os.read(self._read, 65_536)
-            taken += len(chunk)
-            if taken > _MAX_ANSWER_BYTES:
-                self._babbled = True
-            if not chunk or self._babbled:
-                return
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                self._take(line, progress)
-
-    def _take(self, line: bytes, progress: Callable[[str], None] | None) -> None:
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            self._babbled = True
+        except OSError as error:
+            self._broke_off = "no_answer", f"the child could not be started: {error.strerror}"
             return
-        if not isinstance(answer, dict):
-            self._babbled = True
-        elif "error" in answer:
-            self._error = printable(answer["error"])
-        else:
-            stage = str(answer.get("stage"))
-            self._stages[stage] = answer
-            if progress is not None:
-                progress(stage)
-
-    def end(self) -> int | None:
-        """End the process group; return the exit status, None when it cannot be ended."""
-        os.close(self._read)
-        if not (self._late or self._babbled):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_REAP_S)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
         try:
-            return self._process.wait(_REAP_S)
-        except subprocess.TimeoutExpired:
-            self._process.returncode = -signal.SIGKILL  # abandoned: nobody waits for it
-            return None
+            self._listen(child)
+        except BaseException:
+            child.end(at_once=True)
+            raise
+        self._status = child.end(at_once=self._broke_off is not None)
 
-    def outcome(self, status: int | None, *, seconds: float) -> LoadOutcome:
+    def _listen(self, child: ChildProcess) -> None:
+        """Take answers until all are there, the child ends, babbles, or its time is over."""
+        while not self._answers.is_complete:
+            try:
+                line = child.line(ends_s=self._ends_s, most_bytes=_MAX_LINE_BYTES)
+                if line is None:
+                    return
+                self._answers.take(line)
+            except TimeoutError:
+                doing = self._doing
+                self._broke_off = "timed_out", f"not done with {doing} in time; the child was ended"
+                return
+            except (OverflowError, NoAnswerError):
+                told = "the child answered with something that is no result"
+                self._broke_off = "no_answer", told
+                return
+            if self._progress is not None and self._answers.stage is not None:
+                self._progress(self._answers.stage)
+
+    @property
+    def _doing(self) -> str:
+        return "decoding" if self._answers.stage == "loaded" else "loading"
+
+    def outcome(self, *, seconds: float) -> LoadOutcome:
         """Return how it went."""
-        kind, reason = self._kind(status)
-        before = self._stages.get("loading", {}).get("before", {})
-        loaded, decoded = self._stages.get("loaded", {}), self._stages.get("decoded", {})
+        kind, reason = self._kind()
+        said = self._answers
         return LoadOutcome(
             kind=kind,
             reason=reason,
-            buffers=loaded.get("buffers", {}),
-            loaded=_growth(before, loaded.get("memory", {})),
-            decoded=_growth(before, decoded.get("memory", {})),
-            devices=decoded.get("devices", {}),
-            n_ctx=loaded.get("n_ctx"),
+            buffers=said.buffers,
+            loaded=_growth(said.before, said.loaded),
+            decoded=_growth(said.before, said.decoded),
+            devices=said.devices,
+            n_ctx=said.n_ctx,
             seconds=seconds,
         )
 
-    def _kind(self, status: int | None) -> tuple[OutcomeKind, str]:
-        stage = "decoding" if "loaded" in self._stages else "loading"
-        if "decoded" in self._stages and not self._babbled:
+    def _kind(self) -> tuple[OutcomeKind, str]:
+        error = self._answers.error
+        if self._broke_off is not None:
+            return self._broke_off
+        if error is not None:
+            short = any(sign in error.lower() for sign in _OUT_OF_MEMORY)
+            return ("out_of_memory" if short else "refused"), error
+        if self._answers.is_complete:
             return "measured", ""
-        if self._late:
-            return "timed_out", f"not done with {stage} in time; the child was ended"
-        if self._babbled:
-            return "no_answer", "the child answered with something that is no result"
-        if self._error is not None:
-            short = any(sign in self._error.lower() for sign in _OUT_OF_MEMORY)
-            return ("out_of_memory" if short else "refused"), self._error
-        if status is None or status >= 0:
-            return "no_answer", f"the child ended without a result while {stage}"
-        return self._by_signal(-status, stage)
+        if self._status is None:
+            return "no_answer", f"the child closed its answers while {self._doing}, and went on"
+        if self._status >= 0:
+            return "no_answer", f"the child ended without a result while {self._doing}"
+        return self._by_signal(-self._status)
 
-    def _by_signal(self, number: int, stage: str) -> tuple[OutcomeKind, str]:
-        name = signal.Signals(number).name
+    def _by_signal(self, number: int) -> tuple[OutcomeKind, str]:
+        try:
+            name = signal.Signals(number).name
+        except ValueError:  # a real-time signal
+            name = "without a name"
+        told = f"(signal {number}, {name}) while {self._doing}"
         if number == signal.SIGXCPU:
-            return "timed_out", f"out of processor time while {stage}"
+            return "timed_out", f"out of processor time while {self._doing}"
+        if number in _FROM_OUTSIDE:
+            return "killed", f"something outside ended it {told}"
         if number != signal.SIGKILL:
-            return "crashed", f"the runtime crashed (signal {number}, {name}) while {stage}"
+            return "crashed", f"the runtime crashed {told}"
         kills = _oom_kills()
-        if kills is not None and self._kills_before is not None and kills > self._kills_before:
-            return "out_of_memory", f"the system ended it for want of memory while {stage}"
-        return "killed", f"something outside ended it (signal {number}, {name}) while {stage}"
+        if kills is None or self._kills_before is None:
+            return "killed", f"the system, for want of memory, or something else ended it {told}"
+        if kills > self._kills_before:
+            return "out_of_memory", f"the system ended it for want of memory while {self._doing}"
+        return "killed", f"something outside ended it {told}"
 
 
 def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
     return {name: after[name] - before[name] for name in before if name in after}
-
-
-def _environment() -> dict[str, str]:
-    """Return what the child may know: paths and device settings, no tokens, no home."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT_ENVIRONMENT or name.startswith(_KEPT_PREFIXES)
-    }
 
 
 def _oom_kills() -> int | None:

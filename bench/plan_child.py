@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from whatfits.bench.child import end_with_parent
 from whatfits.bench.run_settings import RunSettings
 from whatfits.sizing.errors import ProbeError
 
@@ -37,9 +38,9 @@ def _answer(line: str) -> dict[str, object]:
         got = reserve(Path(request["path"]), RunSettings(**settings))
     except ProbeError as error:
         return {"error": str(error)}
-    buffers = {name: asdict(row) for name, row in got.buffers.items()}
-    return {"buffers": buffers, "n_ctx": got.n_ctx, "log": got.log}
+    return asdict(got)
 
 
 if __name__ == "__main__":
+    end_with_parent()
     serve()

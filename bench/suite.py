@@ -27,7 +27,20 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["Case", "Shape", "as_run", "run_suite", "settings_grid", "suite_shapes"]
+__all__ = [
+    "QUICK_TURNS",
+    "Case",
+    "Shape",
+    "as_run",
+    "compared",
+    "run_suite",
+    "settings_grid",
+    "smallest_shapes",
+    "suite_shapes",
+]
+
+QUICK_TURNS: Final = 2
+"""Settings of the grid that each model of the bounded suite takes, where the last one left off."""
 
 _FILE_TYPES: Final = (
     *("Q4_K_M", "Q8_0", "Q6_K", "Q4_0", "F16", "IQ4_XS", "Q5_K_S"),
@@ -109,6 +122,14 @@ def suite_shapes() -> tuple[Shape, ...]:
     return tuple(shapes)
 
 
+def smallest_shapes() -> tuple[Shape, ...]:
+    """Return the smallest catalog model of each architecture: the bounded suite."""
+    first: dict[str, Shape] = {}
+    for shape in suite_shapes():
+        first.setdefault(shape.architecture, shape)
+    return tuple(first.values())
+
+
 def settings_grid() -> tuple[RunSettings, ...]:
     """Return the settings every shape is planned under: the server's, and what people change."""
     server = RunSettings(8192, outputs_max=1, swa_full=False, repack=False)
@@ -138,9 +159,12 @@ def run_suite(
     shapes: Sequence[Shape] | None = None,
     grid: Sequence[RunSettings] | None = None,
     *,
+    turns: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Case]:
     """Yield every case, as it is compared.
+
+    `turns`: how many of the settings each shape takes, in turns; None: all of them.
 
     Raises:
         MissingExtraError: llama-cpp-python is not installed.
@@ -150,34 +174,52 @@ def run_suite(
     require_llama_cpp()
     with Planner() as planner, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "synthetic.gguf"
-        for shape in suite_shapes() if shapes is None else shapes:
+        chosen = suite_shapes() if shapes is None else shapes
+        every = settings_grid() if grid is None else grid
+        for index, shape in enumerate(chosen):
             if progress is not None:
                 progress(shape.model)
             spec = write_catalog_model(path, shape.model, file_type=shape.file_type)
             bill = Bill(spec)
-            for wanted in settings_grid() if grid is None else grid:
+            for wanted in _taken(every, index, turns):
                 settings = as_run(spec, wanted)
                 said = planner.ask(path, settings)
-                yield _case(shape, spec, bill, settings, said)
+                yield compared(
+                    shape, spec, bill, settings, planned=_columns(said), refusal=said.get("error")
+                )
 
 
-def _case(
-    shape: Shape, spec: ModelSpec, bill: Bill, settings: RunSettings, said: dict[str, Any]
-) -> Case:
+def _taken(grid: Sequence[RunSettings], index: int, turns: int | None) -> tuple[RunSettings, ...]:
+    if turns is None:
+        return tuple(grid)
+    return tuple(grid[(index * turns + step) % len(grid)] for step in range(turns))
+
+
+def _columns(said: dict[str, Any]) -> tuple[int, int, int] | None:
     rows = list(said.get("buffers", {}).values())
-    planned = (
-        (
-            sum(row["model"] for row in rows),
-            sum(row["context"] for row in rows),
-            sum(row["compute"] for row in rows),
-        )
-        if rows
-        else None
+    if not rows:
+        return None
+    return (
+        sum(row["model"] for row in rows),
+        sum(row["context"] for row in rows),
+        sum(row["compute"] for row in rows),
     )
+
+
+def compared(
+    shape: Shape,
+    spec: ModelSpec,
+    bill: Bill,
+    settings: RunSettings,
+    *,
+    planned: tuple[int, int, int] | None,
+    refusal: str | None,
+) -> Case:
+    """Return a case: what llama.cpp has planned or why it refused, beside the prediction."""
     try:
         resolved = resolve_settings(spec, workload(settings))
     except BadInputError as error:
-        return Case(shape, settings, planned, None, refusals=(said.get("error"), str(error)))
+        return Case(shape, settings, planned, None, refusals=(refusal, str(error)))
     placement = resolve_placement(spec, placement_request(settings), _NO_REPACK_BOX)
     memory = bill.memory(resolved, placement, _NO_REPACK_BOX, is_server=False)
     known = memory.weights_bytes + memory.kv_cache_bytes + memory.output_bytes
@@ -188,5 +230,5 @@ def _case(
         predicted=(memory.weights_bytes, memory.kv_cache_bytes, memory.compute_bytes),
         compute_low=memory.low_bytes - known,
         compute_high=memory.high_bytes - known,
-        refusals=(said.get("error"), None),
+        refusals=(refusal, None),
     )

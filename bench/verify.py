@@ -6,12 +6,13 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from whatfits.bench.llama_cpp import Reservation, reserve
 from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
+from whatfits.bench.plans import plan
 from whatfits.bench.requests import run_settings
 from whatfits.probes.measurements import LoadRecord
+from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.estimate import ModelSummary
-from whatfits.sizing.flash_attention import all_can_fuse
+from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from whatfits.bench.llama_cpp import Reservation
     from whatfits.sizing.estimate import DeviceMemory, Memory
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["REFERENCE", "Prepared", "prepare", "records_of", "verify"]
+__all__ = ["REFERENCE", "Prepared", "columns_of", "prepare", "records_of", "verify"]
 
 REFERENCE: Final = "llama.cpp 0c1e57098, as in llama-cpp-python 0.3.36"
 _OUTPUT_LINE: Final = re.compile(r"output buffer size =\s*([0-9.]+) MiB")
@@ -57,9 +59,7 @@ def prepare(
         InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
     """
     placement = resolve_placement(spec, request, machine)
-    settings = resolve_settings(
-        spec, workload, flash_supported=all_can_fuse(spec, placement.accelerators)
-    )
+    settings = resolve_settings(spec, workload, flash_supported=layers_can_fuse(spec, placement))
     memory = Bill(spec).memory(settings, placement, machine, is_server=False)
     return Prepared(settings, placement, memory)
 
@@ -78,20 +78,26 @@ def verify(
 ) -> Verification:
     """Return the prediction beside llama.cpp's plan and, with `real`, beside a real load.
 
-    `accelerators` gives llama.cpp's name of each accelerator of the placement.
+    `accelerators` gives llama.cpp's name of each accelerator of the placement. What llama.cpp
+    refuses is an answer too: nothing is measured, and a note says why.
 
     Raises:
         MissingExtraError: llama-cpp-python is not installed.
-        ProbeError: llama.cpp refuses the model or the settings.
     """
     mmap = real and prepared.placement.mmap
     settings = run_settings(workload, prepared.settings, prepared.placement, mmap=mmap)
-    planned = reserve(path, settings)
-    outcome = load_for_real(path, settings, limits=limits, progress=progress) if real else None
+    notes: tuple[str, ...] = ()
+    planned = outcome = None
+    try:
+        planned = plan(path, settings)
+    except ProbeError as error:
+        notes = (str(error),)
+    if real and planned is not None:
+        outcome = load_for_real(path, settings, limits=limits, progress=progress)
+        notes = (outcome.reason,) if outcome.reason else ()
     terms = _terms(prepared.memory, planned, outcome, accelerators)
     if outcome is not None and outcome.kind == "measured":
         terms = (*terms, _resident(prepared.memory, outcome))
-    notes = () if outcome is None or outcome.kind == "measured" else (outcome.reason,)
     return Verification(
         schema_version=SCHEMA_VERSION,
         model=_summary(spec),
@@ -107,11 +113,13 @@ def verify(
 
 def _terms(
     memory: Memory,
-    planned: Reservation,
+    planned: Reservation | None,
     outcome: LoadOutcome | None,
     accelerators: Mapping[str, str],
 ) -> tuple[CheckedTerm, ...]:
-    plan = {name: (row.model, row.context, row.compute) for name, row in planned.buffers.items()}
+    told: dict[str, tuple[int, int, int]] | None = None
+    if planned is not None:
+        told = {n: (row.model, row.context, row.compute) for n, row in planned.buffers.items()}
     real: dict[str, tuple[int, int, int]] | None = None
     if outcome is not None and outcome.kind == "measured":
         real = {
@@ -121,14 +129,14 @@ def _terms(
     terms: list[CheckedTerm] = []
     for row in memory.devices:
         name = accelerators.get(row.device)
-        planned_row = _columns(plan, name, accelerators)
-        real_row = None if real is None else _columns(real, name, accelerators)
+        planned_row = None if told is None else columns_of(told, name, accelerators)
+        real_row = None if real is None else columns_of(real, name, accelerators)
         terms += _rows(row, planned_row, real_row, mapped=memory.mapped_bytes > 0 and name is None)
     terms.append(_output(memory, planned))
     return tuple(terms)
 
 
-def _columns(
+def columns_of(
     buffers: Mapping[str, tuple[int, int, int]], name: str | None, others: Mapping[str, str]
 ) -> tuple[int, int, int]:
     """Return the columns of one accelerator, or of all that is no accelerator's."""
@@ -144,7 +152,7 @@ def _columns(
 
 def _rows(
     row: DeviceMemory,
-    planned: tuple[int, int, int],
+    planned: tuple[int, int, int] | None,
     real: tuple[int, int, int] | None,
     *,
     mapped: bool,
@@ -165,15 +173,23 @@ def _rows(
             low, high = predicted + spread[0] + overhead, predicted + spread[1]
         measured = None if real is None or (mapped and term == "weights") else real[index]
         terms.append(
-            CheckedTerm(term, row.device, predicted, low, high, planned[index], measured)  # type: ignore[arg-type]
+            CheckedTerm(
+                term,  # type: ignore[arg-type]
+                row.device,
+                predicted,
+                low,
+                high,
+                None if planned is None else planned[index],
+                measured,
+            )
         )
     return terms
 
 
-def _output(memory: Memory, planned: Reservation) -> CheckedTerm:
+def _output(memory: Memory, planned: Reservation | None) -> CheckedTerm:
     """Return the output buffer, which is only told in a log line, to a hundredth of a MiB."""
     predicted = memory.output_bytes
-    told = _OUTPUT_LINE.search(planned.log)
+    told = None if planned is None else _OUTPUT_LINE.search(planned.log)
     truth = None if told is None else round(float(told[1]) * MIB)
     if truth is not None and abs(truth - predicted) <= _PRINTED_TO:
         truth = predicted

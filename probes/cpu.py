@@ -242,7 +242,7 @@ def _tell_bandwidth(draft: Draft, peak: int | None, *, shares: bool) -> None:
             "rate; a single module or slower ones give less."
         )
     code = "ram_bandwidth_unknown" if peak is None else "ram_bandwidth_derived"
-    draft.say(code, text, next_step="'whatfits bench' measures it")
+    draft.say(code, text, next_step="speeds are given as a wide range")
 
 
 def _say(draft: Draft, system: System, facts: CpuFacts, quota: CpuQuota | None) -> None:

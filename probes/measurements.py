@@ -1,7 +1,8 @@
 """What was measured on this machine, kept between runs: read by every answer, written by `bench`.
 
-One JSON file in the user's data folder, replaced whole so that no reader ever sees half of it. A
-file that cannot be understood is set aside under another name and named to the caller, never lost.
+One JSON file in the user's data folder, replaced whole so that no reader ever sees half of it, by
+one writer at a time. A file that cannot be understood is set aside under another name before a new
+one is written, and named to the caller: never lost.
 """
 
 from __future__ import annotations
@@ -9,25 +10,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.machine import MeasuredOverhead
-from whatfits.sizing.units import MIB
+from whatfits.sizing.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from whatfits.sizing.machine import Machine
 
-__all__ = ["LoadRecord", "Store", "default_path", "fingerprint", "with_measured_overheads"]
+__all__ = ["LoadRecord", "Store", "default_path", "fingerprint"]
 
 VERSION: Final = 1
 _MAX_RECORDS: Final = 500
 _MAX_BYTES: Final = 4 << 20
-_ENOUGH_LOADS: Final = 3
-_LEAST_SPREAD_BYTES: Final = 8 * MIB  # loads of one model differ by pages and thread stacks
+_LARGEST: Final = 2**63 - 1
+_LONGEST_WAIT_S: Final = 5.0  # another writer holds the file for milliseconds
+_LOOK_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,54 +79,104 @@ class Store:
 
     Attributes:
         set_aside: where a file that could not be understood was moved; None when all is well.
+        unreadable: why the last reading gave nothing although there is a file; empty otherwise.
     """
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
         self._path = path
         self.set_aside: Path | None = None
+        self.unreadable = ""
 
     def loads(self, *, machine: str) -> tuple[LoadRecord, ...]:
-        """Return the loads of one machine, oldest first; empty when there is no file."""
-        return tuple(record for record in self._read() if record.machine == machine)
+        """Return the loads of one machine, oldest first; empty when there is no file.
+
+        A reader moves nothing: `unreadable` says what is wrong with the file.
+        """
+        try:
+            records = self._read()
+        except (OSError, _NotUnderstoodError) as error:
+            self.unreadable = str(error)
+            return ()
+        return tuple(record for record in records if record.machine == machine)
 
     def add(self, records: Sequence[LoadRecord]) -> None:
         """Add records; the oldest go when there are too many.
 
         Raises:
-            OSError: the file cannot be written; what was there stays as it was.
+            OSError: the file cannot be read or written; what was there stays as it was.
         """
-        kept = (*self._read(), *records)[-_MAX_RECORDS:]
-        text = json.dumps({"version": VERSION, "loads": [asdict(record) for record in kept]})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        half = self._path.with_name(f"{self._path.name}.{os.getpid()}.half")
+        with _only_writer(self._path.with_suffix(".lock")):
+            try:
+                known = self._read()
+            except _NotUnderstoodError:
+                known = ()
+                self._put_aside()
+            kept = (*known, *records)[-_MAX_RECORDS:]
+            text = json.dumps({"version": VERSION, "loads": [asdict(record) for record in kept]})
+            self._replace(text)
+
+    def _replace(self, text: str) -> None:
+        half = self._path.with_suffix(".half")  # one that was left by a writer's end is overwritten
         try:
             with half.open("w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             half.replace(self._path)
-        finally:
+        except OSError:
             with contextlib.suppress(OSError):
                 half.unlink(missing_ok=True)
+            raise
 
     def _read(self) -> tuple[LoadRecord, ...]:
         try:
             with self._path.open("rb") as file:
                 data = file.read(_MAX_BYTES + 1)
-        except OSError:
+        except FileNotFoundError:
             return ()
         try:
             return _parsed(data)
-        except (ValueError, TypeError, KeyError, RecursionError):
-            self._put_aside()
-            return ()
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise _NotUnderstoodError(printable(error)) from error
 
     def _put_aside(self) -> None:
-        aside = self._path.with_suffix(".broken.json")
-        with contextlib.suppress(OSError):
-            self._path.replace(aside)
-            self.set_aside = aside
+        aside, count = self._path.with_suffix(".broken.json"), 1
+        while aside.exists():
+            count += 1
+            aside = self._path.with_suffix(f".broken-{count}.json")
+        self._path.replace(aside)
+        self.set_aside = aside
+
+
+class _NotUnderstoodError(Exception):
+    """The file is no file of measurements, or one of another version."""
+
+
+@contextmanager
+def _only_writer(lock: Path) -> Iterator[None]:
+    """Wait until no other process writes; the system frees the lock of one that has ended.
+
+    Raises:
+        TimeoutError: another one does not end.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows, where replacing an open file fails by itself
+    except ImportError:
+        yield
+        return
+    with lock.open("wb") as file:
+        ends_s = time.monotonic() + _LONGEST_WAIT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends_s:
+                    raise TimeoutError(f"another process holds {lock}") from None
+                time.sleep(_LOOK_S)
+        yield
 
 
 def _parsed(data: bytes) -> tuple[LoadRecord, ...]:
@@ -132,12 +185,18 @@ def _parsed(data: bytes) -> tuple[LoadRecord, ...]:
     document: Any = json.loads(data)
     if document["version"] != VERSION:
         raise ValueError("written by another version")
-    records = tuple(LoadRecord(**row) for row in document["loads"])
-    if not all(isinstance(r.predicted_bytes, int) for r in records):
-        raise TypeError("bytes are whole numbers")
-    if not all(isinstance(r.measured_bytes, int) for r in records):
-        raise TypeError("bytes are whole numbers")
-    return records
+    return tuple(_record(row) for row in document["loads"])
+
+
+def _record(row: dict[str, Any]) -> LoadRecord:
+    record = LoadRecord(**row)
+    for name, value in asdict(record).items():
+        if name.endswith("_bytes"):
+            if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+                raise TypeError(f"{name} is no whole number of bytes")
+        elif not isinstance(value, str) and not (name == "file_type" and value is None):
+            raise TypeError(f"{name} is no text")
+    return record
 
 
 def fingerprint(machine: Machine) -> str:
@@ -148,28 +207,3 @@ def fingerprint(machine: Machine) -> str:
     # the OS may show a few MiB more or less of its RAM from boot to boot
     parts += [f"{pool.id}:{round((pool.total_bytes or 0) / 2**30)}" for pool in machine.pools]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
-
-
-def with_measured_overheads(machine: Machine, records: Sequence[LoadRecord]) -> Machine:
-    """Return the machine with what its own loads took beside the predicted buffers.
-
-    A device counts from three loads on. The interval is theirs, widened on both sides by how far
-    they lie apart (at least 8 MiB); below zero it is cut.
-    """
-    found = []
-    for device in machine.devices:
-        sizes = sorted(r.overhead_bytes for r in records if r.device == device.id)
-        if len(sizes) < _ENOUGH_LOADS:
-            continue
-        spread = max(sizes[-1] - sizes[0], _LEAST_SPREAD_BYTES)
-        newest = max(r.when for r in records if r.device == device.id)
-        found.append(
-            MeasuredOverhead(
-                device=device.id,
-                low_bytes=max(0, sizes[0] - spread),
-                mid_bytes=max(0, sizes[len(sizes) // 2]),
-                high_bytes=max(0, sizes[-1] + spread),
-                source=f"{len(sizes)} real loads on this machine, the last on {newest[:10]}",
-            )
-        )
-    return replace(machine, overheads=tuple(found))

@@ -14,7 +14,7 @@ from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.estimate import ModelSummary, Plan, Remedy
@@ -42,7 +42,8 @@ def check(
     """Return whether and how a model runs on a machine.
 
     Args:
-        model: a catalog name, a path to a GGUF file, or a ModelSpec.
+        model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json, or a
+            ModelSpec.
         file_type: quantisation; unset: Q4_K_M, or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
@@ -74,8 +75,9 @@ def answer(
     request: PlacementRequest,
     runtime: str = "llama.cpp",
     force: bool = False,
+    refined: Callable[[Trial], Trial] | None = None,
 ) -> Plan:
-    """Return the plan for values that are already loaded."""
+    """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.search import Trials
@@ -85,6 +87,8 @@ def answer(
     extras = _extras(spec, workload)
     trials = Trials(spec, machine, workload, request, extras)
     trial = trials.best()
+    if refined is not None:
+        trial = refined(trial)
     weights = trials.weights(trial)
     speed = estimate_speed(
         spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
@@ -124,7 +128,7 @@ def _unverified(machine: Machine) -> tuple[str, ...]:
         marks = [f for f in device.features if f.startswith(_UNVERIFIED_MARK)]
         if marks:
             named = ", ".join(mark.removeprefix(_UNVERIFIED_MARK) for mark in marks)
-            said[device.name] = f"{device.name}: not re-read at a source: {named}."
+            said[device.name] = f"Unverified of {device.name}, not read at a source: {named}."
     return tuple(said.values())
 
 
@@ -194,24 +198,29 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     if isinstance(machine, str):
         from whatfits.sizing.sources.machine_file import read_machine
 
-        return read_machine(machine)
+        return read_machine(machine, replay=_replayed)
     from whatfits.sizing.requests import machine_from_object
 
     return machine_from_object(machine)
 
 
+def _replayed(recording: Mapping[str, Any]) -> Machine:
+    """Return the machine that `whatfits hardware --doctor` recorded."""
+    from whatfits.probes import detect
+    from whatfits.probes.replay import ReplaySystem
+
+    return detect(ReplaySystem(recording)).machine
+
+
 def _with_measurements(machine: Machine) -> Machine:
     """Return this machine with what real loads on it have measured, if there were any."""
-    from whatfits.probes.measurements import (
-        Store,
-        default_path,
-        fingerprint,
-        with_measured_overheads,
-    )
+    from whatfits.probes.measurements import Store, default_path, fingerprint
 
     path = default_path()
     if not path.exists():
         return machine
+    from whatfits.probes.overheads import with_measured_overheads
+
     return with_measured_overheads(machine, Store(path).loads(machine=fingerprint(machine)))
 
 
@@ -314,6 +323,6 @@ def _placed(trial: Trial) -> PlacementRequest:
 
 def _model_file(spec: ModelSpec) -> str:
     """Return the path to write into a command: the file itself, or its usual name."""
-    if spec.source == "catalog":
+    if spec.source == "catalog" or spec.planned:
         return f"{spec.name}-{spec.file_type}.gguf"
     return spec.source

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from whatfits.sizing.architectures.metadata import MAX_LAYERS, MAX_WIDTH
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import (
     ByteRange,
@@ -75,8 +76,11 @@ def approximate_spec(
     parameters: ParameterRange | None,
     active_parameters: int | None,
     origin: str,
+    parameters_from: str = "its name",
 ) -> ModelSpec:
     """Return a model with an interval for its weights and a cache read from plain fields.
+
+    `parameters_from` says where a range of parameters comes from.
 
     Raises:
         UnsupportedArchitectureError: the parameters or the layers are not known.
@@ -84,7 +88,7 @@ def approximate_spec(
     """
     kind = find_file_type(file_type)
     config = _flattened(config)
-    n_layers = _whole(config, "num_hidden_layers", "n_layers", "num_layers")
+    n_layers = _layer_count(config)
     n_embd = _whole(config, "hidden_size", "d_model", "n_embd")
     if not parameters or not n_layers or not n_embd:
         missing = "parameters" if not parameters else "num_hidden_layers or hidden_size"
@@ -93,11 +97,11 @@ def approximate_spec(
             next_step="give a .gguf file of the model",
         )
     experts = _whole(config, "num_experts", "n_routed_experts", "num_local_experts") or 0
-    weights = _weights(parameters, kind.name, is_moe=experts > 0)
+    weights = _weights(parameters, kind.name, parameters_from, is_moe=experts > 0)
     widest = parameters.high // (n_layers * n_embd * _FEED_FORWARD_MATRICES)
     layers = _layers(config, n_layers, n_embd, experts, widest_feed_forward=widest)
     notes = [_NOTE]
-    if config.get("model_type") in _WITHOUT_CLASS:
+    if str(config.get("model_type")) in _WITHOUT_CLASS:
         notes.append(_NOT_LOADABLE)
     if _whole(config, "vocab_size") is None:
         notes.append(f"Its vocabulary was not read: logits are sized for {_LARGEST_VOCABULARY:,}.")
@@ -131,9 +135,12 @@ def _figures() -> Any:  # noqa: ANN401 - JSON
     return read_json("bits.json")
 
 
-def _weights(parameters: ParameterRange, file_type: str, *, is_moe: bool) -> ByteRange:
+def _weights(
+    parameters: ParameterRange, file_type: str, parameters_from: str, *, is_moe: bool
+) -> ByteRange:
     low, mid, high = bits_of(file_type, is_moe=is_moe)
-    named = "" if parameters.low == parameters.high else "the parameters are those of its name, "
+    is_range = parameters.low != parameters.high
+    named = f"the parameters are those of {parameters_from}, " if is_range else ""
     return ByteRange(
         low_bytes=round(parameters.low * low * (1 - _MARGIN) / 8),
         mid_bytes=round(parameters.mid * mid / 8),
@@ -160,10 +167,11 @@ def _flattened(config: Mapping[str, Any]) -> Mapping[str, Any]:
     Its layers are counted from one.
     """
     nested = config.get("linear_attn_config")
-    n_layers = _whole(config, "num_hidden_layers")
-    if not isinstance(nested, dict) or n_layers is None or "full_attn_layers" not in nested:
+    n_layers = _layer_count(config)
+    listed = nested.get("full_attn_layers") if isinstance(nested, dict) else None
+    if not isinstance(nested, dict) or n_layers is None or not isinstance(listed, (list, tuple)):
         return config
-    full = set(nested["full_attn_layers"])
+    full = {number for number in listed if isinstance(number, int)}
     return {
         "layer_types": [
             "full_attention" if number in full else "linear_attention"
@@ -178,10 +186,20 @@ def _flattened(config: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _wholes(listed: Sequence[object]) -> list[int]:
+    return [one for one in listed if type(one) is int and 0 <= one <= MAX_WIDTH] or [0]
+
+
+def _layer_count(config: Mapping[str, Any]) -> int | None:
+    """Return the number of layers; None when there is none, or one that no model has."""
+    n_layers = _whole(config, "num_hidden_layers", "n_layers", "num_layers", "n_layer")
+    return n_layers if n_layers is not None and n_layers <= MAX_LAYERS else None
+
+
 def _whole(config: Mapping[str, Any], *names: str) -> int | None:
     for name in names:
         value = config.get(name)
-        if type(value) is int and value > 0:
+        if type(value) is int and 0 < value <= MAX_WIDTH:
             return value
     return None
 
@@ -199,10 +217,10 @@ def _layers(
     length = _whole(config, "head_dim") or (n_embd // heads if heads else 0)
     value_length = _whole(config, "v_head_dim") or length
     width = config.get("intermediate_size")
-    n_ff = max(width) if isinstance(width, (list, tuple)) and width else width
+    n_ff = max(_wholes(width)) if isinstance(width, (list, tuple)) else width
     if not n_ff and not experts:
         n_ff = widest_feed_forward
-    parallel = config.get("model_type") in _PARALLEL
+    parallel = str(config.get("model_type")) in _PARALLEL
     kinds = _kinds(config, n_layers)
     return tuple(
         LayerSpec(

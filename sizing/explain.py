@@ -58,8 +58,9 @@ def machine_sentence(machine: Machine) -> str:
         parts.append(f"{device.name} ({size}{', shared' if pool.kind == 'unified' else ''})")
     for pool in machine.pools:
         if pool.kind == "ram":
-            size = "size unknown" if pool.total_bytes is None else format_bytes(pool.total_bytes)
-            parts.append(f"{size} RAM")
+            total = pool.total_bytes
+            known = "RAM of unknown size" if total is None else f"{format_bytes(total)} RAM"
+            parts.append(known)
     return " + ".join(parts) or "nothing is known of this machine"
 
 
@@ -201,16 +202,19 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     if plan.memory.growth_limit_bytes:
         size = format_bytes(plan.memory.growth_limit_bytes)
         what = "prompt cache, checkpoints" if plan.workload.ctx_checkpoints else "prompt cache"
-        rows.append(("May grow by", f"{size} ({what}; the command caps it at what is left)"))
+        capped = "; the command caps it at what is left" if plan.commands else ""
+        rows.append(("May grow by", f"{size} ({what}{capped})"))
     return tuple(rows)
 
 
 def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
-    if speed is None or speed.decode_tokens_per_s is None:
+    if speed is None or (speed.decode_tokens_per_s or speed.prefill_tokens_per_s) is None:
         reason = speed.reason if speed is not None and speed.reason else "not estimated"
         return [("Speed", f"unknown: {reason}")]
-    writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
-    rows = [("Writes", f"{writes} ({speed.provenance})")]
+    rows = []
+    if speed.decode_tokens_per_s is not None:
+        writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
+        rows.append(("Writes", f"{writes} ({speed.provenance})"))
     if speed.prefill_tokens_per_s is not None:
         reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
         rows.append(("Reads", f"{reads} ({speed.provenance})"))

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Device
     from whatfits.sizing.model import LayerSpec, ModelSpec
+    from whatfits.sizing.placement import Placement
 
-__all__ = ["all_can_fuse"]
+__all__ = ["all_can_fuse", "layers_can_fuse"]
 
 _CUDA_EVEN_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256, 512})
 # keys → (values, query heads a key head must be a multiple of)
@@ -39,6 +40,15 @@ def all_can_fuse(model: ModelSpec, devices: Iterable[Device]) -> bool:
         and all(_can_fuse(device.kind, *shape) for shape in heads)
         for device in devices
     )
+
+
+def layers_can_fuse(model: ModelSpec, placement: Placement) -> bool:
+    """Return whether every layer's attention can be fused where the layer lies.
+
+    The host always can, and devices without a layer are not asked.
+    """
+    used = sorted({place for place in placement.layer_device if place is not None})
+    return all_can_fuse(model, [placement.accelerators[place] for place in used])
 
 
 def _heads(model: ModelSpec, layer: LayerSpec) -> tuple[int, int, int]:

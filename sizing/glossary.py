@@ -87,8 +87,8 @@ def _cache_per_token(machine: Machine) -> tuple[str, ...]:
         tokens = max(0, left) // per_token // 256 * 256
         lines.append(
             f"Here: {format_bytes(pool.free_bytes)} free in {pool.id}, less "
-            f"{format_bytes(weights)} of weights at Q4_K_M, leave room for about "
-            f"{format_tokens(tokens)} tokens of this model's cache."
+            f"{format_bytes(weights)} of weights at Q4_K_M, leave room for at most "
+            f"{format_tokens(tokens)} tokens of this model's cache; buffers take some of it."
         )
     return tuple(lines)
 

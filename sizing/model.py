@@ -251,6 +251,7 @@ class ModelSpec:
         origin: publisher and date of the facts, for `Basis`.
         prediction_tensors: tensors of the next-token-prediction layers, which are only loaded to
             draft with them.
+        planned: the GGUF of these facts is not `source` but has to be made of it.
     """
 
     name: str
@@ -269,6 +270,7 @@ class ModelSpec:
     notes: tuple[str, ...] = ()
     origin: str = ""
     prediction_tensors: tuple[TensorSpec, ...] = ()
+    planned: bool = False
 
     @property
     def n_layers(self) -> int:

@@ -131,7 +131,10 @@ def resolve_placement(
     if request.split_mode == "none":
         accelerators = accelerators[:1]
     _check_split_mode(request, accelerators)
-    shares = _shares(request.tensor_split, accelerators, machine)
+    split = request.tensor_split
+    if split is not None and request.split_mode == "none":
+        split = split[: len(accelerators)]  # shares of the devices left out are not looked at
+    shares = _shares(split, accelerators, machine)
     layer_device = _assign_layers(n_layers, on_gpu, shares)
     mmap = request.mmap
     if mmap is None:

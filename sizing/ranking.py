@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
+from whatfits.sizing.errors import (
+    InvalidRequestError,
+    MalformedFileError,
+    UnsupportedArchitectureError,
+)
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
-from whatfits.sizing.search import Trials
+from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.search import Trials, can_spill
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -111,13 +117,12 @@ class _Ranker:
         self.workload = workload
         self.load = load
         self.file_type = file_type
+        self.spilling_is_slow = _spilling_is_slow(machine)
+        self.free_bytes = _free_bytes(machine)
 
     def row(self, entry: ModelEntry, *, with_largest_context: bool) -> RankedModel:
         """Return the row of one model."""
-        spec, trials = self._tried(entry, self.file_type)
-        trial = trials.best()
-        if self.file_type is None and trial.runs and spec.file_type == _LEAST:
-            spec, trials, trial = self._better(entry, spec, trials, trial)
+        spec, trials, trial = self._chosen(entry)
         speed = estimate_speed(
             spec,
             trial.settings,
@@ -144,20 +149,58 @@ class _Ranker:
             approximate=spec.weights is not None,
         )
 
-    def _tried(self, entry: ModelEntry, file_type: str | None) -> tuple[ModelSpec, Trials]:
-        spec = self.load(entry, file_type)
-        return spec, Trials(spec, self.machine, self.workload, PlacementRequest())
+    def _chosen(self, entry: ModelEntry) -> tuple[ModelSpec, Trials, Trial]:
+        """Return a model under its file type, and its best trial.
 
-    def _better(
-        self, entry: ModelEntry, spec: ModelSpec, trials: Trials, trial: Trial
-    ) -> tuple[ModelSpec, Trials, Trial]:
-        """Climb to the best file type whose verdict is no worse than the least one's."""
+        The best type of the ladder whose verdict is no worse than that of the least. Larger types
+        run nowhere where the least does not: how that one spills is only looked at when no other
+        runs, and nothing spills where the least fits entirely.
+        """
+        replays = Replays()
+        spec, trials = self._tried(entry, self.file_type, replays)
+        if self.file_type is not None or spec.file_type != _LEAST:
+            return spec, trials, trials.best()
+        trial = trials.first() if self.spilling_is_slow else trials.best()
+        if not trial.runs and not (self.spilling_is_slow and can_spill(trial.placement)):
+            return spec, trials, trial
+        worst: Verdict = trial.judgement.verdict if trial.runs else "slow"
         for name in _LADDER:
-            candidate, others = self._tried(entry, name)
-            better = others.best()
-            if _ORDER[better.judgement.verdict] <= _ORDER[trial.judgement.verdict]:
+            candidate, others = self._tried(entry, name, replays)
+            if self._is_larger_than_memory(candidate):
+                continue
+            entirely = self.spilling_is_slow and trial.runs
+            better = others.first() if entirely else others.best()
+            if _ORDER[better.judgement.verdict] <= _ORDER[worst]:
                 return candidate, others, better
-        return spec, trials, trial
+        return spec, trials, trials.best()
+
+    def _tried(
+        self, entry: ModelEntry, file_type: str | None, replays: Replays
+    ) -> tuple[ModelSpec, Trials]:
+        spec = self.load(entry, file_type)
+        request = PlacementRequest()
+        return spec, Trials(spec, self.machine, self.workload, request, replays=replays)
+
+    def _is_larger_than_memory(self, spec: ModelSpec) -> bool:
+        """Return whether the weights alone exceed what all pools have free: it cannot run."""
+        weights = sum(tensor.n_bytes for tensor in spec.tensors if tensor.role != "shared")
+        return self.free_bytes is not None and weights > self.free_bytes
+
+
+def _spilling_is_slow(machine: Machine) -> bool:
+    """Return whether what leaves the accelerators always lies in slower memory.
+
+    Not so only where the host shares the memory of some of them.
+    """
+    pools = {device.pool for device in usable_accelerators(machine)}
+    return len(pools) <= 1 or machine.host is None or machine.host.pool not in pools
+
+
+def _free_bytes(machine: Machine) -> int | None:
+    """Return what all pools have free together by the lower end; None when one is not known."""
+    free = [pool.free_low_bytes for pool in machine.pools]
+    known = [amount for amount in free if amount is not None]
+    return sum(known) if len(known) == len(free) else None
 
 
 def rank(
@@ -172,11 +215,16 @@ def rank(
     """Return a row for each model whose shape is known, in the order of `entries`.
 
     Models that are larger than all memory even at the leanest file type are left out: they cannot
-    fit. `load` turns an entry and a file type into a model.
+    fit; so are those that cannot run under the workload. `load` turns an entry and a file type into
+    a model.
+
+    Raises:
+        InvalidRequestError: no model can run under the workload.
     """
     capacity = sum(pool.total_bytes or 0 for pool in machine.pools)
     ranker = _Ranker(machine, workload or Workload(), load, file_type)
     rows = []
+    refused: InvalidRequestError | None = None
     for entry in entries:
         if entry.params_total is not None and file_type is None:
             text_only = entry.params_total - (entry.params_vision_audio or 0)
@@ -186,7 +234,12 @@ def rank(
             row = ranker.row(entry, with_largest_context=with_largest_context)
         except (UnsupportedArchitectureError, MalformedFileError):
             continue  # its shape has holes: nothing honest can be said
+        except InvalidRequestError as error:
+            refused = error  # of this model, or of all
+            continue
         rows.append(row)
+    if refused is not None and not rows:
+        raise refused
     return rows
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.extras import NO_EXTRAS
-from whatfits.sizing.flash_attention import all_can_fuse
+from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.estimate import Memory
     from whatfits.sizing.extras import Extras
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.growth import Growth
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.weights import Weights
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["Trial", "Trials"]
+__all__ = ["Trial", "Trials", "can_spill"]
 
 _RUNS: Final = frozenset({"fits", "slow"})
 _CONTEXT_STEP: Final = 256
@@ -68,13 +69,18 @@ class Trials:
         workload: Workload,
         request: PlacementRequest,
         extras: Extras = NO_EXTRAS,
+        *,
+        replays: Replays | None = None,
     ) -> None:
-        """Keep the parts of the bill that every trial shares."""
+        """Keep the parts of the bill that every trial shares.
+
+        `replays` are those of the model under any file type.
+        """
         self._model = model
         self._machine = machine
         self._workload = workload
         self._request = request
-        self._bill = Bill(model, Beside(model, workload, request, extras))
+        self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
         self._flash = all_can_fuse(model, usable_accelerators(machine))
@@ -87,22 +93,28 @@ class Trials:
         Raises:
             InvalidRequestError: a value of the request is out of range.
         """
-        workload = self._workload
-        if context_tokens is not None:
-            workload = replace(workload, context_tokens=context_tokens)
-        settings = resolve_settings(self._model, workload, flash_supported=self._flash)
+        first = self.first(context_tokens)
 
         def attempt(request: PlacementRequest) -> Trial:
-            return self._attempt(request, settings)
+            return self._attempt(request, first.settings)
 
-        first = attempt(self._request)
-        if first.runs or self._is_fixed() or not _can_spill(first.placement):
+        if first.runs or self._is_fixed() or not can_spill(first.placement):
             return first
         found = [first, *self._spill(first, attempt)]
         for trial in found:
             if trial.runs:
                 return trial
         return _most_promising(found)
+
+    def first(self, context_tokens: int | None = None) -> Trial:
+        """Return the request as it is: everything on the accelerators when it says nothing."""
+        return self._attempt(self._request, self._settings(context_tokens))
+
+    def _settings(self, context_tokens: int | None) -> Settings:
+        workload = self._workload
+        if context_tokens is not None:
+            workload = replace(workload, context_tokens=context_tokens)
+        return resolve_settings(self._model, workload, flash_supported=self._flash)
 
     def _attempt(self, request: PlacementRequest, settings: Settings) -> Trial:
         known = self._tried.get((request, settings))
@@ -112,6 +124,12 @@ class Trials:
 
     def _new_trial(self, request: PlacementRequest, settings: Settings) -> Trial:
         placement = resolve_placement(self._model, request, self._machine)
+        if not self._flash:
+            settings = resolve_settings(
+                self._model,
+                replace(self._workload, context_tokens=settings.requested_context_tokens),
+                flash_supported=layers_can_fuse(self._model, placement),
+            )
         memory = self._bill.memory(
             settings, placement, self._machine, is_server=self._workload.program == "server"
         )
@@ -147,7 +165,8 @@ class Trials:
         def slack(units: int) -> int:
             # what fits entirely is placed as this trial is: nothing else needs to be tried
             found = self._same_way(trial, units * step) if whole else self.best(units * step)
-            room = self._slack(found)
+            # of unknown size, the host's pool is left out where the verdict leaves it out
+            room = self._slack(found, host_too=not (whole and self._host_is_unknown(found)))
             runs = found.judgement.verdict == "fits" if whole else found.runs
             return room if runs else min(room, -1)
 
@@ -156,9 +175,10 @@ class Trials:
         return _last_with_room(1, most, slack)
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
-        workload = replace(self._workload, context_tokens=context_tokens)
-        settings = resolve_settings(self._model, workload, flash_supported=self._flash)
-        return self._attempt(trial.request, settings)
+        return self._attempt(trial.request, self._settings(context_tokens))
+
+    def _host_is_unknown(self, trial: Trial) -> bool:
+        return self._machine.pool(trial.placement.host.pool).total_bytes is None
 
     def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
         """Return the room left in the fullest pool in bytes, negative when one overflows.
@@ -210,7 +230,7 @@ class Trials:
         return spilled
 
 
-def _can_spill(placement: Placement) -> bool:
+def can_spill(placement: Placement) -> bool:
     """Return whether the host has memory of its own: on unified memory nothing is gained."""
     return any(device.pool != placement.host.pool for device in placement.accelerators)
 

@@ -29,6 +29,7 @@ _MAX_SEQUENCES: Final = 256
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 _NO_FLASH_ARCHITECTURES: Final = frozenset({"grok"})
+_RESERVED_AS_ONE_SEQUENCE: Final = frozenset({"kimi-linear", "minimax-01"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def resolve_settings(
     unified = bool(workload.kv_unified)
     total, per_sequence = _padded_context(context, sequences, unified=unified)
     graph_tokens = min(total, micro)
+    if not unified:
+        _check_shares(model, graph_tokens, sequences)
     server = workload.program == "server"
     return Settings(
         requested_context_tokens=context,
@@ -159,18 +162,46 @@ def _padded_context(context: int, sequences: int, *, unified: bool) -> tuple[int
     return per_sequence * sequences, per_sequence
 
 
+def _check_shares(model: ModelSpec, graph_tokens: int, sequences: int) -> None:
+    """Refuse caches of their own that the worst-case graph of one sequence cannot be shared by.
+
+    Source: llama-context.cpp, sched_reserve (TAG_RESERVE_DIAG_DECAY): the micro-batch is not
+    rounded up to the sequences then, and attention divides it by the caches.
+    """
+    if model.architecture in _RESERVED_AS_ONE_SEQUENCE and graph_tokens % sequences:
+        raise InvalidRequestError(
+            what="parallel",
+            got=sequences,
+            allowed=f"a number that divides the micro-batch of {graph_tokens:,} tokens",
+            next_step="llama.cpp ends itself here; change it or use kv_unified, one cache for all",
+        )
+
+
 def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences: int) -> int:
     """Return how many rows of logits a batch may ask for.
 
     The server reserves one row a slot and one more for each token that may be drafted; the C API,
-    encoders and embedding models a whole batch.
+    encoders and embedding models a whole batch. Fewer than one a sequence ends llama.cpp
+    (llama-context.cpp, output_reserve).
+
+    Raises:
+        InvalidRequestError: fewer rows than sequences.
     """
     if workload.outputs_max is not None:
         chosen = _within("outputs_max", workload.outputs_max, default=0, low=0, high=2**20)
-        return chosen or batch
-    if workload.program == "server" and model.hparams.causal:
-        return max(1, min(batch, sequences * (1 + drafted_tokens(workload))))
-    return batch
+        rows = chosen or batch
+    elif workload.program == "server" and model.hparams.causal:
+        rows = max(1, min(batch, sequences * (1 + drafted_tokens(workload))))
+    else:
+        rows = batch
+    if rows < sequences:
+        raise InvalidRequestError(
+            what="parallel",
+            got=sequences,
+            allowed=f"at most {rows:,}, the rows of logits a batch may ask for",
+            next_step="llama.cpp ends itself here; raise context, batch or outputs_max",
+        )
+    return rows
 
 
 def _flash_attention(

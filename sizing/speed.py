@@ -82,8 +82,10 @@ def estimate_speed(
             else "the tensor table of this model is not known"
         )
         return Speed(None, None, None, "unknown", reason)
-    decode = _decode(model, devices, reads)
     prefill = _prefill(model, placement)
+    if not model.hparams.causal:
+        return Speed(prefill, None, None, "estimated", "an encoder writes no tokens")
+    decode = _decode(model, devices, reads)
     first = None if prefill is None else _first_token(depth, prefill, decode)
     assumed = bool(reads[-1]) and not placement.host.bandwidth_bytes_per_s
     return Speed(prefill, decode, first, "estimated", _UNKNOWN_HOST if assumed else None)
@@ -126,8 +128,9 @@ def _sustained(device: Device, level: int) -> float:
 
 
 def _prefill(model: ModelSpec, placement: Placement) -> RateRange | None:
-    """Arithmetic-bound; None when layers lie on a device whose rate is unknown."""
-    if model.active_parameters is None or None in placement.layer_device:
+    """Arithmetic-bound; None when weights lie on the host, or a device's rate is unknown."""
+    on_host = None in placement.layer_device or placement.has_overrides
+    if model.active_parameters is None or on_host:
         return None
     indexes = {index for index in placement.layer_device if index is not None}
     used = [placement.accelerators[index] for index in sorted(indexes)]

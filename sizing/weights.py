@@ -37,7 +37,7 @@ _EMBEDDING_NAME: Final = "token_embd.weight"
 _EXPERTS: Final = "exps.weight"
 # Models that are not causal and have an output matrix all the same, tied when the file has none.
 # Source: src/models/{dream,gemma-embedding,llada,rnd1}.cpp (load_arch_tensors).
-_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "rnd1"})
+_HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "llama-embed", "rnd1"})
 # These make the tied output before the embedding, so that without mapping both are read into the
 # host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
 _TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})
@@ -286,7 +286,8 @@ def tensor_targets(
             places = placement.layers_in_use
             if sharing is not None:
                 places = frozenset(placement.layer_device[layer] for layer in sharing)
-            return tuple(sorted(places, key=lambda d: -1 if d is None else d))
+            found = {placement.device_of(name, place) for place in places}
+            return tuple(sorted(found, key=lambda d: -1 if d is None else d))
         case _:
             default = placement.layer_device[layer or 0]
     return (placement.device_of(name, default),)

@@ -51,8 +51,20 @@ def _metadata(config: Config) -> dict[str, object]:
         "expert_shared_feed_forward_length": config.positive("share_expert_dim"),
         "leading_dense_block_count": _dense_layers(config),
         "rope.dimension_count": config.head_length,
+        **_limits(config, total),
     }
     return {**metadata, "nextn_predict_layers": predicting} if predicting else metadata
+
+
+def _limits(config: Config, total: int) -> dict[str, object]:
+    """Return the limits of gates by layer, where the configuration has any; 0 means none."""
+    found: dict[str, object] = {}
+    for name, key in (("swiglu_limits", "exp"), ("swiglu_limits_shared", "shexp")):
+        listed = config.items(name)
+        if listed is not None:
+            limits = [float(x) if isinstance(x, (int, float)) else 0.0 for x in listed[:total]]
+            found[f"swiglu_clamp_{key}"] = (*limits, *(0.0,) * (total - len(limits)))
+    return found
 
 
 def _dense_layers(config: Config) -> int:

@@ -127,11 +127,11 @@ class ModelEntry:
         said = []
         shape = [name for name in self.unknown if name not in _NOT_SHAPE]
         if shape:
-            said.append(f"Not read: {', '.join(shape)}.")
+            said.append(f"Not known of its shape: {', '.join(shape)}.")
         if "*" in self.unverified:
-            said.append("The whole shape was filled from memory and not re-read at a source.")
+            said.append("Unverified: its whole shape was not read at a source.")
         elif self.unverified:
-            said.append(f"Filled from memory, not re-read: {', '.join(self.unverified)}.")
+            said.append(f"Unverified, not read at a source: {', '.join(self.unverified)}.")
         said += [
             f"{text[:1].upper()}{text[1:]}."
             for text in (self.check.get("confidence"), self.check.get("reason"), self.note)

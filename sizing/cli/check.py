@@ -31,10 +31,15 @@ _ANSWERED = frozenset({"fits", "tight", "slow"})
 
 def _parser() -> Parser:
     parser = Parser(command="check", description="Does MODEL fit, and what does it take?")
-    parser.add_argument("model", metavar="MODEL", help="a catalog name or the path of a .gguf")
+    parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
     parser.add_argument("--runtime", default="llama.cpp", help="whose rules to use")
     parser.add_argument("--force", action="store_true", help="print the command in any case")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="compute buffers from llama.cpp's own plan; needs: pip install 'whatfits[bench]'",
+    )
     add_machine_options(parser)
     add_workload_options(parser)
     add_beside_options(parser)
@@ -50,14 +55,23 @@ def run(arguments: Sequence[str]) -> int:
         raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
     spec = load_model(options.model, file_type=options.file_type)
+    machine = machine_of(options)
+    exact = None
+    if options.exact:
+        from whatfits.sizing.cli.check_exact import ExactPlan
+
+        exact = ExactPlan(spec, machine, workload, is_here=options.machine is None)
     plan = answer(
         spec,
-        machine=machine_of(options),
+        machine=machine,
         workload=workload,
         request=request,
         runtime=options.runtime,
         force=options.force,
+        refined=None if exact is None else exact.refined,
     )
+    if exact is not None:
+        plan = exact.explained(plan)
     if options.json:
         sys.stdout.write(dump_json(plan) + "\n")
     else:

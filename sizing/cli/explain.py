@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.cli.options import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
-from whatfits.sizing.errors import UnknownFileTypeError, UnknownModelError, UnknownTermError
-from whatfits.sizing.glossary import find_term
+from whatfits.sizing.errors import (
+    InvalidRequestError,
+    UnknownFileTypeError,
+    UnknownModelError,
+    UnknownTermError,
+)
+from whatfits.sizing.estimate import RateRange
+from whatfits.sizing.explain import rate_text
+from whatfits.sizing.glossary import fast_pool, find_term
 from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.units import format_bytes
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -18,10 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.sizing.document import Block
-    from whatfits.sizing.estimate import Basis
+    from whatfits.sizing.estimate import Basis, Plan
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.quants.labels import LabelParts
 
 __all__ = ["run"]
+
+_EXAMPLE: Final = "llama-3.1-8b"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -51,7 +62,7 @@ def _explain(text: str, machine_name: str | None) -> tuple[dict[str, Any], Docum
     except UnknownTermError as error:
         unknown = error
     try:
-        return _label(text)
+        return _label(text, load_machine(machine_name))
     except UnknownFileTypeError:
         pass
     try:
@@ -72,34 +83,59 @@ def _term(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
     return body, Document(tuple(blocks))
 
 
-def _label(text: str) -> tuple[dict[str, Any], Document]:
+def _label(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
     from whatfits.sizing.catalog.quality import quality_rows
     from whatfits.sizing.quants.labels import explain_label
 
     parts = explain_label(text)
     quality = quality_rows(parts.file_type or parts.label)
+    here = _label_here(parts, machine)
+    shown = to_json_value(parts) | {"file_type": parts.file_type or "no published rule to follow"}
     facts = Facts(
-        tuple((key.replace("_", " "), str(value)) for key, value in to_json_value(parts).items()),
+        tuple((key.replace("_", " "), str(value)) for key, value in shown.items()),
         title=parts.label,
     )
     blocks: list[Block] = [facts]
+    if here:
+        blocks.append(Lines(here))
     if quality:
         blocks.append(Lines(tuple(row.sentence for row in quality), title="Measured quality"))
-    return {"kind": "label", "label": parts, "quality": quality}, Document(tuple(blocks))
+    body = {"kind": "label", "label": parts, "here": here, "quality": quality}
+    return body, Document(tuple(blocks))
+
+
+def _label_here(parts: LabelParts, machine: Machine) -> tuple[str, ...]:
+    """Return what a file type makes of a model everyone knows, beside what is free here."""
+    pool = fast_pool(machine)
+    if parts.file_type is None or pool is None:
+        return ()
+    try:
+        spec = load_model(_EXAMPLE, file_type=parts.file_type)
+    except InvalidRequestError:  # llama-quantize does not make it: it comes with the checkpoint
+        return ()
+    bits = 8 * spec.tensor_bytes / (spec.parameters or 1)
+    sentence = (
+        f"Here: {_EXAMPLE} takes {format_bytes(spec.tensor_bytes)} of weights in "
+        f"{parts.file_type}, {bits:.2f} bits a weight over all its tensors; "
+        f"{format_bytes(pool.free_bytes or 0)} are free in {pool.id}."
+    )
+    return (sentence,)
 
 
 def _model(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
     plan = answer(
         load_model(text), machine=machine, workload=Workload(), request=PlacementRequest()
     )
-    blocks = tuple(_reason(basis) for basis in plan.basis)
+    blocks = tuple(_reason(basis, plan) for basis in plan.basis)
     return {"kind": "model", "plan": plan}, Document(blocks)
 
 
-def _reason(basis: Basis) -> Facts:
+def _reason(basis: Basis, plan: Plan) -> Facts:
     inputs = "; ".join(f"{key} = {_value(value)}" for key, value in basis.inputs.items())
+    figure = _figure(basis.key, plan)
     return Facts(
         (
+            *((("value", figure),) if figure else ()),
             ("formula", basis.formula),
             ("inputs", inputs),
             ("source", basis.source),
@@ -109,9 +145,20 @@ def _reason(basis: Basis) -> Facts:
     )
 
 
+def _figure(key: str, plan: Plan) -> str:
+    """Return the figure of a plan that a reason stands behind; empty for what is one a device."""
+    place, _, name = key.partition(".")
+    figure = getattr(getattr(plan, place, None), name, None)
+    if isinstance(figure, int):
+        return f"{format_bytes(figure)} ({figure:,} bytes)"
+    return rate_text(figure, "tokens/s") if isinstance(figure, RateRange) else ""
+
+
 def _value(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return str(value)
+    if value is None:
+        return "none known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, dict):

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.options import Parser, add_output_options
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -29,12 +30,21 @@ def run(arguments: Sequence[str]) -> int:
     )
     add_output_options(parser)
     options = parser.read(arguments)
+    if options.doctor and options.machine:
+        raise InvalidRequestError(
+            what="--doctor with --machine",
+            got=options.machine,
+            allowed="one of them: what is recorded is this machine",
+        )
     if options.doctor:
         return _doctor()
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.api import hardware, load_machine
 
-    report = ProbeReport(load_machine(options.machine)) if options.machine else hardware()
+    if options.machine:
+        report = ProbeReport(load_machine(options.machine))
+    else:
+        report = _with_loads(hardware())
     if options.json:
         sys.stdout.write(dump_json(_answer(report)) + "\n")
     else:
@@ -50,6 +60,18 @@ def _doctor() -> int:
 
     sys.stdout.write(dump_json(record(), indent=1) + "\n")
     return 0
+
+
+def _with_loads(report: ProbeReport) -> ProbeReport:
+    """Return a report of this machine with what real loads on it have measured."""
+    from whatfits.probes.measurements import default_path
+
+    path = default_path()
+    if not path.exists():
+        return report
+    from whatfits.probes.overheads import measured_report
+
+    return measured_report(report, path)
 
 
 def _answer(report: ProbeReport) -> HardwareAnswer:

@@ -293,7 +293,9 @@ def placement_of(options: argparse.Namespace) -> PlacementRequest:
         gpu_layers=options.gpu_layers,
         tensor_split=options.tensor_split,
         cpu_moe_layers=options.n_cpu_moe,
-        overrides=tuple(_override(text) for text in options.override_tensor),
+        overrides=tuple(
+            _override(pair) for text in options.override_tensor for pair in text.split(",")
+        ),
         kv_offload=False if options.no_kv_offload else None,
         op_offload=False if options.no_op_offload else None,
         split_mode=options.split_mode,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _NOTE: Final = (
+    "Bits/weight are those of the type itself, in all those of the whole model. "
     "Perplexity and divergence are against 16 bits, measured on Llama 3 8B without an importance "
     "matrix where there is such a row; other models lose more or less."
 )
@@ -89,9 +90,9 @@ def _sized(spec: ModelSpec, file_type: str) -> ModelSpec | None:
 
 
 def _document(rows: Sequence[QuantRow], spec: ModelSpec | None) -> Document:
-    columns = ["file type", "bits", "perplexity", "divergence"]
+    columns = ["file type", "bits/weight", "perplexity", "divergence (nats)"]
     if spec is not None:
-        columns[1:1] = [f"size of {spec.name}", "bits in all"]
+        columns[1:1] = [f"size of {spec.name}", "bits/weight in all"]
     cells = []
     for row in rows:
         cell = [

@@ -29,9 +29,11 @@ def answer_schema() -> dict[str, Any]:
     """Return one schema: `$defs` of all values, and under `answers` one entry a command."""
     from pydantic import TypeAdapter
 
+    from whatfits.bench.suite_report import SuiteAnswer
     from whatfits.sizing.cli import answers as forms
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {
         "check": Plan,
@@ -41,6 +43,7 @@ def answer_schema() -> dict[str, Any]:
         "whatfits": forms.HomeAnswer,
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,
+        "verify": Verification | SuiteAnswer,
         "error": forms.ErrorAnswer,
     }
     adapters = [(name, "serialization", TypeAdapter[Any](kind)) for name, kind in kinds.items()]
@@ -48,6 +51,9 @@ def answer_schema() -> dict[str, Any]:
     definitions = shared["$defs"]
     for name in ("Memory", "DeviceMemory"):  # pydantic leaves out what a class adds up itself
         definitions[name]["properties"]["total_bytes"] = {"type": "integer"}
+    checked = definitions["CheckedTerm"]["properties"]
+    checked["miss_bytes"] = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    checked["inside"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
     for name, definition in definitions.items():
         # fields may be added within a major version, so that an object is never closed
         definition.pop("additionalProperties", None)

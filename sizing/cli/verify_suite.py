@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 __all__ = ["run_suite"]
 
 
-def run_suite(*, write: str | None, as_json: bool, plain: bool) -> int:
-    """Run the suite and show its table; 0 when every truth lies in its interval, else 1."""
+def run_suite(*, quick: bool, write: str | None, as_json: bool, plain: bool) -> int:
+    """Run the suite and show its table; 0 when every truth lies in its interval, else 1.
+
+    `quick` bounds it: the smallest model of each architecture, under settings that take turns.
+    """
     from whatfits.bench import suite
     from whatfits.bench.suite_report import SuiteAnswer, markdown_table, suite_rows
     from whatfits.bench.verify import REFERENCE
 
-    with _progress(len(suite.suite_shapes()), quiet=as_json) as progress:
-        rows = suite_rows(suite.run_suite(progress=progress))
+    if write:
+        _write(write, "")  # what cannot be written is said before anything is asked
+    shapes = suite.smallest_shapes() if quick else suite.suite_shapes()
+    turns = suite.QUICK_TURNS if quick else None
+    with _progress(len(shapes), quiet=as_json) as progress:
+        rows = suite_rows(suite.run_suite(shapes, turns=turns, progress=progress))
     answer = SuiteAnswer(SCHEMA_VERSION, REFERENCE, rows)
     if write:
-        try:
-            Path(write).write_text(markdown_table(rows), encoding="utf-8")
-        except OSError as error:
-            raise InvalidRequestError(
-                what="file to write", got=write, allowed=f"one that can be written ({error})"
-            ) from error
+        _write(write, markdown_table(rows))
     if as_json:
         sys.stdout.write(dump_json(answer) + "\n")
     else:
@@ -45,6 +47,20 @@ def run_suite(*, write: str | None, as_json: bool, plain: bool) -> int:
     whole = rows[-1]
     held = whole.weights_exact == whole.cache_exact == whole.inside == whole.cases
     return 0 if held and not whole.refused_otherwise else 1
+
+
+def _write(name: str, text: str) -> None:
+    try:
+        with Path(name).open("a", encoding="utf-8") as file:
+            if text:
+                file.truncate(0)
+            file.write(text)
+    except OSError as error:
+        raise InvalidRequestError(
+            what="file to write",
+            got=name,
+            allowed=f"one that can be written ({error.strerror})",
+        ) from error
 
 
 def _document(answer: SuiteAnswer) -> Document:

@@ -101,8 +101,7 @@ class _Replay:
         self.size_on = size_on
 
     def allocate(self, tensor: Tensor, arena: int) -> None:
-        if tensor.held or tensor.view_of is not None or tensor.home is not None:
-            return
+        """Give a tensor memory of its own: one that has none, is no view and needs some."""
         tensor.held = True
         if tensor.op in _MAY_TAKE_OVER and self._take_over(tensor, arena):
             return
@@ -137,10 +136,8 @@ class _Replay:
         free = tuple(tuple(map(tuple, arena.blocks)) for arena in self.arenas)
         return free, tuple((src.root.arena, src.root.offset) for src in node.srcs)
 
-    def done_with(self, parent: Tensor) -> None:
-        parent.children -= 1
-        if parent.children or parent.views:
-            return
+    def let_go(self, parent: Tensor) -> None:
+        """Free what nobody will read any more, or the memory that such a view looked at."""
         root = parent.view_of
         if root is not None:
             root.views -= 1
@@ -151,8 +148,8 @@ class _Replay:
 
 
 def replay(
-    leafs: Sequence[tuple[Tensor, int]],
-    nodes: Sequence[tuple[Tensor, int]],
+    leafs: Sequence[Tensor],
+    nodes: Sequence[Tensor],
     arenas: Sequence[Arena],
     size_on: Callable[[Tensor, int], int],
     *,
@@ -160,35 +157,50 @@ def replay(
 ) -> dict[int, Hashable]:
     """Lay out a graph, once; each arena's `peak` is then the size of that buffer.
 
-    Leaves and nodes come with the index of their arena; `size_on` returns what a tensor takes in
-    an arena's buffer. Returned is the state of the memory before each marked node: `marks` are the
+    The arena of a leaf or node is that of its place; `size_on` returns what a tensor takes in an
+    arena's buffer. Returned is the state of the memory before each marked node: `marks` are the
     nodes' identities, each with its key in the answer.
     """
     state = _Replay(arenas, size_on)
     seen: dict[int, Hashable] = {}
-    for leaf, arena in leafs:
-        state.allocate(leaf, arena)
+    for leaf in leafs:
+        if _needs_memory(leaf):
+            state.allocate(leaf, _arena_of(leaf))
     _count_users(state, nodes)
-    for node, arena in nodes:
+    for node in nodes:
         if id(node) in marks:
             seen[marks[id(node)]] = state.snapshot(node)
-        for src in node.srcs:
-            if not src.held:
-                state.allocate(src, arena)
-        state.allocate(node, arena)
-        for src in node.srcs:
-            state.done_with(src)
+        srcs = node.srcs
+        for src in srcs:
+            if not src.held and src.view_of is None and src.home is None:
+                state.allocate(src, _arena_of(node))
+        if not node.held and node.view_of is None and node.home is None:
+            state.allocate(node, _arena_of(node))
+        for src in srcs:
+            src.children -= 1
+            if not src.children and not src.views:
+                state.let_go(src)
     return seen
 
 
-def _count_users(state: _Replay, nodes: Sequence[tuple[Tensor, int]]) -> None:
+def _count_users(state: _Replay, nodes: Sequence[Tensor]) -> None:
     """Count users and views of every tensor; inputs are given their place on the way."""
-    for node, arena in nodes:
+    for node in nodes:
         if node.view_of is not None and node.op != NONE:
             node.view_of.views += 1
-        if node.flags & INPUT:
-            state.allocate(node, arena)
+        if node.flags & INPUT and _needs_memory(node):
+            state.allocate(node, _arena_of(node))
         for src in node.srcs:
             src.children += 1
-            if src.flags & INPUT:
-                state.allocate(src, arena)
+            if src.flags & INPUT and _needs_memory(src):
+                state.allocate(src, _arena_of(node))
+
+
+def _needs_memory(tensor: Tensor) -> bool:
+    """Return whether a tensor still has to be given memory: it has none and is no view."""
+    return not tensor.held and tensor.view_of is None and tensor.home is None
+
+
+def _arena_of(tensor: Tensor) -> int:
+    assert tensor.place is not None, "the scheduler comes first"
+    return tensor.place

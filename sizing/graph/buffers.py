@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.allocator import Arena, replay
+from whatfits.sizing.graph.budget import check_budget, table_size
 from whatfits.sizing.graph.context import GraphContext
-from whatfits.sizing.graph.index import TensorIndex
+from whatfits.sizing.graph.homes import Homes, kinds_of, outer_kinds
+from whatfits.sizing.graph.hyper_connections import FUSED, PER_LAYER
+from whatfits.sizing.graph.index import Replayed, TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, corrected, layers_of, stretches_of
 from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends, split
 from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from whatfits.sizing.graph.tensor import Tensor
-    from whatfits.sizing.model import ModelSpec, TensorSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
@@ -33,6 +36,7 @@ __all__ = ["GraphBuffers", "graph_buffers"]
 _PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES
 _PIN_BELOW_TOKENS: Final = 32
 _LAYER: Final = "blk."
+_SURELY_SMALL: Final = 0.6  # of the room; layers that are left out may have more steps than others
 # these never take over work on weights that lie on the host (no offload_op in their back end)
 _LEAVE_HOST_WORK: Final = frozenset({"rpc"})
 
@@ -63,6 +67,9 @@ def graph_buffers(
 
     `index` is the model's, when the caller has made it already; `whole` keeps every layer instead
     of the decisive ones.
+
+    Raises:
+        InvalidRequestError: the graph has more steps than llama.cpp makes room for.
     """
     build = graph_of(model.architecture) if model.tensors else None
     if build is None:
@@ -71,9 +78,11 @@ def graph_buffers(
     replayed = _Replayed(model, settings, placement, index=index, whole=whole)
     try:
         replayed.settle_fusion(build)
+        replayed.settle_streams(build)
         loaded = replayed.peaks(build, pinned=True)
         planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
         bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
+        replayed.check_size(build)
     except KeyError:
         return None  # a weight the graph needs is not there: this is no usual file
     return GraphBuffers(planned, loaded, bare)
@@ -95,12 +104,11 @@ class _Replayed:
         self._index = index
         self._settings = settings
         self._placement = placement
-        self._homes = _Homes(placement)
+        self._homes = Homes(placement)
+        self._kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
+        self._n_entries = 0
+        self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
-        whole = whole or any(layer.reuses_cache for layer in model.layers)
-        if not whole and not keeps_every_layer(model.architecture):
-            kinds = _kinds(model, index, self._homes, mark_of(model.architecture))
-            self._stretches = stretches_of(kinds)
         devices = placement.accelerators
         self._full_offload = placement.gpu_layers > len(placement.layer_device)
         pipelined = (
@@ -124,18 +132,31 @@ class _Replayed:
             ),
             copies=_PIPELINE_COPIES if pipelined else 1,
         )
+        if not whole and not self._needs_every_layer():
+            self._stretches = stretches_of(self._kinds)
+
+    def _needs_every_layer(self) -> bool:
+        """Return whether the decisive layers do not say as much as all."""
+        model, backends = self._model, self._backends
+        # caches copied to the host of a pipeline are kept, so that they add up over the layers
+        adds_up = backends.copies > 1 and self._settings.flash_attention and backends.no_flash
+        # where weights on the host come between states the first layers can take the most
+        mixed = self._homes.by_name and any(layer.recurrent for layer in model.layers)
+        reuses = any(layer.reuses_cache for layer in model.layers)
+        return bool(adds_up) or mixed or reuses or keeps_every_layer(model.architecture)
 
     @property
     def pins_matter(self) -> bool:
         """Pinned are norms, to the device of their layer, and attention over a cache on the host.
 
         With one accelerator a norm is drawn to its weight all the same, but for those of few tokens
-        on the host, beside layers that are not.
+        on the host, beside layers that are not, and where weights are placed by name.
         """
         devices = self._placement.accelerators
         few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
         partly = few_tokens and not self._full_offload
-        return len(devices) > 1 or (len(devices) > 0 and (partly or not self._placement.kv_offload))
+        matter = partly or self._homes.by_name or not self._placement.kv_offload
+        return len(devices) > 1 or (len(devices) > 0 and matter)
 
     @property
     def scratch(self) -> bool:
@@ -154,142 +175,165 @@ class _Replayed:
         settings = self._settings
         if not (settings.flash_automatic and self._may_stray()):
             return
-        few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
-        context = self._built(build, few, pinned=True)
-        laid = split(context.nodes, context.leafs, self._backends)
-        places = [place for node, place in laid.nodes if node.op == "FLASH_ATTN_EXT"]
-        attending = [at for at in context.layers if self._attends(at)]
-        if places and places != [self._homes.layer(at) for at in attending]:
+        attending = [at for at in layers_of(self._stretches) if _attends(self._model.layers, at)]
+        if not self._lands(build, "FLASH_ATTN_EXT", attending):
             self._settings = replace(settings, flash_attention=False)
+
+    def settle_streams(self, build: Callable[[GraphContext], None]) -> None:
+        """Make operations on several residual streams of smaller ones, where llama.cpp does.
+
+        It does so for each one that lands elsewhere than its layer, one after the other.
+        """
+        if (
+            f"{self._model.architecture}.hyper_connection.count" not in self._model.metadata
+            or not self._placement.accelerators
+        ):
+            return
+        layers = [at for at in layers_of(self._stretches) for _ in range(PER_LAYER)]
+        for op in FUSED:
+            if not self._lands(build, op, layers):
+                self._unfused |= {op}
+
+    def _lands(self, build: Callable[[GraphContext], None], op: str, layers: Sequence[int]) -> bool:
+        """Return whether an operation runs beside its layers; one that is not there does.
+
+        llama.cpp looks at the graph of one token a sequence.
+        """
+        settings = self._settings
+        few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
+        known, key = self._index.replays.fused, (op, self._key(few, pinned=True))
+        if key not in known:
+            context = self._built(build, few, pinned=True)
+            laid = split(context.nodes, context.leafs, self._backends)
+            places = [node.place for node in laid.nodes if node.op == op]
+            known[key] = not places or places == [self._homes.layer(at) for at in layers]
+        return known[key]
 
     def _may_stray(self) -> bool:
         """Return whether fused attention may land elsewhere than the weights of its layer.
 
         It mostly follows the cache it has just written to, or the output matrix after it. Not so
         beside recurrent states, whose steps come between, where another layer's cache is read,
-        where both may lie elsewhere, and where there are sequences enough for operations on
-        weights of the host to move to a device.
+        where weights are placed by name or the cache lies on the host, and where there are
+        sequences enough for operations on weights of the host to move to a device.
         """
         placement = self._placement
         if not placement.accelerators:
             return False
-        if placement.has_overrides and not placement.kv_offload:
+        if placement.has_overrides or not placement.kv_offload:
             return True
         layers = self._model.layers
         if any(layer.recurrent is not None or layer.reuses_cache for layer in layers):
             return True
         return self._settings.sequences >= OFFLOAD_MIN_BATCH and not self._full_offload
 
-    def _attends(self, at: int) -> bool:
-        layer = self._model.layers[at]
-        return layer.attention is not None or layer.reuses_cache
+    def check_size(self, build: Callable[[GraphContext], None]) -> None:
+        """Refuse a graph that is too large, counted from its decisive layers.
+
+        Raises:
+            InvalidRequestError: llama.cpp would end itself.
+        """
+        kept, n_layers = len(layers_of(self._stretches)), self._model.n_layers
+        n_tokens = self._settings.graph_tokens
+        entries = self._n_entries
+        limit = table_size(self._model, n_tokens=n_tokens)
+        if entries * n_layers < _SURELY_SMALL * limit * kept:
+            return
+        whole = entries
+        for at, stretch in enumerate(self._stretches):
+            left_out = stretch.repeats - stretch.kept
+            if left_out:
+                fewer = (*self._stretches[:at], stretch._replace(kept=stretch.kept - 1))
+                shorter = self._entries(build, (*fewer, *self._stretches[at + 1 :]))
+                whole += left_out * (entries - shorter)
+        check_budget(self._model, n_tokens=n_tokens, n_entries=whole)
+
+    def _entries(
+        self, build: Callable[[GraphContext], None], stretches: tuple[Stretch, ...]
+    ) -> int:
+        """Return how many nodes and leaves the graph of some of the layers has."""
+        context = self._built(build, self._settings, pinned=False, stretches=stretches)
+        return len(context.nodes) + len(context.leafs)
 
     def peaks(
         self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
     ) -> tuple[int, ...]:
         """Return the peaks of all buffers, from as many layers as the states ask for."""
         while True:
-            context = self._built(build, self._settings, pinned=pinned)
-            peaks, states = _replayed(context, self._backends, self._placement, scratch=scratch)
-            better = corrected(self._stretches, states)
+            known = self._index.replays.peaks
+            key = (scratch and self.scratch, self._key(self._settings, pinned=pinned))
+            if key not in known:
+                context = self._built(build, self._settings, pinned=pinned)
+                known[key] = _replayed(context, self._backends, self._placement, scratch=scratch)
+            peaks, states, self._n_entries = known[key]
+            layers = layers_of(self._stretches)
+            better = corrected(self._stretches, dict(zip(layers, states, strict=True)))
             if better is None:
                 return peaks
             self._stretches = better
 
+    def _key(self, settings: Settings, *, pinned: bool) -> Hashable:
+        """Return all that a replay depends on: equal kinds of layers give equal graphs."""
+        layers, placement = layers_of(self._stretches), self._placement
+        return (
+            settings,
+            self._backends,
+            tuple(device.kind for device in placement.accelerators),
+            self._pins(settings, pinned=pinned),
+            self._unfused,
+            layers[:1] == (0,),
+            tuple(self._kinds[layer] for layer in layers),
+            outer_kinds(self._index, self._homes),
+        )
+
+    def _pins(self, settings: Settings, *, pinned: bool) -> tuple[bool, bool]:
+        """Return whether layers' norms are pinned, and attention over a cache on the host."""
+        pins = pinned and len(self._placement.accelerators) > 0
+        few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
+        return pins and (self._full_offload or few_tokens), pins and not self._placement.kv_offload
+
     def _built(
-        self, build: Callable[[GraphContext], None], settings: Settings, *, pinned: bool
+        self,
+        build: Callable[[GraphContext], None],
+        settings: Settings,
+        *,
+        pinned: bool,
+        stretches: tuple[Stretch, ...] | None = None,
     ) -> GraphContext:
         homes, count = self._homes, len(self._placement.accelerators)
-        few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
+        pinned_layers, cache_on_host = self._pins(settings, pinned=pinned)
         context = GraphContext(
             self._model,
             settings,
             index=self._index,
-            layers=layers_of(self._stretches),
+            layers=layers_of(stretches or self._stretches),
             weight_home=homes.weight,
             layer_home=homes.layer,
             cache_home=homes.cache,
             host=count,
-            pinned_layers=pinned and count > 0 and (self._full_offload or few_tokens),
-            cache_on_host=pinned and count > 0 and not self._placement.kv_offload,
+            pinned_layers=pinned_layers,
+            cache_on_host=cache_on_host,
         )
+        context.unfused = self._unfused
         build(context)
         return context
 
 
-class _Homes:
-    """Which back end holds what; the host is the last one."""
-
-    def __init__(self, placement: Placement) -> None:
-        self._placement = placement
-        self._host = len(placement.accelerators)
-
-    @property
-    def by_name(self) -> bool:
-        """Whether tensors of one layer may lie on different devices."""
-        return self._placement.has_overrides
-
-    def _index(self, device: int | None) -> int:
-        return self._host if device is None else device
-
-    def copies_from(self, home: int) -> bool:
-        """Whether weights that lie there may be copied to a device, so that their size counts."""
-        return home == self._host > 0
-
-    def layer(self, layer: int) -> int:
-        places = self._placement.layer_device
-        if layer >= len(places):
-            return self._index(self._placement.output_device)
-        return self._index(places[layer])
-
-    def cache(self, layer: int) -> int:
-        return self.layer(layer) if self._placement.kv_offload else self._host
-
-    def weight(self, spec: TensorSpec, layer: int | None) -> int:
-        placement = self._placement
-        match spec.role:
-            case "input":
-                default: int | None = None
-            case "output":
-                default = placement.output_device
-            case "shared":
-                return self.layer(layer or 0)
-            case _:
-                default = placement.layer_device[spec.layer or 0]
-        return self._index(placement.device_of(spec.name, default))
-
-
-def _kinds(
-    model: ModelSpec,
-    index: TensorIndex,
-    homes: _Homes,
-    mark: Callable[[ModelSpec, int], Hashable] | None,
-) -> list[Hashable]:
-    """Return what each layer is like: widths, weights, devices, and types where they are copied."""
-    kinds: list[Hashable] = []
-    for at, layer in enumerate(model.layers):
-        home = homes.layer(at)
-        if homes.by_name:
-            row = index.by_layer[at]
-            weight_homes = [homes.weight(tensor, None) for tensor in row]
-            types: Hashable = tuple(
-                tensor.type if homes.copies_from(where) else None
-                for tensor, where in zip(row, weight_homes, strict=True)
-            )
-            weights: Hashable = (tuple(weight_homes), types)
-        else:
-            weights = index.types[at] if homes.copies_from(home) else None
-        kinds.append(
-            (layer, home, homes.cache(at), index.shapes[at], weights, mark and mark(model, at))
-        )
-    return kinds
+def _attends(layers: Sequence[LayerSpec], at: int) -> bool:
+    """Return whether a layer has attention: over a cache, or in models that keep nothing at all."""
+    layer = layers[at]
+    if not (layer.n_head and layer.n_head_kv):
+        return False
+    cached = layer.attention is not None or layer.reuses_cache
+    return cached or not any(other.attention or other.recurrent for other in layers)
 
 
 def _replayed(
     context: GraphContext, backends: Backends, placement: Placement, *, scratch: bool
-) -> tuple[tuple[int, ...], dict[int, Hashable]]:
+) -> Replayed:
     """Return each buffer's peak, and the state of the memory before each layer."""
     marks = _first_nodes(context)
+    n_entries = len(context.nodes) + len(context.leafs)
     laid = split(context.nodes, context.leafs, backends)
     kinds = [*(device.kind for device in placement.accelerators), "cpu"]
     arenas = [Arena(alignment_of(kind)) for kind in kinds]
@@ -304,7 +348,13 @@ def _replayed(
         return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kind)
 
     states = replay(laid.leafs, laid.nodes, arenas, size_on, marks=marks)
-    return tuple(arena.peak for arena in arenas), states
+    numbers: dict[Hashable, int] = {}
+    numbered = {at: numbers.setdefault(state, len(numbers)) for at, state in states.items()}
+    return Replayed(
+        tuple(arena.peak for arena in arenas),
+        tuple(map(numbered.get, context.layers)),
+        n_entries,
+    )
 
 
 def _first_nodes(context: GraphContext) -> dict[int, int]:

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.graph.tensor import INPUT, NONE, Shape, Tensor, is_contiguous
+from whatfits.sizing.graph.tensor import (
+    INPUT,
+    NONE,
+    Shape,
+    Tensor,
+    contiguous_strides,
+    is_contiguous,
+)
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 
 if TYPE_CHECKING:
@@ -32,28 +39,22 @@ class GraphBuilder:
         """Start with an empty graph."""
         self.nodes: list[Tensor] = []
         self.leafs: list[Tensor] = []
-        self._seen: set[int] = set()
 
     def expand(self, tensor: Tensor) -> None:
         """Take a tensor and all it needs into the graph (ggml_build_forward_expand)."""
-        seen = self._seen
-        if id(tensor) in seen:
+        if tensor.is_taken:
             return
-        stack = [(tensor, 0)]
-        seen.add(id(tensor))
+        tensor.is_taken = True
+        stack = [(tensor, iter(tensor.srcs))]
         while stack:
-            node, position = stack.pop()
-            srcs = node.srcs
-            descended = False
-            while position < len(srcs):
-                src = srcs[position]
-                position += 1
-                if id(src) not in seen:
-                    seen.add(id(src))
-                    stack.extend(((node, position), (src, 0)))
-                    descended = True
+            node, srcs = stack[-1]
+            for src in srcs:
+                if not src.is_taken:
+                    src.is_taken = True
+                    stack.append((src, iter(src.srcs)))
                     break
-            if not descended:
+            else:
+                stack.pop()
                 (self.leafs if node.op == NONE else self.nodes).append(node)
 
     # leaves
@@ -71,7 +72,7 @@ class GraphBuilder:
     def view(self, source: Tensor, ne: Sequence[int], nb: Sequence[int] | None = None) -> Tensor:
         """Return a view; strides after the first are given, or follow from the shape."""
         shape = shape4(ne)
-        strides = list(Tensor(NONE, source.type, shape).nb)
+        strides = list(contiguous_strides(source.type, shape))
         for axis, stride in enumerate(nb or (), start=1):
             strides[axis] = stride
             for later in range(axis + 1, 4):
@@ -81,7 +82,7 @@ class GraphBuilder:
     def reshape(self, source: Tensor, *ne: int) -> Tensor:
         """Return the same memory under another shape."""
         shape = shape4(ne)
-        return self._view("RESHAPE", source, shape, Tensor(NONE, source.type, shape).nb)
+        return self._view("RESHAPE", source, shape, contiguous_strides(source.type, shape))
 
     def permute(self, source: Tensor, *axes: int) -> Tensor:
         """Return a view whose axis `axes[i]` is axis `i` of the source."""

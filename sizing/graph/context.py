@@ -6,6 +6,7 @@ after, in the same order; weights are looked up by name, and what has no weight 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.builder import shape4
@@ -93,6 +94,7 @@ class GraphContext(FeedForwardBuilder):
         self._weight_home = weight_home
         self._specs = index.by_name
         self._weights: dict[str, Tensor] = {}
+        self.unfused: frozenset[str] = frozenset()  # operations that are made of smaller ones
 
     # weights and caches
 
@@ -210,6 +212,7 @@ class GraphContext(FeedForwardBuilder):
         softcap: bool = False,
         norm_rms: bool = True,
         scaled: bool = False,
+        rows_scaled: bool = False,
         rows: Tensor | None = None,
     ) -> None:
         """Add the last norm and the logits, both kept as outputs.
@@ -221,12 +224,15 @@ class GraphContext(FeedForwardBuilder):
         if rows is not None:
             x.flags |= OUTPUT
             x = self.get_rows(x, rows)
-        self.head(x, softcap=softcap, scaled=scaled)
+        self.head(x, softcap=softcap, scaled=scaled, rows_scaled=rows_scaled)
 
-    def head(self, x: Tensor, *, softcap: bool = False, scaled: bool = False) -> None:
+    def head(
+        self, x: Tensor, *, softcap: bool = False, scaled: bool = False, rows_scaled: bool = False
+    ) -> None:
         """Add the logits of normalised rows; both are kept as outputs."""
         whole = self.whole
         x.flags |= OUTPUT
+        x = self.like("SCALE", x) if rows_scaled else x
         output = whole("output.weight")
         if output is None:
             output = self.tied_output()
@@ -243,16 +249,11 @@ class GraphContext(FeedForwardBuilder):
         """Return the embedding as output matrix, where the output layer lies (or the embedding)."""
         if self.model.architecture in EMBEDDING_IS_OUTPUT:
             return self.whole.need("token_embd.weight")
-        spec = self._specs["token_embd.weight"]
-        home = self.layer_home(self.n_layers_all)
+        spec = replace(self._specs["token_embd.weight"], role="output")
+        home = self._weight_home(spec, None)
         return Tensor(
             NONE, spec.type, shape4(spec.shape), home=home, is_weight=True, name="output.weight"
         )
-
-    @property
-    def n_layers_all(self) -> int:
-        """Layers in the file, next-token-prediction layers included."""
-        return self.model.n_layers + self.model.hparams.n_layer_nextn
 
     def spec(self, layer: int) -> LayerSpec:
         """Return the shape of a layer."""

@@ -77,14 +77,19 @@ def build_decoder(c: GraphContext, *, style: Decoder) -> None:
         if layer == last:
             y, residual = c.get_rows(y, out_ids), c.get_rows(residual, out_ids)
         if style.post_norms:
-            y = c.norm(y, part("post_attention_norm.weight"), layer=layer)
+            y = c.norm(y, _post_norm(part, "post_attention_norm"), layer=layer)
         x = c.like("ADD", y, residual)
         z = c.norm(x, part("ffn_norm.weight"), part("ffn_norm.bias"), rms=style.rms, layer=layer)
         z = _feed_forward(c, style, z, part)
         if style.post_norms:
-            z = c.norm(z, part("post_ffw_norm.weight"), layer=layer)
+            z = c.norm(z, _post_norm(part, "post_ffw_norm"), layer=layer)
         x = c.like("ADD", z, x)
     c.finish(x, softcap=style.logit_softcap, norm_rms=style.rms, scaled=style.logit_scale)
+
+
+def _post_norm(part: Part, name: str) -> Tensor | None:
+    """Return a norm's weight; PLaMo 3 names it without an end."""
+    return part(f"{name}.weight") or part(name)
 
 
 def _attention(

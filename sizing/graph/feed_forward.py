@@ -6,7 +6,7 @@ Source: llama.cpp src/llama-graph.cpp (build_ffn, build_moe_ffn).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from whatfits.sizing.graph.builder import GraphBuilder
 from whatfits.sizing.graph.situ import situ
@@ -98,13 +98,15 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         n_groups_used: int = 0,
         weight_first: bool = False,
         logits: Tensor | None = None,
-        selection_from_logits: bool = False,
         chosen: Tensor | None = None,
+        selection_from: Literal["probabilities", "logits", "sigmoid"] = "probabilities",
+        stack: str = "exps",
+        group: int = 1,
     ) -> Tensor:
         """Return the routed experts' part (build_moe_ffn).
 
         `gating`: `softmax`, `sigmoid`, `sqrt_softplus`, `softmax_weight` (softmax over the chosen
-        ones).
+        ones). `stack` ends the matrices' names; `group` of the router's choices share an expert.
         """
         n_embd, n_tokens = x.ne[0], x.ne[1]
         if logits is None:
@@ -114,11 +116,13 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         probs = self._probabilities(logits, gating)
         # some families name the bias without an end
         chosen_by = self.biased(probs, part("exp_probs_b.bias") or part("exp_probs_b"))
-        if selection_from_logits:
-            chosen_by = logits
+        if selection_from != "probabilities":
+            chosen_by = logits if selection_from == "logits" else self.unary(logits)
         if n_groups > 1:
             chosen_by = self._within_groups(chosen_by, n_expert, n_groups, n_groups_used)
         ids = self.top_k(chosen_by, n_used) if chosen is None else chosen
+        if group > 1:
+            ids = self.cast(self.like("SCALE", self.cast(ids, "F32")), "I32")
         weights = self.get_rows(self.reshape(probs, 1, n_expert, n_tokens), ids)
         weights = self._expert_weights(weights, gating, normalised=normalised)
         if scale not in (0.0, 1.0):
@@ -127,7 +131,7 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         x = self.reshape(x, n_embd, 1, n_tokens)
         if weight_first:
             x = self.like("MUL", self.repeat(x, n_embd, n_used, n_tokens), weights)
-        y = self._through_experts(x, part, ids, activation)
+        y = self._through_experts(x, part, ids, activation, stack)
         if not weight_first:
             y = self.like("MUL", y, weights)
         return self._summed(y, n_embd, n_tokens, n_used)
@@ -167,20 +171,22 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         masked = self.set_rows(self.like("FILL", grouped), kept, groups)
         return self.reshape(masked, n_expert, n_tokens)
 
-    def _through_experts(self, x: Tensor, part: Part, ids: Tensor, activation: str) -> Tensor:
-        merged = part("ffn_gate_up_exps.weight")
+    def _through_experts(
+        self, x: Tensor, part: Part, ids: Tensor, activation: str, stack: str
+    ) -> Tensor:
+        merged = part(f"ffn_gate_up_{stack}.weight")
         gated = True
         if merged is not None:
-            both = self._expert(x, part, "ffn_gate_up_exps", ids)
+            both = self._expert(x, part, f"ffn_gate_up_{stack}", ids)
             half = both.ne[0] // 2
             gate = self.view(both, (half, *both.ne[1:3]), both.nb[1:3])
             up = self.view(both, (half, *both.ne[1:3]), both.nb[1:3])
         else:
-            up = self._expert(x, part, "ffn_up_exps", ids)
-            gated = part("ffn_gate_exps.weight") is not None
-            gate = self._expert(x, part, "ffn_gate_exps", ids) if gated else up
+            up = self._expert(x, part, f"ffn_up_{stack}", ids)
+            gated = part(f"ffn_gate_{stack}.weight") is not None
+            gate = self._expert(x, part, f"ffn_gate_{stack}", ids) if gated else up
         y = self._activated(gate, up, activation, gated=gated)
-        return self._expert(y, part, "ffn_down_exps", ids)
+        return self._expert(y, part, f"ffn_down_{stack}", ids)
 
     def _expert(self, x: Tensor, part: Part, name: str, ids: Tensor) -> Tensor:
         """Return x through the chosen experts' matrices, with their scales and biases."""

@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from whatfits.sizing.model import ModelSpec, TensorSpec
 
-__all__ = ["TensorIndex"]
+__all__ = ["Replayed", "Replays", "TensorIndex"]
+
+
+class Replayed(NamedTuple):
+    """What came of one replay.
+
+    Attributes:
+        peaks: bytes of each accelerator's buffer, the host's last.
+        states: a number for the state of the memory before each layer that was replayed; equal
+            states have equal numbers. None for a layer without weights.
+        n_entries: nodes and leaves of the graph, before it was split over devices.
+    """
+
+    peaks: tuple[int, ...]
+    states: tuple[int | None, ...]
+    n_entries: int
+
+
+class Replays:
+    """What is known of one model's graphs, whatever types its weights are stored in.
+
+    Attributes:
+        numbers: the number of each distinct description of a layer.
+        peaks: what came of each replay, by all that it depends on.
+        fused: whether attention stayed fused, likewise.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self.numbers: dict[Hashable, int] = {}
+        self.peaks: dict[Hashable, Replayed] = {}
+        self.fused: dict[Hashable, bool] = {}
+
+    def numbered(self, values: Sequence[Hashable]) -> list[int]:
+        """Return the number of each value, the same for equal ones."""
+        known = self.numbers
+        return [known.setdefault(value, len(known)) for value in values]
 
 
 class TensorIndex:
@@ -18,29 +54,31 @@ class TensorIndex:
     Attributes:
         by_name: every tensor.
         by_layer: the tensors of each loaded layer.
-        shapes: per layer, a number that layers with the same names and shapes share.
+        outer: the tensors that belong to no layer.
+        shapes: per layer, a number that layers with the same description, names and shapes share.
         types: per layer, a number that layers with the same storage types share.
+        replays: what is known of the model's graphs.
     """
 
-    def __init__(self, model: ModelSpec) -> None:
-        """Go through the tensors once."""
+    def __init__(self, model: ModelSpec, *, replays: Replays | None = None) -> None:
+        """Go through the tensors once; `replays` are those of the model under any file type."""
         self.by_name = {tensor.name: tensor for tensor in model.tensors}
         self.by_layer: list[list[TensorSpec]] = [[] for _ in model.layers]
         for tensor in model.tensors:
             at = tensor.layer
             if tensor.role == "layer" and at is not None and at < len(self.by_layer):
                 self.by_layer[at].append(tensor)
-        self.shapes = _numbered(
-            [tuple((short_name(t), t.shape) for t in row) for row in self.by_layer]
+        self.outer = tuple(tensor for tensor in model.tensors if tensor.role != "layer")
+        self.replays = replays or Replays()
+        self.shapes = self.replays.numbered(
+            [
+                (layer, tuple((short_name(t), t.shape) for t in row))
+                for layer, row in zip(model.layers, self.by_layer, strict=True)
+            ]
         )
-        self.types = _numbered([tuple(t.type for t in row) for row in self.by_layer])
+        self.types = self.replays.numbered([tuple(t.type for t in row) for row in self.by_layer])
 
 
 def short_name(tensor: TensorSpec) -> str:
     """Return a tensor's name without the part that names its layer."""
     return tensor.name.partition(".")[2].partition(".")[2]
-
-
-def _numbered(values: Sequence[Hashable]) -> list[int]:
-    known: dict[Hashable, int] = {}
-    return [known.setdefault(value, len(known)) for value in values]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.graph.tensor import OUTPUT
 
 if TYPE_CHECKING:
@@ -37,11 +38,22 @@ def _keep(c: GraphContext, x: Tensor) -> None:
 
 
 def _pooled(c: GraphContext, x: Tensor) -> Tensor:
-    """Return the rows' mean, one of them, or all of them, as the metadata says."""
+    """Return the rows' mean, one of them, or all of them, as the metadata says.
+
+    Raises:
+        InvalidRequestError: a mean over all tokens, of which some have no row: llama.cpp ends.
+    """
     kind = c.metadata("pooling_type", _NO_POOLING)
     if kind == _NO_POOLING:
         return x
     if kind == _MEAN:
+        if x.ne[1] != c.n_tokens:
+            raise InvalidRequestError(
+                what="rows handed out of a micro-batch",
+                got=x.ne[1],
+                allowed=f"{c.n_tokens:,}: {c.model.name} takes the mean of every token's row",
+                next_step="let parallel divide micro_batch, and leave outputs_max at 0",
+            )
         mean = c.input("F32", c.n_tokens, c.n_seqs, name="mean")
         x = c.mul_mat(c.cont(c.transpose(x)), mean)
     else:

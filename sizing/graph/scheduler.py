@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, Tensor
+from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, VIEWS, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +18,8 @@ __all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "split"]
 
 _MAX_COPIES: Final = 4
 OFFLOAD_MIN_BATCH: Final = 32
-_NOT_BY_WEIGHT: Final = frozenset({"ROPE", "FLASH_ATTN_EXT"})
+_FLASH: Final = "FLASH_ATTN_EXT"
+_NOT_BY_WEIGHT: Final = frozenset({"ROPE", _FLASH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,15 @@ class Backends:
 
     def runs(self, backend: int, tensor: Tensor) -> bool:
         """Whether a back end can run a tensor's operation."""
-        return tensor.op != "FLASH_ATTN_EXT" or backend not in self.no_flash
+        return tensor.op != _FLASH or backend not in self.no_flash
 
 
 @dataclass(slots=True)
 class Laid:
-    """A graph ready for the allocator: leaves and nodes with their back end."""
+    """A graph ready for the allocator: each leaf and node knows its place."""
 
-    leafs: list[tuple[Tensor, int]] = field(default_factory=list)
-    nodes: list[tuple[Tensor, int]] = field(default_factory=list)
+    leafs: list[Tensor] = field(default_factory=list)
+    nodes: list[Tensor] = field(default_factory=list)
     n_splits: int = 0
 
 
@@ -71,25 +72,25 @@ class _Scheduler:
         self.nodes = nodes
         self.leafs = leafs
         self.backends = backends
-        self.at: dict[int, int] = {}
+        self.host = backends.host
         self.copies: dict[tuple[int, int], list[Tensor]] = {}
 
     # where things run
 
     def assign(self) -> None:
         """Passes 1 to 4: by weights, by neighbours, by sources."""
-        for tensor in (*self.leafs, *self.nodes):
-            chosen = tensor.wants if tensor.wants is not None else self._from_sources(tensor)
-            if chosen is not None:
-                self.at[id(tensor)] = chosen
-        working = [node for node in self.nodes if not node.is_view_op]
+        for tensors in (self.leafs, self.nodes):
+            for tensor in tensors:
+                wanted = tensor.wants
+                tensor.place = self._from_sources(tensor) if wanted is None else wanted
+        working = [node for node in self.nodes if node.op not in VIEWS]
         for order in (working, working[::-1]):
             self._spread(order, host_too=False)
         for order in (working, working[::-1]):
             self._spread(order, host_too=True)
         for node in working:
-            if id(node) not in self.at:
-                self.at[id(node)] = self._most_at_home(node)
+            if node.place is None:
+                node.place = self._most_at_home(node)
         for node in self.nodes:
             self._settle(node)
 
@@ -101,16 +102,16 @@ class _Scheduler:
         return home
 
     def _from_sources(self, tensor: Tensor) -> int | None:
-        if tensor.root.home is not None:
+        if (tensor.view_of or tensor).home is not None:
             return self._home(tensor, tensor)
         if tensor.flags & INPUT:
-            return self.backends.host
+            return self.host
         if tensor.op in _NOT_BY_WEIGHT:
             return None
         for src in tensor.srcs:
             if src.is_weight:
                 home = self._home(src, tensor)
-                if home == self.backends.host and self._is_offloaded(tensor):
+                if home == self.host and self._is_offloaded(tensor):
                     for device in sorted(self.backends.takes_host_work):
                         if self.backends.runs(device, tensor):
                             return device
@@ -123,66 +124,53 @@ class _Scheduler:
     def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> None:
         """Give unassigned nodes the back end of the node before; devices first, then the host."""
         current: int | None = None
+        no_flash = self.backends.no_flash
         for node in order:
-            place = self.at.get(id(node))
+            place = node.place
             if place is not None:
-                current = place if host_too or place != self.backends.host else None
-            elif current is not None and self.backends.runs(current, node):
-                self.at[id(node)] = current
+                current = place if host_too or place != self.host else None
+            elif current is not None and (node.op != _FLASH or current not in no_flash):
+                node.place = current
 
     def _most_at_home(self, node: Tensor) -> int:
         best, chosen = -1, self.backends.host
         for backend in range(self.backends.count):
             if not self.backends.runs(backend, node):
                 continue
-            supported = sum(
-                1
-                for src in node.srcs
-                if (id(src) in self.at or id(src.root) in self.at) and self._is_at(src, backend)
-            )
+            supported = sum(1 for src in node.srcs if self._is_at(src, backend))
             if supported > best:
                 best, chosen = supported, backend
         return chosen
 
     def _settle(self, node: Tensor) -> None:
-        at = self.at
-        if node.view_of is not None and id(node) not in at and id(node.view_of) in at:
-            at[id(node)] = at[id(node.view_of)]
+        """Give views the place of what they look at, and sources that have none the node's."""
+        if node.place is None and node.view_of is not None:
+            node.place = node.view_of.place
         for src in node.srcs:
-            if id(src) in at:
-                continue
-            place = at.get(id(src.view_of)) if src.view_of is not None else at.get(id(node))
-            if place is not None:
-                at[id(src)] = place
-        if id(node) not in at:
-            at[id(node)] = next(
-                b for b in range(self.backends.count) if self.backends.runs(b, node)
-            )
+            if src.place is None:
+                src.place = node.place if src.view_of is None else src.view_of.place
+        if node.place is None:
+            node.place = next(b for b in range(self.backends.count) if self.backends.runs(b, node))
 
     def _is_at(self, tensor: Tensor, backend: int) -> bool:
         """Whether a back end can read a tensor where it lies."""
-        home = tensor.root.home
-        if home is not None:
-            return home == backend
-        place = self.at.get(id(tensor))
-        if place is None:
-            place = self.at.get(id(tensor.root))
-        return place == backend
+        root = tensor.view_of or tensor
+        if root.home is not None:
+            return root.home == backend
+        return (root.place if tensor.place is None else tensor.place) == backend
 
     # cutting and copying
 
     def cut(self) -> list[_Split]:
         """Pass 5: start a split where the back end changes, or where weights come to be copied."""
-        first = next(node for node in self.nodes if not node.is_view_op)
-        splits = [_Split(self.at[id(first)], 0)]
+        current = _Split(next(_place(node) for node in self.nodes if node.op not in VIEWS), 0)
+        splits = [current]
         for index, node in enumerate(self.nodes):
-            if node.is_view_op:
+            if node.op in VIEWS:
                 continue
-            current = splits[-1]
-            place = self.at[id(node)]
-            if place != current.backend or self._needs_new_split(node, current):
+            if node.place != current.backend or self._needs_new_split(node, current):
                 current.end = index
-                current = _Split(place, index)
+                current = _Split(_place(node), index)
                 splits.append(current)
             self._bring_sources(node, current)
         splits[-1].end = len(self.nodes)
@@ -191,29 +179,29 @@ class _Scheduler:
     def _needs_new_split(self, node: Tensor, current: _Split) -> bool:
         if not current.inputs:
             return False
-        return any(
-            src.is_weight
-            and self.at[id(src)] != current.backend
-            and not self._is_at(src, current.backend)
-            for src in node.srcs
-        )
+        backend = current.backend
+        for src in node.srcs:
+            if src.is_weight and src.place != backend and not self._is_at(src, backend):
+                return True
+        return False
 
     def _bring_sources(self, node: Tensor, current: _Split) -> None:
+        backend = current.backend
         for position, src in enumerate(node.srcs):
-            place = self.at[id(src)]
-            if place == current.backend or self._is_at(src, current.backend):
+            if src.place == backend or self._is_at(src, backend):
                 continue
-            key = (id(src), current.backend)
+            key = (id(src), backend)
             if key not in self.copies:
-                self.copies[key] = self._copies_of(src)
+                self.copies[key] = self._copies_of(src, backend)
                 current.inputs.append(src)
             node.srcs[position] = self.copies[key][0]
 
-    def _copies_of(self, tensor: Tensor, *, original: bool = False) -> list[Tensor]:
+    def _copies_of(self, tensor: Tensor, place: int, *, original: bool = False) -> list[Tensor]:
         made = []
         for number in range(self.backends.copies):
             keep = original and number == 0
             one = tensor if keep else Tensor(NONE, tensor.type, tensor.ne, nb=tensor.nb)
+            one.place = place
             if self.backends.copies > 1:
                 one.flags |= INPUT | OUTPUT
             made.append(one)
@@ -228,20 +216,16 @@ class _Scheduler:
                 # a view without an operation keeps the source alive until it has been copied
                 held = Tensor(NONE, tensor.type, tensor.ne, nb=tensor.nb, view_of=tensor)
                 held.srcs.append(tensor)
-                result.nodes.append((held, self.at[id(tensor)]))
-                result.nodes.append((self.copies[id(tensor), part.backend][0], part.backend))
-            for node in self.nodes[part.start : part.end]:
-                result.nodes.append((node, self.at[id(node)]))
+                held.place = tensor.place
+                result.nodes += (held, self.copies[id(tensor), part.backend][0])
+            result.nodes += self.nodes[part.start : part.end]
         if self.backends.copies > 1:
             for leaf in inputs:
-                place = self.at[id(leaf)]
-                result.leafs += [(one, place) for one in self.copies[id(leaf), place]]
+                result.leafs += self.copies[id(leaf), _place(leaf)]
             for part in splits:
                 for tensor in part.inputs:
-                    result.leafs += [
-                        (one, part.backend) for one in self.copies[id(tensor), part.backend]
-                    ]
-        result.leafs += [(leaf, self.at[id(leaf)]) for leaf in self.leafs]
+                    result.leafs += self.copies[id(tensor), part.backend]
+        result.leafs += self.leafs
         return result
 
     def _kept_inputs(self) -> list[Tensor]:
@@ -250,10 +234,15 @@ class _Scheduler:
             return []
         kept = [leaf for leaf in self.leafs if leaf.flags & INPUT]
         for leaf in kept:
-            key = (id(leaf), self.at[id(leaf)])
-            if key not in self.copies:
-                self.copies[key] = self._copies_of(leaf, original=True)
+            place = _place(leaf)
+            if (id(leaf), place) not in self.copies:
+                self.copies[id(leaf), place] = self._copies_of(leaf, place, original=True)
         return kept
+
+
+def _place(tensor: Tensor) -> int:
+    assert tensor.place is not None, "places are given before the graph is cut"
+    return tensor.place
 
 
 def _batch_of(tensor: Tensor) -> int:
@@ -273,6 +262,8 @@ def split(nodes: Sequence[Tensor], leafs: Sequence[Tensor], backends: Backends) 
     """Return a graph placed and cut; with one back end nothing changes."""
     scheduler = _Scheduler(nodes, leafs, backends)
     if backends.count == 1:
-        return Laid([(leaf, 0) for leaf in leafs], [(node, 0) for node in nodes], 1)
+        for tensor in (*leafs, *nodes):
+            tensor.place = 0
+        return Laid(list(leafs), list(nodes), 1)
     scheduler.assign()
     return scheduler.laid(scheduler.cut())

@@ -108,7 +108,7 @@ def attend_norms_after(step: Step, x: Tensor) -> Tensor:
     return output_of(step, rotated(step, heads, norms="after"))
 
 
-def output_of(step: Step, heads: Heads) -> Tensor:
+def output_of(step: Step, heads: Heads, *, softcap: bool = False) -> Tensor:
     """Return attention of finished queries, keys and values through the output matrix."""
     part = step.part
     return step.attention.attend(
@@ -118,6 +118,7 @@ def output_of(step: Step, heads: Heads) -> Tensor:
         out_bias=part("attn_output.bias"),
         out_scale=part("attn_output.scale"),
         sinks=part("attn_sinks.weight"),
+        softcap=softcap,
     )
 
 
@@ -155,14 +156,17 @@ def build_stack(
     second_norm: str = "ffn_norm",
     positions_per_token: int = 1,
     between: Callable[[Step, Tensor], Tensor] | None = None,
+    residual_first: bool = False,
     rows: Rows = "last layer",
     scaled: bool = False,
+    rows_scaled: bool = False,
     softcap: bool = False,
 ) -> None:
     """Add the whole graph of a decoder to a context.
 
     `start` replaces the embedded tokens, `between` changes what attention gave before it is added,
     `after` adds to what leaves a layer; `rows` says where those without logits are dropped.
+    Logits are `scaled`, or the rows they are made of.
     """
     x = c.input_embedding(c.whole.need("token_embd.weight")) if start is None else start
     positions = c.input_positions(positions_per_token)
@@ -175,7 +179,7 @@ def build_stack(
         if layer == c.layers[-1] and rows == "last layer":
             y, residual = c.get_rows(y, out_ids), c.get_rows(residual, out_ids)
         y = y if between is None else between(step, y)
-        x = c.like("ADD", y, residual)
+        x = c.like("ADD", residual, y) if residual_first else c.like("ADD", y, residual)
         y = feed_part(step, step.norm(x, second_norm, rms=rms))
         x = c.like("ADD", y, x)
         if after is not None:
@@ -185,4 +189,4 @@ def build_stack(
         x.flags |= OUTPUT
         x = c.get_rows(x, out_ids)
     kept = out_ids if rows == "after norm" else None
-    c.finish(x, norm_rms=rms, scaled=scaled, softcap=softcap, rows=kept)
+    c.finish(x, norm_rms=rms, scaled=scaled, rows_scaled=rows_scaled, softcap=softcap, rows=kept)

@@ -9,14 +9,26 @@ from whatfits.sizing.quants.ggml_types import GGML_TYPES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["INPUT", "NONE", "OUTPUT", "Shape", "Tensor", "contiguous_strides", "is_contiguous"]
+__all__ = [
+    "INPUT",
+    "NONE",
+    "OUTPUT",
+    "VIEWS",
+    "Shape",
+    "Tensor",
+    "contiguous_strides",
+    "is_contiguous",
+]
 
 Shape = tuple[int, int, int, int]
 
 NONE: Final = "NONE"
 INPUT: Final = 1
 OUTPUT: Final = 2
-_VIEWS: Final = frozenset({NONE, "VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"})
+VIEWS: Final = frozenset({NONE, "VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"})
+"""Operations that do no work."""
+
+_BLOCKS: Final = {name: (t.block_bytes, t.block_elements) for name, t in GGML_TYPES.items()}
 
 
 class Tensor:
@@ -33,6 +45,8 @@ class Tensor:
         home: device that holds it beforehand (index of a back end); None for what the graph makes.
         is_weight: a model weight; decides where operations on it run.
         wants: back end it is pinned to; None when the scheduler may choose.
+        place: back end that runs it or holds it; None until the scheduler has chosen.
+        is_taken: whether a graph has it already.
     """
 
     __slots__ = (
@@ -41,12 +55,14 @@ class Tensor:
         "flags",
         "held",
         "home",
+        "is_taken",
         "is_weight",
         "name",
         "nb",
         "ne",
         "offset",
         "op",
+        "place",
         "room",
         "srcs",
         "type",
@@ -80,15 +96,12 @@ class Tensor:
         self.home = home
         self.is_weight = is_weight
         self.wants: int | None = None
+        self.place: int | None = None
         self.name = name
+        self.is_taken = False
         # the allocator's notes: users and views to come, and where the tensor lies
         self.children = self.views = self.arena = self.offset = self.room = 0
         self.held = False
-
-    @property
-    def is_view_op(self) -> bool:
-        """Whether the operation does no work."""
-        return self.op in _VIEWS
 
     @property
     def root(self) -> Tensor:
@@ -104,15 +117,13 @@ class Tensor:
     @property
     def n_bytes(self) -> int:
         """Bytes from the first to the last element (ggml_nbytes)."""
-        kind = GGML_TYPES[self.type]
-        ne, nb = self.ne, self.nb
-        if min(ne) <= 0:
+        block_bytes, block_elements = _BLOCKS[self.type]
+        a, b, c, d = self.ne
+        first, second, third, fourth = self.nb
+        if a <= 0 or b <= 0 or c <= 0 or d <= 0:
             return 0
-        if kind.block_elements == 1:
-            size = kind.block_bytes + (ne[0] - 1) * nb[0]
-        else:
-            size = ne[0] * nb[0] // kind.block_elements
-        return size + (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
+        row = block_bytes + (a - 1) * first if block_elements == 1 else a * first // block_elements
+        return row + (b - 1) * second + (c - 1) * third + (d - 1) * fourth
 
     def same_layout(self, other: Tensor) -> bool:
         """Whether two tensors have the same type, shape and strides."""
@@ -121,9 +132,8 @@ class Tensor:
 
 def contiguous_strides(kind: str, ne: Shape) -> Shape:
     """Return the strides of a tensor without gaps."""
-    info = GGML_TYPES[kind]
-    first = info.block_bytes
-    second = first * (ne[0] // info.block_elements)
+    first, block_elements = _BLOCKS[kind]
+    second = first * (ne[0] // block_elements)
     third = second * ne[1]
     return first, second, third, third * ne[2]
 

@@ -15,6 +15,7 @@ from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.runtimes.model_shares import ModelShares
 
 if TYPE_CHECKING:
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.growth import Growth
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
@@ -30,9 +31,14 @@ __all__ = ["Bill"]
 class Bill:
     """One model's memory bill; keeps what does not depend on the placement."""
 
-    def __init__(self, model: ModelSpec, beside: Beside | None = None) -> None:
-        """Group the model's tensors once; `beside` is what is loaded with it."""
-        self._own = ModelShares(model)
+    def __init__(
+        self, model: ModelSpec, beside: Beside | None = None, *, replays: Replays | None = None
+    ) -> None:
+        """Group the model's tensors once.
+
+        `beside` is what is loaded with it, `replays` are those of the model under any file type.
+        """
+        self._own = ModelShares(model, replays=replays)
         self._beside = beside or Beside(model)
 
     def weights(self, placement: Placement) -> Weights:

@@ -13,7 +13,7 @@ from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafte
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import Workload
@@ -22,6 +22,9 @@ __all__ = ["llama_server_command"]
 
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
+# What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
+# HIP), ggml/src/ggml-metal/ggml-metal.cpp, ggml-vulkan.cpp.
+_DEVICE_NAMES: Final = {"cuda": "CUDA", "rocm": "ROCm", "metal": "MTL", "vulkan": "Vulkan"}
 
 
 def llama_server_command(
@@ -65,12 +68,15 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
         words += ["-ngl", str(placement.gpu_layers)]
     if placement.cpu_moe_layers:
         words += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
-    if request.tensor_split:
-        words += ["-ts", ",".join(f"{share:g}" for share in request.tensor_split)]
+    if request.devices:
+        words += ["--device", ",".join(map(_device_name, placement.accelerators))]
+    words += _split_flags(trial)
     if request.split_mode:
         words += ["-sm", request.split_mode]
     if request.overrides:
-        words += ["-ot", ",".join(f"{pattern}={device}" for pattern, device in request.overrides)]
+        names = {device.id.lower(): _device_name(device) for device in placement.accelerators}
+        pairs = (f"{pattern}={names.get(to.lower(), 'CPU')}" for pattern, to in request.overrides)
+        words += ["-ot", ",".join(pairs)]
     if request.op_offload is False:
         words.append("--no-op-offload")
     if request.mmap is False:
@@ -78,6 +84,27 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
     if request.repack == "off":
         words.append("--no-repack")
     return words
+
+
+def _split_flags(trial: Trial) -> list[str]:
+    """Return how layers are shared out: as asked for, else as the plan has them.
+
+    Left to itself, the program shares them out by what is free on each device when it starts.
+    """
+    placement, request = trial.placement, trial.request
+    if request.tensor_split:
+        return ["-ts", ",".join(f"{share:g}" for share in request.tensor_split)]
+    if len(placement.accelerators) < 2 or not placement.gpu_layers:  # noqa: PLR2004 - nothing to share
+        return []
+    places = (*placement.layer_device, placement.output_device)
+    counts = (places.count(index) for index in range(len(placement.accelerators)))
+    return ["-ts", ",".join(map(str, counts))]
+
+
+def _device_name(device: Device) -> str:
+    """Return llama.cpp's name of a device: `CUDA0` of `cuda0`, `MTL0` of `metal`."""
+    name = _DEVICE_NAMES.get(device.kind)
+    return device.id if name is None else f"{name}{device.id.removeprefix(device.kind) or 0}"
 
 
 def _beside_flags(workload: Workload, trial: Trial) -> list[str]:

@@ -16,6 +16,7 @@ from whatfits.sizing.share import Share
 from whatfits.sizing.weights import Weights, WeightTable
 
 if TYPE_CHECKING:
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
@@ -26,11 +27,11 @@ __all__ = ["ModelShares"]
 class ModelShares:
     """One model's own memory; keeps what does not depend on the placement."""
 
-    def __init__(self, model: ModelSpec) -> None:
-        """Group the model's tensors once."""
+    def __init__(self, model: ModelSpec, *, replays: Replays | None = None) -> None:
+        """Group the model's tensors once; `replays` are those of the model under any file type."""
         self._model = model
         self._weights = WeightTable(model)
-        self._index = TensorIndex(model)
+        self._index = TensorIndex(model, replays=replays)
         self._widest_value = widest_value_row(model)
         self._cache_sizes: dict[tuple[LayerSpec, Settings, str], int] = {}
 

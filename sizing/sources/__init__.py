@@ -1,62 +1,86 @@
 """A name, path or address → a model; the only input and output inside sizing.
 
-One file a source. `load` asks them in order: what looks like a path or an address is never looked
-up in the catalog, and the other way round, so that a typing error cannot pick another model.
+One file a source, and one list of them: the first that claims a name answers for it. A source is
+imported when it has to answer.
 """
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_name, is_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["load"]
+__all__ = ["SOURCES", "ModelSource", "SourceEntry", "load"]
 
-_ADDRESSES: Final = ("hf:", "ollama:", "http://", "https://")
-_FILE_SUFFIXES: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json")
+_PACKAGE: Final = "whatfits.sizing.sources"
+_ALLOWED: Final = "a catalog name, the path of a GGUF file, or a folder with safetensors"
+
+
+class ModelSource(Protocol):
+    """One way a model comes in; whichever it is, the same model is the same ModelSpec."""
+
+    def __call__(self, name: str, *, file_type: str | None = None) -> ModelSpec:
+        """Return the model behind a name; `file_type` asks for another quantisation.
+
+        Raises:
+            BadInputError: it cannot be found, read or understood.
+        """
+        ...
+
+
+class SourceEntry(NamedTuple):
+    """One source.
+
+    Attributes:
+        kind: for people.
+        claims: whether a name belongs to it.
+        module: its file.
+        function: the `ModelSource` in it.
+    """
+
+    kind: str
+    claims: Callable[[str], bool]
+    module: str
+    function: str
+
+    def source(self) -> ModelSource:
+        """Return the source, importing it."""
+        found: ModelSource = getattr(import_module(f"{_PACKAGE}.{self.module}"), self.function)
+        return found
+
+
+SOURCES: Final = (
+    SourceEntry("checkpoint", is_checkpoint, "folder", "load_checkpoint_model"),
+    SourceEntry("GGUF", is_path, "gguf_model", "load_file"),
+    SourceEntry("catalog", is_name, "catalog_model", "load_catalog_model"),
+)
 
 
 def load(name: str, *, file_type: str | None = None) -> ModelSpec:
     """Return the model behind a catalog name or a path.
 
-    `file_type` chooses the quantisation of a catalog model; a file already has one, and gets a
-    planned other one when it is given.
+    `file_type` chooses the quantisation of a catalog model or a checkpoint; a GGUF already has
+    one, and gets a planned other one when it is given.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type.
     """
     if not isinstance(name, str) or not name.strip():
-        raise InvalidRequestError(
-            what="model", got=name, allowed="a catalog name or the path of a GGUF file"
-        )
+        raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
     text = name.strip()
-    if text.lower().startswith(_ADDRESSES):
+    if is_address(text):
         raise InvalidRequestError(
             what="model",
             got=text,
-            allowed="a catalog name or the path of a GGUF file",
+            allowed=_ALLOWED,
             next_step="addresses are not read yet: download the file, or use the catalog name",
         )
-    if _is_path(text):
-        from whatfits.sizing.sources.gguf_model import load_file  # noqa: PLC0415 - cold path
-
-        return load_file(text, file_type=file_type)
-    from whatfits.sizing.sources.catalog_model import load_catalog_model  # noqa: PLC0415 - same
-
-    return load_catalog_model(text, file_type=file_type)
-
-
-def _is_path(text: str) -> bool:
-    """Whether a name means a file: it says so by its form, or something of that name is there.
-
-    A Hugging Face id (`owner/name`) has one slash and is only a path when it exists.
-    """
-    if text.lower().endswith(_FILE_SUFFIXES) or text.startswith((".", "/", "~", "\\")):
-        return True
-    if os.path.isabs(text) or "\\" in text:  # noqa: PTH117 - no Path for a mere test
-        return True
-    return os.path.exists(text) or text.count("/") > 1  # noqa: PTH110 - same
+    entry = next(entry for entry in SOURCES if entry.claims(text))
+    return entry.source()(text, file_type=file_type)

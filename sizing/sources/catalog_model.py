@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.catalog.lookup import find_model, model_entries
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
-from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.sources.default_type import DEFAULT_FILE_TYPE, chosen_file_type
 from whatfits.sizing.vision import vision_note
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
 
 __all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "smaller_relatives", "spec_of_entry"]
-
-DEFAULT_FILE_TYPE: Final = "Q4_K_M"
-_NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
 
 
 def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
@@ -40,17 +37,9 @@ def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
 
 def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:
     """Return the model of a catalog entry under a file type."""
-    native = _NATIVE_FILE_TYPES.get(entry.native_quantisation or "")
-    if file_type is None:
-        chosen = find_file_type(native or DEFAULT_FILE_TYPE).name
-    else:
-        chosen = find_file_type(file_type).name
+    chosen, said = chosen_file_type(file_type, native=entry.native_quantisation)
     spec = _spec(entry, chosen)
-    notes = list(spec.notes)
-    if file_type is None:
-        why = "the model's native quantisation" if native else "the usual balance"
-        notes.append(f"No file type was asked for: {chosen}, {why}.")
-    notes += entry.caveats
+    notes = [*spec.notes, *said, *entry.caveats]
     if entry.vision is not None:
         notes.append(vision_note(entry.vision, parameters=entry.params_vision_audio))
     return replace(spec, notes=tuple(notes))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["HEAD_BYTES", "folder_hint", "other_kind"]
+__all__ = ["HEAD_BYTES", "PICKLE_SUFFIXES", "folder_hint", "other_kind", "pickle_reason"]
 
 HEAD_BYTES: Final = 64
 
-_NOT_YET: Final = "not yet: only GGUF headers are read for now"
+_CHECKPOINT: Final = (
+    "llama.cpp loads GGUF files only: convert it, or name it as a model to be sized"
+)
 _USE_GGUF: Final = "use the GGUF or the safetensors files of the same model instead"
 _PICKLE: Final = f"a PyTorch pickle runs code when it is opened, so it never is; {_USE_GGUF}"
 
@@ -29,21 +31,24 @@ _SIGNATURES: Final = (
     (b"lmgg", "a GGML file from before GGUF (2023)", "download the model as GGUF"),
     (b"tjgg", "a GGJT file from before GGUF (2023)", "download the model as GGUF"),
     (b"fmgg", "a GGMF file from before GGUF (2023)", "download the model as GGUF"),
-    (b"{", "a JSON file", _NOT_YET),
+    (b"{", "a JSON file", _CHECKPOINT),
 )
 _JSON_AFTER_LENGTH: Final = 8  # safetensors: length of the header, then the header
-_PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def other_kind(head: bytes, *, name: str) -> tuple[str, str]:
     """Return what a file that begins with `head` is, in words, and what to do about it."""
+    # First, because the length of a header may look like anything else.
+    if head[_JSON_AFTER_LENGTH:].startswith(b"{"):
+        return "a safetensors file", _CHECKPOINT
     for start, kind, next_step in _SIGNATURES:
         if head.startswith(start):
             return kind, next_step
     lower = name.lower()
-    if head[_JSON_AFTER_LENGTH:].startswith(b"{") or lower.endswith(".safetensors"):
-        return "a safetensors file", _NOT_YET
-    if lower.endswith(_PICKLE_SUFFIXES):
+    if lower.endswith(".safetensors"):
+        return "a safetensors file", _CHECKPOINT
+    if lower.endswith(PICKLE_SUFFIXES):
         return "perhaps a pickle", _PICKLE
     if not head:
         return "empty", "check that the download worked"
@@ -53,11 +58,16 @@ def other_kind(head: bytes, *, name: str) -> tuple[str, str]:
     )
 
 
+def pickle_reason() -> str:
+    """Return why a pickle is never opened, and the way out."""
+    return _PICKLE
+
+
 def folder_hint(names: Iterable[str]) -> str:
     """Return what to do about a folder with these files and no GGUF among them."""
     lower = [name.lower() for name in names]
     if "config.json" in lower or any(name.endswith(".safetensors") for name in lower):
-        return f"it looks like a safetensors model: {_NOT_YET}"
-    if any(name.endswith(_PICKLE_SUFFIXES) for name in lower):
+        return f"it looks like a safetensors model: {_CHECKPOINT}"
+    if any(name.endswith(PICKLE_SUFFIXES) for name in lower):
         return _PICKLE
     return "name a .gguf file, or the folder that holds one"

@@ -22,7 +22,7 @@ from whatfits.sizing.sources.split_gguf import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["load_gguf"]
+__all__ = ["load_gguf", "names_in"]
 
 _MAX_FOLDER_ENTRIES: Final = 20_000
 _SHOWN: Final = 10
@@ -80,7 +80,7 @@ def _suggestion(path: str) -> str:
         return "it is a link to something that does not exist"
     folder, name = os.path.split(path)
     try:
-        names = sorted(_names(folder or os.curdir))
+        names = sorted(names_in(folder or os.curdir))
     except UnreadableFileError:
         return ""
     # The same letters may be written as one code point or as two; the eye cannot tell.
@@ -91,7 +91,7 @@ def _suggestion(path: str) -> str:
     return f"did you mean {' or '.join(repr(printable(n)) for n in close)}?" if close else ""
 
 
-def _names(folder: str) -> Iterable[str]:
+def names_in(folder: str) -> Iterable[str]:
     """Return the names of the files in a folder.
 
     Raises:
@@ -120,7 +120,7 @@ def _model_in_folder(folder: str) -> tuple[str, tuple[str, ...]]:
     Raises:
         UnreadableFileError: there is none, or more than one.
     """
-    names = sorted(_names(folder))
+    names = sorted(names_in(folder))
     sets: dict[str, str] = {}
     for name in names:
         if name.lower().endswith(_SUFFIX):

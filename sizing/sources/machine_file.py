@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.errors import BadInputError, UnknownMachineError, UnreadableFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
     from whatfits.sizing.machine import Machine
 
@@ -16,8 +18,12 @@ __all__ = ["read_machine"]
 _MAX_FILE_BYTES: Final = 4_000_000
 
 
-def read_machine(text: str) -> Machine:
+def read_machine(text: str, *, replay: Callable[[dict[str, Any]], Machine]) -> Machine:
     """Return the machine behind an expression such as `2x rtx-3090 + 64gb`, or a saved report.
+
+    Args:
+        text: an expression, or the path of a file.
+        replay: returns the machine of a recording by `whatfits hardware --doctor`.
 
     Raises:
         UnknownMachineError: neither a file nor an expression.
@@ -27,13 +33,13 @@ def read_machine(text: str) -> Machine:
     if text.endswith(".json") or "/" in text or "\\" in text:
         from pathlib import Path  # noqa: PLC0415 - a name alone needs none of it
 
-        return _read_file(Path(text))
+        return _read_file(Path(text), replay)
     from whatfits.sizing.catalog.machines import machine_expression  # noqa: PLC0415 - cold path
 
     return machine_expression(text)
 
 
-def _read_file(path: Path) -> Machine:
+def _read_file(path: Path, replay: Callable[[dict[str, Any]], Machine]) -> Machine:
     import json  # noqa: PLC0415 - see above
 
     try:
@@ -61,4 +67,6 @@ def _read_file(path: Path) -> Machine:
 
     if not isinstance(value, dict):
         raise UnreadableFileError(what="machine file", got=path, allowed="a JSON object")
+    if "format" in value and "pools" not in value:
+        return replay(value)
     return machine_from_object(value)

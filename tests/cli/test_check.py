@@ -50,6 +50,58 @@ def test_an_unknown_memory_size_is_answered_with_unknown_and_one(
     assert "size of ram is not known" in said.json["verdict_reason"]
 
 
+@pytest.mark.parametrize("card", ["rtx-4090", "rtx-3060 12gb"])
+def test_a_card_without_a_word_on_its_ram_has_the_context_that_it_has_with_much_ram(
+    card: str,
+) -> None:
+    alone, beside = (
+        check("llama-3.1-8b", machine=card),
+        check("llama-3.1-8b", machine=f"{card} + 64gb"),
+    )
+    assert (alone.verdict, beside.verdict) == ("fits", "fits")
+    assert alone.largest_context_tokens == beside.largest_context_tokens
+    assert alone.largest_context_tokens is not None
+
+
+def test_an_encoder_is_said_to_write_nothing(say: Callable[..., Any]) -> None:
+    said = say("check", "bge-m3", "--machine", BIG)
+    labels = {line.partition(":")[0] for line in said.lines}
+    assert "Reads" in labels
+    assert "Writes" not in labels
+
+
+def test_no_speed_of_reading_is_promised_while_experts_lie_on_the_host() -> None:
+    experts = check("qwen3-30b-a3b", machine="rtx-3060 12gb + 64gb")
+    assert experts.placement.cpu_moe_layers
+    assert experts.speed is not None
+    assert experts.speed.decode_tokens_per_s is not None
+    assert experts.speed.prefill_tokens_per_s is None
+
+
+TWO = "rtx-3090 + rtx 3060 12gb + 64gb"
+
+
+def _command(*options: str, say: Callable[..., Any]) -> str:
+    (line,) = say("check", *options, "--machine", TWO, "--json").json["commands"]["llama.cpp"]
+    assert isinstance(line, str)
+    return line
+
+
+def test_the_command_shares_layers_out_as_the_plan_does(say: Callable[..., Any]) -> None:
+    line = _command("qwen3-14b", say=say)
+    split = line.partition(" -ts ")[2].split()[0]
+    planned = check("qwen3-14b", machine=TWO)
+    pinned = check("qwen3-14b", machine=TWO, placement={"tensor_split": split})
+    assert sum(map(int, split.split(","))) == planned.placement.gpu_layers
+    assert pinned.memory == planned.memory
+
+
+def test_the_command_names_devices_as_llama_cpp_does(say: Callable[..., Any]) -> None:
+    assert " --device CUDA1" in _command("llama-3.1-8b", "--device", "cuda1", say=say)
+    overridden = _command("qwen3-30b-a3b", "-ot", "up_exps=cuda1,down_exps=cpu", say=say)
+    assert " -ot up_exps=CUDA1,down_exps=CPU" in overridden
+
+
 def test_the_contract_has_its_keys_and_they_add_up(say: Callable[..., Any]) -> None:
     answer = say("check", "llama-3.1-8b", "--machine", BIG, "-c", "32k", "--json").json
     assert answer["schema_version"] == "1"

@@ -57,6 +57,13 @@ def test_a_plain_answer_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert _loaded(*arguments) & HEAVY == set()
 
 
+def test_a_configuration_from_a_folder_is_read_as_coldly(tmp_path: Path) -> None:
+    values = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 256}
+    values |= {"num_attention_heads": 4, "intermediate_size": 128, "max_position_embeddings": 512}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert _loaded("check", str(tmp_path), "--json", *CARD) & HEAVY == set()
+
+
 def test_the_measurement_sees_what_is_heavy() -> None:
     assert "pydantic" in _loaded("schema")
 

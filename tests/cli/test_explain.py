@@ -57,6 +57,14 @@ def test_a_label_is_taken_apart(
     assert said.json["label"]["label"]
 
 
+def test_a_label_has_numbers_for_the_machine(say: Callable[..., Any]) -> None:
+    here = say("explain", "Q4_K_M", "--machine", "8gb", "--json").json["here"]
+    assert "takes 4.6 GiB of weights in Q4_K_M, 4.89 bits a weight" in here[0]
+    assert "6.0 GiB are free in ram" in here[0]
+    for label in ("UD-Q4_K_XL", "NVFP4"):
+        assert say("explain", label, "--machine", "8gb", "--json").json["here"] == []
+
+
 def test_a_model_is_explained_number_by_number(
     say: Callable[..., Any], is_valid: Callable[[str, object], None]
 ) -> None:
@@ -67,6 +75,8 @@ def test_a_model_is_explained_number_by_number(
     assert {"formula", "inputs", "source", "error"} <= {
         line.partition(":")[0] for line in text.lines
     }
+    weights = said.json["plan"]["memory"]["weights_bytes"]
+    assert f"value: 4.6 GiB ({weights:,} bytes)" in text.lines
 
 
 def test_an_unknown_word_lists_what_can_be_asked(say: Callable[..., Any]) -> None:

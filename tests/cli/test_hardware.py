@@ -46,6 +46,26 @@ def test_the_doctors_report_is_json_alone(say: Callable[..., Any]) -> None:
     assert isinstance(said.json, dict)
 
 
+def test_the_doctors_report_can_be_given_back_as_the_machine(
+    say: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "recording.json"
+    path.write_text(say("hardware", "--doctor").out)
+    here = say("hardware", "--json").json["machine"]
+    again = say("hardware", "--machine", str(path), "--json").json["machine"]
+    totals = [[pool["total_bytes"] for pool in machine["pools"]] for machine in (here, again)]
+    assert totals[0] == totals[1]
+    assert [device["name"] for device in again["devices"]] == [
+        device["name"] for device in here["devices"]
+    ]
+
+
+def test_the_doctor_records_this_machine_alone(say: Callable[..., Any]) -> None:
+    said = say("hardware", "--doctor", "--machine", "rtx-4090")
+    assert (said.code, said.out) == (2, "")
+    assert "what is recorded is this machine" in said.err
+
+
 def test_text_shows_pools_and_devices(say: Callable[..., Any]) -> None:
     said = say("hardware", "--machine", "2x rtx-3090 + 64gb")
     pools = [line for line in said.lines if line.startswith("pool: ")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
-from whatfits.sizing.units import GIB
+from whatfits.sizing.units import GIB, MIB
 
 if TYPE_CHECKING:
     from whatfits.bench.run_settings import RunSettings
@@ -26,22 +27,29 @@ if TYPE_CHECKING:
 WORKER = Path(__file__).with_name("worker.py")
 HOST_FEATURES = ("avx2",)
 PRETEND_BYTES = 24 * GIB
+_OUTPUT_SIZE = re.compile(r"output buffer size = +([0-9.]+) MiB")
 
 
 @dataclass(frozen=True)
 class Box:
-    """A machine of the dry runs: how many pretend GPUs, and what they can do."""
+    """A machine of the dry runs: how many pretend GPUs, what they can do and hold."""
 
     gpus: int = 0
     flash: bool = True
     asynchronous: bool = True
+    memory_bytes: tuple[int, ...] = ()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Memory of each GPU."""
+        return self.memory_bytes or (PRETEND_BYTES,) * self.gpus
 
     @property
     def machine(self) -> Machine:
         features = [] if self.flash else ["no_flash_attention"]
         if not self.asynchronous:
             features.append("no_async")
-        pools = [Pool(f"vram{i}", "vram", PRETEND_BYTES) for i in range(self.gpus)]
+        pools = [Pool(f"vram{i}", "vram", size) for i, size in enumerate(self.sizes)]
         devices = [
             Device(f"gpu{i}", "cuda", f"pretend GPU {i}", f"vram{i}", features=tuple(features))
             for i in range(self.gpus)
@@ -58,6 +66,7 @@ class Oracle(Planner):
     def __init__(self, box: Box) -> None:
         self.box = box
         arguments = [str(int(x)) for x in (box.gpus, box.flash, box.asynchronous)]
+        arguments.append(",".join(str(size) for size in box.sizes))
         super().__init__([sys.executable, str(WORKER), *arguments])
 
 
@@ -74,7 +83,8 @@ class Column:
 class Outcome:
     """One setting: what llama.cpp plans, what this engine predicts, accelerators first.
 
-    `compute_ranges` are the intervals of the compute buffers.
+    `compute_ranges` are the intervals of the compute buffers; `n_ctx` and `output_mib` (as
+    llama.cpp prints it) are truth and prediction.
     """
 
     settings: RunSettings
@@ -82,6 +92,8 @@ class Outcome:
     predicted: tuple[Column, ...]
     compute_ranges: tuple[tuple[int, int], ...]
     error: str | None = None
+    n_ctx: tuple[int, int] = (0, 0)
+    output_mib: tuple[str, str] = ("", "")
 
     @property
     def is_exact(self) -> bool:
@@ -124,23 +136,31 @@ def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Setting
     Raises:
         InvalidRequestError: llama.cpp would refuse them.
     """
-    resolved = resolve_settings(spec, workload(settings), flash_supported=box.flash or not box.gpus)
-    return resolved, resolve_placement(spec, placement_request(settings), box.machine)
+    placement = resolve_placement(spec, placement_request(settings), box.machine)
+    fuses = box.flash or all(place is None for place in placement.layer_device)
+    return resolve_settings(spec, workload(settings), flash_supported=fuses), placement
 
 
 def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) -> Outcome:
     """Return truth and prediction of one setting."""
+    # an encoder is run for its embeddings
+    settings = replace(settings, embeddings=not spec.hparams.causal)
+    bill = Bill(spec)
     try:
-        resolved, _ = asked_for(spec, oracle.box, settings)
+        resolved, placement = asked_for(spec, oracle.box, settings)
+        memory = bill.memory(resolved, placement, oracle.box.machine, is_server=False)
     except InvalidRequestError as error:
         said = oracle.ask(path, settings)
         return Outcome(settings, (), (), (), f"refused: {error} / llama.cpp: {said.get('error')}")
-    # an encoder is run for its embeddings
-    said = oracle.ask(path, replace(settings, embeddings=resolved.embeddings))
+    said = oracle.ask(path, settings)
     if "error" in said:
         return Outcome(settings, (), (), (), said["error"])
-    truth = columns(said["buffers"], oracle.box.gpus)
-    return outcome(spec, Bill(spec), oracle.box, settings, truth)
+    made = outcome(spec, bill, oracle.box, settings, columns(said["buffers"], oracle.box.gpus))
+    return replace(
+        made,
+        n_ctx=(said["n_ctx"], resolved.context_tokens),
+        output_mib=(_output_mib(said["log"]), f"{memory.output_bytes / MIB:.2f}"),
+    )
 
 
 def outcome(
@@ -168,6 +188,11 @@ def outcome(
         predicted,
         tuple((r.low, r.high) for r in ranges),
     )
+
+
+def _output_mib(log: str) -> str:
+    found = _OUTPUT_SIZE.search(log)
+    return found[1] if found else ""
 
 
 def columns(buffers: dict[str, dict[str, int]], count: int) -> tuple[Column, ...]:

@@ -54,6 +54,9 @@ class Recipe:
             heads has no attention, one without key/value heads a matrix in its place.
         keys: metadata, without the architecture's prefix.
         bare_keys: metadata whose keys have no prefix.
+        more: further tensors of each layer, or other shapes of those it has.
+        ends: further tensors that belong to no layer.
+        dropped: starts of the names of a layer's tensors that are not made.
     """
 
     norms: tuple[str, ...] = ("attn_norm", "ffn_norm")
@@ -77,6 +80,9 @@ class Recipe:
     headless: bool = False
     wide_up: bool = False
     heads_by_layer: tuple[tuple[int, int], ...] = ()
+    more: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ends: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
     bare_keys: dict[str, object] = field(default_factory=dict)
     keys: dict[str, object] = field(default_factory=dict)
 
@@ -98,7 +104,7 @@ def made_up(architecture: str, recipe: Recipe, path: Path, size: Size | None = N
     """Write a made-up model to a path and return what this engine reads from it."""
     size = size or Size()
     metadata = {f"{architecture}.{key}": value for key, value in _metadata(recipe, size).items()}
-    shapes = [*_ends(recipe), *(t for i in range(size.layers) for t in _layer(recipe, size, i))]
+    shapes = [*_ends(recipe), *(t for i in range(size.layers) for t in _changed(recipe, size, i))]
     tensors = tuple(
         TensorSpec(
             name=name,
@@ -162,6 +168,7 @@ def _ends(recipe: Recipe) -> Shapes:
         yield from _norm(recipe.last_norm, EMBD, bias=norm_bias)
     if not (recipe.tied or recipe.headless):
         yield "output.weight", (EMBD, VOCAB)
+    yield from recipe.ends.items()
 
 
 def _norm(name: str, width: int, *, bias: bool) -> Shapes:
@@ -174,6 +181,17 @@ def _matrix(name: str, width: int, rows: int, *, bias: bool) -> Shapes:
     yield f"{name}.weight", (width, rows)
     if bias:
         yield f"{name}.bias", (rows,)
+
+
+def _changed(recipe: Recipe, size: Size, layer: int) -> Shapes:
+    """Return a layer's tensors but for those dropped, then those that come on top."""
+    at = f"blk.{layer}."
+    more = {at + name: shape for name, shape in recipe.more.items()}
+    made = {n: s for n, s in _layer(recipe, size, layer) if n not in more}
+    for name, shape in made.items():
+        if not name.removeprefix(at).startswith(recipe.dropped):
+            yield name, shape
+    yield from more.items()
 
 
 def _layer(recipe: Recipe, size: Size, layer: int) -> Shapes:

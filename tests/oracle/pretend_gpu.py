@@ -31,11 +31,17 @@ def compiled() -> Path:
     return target
 
 
-def register(count: int, *, flash: bool = True, asynchronous: bool = True) -> None:
-    """Give llama.cpp `count` pretend GPUs, for the rest of this process."""
+def register(
+    count: int, *, flash: bool = True, asynchronous: bool = True, memory: str = ""
+) -> None:
+    """Give llama.cpp `count` pretend GPUs, for the rest of this process.
+
+    `memory` holds the bytes of each, separated by commas; 24 GiB where it says nothing.
+    """
     from whatfits.bench.llama_cpp import library
 
     os.environ["PRETEND_GPUS"] = str(count)
+    os.environ["PRETEND_BYTES"] = memory
     os.environ["PRETEND_NO_FLASH"] = str(int(not flash))
     os.environ["PRETEND_ASYNC"] = str(int(asynchronous))
     library("ggml-base")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from made_up import Recipe, Size
+from made_up import EMBD, Recipe, Size
 
 _ROUTED = {
     "expert_gating_func": 2,
@@ -11,7 +11,17 @@ _ROUTED = {
     "expert_shared_count": 1,
     "expert_shared_feed_forward_length": 512,
 }
+_WINDOWS = {
+    "attention.sliding_window": 512,
+    "attention.sliding_window_pattern": [True, True, True, False, True, True, True],
+}
 _MANY_HEADS = Size(heads_kv=16)
+_UNFOLDED = {
+    "attn_kv_a_mqa.weight": (EMBD, 256 + 32),
+    "attn_kv_a_norm.weight": (256,),
+    "attn_kv_b.weight": (256, 16 * (64 + 64)),
+}
+_UNFOLDED_KEYS = {"attention.kv_lora_rank": 256, "rope.dimension_count": 32}
 
 RECIPES: dict[str, tuple[Recipe, Size]] = {
     "apertus": (
@@ -174,44 +184,158 @@ RECIPES: dict[str, tuple[Recipe, Size]] = {
         Size(heads_kv=1),
     ),
     "xverse": (Recipe(), _MANY_HEADS),
-}
-
-# Models without a cache; attention among the tokens of a micro-batch.
-CACHELESS: dict[str, tuple[Recipe, Size]] = {
-    "dream": (Recipe(qkv_bias=True), Size()),
-    "eurobert": (Recipe(headless=True, keys={"attention.causal": False}), Size()),
-    "gemma-embedding": (
+    "afmoe": (
         Recipe(
             norms=("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"),
             qk_norm=True,
-            tied=True,
-            keys={"attention.sliding_window": 512, "pooling_type": 1},
+            dense_layers=1,
+            shared=512,
+            selection_bias=True,
+            more={"attn_gate.weight": (EMBD, EMBD)},
+            keys={**_ROUTED, **_WINDOWS},
         ),
         Size(),
     ),
-    "llada": (Recipe(), _MANY_HEADS),
-    "llada-moe": (Recipe(qk_norm=True, dense_layers=0), Size()),
-    "modern-bert": (
+    "arctic": (
         Recipe(
-            fused=True,
-            gated=False,
-            wide_up=True,
-            first_norm=True,
-            headless=True,
-            keys={"attention.sliding_window": 128, "attention.causal": False, "pooling_type": 2},
+            norms=("attn_norm", "ffn_norm", "ffn_norm_exps"),
+            dense_layers=0,
+            more={f"ffn_{name}.weight": (EMBD, EMBD) for name in ("gate", "up", "down")},
+            keys={"feed_forward_length": 512},
+        ),
+        Size(),
+    ),
+    "cohere2moe": (
+        Recipe(
+            norms=("attn_norm",),
+            dense_layers=1,
+            shared=512,
+            keys={**_ROUTED, "attention.sliding_window": 512, "logit_scale": 0.5},
+        ),
+        Size(),
+    ),
+    "granite_swa": (
+        Recipe(
+            sinks=True,
+            dense_layers=0,
+            more={"ffn_up_shexp.weight": (EMBD, 1024), "ffn_down_shexp.weight": (512, EMBD)},
+            keys={
+                **_WINDOWS,
+                "feed_forward_length": 512,
+                "expert_shared_feed_forward_length": 512,
+                "attention.rope_pattern": [True, True, False, True, True, False, True],
+                "logit_scale": 8.0,
+                "residual_scale": 0.2,
+                "embedding_scale": 12.0,
+            },
+        ),
+        Size(),
+    ),
+    "grovemoe": (
+        Recipe(
+            qk_norm=True,
+            dense_layers=0,
+            more={
+                "ffn_gate_chexps.weight": (EMBD, 128, 4),
+                "ffn_up_chexps.weight": (EMBD, 128, 4),
+                "ffn_down_chexps.weight": (128, EMBD, 4),
+            },
+            keys={
+                "experts_per_group": 2,
+                "expert_group_scale": 0.05,
+                "expert_chunk_feed_forward_length": 128,
+            },
+        ),
+        Size(),
+    ),
+    "minicpm3": (
+        Recipe(
+            norms=("attn_norm", "ffn_norm"),
+            key_length=96,
+            tied=True,
+            dropped=("attn_q.", "attn_k.", "attn_v."),
+            more={
+                "attn_q_a.weight": (EMBD, 384),
+                "attn_q_a_norm.weight": (384,),
+                "attn_q_b.weight": (384, 16 * 96),
+                **_UNFOLDED,
+            },
+            keys={"attention.q_lora_rank": 384, **_UNFOLDED_KEYS},
         ),
         _MANY_HEADS,
     ),
-    "rnd1": (Recipe(qk_norm=True, dense_layers=0, tied=True), Size()),
-    "neo-bert": (
+    "openelm": (
         Recipe(
             fused=True,
-            gated=False,
-            wide_up=True,
-            last_norm="enc.output_norm",
-            headless=True,
-            keys={"attention.causal": False, "pooling_type": 2},
+            qk_norm=True,
+            tied=True,
+            keys={
+                "attention.head_count": [16] * 7,
+                "attention.head_count_kv": [4] * 7,
+                "feed_forward_length": [2816] * 7,
+            },
         ),
         Size(),
+    ),
+    "plamo3": (
+        Recipe(
+            fused=True,
+            qk_norm=True,
+            gated=False,
+            wide_up=True,
+            more={"post_attention_norm": (EMBD,), "post_ffw_norm": (EMBD,)},
+            keys=_WINDOWS,
+        ),
+        Size(),
+    ),
+    "step35": (
+        Recipe(
+            qk_norm=True,
+            dense_layers=1,
+            shared=512,
+            selection_bias=True,
+            more={"attn_gate.weight": (EMBD, Size().heads)},
+            keys={
+                **_ROUTED,
+                **_WINDOWS,
+                "swiglu_clamp_exp": [0.0, 0.0, 0.0, 0.0, 0.0, 7.0, 7.0],
+                "swiglu_clamp_shexp": [7.0, 0.0, 0.0, 0.0, 0.0, 0.0, 16.0],
+            },
+        ),
+        Size(),
+    ),
+    "smallthinker": (
+        Recipe(
+            dense_layers=0,
+            keys={"expert_gating_func": 2, "attention.sliding_window": 4096},
+        ),
+        Size(),
+    ),
+}
+
+# Models that llama.cpp cannot run with fused attention: it turns it off (Grok) or ends (PLM).
+UNFUSED: dict[str, tuple[Recipe, Size]] = {
+    "grok": (
+        Recipe(
+            norms=("attn_norm", "attn_output_norm", "ffn_norm", "post_ffw_norm"),
+            dense_layers=0,
+            more={
+                "ffn_gate.weight": (EMBD, Size().ff),
+                "ffn_up.weight": (EMBD, Size().ff),
+                "ffn_down.weight": (Size().ff, EMBD),
+            },
+        ),
+        Size(),
+    ),
+    "plm": (
+        Recipe(
+            key_length=96,
+            gated=False,
+            tied=True,
+            dropped=("attn_k.", "attn_v."),
+            more=_UNFOLDED,
+            keys=_UNFOLDED_KEYS,
+        ),
+        _MANY_HEADS,
     ),
 }

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cacheless_recipes import CACHELESS
 from comparison import Box, Oracle, asked_for, compare, without_nextn, write_model
 from made_up import made_up
-from recipes import CACHELESS, RECIPES
+from recipes import RECIPES, UNFUSED
 
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.synthetic import write_catalog_model
@@ -105,6 +106,10 @@ def assert_exact(
         assert outcome.predicted == outcome.truth, settings
 
 
+def unfused(grid: tuple[RunSettings, ...]) -> tuple[RunSettings, ...]:
+    return tuple(replace(settings, flash_attention="off") for settings in grid)
+
+
 def test_a_decoder_takes_what_llama_cpp_plans(
     model: tuple[ModelSpec, Path], cpu: Oracle, gpu: Oracle
 ) -> None:
@@ -118,6 +123,18 @@ def test_decisive_layers_say_as_much_as_all(model: tuple[ModelSpec, Path]) -> No
         for settings in grid:
             asked = asked_for(spec, box, settings)
             assert graph_buffers(spec, *asked) == graph_buffers(spec, *asked, whole=True), settings
+
+
+@pytest.mark.parametrize("name", UNFUSED)
+def test_a_model_without_fused_attention_takes_what_llama_cpp_plans(
+    name: str, cpu: Oracle, gpu: Oracle, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    recipe, size = UNFUSED[name]
+    spec = made_up(name, recipe, path, size)
+    # quantised values need fused attention
+    assert_exact(spec, path, cpu, unfused(ON_CPU[:-1]))
+    assert_exact(spec, path, gpu, unfused(ON_GPU))
 
 
 @pytest.mark.parametrize("name", CACHELESS)

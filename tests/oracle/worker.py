@@ -1,6 +1,7 @@
 """Answers dry runs as `whatfits.bench.plan_child` does, in a process with pretend GPUs.
 
-usage: worker.py GPUS FLASH ASYNC
+usage: worker.py GPUS FLASH ASYNC MEMORY
+MEMORY: bytes of each GPU, separated by commas.
 """
 
 from __future__ import annotations
@@ -14,5 +15,5 @@ from whatfits.bench.plan_child import serve
 if __name__ == "__main__":
     count, flash, asynchronous = (int(text) for text in sys.argv[1:4])
     if count:
-        register(count, flash=bool(flash), asynchronous=bool(asynchronous))
+        register(count, flash=bool(flash), asynchronous=bool(asynchronous), memory=sys.argv[4])
     serve()

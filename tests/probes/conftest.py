@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,9 @@ from whatfits.probes.replay import RECORDING_FORMAT, RECORDING_VERSION, ReplaySy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PROBES = Path(__file__).parent
+if str(PROBES) not in sys.path:  # helpers beside the tests are importable
+    sys.path.insert(0, str(PROBES))
 MACHINES = Path(__file__).parent.parent / "recorded" / "machines"
 
 

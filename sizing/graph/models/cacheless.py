@@ -1,7 +1,7 @@
 """Models whose norms come first and that keep no cache: encoders, and decoders by diffusion.
 
 Source: llama.cpp src/models/{gemma-embedding,modern-bert,eurobert,neo-bert,dream,llada,
-llada-moe,rnd1}.cpp, src/llama-hparams.cpp (set_swa_pattern).
+llada-moe,llama-embed,rnd1}.cpp, src/llama-hparams.cpp (set_swa_pattern).
 """
 
 from __future__ import annotations
@@ -124,6 +124,7 @@ _STYLES: Final = {
     "dream": _Style(writes=True),
     "eurobert": _Style(),
     "gemma-embedding": _Style(scaled=True),
+    "llama-embed": _Style(normalised=True),
     "llada": _Style(writes=True),
     "llada-moe": _Style(writes=True),
     "modern-bert": _Style(rms=False, fused_gate=True),

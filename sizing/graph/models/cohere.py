@@ -1,6 +1,7 @@
 """Command R and Command R7B: attention and feed-forward side by side, logits scaled.
 
-Source: llama.cpp src/models/command-r.cpp, src/models/cohere2.cpp.
+Source: llama.cpp src/models/command-r.cpp, src/models/cohere2.cpp,
+src/models/cohere2moe.cpp.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
+from whatfits.sizing.graph.mixture import feed_forward_or_mixture
 from whatfits.sizing.graph.rotary import attend_with, rotated_attention
+from whatfits.sizing.graph.stack import gating_of
 from whatfits.sizing.model import SlidingWindow
 
 if TYPE_CHECKING:
@@ -16,10 +19,11 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
+    from whatfits.sizing.model import ModelSpec
 
     Attend = Callable[[GraphContext, Attention, Tensor, int, Tensor], Tensor]
 
-__all__ = ["GRAPHS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 
 def _normed_attention(
@@ -67,7 +71,47 @@ def _build(c: GraphContext, attend: Attend) -> None:
     c.finish(x, norm_rms=False, scaled=bool(c.metadata("logit_scale")))
 
 
+def _build_mixture(c: GraphContext) -> None:
+    """North: experts, layers at the start always rotated, rows kept until after the last norm."""
+    rms = bool(c.metadata("attention.layer_norm_rms_epsilon"))
+    x = c.input_embedding(c.whole.need("token_embd.weight"))
+    positions = c.input_positions()
+    attention = Attention(c)
+    out_ids = c.input_out_ids()
+    for layer in c.layers:
+        part = c.layer(layer)
+        normed = c.norm(x, part.need("attn_norm.weight"), rms=rms, layer=layer)
+        turned = _is_turned(c.model, layer)
+        attended = rotated_attention(
+            c,
+            attention,
+            normed,
+            layer,
+            positions=positions if turned else None,
+            factors=c.rope_factors(layer),
+        )
+        y = feed_forward_or_mixture(
+            c,
+            normed,
+            part,
+            gating=gating_of(c, "sigmoid"),
+            normalised=bool(c.metadata("expert_weights_norm")),
+        )
+        if part("ffn_up_shexp.weight") is not None:
+            y = c.like("SCALE", y)
+        x = c.like("ADD", c.like("ADD", y, x), attended)
+    c.finish(x, norm_rms=rms, scaled=bool(c.metadata("logit_scale")), rows=out_ids)
+
+
+def _is_turned(model: ModelSpec, layer: int) -> bool:
+    leading = model.metadata.get(f"{model.architecture}.leading_dense_block_count")
+    is_early = isinstance(leading, int) and layer < leading
+    return is_early or isinstance(model.layers[layer].attention, SlidingWindow)
+
+
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "cohere2": lambda c: _build(c, _windows_rotated),
+    "cohere2moe": _build_mixture,
     "command-r": lambda c: _build(c, _normed_attention),
 }
+MARKS: Final = {"cohere2moe": _is_turned}

@@ -218,12 +218,13 @@ def _build(c: GraphContext) -> None:
         part = c.layer(layer)
         start = mixed(c, x, part, "hc_attn")
         y = c.norm(start.x, part("attn_norm.weight"), layer=layer)
-        x = merged(attention.attend(y, layer), start)
+        x = merged(c, attention.attend(y, layer), start)
         start = mixed(c, x, part, "hc_ffn")
         for kept in (start.streams, start.post, start.comb):
             c.expand(kept)
         y = c.norm(start.x, part("ffn_norm.weight"), layer=layer)
-        x = merged(_feed(c, y, part, tokens), start)
+        x = merged(c, _feed(c, y, part, tokens), start)
+        c.pin(x, layer)  # its last step is named so that it stays
     c.finish(head_of(c, flattened_outputs(c, x, out_ids)))
 
 

@@ -232,11 +232,11 @@ def _build(c: GraphContext) -> None:
             y = DeltaAttention(c, states, layer).attend(y)
         else:
             y = latent.attend(y, layer)
-        x = merged(y, start)
+        x = merged(c, y, start)
         start = mixed(c, x, part, "hc_ffn")
         y = c.norm(start.x, part("ffn_norm.weight"), layer=layer)
         y = feed_forward_or_mixture(c, y, part, gating=gating, normalised=normalised)
-        x = merged(y, start)
+        x = merged(c, y, start)
     c.finish(mean_of(c, flattened_outputs(c, x, out_ids)))
 
 

@@ -1,6 +1,6 @@
 """Granite, dense and with experts: residuals, embeddings and logits are scaled.
 
-Source: llama.cpp src/models/granite.cpp (granite-moe.cpp has the same graph).
+Source: llama.cpp src/models/granite.cpp granite-swa.cpp (granite-moe.cpp has the same graph).
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
+    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS"]
+__all__ = ["GRAPHS", "MARKS"]
 
+_WINDOWED: Final = frozenset({"granite_swa"})
 _SHARED: Final = ("ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp")
 
 
@@ -41,7 +43,8 @@ def _build(c: GraphContext, *, by_default: bool = False) -> None:
         part = c.layer(layer)
         y = c.norm(x, part.need("attn_norm.weight"), layer=layer)
         factors = c.rope_factors(layer)
-        y = rotated_attention(c, attention, y, layer, positions=positions, factors=factors)
+        turned = positions if _is_turned(c.model, layer) else None
+        y = rotated_attention(c, attention, y, layer, positions=turned, factors=factors)
         if layer == c.layers[-1]:
             y, x = c.get_rows(y, out_ids), c.get_rows(x, out_ids)
         y = c.like("SCALE", y) if residual_scale else y
@@ -52,6 +55,14 @@ def _build(c: GraphContext, *, by_default: bool = False) -> None:
     c.finish(x, scaled=True)
 
 
+def _is_turned(model: ModelSpec, layer: int) -> bool:
+    """Whether a layer has rotations; only a list that comes with windows says which."""
+    pattern = model.metadata.get(f"{model.architecture}.attention.rope_pattern")
+    if model.architecture not in _WINDOWED or not isinstance(pattern, (list, tuple)):
+        return True
+    return bool(pattern[layer])
+
+
 def _feed_forward(c: GraphContext, x: Tensor, part: Part) -> Tensor:
     if part("ffn_gate_inp.weight") is None:
         return c.feed_forward(x, part)
@@ -59,11 +70,15 @@ def _feed_forward(c: GraphContext, x: Tensor, part: Part) -> Tensor:
     y = c.experts(x, part, n_used=c.model.hparams.n_expert_used, scale=scale)
     if part("ffn_up_shexp.weight") is None:
         return y
-    return c.like("ADD", y, c.feed_forward(x, part, names=_SHARED))
+    halves = part("ffn_gate_shexp.weight") is None
+    activation = "fused_glu" if halves else "glu"
+    return c.like("ADD", y, c.feed_forward(x, part, names=_SHARED, activation=activation))
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "granite": _build,
+    "granite_swa": _build,
     "granitemoe": _build,
     "minicpm": partial(_build, by_default=True),
 }
+MARKS: Final = {"granite_swa": _is_turned}

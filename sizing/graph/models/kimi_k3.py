@@ -16,12 +16,11 @@ from whatfits.sizing.graph.situ import situ
 from whatfits.sizing.graph.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable
 
     from whatfits.sizing.graph.context import GraphContext, Part
-    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "MARKS"]
+__all__ = ["GRAPHS", "WHOLE"]
 
 
 class _Bank:
@@ -122,10 +121,6 @@ def _build(c: GraphContext) -> None:
     c.finish(c.get_rows(x, out_ids))
 
 
-def _own_bank(model: ModelSpec, layer: int) -> Hashable:  # noqa: ARG001 - a mark's signature
-    """Tell all layers apart: the bank grows, so that the memory never comes back to a state."""
-    return layer
-
-
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"kimi-k3": _build}
-MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"kimi-k3": _own_bank}
+# The bank grows from block to block, so that the memory never comes back to an earlier state.
+WHOLE: Final = frozenset({"kimi-k3"})

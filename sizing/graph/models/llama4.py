@@ -81,7 +81,7 @@ def _feed_forward(c: GraphContext, x: Tensor, part: Part) -> Tensor:
         normalised=False,
         scale=c.metadata("expert_weights_scale"),
         weight_first=True,
-        selection_from_logits=True,
+        selection_from="logits",
     )
     return c.like("ADD", y, c.feed_forward(x, part, names=_SHARED))
 

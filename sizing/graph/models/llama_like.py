@@ -1,7 +1,7 @@
 """Decoders a step away from Llama: other activations, layers without rotation, scaled queries.
 
 Source: llama.cpp src/models/{apertus,arcee,baichuan,ernie4-5,hunyuan-vl,internlm2,maincoder,
-mistral3,paddleocr,pangu-embed,qwen,refact,seed-oss,smollm3,xverse}.cpp.
+mistral3,openelm,paddleocr,pangu-embed,plamo3,qwen,refact,seed-oss,smollm3,xverse}.cpp.
 """
 
 from __future__ import annotations
@@ -77,8 +77,10 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "xverse": build_stack,
     "maincoder": partial(build_stack, attention_part=attend_norms_after),
     "mistral3": _mistral3,
+    "openelm": partial(build_stack, residual_first=True),
     "paddleocr": partial(build_stack, positions_per_token=4),
     "pangu-embedded": build_stack,
+    "plamo3": partial(build_decoder, style=Decoder(post_norms=True, activation="fused_glu")),
     "qwen": build_stack,
     "seed_oss": partial(build_stack, second_norm="post_attention_norm"),
     "smollm3": partial(build_stack, attention_part=_smollm3_part),

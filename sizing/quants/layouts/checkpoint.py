@@ -16,7 +16,7 @@ from whatfits.sizing.quants.layouts.mlx import MlxMode, mlx_parts
 from whatfits.sizing.quants.layouts.parts import HALF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from whatfits.sizing.model import TensorSpec
     from whatfits.sizing.quants.layouts.parts import Parts
@@ -40,14 +40,19 @@ class Layout(Protocol):
         ...
 
 
-def checkpoint_bytes(tensors: Iterable[TensorSpec], layout: Layout) -> dict[str, int]:
+def checkpoint_bytes(
+    tensors: Iterable[TensorSpec],
+    layout: Layout,
+    *,
+    keeps: Callable[[str], bool] = lambda _: False,
+) -> dict[str, int]:
     """Return GGUF tensor name → bytes in a checkpoint whose linear layers follow `layout`.
 
-    A stack of experts counts as so many matrices.
+    A stack of experts counts as so many matrices. Tensors that `keeps` names stay in 16 bits.
     """
     return {
         tensor.name: _quantised(tensor.shape, layout)
-        if _LINEAR.match(tensor.name)
+        if _LINEAR.match(tensor.name) and not keeps(tensor.name)
         else prod(tensor.shape) * HALF
         for tensor in tensors
     }

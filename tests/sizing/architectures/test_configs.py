@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.sizing.architectures import find_entry, spec_from_config, supported_configs
+from whatfits.sizing.architectures.spec import config_file
+from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import (
     BadInputError,
     MalformedFileError,
@@ -239,3 +241,13 @@ def test_a_missing_training_context_is_unknown_not_zero() -> None:
 
 def test_errors_are_bad_input() -> None:
     assert issubclass(MalformedFileError, BadInputError)
+
+
+def test_limits_of_gates_reach_every_block_of_step() -> None:
+    config: dict[str, Any] = dict(find_model("step-3.7-flash").config)
+    blocks = config["num_hidden_layers"] + config["num_nextn_predict_layers"]
+    config["swiglu_limits"] = [None] * 40 + [7.0] * 5
+    metadata, _ = config_file(config, file_type="F16")
+    limits = metadata["step35.swiglu_clamp_exp"]
+    assert limits == (0.0,) * 40 + (7.0,) * 5 + (0.0,) * (blocks - 45)
+    assert "step35.swiglu_clamp_shexp" not in metadata

@@ -34,7 +34,7 @@ def test_a_batch_request_names_what_is_loaded_beside_the_model() -> None:
         "workload": {"model_draft": "llama-3.2-1b", "cache_ram_mib": 256, "lora": None},
         "placement": {"gpu_layers_draft": 0},
     }
-    answered = _Session().answer(json.dumps(request))
+    answered = json.loads(_Session().answer(json.dumps(request)))
     (part,) = answered["memory"]["parts"]
     assert (part["kind"], part["name"]) == ("draft", "llama-3.2-1b")
     assert answered["memory"]["growth_limit_bytes"] == 256 * MIB

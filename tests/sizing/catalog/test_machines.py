@@ -218,8 +218,8 @@ def test_a_value_nobody_re_read_is_marked_on_the_device_and_said_in_the_answer()
 
     plan = check("llama-3.1-8b", machine="mi300a 128gb", workload={"context_tokens": 4096})
     assert "unverified-bandwidth" in plan.machine.devices[0].features
-    said = [note for note in plan.notes if "not re-read at a source" in note]
-    assert said == ["Instinct MI300A: not re-read at a source: bandwidth, fp16-rate."]
+    said = [note for note in plan.notes if "not read at a source" in note]
+    assert said == ["Unverified of Instinct MI300A, not read at a source: bandwidth, fp16-rate."]
 
 
 def test_marks_of_unverified_values_are_those_of_the_catalog() -> None:

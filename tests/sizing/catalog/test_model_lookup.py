@@ -193,7 +193,11 @@ def test_kimi_linear_has_attention_where_its_publisher_put_it() -> None:
 
 
 def test_what_is_not_sure_about_a_model_is_said() -> None:
-    assert find_model("falcon-h1-7b").caveats[0].startswith("Not read: intermediate_size")
+    assert (
+        find_model("falcon-h1-7b")
+        .caveats[0]
+        .startswith("Not known of its shape: intermediate_size")
+    )
     assert "whole shape" in find_model("bge-m3").caveats[1]
     assert "Shape assumed" in find_model("qwen3.8-27b").caveats[0]
     assert "max_position_embeddings" in find_model("minimax-m1").caveats[0]

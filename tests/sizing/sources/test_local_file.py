@@ -79,9 +79,10 @@ def test_a_file_that_ends_in_its_header_is_refused_with_place_and_name(tmp_path:
         ("model.safetensors", b"\x10\0\0\0\0\0\0\0{}", "a safetensors file"),
         ("model.gguf", b'\x10\0\0\0\0\0\0\0{"a": 1}', "a safetensors file"),
         ("model.safetensors", b"\x10\0\0\0", "a safetensors file"),
-        ("config.json", b'{"architectures": []}', "not yet: only GGUF headers"),
+        ("config.json", b'{"architectures": []}', "llama.cpp loads GGUF files only"),
         ("pytorch_model.bin", b"PK\x03\x04rest", "a pickle runs code"),
         ("model.gguf", b"\x80\x02}q\x00.", "a Python pickle"),
+        ("model.gguf", b"\x80\x02\0\0\0\0\0\0{", "a safetensors file"),
         ("model.pt", b"anything", "perhaps a pickle"),
         ("model.pth", b"\x80\x05.", "runs code when it is opened"),
         ("m.gguf", b"version https://git-lfs.github.com/spec/v1\n", "run 'git lfs pull'"),
@@ -151,7 +152,10 @@ def test_a_folder_with_several_models_lists_up_to_ten_of_them(tmp_path: Path) ->
     ("names", "says"),
     [
         ([], "name a .gguf file"),
-        (["config.json", "model.safetensors"], "it looks like a safetensors model: not yet"),
+        (
+            ["config.json", "model.safetensors"],
+            "it looks like a safetensors model: llama.cpp loads",
+        ),
         (["pytorch_model.bin"], "runs code when it is opened"),
     ],
 )

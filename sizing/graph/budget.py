@@ -1,0 +1,62 @@
+"""How large a graph llama.cpp has room for: beyond it, the program ends itself.
+
+Source: llama.cpp (0c1e57098) src/llama-context.cpp (graph_max_nodes), ggml/src/ggml-backend.cpp
+(ggml_backend_sched_new: one table for all nodes and leaves), ggml/src/ggml.c (ggml_hash_size).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import ModelSpec
+
+__all__ = ["check_budget", "table_size"]
+
+_LEAST_NODES: Final = 1024
+_NODES_A_TENSOR: Final = 8
+# (nodes a token, nodes a tensor) of graphs with more steps than tensors suggest
+_LARGE: Final = (40, 32)
+_LARGEST: Final = (160, 64)
+_LARGE_GRAPHS: Final = {
+    "bailingmoe3": _LARGE,
+    "deepseek4": _LARGE,
+    "glm5-next": _LARGEST,
+    "kimi-k3": _LARGEST,
+    "kimi-linear": _LARGE,
+    "minimax-01": _LARGE,
+    "minimax-m3": _LARGE,
+    "qwen35": _LARGE,
+    "qwen35moe": _LARGE,
+    "qwen3next": _LARGE,
+}
+_TABLE_SIZES: Final = (1031, 2053, 4099, 8209, 16411, 32771, 65537, 131101, 262147, 524309)
+
+
+def table_size(model: ModelSpec, *, n_tokens: int) -> int:
+    """Return how many nodes and leaves a graph of a micro-batch may have together."""
+    n_tensors = len(model.tensors)
+    large = _LARGE_GRAPHS.get(model.architecture)
+    if large is None:
+        nodes = max(_LEAST_NODES, _NODES_A_TENSOR * n_tensors)
+    else:
+        nodes = max(large[0] * n_tokens, large[1] * n_tensors)
+    return next((size for size in _TABLE_SIZES if size >= nodes), nodes | 1)
+
+
+def check_budget(model: ModelSpec, *, n_tokens: int, n_entries: int) -> None:
+    """Refuse a graph of more nodes and leaves than there is room for.
+
+    Raises:
+        InvalidRequestError: llama.cpp would end itself.
+    """
+    allowed = table_size(model, n_tokens=n_tokens)
+    if n_entries > allowed:
+        raise InvalidRequestError(
+            what="size of the graph",
+            got=f"{n_entries:,} steps and tensors",
+            allowed=f"at most {allowed:,} for {model.name}",
+            next_step="llama.cpp ends itself here; keep the cache in f16, or serve one sequence",
+        )

@@ -1,0 +1,28 @@
+"""Which file type is meant when nobody names one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from whatfits.sizing.quants.file_types import find_file_type
+
+__all__ = ["DEFAULT_FILE_TYPE", "chosen_file_type"]
+
+DEFAULT_FILE_TYPE: Final = "Q4_K_M"
+_NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
+
+
+def chosen_file_type(asked: str | None, *, native: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return a file type's name and what to say about the choice.
+
+    Unset, it is the model's native quantisation where GGUF has it (gpt-oss: MXFP4), else Q4_K_M.
+
+    Raises:
+        UnknownFileTypeError: no such file type.
+    """
+    if asked is not None:
+        return find_file_type(asked).name, ()
+    known = _NATIVE_FILE_TYPES.get(native or "")
+    chosen = find_file_type(known or DEFAULT_FILE_TYPE).name
+    why = "the model's native quantisation" if known else "the usual balance"
+    return chosen, (f"No file type was asked for: {chosen}, {why}.",)
