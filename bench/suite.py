@@ -32,6 +32,7 @@ __all__ = [
     "Case",
     "Shape",
     "as_run",
+    "compared",
     "run_suite",
     "settings_grid",
     "smallest_shapes",
@@ -183,7 +184,9 @@ def run_suite(
             for wanted in _taken(every, index, turns):
                 settings = as_run(spec, wanted)
                 said = planner.ask(path, settings)
-                yield _case(shape, spec, bill, settings, said)
+                yield compared(
+                    shape, spec, bill, settings, planned=_columns(said), refusal=said.get("error")
+                )
 
 
 def _taken(grid: Sequence[RunSettings], index: int, turns: int | None) -> tuple[RunSettings, ...]:
@@ -192,25 +195,33 @@ def _taken(grid: Sequence[RunSettings], index: int, turns: int | None) -> tuple[
     return tuple(grid[(index * turns + step) % len(grid)] for step in range(turns))
 
 
-def _case(
-    shape: Shape, spec: ModelSpec, bill: Bill, settings: RunSettings, said: dict[str, Any]
-) -> Case:
+def _columns(said: dict[str, Any]) -> tuple[int, int, int] | None:
     rows = list(said.get("buffers", {}).values())
-    planned = (
-        (
-            sum(row["model"] for row in rows),
-            sum(row["context"] for row in rows),
-            sum(row["compute"] for row in rows),
-        )
-        if rows
-        else None
+    if not rows:
+        return None
+    return (
+        sum(row["model"] for row in rows),
+        sum(row["context"] for row in rows),
+        sum(row["compute"] for row in rows),
     )
+
+
+def compared(
+    shape: Shape,
+    spec: ModelSpec,
+    bill: Bill,
+    settings: RunSettings,
+    *,
+    planned: tuple[int, int, int] | None,
+    refusal: str | None,
+) -> Case:
+    """Return a case: what llama.cpp has planned or why it refused, beside the prediction."""
     try:
         resolved = resolve_settings(spec, workload(settings))
         placement = resolve_placement(spec, placement_request(settings), _NO_REPACK_BOX)
         memory = bill.memory(resolved, placement, _NO_REPACK_BOX, is_server=False)
     except BadInputError as error:
-        return Case(shape, settings, planned, None, refusals=(said.get("error"), str(error)))
+        return Case(shape, settings, planned, None, refusals=(refusal, str(error)))
     known = memory.weights_bytes + memory.kv_cache_bytes + memory.output_bytes
     return Case(
         shape=shape,
@@ -219,5 +230,5 @@ def _case(
         predicted=(memory.weights_bytes, memory.kv_cache_bytes, memory.compute_bytes),
         compute_low=memory.low_bytes - known,
         compute_high=memory.high_bytes - known,
-        refusals=(said.get("error"), None),
+        refusals=(refusal, None),
     )

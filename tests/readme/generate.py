@@ -111,6 +111,29 @@ def _recorded(_part: str) -> str:
     )
 
 
+def _accuracy(_part: str) -> str:
+    sys.path += [str(ROOT / "tests" / "accuracy"), str(ROOT / "tests" / "oracle")]
+    from cases import load
+    from plan_sections import tally
+    from tables import percent
+
+    names = {"suite": "on the CPU", "offload": "beside pretended GPUs"}
+    rows = []
+    for kind, groups in load().items():
+        whole = tally([case for group in groups for case in group.compared])
+        counts = (whole.cases, whole.weights, whole.cache, whole.compute)
+        architectures = len({group.shape.architecture for group in groups})
+        rows.append(
+            [
+                f"{architectures} architectures {names[kind]}",
+                *(f"{count:,}" for count in counts),
+                percent(whole.errors.p95),
+            ]
+        )
+    head = ["dry runs of llama.cpp", "cases", "weights exact", "cache exact", "compute exact"]
+    return _table([*head, "p95 of a total's error"], rows)
+
+
 def _five_models(_part: str) -> str:
     sys.path.insert(0, str(GOLDEN))
     from test_five_models import CONTEXTS, TABLE, memory_of
@@ -136,6 +159,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 FACTS: Final[dict[str, Callable[[str], str]]] = {
     "python": _python,
+    "the accuracy record": _accuracy,
     "the catalog": _catalog,
     "the recordings": _recorded,
     "five models": _five_models,
