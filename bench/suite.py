@@ -218,10 +218,10 @@ def compared(
     """Return a case: what llama.cpp has planned or why it refused, beside the prediction."""
     try:
         resolved = resolve_settings(spec, workload(settings))
+        placement = resolve_placement(spec, placement_request(settings), _NO_REPACK_BOX)
+        memory = bill.memory(resolved, placement, _NO_REPACK_BOX, is_server=False)
     except BadInputError as error:
         return Case(shape, settings, planned, None, refusals=(refusal, str(error)))
-    placement = resolve_placement(spec, placement_request(settings), _NO_REPACK_BOX)
-    memory = bill.memory(resolved, placement, _NO_REPACK_BOX, is_server=False)
     known = memory.weights_bytes + memory.kv_cache_bytes + memory.output_bytes
     return Case(
         shape=shape,

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis_beside import growth_basis, part_basis
-from whatfits.sizing.compute import compute_stages, error_bound
+from whatfits.sizing.compute import closed_form_range, compute_stages
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.graph.models import has_graph
 from whatfits.sizing.kv_cache import cache_cells
@@ -128,6 +128,7 @@ def _compute(model: ModelSpec, trial: Trial) -> Basis:
             "on several devices, and scratch space of CUDA and Metal that was read, not measured",
         )
     stages = compute_stages(model, settings)
+    low, high = closed_form_range(model, trial.placement)
     return Basis(
         key="memory.compute_bytes",
         formula="largest stage of the worst-case graph: logits, attention, feed-forward or state",
@@ -137,7 +138,7 @@ def _compute(model: ModelSpec, trial: Trial) -> Basis:
             "layer_stage_bytes": stages.layers,
         },
         source=f"{_LLAMA_CPP} llama-context.cpp:sched_reserve, llama-graph.cpp, ggml-alloc.c",
-        error=f"closed form, within {error_bound(model.architecture):.0%} on the dry runs measured",
+        error=f"closed form; true sizes of measured models were {low:g} to {high:g} times it",
     )
 
 
