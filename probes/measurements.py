@@ -12,10 +12,11 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import printable
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
