@@ -9,10 +9,10 @@ Source: Linux kernel documentation, admin-guide/cgroup-v2 and cgroup-v1/memory, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import read_text_or_none
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from whatfits.sizing.values import dataclass
 
 __all__ = ["CpuFacts"]
 

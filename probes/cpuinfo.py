@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import printable
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import read_text_or_none
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.probes.system import System

@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import printable
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
 
-__all__ = ["LoadRecord", "Store", "default_path", "fingerprint"]
+__all__ = ["LoadRecord", "Store", "default_path", "fingerprint", "is_anything_stored"]
 
 VERSION: Final = 1
+_FILE: Final = "measurements.json"
 _MAX_RECORDS: Final = 500
 _MAX_BYTES: Final = 4 << 20
 _LARGEST: Final = 2**63 - 1
@@ -67,11 +70,25 @@ class LoadRecord:
         return self.measured_bytes - self.predicted_bytes
 
 
+def is_anything_stored() -> bool:
+    """Return whether the file exists.
+
+    On Linux there are but two places where it can lie. When it lies in neither, as nearly always,
+    this is known without what builds paths, whose import takes longer than all of a probe.
+    """
+    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
+        home = os.path.expanduser("~/.local/share")  # noqa: PTH111 - pathlib is not loaded here
+        folders = (os.environ.get("XDG_DATA_HOME", "").strip(), home)
+        if not any(os.path.exists(f"{folder}/whatfits/{_FILE}") for folder in folders):  # noqa: PTH110 - same
+            return False
+    return default_path().exists()
+
+
 def default_path() -> Path:
     """Return where the file lies."""
     import platformdirs  # noqa: PLC0415 - not on the cold path of other answers
 
-    return platformdirs.user_data_path("whatfits") / "measurements.json"
+    return platformdirs.user_data_path("whatfits") / _FILE
 
 
 class Store:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from whatfits.probes.drafts import MAX_PLAUSIBLE_BYTES
 from whatfits.probes.system import SourceGarbledError
 from whatfits.sizing.units import KIB
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,11 +8,11 @@ Source: Linux kernel documentation, ABI/stable/sysfs-devices-node.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import Draft, read_text_or_none
 from whatfits.sizing.units import KIB, format_bytes
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.probes.report import Partial

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.cgroup import MemoryGroup, read_memory_groups
@@ -10,6 +9,7 @@ from whatfits.probes.drafts import read_text_or_none
 from whatfits.probes.host_kind import how_to_raise_memory, read_host_kind
 from whatfits.probes.numa import read_numa_nodes
 from whatfits.sizing.units import GIB
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.probes.meminfo import HostRam

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from whatfits.sizing.machine import Machine  # noqa: TC001 - resolved by pydantic for the schema
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Link, Pool

@@ -5,12 +5,12 @@ Source: Linux kernel documentation, ABI/stable/sysfs-devices-system-cpu, admin-g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import read_text_or_none
 from whatfits.probes.numa import parse_cpu_list
 from whatfits.sizing.units import KIB, MIB
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.probes.system import System

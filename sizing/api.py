@@ -214,14 +214,19 @@ def _replayed(recording: Mapping[str, Any]) -> Machine:
 
 def _with_measurements(machine: Machine) -> Machine:
     """Return this machine with what real loads on it have measured, if there were any."""
-    from whatfits.probes.measurements import Store, default_path, fingerprint
+    from whatfits.probes.measurements import (
+        Store,
+        default_path,
+        fingerprint,
+        is_anything_stored,
+    )
 
-    path = default_path()
-    if not path.exists():
+    if not is_anything_stored():
         return machine
     from whatfits.probes.overheads import with_measured_overheads
 
-    return with_measured_overheads(machine, Store(path).loads(machine=fingerprint(machine)))
+    loads = Store(default_path()).loads(machine=fingerprint(machine))
+    return with_measured_overheads(machine, loads)
 
 
 def _workload(given: Workload | Mapping[str, Any] | None) -> Workload:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
+
+from whatfits.sizing.values import dataclass
 
 __all__ = [
     "UNKNOWN_MACHINE_NAME",

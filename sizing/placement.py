@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import struct
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.buffers import has_pinned_host_memory, supports_mmap
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,6 @@ No figure of popularity or quality goes into the order; it is the reader's to ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.search import Trials, can_spill
 from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ A remedy is only named after the changed request was computed and did better.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Remedy
@@ -13,6 +13,7 @@ from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raised_limit_bytes
 from whatfits.sizing.search import Trials
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ ends, because the need of an accelerator never grows when work leaves it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
@@ -17,6 +17,7 @@ from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import Judgement, judge, pool_needs
 
 if TYPE_CHECKING:

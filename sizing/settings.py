@@ -6,7 +6,6 @@ tools/server/server-context.cpp, server_output_limits; common/common.h, defaults
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -15,6 +14,7 @@ from whatfits.sizing.quants.file_types import find_kv_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.speculation import drafted_tokens, state_snapshots
 from whatfits.sizing.units import pad
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

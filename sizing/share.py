@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from whatfits.sizing.values import dataclass
 
 __all__ = ["Part", "PartKind", "Share"]
 

@@ -8,10 +8,10 @@ no: beyond that.  unknown: an input is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Verdict

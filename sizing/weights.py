@@ -7,12 +7,13 @@ runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.model import FullAttention
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec

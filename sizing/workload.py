@@ -5,8 +5,9 @@ Every field may be None: the runtime's own default is then used, and the answer 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+from whatfits.sizing.values import dataclass
 
 __all__ = ["OnOff", "PlacementRequest", "Program", "SpecType", "Workload"]
 

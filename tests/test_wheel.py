@@ -119,7 +119,7 @@ def test_the_metadata_says_what_a_user_needs(built: Built) -> None:
     assert found["License-Expression"] == "MIT"
     assert set(found.get_all("Provides-Extra")) == {"web", "bench", "fleet", "all", "dev"}
     assert "make run" in str(found.get_payload())
-    assert "whatfits = whatfits.sizing.cli:main" in info(built, "entry_points.txt")
+    assert "whatfits = whatfits.sizing.cli:console" in info(built, "entry_points.txt")
     assert info(built, "licenses/LICENSE") == (ROOT / "LICENSE").read_text("utf-8")
 
 

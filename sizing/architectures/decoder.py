@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from whatfits.sizing.architectures import blocks
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

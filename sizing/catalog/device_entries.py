@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.catalog.index_file import open_index
 from whatfits.sizing.catalog.names import device_tokens, driver_tokens, key_of, memory_gib_of
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.units import GIB
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

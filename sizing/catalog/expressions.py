@@ -8,12 +8,12 @@ ram        = size [ type "-" rate ]         as 64gb, 1tb, 2x 32gb, 32gb ddr5-600
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from whatfits.sizing.catalog.memory_rates import ram_types
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.units import GIB
+from whatfits.sizing.values import dataclass
 
 __all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression"]
 

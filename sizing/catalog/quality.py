@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.values import dataclass
 
 __all__ = ["QualityRow", "quality_cost", "quality_rows"]
 

@@ -8,6 +8,7 @@ Exit codes: 0 answered, 1 the answer is no or cannot be known, 2 bad input, 3 ou
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -19,7 +20,7 @@ from whatfits.sizing.errors import BadInputError, InvalidRequestError, WhatfitsE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "console", "main"]
 
 COMMANDS: Final = (
     ("hardware", "what was read of this machine, from where, and how to raise a limit"),
@@ -33,6 +34,16 @@ COMMANDS: Final = (
 )
 _MODULES: Final = {"list": "list_models"}
 _INTERRUPTED: Final = 130
+_OBJECTS_BEFORE_SEARCH: Final = 100_000
+
+
+def console() -> int:
+    """Run the installed command: `main` in a process of its own, which mostly ends soon.
+
+    Objects that point at each other are looked for rarely: most live until the answer is written.
+    """
+    gc.set_threshold(_OBJECTS_BEFORE_SEARCH)
+    return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -64,14 +64,13 @@ def _doctor() -> int:
 
 def _with_loads(report: ProbeReport) -> ProbeReport:
     """Return a report of this machine with what real loads on it have measured."""
-    from whatfits.probes.measurements import default_path
+    from whatfits.probes.measurements import default_path, is_anything_stored
 
-    path = default_path()
-    if not path.exists():
+    if not is_anything_stored():
         return report
     from whatfits.probes.overheads import measured_report
 
-    return measured_report(report, path)
+    return measured_report(report, default_path())
 
 
 def _answer(report: ProbeReport) -> HardwareAnswer:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from whatfits.probes.report import Evidence, Finding, Holder
 from whatfits.sizing.machine import Machine
+from whatfits.sizing.values import dataclass
 
 __all__ = ["HardwareAnswer"]
 

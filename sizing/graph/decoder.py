@@ -6,10 +6,10 @@ Source: llama.cpp src/models/*.cpp, the file named after each architecture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from whatfits.sizing.graph.attention import Attention, Heads
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part

@@ -12,11 +12,11 @@ output matrix are kept at Q8_0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.values import dataclass
 
 __all__ = [
     "FILE_TYPES",

@@ -12,7 +12,6 @@ hand-made recipes differ; those are read from their own header.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -31,6 +30,7 @@ from whatfits.sizing.quants.mixing_rules import (
     TOKEN_EMBEDDING_TYPES,
 )
 from whatfits.sizing.quants.tensor_classes import classify, split_layer
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -7,7 +7,6 @@ Format: ggml docs/gguf.md. What llama.cpp itself refuses: ggml/src/gguf.cpp.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError
@@ -22,6 +21,7 @@ from whatfits.sizing.readers.gguf_tensors import (
     read_tensors,
 )
 from whatfits.sizing.units import pad
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,11 @@ Kept: scalars, arrays of numbers and truth values, short lists of short strings.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.readers.gguf_scan import MAX_HEADER_BYTES
 from whatfits.sizing.units import MIB
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,12 +6,12 @@ Source: ggml docs/gguf.md; block sizes in sizing/quants/ggml_types.py.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.quants.ggml_types import GGML_TYPES_BY_ID, RETIRED_TYPE_IDS
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.errors import MalformedFileError

@@ -27,7 +27,11 @@ from bench_gguf import MERGES, TOKENS, VOID_SPREAD, say
 
 PYTHON = sys.executable
 # what the installed command does
-WHATFITS = [PYTHON, "-c", "import sys; from whatfits.sizing.cli import main; sys.exit(main())"]
+WHATFITS = [
+    PYTHON,
+    "-c",
+    "import sys; from whatfits.sizing.cli import console; sys.exit(console())",
+]
 CONTROL = "bare interpreter"
 MACHINE = ["--machine", "rtx-4090 + 64gb", "--json"]
 

@@ -15,7 +15,7 @@ import pytest
 from recorded_load import RECORD
 
 from whatfits.probes import measurements
-from whatfits.probes.measurements import Store, default_path, fingerprint
+from whatfits.probes.measurements import Store, default_path, fingerprint, is_anything_stored
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.units import GIB, MIB
 
@@ -239,6 +239,20 @@ def test_the_file_lies_where_the_user_keeps_data(
         pytest.skip("the variable is that of Linux")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_path() == tmp_path / "whatfits" / "measurements.json"
+
+
+@pytest.mark.parametrize("variable", ["XDG_DATA_HOME", "HOME"])
+def test_what_is_stored_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    if sys.platform != "linux":
+        pytest.skip("the variables are those of Linux")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert not is_anything_stored()
+    Store(default_path()).add([RECORD])
+    assert is_anything_stored()
 
 
 def _machine(*, total: int = 64 * GIB, card: str = "RTX 4090", used: int = 0) -> Machine:
