@@ -6,6 +6,7 @@ No figure of popularity or quality goes into the order; it is the reader's to ch
 from __future__ import annotations
 
 from itertools import takewhile
+from math import prod
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import (
@@ -16,6 +17,7 @@ from whatfits.sizing.errors import (
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.search import Trials, can_spill
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from whatfits.sizing.catalog.lookup import ModelEntry
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
 
@@ -58,7 +60,9 @@ QUICK_RULE: Final = (
     f"the same among models that write faster than people read "
     f"({_READING_TOKENS_PER_S:.1f} tokens/s by the middle of the estimate)"
 )
-_LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M")
+# each with the leanest of the types that it mixes; what cannot be stored so takes a wider one
+_LADDER: Final = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K"}
+_BEST: Final = "Q8_0"
 _LEAST: Final = "Q4_K_M"
 _ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 _LOWEST_BITS: Final = 4.25  # the leanest type of the ladder's last mixes: a bound, not an estimate
@@ -118,7 +122,10 @@ class _Ranker:
         self.load = load
         self.file_type = file_type
         self.spilling_is_slow = _spilling_is_slow(machine)
-        self.free_bytes = _free_bytes(machine)
+        self.free_bytes = _free_bytes(machine.pools)
+        fast = {device.pool for device in usable_accelerators(machine)}
+        fast_pools = [pool for pool in machine.pools if pool.id in fast]
+        self.free_fast_bytes = _free_bytes(fast_pools or machine.pools)
 
     def row(self, entry: ModelEntry, *, with_largest_context: bool) -> RankedModel:
         """Return the row of one model."""
@@ -157,6 +164,10 @@ class _Ranker:
         runs, and nothing spills where the least fits entirely.
         """
         replays = Replays()
+        if self.file_type is None and entry.native_quantisation is None and self.spilling_is_slow:
+            spec, trials = self._tried(entry, _BEST, replays)
+            if (trial := trials.first()).judgement.verdict == "fits":
+                return spec, trials, trial  # and so does the least
         spec, trials = self._tried(entry, self.file_type, replays)
         if self.file_type is not None or spec.file_type != _LEAST:
             return spec, trials, trials.best()
@@ -164,11 +175,11 @@ class _Ranker:
         if not trial.runs and not (self.spilling_is_slow and can_spill(trial.placement)):
             return spec, trials, trial
         worst: Verdict = trial.judgement.verdict if trial.runs else "slow"
+        entirely = self.spilling_is_slow and trial.runs
         for name in _LADDER:
-            candidate, others = self._tried(entry, name, replays)
-            if self._is_larger_than_memory(candidate):
+            if self._is_larger_than_memory(spec, name, entirely=entirely):
                 continue
-            entirely = self.spilling_is_slow and trial.runs
+            candidate, others = self._tried(entry, name, replays)
             better = others.first() if entirely else others.best()
             if _ORDER[better.judgement.verdict] <= _ORDER[worst]:
                 return candidate, others, better
@@ -181,10 +192,17 @@ class _Ranker:
         request = PlacementRequest()
         return spec, Trials(spec, self.machine, self.workload, request, replays=replays)
 
-    def _is_larger_than_memory(self, spec: ModelSpec) -> bool:
-        """Return whether the weights alone exceed what all pools have free: it cannot run."""
-        weights = sum(tensor.n_bytes for tensor in spec.tensors if tensor.role != "shared")
-        return self.free_bytes is not None and weights > self.free_bytes
+    def _is_larger_than_memory(self, spec: ModelSpec, file_type: str, *, entirely: bool) -> bool:
+        """Return whether the weights alone exceed what is free: under that type it cannot run.
+
+        `entirely` asks for what lies on accelerators. No tensor is smaller than the type's own.
+        """
+        roles = ("layer", "output") if entirely else ("layer", "output", "input")
+        free_bytes = self.free_fast_bytes if entirely else self.free_bytes
+        elements = sum(prod(tensor.shape) for tensor in spec.tensors if tensor.role in roles)
+        kind = GGML_TYPES[_LADDER[file_type]]
+        weights_bytes = elements * kind.block_bytes // kind.block_elements
+        return free_bytes is not None and weights_bytes > free_bytes
 
 
 def _spilling_is_slow(machine: Machine) -> bool:
@@ -196,9 +214,9 @@ def _spilling_is_slow(machine: Machine) -> bool:
     return len(pools) <= 1 or machine.host is None or machine.host.pool not in pools
 
 
-def _free_bytes(machine: Machine) -> int | None:
-    """Return what all pools have free together by the lower end; None when one is not known."""
-    free = [pool.free_low_bytes for pool in machine.pools]
+def _free_bytes(pools: Iterable[Pool]) -> int | None:
+    """Return what pools have free together by the lower end; None when one is not known."""
+    free = [pool.free_low_bytes for pool in pools]
     known = [amount for amount in free if amount is not None]
     return sum(known) if len(known) == len(free) else None
 
