@@ -18,6 +18,7 @@ __all__ = [
     "DeviceEntry",
     "MemoryPlatform",
     "ModelEntry",
+    "catalog_date",
     "device_entries",
     "find_device",
     "find_model",
@@ -44,6 +45,14 @@ def model_entries() -> Iterator[ModelEntry]:
     from whatfits.sizing.catalog import model_entries as models  # noqa: PLC0415 - on use
 
     return models.model_entries()
+
+
+def catalog_date() -> str:
+    """Return the day on which the catalog's sources were last read, ISO 8601."""
+    from whatfits.sizing.catalog.index_file import open_index  # noqa: PLC0415 - on use
+
+    checked: str = open_index("models.jsonl").header["checked"]
+    return checked
 
 
 def find_device(text: str) -> DeviceEntry:

@@ -89,11 +89,14 @@ def _document(
     quick: Sequence[RankedModel],
     machine_option: str,
 ) -> Document:
+    from whatfits.sizing.catalog.lookup import catalog_date
+
     blocks: list[Block] = [_machine_facts(machine)]
     if rows:
         tokens = format_tokens(rows[0].context_tokens)
         blocks.append(rows_table(rows, title=f"The biggest that fit, with {tokens} tokens"))
-        blocks.append(Lines((f"Rule: {FAMILY_RULE}.",), tone="dim"))
+        age = f"Catalog as of {catalog_date()}."
+        blocks.append(Lines((f"Rule: {FAMILY_RULE}.", age), tone="dim"))
         example = rows[0].model
         shown = {row.model for row in rows if is_quick(row)}
         further = [row for row in quick if row.model not in shown][:_QUICK_SHOWN]

@@ -142,7 +142,10 @@ def _document(machine: Machine, rows: Sequence[RankedModel], limit: int) -> Docu
     shown = rows[:limit]
     tokens = format_tokens(shown[0].context_tokens) if shown else "8,192"
     lines = [f"{machine.name}: {machine_sentence(machine)}"]
-    notes = [FILE_TYPE_RULE[:1].upper() + FILE_TYPE_RULE[1:] + "."]
+    from whatfits.sizing.catalog.lookup import catalog_date
+
+    rule = FILE_TYPE_RULE[:1].upper() + FILE_TYPE_RULE[1:]
+    notes = [f"{rule}.", f"Catalog as of {catalog_date()}."]
     if any(row.approximate for row in shown):
         notes.append("* weights from parameters and bits: an interval, see 'whatfits check MODEL'.")
     if len(rows) > limit:
