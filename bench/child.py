@@ -132,7 +132,7 @@ def _limit(request: LoadRequest) -> None:
     limits = {resource.RLIMIT_CPU: (request.cpu_limit_s, request.cpu_limit_s + _CPU_GRACE_S)}
     limits[resource.RLIMIT_CORE] = limits[resource.RLIMIT_FSIZE] = (0, 0)  # it writes to the pipe
     if request.memory_limit_bytes is not None:
-        limits[resource.RLIMIT_AS] = (request.memory_limit_bytes,) * 2
+        limits[resource.RLIMIT_AS] = (request.memory_limit_bytes, request.memory_limit_bytes)
     for kind, pair in limits.items():
         # a lower limit of the system stays
         with contextlib.suppress(ValueError, OSError):

@@ -72,7 +72,7 @@ class Answers:
             self.error = printable(answer["error"])
             return
         stage = answer.get("stage")
-        if self.is_complete or stage != _FOLLOWS[self.stage]:
+        if self.is_complete or not isinstance(stage, str) or stage != _FOLLOWS[self.stage]:
             raise NoAnswerError
         self._take_stage(stage, answer)
         self.stage = stage

@@ -72,7 +72,8 @@ class FeedForwardBuilder(GraphBuilder, ABC):
             case "glu" if gated:
                 return self.glu(gate, up)
             case "situ":
-                return situ(self, gate, up)
+                linear = self.metadata("activation.situ_linear_beta")
+                return situ(self, gate, up, bounds_both=linear > 0)
             case "clamped_glu" if gated:
                 return self.like(
                     "MUL", self.like("CLAMP", self.unary(gate)), self.like("CLAMP", up)

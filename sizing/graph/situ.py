@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from whatfits.sizing.graph.feed_forward import FeedForwardBuilder
+    from whatfits.sizing.graph.builder import GraphBuilder
     from whatfits.sizing.graph.tensor import Tensor
 
 __all__ = ["situ"]
 
 
-def situ(c: FeedForwardBuilder, gate: Tensor, up: Tensor) -> Tensor:
-    """Return the activation of a gate and what it lets through."""
+def situ(c: GraphBuilder, gate: Tensor, up: Tensor, *, bounds_both: bool) -> Tensor:
+    """Return the activation of a gate and what it lets through, which may be bounded too."""
     y = c.like("MUL", _bounded(c, gate), c.unary(gate))
-    if c.metadata("activation.situ_linear_beta") > 0:
+    if bounds_both:
         up = _bounded(c, up)
     return c.like("MUL", y, up)
 
 
-def _bounded(c: FeedForwardBuilder, x: Tensor) -> Tensor:
+def _bounded(c: GraphBuilder, x: Tensor) -> Tensor:
     return c.like("SCALE", c.unary(c.like("SCALE", x)))
