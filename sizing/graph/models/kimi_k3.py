@@ -84,7 +84,9 @@ def _feed(c: GraphContext, x: Tensor, part: Part) -> Tensor:
 def _dense(c: GraphContext, x: Tensor, part: Part, ending: str) -> Tensor:
     gate = c.mul_mat(part.need(f"ffn_gate{ending}.weight"), x)
     up = c.mul_mat(part.need(f"ffn_up{ending}.weight"), x)
-    return c.mul_mat(part.need(f"ffn_down{ending}.weight"), situ(c, gate, up))
+    bounds_both = c.metadata("activation.situ_linear_beta") > 0
+    active = situ(c, gate, up, bounds_both=bounds_both)
+    return c.mul_mat(part.need(f"ffn_down{ending}.weight"), active)
 
 
 def _attend(c: GraphContext, attention: Attention, x: Tensor, layer: int) -> Tensor:
