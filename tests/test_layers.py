@@ -57,6 +57,11 @@ REASONS = {
     "sizing/catalog/checks.py": {"datetime"},  # compares dates of rows, asks no clock
     "sizing/catalog/schema.py": {"datetime"},  # the type of a date
 }
+# Module → what it calls that the pure part otherwise does not, and why that changes no answer.
+CALLS = {
+    "sizing/catalog/index_file.py": {"open"},  # packaged data
+    "sizing/values.py": {"exec"},  # `__init__` of our own classes, as the standard library does it
+}
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS
@@ -133,8 +138,9 @@ def test_the_pure_part_opens_and_prints_nothing(name: str) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-    opens = {"open"} if name == "sizing/catalog/index_file.py" else set()
-    assert called & {"open", "input", "print", "exec", "eval", "breakpoint"} <= opens
+    assert called & {"open", "input", "print", "exec", "eval", "breakpoint"} <= CALLS.get(
+        name, set()
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("sizing/")])

@@ -91,7 +91,7 @@ def test_a_draft_model_takes_what_llama_cpp_plans_for_its_context(
 @pytest.mark.oracle
 @pytest.mark.parametrize("gpus", [1, 2])
 def test_a_draft_lies_on_accelerators_as_llama_cpp_places_it(gpus: int, tmp_path: Path) -> None:
-    from comparison import Box, Oracle, _columns, write_model
+    from comparison import Box, Oracle, columns, write_model
 
     from whatfits.bench.run_settings import RunSettings
 
@@ -124,7 +124,7 @@ def test_a_draft_lies_on_accelerators_as_llama_cpp_places_it(gpus: int, tmp_path
                 ),
             )
             got = [(s.weights_bytes, s.kv_cache_bytes, s.compute_bytes) for s in part.shares]
-            truth = [(c.weights, c.cache, c.compute) for c in _columns(said["buffers"], gpus)]
+            truth = [(c.weights, c.cache, c.compute) for c in columns(said["buffers"], gpus)]
             assert got == truth, name
 
 
