@@ -100,7 +100,7 @@ def _check(options: argparse.Namespace) -> None:
     if sum(chosen) != 1:
         raise InvalidRequestError(
             what="model",
-            got="nothing" if not any(chosen) else "more than one",
+            got="none" if not any(chosen) else "more than one of them",
             allowed="one of: a .gguf file, --synthetic MODEL, --suite",
         )
     for name, given, belongs in (

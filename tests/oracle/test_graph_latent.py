@@ -13,7 +13,6 @@ from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from whatfits.sizing.model import ModelSpec
@@ -45,24 +44,6 @@ ON_GPU = (
     RunSettings(8192, kv_type_k="q8_0", kv_type_v="q8_0"),
 )
 ON_TWO_GPUS = (RunSettings(8192), RunSettings(8192, flash_attention="off", gpu_layers=16))
-
-
-@pytest.fixture(scope="module")
-def cpu() -> Iterator[Oracle]:
-    with Oracle(Box(0)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpu() -> Iterator[Oracle]:
-    with Oracle(Box(1)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpus() -> Iterator[Oracle]:
-    with Oracle(Box(2)) as oracle:
-        yield oracle
 
 
 @pytest.fixture(params=[*MODELS, *MADE_UP])

@@ -17,7 +17,6 @@ from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from whatfits.sizing.model import ModelSpec
@@ -70,18 +69,6 @@ ON_GPU = (
     RunSettings(8192, gpu_layers=3, flash_attention="off"),
     RunSettings(8192, host_overrides=("ffn_(up|gate|down)",)),
 )
-
-
-@pytest.fixture(scope="module")
-def cpu() -> Iterator[Oracle]:
-    with Oracle(Box(0)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpu() -> Iterator[Oracle]:
-    with Oracle(Box(1)) as oracle:
-        yield oracle
 
 
 @pytest.fixture(params=[*CATALOG, *WHOLE, *RECIPES])

@@ -13,7 +13,6 @@ from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.oracle
@@ -53,18 +52,6 @@ ON_GPU = (
     RunSettings(8192, gpu_layers=7, flash_attention="off"),
     RunSettings(8192, host_overrides=("ffn_(up|gate|down)",)),
 )
-
-
-@pytest.fixture(scope="module")
-def cpu() -> Iterator[Oracle]:
-    with Oracle(Box(0)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpu() -> Iterator[Oracle]:
-    with Oracle(Box(1)) as oracle:
-        yield oracle
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -12,7 +12,6 @@ from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing.graph.buffers import graph_buffers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from whatfits.sizing.model import ModelSpec
@@ -38,24 +37,6 @@ ON_CPU = (
 )
 ON_GPU = (RunSettings(8192, outputs_max=1), RunSettings(8192, gpu_layers=16))
 ON_TWO_GPUS = (RunSettings(8192),)
-
-
-@pytest.fixture(scope="module")
-def cpu() -> Iterator[Oracle]:
-    with Oracle(Box(0)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpu() -> Iterator[Oracle]:
-    with Oracle(Box(1)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpus() -> Iterator[Oracle]:
-    with Oracle(Box(2)) as oracle:
-        yield oracle
 
 
 @pytest.fixture(params=MODELS)

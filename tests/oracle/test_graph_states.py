@@ -16,7 +16,6 @@ from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from whatfits.sizing.model import ModelSpec
@@ -52,24 +51,6 @@ ON_GPU = (
     RunSettings(8192, gpu_layers=7, micro_batch=16),
 )
 ON_TWO_GPUS = (RunSettings(8192), RunSettings(8192, outputs_max=2, parallel=2))
-
-
-@pytest.fixture(scope="module")
-def cpu() -> Iterator[Oracle]:
-    with Oracle(Box(0)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpu() -> Iterator[Oracle]:
-    with Oracle(Box(1)) as oracle:
-        yield oracle
-
-
-@pytest.fixture(scope="module")
-def gpus() -> Iterator[Oracle]:
-    with Oracle(Box(2)) as oracle:
-        yield oracle
 
 
 @pytest.fixture(params=[*CATALOG, *MADE_UP])
