@@ -19,7 +19,7 @@ from whatfits.sizing.cli.options import (
     placement_of,
     workload_of,
 )
-from whatfits.sizing.errors import InvalidRequestError, UnreadableFileError, printable
+from whatfits.sizing.errors import InvalidRequestError, UnknownModelError, UnreadableFileError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.units import format_bytes
 
@@ -116,9 +116,19 @@ def _check(options: argparse.Namespace) -> None:
             what="file",
             got=options.model,
             allowed="a .gguf file on this machine",
-            next_step="a catalog model needs no file: --synthetic "
-            f"{printable(options.model) or 'MODEL'}",
+            next_step=f"a catalog model needs no file: --synthetic {_catalog_name(options.model)}",
         )
+
+
+def _catalog_name(text: str) -> str:
+    """Return the text if the catalog knows it, else what stands for such a name."""
+    from whatfits.sizing.catalog.lookup import find_model
+
+    try:
+        find_model(text)
+    except UnknownModelError:
+        return "MODEL"
+    return text
 
 
 def _seconds(text: str) -> float:
