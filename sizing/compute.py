@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.graph.buffers import graph_buffers
+from whatfits.sizing.graph.models import is_unsure_unfused
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import LatentAttention, SlidingWindow
 
@@ -110,16 +111,37 @@ def compute_buffers(
 ) -> tuple[ComputeBytes, ...]:
     """Return the compute buffer of each accelerator, then the host's, with intervals.
 
-    From the graph where the architecture has one, else from the closed form. `streamed_bytes` is
+    From the graph where the architecture has one, else from the closed form; both together where
+    operations may lie elsewhere than the graph says. `streamed_bytes` is
     what one step copies to an accelerator of the weights on the host; `tensors` are the model's,
     when the caller has looked them up already.
     """
-    exact = graph_buffers(model, settings, placement, index=tensors)
-    if exact is not None:
-        return tuple(
-            ComputeBytes(min(sizes), sizes[0], max(sizes))
-            for sizes in zip(exact.planned, exact.loaded, exact.bare, strict=True)
-        )
+    replayed = graph_buffers(model, settings, placement, index=tensors)
+    if replayed is None:
+        return _from_stages(model, settings, placement, streamed_bytes=streamed_bytes)
+    sizes = tuple(
+        ComputeBytes(min(sizes), sizes[0], max(sizes))
+        for sizes in zip(replayed.planned, replayed.loaded, replayed.bare, strict=True)
+    )
+    if not _may_lie_elsewhere(model, placement):
+        return sizes
+    rough = _from_stages(model, settings, placement, streamed_bytes=streamed_bytes)
+    return tuple(
+        ComputeBytes(min(size.low, other.low), size.mid, max(size.high, other.high))
+        for size, other in zip(sizes, rough, strict=True)
+    )
+
+
+def _may_lie_elsewhere(model: ModelSpec, placement: Placement) -> bool:
+    """Return whether llama.cpp may put operations elsewhere than the replay of this model does."""
+    no_flash = any("no_flash_attention" in device.features for device in placement.accelerators)
+    return no_flash and is_unsure_unfused(model.architecture)
+
+
+def _from_stages(
+    model: ModelSpec, settings: Settings, placement: Placement, *, streamed_bytes: int
+) -> tuple[ComputeBytes, ...]:
+    """Return the compute buffers as the closed form has them."""
     stages = compute_stages(model, settings)
     shares = closed_form_range(model, placement)
     count = len(placement.accelerators)

@@ -36,7 +36,8 @@ the truth, *highest* the furthest above, *median* and *p95* go without signs, ov
 weights, cache and compute buffers. *Exact* is equal to the byte.
 """
 _MEANT: Final = """The compute buffer is the part that can miss. Where an architecture's graph is
-replayed (`sizing/graph/models`), it is exact and its interval has no width. Where it is not yet, a
+replayed (`sizing/graph/models`), the interval has no width but where dry run and load differ, where
+scratch space was not measured, and beside devices on which the replay was seen to miss. Elsewhere a
 closed form gives the middle and the interval is made to hold the truth in at least 95 of 100 cases.
 Weights, cache, states, the output buffer and the context after padding have no interval where the
 tensor table is known. A verdict is taken from the upper end.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FAMILIES", "graph_of", "has_graph", "keeps_every_layer", "mark_of"]
+__all__ = ["FAMILIES", "graph_of", "has_graph", "is_unsure_unfused", "keeps_every_layer", "mark_of"]
 
 _PACKAGE: Final = "whatfits.sizing.graph.models"
 
@@ -160,6 +160,12 @@ def keeps_every_layer(architecture: str) -> bool:
     """Return whether no layer of an architecture may be left out of its graph."""
     module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
     return architecture in getattr(module, "WHOLE", ())
+
+
+def is_unsure_unfused(architecture: str) -> bool:
+    """Return whether a graph was seen to miss beside devices without fused attention."""
+    module = import_module(f"{_PACKAGE}.{_MODULES[architecture]}")
+    return architecture in getattr(module, "UNSURE_UNFUSED", ())
 
 
 def mark_of(architecture: str) -> Callable[[ModelSpec, int], Hashable] | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "MARKS"]
+__all__ = ["GRAPHS", "MARKS", "UNSURE_UNFUSED"]
 
 _POOL_PADDING: Final = 64
 _PARTS: Final = 3  # a row of the indexer's cache: key, gate, pooled key
@@ -253,3 +253,5 @@ def _own_room(model: ModelSpec, layer: int) -> Hashable:
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"glm5-next": _build}
 MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"glm5-next": _own_room}
+# llama.cpp's planner then puts an indexer's operations elsewhere than the replay does
+UNSURE_UNFUSED: Final = frozenset({"glm5-next"})
