@@ -166,6 +166,17 @@ class MalformedFileError(BadInputError):
             next_step=next_step,
         )
 
+    def in_file(self, path: str) -> MalformedFileError:
+        """Return the same error with the name of the file, which the reader of its bytes lacks."""
+        return MalformedFileError(
+            file_format=self.file_format,
+            field=self.field,
+            reason=self.reason,
+            offset_bytes=self.offset_bytes,
+            allowed=self.allowed,
+            next_step="; ".join(filter(None, (self.next_step, f"file: {printable(path)}"))),
+        )
+
     def to_dict(self) -> dict[str, object]:
         """Return the error with its position, as it appears in JSON answers."""
         return {

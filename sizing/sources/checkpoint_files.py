@@ -285,14 +285,7 @@ def _with_path(path: str, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except MalformedFileError as error:
-        raise MalformedFileError(
-            file_format=error.file_format,
-            field=error.field,
-            reason=error.reason,
-            offset_bytes=error.offset_bytes,
-            allowed=error.allowed,
-            next_step="; ".join(filter(None, (error.next_step, f"file: {printable(path)}"))),
-        ) from error
+        raise error.in_file(path) from error
 
 
 def _join(folder: str, name: str) -> str:

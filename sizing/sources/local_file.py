@@ -158,14 +158,7 @@ def _read_header(path: str) -> GgufHeader:
         try:
             return read_gguf_header(source, allow_missing_data=True)
         except MalformedFileError as error:
-            raise MalformedFileError(
-                file_format=error.file_format,
-                field=error.field,
-                reason=error.reason,
-                offset_bytes=error.offset_bytes,
-                allowed=error.allowed,
-                next_step="; ".join(filter(None, (error.next_step, f"file: {printable(path)}"))),
-            ) from error
+            raise error.in_file(path) from error
 
 
 def _require_gguf(path: str, source: FileSource) -> None:
