@@ -100,7 +100,7 @@ def verify(
         terms = (*terms, _resident(prepared.memory, outcome))
     return Verification(
         schema_version=SCHEMA_VERSION,
-        model=_summary(spec),
+        model=ModelSummary.of(spec),
         workload=workload,
         placement=request,
         reference=REFERENCE,
@@ -225,19 +225,6 @@ def _report(outcome: LoadOutcome) -> LoadReport:
         resident_after_decode_bytes=outcome.decoded.get("resident_bytes"),
         device_bytes=dict(outcome.devices),
         seconds=outcome.seconds,
-    )
-
-
-def _summary(spec: ModelSpec) -> ModelSummary:
-    return ModelSummary(
-        name=spec.name,
-        source=spec.source,
-        architecture=spec.architecture,
-        parameters=spec.parameters,
-        active_parameters=spec.active_parameters,
-        file_type=spec.file_type,
-        file_bytes=spec.file_bytes,
-        context_train_tokens=spec.hparams.context_train_tokens,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from whatfits.probes.report import ProbeReport
-    from whatfits.sizing.estimate import ModelSummary, Plan, Remedy
+    from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
@@ -79,7 +79,7 @@ def answer(
 ) -> Plan:
     """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     from whatfits.sizing.basis import basis_of
-    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.estimate import ModelSummary, Plan
     from whatfits.sizing.search import Trials
     from whatfits.sizing.speed import estimate_speed
     from whatfits.sizing.version import SCHEMA_VERSION
@@ -95,7 +95,7 @@ def answer(
     )
     return Plan(
         schema_version=SCHEMA_VERSION,
-        model=_summary(spec),
+        model=ModelSummary.of(spec),
         workload=_resolved(workload, trial),
         placement=_placed(trial),
         runtime=runtime,
@@ -247,21 +247,6 @@ def _placement(given: PlacementRequest | Mapping[str, Any] | None) -> PlacementR
     from whatfits.sizing.requests import placement_from_object
 
     return placement_from_object(given)
-
-
-def _summary(spec: ModelSpec) -> ModelSummary:
-    from whatfits.sizing.estimate import ModelSummary
-
-    return ModelSummary(
-        name=spec.name,
-        source=spec.source,
-        architecture=spec.architecture,
-        parameters=spec.parameters,
-        active_parameters=spec.active_parameters,
-        file_type=spec.file_type,
-        file_bytes=spec.file_bytes,
-        context_train_tokens=spec.hparams.context_train_tokens,
-    )
 
 
 def _resolved(workload: Workload, trial: Trial) -> Workload:

@@ -16,6 +16,8 @@ from whatfits.sizing.workload import (  # noqa: TC001 - same
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from whatfits.sizing.model import ModelSpec
+
 __all__ = [
     "Basis",
     "DeviceMemory",
@@ -202,6 +204,20 @@ class ModelSummary:
     file_type: str | None
     file_bytes: int | None
     context_train_tokens: int | None = None
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> ModelSummary:
+        """Return what an answer shows of a model."""
+        return cls(
+            name=spec.name,
+            source=spec.source,
+            architecture=spec.architecture,
+            parameters=spec.parameters,
+            active_parameters=spec.active_parameters,
+            file_type=spec.file_type,
+            file_bytes=spec.file_bytes,
+            context_train_tokens=spec.hparams.context_train_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
