@@ -5,7 +5,6 @@ No figure of popularity or quality goes into the order; it is the reader's to ch
 
 from __future__ import annotations
 
-from itertools import takewhile
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -35,12 +34,11 @@ if TYPE_CHECKING:
     Loader: TypeAlias = Callable[[ModelEntry, str | None], ModelSpec]
 
 __all__ = [
-    "FAMILY_RULE",
     "FILE_TYPE_RULE",
-    "QUICK_RULE",
+    "MONTHS_A_YEAR",
     "RankedModel",
-    "is_quick",
-    "newest_of_families",
+    "Ranker",
+    "months_of",
     "rank",
     "sort_rows",
 ]
@@ -49,25 +47,15 @@ FILE_TYPE_RULE: Final = (
     "file type: the best of Q8_0, Q6_K, Q5_K_M and Q4_K_M that gets the best verdict, "
     "or the model's native one"
 )
-FAMILY_RULE: Final = (
-    "one row a maker's line: of its models that fit and came out within twelve months of its "
-    "newest that fits, the one with the most parameters; lines without a model of the last two "
-    "years are left to 'whatfits list'; biggest first"
-)
-# 238 words a minute (Brysbaert 2019, silent reading of English) at 4 tokens to 3 words.
-_READING_TOKENS_PER_S: Final = 238 * 4 / 3 / 60
-QUICK_RULE: Final = (
-    f"the same among models that write faster than people read "
-    f"({_READING_TOKENS_PER_S:.1f} tokens/s by the middle of the estimate)"
-)
 # each with the leanest of the types that it mixes; what cannot be stored so takes a wider one
 _LADDER: Final = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K"}
 _BEST: Final = "Q8_0"
 _LEAST: Final = "Q4_K_M"
 _ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
-_LOWEST_BITS: Final = 4.25  # the leanest type of the ladder's last mixes: a bound, not an estimate
-_MONTHS_A_YEAR: Final = 12
-_RECENT_MONTHS: Final = 24
+# the leanest types of the ladder's last and first mixes: bounds, not estimates
+_LOWEST_BITS: Final = 4.25
+_BEST_BITS: Final = 8.5
+MONTHS_A_YEAR: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +99,20 @@ class RankedModel:
     approximate: bool
 
 
-class _Ranker:
-    """What is the same for every model of one ranking."""
+class Ranker:
+    """Makes rows; keeps what is the same for every model of one ranking."""
 
     def __init__(
-        self, machine: Machine, workload: Workload, load: Loader, file_type: str | None
+        self,
+        machine: Machine,
+        load: Loader,
+        *,
+        workload: Workload | None = None,
+        file_type: str | None = None,
     ) -> None:
+        """`load` turns an entry and a file type into a model."""
         self.machine = machine
-        self.workload = workload
+        self.workload = workload or Workload()
         self.load = load
         self.file_type = file_type
         self.spilling_is_slow = _spilling_is_slow(machine)
@@ -127,9 +121,48 @@ class _Ranker:
         fast_pools = [pool for pool in machine.pools if pool.id in fast]
         self.free_fast_bytes = _free_bytes(fast_pools or machine.pools)
 
-    def row(self, entry: ModelEntry, *, with_largest_context: bool) -> RankedModel:
-        """Return the row of one model."""
-        spec, trials, trial = self._chosen(entry)
+    def row_if_any(self, entry: ModelEntry) -> RankedModel | None:
+        """Return the row of one model; None when nothing honest can be said of it here.
+
+        Raises:
+            InvalidRequestError: it cannot run under the workload.
+        """
+        capacity = sum(pool.total_bytes or 0 for pool in self.machine.pools)
+        if self._is_larger(entry, capacity):
+            return None
+        return self._row_of(entry, entirely=False)
+
+    def row_if_entirely(self, entry: ModelEntry) -> RankedModel | None:
+        """Return the row of one model if it lies entirely in the fastest memory, else None.
+
+        Raises:
+            InvalidRequestError: it cannot run under the workload.
+        """
+        if self.spilling_is_slow and self._is_larger(entry, self.free_fast_bytes):
+            return None
+        row = self._row_of(entry, entirely=True)
+        return row if row is not None and row.verdict == "fits" else None
+
+    def _is_larger(
+        self, entry: ModelEntry, room_bytes: int | None, bits: float = _LOWEST_BITS
+    ) -> bool:
+        """Return whether weights of so many bits exceed some memory.
+
+        Not counted is what may lie elsewhere: parts that are not text, and the token embedding.
+        """
+        if entry.params_total is None or self.file_type is not None or room_bytes is None:
+            return False
+        elsewhere = (entry.params_vision_audio or 0) + (entry.params_embedding or 0)
+        return (entry.params_total - elsewhere) * bits / 8 > room_bytes
+
+    def _row_of(self, entry: ModelEntry, *, entirely: bool) -> RankedModel | None:
+        try:
+            chosen = self._chosen(entry, entirely=entirely)
+        except (UnsupportedArchitectureError, MalformedFileError):
+            return None  # its shape has holes: nothing honest can be said
+        return None if chosen is None else self._row(entry, *chosen)
+
+    def _row(self, entry: ModelEntry, spec: ModelSpec, trials: Trials, trial: Trial) -> RankedModel:
         speed = estimate_speed(
             spec,
             trial.settings,
@@ -151,36 +184,44 @@ class _Ranker:
             total_bytes=trial.memory.total_bytes,
             high_bytes=trial.memory.high_bytes,
             headroom_bytes=_headroom(trial, self.machine),
-            largest_context_tokens=trials.largest_context(trial) if with_largest_context else None,
+            largest_context_tokens=None,
             decode_tokens_per_s=speed.decode_tokens_per_s,
             approximate=spec.weights is not None,
         )
 
-    def _chosen(self, entry: ModelEntry) -> tuple[ModelSpec, Trials, Trial]:
+    def _chosen(
+        self, entry: ModelEntry, *, entirely: bool
+    ) -> tuple[ModelSpec, Trials, Trial] | None:
         """Return a model under its file type, and its best trial.
+
+        With `entirely`, None as soon as it is clear that it would have to spill.
 
         The best type of the ladder whose verdict is no worse than that of the least. Larger types
         run nowhere where the least does not: how that one spills is only looked at when no other
         runs, and nothing spills where the least fits entirely.
         """
         replays = Replays()
-        if self.file_type is None and entry.native_quantisation is None and self.spilling_is_slow:
+        has_ladder = self.file_type is None and entry.native_quantisation is None
+        best_is_out = self._is_larger(entry, self.free_fast_bytes, _BEST_BITS)
+        if has_ladder and self.spilling_is_slow and not best_is_out:
             spec, trials = self._tried(entry, _BEST, replays)
             if (trial := trials.first()).judgement.verdict == "fits":
                 return spec, trials, trial  # and so does the least
         spec, trials = self._tried(entry, self.file_type, replays)
+        trial = trials.first() if self.spilling_is_slow else trials.best()
+        if entirely and not trial.runs:
+            return None
         if self.file_type is not None or spec.file_type != _LEAST:
             return spec, trials, trials.best()
-        trial = trials.first() if self.spilling_is_slow else trials.best()
         if not trial.runs and not (self.spilling_is_slow and can_spill(trial.placement)):
             return spec, trials, trial
         worst: Verdict = trial.judgement.verdict if trial.runs else "slow"
-        entirely = self.spilling_is_slow and trial.runs
+        nothing_spills = self.spilling_is_slow and trial.runs
         for name in _LADDER:
-            if self._is_larger_than_memory(spec, name, entirely=entirely):
+            if self._is_larger_than_memory(spec, name, entirely=nothing_spills):
                 continue
             candidate, others = self._tried(entry, name, replays)
-            better = others.first() if entirely else others.best()
+            better = others.first() if nothing_spills else others.best()
             if _ORDER[better.judgement.verdict] <= _ORDER[worst]:
                 return candidate, others, better
         return spec, trials, trials.best()
@@ -228,7 +269,6 @@ def rank(
     load: Loader,
     workload: Workload | None = None,
     file_type: str | None = None,
-    with_largest_context: bool = False,
 ) -> list[RankedModel]:
     """Return a row for each model whose shape is known, in the order of `entries`.
 
@@ -239,23 +279,17 @@ def rank(
     Raises:
         InvalidRequestError: no model can run under the workload.
     """
-    capacity = sum(pool.total_bytes or 0 for pool in machine.pools)
-    ranker = _Ranker(machine, workload or Workload(), load, file_type)
+    ranker = Ranker(machine, load, workload=workload, file_type=file_type)
     rows = []
     refused: InvalidRequestError | None = None
     for entry in entries:
-        if entry.params_total is not None and file_type is None:
-            text_only = entry.params_total - (entry.params_vision_audio or 0)
-            if text_only * _LOWEST_BITS / 8 > capacity:
-                continue
         try:
-            row = ranker.row(entry, with_largest_context=with_largest_context)
-        except (UnsupportedArchitectureError, MalformedFileError):
-            continue  # its shape has holes: nothing honest can be said
+            row = ranker.row_if_any(entry)
         except InvalidRequestError as error:
             refused = error  # of this model, or of all
             continue
-        rows.append(row)
+        if row is not None:
+            rows.append(row)
     if refused is not None and not rows:
         raise refused
     return rows
@@ -276,48 +310,19 @@ def _headroom(trial: Trial, machine: Machine) -> int | None:
     return min(left)
 
 
-def newest_of_families(rows: Sequence[RankedModel]) -> list[RankedModel]:
-    """Return one row a family by `FAMILY_RULE`; a family is a maker's line, as qwen or gemma."""
-    lines: dict[str, list[RankedModel]] = {}
-    for row in rows:
-        if row.verdict in ("fits", "slow") and row.kind != "embedding" and row.released:
-            lines.setdefault(_line(row.family), []).append(row)
-    newest_of_all = max((_months(row.released) for row in rows if row.released), default=0)
-    chosen = []
-    for candidates in lines.values():
-        best_verdict = min(_ORDER[row.verdict] for row in candidates)
-        same = [row for row in candidates if _ORDER[row.verdict] == best_verdict]
-        newest = max(_months(row.released) for row in same)
-        if newest_of_all - newest > _RECENT_MONTHS:
-            continue
-        recent = [row for row in same if newest - _months(row.released) <= _MONTHS_A_YEAR]
-        chosen.append(max(recent, key=lambda row: (row.parameters or 0, row.model)))
-    return sorted(chosen, key=lambda row: (_ORDER[row.verdict], -(row.parameters or 0), row.model))
-
-
-def is_quick(row: RankedModel) -> bool:
-    """Return whether a model writes faster than people read, by the middle of the estimate."""
-    rate = row.decode_tokens_per_s
-    return rate is not None and rate.mid >= _READING_TOKENS_PER_S
-
-
-def _line(family: str) -> str:
-    """Return a maker's line without its generation: `qwen3.5` and `qwen2.5` are both qwen."""
-    return "".join(takewhile(str.isalpha, family)) or family
-
-
-def _months(released: str | None) -> int:
-    year, _, month = (released or "0-0").partition("-")
-    return int(year) * _MONTHS_A_YEAR + int(month or 0)
-
-
 def sort_rows(rows: Sequence[RankedModel], key: str) -> list[RankedModel]:
     """Return rows by `size` (parameters), `memory`, `released` or `name`, verdict first."""
     keys: dict[str, Callable[[RankedModel], tuple[object, ...]]] = {
         "size": lambda row: (-(row.parameters or 0),),
         "memory": lambda row: (-row.total_bytes,),
-        "released": lambda row: (-_months(row.released),),
+        "released": lambda row: (-months_of(row.released),),
         "name": lambda row: (row.model,),
     }
     chosen = keys[key]
     return sorted(rows, key=lambda row: (_ORDER[row.verdict], *chosen(row), row.model))
+
+
+def months_of(released: str | None) -> int:
+    """Return a month of release as a count of months; 0 when it was not read."""
+    year, _, month = (released or "0-0").partition("-")
+    return int(year) * MONTHS_A_YEAR + int(month or 0)

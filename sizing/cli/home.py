@@ -10,14 +10,8 @@ from whatfits.sizing.cli.options import Parser, add_machine_options, add_output_
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.explain import machine_sentence
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.ranking import (
-    FAMILY_RULE,
-    FILE_TYPE_RULE,
-    QUICK_RULE,
-    is_quick,
-    newest_of_families,
-    rank,
-)
+from whatfits.sizing.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_quick
+from whatfits.sizing.ranking import FILE_TYPE_RULE, Ranker
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
@@ -43,9 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     from whatfits.sizing.catalog.lookup import model_entries
 
     entries = (entry for entry in model_entries() if entry.kind != "embedding")
-    ranked = rank(entries, machine, load=load_entry)
-    rows = newest_of_families(ranked)
-    quick = newest_of_families([row for row in ranked if is_quick(row)])
+    newest = NewestOfLines(entries, Ranker(machine, load_entry))
+    rows, quick = newest.rows(), newest.rows(is_quick)
     if options.json:
         from whatfits.sizing.cli.answers import HomeAnswer
         from whatfits.sizing.version import SCHEMA_VERSION
