@@ -153,8 +153,9 @@ def _remedies(
     from whatfits.sizing.catalog.quality import quality_cost
     from whatfits.sizing.remedies import RemedySearch
     from whatfits.sizing.requantise import requantised
-    from whatfits.sizing.sources.catalog_model import smaller_relatives
+    from whatfits.sizing.sources.smaller_models import smaller_models
 
+    room_bytes = sum(pool.total_bytes or 0 for pool in machine.pools)
     return RemedySearch(
         model=spec,
         machine=machine,
@@ -163,7 +164,7 @@ def _remedies(
         trial=trial,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
-        relatives=(lambda: smaller_relatives(spec)) if spec.source == "catalog" else None,
+        smaller=lambda: smaller_models(spec, room_bytes=room_bytes),
     ).remedies()
 
 

@@ -45,7 +45,7 @@ class RemedySearch:
         trial: what came of it.
         requantised: returns the model under another file type; None when that is not possible.
         quality: returns what a file type costs in quality, in words.
-        relatives: returns smaller models of the same family, largest first.
+        smaller: returns smaller models, nearest first.
     """
 
     model: ModelSpec
@@ -55,7 +55,7 @@ class RemedySearch:
     trial: Trial
     requantised: Callable[[str], ModelSpec] | None
     quality: Callable[[str], str]
-    relatives: Callable[[], Iterator[ModelSpec]] | None = None
+    smaller: Callable[[], Iterator[ModelSpec]] | None = None
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
@@ -197,10 +197,13 @@ class RemedySearch:
                 return
 
     def _smaller_model(self) -> Iterator[Remedy]:
-        """Yield the largest smaller model of the family that runs; only when this one does not."""
-        if self.relatives is None or self.trial.judgement.verdict != "no":
+        """Yield the nearest smaller model that runs; only when this one does not."""
+        if self.smaller is None or self.trial.judgement.verdict != "no":
             return
-        for model in self.relatives():
+        free = [pool.free_low_bytes for pool in self.machine.pools]
+        for model in self.smaller():
+            if None not in free and model.tensor_bytes > sum(room or 0 for room in free):
+                continue
             trial = self._try(model=model)
             if self._improves(trial):
                 yield Remedy(

@@ -7,19 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
-from whatfits.sizing.catalog.lookup import find_model, model_entries
-from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
+from whatfits.sizing.catalog.lookup import find_model
+from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.sources.default_type import DEFAULT_FILE_TYPE, chosen_file_type
 from whatfits.sizing.vision import vision_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from whatfits.sizing.approximate import ParameterRange
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "smaller_relatives", "spec_of_entry"]
+__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "spec_of_entry"]
 
 
 def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
@@ -43,19 +41,6 @@ def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSp
     if entry.vision is not None:
         notes.append(vision_note(entry.vision, parameters=entry.params_vision_audio))
     return replace(spec, notes=tuple(notes))
-
-
-def smaller_relatives(model: ModelSpec) -> Iterator[ModelSpec]:
-    """Yield the smaller models of a catalog model's family under its file type, largest first."""
-    family = find_model(model.name).family
-    entries = [
-        entry
-        for entry in model_entries()
-        if entry.family == family and 0 < (entry.params_total or 0) < (model.parameters or 0)
-    ]
-    for entry in sorted(entries, key=lambda entry: (-(entry.params_total or 0), entry.id)):
-        with suppress(UnsupportedArchitectureError, MalformedFileError):  # its shape has holes
-            yield spec_of_entry(entry, file_type=model.file_type)
 
 
 def _spec(entry: ModelEntry, file_type: str) -> ModelSpec:

@@ -1,0 +1,64 @@
+"""Smaller models of the catalog, nearest first: what to run where a model does not fit."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.catalog.lookup import find_model, model_entries
+from whatfits.sizing.errors import (
+    MalformedFileError,
+    UnknownModelError,
+    UnsupportedArchitectureError,
+)
+from whatfits.sizing.sources.catalog_model import spec_of_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.catalog.lookup import ModelEntry
+    from whatfits.sizing.model import ModelSpec
+
+__all__ = ["smaller_models"]
+
+_EMBEDDING: Final = "embedding"
+_SURELY: Final = 0.6  # of the present bits a weight: no mix of one file type is leaner than that
+
+
+def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
+    """Yield smaller models under the same file type: of the same family, then of all others.
+
+    Within both the largest comes first. Left out is what cannot fit into `room_bytes`, of all
+    memory there is, and other kinds: an embedding model does not stand in for one that writes.
+    """
+    parameters = model.parameters or 0
+    entry = _entry_of(model)
+    embeds = not model.hparams.causal if entry is None else entry.kind == _EMBEDDING
+    bits = 8 * model.tensor_bytes / parameters if parameters else 0.0
+    most = 8 * room_bytes / (bits * _SURELY) if bits else float("inf")
+    smaller = [
+        other
+        for other in model_entries()
+        if (other.kind == _EMBEDDING) == embeds
+        and 0 < (other.params_total or 0) < parameters
+        and _text_parameters(other) <= most
+    ]
+    # of equal size the newer one
+    smaller.sort(key=lambda e: (e.params_total or 0, e.released or "", e.id), reverse=True)
+    if entry is not None:
+        smaller.sort(key=lambda e: e.family != entry.family)
+    for other in smaller:
+        with suppress(UnsupportedArchitectureError, MalformedFileError):  # its shape has holes
+            yield spec_of_entry(other, file_type=model.file_type)
+
+
+def _entry_of(model: ModelSpec) -> ModelEntry | None:
+    if model.source != "catalog":
+        return None
+    with suppress(UnknownModelError):
+        return find_model(model.name)
+    return None
+
+
+def _text_parameters(entry: ModelEntry) -> int:
+    return (entry.params_total or 0) - (entry.params_vision_audio or 0)
