@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
+from whatfits.sizing.closing_in import last_proven, last_with_room
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
@@ -39,7 +40,6 @@ __all__ = ["Trial", "Trials", "can_spill"]
 _RUNS: Final = frozenset({"fits", "slow"})
 _CONTEXT_STEP: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
-_STRAIGHT_GUESSES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Trials:
 
         if slack(most) >= 0:
             return most
-        return _last_with_room(1, most, slack)
+        return last_with_room(1, most, slack)
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))
@@ -198,6 +198,23 @@ class Trials:
             default=0,
         )
 
+    def _rough_slack(self, request: PlacementRequest, *, like: Trial) -> int:
+        """Return the room on accelerators, all but weights and caches taken from another trial."""
+        placement = resolve_placement(self._model, request, self._machine)
+        needs: dict[str, int] = {}
+        for row in like.memory.devices:
+            rest = row.high_bytes - row.weights_bytes - row.kv_cache_bytes
+            needs[row.pool] = needs.get(row.pool, 0) + rest
+        devices = (*placement.accelerators, placement.host)
+        kept = self._bill.weights_and_caches(like.settings, placement)
+        for device, n_bytes in zip(devices, kept, strict=True):
+            needs[device.pool] = needs.get(device.pool, 0) + n_bytes
+        return min(
+            -1 if (free := self._machine.pool(pool).free_low_bytes) is None else free - need
+            for pool, need in needs.items()
+            if pool != placement.host.pool or len(needs) == 1
+        )
+
     def _is_fixed(self) -> bool:
         request = self._request
         return (
@@ -213,18 +230,26 @@ class Trials:
         n_layers = len(first.placement.layer_device)
         base = self._request
 
-        def room(request: PlacementRequest) -> int:
-            # the accelerators must hold what is left to them; the host is judged afterwards
-            return self._slack(attempt(request), host_too=False)
+        def most(low: int, high: int, request_of: Callable[[int], PlacementRequest]) -> int | None:
+            """Return the largest number whose request leaves room on the accelerators."""
+            seen = [first]
+
+            def exact(number: int) -> int:
+                seen.append(attempt(request_of(number)))
+                # the accelerators must hold what is left to them; the host is judged afterwards
+                return self._slack(seen[-1], host_too=False)
+
+            def rough(number: int) -> int:
+                return self._rough_slack(request_of(number), like=seen[-1])
+
+            return last_proven(low, high, rough=rough, exact=exact)
 
         if any(layer.n_expert for layer in self._model.layers):
-            kept = _last_with_room(
-                0, n_layers - 1, lambda n: room(replace(base, cpu_moe_layers=n_layers - n))
-            )
+            kept = most(0, n_layers - 1, lambda n: replace(base, cpu_moe_layers=n_layers - n))
             spilled.append(attempt(replace(base, cpu_moe_layers=n_layers - (kept or 0))))
             if spilled[-1].runs:
                 return spilled
-        layers = _last_with_room(0, n_layers, lambda n: room(replace(base, gpu_layers=n)))
+        layers = most(0, n_layers, lambda n: replace(base, gpu_layers=n))
         if layers:
             spilled.append(attempt(replace(base, gpu_layers=layers)))
         spilled.append(attempt(replace(base, devices=())))
@@ -234,36 +259,6 @@ class Trials:
 def can_spill(placement: Placement) -> bool:
     """Return whether the host has memory of its own: on unified memory nothing is gained."""
     return any(device.pool != placement.host.pool for device in placement.accelerators)
-
-
-def _last_with_room(low: int, high: int, slack: Callable[[int], int]) -> int | None:
-    """Return the largest number with room, where room shrinks as the number grows.
-
-    Room is close to a straight line in layers and in context, so the next guess is where the line
-    through both ends crosses zero (regula falsi with the Illinois rule for bent lines); what has
-    not ended after a few guesses is halved. None when not even `low` has room.
-    """
-    room_low: float = slack(low)
-    if room_low < 0:
-        return None
-    room_high: float = slack(high)
-    if room_high >= 0:
-        return high
-    moved_low: bool | None = None
-    guesses = 0
-    while high - low > 1:
-        guesses += 1
-        share = room_low / (room_low - room_high) if guesses <= _STRAIGHT_GUESSES else 0.5
-        guess = min(max(low + int((high - low) * share), low + 1), high - 1)
-        room = slack(guess)
-        if room >= 0:
-            low, room_low = guess, room
-            room_high /= 2 if moved_low is True else 1
-        else:
-            high, room_high = guess, room
-            room_low /= 2 if moved_low is False else 1
-        moved_low = room >= 0
-    return low
 
 
 def _most_promising(trials: list[Trial]) -> Trial:

@@ -45,6 +45,10 @@ class Bill:
         """Return where the weights lie under a placement."""
         return self._own.weights(placement)
 
+    def weights_and_caches(self, settings: Settings, placement: Placement) -> list[int]:
+        """Return the bytes of weights and caches of each accelerator, the host last."""
+        return self._own.weights_and_caches(settings, placement)
+
     def growth(self, settings: Settings, *, is_server: bool) -> Growth:
         """Return what the caches on the host may grow to."""
         return self._beside.growth(settings, is_server=is_server)

@@ -64,6 +64,13 @@ class ModelShares:
             for index in range(len(exact))
         ]
 
+    def weights_and_caches(self, settings: Settings, placement: Placement) -> list[int]:
+        """Return the bytes of weights and caches of each accelerator, the host last."""
+        weights = self._weights.place(placement)
+        caches = self._cache(settings, placement)
+        sizes = (*weights.devices, weights.host.total_bytes)
+        return [size + cache for size, cache in zip(sizes, caches, strict=True)]
+
     def _cache(self, settings: Settings, placement: Placement) -> list[int]:
         sizes = [0] * (len(placement.accelerators) + 1)
         # zip stops at the last loaded layer: next-token-prediction layers keep no cache
