@@ -85,6 +85,10 @@ def answer(
     from whatfits.sizing.version import SCHEMA_VERSION
 
     extras = _extras(spec, workload)
+    if spec.companions:
+        from whatfits.sizing.companions import with_companions
+
+        workload, extras = with_companions(workload, extras, spec.companions)
     trials = Trials(spec, machine, workload, request, extras)
     trial = trials.best()
     if refined is not None:
@@ -315,4 +319,4 @@ def _model_file(spec: ModelSpec) -> str:
     """Return the path to write into a command: the file itself, or its usual name."""
     if spec.source == "catalog" or spec.planned:
         return f"{spec.name}-{spec.file_type}.gguf"
-    return spec.source
+    return spec.file or spec.source

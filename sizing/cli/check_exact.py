@@ -102,8 +102,10 @@ def _file_of(model: ModelSpec) -> Iterator[Path]:
     """Return the model's file; a catalog model gets one without weights, for as long as needed.
 
     Raises:
-        ProbeError: the catalog has no tensor table of it.
+        ProbeError: the catalog has no tensor table of it, or it lies on another machine.
     """
+    if "://" in model.source:
+        raise ProbeError("the file is not on this machine")
     if model.source != "catalog":
         yield Path(model.source)
         return

@@ -10,7 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_name, is_path
+from whatfits.sizing.sources.claims import (
+    is_address,
+    is_checkpoint,
+    is_name,
+    is_ollama,
+    is_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["SOURCES", "ModelSource", "SourceEntry", "load"]
 
 _PACKAGE: Final = "whatfits.sizing.sources"
-_ALLOWED: Final = "a catalog name, the path of a GGUF file, or a folder with safetensors"
+_ALLOWED: Final = (
+    "a catalog name, the path of a GGUF file, a folder with safetensors, or ollama:NAME"
+)
 
 
 class ModelSource(Protocol):
@@ -57,6 +65,7 @@ class SourceEntry(NamedTuple):
 
 
 SOURCES: Final = (
+    SourceEntry("Ollama", is_ollama, "ollama", "load_ollama_model"),
     SourceEntry("checkpoint", is_checkpoint, "folder", "load_checkpoint_model"),
     SourceEntry("GGUF", is_path, "gguf_model", "load_file"),
     SourceEntry("catalog", is_name, "catalog_model", "load_catalog_model"),
@@ -64,7 +73,7 @@ SOURCES: Final = (
 
 
 def load(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name or a path.
+    """Return the model behind a catalog name, a path or a name of Ollama's.
 
     `file_type` chooses the quantisation of a catalog model or a checkpoint; a GGUF already has
     one, and gets a planned other one when it is given.
@@ -75,7 +84,7 @@ def load(name: str, *, file_type: str | None = None) -> ModelSpec:
     if not isinstance(name, str) or not name.strip():
         raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
     text = name.strip()
-    if is_address(text):
+    if is_address(text) and not is_ollama(text):
         raise InvalidRequestError(
             what="model",
             got=text,

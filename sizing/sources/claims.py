@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-__all__ = ["is_address", "is_checkpoint", "is_name", "is_path"]
+__all__ = ["is_address", "is_checkpoint", "is_name", "is_ollama", "is_path"]
 
 _ADDRESSES: Final = ("hf:", "ollama:", "http://", "https://")
 _FILE_SUFFIXES: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json")
@@ -24,6 +24,11 @@ _MAX_ENTRIES: Final = 20_000
 def is_address(text: str) -> bool:
     """Whether a name means something on another machine."""
     return text.lower().startswith(_ADDRESSES)
+
+
+def is_ollama(text: str) -> bool:
+    """Whether a name is one of Ollama's: in its store on this disk, or in a registry."""
+    return text.lower().startswith("ollama:")
 
 
 def is_path(text: str) -> bool:

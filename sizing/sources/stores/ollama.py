@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.sources.stores.walk import FoundFile
 
 __all__ = [
+    "EXTRA_LAYERS",
     "NAME",
     "cloud_refusal",
     "find_model",
@@ -59,7 +60,7 @@ _MAX_JSON_BYTES: Final = 64 * 2**10
 _LEAST_PARTIAL_BYTES: Final = 2**20  # below it, a licence or a template
 _SHOWN: Final = len("sha256-") + 12
 _SIZING_PARAMETERS: Final = ("num_ctx", "num_batch", "num_gpu")
-_EXTRAS: Final[tuple[tuple[LayerKind, ExtraKind], ...]] = (
+EXTRA_LAYERS: Final[tuple[tuple[LayerKind, ExtraKind], ...]] = (
     ("projector", "projector"),
     ("adapter", "adapter"),
     ("draft", "draft"),
@@ -163,7 +164,7 @@ def _stored_model(folder: str, name: OllamaName, manifest: Manifest) -> StoredMo
     files = [_checked(folder, layer, findings) for layer in wanted]
     present = [file for file in files if file is not None]
     extras = tuple(_extras(folder, manifest, findings))
-    n_extras = sum(len(manifest.all(kind)) for kind, _ in _EXTRAS)
+    n_extras = sum(len(manifest.all(kind)) for kind, _ in EXTRA_LAYERS)
     findings += parameter_notes(_json_of(folder, manifest.last("params")))
     return StoredModel(
         name=str(name),
@@ -203,7 +204,7 @@ def _is_complete(wanted: tuple[Layer, ...], files: list[FoundFile | None]) -> bo
 
 def _extras(folder: str, manifest: Manifest, findings: list[str]) -> list[StoredExtra]:
     found = []
-    for layer_kind, kind in _EXTRAS:
+    for layer_kind, kind in EXTRA_LAYERS:
         for layer in manifest.all(layer_kind):
             file = _checked(folder, layer, findings)
             if file is not None:
