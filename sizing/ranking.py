@@ -38,7 +38,9 @@ __all__ = [
     "FAMILY_RULE",
     "FILE_TYPE_RULE",
     "QUICK_RULE",
+    "VERDICT_ORDER",
     "RankedModel",
+    "headroom_bytes",
     "is_quick",
     "newest_of_families",
     "rank",
@@ -64,7 +66,7 @@ QUICK_RULE: Final = (
 _LADDER: Final = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K"}
 _BEST: Final = "Q8_0"
 _LEAST: Final = "Q4_K_M"
-_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
+VERDICT_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 _LOWEST_BITS: Final = 4.25  # the leanest type of the ladder's last mixes: a bound, not an estimate
 _MONTHS_A_YEAR: Final = 12
 _RECENT_MONTHS: Final = 24
@@ -150,7 +152,7 @@ class _Ranker:
             weights_bytes=trial.memory.weights_bytes,
             total_bytes=trial.memory.total_bytes,
             high_bytes=trial.memory.high_bytes,
-            headroom_bytes=_headroom(trial, self.machine),
+            headroom_bytes=headroom_bytes(trial, self.machine),
             largest_context_tokens=trials.largest_context(trial) if with_largest_context else None,
             decode_tokens_per_s=speed.decode_tokens_per_s,
             approximate=spec.weights is not None,
@@ -181,7 +183,7 @@ class _Ranker:
                 continue
             candidate, others = self._tried(entry, name, replays)
             better = others.first() if entirely else others.best()
-            if _ORDER[better.judgement.verdict] <= _ORDER[worst]:
+            if VERDICT_ORDER[better.judgement.verdict] <= VERDICT_ORDER[worst]:
                 return candidate, others, better
         return spec, trials, trials.best()
 
@@ -261,8 +263,12 @@ def rank(
     return rows
 
 
-def _headroom(trial: Trial, machine: Machine) -> int | None:
-    """Return what is left in the pool that is filled most, counting accelerators first."""
+def headroom_bytes(trial: Trial, machine: Machine) -> int | None:
+    """Return what is left in the pool that is filled most, counting accelerators first.
+
+    By the upper end, so it is negative where that does not fit; None when a pool's free memory is
+    not known.
+    """
     left: list[int] = []
     for pool in machine.pools:
         taken = sum(row.high_bytes for row in trial.memory.devices if row.pool == pool.id)
@@ -285,14 +291,16 @@ def newest_of_families(rows: Sequence[RankedModel]) -> list[RankedModel]:
     newest_of_all = max((_months(row.released) for row in rows if row.released), default=0)
     chosen = []
     for candidates in lines.values():
-        best_verdict = min(_ORDER[row.verdict] for row in candidates)
-        same = [row for row in candidates if _ORDER[row.verdict] == best_verdict]
+        best_verdict = min(VERDICT_ORDER[row.verdict] for row in candidates)
+        same = [row for row in candidates if VERDICT_ORDER[row.verdict] == best_verdict]
         newest = max(_months(row.released) for row in same)
         if newest_of_all - newest > _RECENT_MONTHS:
             continue
         recent = [row for row in same if newest - _months(row.released) <= _MONTHS_A_YEAR]
         chosen.append(max(recent, key=lambda row: (row.parameters or 0, row.model)))
-    return sorted(chosen, key=lambda row: (_ORDER[row.verdict], -(row.parameters or 0), row.model))
+    return sorted(
+        chosen, key=lambda row: (VERDICT_ORDER[row.verdict], -(row.parameters or 0), row.model)
+    )
 
 
 def is_quick(row: RankedModel) -> bool:
@@ -320,4 +328,4 @@ def sort_rows(rows: Sequence[RankedModel], key: str) -> list[RankedModel]:
         "name": lambda row: (row.model,),
     }
     chosen = keys[key]
-    return sorted(rows, key=lambda row: (_ORDER[row.verdict], *chosen(row), row.model))
+    return sorted(rows, key=lambda row: (VERDICT_ORDER[row.verdict], *chosen(row), row.model))

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
-__all__ = ["load_checkpoint_model"]
+__all__ = ["MISSING_FILES", "load_checkpoint_model"]
+
+MISSING_FILES: Final = "files are missing of the checkpoint"
 
 _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
@@ -180,7 +182,7 @@ def _held(
     if found.missing:
         names = ", ".join(printable(name) for name in found.missing[:_FILES_SHOWN])
         more = ", …" if len(found.missing) > _FILES_SHOWN else ""
-        yield f"{len(found.missing):,} files are missing of the checkpoint: {names}{more}."
+        yield f"{len(found.missing):,} {MISSING_FILES}: {names}{more}."
 
 
 def _total(found: Checkpoint) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import BadInputError, UnreadableFileError, UnsupportedArchitectureError
 from whatfits.sizing.extras import Companion
+from whatfits.sizing.readers.findings import MISSING_DATA
 from whatfits.sizing.sources.extra_files import adapter_of, projector_of
+from whatfits.sizing.sources.folder import MISSING_FILES, load_checkpoint_model
 from whatfits.sizing.sources.gguf_model import model_of_header
 from whatfits.sizing.sources.local_file import load_gguf
 
@@ -19,7 +21,27 @@ if TYPE_CHECKING:
     from whatfits.sizing.readers.gguf import GgufHeader
     from whatfits.sizing.sources.stores.stored import ExtraKind, StoredExtra, StoredModel
 
-__all__ = ["companion_of", "load_stored_model", "with_companions_read"]
+__all__ = [
+    "Missing",
+    "companion_of",
+    "load_stored_model",
+    "missing_of",
+    "with_companions_read",
+]
+
+NOT_COUNTED: Final = "is not counted"
+
+
+class Missing(NamedTuple):
+    """Notes on a model of which something is not there.
+
+    Attributes:
+        bytes_or_files: of the model itself.
+        companions: what is loaded beside it and could not be read.
+    """
+
+    bytes_or_files: tuple[str, ...]
+    companions: tuple[str, ...]
 
 
 def load_stored_model(stored: StoredModel, *, file_type: str | None = None) -> ModelSpec:
@@ -41,8 +63,6 @@ def load_stored_model(stored: StoredModel, *, file_type: str | None = None) -> M
         header, _ = load_gguf(path)
         spec = model_of_header(header, name=stored.name, source=path, file_type=file_type)
     else:
-        from whatfits.sizing.sources.folder import load_checkpoint_model  # noqa: PLC0415 - rarer
-
         spec = load_checkpoint_model(path, file_type=file_type)
     spec = replace(spec, notes=(*spec.notes, *(f"{line}." for line in stored.findings)))
     return with_companions_read(
@@ -60,7 +80,7 @@ def with_companions_read(
         try:
             companions.append(read(spec))
         except BadInputError as error:
-            notes.append(f"Its {kind} is not counted: {error}.")
+            notes.append(f"Its {kind} {NOT_COUNTED}: {error}.")
     return replace(spec, companions=tuple(companions), notes=(*spec.notes, *notes))
 
 
@@ -82,3 +102,12 @@ def companion_of(
 def _read(extra: StoredExtra, model: ModelSpec) -> Companion:
     header, name = load_gguf(extra.path)
     return companion_of(extra.kind, header, model, name=name, file=extra.path)
+
+
+def missing_of(spec: ModelSpec) -> Missing:
+    """Return what the notes of a model that was read here say is missing."""
+    bytes_or_files = tuple(
+        note for note in spec.notes if note.startswith(MISSING_DATA) or MISSING_FILES in note
+    )
+    companions = tuple(note for note in spec.notes if NOT_COUNTED in note)
+    return Missing(bytes_or_files, companions)
