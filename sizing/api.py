@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
 
 RUNTIMES: Final = ("llama.cpp",)
+_PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
 _UNVERIFIED_MARK: Final = "unverified-"
 
 
@@ -318,5 +319,5 @@ def _placed(trial: Trial) -> PlacementRequest:
 def _model_file(spec: ModelSpec) -> str:
     """Return the path to write into a command: the file itself, or its usual name."""
     if spec.source == "catalog" or spec.planned:
-        return f"{spec.name}-{spec.file_type}.gguf"
+        return f"{spec.name}-{spec.file_type}.gguf".translate(_PLAIN)
     return spec.file or spec.source

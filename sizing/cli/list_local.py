@@ -43,7 +43,9 @@ RULE: Final = (
     "same files under several names are one row; a checkpoint is sized as the GGUF it becomes"
 )
 _NOT_HERE: Final = ("family", "kind", "file_type")
-_INCOMPLETE: Final = "incomplete"
+_INCOMPLETE: Final = "partial"
+# as llama.cpp's options call them
+_EXTRAS: Final = {"projector": "mmproj", "adapter": "lora", "draft": "draft"}
 
 
 def run_local(options: argparse.Namespace, machine: Machine, workload: Workload) -> int:
@@ -105,7 +107,7 @@ def _row(group: Sequence[StoredModel], machine: Machine, workload: Workload) -> 
     findings = [f"{line}." for model in group for line in model.findings]
     return LocalModel(
         model=first.name,
-        names=tuple(LocalName(model.store, model.name) for model in group),
+        names=tuple(dict.fromkeys(LocalName(model.store, model.name) for model in group)),
         paths=first.paths,
         format=first.format,
         file_bytes=first.file_bytes,
@@ -147,7 +149,7 @@ def _document(
 
 
 def _table(rows: Sequence[LocalModel], *, title: str) -> Table:
-    columns = ("model", "kept by", "type", "on disk", "verdict", "needs", "spare", "tokens/s")
+    columns = ("model", "kept by", "type", "on disk", "verdict", "needs", "tokens/s")
     cells = tuple(
         (
             " = ".join(dict.fromkeys(name.name for name in row.names)),
@@ -156,19 +158,17 @@ def _table(rows: Sequence[LocalModel], *, title: str) -> Table:
             format_bytes(row.file_bytes + sum(extra.file_bytes for extra in row.extras)),
             row.verdict if row.complete else f"{row.verdict}, {_INCOMPLETE}",
             "?" if row.need is None else format_bytes(row.need.total_bytes),
-            "?"
-            if row.need is None or row.need.headroom_bytes is None
-            else format_bytes(row.need.headroom_bytes),
             "?" if row.need is None else short_rate(row.need.decode_tokens_per_s),
         )
         for row in rows
     )
-    return Table(columns, cells, title=title, right=("on disk", "needs", "spare", "tokens/s"))
+    return Table(columns, cells, title=title, right=("on disk", "needs", "tokens/s"))
 
 
 def _type(row: LocalModel) -> str:
     """Return what the files are: a GGUF's own type, or the format and what it is planned as."""
-    extras = "".join(f" + {kind}" for kind in dict.fromkeys(extra.kind for extra in row.extras))
+    kinds = dict.fromkeys(_EXTRAS[extra.kind] for extra in row.extras)
+    extras = "".join(f" +{kind}" for kind in kinds)
     if row.need is None or not row.need.file_type:
         return (row.format or "?") + extras
     if row.need.planned:
@@ -204,7 +204,8 @@ def _notes(rows: Sequence[LocalModel], stores: Sequence[LocalStore], left: int) 
         yield "No model on this disk answers to these filters."
     if left:
         yield f"{left} more rows: --limit 0 shows all."
-    example = next((row for row in rows if row.need is not None), None)
+    sized = [row for row in rows if row.need is not None]
+    example = next((row for row in sized if row.complete), next(iter(sized), None))
     if example is not None:
         ollama = next((name.name for name in example.names if name.store == "Ollama"), None)
         name = f"ollama:{ollama}" if ollama else _quoted(example.paths[0])

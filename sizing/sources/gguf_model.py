@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["load_file", "model_of_header"]
+__all__ = ["header_spec", "load_file"]
 
 
 def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
@@ -26,16 +26,15 @@ def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
         UnknownFileTypeError: no such file type.
     """
     header, name = load_gguf(path)
-    return model_of_header(header, name=name, source=path, file_type=file_type)
+    return header_spec(header, name=name, source=path, file_type=file_type)
 
 
-def model_of_header(
-    header: GgufHeader, *, name: str, source: str, file_type: str | None = None
-) -> ModelSpec:
-    """Return the model with a header; with `file_type`, as if it were quantised to that.
+def header_spec(header: GgufHeader, *, name: str, source: str, file_type: str | None) -> ModelSpec:
+    """Return the model of a header; with `file_type`, as if it were quantised to that.
 
     Raises:
-        BadInputError: the metadata contradicts the tensors, or no such file type.
+        UnsupportedArchitectureError: nothing sound can be said about it.
+        UnknownFileTypeError: no such file type.
     """
     spec = spec_from_gguf(header, name=name, source=source)
     if header.findings:
@@ -44,4 +43,4 @@ def model_of_header(
         return spec
     changed = requantised(spec, file_type)
     note = f"The file is {spec.file_type}; this is what {changed.file_type} of it would take."
-    return replace(changed, notes=(*changed.notes, note))
+    return replace(changed, notes=(*changed.notes, note), planned=True)

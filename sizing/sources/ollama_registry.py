@@ -21,8 +21,14 @@ from whatfits.sizing.errors import (
 )
 from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.readers.strict_json import parse_json
-from whatfits.sizing.sources.gguf_model import model_of_header
+from whatfits.sizing.sources.gguf_model import header_spec
 from whatfits.sizing.sources.local_file import display_name
+from whatfits.sizing.sources.ollama_layers import (
+    EXTRA_LAYERS,
+    cloud_refusal,
+    parameter_notes,
+    tensor_refusal,
+)
 from whatfits.sizing.sources.ollama_manifest import (
     MANIFEST_TYPE,
     MAX_MANIFEST_BYTES,
@@ -30,13 +36,7 @@ from whatfits.sizing.sources.ollama_manifest import (
     parse_manifest,
 )
 from whatfits.sizing.sources.stores.loading import companion_of, with_companions_read
-from whatfits.sizing.sources.stores.ollama import (
-    EXTRA_LAYERS,
-    cloud_refusal,
-    folders,
-    parameter_notes,
-    tensor_refusal,
-)
+from whatfits.sizing.sources.stores.ollama import folders
 from whatfits.sizing.sources.stores.surroundings import here
 from whatfits.sizing.units import format_bytes
 
@@ -78,7 +78,7 @@ def load_registry_model(
         )
         raise UnsupportedArchitectureError(what=f"{refusal}:", got=str(name))
     header = registry.header(main)
-    spec = model_of_header(
+    spec = header_spec(
         header, name=str(name), source=registry.blob_url(main.digest), file_type=file_type
     )
     download = format_bytes(sum(layer.n_bytes for layer in manifest.layers))
@@ -93,8 +93,8 @@ def load_registry_model(
         spec,
         (
             (kind, partial(registry.companion, kind, layer))
-            for layer_kind, kind in EXTRA_LAYERS
-            for layer in manifest.all(layer_kind)
+            for kind in EXTRA_LAYERS
+            for layer in manifest.all(kind)
         ),
     )
 

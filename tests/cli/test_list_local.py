@@ -173,7 +173,7 @@ def test_what_is_unfinished_or_broken_is_a_row_with_the_reason(
     assert rows["org/broken/broken"]["verdict"] == "unknown"
     assert rows["org/broken/broken"]["need"] is None
     text = say("list", "--local", *MACHINE).out
-    assert "verdict: fits, incomplete" in text
+    assert "verdict: fits, partial" in text
     assert "org/Late-GGUF: the download is not finished." in text
     assert "Ollama: manifests/registry.ollama.ai/library/odd/latest: " in text
 
@@ -214,6 +214,7 @@ def test_a_projector_beside_a_model_is_counted(
         {"kind": "projector", "path": str(projector), "file_bytes": projector.stat().st_size}
     ]
     assert row["need"]["weights_bytes"] == alone["weights_bytes"] + tensor.n_bytes
+    assert "type: Q8_0 +mmproj;" in say("list", "--local", *MACHINE).out
     plan = say("check", str(path), "--mmproj", str(projector), "--json", *MACHINE).json
     assert row["need"]["high_bytes"] == plan["memory"]["high_bytes"]
     projector.write_bytes(b"<html>not found</html>")

@@ -90,7 +90,7 @@ def _repository(path: str, repository: str, *, store: str) -> tuple[list[StoredM
         os.path.join(path, _SNAPSHOTS),  # noqa: PTH118 - paths may be any bytes
         depth=_DEPTH + 1,
         wanted=is_model_file,
-        within=path,
+        within=(path,),
     )
     by_revision: dict[str, list[FoundFile]] = {}
     for file in walk.files:
@@ -124,7 +124,7 @@ def _with_unfinished(
         os.path.join(path, "blobs"),  # noqa: PTH118 - paths may be any bytes
         depth=0,
         wanted=lambda name: name.endswith(_INCOMPLETE),
-        within=path,
+        within=(path,),
     )
     waiting = [file for file in walk.files if file.n_bytes >= _LEAST_PARTIAL_BYTES]
     if not waiting:

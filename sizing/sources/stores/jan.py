@@ -127,7 +127,7 @@ def _read_folder(data_folder: str) -> StoreContents:
     findings: list[str] = []
     for engine in _ENGINES:
         root = os.path.join(data_folder, engine, "models")  # noqa: PTH118 - paths may be any bytes
-        walk = Walk(root, depth=_DEPTH, wanted=lambda name: name == _YML, within=data_folder)
+        walk = Walk(root, depth=_DEPTH, wanted=lambda name: name == _YML, within=(data_folder,))
         findings += walk.findings
         for file in walk.files:
             try:
@@ -155,7 +155,7 @@ def _model(data_folder: str, name: str, fields: Mapping[str, str], *, is_mlx: bo
     if fields.get("mmproj_path"):
         found = _file(data_folder, fields["mmproj_path"], key="mmproj_path")
         extras = (StoredExtra("projector", found.path, found.n_bytes, found.identity),)
-    files, missing = _split(main)
+    files, missing = _split(main, within=_bounds(data_folder, fields["model_path"]))
     said = [f"{missing:,} files of the split model are missing"] if missing else []
     n_bytes = sum(file.n_bytes for file in files)
     claimed = fields.get("size_bytes", "")
@@ -179,15 +179,19 @@ def _model(data_folder: str, name: str, fields: Mapping[str, str], *, is_mlx: bo
 
 def _file(data_folder: str, named: str, *, key: str) -> FoundFile:
     """Return a file that a `model.yml` names; a relative one stays in the data folder."""
-    is_absolute = os.path.isabs(named)  # noqa: PTH117 - paths may be any bytes
     if "\0" in named or ".." in re.split(r"[/\\]", named):
         raise _error(key, f"is {printable(named)!r}", allowed="a path without '..'")
-    path = named if is_absolute else os.path.join(data_folder, named)  # noqa: PTH118 - same
+    path = os.path.join(data_folder, named)  # noqa: PTH118 - paths may be any bytes
     relative = os.path.basename(path)  # noqa: PTH119 - same
-    return find_file(path, relative=relative, within=None if is_absolute else data_folder)
+    return find_file(path, relative=relative, within=_bounds(data_folder, named))
 
 
-def _split(main: FoundFile) -> tuple[tuple[FoundFile, ...], int]:
+def _bounds(data_folder: str, named: str) -> tuple[str, ...] | None:
+    """Return where a named file may lie: in the data folder, or anywhere when it was imported."""
+    return None if os.path.isabs(named) else (data_folder,)  # noqa: PTH117 - any bytes
+
+
+def _split(main: FoundFile, *, within: tuple[str, ...] | None) -> tuple[tuple[FoundFile, ...], int]:
     """Return the files of the set that a file belongs to, and how many are missing."""
     split = parse_split_name(main.name)
     if split is None:
@@ -197,7 +201,7 @@ def _split(main: FoundFile) -> tuple[tuple[FoundFile, ...], int]:
     for number in range(1, split.n_files + 1):
         name = split.sibling(number)
         try:
-            files.append(find_file(folder + name, relative=name, within=None))
+            files.append(find_file(folder + name, relative=name, within=within))
         except BadInputError:
             continue
     return tuple(files), split.n_files - len(files)

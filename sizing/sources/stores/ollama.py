@@ -14,9 +14,17 @@ from whatfits.sizing.errors import (
     BadInputError,
     InvalidRequestError,
     MalformedFileError,
+    UnreadableFileError,
     printable,
 )
 from whatfits.sizing.readers.strict_json import parse_json
+from whatfits.sizing.sources.local_file import names_in
+from whatfits.sizing.sources.ollama_layers import (
+    EXTRA_LAYERS,
+    cloud_refusal,
+    parameter_notes,
+    tensor_refusal,
+)
 from whatfits.sizing.sources.ollama_manifest import (
     MAX_MANIFEST_BYTES,
     Manifest,
@@ -29,21 +37,11 @@ from whatfits.sizing.sources.stores.stored import StoreContents, StoredExtra, St
 from whatfits.sizing.sources.stores.walk import Walk, find_file, read_small_file
 
 if TYPE_CHECKING:
-    from whatfits.sizing.sources.ollama_manifest import Layer, LayerKind
-    from whatfits.sizing.sources.stores.stored import ExtraKind
+    from whatfits.sizing.sources.ollama_manifest import Layer
     from whatfits.sizing.sources.stores.surroundings import Surroundings
     from whatfits.sizing.sources.stores.walk import FoundFile
 
-__all__ = [
-    "EXTRA_LAYERS",
-    "NAME",
-    "cloud_refusal",
-    "find_model",
-    "folders",
-    "parameter_notes",
-    "read",
-    "tensor_refusal",
-]
+__all__ = ["NAME", "SERVICE_FOLDERS", "find_model", "folders", "read"]
 
 NAME: Final = "Ollama"
 # Where the packages for Linux keep models: the service has a user of its own.
@@ -53,18 +51,13 @@ SERVICE_FOLDERS: Final = (
     "/var/snap/ollama/common/models",
 )
 _ROOTS: Final = ("manifests-v2", "manifests")
+_BLOBS: Final = "blobs"
 _PARTS: Final = 4
 _PORT: Final = "%3A"
 _PARTIAL: Final = "-partial"
 _MAX_JSON_BYTES: Final = 64 * 2**10
 _LEAST_PARTIAL_BYTES: Final = 2**20  # below it, a licence or a template
 _SHOWN: Final = len("sha256-") + 12
-_SIZING_PARAMETERS: Final = ("num_ctx", "num_batch", "num_gpu")
-EXTRA_LAYERS: Final[tuple[tuple[LayerKind, ExtraKind], ...]] = (
-    ("projector", "projector"),
-    ("adapter", "adapter"),
-    ("draft", "draft"),
-)
 
 
 def folders(surroundings: Surroundings) -> tuple[str, ...]:
@@ -75,9 +68,17 @@ def folders(surroundings: Surroundings) -> tuple[str, ...]:
 
 
 def read(surroundings: Surroundings) -> tuple[StoreContents, ...]:
-    """Return what lies in each folder that is there."""
-    there = (folder for folder in folders(surroundings) if os.path.isdir(folder))  # noqa: PTH112 - paths may be any bytes
-    return tuple(_read_folder(folder) for folder in there)
+    """Return what lies in each folder that is there; the service's may be closed to its user."""
+    found = []
+    for folder in folders(surroundings):
+        try:
+            names_in(folder)
+        except UnreadableFileError as error:
+            if isinstance(error.__cause__, PermissionError):
+                found.append(StoreContents(NAME, folder, findings=(str(error),)))
+            continue
+        found.append(_read_folder(folder))
+    return tuple(found)
 
 
 def find_model(name: OllamaName, surroundings: Surroundings) -> StoredModel | None:
@@ -92,7 +93,7 @@ def find_model(name: OllamaName, surroundings: Surroundings) -> StoredModel | No
                 parts = (root, host.replace(":", _PORT), name.namespace, name.model, name.tag)
                 path = os.path.join(folder, *parts)  # noqa: PTH118 - paths may be any bytes
                 if os.path.lexists(path):
-                    find_file(path, relative="", within=folder)
+                    find_file(path, relative="", within=_allowed(folder, root))
                     return _stored_model(folder, name, _manifest(folder, path))
     return None
 
@@ -102,10 +103,10 @@ def _read_folder(folder: str) -> StoreContents:
     findings: list[str] = []
     for root in _ROOTS:
         walk = Walk(
-            os.path.join(folder, root),  # noqa: PTH118 - paths may be any bytes
+            _below(folder, root),
             depth=_PARTS - 1,
             wanted=lambda name: not name.startswith("."),
-            within=folder,
+            within=_allowed(folder, root),
         )
         findings += walk.findings
         for file in walk.files:
@@ -118,6 +119,15 @@ def _read_folder(folder: str) -> StoreContents:
     found = [models[name] for name in sorted(models)]
     found += _unfinished(folder)
     return StoreContents(NAME, folder, tuple(found), tuple(findings))
+
+
+def _below(folder: str, name: str) -> str:
+    return os.path.join(folder, name)  # noqa: PTH118 - paths may be any bytes
+
+
+def _allowed(folder: str, root: str) -> tuple[str, ...]:
+    """Return where links of manifests may lead: each part of the store may lie on another disk."""
+    return _below(folder, root), _below(folder, _BLOBS)
 
 
 def _name_of(file: FoundFile) -> OllamaName:
@@ -151,9 +161,10 @@ def _manifest(folder: str, path: str) -> Manifest:
 
 
 def _blob(folder: str, digest: str) -> FoundFile:
+    blobs = _below(folder, _BLOBS)
     name = blob_name(digest)
-    path = os.path.join(folder, "blobs", name)  # noqa: PTH118 - paths may be any bytes
-    return find_file(path, relative=name, within=folder)
+    path = os.path.join(blobs, name)  # noqa: PTH118 - paths may be any bytes
+    return find_file(path, relative=name, within=(blobs,))
 
 
 def _stored_model(folder: str, name: OllamaName, manifest: Manifest) -> StoredModel:
@@ -164,7 +175,7 @@ def _stored_model(folder: str, name: OllamaName, manifest: Manifest) -> StoredMo
     files = [_checked(folder, layer, findings) for layer in wanted]
     present = [file for file in files if file is not None]
     extras = tuple(_extras(folder, manifest, findings))
-    n_extras = sum(len(manifest.all(kind)) for kind, _ in EXTRA_LAYERS)
+    n_extras = sum(len(manifest.all(kind)) for kind in EXTRA_LAYERS)
     findings += parameter_notes(_json_of(folder, manifest.last("params")))
     return StoredModel(
         name=str(name),
@@ -204,8 +215,8 @@ def _is_complete(wanted: tuple[Layer, ...], files: list[FoundFile | None]) -> bo
 
 def _extras(folder: str, manifest: Manifest, findings: list[str]) -> list[StoredExtra]:
     found = []
-    for layer_kind, kind in EXTRA_LAYERS:
-        for layer in manifest.all(layer_kind):
+    for kind in EXTRA_LAYERS:
+        for layer in manifest.all(kind):
             file = _checked(folder, layer, findings)
             if file is not None:
                 found.append(StoredExtra(kind, file.path, file.n_bytes, file.identity))
@@ -218,32 +229,6 @@ def _refusal(folder: str, manifest: Manifest, present: list[FoundFile]) -> str:
     if manifest.all("tensor"):
         return tensor_refusal()
     return cloud_refusal(_json_of(folder, manifest.last("config")))
-
-
-def tensor_refusal() -> str:
-    """Return why a model of one blob a tensor cannot be sized."""
-    return (
-        "its weights are one blob a tensor, for Ollama's MLX runner; llama.cpp has no use for "
-        "them: name the same model as a checkpoint or GGUF"
-    )
-
-
-def cloud_refusal(config: dict[str, Any]) -> str:
-    """Return why a manifest without weights cannot be sized, from its configuration."""
-    host = config.get("remote_host")
-    if isinstance(host, str) and host:
-        return f"it runs on {printable(host)}; nothing of it lies here, and nothing has to fit"
-    return "its manifest names no model"
-
-
-def parameter_notes(parameters: dict[str, Any]) -> list[str]:
-    """Return what a model's own parameters set that changes what Ollama takes."""
-    said = [
-        f"{key} {parameters[key]:,}"
-        for key in _SIZING_PARAMETERS
-        if type(parameters.get(key)) is int
-    ]
-    return [f"Ollama loads it with {', '.join(said)} of its own"] if said else []
 
 
 def _json_of(folder: str, layer: Layer | None) -> dict[str, Any]:
@@ -261,10 +246,10 @@ def _json_of(folder: str, layer: Layer | None) -> dict[str, Any]:
 def _unfinished(folder: str) -> list[StoredModel]:
     """Return blobs whose download goes on or was given up; no manifest names them yet."""
     walk = Walk(
-        os.path.join(folder, "blobs"),  # noqa: PTH118 - paths may be any bytes
+        _below(folder, _BLOBS),
         depth=0,
         wanted=lambda name: name.endswith(_PARTIAL),
-        within=folder,
+        within=(_below(folder, _BLOBS),),
     )
     return [
         StoredModel(

@@ -50,14 +50,14 @@ class FoundFile(NamedTuple):
         return self.relative.rpartition("/")[0]
 
 
-def is_inside(path: str, root: str) -> bool:
-    """Return whether a path, every link in it followed, lies below `root`."""
-    real, above = os.path.realpath(path), os.path.realpath(root)
-    return real.startswith(above.rstrip(os.sep) + os.sep)
+def is_inside(path: str, *roots: str) -> bool:
+    """Return whether a path, every link in it followed, lies below one of the `roots`."""
+    real = os.path.realpath(path)
+    return any(real.startswith(os.path.realpath(root).rstrip(os.sep) + os.sep) for root in roots)
 
 
-def find_file(path: str, *, relative: str, within: str | None) -> FoundFile:
-    """Return a regular file; with `within`, only one that lies below that folder.
+def find_file(path: str, *, relative: str, within: tuple[str, ...] | None) -> FoundFile:
+    """Return a regular file; with `within`, only one that lies below one of those folders.
 
     Raises:
         UnreadableFileError: missing, not permitted, no regular file, or outside.
@@ -69,9 +69,9 @@ def find_file(path: str, *, relative: str, within: str | None) -> FoundFile:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
         raise UnreadableFileError(what=f"the path is {kind}:", got=path, allowed="a regular file")
-    if within is not None and not is_inside(path, within):
+    if within is not None and not is_inside(path, *within):
         raise UnreadableFileError(
-            what="the path is a link that leaves the store:", got=path, allowed=f"below {within}"
+            what="the path is a link that leaves the store:", got=path, allowed=f"below {within[0]}"
         )
     return FoundFile(path, relative, status.st_size, (status.st_dev, status.st_ino))
 
@@ -100,11 +100,11 @@ class Walk:
         *,
         depth: int,
         wanted: Callable[[str], bool],
-        within: str | None = None,
+        within: tuple[str, ...] | None = None,
     ) -> None:
         """Walk `root` down to `depth` folders for files with names that are `wanted`.
 
-        With `within`, no link is followed out of that folder. A root that is not there is empty.
+        With `within`, no link is followed out of those folders. A root that is not there is empty.
         """
         self.findings: list[str] = []
         self._wanted = wanted
@@ -129,7 +129,7 @@ class Walk:
 
     def _is_allowed(self, folder: str) -> bool:
         """Return whether to go into a folder: not twice, and not out of the store."""
-        if self._within is not None and not is_inside(folder, self._within):
+        if self._within is not None and not is_inside(folder, *self._within):
             self._say(f"{printable(folder)} is a link that leaves the store")
             return False
         return True

@@ -128,6 +128,7 @@ def test_a_folder_in_place_of_a_blob_is_no_model(home: Path, linux: Surroundings
     assert "a folder" in model.findings[0]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files there")
 def test_a_pipe_in_place_of_a_blob_or_manifest_blocks_nothing(
     home: Path, linux: Surroundings
 ) -> None:
@@ -173,6 +174,20 @@ def test_the_store_itself_may_be_a_link(home: Path, tmp_path: Path, linux: Surro
     (contents,) = read_stores(linux)
     assert contents.findings == ()
     assert contents.models[0].complete
+
+
+@pytest.mark.parametrize("part", ["blobs", "manifests"])
+def test_a_part_of_the_store_may_lie_on_another_disk(
+    part: str, home: Path, tmp_path: Path, linux: Surroundings
+) -> None:
+    store = Ollama(home)
+    store.model("good/latest", [("model", MODEL)])
+    (store.folder / part).rename(tmp_path / "elsewhere")
+    (store.folder / part).symlink_to(tmp_path / "elsewhere")
+    (contents,) = read_stores(linux)
+    assert contents.findings == ()
+    assert contents.models[0].complete
+    assert find_model(parse_ollama_name("good"), linux) == contents.models[0]
 
 
 def test_links_in_a_circle_end(home: Path, linux: Surroundings) -> None:
