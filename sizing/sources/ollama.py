@@ -30,8 +30,6 @@ def load_ollama_model(name: str, *, file_type: str | None = None) -> ModelSpec:
     stored = find_model(asked, here())
     if stored is not None and (stored.complete or stored.paths):
         return load_stored_model(stored, file_type=file_type)
-    from whatfits.sizing.sources.http import Client  # noqa: PLC0415 - heavy
-    from whatfits.sizing.sources.ollama_registry import load_registry_model  # noqa: PLC0415 - same
+    from whatfits.sizing.sources.ollama_registry import load_from_registry  # noqa: PLC0415 - heavy
 
-    with Client() as client:
-        return load_registry_model(asked, client, file_type=file_type)
+    return load_from_registry(asked, file_type=file_type)

@@ -17,11 +17,13 @@ from whatfits.sizing.errors import (
     MalformedFileError,
     RemoteAnswerError,
     UnknownModelError,
+    UnreachableError,
     UnsupportedArchitectureError,
 )
-from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.readers.strict_json import parse_json
-from whatfits.sizing.sources.gguf_model import header_spec
+from whatfits.sizing.sources.direct_url import rules_for
+from whatfits.sizing.sources.gguf_model import spec_of_header
+from whatfits.sizing.sources.http import Client
 from whatfits.sizing.sources.local_file import display_name
 from whatfits.sizing.sources.ollama_layers import (
     EXTRA_LAYERS,
@@ -35,6 +37,7 @@ from whatfits.sizing.sources.ollama_manifest import (
     blob_name,
     parse_manifest,
 )
+from whatfits.sizing.sources.remote_gguf import read_remote_header
 from whatfits.sizing.sources.stores.loading import companion_of, with_companions_read
 from whatfits.sizing.sources.stores.ollama import folders
 from whatfits.sizing.sources.stores.surroundings import here
@@ -44,16 +47,46 @@ if TYPE_CHECKING:
     from whatfits.sizing.extras import Companion
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader
-    from whatfits.sizing.sources.http import Client
     from whatfits.sizing.sources.ollama_manifest import Layer, Manifest
     from whatfits.sizing.sources.ollama_name import OllamaName
     from whatfits.sizing.sources.stores.stored import ExtraKind
 
-__all__ = ["load_registry_model"]
+__all__ = ["load_from_registry", "load_registry_model"]
 
 _MAX_JSON_BYTES: Final = 64 * 2**10
 _FORBIDDEN: Final = (401, 403)
 _NOT_FOUND: Final = 404
+
+
+def load_from_registry(name: OllamaName, *, file_type: str | None = None) -> ModelSpec:
+    """Return a model of a public registry, or of one that this user trusts.
+
+    Raises:
+        UnreachableError: no connection; says when the catalog knows the model without one.
+        BadInputError: as `load_registry_model`.
+    """
+    try:
+        with Client(rules_for(f"https://{name.host}/", os.environ)) as client:
+            return load_registry_model(name, client, file_type=file_type)
+    except UnreachableError as error:
+        known = _catalog_name(name)
+        if known is None:
+            raise
+        raise UnreachableError(
+            str(error.got),
+            reason=error.what.removeprefix("the address ").rstrip(":"),
+            next_step=f"the catalog knows it without the network: whatfits check {known}",
+        ) from error
+
+
+def _catalog_name(name: OllamaName) -> str | None:
+    """Return the catalog's name of a model, if it has that very one."""
+    from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - only after an error
+
+    try:
+        return find_model(f"{name.repository}:{name.tag}").id
+    except UnknownModelError:
+        return None
 
 
 def load_registry_model(
@@ -78,7 +111,7 @@ def load_registry_model(
         )
         raise UnsupportedArchitectureError(what=f"{refusal}:", got=str(name))
     header = registry.header(main)
-    spec = header_spec(
+    spec = spec_of_header(
         header, name=str(name), source=registry.blob_url(main.digest), file_type=file_type
     )
     download = format_bytes(sum(layer.n_bytes for layer in manifest.layers))
@@ -150,7 +183,7 @@ class _Registry:
 
         Raises:
             RemoteAnswerError: the file has another length than the manifest says.
-            MalformedFileError: it is no GGUF, or contradicts the format.
+            BadInputError: it is no GGUF, or contradicts the format.
         """
         url = self.blob_url(layer.digest)
         file = self._client.file(url)
@@ -160,10 +193,7 @@ class _Registry:
                 reason=f"sends a file of {file.size_bytes:,} bytes where the manifest says "
                 f"{layer.n_bytes:,}",
             )
-        try:
-            return read_gguf_header(file)
-        except MalformedFileError as error:
-            raise error.in_file(url) from error
+        return read_remote_header(file)
 
     def companion(self, kind: ExtraKind, layer: Layer, model: ModelSpec) -> Companion:
         """Return a layer as what it is to the model.

@@ -11,7 +11,7 @@ from whatfits.sizing.extras import Companion
 from whatfits.sizing.readers.findings import MISSING_DATA
 from whatfits.sizing.sources.extra_files import adapter_of, projector_of
 from whatfits.sizing.sources.folder import MISSING_FILES, load_checkpoint_model
-from whatfits.sizing.sources.gguf_model import header_spec
+from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.local_file import load_gguf
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def load_stored_model(stored: StoredModel, *, file_type: str | None = None) -> M
     path = stored.paths[0]
     if stored.format == "gguf":
         header, _ = load_gguf(path)
-        spec = header_spec(header, name=stored.name, source=path, file_type=file_type)
+        spec = spec_of_header(header, name=stored.name, source=path, file_type=file_type)
     else:
         spec = load_checkpoint_model(path, file_type=file_type)
     spec = replace(spec, notes=(*spec.notes, *(f"{line}." for line in stored.findings)))
@@ -96,7 +96,7 @@ def companion_of(
         return Companion(file, projector_of(header, name=name, path=file))
     if kind == "adapter":
         return Companion(file, adapter_of(header, model, name=name, path=file))
-    return Companion(file, header_spec(header, name=name, source=file, file_type=None))
+    return Companion(file, spec_of_header(header, name=name, source=file, file_type=None))
 
 
 def _read(extra: StoredExtra, model: ModelSpec) -> Companion:

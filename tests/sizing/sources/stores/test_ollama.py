@@ -19,6 +19,8 @@ from whatfits.sizing.errors import (
     MalformedFileError,
     RemoteAnswerError,
     UnknownModelError,
+    UnreachableError,
+    UnreadableFileError,
     UnsupportedArchitectureError,
 )
 from whatfits.sizing.model import ModelSpec, TensorSpec
@@ -295,7 +297,7 @@ def test_a_blob_of_another_length_or_kind_is_refused(store: Ollama, gguf: bytes)
         from_registry(server)
     with (
         serving(published(store, [("model", b"<html>no model</html>" * 9)])) as server,
-        pytest.raises(MalformedFileError, match="magic"),
+        pytest.raises(UnreadableFileError, match="a web page"),
     ):
         from_registry(server)
 
@@ -315,3 +317,34 @@ def test_a_model_in_the_store_asks_nobody(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # nobody would answer there
     store.model("127.0.0.1/library/tiny/latest", [("model", gguf)])
     assert load("ollama:127.0.0.1/library/tiny").name == "127.0.0.1/library/tiny:latest"
+
+
+@pytest.fixture
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network: a proxy at which nobody listens."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+
+@pytest.mark.usefixtures("cut_off")
+@pytest.mark.parametrize(
+    ("name", "known"), [("qwen2.5:0.5b", "qwen2.5-0.5b"), ("nobody/nothing:1b", None)]
+)
+def test_without_the_network_the_catalogs_own_name_is_offered(name: str, known: str | None) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        load(f"ollama:{name}")
+    offer = f"the catalog knows it without the network: whatfits check {known}"
+    assert caught.value.next_step == ("" if known is None else offer)
+    assert str(caught.value).count("the address") == 1
+
+
+def test_a_registry_that_a_person_trusts_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving({}) as server:
+        monkeypatch.setenv("WHATFITS_TRUSTED_HOSTS", server.host)
+        # it does not speak TLS: that it was asked at all is what the trust changes
+        with pytest.raises((UnreachableError, RemoteAnswerError)):
+            load(f"ollama:{server.host}/library/tiny")
+        monkeypatch.delenv("WHATFITS_TRUSTED_HOSTS")
+        with pytest.raises(InvalidRequestError):
+            load(f"ollama:{server.host}/library/tiny")
