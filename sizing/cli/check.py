@@ -99,7 +99,7 @@ def _with_disk(plan: Plan, spec: ModelSpec) -> Plan:
     if free is None or needed is None or needed <= free:
         return plan
     note = (
-        f"The download of {format_bytes(needed)} does not fit this disk: {format_bytes(free)} free "
-        f"for {folder}."
+        f"The model's file of {format_bytes(needed)} does not fit this disk: {format_bytes(free)} "
+        f"free for {folder}."
     )
     return replace(plan, notes=(*plan.notes, note))

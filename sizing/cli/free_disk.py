@@ -17,12 +17,18 @@ __all__ = ["download_folder", "free_disk_bytes"]
 def download_folder(spec: ModelSpec) -> str | None:
     """Return where a model would be downloaded to; None when it is here, or nobody can tell.
 
-    What Ollama would pull has its place already; for all else it is the home folder.
+    What Ollama would pull has its place already, repositories go into Hugging Face's cache; for
+    all else it is the home folder.
     """
     if spec.source != "catalog" and not is_address(spec.source):
         return None
     if spec.file is not None:
         return os.path.dirname(spec.file) or None  # noqa: PTH120 - pathlib is not imported
+    if spec.source.startswith("hf:"):
+        from whatfits.sizing.sources.stores.hugging_face import folders
+        from whatfits.sizing.sources.stores.surroundings import here
+
+        return next(iter(folders(here())), None)
     return os.environ.get("HOME") or os.environ.get("USERPROFILE") or None
 
 

@@ -17,7 +17,7 @@ from whatfits.sizing.sources.local_file import names_in
 from whatfits.sizing.sources.stores.checkpoint_format import checkpoint_format
 from whatfits.sizing.sources.stores.grouping import UNFINISHED, group_models, is_model_file
 from whatfits.sizing.sources.stores.stored import StoreContents, StoredModel
-from whatfits.sizing.sources.stores.walk import Walk, is_inside
+from whatfits.sizing.sources.stores.walk import Walk, is_inside, read_small_file
 
 if TYPE_CHECKING:
     from whatfits.sizing.sources.stores.surroundings import Surroundings
@@ -30,6 +30,8 @@ _PREFIX: Final = "models--"
 _SNAPSHOTS: Final = "snapshots"
 _INCOMPLETE: Final = ".incomplete"
 _DEPTH: Final = 4  # repositories keep their file types in folders
+_SHOWN: Final = 7
+_MAX_REF_BYTES: Final = 256
 _LEAST_PARTIAL_BYTES: Final = 2**20  # below it, a tokenizer or a configuration
 
 
@@ -99,7 +101,10 @@ def _repository(path: str, repository: str, *, store: str) -> tuple[list[StoredM
             by_revision.setdefault(revision, []).append(file._replace(relative=below))
     models: dict[object, StoredModel] = {}
     findings = [f"{repository}: {line}" for line in walk.findings]
-    for files in by_revision.values():
+    main = _main_revision(path)
+    # the files of the main revision are named first, and what only others have is told apart
+    for revision in sorted(by_revision, key=lambda one: (one != main, one)):
+        files = by_revision[revision]
         grouped, said = group_models(
             files,
             store=store,
@@ -108,8 +113,20 @@ def _repository(path: str, repository: str, *, store: str) -> tuple[list[StoredM
         )
         findings += said
         for model in grouped:
+            if main is not None and revision != main:
+                said_of = f"of revision {printable(revision[:_SHOWN])}, which is not main"
+                model = replace(model, findings=(*model.findings, said_of))  # noqa: PLW2901 - same
             models.setdefault(model.identities, model)
     return _with_unfinished(path, repository, list(models.values()), store=store), findings
+
+
+def _main_revision(path: str) -> str | None:
+    """Return the commit that `main` of a repository was when it was last downloaded."""
+    try:
+        data = read_small_file(os.path.join(path, "refs", "main"), most_bytes=_MAX_REF_BYTES)  # noqa: PTH118 - paths may be any bytes
+    except UnreadableFileError:
+        return None
+    return data.decode(errors="replace").strip() or None
 
 
 def _with_unfinished(

@@ -295,6 +295,15 @@ def test_one_file_in_two_revisions_is_one_model(home: Path, linux: Surroundings)
     assert len(only(linux).models) == 1
 
 
+def test_what_only_an_older_revision_has_is_told(home: Path, linux: Surroundings) -> None:
+    hub = Hub(home / ".cache" / "huggingface" / "hub")
+    hub.file("org/Tiny-GGUF", "Tiny.gguf", MODEL + b"\0" * 32, commit="a" * 40)
+    hub.file("org/Tiny-GGUF", "Tiny.gguf", MODEL, commit="b" * 40)
+    newer, older = only(linux).models
+    assert (newer.file_bytes, newer.findings) == (len(MODEL), ())
+    assert older.findings == ("of revision aaaaaaa, which is not main",)
+
+
 def test_unfinished_downloads_of_the_hub_are_known(home: Path, linux: Surroundings) -> None:
     hub = Hub(home / ".cache" / "huggingface" / "hub")
     hub.unfinished("org/Tiny-GGUF", 3 * MB)
