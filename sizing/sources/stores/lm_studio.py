@@ -2,7 +2,8 @@
 
 LM Studio's home is what `~/.lmstudio-home-pointer` says, else `~/.cache/lm-studio` where it is
 there (older versions), else `~/.lmstudio`; `downloadsFolder` in its `settings.json` moves the
-models. Source: lmstudio-ai/lms (findLMStudioHome), settings files of versions 0.3 and 0.4.
+models. What the program itself came with lies in `.internal/bundled-models` of its home.
+Source: lmstudio-ai/lms (findLMStudioHome), settings files of versions 0.3 and 0.4.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ NAME: Final = "LM Studio"
 _POINTER: Final = ".lmstudio-home-pointer"
 _SETTINGS: Final = "settings.json"
 _KEY: Final = "downloadsFolder"
+_BUNDLED: Final = (".internal", "bundled-models")
 _MAX_POINTER_BYTES: Final = 8_192
 _MAX_SETTINGS_BYTES: Final = 2**20
 _DEPTH: Final = 5  # publisher, repository, and folders inside
@@ -67,9 +69,10 @@ def read(surroundings: Surroundings) -> tuple[StoreContents, ...]:
     found: dict[str, None] = {}
     for home in dict.fromkeys((*filter(None, (pointed,)), *homes(surroundings))):
         settings = _content(surroundings.join(home, _SETTINGS), _MAX_SETTINGS_BYTES)
-        folder = models_folder(settings, home, surroundings)
-        if os.path.isdir(folder):  # noqa: PTH112 - paths may be any bytes
-            found[folder] = None
+        bundled = surroundings.join(home, *_BUNDLED)
+        for folder in (models_folder(settings, home, surroundings), bundled):
+            if os.path.isdir(folder):  # noqa: PTH112 - paths may be any bytes
+                found[folder] = None
     return tuple(_read_folder(folder) for folder in found)
 
 

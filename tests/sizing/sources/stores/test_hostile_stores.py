@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,38 @@ def test_a_manifest_that_is_none_is_a_line_and_no_end(
     assert time.monotonic() - start < 2
     with pytest.raises(BadInputError):
         find_model(parse_ollama_name("bad"), linux)
+
+
+def mutated(data: bytes, choose: random.Random) -> bytes:
+    """Return bytes with a few changed, removed, put in or repeated."""
+    changed = bytearray(data)
+    for _ in range(choose.randint(1, 6)):
+        at = choose.randrange(len(changed)) if changed else 0
+        match choose.randint(0, 3):
+            case 0 if changed:
+                changed[at] = choose.randrange(256)
+            case 1:
+                del changed[at : at + choose.randint(1, 20)]
+            case 2:
+                changed[at:at] = choose.randbytes(choose.randint(1, 8))
+            case _:
+                changed[at:at] = changed[choose.randrange(len(changed) + 1) :][:30]
+    return bytes(changed)
+
+
+def test_any_change_of_a_manifest_or_yml_is_understood_or_refused() -> None:
+    choose = random.Random(7)  # noqa: S311 - no secret
+    manifest = listed({"runner": "ollama", "layers": [layer(), layer(mediaType="x")]})
+    yml = b"model_path: llamacpp/models/m/model.gguf\nname: 'a m'\nsize_bytes: 12\n"
+    n_refused = 0
+    for _ in range(3_000):
+        for parse, data in ((parse_manifest, manifest), (parse_model_yml, yml)):
+            try:
+                parse(mutated(data, choose))
+            except BadInputError as error:
+                n_refused += 1
+                assert str(error).isprintable()  # noqa: PT017 - most are not raised
+    assert 1_000 < n_refused < 5_900
 
 
 def test_a_missing_blob_makes_a_model_incomplete(home: Path, linux: Surroundings) -> None:

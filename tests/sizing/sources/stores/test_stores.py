@@ -184,6 +184,15 @@ def test_lm_studio_is_found_where_its_pointer_and_settings_say(
     assert [model.name for model in contents.models] == ["a/b/c"]
 
 
+def test_what_lm_studio_came_with_is_found_too(home: Path, linux: Surroundings) -> None:
+    bundled = home / ".lmstudio" / ".internal" / "bundled-models"
+    write(bundled / "org" / "Embed-GGUF" / "embed.gguf", MODEL)
+    write(home / ".lmstudio" / "models" / "a" / "b" / "c.gguf", MODEL)
+    found = read_stores(linux)
+    names = [(one.store, model.name) for one in found for model in one.models]
+    assert names == [("LM Studio", "a/b/c"), ("LM Studio", "org/Embed-GGUF/embed")]
+
+
 def test_mlx_folders_are_told_by_their_configuration_or_name(
     home: Path, linux: Surroundings
 ) -> None:
