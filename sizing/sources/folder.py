@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
-__all__ = ["MISSING_FILES", "load_checkpoint_model"]
-
-MISSING_FILES: Final = "files are missing of the checkpoint"
+__all__ = ["load_checkpoint_model"]
 
 _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
@@ -42,6 +40,7 @@ _SAME: Final = (
     ("head_dim",),
 )
 _TEXT: Final = "text_config"
+MISSING_FILES: Final = "files are missing of the checkpoint"
 
 
 def load_checkpoint_model(name: str, *, file_type: str | None = None) -> ModelSpec:
