@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
 
 RUNTIMES: Final = ("llama.cpp",)
+_PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
 _UNVERIFIED_MARK: Final = "unverified-"
 
 
@@ -85,6 +86,10 @@ def answer(
     from whatfits.sizing.version import SCHEMA_VERSION
 
     extras = _extras(spec, workload)
+    if spec.companions:
+        from whatfits.sizing.companions import with_companions
+
+        workload, extras = with_companions(workload, extras, spec.companions)
     trials = Trials(spec, machine, workload, request, extras)
     trial = trials.best()
     if refined is not None:
@@ -315,5 +320,5 @@ def _placed(trial: Trial) -> PlacementRequest:
 def _model_file(spec: ModelSpec) -> str:
     """Return the path to write into a command: the file itself, or its usual name."""
     if spec.source == "catalog" or spec.planned:
-        return f"{spec.name}-{spec.file_type}.gguf"
-    return spec.source
+        return f"{spec.name}-{spec.file_type}.gguf".translate(_PLAIN)
+    return spec.file or spec.source

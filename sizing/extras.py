@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec, TensorRole
 
-__all__ = ["NO_EXTRAS", "Adapter", "AdapterTensor", "Extras", "Projector", "ProjectorTensor"]
+__all__ = [
+    "NO_EXTRAS",
+    "Adapter",
+    "AdapterTensor",
+    "Companion",
+    "Extras",
+    "Projector",
+    "ProjectorTensor",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +107,16 @@ class Extras:
 
 
 NO_EXTRAS = Extras()
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """What a model comes with, and what its program therefore loads beside it.
+
+    Attributes:
+        file: the path to write into a command.
+        content: what was read of it: a projector, an adapter, or a model that drafts.
+    """
+
+    file: str
+    content: Projector | Adapter | ModelSpec

@@ -13,6 +13,8 @@ from whatfits.sizing.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from whatfits.sizing.extras import Companion
+
 __all__ = [
     "AttentionCache",
     "ByteRange",
@@ -254,6 +256,8 @@ class ModelSpec:
         prediction_tensors: tensors of the next-token-prediction layers, which are only loaded to
             draft with them.
         planned: the GGUF of these facts is not `source` but has to be made of it.
+        file: the path to write into a command, when that is not `source`.
+        companions: what the model comes with, and is loaded beside it unless told otherwise.
     """
 
     name: str
@@ -273,6 +277,8 @@ class ModelSpec:
     origin: str = ""
     prediction_tensors: tuple[TensorSpec, ...] = ()
     planned: bool = False
+    file: str | None = None
+    companions: tuple[Companion, ...] = ()
 
     @property
     def n_layers(self) -> int:

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE_TYPE_RULE",
     "MONTHS_A_YEAR",
+    "VERDICT_ORDER",
     "RankedModel",
     "Ranker",
+    "headroom_bytes",
     "months_of",
     "rank",
     "sort_rows",
@@ -51,7 +53,7 @@ FILE_TYPE_RULE: Final = (
 _LADDER: Final = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K"}
 _BEST: Final = "Q8_0"
 _LEAST: Final = "Q4_K_M"
-_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
+VERDICT_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 # the leanest types of the ladder's last and first mixes: bounds, not estimates
 _LOWEST_BITS: Final = 4.25
 _BEST_BITS: Final = 8.5
@@ -183,7 +185,7 @@ class Ranker:
             weights_bytes=trial.memory.weights_bytes,
             total_bytes=trial.memory.total_bytes,
             high_bytes=trial.memory.high_bytes,
-            headroom_bytes=_headroom(trial, self.machine),
+            headroom_bytes=headroom_bytes(trial, self.machine),
             largest_context_tokens=None,
             decode_tokens_per_s=speed.decode_tokens_per_s,
             approximate=spec.weights is not None,
@@ -222,7 +224,7 @@ class Ranker:
                 continue
             candidate, others = self._tried(entry, name, replays)
             better = others.first() if nothing_spills else others.best()
-            if _ORDER[better.judgement.verdict] <= _ORDER[worst]:
+            if VERDICT_ORDER[better.judgement.verdict] <= VERDICT_ORDER[worst]:
                 return candidate, others, better
         return spec, trials, trials.best()
 
@@ -295,8 +297,12 @@ def rank(
     return rows
 
 
-def _headroom(trial: Trial, machine: Machine) -> int | None:
-    """Return what is left in the pool that is filled most, counting accelerators first."""
+def headroom_bytes(trial: Trial, machine: Machine) -> int | None:
+    """Return what is left in the pool that is filled most, counting accelerators first.
+
+    By the upper end, so it is negative where that does not fit; None when a pool's free memory is
+    not known.
+    """
     left: list[int] = []
     for pool in machine.pools:
         taken = sum(row.high_bytes for row in trial.memory.devices if row.pool == pool.id)
@@ -319,7 +325,7 @@ def sort_rows(rows: Sequence[RankedModel], key: str) -> list[RankedModel]:
         "name": lambda row: (row.model,),
     }
     chosen = keys[key]
-    return sorted(rows, key=lambda row: (_ORDER[row.verdict], *chosen(row), row.model))
+    return sorted(rows, key=lambda row: (VERDICT_ORDER[row.verdict], *chosen(row), row.model))
 
 
 def months_of(released: str | None) -> int:

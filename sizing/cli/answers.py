@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.estimate import Plan
+from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.ranking import RankedModel
@@ -19,6 +20,7 @@ __all__ = [
     "ExplainAnswer",
     "HomeAnswer",
     "ListAnswer",
+    "LocalListAnswer",
     "QuantRow",
     "QuantsAnswer",
 ]
@@ -32,6 +34,17 @@ class ListAnswer:
     machine: Machine
     rule: str
     models: tuple[RankedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalListAnswer:
+    """`whatfits list --local`: models on this disk, the rule they came by, and where they lie."""
+
+    schema_version: str
+    machine: Machine
+    rule: str
+    models: tuple[LocalModel, ...]
+    stores: tuple[LocalStore, ...]
 
 
 @dataclass(frozen=True, slots=True)

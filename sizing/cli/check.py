@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import RUNTIMES, answer, load_model
@@ -20,9 +21,13 @@ from whatfits.sizing.cli.options import (
 )
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.model import ModelSpec
 
 __all__ = ["run"]
 
@@ -72,6 +77,8 @@ def run(arguments: Sequence[str]) -> int:
     )
     if exact is not None:
         plan = exact.explained(plan)
+    if options.machine is None:
+        plan = _with_disk(plan, spec)
     if options.json:
         sys.stdout.write(dump_json(plan) + "\n")
     else:
@@ -80,3 +87,19 @@ def run(arguments: Sequence[str]) -> int:
 
         show(plan_document(plan), plain=options.plain)
     return 0 if plan.verdict in _ANSWERED else 1
+
+
+def _with_disk(plan: Plan, spec: ModelSpec) -> Plan:
+    """Return a plan that says when a model that is not here yet has no room on this disk."""
+    from whatfits.sizing.cli.free_disk import download_folder, free_disk_bytes
+
+    folder = download_folder(spec)
+    free = None if folder is None else free_disk_bytes(folder)
+    needed = plan.model.file_bytes
+    if free is None or needed is None or needed <= free:
+        return plan
+    note = (
+        f"The model's file of {format_bytes(needed)} does not fit this disk: {format_bytes(free)} "
+        f"free for {folder}."
+    )
+    return replace(plan, notes=(*plan.notes, note))

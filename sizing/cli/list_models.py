@@ -36,23 +36,33 @@ if TYPE_CHECKING:
 __all__ = ["answer_of", "load_entry", "rows_table", "run"]
 
 _DEFAULT_SHOWN: Final = 25
+_SORTS: Final = ("size", "memory", "released", "name", "disk")
 _VERDICTS: Final = ("fits", "slow", "tight", "no")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0."""
-    parser = Parser(command="list", description="Catalog models on this machine, one row each.")
+    parser = Parser(command="list", description="Models on this machine, one row each.")
+    parser.add_argument("--local", action="store_true", help="those on this disk, not the catalog")
     parser.add_argument("--file-type", metavar="TYPE", help="one file type for all")
     parser.add_argument("--family", metavar="TEXT", help="families that begin with TEXT")
     parser.add_argument("--kind", choices=("llm", "vlm", "embedding"), help="only this kind")
     parser.add_argument("--verdict", choices=_VERDICTS, help="only this verdict")
-    parser.add_argument("--sort", choices=("size", "memory", "released", "name"), default="size")
+    parser.add_argument("--sort", choices=_SORTS, default="size", help="disk: only with --local")
     parser.add_argument("--limit", action=parsed(_limit), metavar="N", help="rows (0: all)")
     add_machine_options(parser)
     add_workload_options(parser)
     add_output_options(parser)
     options = parser.read(arguments)
     machine = machine_of(options)
+    if options.local:
+        from whatfits.sizing.cli.list_local import run_local
+
+        return run_local(options, machine, workload_of(options))
+    if options.sort == "disk":
+        raise InvalidRequestError(
+            what="--sort without --local", got=options.sort, allowed=", ".join(_SORTS[:-1])
+        )
     rows = rank(
         _entries(options),
         machine,

@@ -39,7 +39,7 @@ def answer_schema() -> dict[str, Any]:
         "check": Plan,
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
-        "list": forms.ListAnswer,
+        "list": forms.ListAnswer | forms.LocalListAnswer,
         "whatfits": forms.HomeAnswer,
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from whatfits.sizing.errors import printable
 
-__all__ = ["Findings"]
+__all__ = ["MISSING_DATA", "Findings"]
+
+MISSING_DATA: Final = "tensor data incomplete"
 
 
 class Findings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.byte_source import ByteSource, BytesSource
-from whatfits.sizing.readers.findings import Findings
+from whatfits.sizing.readers.findings import MISSING_DATA, Findings
 from whatfits.sizing.readers.gguf_metadata import read_metadata
 from whatfits.sizing.readers.gguf_scan import HeaderCursor
 from whatfits.sizing.readers.gguf_tensors import (
@@ -167,7 +167,7 @@ def _check_missing(
             allowed=f"{cursor.size_bytes + missing_bytes:,} bytes in all",
             next_step="check that the download finished",
         )
-    findings.add(f"tensor data incomplete: {missing_bytes:,} bytes missing at the end of the file")
+    findings.add(f"{MISSING_DATA}: {missing_bytes:,} bytes missing at the end of the file")
 
 
 def _check_junk(

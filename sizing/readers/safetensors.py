@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.byte_source import ByteSource, BytesSource
-from whatfits.sizing.readers.findings import Findings
+from whatfits.sizing.readers.findings import MISSING_DATA, Findings
 from whatfits.sizing.readers.json_cursor import JsonCursor
 
 if TYPE_CHECKING:
@@ -353,6 +353,6 @@ def _check_length(
                 allowed=f"{needed_bytes:,} bytes in all",
                 next_step="check that the download finished",
             )
-        findings.add(f"tensor data incomplete: {missing:,} bytes missing at the end of the file")
+        findings.add(f"{MISSING_DATA}: {missing:,} bytes missing at the end of the file")
     elif missing < 0:
         findings.add(f"{-missing:,} bytes after the last tensor")

@@ -32,7 +32,8 @@ def llama_server_command(
 ) -> str:
     """Return one shell line; only flags that differ from the program's defaults are written."""
     settings, placement = trial.settings, trial.placement
-    words = ["llama-server", "-m", model_file, "-c", str(settings.requested_context_tokens)]
+    flag = "--model-url" if model_file.startswith(("https://", "http://")) else "-m"
+    words = ["llama-server", flag, model_file, "-c", str(settings.requested_context_tokens)]
     words += ["-np", str(settings.sequences)]
     words += _placement_flags(trial, machine)
     if settings.kv_type_k != "F16":

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from typing import Final
 
-__all__ = ["is_address", "is_checkpoint", "is_name", "is_path"]
+__all__ = ["is_address", "is_checkpoint", "is_name", "is_ollama", "is_path", "is_url"]
 
-_ADDRESSES: Final = ("hf:", "ollama:", "http://", "https://")
+_URLS: Final = ("http://", "https://")
+_ADDRESSES: Final = ("hf:", "ollama:", *_URLS)
 _FILE_SUFFIXES: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json")
 _CHECKPOINT_SUFFIXES: Final = (".safetensors", ".json")
 _GGUF_SUFFIX: Final = ".gguf"
@@ -24,6 +25,11 @@ _MAX_ENTRIES: Final = 20_000
 def is_address(text: str) -> bool:
     """Whether a name means something on another machine."""
     return text.lower().startswith(_ADDRESSES)
+
+
+def is_ollama(text: str) -> bool:
+    """Whether a name is one of Ollama's: in its store on this disk, or in a registry."""
+    return text.lower().startswith("ollama:")
 
 
 def is_path(text: str) -> bool:
@@ -55,9 +61,14 @@ def is_checkpoint(text: str) -> bool:
     return text.lower().endswith(_CHECKPOINT_SUFFIXES) or _is_safetensors(head)
 
 
-def is_name(_text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Whether a name is the address of one file."""
+    return text.lower().startswith(_URLS)
+
+
+def is_name(text: str) -> bool:
     """Whether the catalog is to be asked: for everything that nobody else wanted."""
-    return True
+    return not is_address(text)
 
 
 def _is_safetensors(head: bytes) -> bool:

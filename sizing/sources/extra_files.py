@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.readers.gguf import GgufHeader
     from whatfits.sizing.workload import Workload
 
-__all__ = ["load_extras"]
+__all__ = ["adapter_of", "load_extras", "projector_of"]
 
 _HALVES: Final = (".lora_a", ".lora_b")
 _IGNORED_SUFFIX: Final = "_norm.weight"
@@ -51,6 +51,20 @@ def load_extras(model: ModelSpec, workload: Workload) -> Extras:
 
 def _projector(path: str) -> Projector:
     header, name = load_gguf(path)
+    return projector_of(header, name=name, path=path)
+
+
+def _adapter(path: str, model: ModelSpec) -> Adapter:
+    header, name = load_gguf(path)
+    return adapter_of(header, model, name=name, path=path)
+
+
+def projector_of(header: GgufHeader, *, name: str, path: str) -> Projector:
+    """Return the projector with a header; `path` is for messages.
+
+    Raises:
+        InvalidRequestError: it is the header of something else.
+    """
     metadata = header.metadata
     if metadata.get("general.architecture") != "clip":
         raise InvalidRequestError(
@@ -80,9 +94,12 @@ def _text(header: GgufHeader, key: str) -> str:
     return value if isinstance(value, str) else "not given"
 
 
-def _adapter(path: str, model: ModelSpec) -> Adapter:
-    """Return the adapter in a file, checked against the model as llama.cpp checks it."""
-    header, name = load_gguf(path)
+def adapter_of(header: GgufHeader, model: ModelSpec, *, name: str, path: str) -> Adapter:
+    """Return the adapter with a header, checked against the model as llama.cpp checks it.
+
+    Raises:
+        InvalidRequestError: it is the header of something else, or made for another model.
+    """
     for key, allowed in (
         ("general.type", "adapter"),
         ("adapter.type", "lora"),

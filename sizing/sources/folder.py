@@ -40,6 +40,7 @@ _SAME: Final = (
     ("head_dim",),
 )
 _TEXT: Final = "text_config"
+MISSING_FILES: Final = "files are missing of the checkpoint"
 
 
 def load_checkpoint_model(name: str, *, file_type: str | None = None) -> ModelSpec:
@@ -180,7 +181,7 @@ def _held(
     if found.missing:
         names = ", ".join(printable(name) for name in found.missing[:_FILES_SHOWN])
         more = ", …" if len(found.missing) > _FILES_SHOWN else ""
-        yield f"{len(found.missing):,} files are missing of the checkpoint: {names}{more}."
+        yield f"{len(found.missing):,} {MISSING_FILES}: {names}{more}."
 
 
 def _total(found: Checkpoint) -> str:

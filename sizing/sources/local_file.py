@@ -22,7 +22,7 @@ from whatfits.sizing.sources.split_gguf import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["load_gguf", "names_in"]
+__all__ = ["display_name", "load_gguf", "names_in"]
 
 _MAX_FOLDER_ENTRIES: Final = 20_000
 _SHOWN: Final = 10
@@ -56,7 +56,7 @@ def load_gguf(path: str | os.PathLike[str]) -> tuple[GgufHeader, str]:
     elif split is not None and split.n_files > 1:
         findings += (f"named as file {split.number} of {split.n_files}, but the file is whole",)
     header = replace(header, findings=(*header.findings, *findings))
-    return header, _display_name(name, header)
+    return header, display_name(name, header)
 
 
 def _is_folder(path: str) -> bool:
@@ -188,7 +188,7 @@ def _load_split(path: str, header: GgufHeader, count: int) -> GgufHeader:
     return merge_headers(headers, names=names)
 
 
-def _display_name(name: str, header: GgufHeader) -> str:
+def display_name(name: str, header: GgufHeader) -> str:
     """Return what to call the model: its file name without suffix and number.
 
     A blob of a content store has no name of its own; what the header says is used instead.

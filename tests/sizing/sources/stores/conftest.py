@@ -1,0 +1,31 @@
+"""A home folder of its own for every test, and the hand-made files of the folders above."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from whatfits.sizing.sources.stores import ollama
+from whatfits.sizing.sources.stores.surroundings import Surroundings
+
+HOSTILE = next(p for p in Path(__file__).parents if p.name == "tests") / "hostile"
+for folder in (HOSTILE, Path(__file__).parent, Path(__file__).parent.parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty home folder; no store of the machine that runs the tests is looked at."""
+    monkeypatch.setattr(ollama, "SERVICE_FOLDERS", ())
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def linux(home: Path) -> Surroundings:
+    """Return a Linux user with that home and nothing else in the environment."""
+    return Surroundings({"HOME": str(home)}, "linux")
