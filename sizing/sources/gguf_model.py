@@ -12,8 +12,9 @@ from whatfits.sizing.sources.local_file import load_gguf
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["load_file"]
+__all__ = ["header_spec", "load_file"]
 
 
 def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
@@ -25,7 +26,17 @@ def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
         UnknownFileTypeError: no such file type.
     """
     header, name = load_gguf(path)
-    spec = spec_from_gguf(header, name=name, source=path)
+    return header_spec(header, name=name, source=path, file_type=file_type)
+
+
+def header_spec(header: GgufHeader, *, name: str, source: str, file_type: str | None) -> ModelSpec:
+    """Return the model of a header; with `file_type`, as if it were quantised to that.
+
+    Raises:
+        UnsupportedArchitectureError: nothing sound can be said about it.
+        UnknownFileTypeError: no such file type.
+    """
+    spec = spec_from_gguf(header, name=name, source=source)
     if header.findings:
         spec = replace(spec, notes=(*spec.notes, *header.findings))
     if file_type is None or find_file_type(file_type).name == spec.file_type:
