@@ -9,6 +9,8 @@
     │   ├── UnknownTermError               nothing to explain under that name
     │   ├── UnreadableFileError            missing, a directory, no permission
     │   ├── MalformedFileError             the bytes contradict the format
+    │   ├── UnreachableError               no connection to an address, or none in time
+    │   ├── RemoteAnswerError              a server answered, but not with what is needed
     │   └── UnsupportedArchitectureError   understood, but no memory model for it
     ├── CatalogError                       packaged data is broken: our failure, exit code 3
     ├── ProbeError                         a probe failed; caught and reported as a warning
@@ -19,7 +21,10 @@ Every message is one line: what, what was given, what is allowed, what to do nex
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "BadInputError",
@@ -28,10 +33,12 @@ __all__ = [
     "MalformedFileError",
     "MissingExtraError",
     "ProbeError",
+    "RemoteAnswerError",
     "UnknownFileTypeError",
     "UnknownMachineError",
     "UnknownModelError",
     "UnknownTermError",
+    "UnreachableError",
     "UnreadableFileError",
     "UnsupportedArchitectureError",
     "WhatfitsError",
@@ -185,6 +192,43 @@ class MalformedFileError(BadInputError):
             "field": self.field,
             "offset_bytes": self.offset_bytes,
         }
+
+
+class UnreachableError(BadInputError):
+    """There is no connection to an address, or none within the time allowed.
+
+    An address that may not be reached gets the message of one that does not answer: otherwise a
+    page that takes addresses would tell strangers what stands in the network it runs in.
+    """
+
+    code = "unreachable"
+
+    def __init__(self, url: str, *, reason: str = "cannot be reached", next_step: str = "") -> None:
+        super().__init__(what=f"the address {reason}:", got=url, next_step=next_step)
+
+
+class RemoteAnswerError(BadInputError):
+    """A server answered, but not with what is needed.
+
+    Attributes:
+        status: the HTTP status of the answer, if that is what is wrong.
+        headers: of the answer, with names in lower case.
+    """
+
+    code = "remote_answer"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        reason: str,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        next_step: str = "",
+    ) -> None:
+        self.status = status
+        self.headers = {} if headers is None else headers
+        super().__init__(what=f"the server {reason}:", got=url, next_step=next_step)
 
 
 class UnsupportedArchitectureError(BadInputError):

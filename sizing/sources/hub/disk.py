@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.sources.folders import LocalFolder
 from whatfits.sizing.sources.hub.listing import MAX_FILES, RepositoryFile, RepositoryInfo
-from whatfits.sizing.sources.hub.names import MAIN, PREFIX, is_plain_path
+from whatfits.sizing.sources.hub.names import MAIN, is_plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

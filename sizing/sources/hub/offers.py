@@ -115,9 +115,7 @@ def sort_files(files: Iterable[RepositoryFile]) -> Offers:
 
 def label_in(text: str) -> str | None:
     """Return the file type in a file's name, in its usual spelling; the last one counts."""
-    found = None
-    for found in _LABEL.finditer(text):
-        pass
+    found = next(reversed(list(_LABEL.finditer(text))), None)
     if found is None:
         return None
     rest = found["rest"].upper()

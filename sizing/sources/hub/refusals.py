@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["catalog_hint", "refused"]
 
 _LOGIN: Final = "log in with 'hf auth login' or set HF_TOKEN"
-_BAD_TOKEN: Final = "Invalid credentials"
+_NOT_ACCEPTED: Final = "Invalid credentials"
 _DISABLED: Final = "Access to this resource is disabled"
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _TOO_MANY, _SERVER = 401, 403, 404, 429, 500
 
@@ -29,7 +29,7 @@ def refused(error: RemoteAnswerError, name: HubName, settings: HubSettings) -> B
     code = error.headers.get("x-error-code", "")
     message = error.headers.get("x-error-message", "")
     named = name.repository
-    if message.startswith(_BAD_TOKEN):
+    if message.startswith(_NOT_ACCEPTED):
         return UnreadableFileError(
             what="the Hub does not accept the token that was sent for",
             got=named,
