@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.sources.claims import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +103,10 @@ def _file_of(model: ModelSpec) -> Iterator[Path]:
     """Return the model's file; a catalog model gets one without weights, for as long as needed.
 
     Raises:
-        ProbeError: the catalog has no tensor table of it.
+        ProbeError: it is not on this disk, and the catalog has no tensor table of it.
     """
+    if is_address(model.source):
+        raise ProbeError("the file is not on this disk")
     if model.source != "catalog":
         yield Path(model.source)
         return

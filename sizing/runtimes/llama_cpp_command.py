@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["llama_server_command"]
 
+_HUB: Final = "hf:"
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
@@ -32,8 +33,8 @@ def llama_server_command(
 ) -> str:
     """Return one shell line; only flags that differ from the program's defaults are written."""
     settings, placement = trial.settings, trial.placement
-    words = ["llama-server", "-m", model_file, "-c", str(settings.requested_context_tokens)]
-    words += ["-np", str(settings.sequences)]
+    words = ["llama-server", *_model_flags(model, model_file, workload)]
+    words += ["-c", str(settings.requested_context_tokens), "-np", str(settings.sequences)]
     words += _placement_flags(trial, machine)
     if settings.kv_type_k != "F16":
         words += ["-ctk", settings.kv_type_k.lower()]
@@ -56,6 +57,20 @@ def llama_server_command(
     words += _beside_flags(workload, trial)
     words += _growth_flags(workload, trial, machine)
     return shlex.join(words)
+
+
+def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[str]:
+    """Return how the program gets the model: from a path, or by its own download.
+
+    That would bring a projector along, which is not counted here. It knows no revisions.
+    """
+    if model.planned or not model.source.startswith(_HUB):
+        return ["-m", model_file]
+    repository, _, file = model.source.removeprefix(_HUB).partition(":")
+    if "@" in repository:
+        return ["-m", file.rpartition("/")[2]]
+    words = ["-hf", repository, "-hff", file]
+    return words if workload.mmproj else [*words, "--no-mmproj"]
 
 
 def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
@@ -140,8 +155,10 @@ def _beside_flags(workload: Workload, trial: Trial) -> list[str]:
 
 def _draft_file(trial: Trial, named: str) -> str:
     draft = trial.extras.draft
-    if draft is not None and draft.source == "catalog":
+    if draft is not None and (draft.source == "catalog" or draft.planned):
         return f"{draft.name}-{draft.file_type}.gguf"
+    if draft is not None and draft.source.startswith(_HUB):
+        return draft.source.rpartition(":")[2].rpartition("/")[2]
     return named
 
 

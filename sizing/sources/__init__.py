@@ -10,7 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_name, is_path
+from whatfits.sizing.sources.claims import (
+    is_address,
+    is_checkpoint,
+    is_hub_name,
+    is_name,
+    is_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["SOURCES", "ModelSource", "SourceEntry", "load"]
 
 _PACKAGE: Final = "whatfits.sizing.sources"
-_ALLOWED: Final = "a catalog name, the path of a GGUF file, or a folder with safetensors"
+_ALLOWED: Final = (
+    "a catalog name, the path of a GGUF file, a folder with safetensors, or hf:org/repo"
+)
 
 
 class ModelSource(Protocol):
@@ -57,6 +65,7 @@ class SourceEntry(NamedTuple):
 
 
 SOURCES: Final = (
+    SourceEntry("Hugging Face", is_hub_name, "hugging_face", "load_hub_model"),
     SourceEntry("checkpoint", is_checkpoint, "folder", "load_checkpoint_model"),
     SourceEntry("GGUF", is_path, "gguf_model", "load_file"),
     SourceEntry("catalog", is_name, "catalog_model", "load_catalog_model"),
@@ -64,10 +73,10 @@ SOURCES: Final = (
 
 
 def load(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name or a path.
+    """Return the model behind a catalog name, a path, or the name of a repository.
 
-    `file_type` chooses the quantisation of a catalog model or a checkpoint; a GGUF already has
-    one, and gets a planned other one when it is given.
+    `file_type` chooses the quantisation of a catalog model or a checkpoint, and the file of a
+    repository; a GGUF already has one, and gets a planned other one when it is given.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type.
@@ -75,7 +84,7 @@ def load(name: str, *, file_type: str | None = None) -> ModelSpec:
     if not isinstance(name, str) or not name.strip():
         raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
     text = name.strip()
-    if is_address(text):
+    if is_address(text) and not is_hub_name(text):
         raise InvalidRequestError(
             what="model",
             got=text,

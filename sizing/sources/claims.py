@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from typing import Final
 
-__all__ = ["is_address", "is_checkpoint", "is_name", "is_path"]
+__all__ = ["is_address", "is_checkpoint", "is_hub_name", "is_name", "is_path"]
 
 _ADDRESSES: Final = ("hf:", "ollama:", "http://", "https://")
+_HUB: Final = ("hf:", "https://huggingface.co/", "https://hf.co/")
 _FILE_SUFFIXES: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json")
 _CHECKPOINT_SUFFIXES: Final = (".safetensors", ".json")
 _GGUF_SUFFIX: Final = ".gguf"
@@ -24,6 +25,11 @@ _MAX_ENTRIES: Final = 20_000
 def is_address(text: str) -> bool:
     """Whether a name means something on another machine."""
     return text.lower().startswith(_ADDRESSES)
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a name means a repository on Hugging Face: `hf:…`, or the address of its page."""
+    return text.lower().startswith(_HUB)
 
 
 def is_path(text: str) -> bool:

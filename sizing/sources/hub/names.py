@@ -14,12 +14,11 @@ from urllib.parse import unquote, urlsplit
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.values import dataclass
 
-__all__ = ["MAIN", "PREFIX", "HubName", "is_hub_name", "is_plain_path", "parse_hub_name"]
+__all__ = ["MAIN", "PREFIX", "HubName", "is_plain_path", "parse_hub_name"]
 
 PREFIX: Final = "hf:"
 MAIN: Final = "main"
 _EXAMPLE: Final = "hf:org/repo, hf:org/repo:Q4_K_M or hf:org/repo@revision:FILE.gguf"
-_PAGES: Final = ("https://huggingface.co/", "https://hf.co/")
 _VIEWS: Final = ("tree", "blob", "resolve", "raw")
 _WORD: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 _REVISION: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./+-]{0,198}[A-Za-z0-9_])?")
@@ -45,14 +44,6 @@ class HubName:
         at = "" if self.revision is None else f"@{self.revision}"
         chosen = part or self.part
         return f"{PREFIX}{self.repository}{at}" + ("" if chosen is None else f":{chosen}")
-
-
-def is_hub_name(text: str) -> bool:
-    """Whether a name means something on Hugging Face: `hf:…`, or the address of a page there."""
-    lower = text.lower()
-    return lower.startswith(PREFIX) or (
-        lower.startswith(_PAGES) and urlsplit(text).path.count("/") > 1
-    )
 
 
 def parse_hub_name(text: str) -> HubName:

@@ -22,6 +22,7 @@ __all__ = ["HubSettings", "read_settings"]
 
 _ENDPOINT: Final = "https://huggingface.co"
 _YES: Final = frozenset({"1", "on", "yes", "true"})
+_OFFLINE: Final = ("HF_HUB_OFFLINE", "WHATFITS_OFFLINE")
 _TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _MAX_TOKEN_BYTES: Final = 4_096
 
@@ -35,12 +36,14 @@ class HubSettings:
         is_own_endpoint: the user has named the endpoint.
         token: of the user; None when there is none. Never shown.
         cache_folder: where Hugging Face's tools keep what they download.
+        is_offline: nothing is asked of the network.
     """
 
     endpoint: str
     is_own_endpoint: bool
     token: str | None
     cache_folder: str
+    is_offline: bool
 
     def __repr__(self) -> str:
         """Return the settings without the token."""
@@ -76,6 +79,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> HubSettings:
             or _folder(environment, "HUGGINGFACE_HUB_CACHE")
             or home / "hub"
         ),
+        is_offline=any(_is_set(environment, name) for name in _OFFLINE),
     )
 
 
@@ -89,9 +93,13 @@ def _folder(environment: Mapping[str, str], name: str) -> Path | None:
     return Path(os.path.expandvars(text)).expanduser() if text else None
 
 
+def _is_set(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").strip().lower() in _YES
+
+
 def _token(environment: Mapping[str, str], home: Path) -> str | None:
     """Return the user's token: from the environment, else from the file that a login wrote."""
-    if environment.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").strip().lower() in _YES:
+    if _is_set(environment, "HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         return None
     for name in _TOKENS:
         token = _clean(environment.get(name, ""))

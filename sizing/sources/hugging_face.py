@@ -1,0 +1,286 @@
+"""`hf:org/repo`: a model on Hugging Face, read from its listing and its headers; no download.
+
+A repository with GGUF files is read like a GGUF file here, one with safetensors like a folder
+here: the same readers, other bytes.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import (
+    UnknownFileTypeError,
+    UnknownModelError,
+    UnreachableError,
+    UnreadableFileError,
+    printable,
+)
+from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint_in
+from whatfits.sizing.sources.file_kinds import PICKLE_SUFFIXES, folder_hint, pickle_reason
+from whatfits.sizing.sources.folder import checkpoint_spec
+from whatfits.sizing.sources.gguf_model import header_spec
+from whatfits.sizing.sources.hub.choice import choose
+from whatfits.sizing.sources.hub.disk import DownloadedRepository, find_downloaded
+from whatfits.sizing.sources.hub.names import parse_hub_name
+from whatfits.sizing.sources.hub.offers import sort_files
+from whatfits.sizing.sources.hub.refusals import catalog_hint
+from whatfits.sizing.sources.hub.settings import read_settings
+from whatfits.sizing.sources.local_file import display_name, header_of
+from whatfits.sizing.sources.split_gguf import declared_count, read_split
+from whatfits.sizing.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.readers.gguf import GgufHeader
+    from whatfits.sizing.sources.hub.listing import RepositoryFile, RepositoryInfo
+    from whatfits.sizing.sources.hub.names import HubName
+    from whatfits.sizing.sources.hub.offers import Offer, Offers
+    from whatfits.sizing.sources.hub.remote import RemoteRepository
+
+    Repository = RemoteRepository | DownloadedRepository
+
+__all__ = ["load_hub_model", "load_hub_offers"]
+
+_CHECKPOINT_SUFFIXES: Final = (".safetensors", ".json")
+_GGUF_SUFFIX: Final = ".gguf"
+
+
+def load_hub_model(name: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return the model behind `hf:org/repo[@revision][:file or file type]`.
+
+    Raises:
+        BadInputError: the name is none, the repository cannot be reached or read, several models
+            answer to the name, or what it holds is no model.
+    """
+    wanted = parse_hub_name(name)
+    with _repository(wanted) as repository:
+        return _model(repository, wanted, file_type)
+
+
+def load_hub_offers(name: str) -> tuple[ModelSpec, Offers]:
+    """Return the model behind a name, and every GGUF file that its repository offers.
+
+    Raises:
+        BadInputError: as `load_hub_model`.
+    """
+    wanted = parse_hub_name(name)
+    with _repository(wanted) as repository:
+        return _model(repository, wanted, None), sort_files(repository.info.files)
+
+
+@contextmanager
+def _repository(name: HubName) -> Iterator[Repository]:
+    """Open a repository: over the network, else as far as it was downloaded.
+
+    Raises:
+        BadInputError: it is in neither place.
+    """
+    settings = read_settings()
+    if settings.is_offline:
+        found = find_downloaded(settings.cache_folder, name, reason="The network is off")
+        if found is None:
+            raise UnreachableError(
+                settings.endpoint,
+                reason=f"is not asked, and nothing of {name.repository} was downloaded",
+                next_step=catalog_hint(name.repository) or "unset HF_HUB_OFFLINE",
+            )
+        yield found
+        return
+    from whatfits.sizing.sources.hub.remote import open_remote  # noqa: PLC0415 - network on use
+
+    with ExitStack() as stack:
+        try:
+            opened: Repository = stack.enter_context(open_remote(name, settings))
+        except UnreachableError as error:
+            reason = f"{settings.host} cannot be reached"
+            found = find_downloaded(settings.cache_folder, name, reason=reason)
+            hint = catalog_hint(name.repository)
+            if found is None and hint:
+                raise UnreachableError(settings.endpoint, next_step=hint) from error
+            if found is None:
+                raise
+            opened = found
+        yield opened
+
+
+def _model(repository: Repository, name: HubName, file_type: str | None) -> ModelSpec:
+    """Return the model that is meant among the files of a repository."""
+    info = repository.info
+    paths = {file.path for file in info.files}
+    part = name.part
+    if part is not None and part in paths and not part.lower().endswith(_GGUF_SUFFIX):
+        return _checkpoint(repository, name, file_type, file=part)
+    offers = sort_files(info.files)
+    if offers.complete:
+        _require_model(offers, name)
+        return _gguf(repository, name, offers, file_type)
+    if offers.models:
+        raise _incomplete(offers.models, name)
+    if offers.projectors or offers.adapters:
+        _require_model(offers, replace(name, part=None))
+    return _checkpoint(repository, name, _asked_type(name, file_type))
+
+
+def _gguf(
+    repository: Repository, name: HubName, offers: Offers, file_type: str | None
+) -> ModelSpec:
+    """Return the model of the GGUF files that are meant."""
+    info = repository.info
+    choice = choose(offers.complete, name, file_type=file_type, native=_native(info))
+    paths = choice.offer.paths
+    header = _header(repository, paths)
+    spec = header_spec(
+        header,
+        name=display_name(paths[0].rpartition("/")[2], header),
+        source=_source(repository, name, paths[0]),
+        file_type=choice.planned_type,
+    )
+    notes = (
+        *spec.notes,
+        *choice.notes,
+        *repository.notes,
+        _provenance(repository, paths, header.file_bytes),
+        *_beside(offers.projectors, paths[0]),
+    )
+    return replace(spec, notes=tuple(dict.fromkeys(notes)))
+
+
+def _source(repository: Repository, name: HubName, path: str) -> str:
+    """Return where a model comes from: a file here when it was downloaded, else its full name."""
+    if isinstance(repository, DownloadedRepository):
+        return repository.shown(path)
+    return replace(name, repository=repository.info.id).text(path)
+
+
+def _header(repository: Repository, paths: Sequence[str]) -> GgufHeader:
+    """Return the header of a file, or of a set of them; whatever it says counts."""
+    names = [path.rpartition("/")[2] for path in paths]
+
+    def read(index: int) -> GgufHeader:
+        with repository.open(paths[index]) as source:
+            return header_of(source, repository.shown(paths[index]))
+
+    first = read(0)
+    count = declared_count(first, name=names[0])
+    if count == 1 == len(paths):
+        return first
+    if count == 1:
+        said = f"named as file 1 of {len(paths)}, but the file is whole"
+        return replace(first, findings=(*first.findings, said))
+    return read_split(names, lambda index: read(index) if index else first)
+
+
+def _checkpoint(
+    repository: Repository, name: HubName, file_type: str | None, *, file: str | None = None
+) -> ModelSpec:
+    """Return the model of a repository's safetensors, or of its configuration alone.
+
+    Raises:
+        UnreadableFileError: it has neither.
+    """
+    info = repository.info
+    names = [file] if file is not None else list(repository.names())
+    if not any(n == CONFIG or n.lower().endswith(_CHECKPOINT_SUFFIXES) for n in names):
+        raise UnreadableFileError(
+            what="the repository holds no GGUF, no safetensors and no config.json:"
+            if file is None
+            else "the file is no model that can be read:",
+            got=name.text(),
+            next_step=_way_out(names),
+        )
+    found = read_checkpoint_in(repository, file)
+    source = replace(name, repository=info.id).text()
+    spec = checkpoint_spec(
+        found,
+        name=source,
+        shown=printable(info.id.rpartition("/")[2]),
+        file_type=file_type,
+        where=repository.where,
+    )
+    read = [path for path in repository.names() if path.lower().endswith(".safetensors")]
+    said = (_provenance(repository, read, found.file_bytes),) if found.n_files else ()
+    return replace(spec, notes=(*spec.notes, *repository.notes, *said))
+
+
+def _asked_type(name: HubName, file_type: str | None) -> str | None:
+    """Return the file type to size safetensors under: the part of the name is one, if it is given.
+
+    Raises:
+        UnknownModelError: the part is neither a file type nor a file.
+    """
+    if name.part is None:
+        return file_type
+    with suppress(UnknownFileTypeError):
+        return file_type or find_file_type(name.part).name
+    raise UnknownModelError(
+        what=f"{name.repository} has no file or file type",
+        got=name.part,
+        next_step=f"name the repository alone: {replace(name, part=None).text()}",
+    )
+
+
+def _native(info: RepositoryInfo) -> str | None:
+    """Return the native quantisation of what a repository was made of, if the catalog knows it."""
+    from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - rarely needed
+
+    for repository in (info.id, *info.base_models):
+        with suppress(UnknownModelError):
+            return find_model(repository).native_quantisation
+    return None
+
+
+def _provenance(repository: Repository, paths: Sequence[str], n_bytes: int) -> str:
+    """Return the sentence that makes an answer repeatable: files, bytes, repository and commit."""
+    info = repository.info
+    what = printable(paths[0]) if len(paths) == 1 else f"{len(paths):,} files"
+    at = "" if info.commit is None else f" at commit {info.commit}"
+    how = "on this disk" if isinstance(repository, DownloadedRepository) else "to download"
+    return f"{what}, {n_bytes:,} bytes ({format_bytes(n_bytes)}) {how}, of {info.id}{at}."
+
+
+def _beside(projectors: Sequence[RepositoryFile], path: str) -> Iterator[str]:
+    if projectors:
+        names = ", ".join(printable(file.path) for file in projectors[:3])
+        yield (
+            f"The repository has projectors for images or sound ({names}); none is counted with "
+            f"{printable(path)}: download one and name it with --mmproj."
+        )
+
+
+def _require_model(offers: Offers, name: HubName) -> None:
+    """Refuse a projector or an adapter in the place of a model.
+
+    Raises:
+        UnreadableFileError: it is one, or the repository has nothing else.
+    """
+    for files, kind, option in (
+        (offers.projectors, "a projector (mmproj)", "--mmproj"),
+        (offers.adapters, "an adapter (LoRA)", "--lora"),
+    ):
+        named = [file for file in files if name.part in (file.path, file.path.rpartition("/")[2])]
+        if named or (files and not offers.models):
+            raise UnreadableFileError(
+                what=f"what is named is {kind}, not a model:",
+                got=name.text(),
+                next_step=f"name the model that it goes with; add the file with {option}",
+            )
+
+
+def _incomplete(offers: Sequence[Offer], name: HubName) -> UnreadableFileError:
+    first = offers[0]
+    return UnreadableFileError(
+        what=f"{first.missing:,} of {first.missing + len(first.paths):,} files are missing of",
+        got=f"{name.repository}:{first.paths[0]}",
+        next_step="name another revision or repository",
+    )
+
+
+def _way_out(names: Sequence[str]) -> str:
+    if any(name.lower().endswith(PICKLE_SUFFIXES) for name in names):
+        return pickle_reason()
+    return folder_hint(names)
