@@ -8,10 +8,12 @@ choosing goes; what a file is, its header says.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownFileTypeError
 from whatfits.sizing.quants.file_types import FILE_TYPES
+from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.quants.labels import explain_label
 from whatfits.sizing.sources.split_gguf import MAX_FILES as MAX_SPLIT_FILES
 from whatfits.sizing.sources.split_gguf import parse_split_name
@@ -61,10 +63,13 @@ class Offer:
     @property
     def nominal_bits_per_weight(self) -> float | None:
         """Bits a weight of the label's main storage type; None without a label that says so."""
-        try:
-            return explain_label(self.label).bits_per_weight if self.label else None
-        except UnknownFileTypeError:
+        if self.label is None:
             return None
+        with suppress(UnknownFileTypeError):
+            return explain_label(self.label).bits_per_weight
+        words = self.label.split("_")  # Q4_K_XL and Q8_0_L, of no published rule: Q4_K and Q8_0
+        types = ("_".join(words[:count]) for count in range(len(words), 0, -1))
+        return next((GGML_TYPES[t].bits_per_weight for t in types if t in GGML_TYPES), None)
 
     @property
     def shown(self) -> str:

@@ -21,6 +21,7 @@ __all__ = ["catalog_hint", "refused"]
 _LOGIN: Final = "log in with 'hf auth login' or set HF_TOKEN"
 _NOT_ACCEPTED: Final = "Invalid credentials"
 _DISABLED: Final = "Access to this resource is disabled"
+_NEAR: Final = 0.85
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _TOO_MANY, _SERVER = 401, 403, 404, 429, 500
 
 
@@ -81,6 +82,17 @@ def catalog_hint(repository: str) -> str:
     return ""
 
 
+def _near_id(repository: str) -> str:
+    """Return a repository of the catalog whose name comes near; empty when none does."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for an error
+
+    from whatfits.sizing.catalog.lookup import model_entries  # noqa: PLC0415 - same
+
+    ids = {entry.hf_id.casefold(): entry.hf_id for entry in model_entries()}
+    near = get_close_matches(repository.casefold(), ids, n=1, cutoff=_NEAR)
+    return f"did you mean 'hf:{ids[near[0]]}'?" if near else ""
+
+
 def _gated(name: HubName, settings: HubSettings) -> UnreadableFileError:
     page = f"{settings.endpoint}/{name.repository}"
     if settings.token is None:
@@ -100,5 +112,5 @@ def _not_found(name: HubName, settings: HubSettings) -> UnknownModelError:
     return UnknownModelError(
         what="no such repository on Hugging Face, or a private one:",
         got=name.repository,
-        next_step="; or ".join(filter(None, (step, catalog_hint(name.repository)))),
+        next_step="; ".join(filter(None, (_near_id(name.repository), step))),
     )
