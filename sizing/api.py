@@ -42,8 +42,8 @@ def check(
     """Return whether and how a model runs on a machine.
 
     Args:
-        model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json, or a
-            ModelSpec.
+        model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json,
+            `hf:org/repo[@revision][:file or file type]`, or a ModelSpec.
         file_type: quantisation; unset: Q4_K_M, or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
@@ -175,7 +175,7 @@ def hardware() -> ProbeReport:
 
 
 def load_model(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name or a path.
+    """Return the model behind a catalog name, a path, or a repository on Hugging Face.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type.

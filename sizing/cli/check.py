@@ -31,7 +31,9 @@ _ANSWERED = frozenset({"fits", "tight", "slow"})
 
 def _parser() -> Parser:
     parser = Parser(command="check", description="Does MODEL fit, and what does it take?")
-    parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint, hf:org/repo[:TYPE]"
+    )
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
     parser.add_argument("--runtime", default="llama.cpp", help="whose rules to use")
     parser.add_argument("--force", action="store_true", help="print the command in any case")

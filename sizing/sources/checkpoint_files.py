@@ -205,6 +205,7 @@ def _from_files(
             got=folder.shown(names[0]),
             next_step="download it, or name its config.json",
         )
+    folder.expect(present)
     tensors: list[StoredTensor] = []
     seen: set[str] = set()
     findings: dict[str, None] = {}

@@ -16,7 +16,7 @@ from whatfits.sizing.sources.local_file import names_in
 from whatfits.sizing.sources.regular_file import open_regular_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from whatfits.sizing.readers.byte_source import ByteSource
@@ -44,6 +44,14 @@ class Folder(Protocol):
 
     def shown(self, name: str) -> str:
         """Return what to call one of its files."""
+        ...
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Say which files will be opened next, so that they may be fetched at once.
+
+        Raises:
+            BadInputError: one of them cannot be read.
+        """
         ...
 
     def open(self, name: str) -> AbstractContextManager[ByteSource]:
@@ -84,6 +92,9 @@ class LocalFolder:
     def shown(self, name: str) -> str:
         """Return the path of one of its files."""
         return os.path.join(self.place, name)  # noqa: PTH118 - paths may be any bytes
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Do nothing: what lies on this disk is at hand."""
 
     @contextmanager
     def open(self, name: str) -> Iterator[ByteSource]:

@@ -172,6 +172,7 @@ def _header(repository: Repository, paths: Sequence[str]) -> GgufHeader:
     if count == 1:
         said = f"named as file 1 of {len(paths)}, but the file is whole"
         return replace(first, findings=(*first.findings, said))
+    repository.expect(paths[1:])
     return read_split(names, lambda index: read(index) if index else first)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from whatfits.sizing.errors import MalformedFileError, RemoteAnswerError
+from whatfits.sizing.sources.hub.ahead import Ahead
 from whatfits.sizing.sources.hub.listing import (
     FILE_FORMAT,
     MAX_FILES,
@@ -24,7 +25,7 @@ from whatfits.sizing.sources.hub.refusals import refused
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from whatfits.sizing.readers.byte_source import ByteSource
     from whatfits.sizing.sources.http import Client, Document, Rules
@@ -50,13 +51,14 @@ class RemoteRepository:
 
     where: Final = "In the repository"
 
-    def __init__(self, client: Client, settings: HubSettings, name: HubName) -> None:
+    def __init__(self, client: Client, ahead: Ahead, settings: HubSettings, name: HubName) -> None:
         """Ask for the listing.
 
         Raises:
             BadInputError: it cannot be reached, does not exist, or may not be read.
         """
         self._client = client
+        self._ahead = ahead
         self._settings = settings
         self._name = name
         self.info = self._listed()
@@ -83,10 +85,21 @@ class RemoteRepository:
         Raises:
             BadInputError: it cannot be reached, or may not be read.
         """
-        revision = self.info.commit or self._name.revision or MAIN
-        address = f"{self._settings.endpoint}/{self.info.id}/resolve/"
         with self._explained():
-            yield self._client.file(f"{address}{quote(revision, safe='')}/{quote(name)}")
+            yield self._ahead.take(name) or self._client.file(self._address(name))
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Ask at once for the beginnings of files that will be opened.
+
+        Raises:
+            BadInputError: one of them cannot be reached, or may not be read.
+        """
+        with self._explained():
+            self._ahead.fetch({name: self._address(name) for name in names})
+
+    def _address(self, name: str) -> str:
+        revision = quote(self.info.commit or self._name.revision or MAIN, safe="")
+        return f"{self._settings.endpoint}/{self.info.id}/resolve/{revision}/{quote(name)}"
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -152,8 +165,13 @@ def open_remote(name: HubName, settings: HubSettings) -> Iterator[RemoteReposito
     credentials = {}
     if settings.token is not None:
         credentials[settings.host] = {"Authorization": f"Bearer {settings.token}"}
-    with Client(_rules(settings), credentials=credentials) as client:
-        yield RemoteRepository(client, settings, name)
+    rules = _rules(settings)
+
+    def make_client() -> Client:
+        return Client(rules, credentials=credentials)
+
+    with make_client() as client, Ahead(make_client) as ahead:
+        yield RemoteRepository(client, ahead, settings, name)
 
 
 def _rules(settings: HubSettings) -> Rules:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from threading import Barrier
+from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING
 
 import pytest
 from checkpoints import LLAMA, llama_tensors, n_bytes, write_config, write_sharded
-from fake_hub import COMMIT, TOKEN, Hub, Repository, as_json, hub_of, redirect, refusal
+from fake_hub import (
+    COMMIT,
+    TOKEN,
+    Hub,
+    OnDisk,
+    Repository,
+    as_json,
+    hub_of,
+    redirect,
+    refusal,
+)
 
 from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing import check
@@ -24,6 +36,8 @@ from whatfits.sizing.sources import load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from range_server import Handler
 
     from whatfits.sizing.model import ModelSpec
 
@@ -297,6 +311,48 @@ def test_safetensors_are_sized_as_the_gguf_they_become(serve: Serve, tmp_path: P
     assert load(f"hf:acme/Tiny-Llama:{names[1]}", file_type="Q5_K_M").tensors == spec.tensors
 
 
+@pytest.fixture
+def sharded(tmp_path: Path) -> dict[str, bytes | Path]:
+    """A checkpoint over twelve files."""
+    write_config(tmp_path)
+    shards = write_sharded(tmp_path, llama_tensors(), count=12, index=False)
+    config = (tmp_path / "config.json").read_bytes()
+    return {**{path.name: path for path in shards}, "config.json": config}
+
+
+def test_the_files_of_a_checkpoint_are_asked_for_at_once(
+    serve: Serve, sharded: dict[str, bytes | Path]
+) -> None:
+    hub = serve(Repository("acme/Sharded", sharded))
+    meeting = Barrier(4)
+    for path in list(hub.cdn.files)[:4]:
+        hub.cdn.files[path] = met(meeting, hub.cdn.files[path])
+    spec = load("hf:acme/Sharded")
+    assert "in 12 files" in " ".join(spec.notes)
+    assert len(hub.cdn.seen) == 12
+    assert not any(thread.name.startswith("whatfits") for thread in enumerate_threads())
+
+
+def met(meeting: Barrier, content: OnDisk) -> Callable[[Handler], None]:
+    """Return what sends a file once as many others were asked for as the meeting needs."""
+
+    def reply(handler: Handler) -> None:
+        meeting.wait(timeout=20)
+        handler.file(content)
+
+    return reply
+
+
+@pytest.mark.parametrize("position", [0, 5, 11])
+def test_one_file_that_is_refused_among_many_is_refused_in_one_line(
+    serve: Serve, sharded: dict[str, bytes | Path], position: int
+) -> None:
+    hub = serve(Repository("acme/Sharded", sharded))
+    name = list(sharded)[position]
+    hub.hub.files[f"/acme/Sharded/resolve/{COMMIT}/{name}"] = refusal(403, "GatedRepo")
+    assert "is gated" in refusal_of("hf:acme/Sharded", UnreadableFileError)
+
+
 def test_a_configuration_alone_is_enough(serve: Serve) -> None:
     serve(Repository("acme/Tiny", {"config.json": json.dumps(LLAMA).encode()}))
     assert load("hf:acme/Tiny").parameters == n_bytes(llama_tensors()) // 2
@@ -395,6 +451,12 @@ def test_what_the_catalog_knows_is_said_when_the_hub_refuses(serve: Serve) -> No
     hub = serve(Repository(name, content, gated="manual"))
     hub.hub.files[f"/{name}/resolve/{COMMIT}/config.json"] = refusal(401, "GatedRepo")
     assert "whatfits check llama-3.1-8b" in refusal_of(f"hf:{name}", UnreadableFileError)
+
+
+def test_a_misspelt_name_is_told_from_those_the_catalog_knows(serve: Serve) -> None:
+    serve()
+    message = refusal_of("hf:meta-llama/Lama-3.1-8B-Instruct", UnknownModelError)
+    assert "did you mean 'hf:meta-llama/Llama-3.1-8B-Instruct'?" in message
 
 
 def test_a_listing_that_is_none_is_malformed(serve: Serve, usual: Repository) -> None:
