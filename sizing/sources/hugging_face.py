@@ -6,14 +6,13 @@ here: the same readers, other bytes.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import (
     UnknownFileTypeError,
     UnknownModelError,
-    UnreachableError,
     UnreadableFileError,
     printable,
 )
@@ -23,11 +22,11 @@ from whatfits.sizing.sources.file_kinds import PICKLE_SUFFIXES, folder_hint, pic
 from whatfits.sizing.sources.folder import checkpoint_spec
 from whatfits.sizing.sources.gguf_model import header_spec
 from whatfits.sizing.sources.hub.choice import choose
-from whatfits.sizing.sources.hub.disk import DownloadedRepository, find_downloaded
+from whatfits.sizing.sources.hub.disk import DownloadedRepository
+from whatfits.sizing.sources.hub.known import native_quantisation
 from whatfits.sizing.sources.hub.names import parse_hub_name
 from whatfits.sizing.sources.hub.offers import sort_files
-from whatfits.sizing.sources.hub.refusals import catalog_hint
-from whatfits.sizing.sources.hub.settings import read_settings
+from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.sources.local_file import display_name, header_of
 from whatfits.sizing.sources.split_gguf import declared_count, read_split
 from whatfits.sizing.units import format_bytes
@@ -37,12 +36,10 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader
-    from whatfits.sizing.sources.hub.listing import RepositoryFile, RepositoryInfo
+    from whatfits.sizing.sources.hub.listing import RepositoryFile
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.offers import Offer, Offers
-    from whatfits.sizing.sources.hub.remote import RemoteRepository
-
-    Repository = RemoteRepository | DownloadedRepository
+    from whatfits.sizing.sources.hub.repositories import Repository
 
 __all__ = ["load_hub_model", "load_hub_offers"]
 
@@ -58,7 +55,7 @@ def load_hub_model(name: str, *, file_type: str | None = None) -> ModelSpec:
             answer to the name, or what it holds is no model.
     """
     wanted = parse_hub_name(name)
-    with _repository(wanted) as repository:
+    with open_repository(wanted) as repository:
         return _model(repository, wanted, file_type)
 
 
@@ -69,43 +66,8 @@ def load_hub_offers(name: str) -> tuple[ModelSpec, Offers]:
         BadInputError: as `load_hub_model`.
     """
     wanted = parse_hub_name(name)
-    with _repository(wanted) as repository:
+    with open_repository(wanted) as repository:
         return _model(repository, wanted, None), sort_files(repository.info.files)
-
-
-@contextmanager
-def _repository(name: HubName) -> Iterator[Repository]:
-    """Open a repository: over the network, else as far as it was downloaded.
-
-    Raises:
-        BadInputError: it is in neither place.
-    """
-    settings = read_settings()
-    if settings.is_offline:
-        found = find_downloaded(settings.cache_folder, name, reason="The network is off")
-        if found is None:
-            raise UnreachableError(
-                settings.endpoint,
-                reason=f"is not asked, and nothing of {name.repository} was downloaded",
-                next_step=catalog_hint(name.repository) or "unset HF_HUB_OFFLINE",
-            )
-        yield found
-        return
-    from whatfits.sizing.sources.hub.remote import open_remote  # noqa: PLC0415 - network on use
-
-    with ExitStack() as stack:
-        try:
-            opened: Repository = stack.enter_context(open_remote(name, settings))
-        except UnreachableError as error:
-            reason = f"{settings.host} cannot be reached"
-            found = find_downloaded(settings.cache_folder, name, reason=reason)
-            hint = catalog_hint(name.repository)
-            if found is None and hint:
-                raise UnreachableError(settings.endpoint, next_step=hint) from error
-            if found is None:
-                raise
-            opened = found
-        yield opened
 
 
 def _model(repository: Repository, name: HubName, file_type: str | None) -> ModelSpec:
@@ -131,7 +93,8 @@ def _gguf(
 ) -> ModelSpec:
     """Return the model of the GGUF files that are meant."""
     info = repository.info
-    choice = choose(offers.complete, name, file_type=file_type, native=_native(info))
+    native = native_quantisation((info.id, *info.base_models))
+    choice = choose(offers.complete, name, file_type=file_type, native=native)
     paths = choice.offer.paths
     header = _header(repository, paths)
     spec = header_spec(
@@ -223,16 +186,6 @@ def _asked_type(name: HubName, file_type: str | None) -> str | None:
         got=name.part,
         next_step=f"name the repository alone: {replace(name, part=None).text()}",
     )
-
-
-def _native(info: RepositoryInfo) -> str | None:
-    """Return the native quantisation of what a repository was made of, if the catalog knows it."""
-    from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - rarely needed
-
-    for repository in (info.id, *info.base_models):
-        with suppress(UnknownModelError):
-            return find_model(repository).native_quantisation
-    return None
 
 
 def _provenance(repository: Repository, paths: Sequence[str], n_bytes: int) -> str:

@@ -6,22 +6,21 @@ which. Source: huggingface_hub 0.34 utils/_http.py, `hf_raise_for_status`.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownModelError, UnreadableFileError
+from whatfits.sizing.sources.hub.known import catalog_hint, near_hint
 
 if TYPE_CHECKING:
     from whatfits.sizing.errors import BadInputError, RemoteAnswerError
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.settings import HubSettings
 
-__all__ = ["catalog_hint", "refused"]
+__all__ = ["refused"]
 
 _LOGIN: Final = "log in with 'hf auth login' or set HF_TOKEN"
 _NOT_ACCEPTED: Final = "Invalid credentials"
 _DISABLED: Final = "Access to this resource is disabled"
-_NEAR: Final = 0.85
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _TOO_MANY, _SERVER = 401, 403, 404, 429, 500
 
 
@@ -71,28 +70,6 @@ def refused(error: RemoteAnswerError, name: HubName, settings: HubSettings) -> B
     return error
 
 
-def catalog_hint(repository: str) -> str:
-    """Return how to get an answer about a repository from the catalog; empty when it has none."""
-    from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - rarely needed
-
-    with suppress(UnknownModelError):
-        return (
-            f"the catalog knows it without the network: whatfits check {find_model(repository).id}"
-        )
-    return ""
-
-
-def _near_id(repository: str) -> str:
-    """Return a repository of the catalog whose name comes near; empty when none does."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only for an error
-
-    from whatfits.sizing.catalog.lookup import model_entries  # noqa: PLC0415 - same
-
-    ids = {entry.hf_id.casefold(): entry.hf_id for entry in model_entries()}
-    near = get_close_matches(repository.casefold(), ids, n=1, cutoff=_NEAR)
-    return f"did you mean 'hf:{ids[near[0]]}'?" if near else ""
-
-
 def _gated(name: HubName, settings: HubSettings) -> UnreadableFileError:
     page = f"{settings.endpoint}/{name.repository}"
     if settings.token is None:
@@ -112,5 +89,5 @@ def _not_found(name: HubName, settings: HubSettings) -> UnknownModelError:
     return UnknownModelError(
         what="no such repository on Hugging Face, or a private one:",
         got=name.repository,
-        next_step="; ".join(filter(None, (_near_id(name.repository), step))),
+        next_step="; ".join(filter(None, (near_hint(name.repository), step))),
     )
