@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["header_spec", "load_file"]
+__all__ = ["load_file", "spec_of_header"]
 
 
 def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
@@ -26,19 +26,26 @@ def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
         UnknownFileTypeError: no such file type.
     """
     header, name = load_gguf(path)
-    return header_spec(header, name=name, source=path, file_type=file_type)
+    return spec_of_header(header, name=name, source=path, file_type=file_type)
 
 
-def header_spec(header: GgufHeader, *, name: str, source: str, file_type: str | None) -> ModelSpec:
-    """Return the model of a header; with `file_type`, as if it were quantised to that.
+def spec_of_header(
+    header: GgufHeader,
+    *,
+    name: str,
+    source: str,
+    file_type: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> ModelSpec:
+    """Return the model of a header, wherever its bytes came from; `notes` are added to its own.
 
     Raises:
+        MalformedFileError: a value is missing, of the wrong kind or out of range.
         UnsupportedArchitectureError: nothing sound can be said about it.
         UnknownFileTypeError: no such file type.
     """
     spec = spec_from_gguf(header, name=name, source=source)
-    if header.findings:
-        spec = replace(spec, notes=(*spec.notes, *header.findings))
+    spec = replace(spec, notes=(*spec.notes, *header.findings, *notes))
     if file_type is None or find_file_type(file_type).name == spec.file_type:
         return spec
     changed = requantised(spec, file_type)

@@ -20,7 +20,7 @@ from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint_in
 from whatfits.sizing.sources.file_kinds import PICKLE_SUFFIXES, folder_hint, pickle_reason
 from whatfits.sizing.sources.folder import checkpoint_spec
-from whatfits.sizing.sources.gguf_model import header_spec
+from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.hub.choice import choose
 from whatfits.sizing.sources.hub.disk import DownloadedRepository
 from whatfits.sizing.sources.hub.known import native_quantisation
@@ -97,7 +97,7 @@ def _gguf(
     choice = choose(offers.complete, name, file_type=file_type, native=native)
     paths = choice.offer.paths
     header = _header(repository, paths)
-    spec = header_spec(
+    spec = spec_of_header(
         header,
         name=display_name(paths[0].rpartition("/")[2], header),
         source=_source(repository, name, paths[0]),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "choose", "labels_of"]
 
 _SHOWN: Final = 12
+_COMPARED: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,8 @@ def _unknown(offers: Sequence[Offer], name: HubName, part: str) -> UnknownFileTy
     """Return the error that says that nothing of that name is there, and what comes near."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for an error
 
-    known = {offer.shown.lower(): offer.shown for offer in offers}
-    known |= {path.lower(): path for offer in offers for path in offer.paths}
+    known = {offer.shown.lower(): offer.shown for offer in offers[:_COMPARED]}
+    known |= {offer.paths[0].lower(): offer.paths[0] for offer in offers[:_COMPARED]}
     near = get_close_matches(part.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean '{name.text(printable(known[near[0]]))}'?" if near else ""
     return UnknownFileTypeError(

@@ -8,13 +8,12 @@ choosing goes; what a file is, its header says.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownFileTypeError
-from whatfits.sizing.quants.file_types import FILE_TYPES
+from whatfits.sizing.quants.file_types import FILE_TYPES, find_file_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-from whatfits.sizing.quants.labels import explain_label
 from whatfits.sizing.sources.split_gguf import MAX_FILES as MAX_SPLIT_FILES
 from whatfits.sizing.sources.split_gguf import parse_split_name
 from whatfits.sizing.values import dataclass
@@ -36,6 +35,7 @@ _LABEL: Final = re.compile(
     r"|MXFP4(?:_MOE)?|NVFP4|BF16|FP?16|FP?32)(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
+_NEVER_STORED: Final = frozenset({"Q8_1", "Q8_K"})  # of activations; as labels they mean Q8_0
 _SAME: Final = {"FP16": "F16", "FP32": "F32", "MXFP4": "MXFP4_MOE"}
 
 
@@ -63,13 +63,7 @@ class Offer:
     @property
     def nominal_bits_per_weight(self) -> float | None:
         """Bits a weight of the label's main storage type; None without a label that says so."""
-        if self.label is None:
-            return None
-        with suppress(UnknownFileTypeError):
-            return explain_label(self.label).bits_per_weight
-        words = self.label.split("_")  # Q4_K_XL and Q8_0_L, of no published rule: Q4_K and Q8_0
-        types = ("_".join(words[:count]) for count in range(len(words), 0, -1))
-        return next((GGML_TYPES[t].bits_per_weight for t in types if t in GGML_TYPES), None)
+        return None if self.label is None else _bits_of(self.label)
 
     @property
     def shown(self) -> str:
@@ -152,5 +146,31 @@ def _offer(files: list[RepositoryFile]) -> Offer:
     )
 
 
-def _largest_first(offer: Offer) -> tuple[int, float, tuple[str, ...]]:
-    return -(offer.size_bytes or 0), -(offer.nominal_bits_per_weight or 0), offer.paths
+def _largest_first(offer: Offer) -> tuple[int, tuple[str, ...]]:
+    return -(offer.size_bytes or 0), offer.paths
+
+
+def _bits_of(label: str) -> float | None:
+    """Return the bits a weight of a label's main storage type.
+
+    Labels of no published rule begin with that of their main type: UD-Q4_K_XL, Q4_K_XL, Q8_0_L.
+    """
+    name = label.removeprefix("UD-")
+    known = FILE_TYPES.get(name) or FILE_TYPES.get(name.removesuffix("_XL"))
+    if known is not None:
+        return known.nominal_bits_per_weight
+    words = name.split("_")
+    for count in range(len(words), 0, -1):
+        kind = GGML_TYPES.get("_".join(words[:count]))
+        if kind is not None and kind.name not in _NEVER_STORED:
+            return kind.bits_per_weight
+    return _bits_of_family(words[0])
+
+
+@cache
+def _bits_of_family(word: str) -> float | None:
+    """Return those of what people mean by `Q4` alone; there are few such words."""
+    try:
+        return find_file_type(word).nominal_bits_per_weight
+    except UnknownFileTypeError:
+        return None

@@ -17,7 +17,7 @@ from whatfits.sizing.sources.hub.listing import (
     parse_tree,
 )
 from whatfits.sizing.sources.hub.names import HubName, parse_hub_name
-from whatfits.sizing.sources.hub.offers import label_in, sort_files
+from whatfits.sizing.sources.hub.offers import Offer, label_in, sort_files
 
 NAMES = {
     "hf:org/repo": ("org/repo", None, None),
@@ -175,6 +175,20 @@ LABELS = {
 @pytest.mark.parametrize(("stem", "label"), LABELS.items())
 def test_a_label_is_found_in_a_name_as_a_word(stem: str, label: str | None) -> None:
     assert label_in(stem) == label
+
+
+BITS = {"Q4_K_M": 4.5, "UD-Q4_K_XL": 4.5, "UD-IQ1_S": 1.5625, "UD-Q8_K_XL": 8.5, "Q4": 4.5}
+BITS |= {"Q8_0_L": 8.5, "Q4_0_4_4": 4.5, "IQ3_XS": 3.4375, "MXFP4_MOE": 4.25, "F16": 16}
+
+
+@pytest.mark.parametrize(("label", "bits"), BITS.items())
+def test_a_label_says_the_bits_of_its_main_storage_type(label: str, bits: float) -> None:
+    assert Offer(label, ("m.gguf",), 1).nominal_bits_per_weight == bits
+
+
+def test_a_label_of_no_known_type_says_no_bits() -> None:
+    for label in ("Q7_X", None):
+        assert Offer(label, ("m.gguf",), 1).nominal_bits_per_weight is None
 
 
 def listed(*paths: str) -> list[RepositoryFile]:
