@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_hub_model", "load_hub_offers"]
 
-_CHECKPOINT_SUFFIXES: Final = (".safetensors", ".json")
+_CHECKPOINT_SUFFIXES: Final = (".safetensors", ".safetensors.index.json")
 _GGUF_SUFFIX: Final = ".gguf"
 
 
@@ -149,7 +149,7 @@ def _checkpoint(
     """
     info = repository.info
     names = [file] if file is not None else list(repository.names())
-    if not any(n == CONFIG or n.lower().endswith(_CHECKPOINT_SUFFIXES) for n in names):
+    if not any(n.lower().endswith((CONFIG, *_CHECKPOINT_SUFFIXES)) for n in names):
         raise UnreadableFileError(
             what="the repository holds no GGUF, no safetensors and no config.json:"
             if file is None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.settings import HubSettings
 
-__all__ = ["RemoteRepository", "open_remote"]
+__all__ = ["RemoteRepository", "open_remote", "rules_of"]
 
 _MOST_LISTING_BYTES: Final = 16 * MIB
 _MOST_PAGES: Final = 64
@@ -165,7 +165,7 @@ def open_remote(name: HubName, settings: HubSettings) -> Iterator[RemoteReposito
     credentials = {}
     if settings.token is not None:
         credentials[settings.host] = {"Authorization": f"Bearer {settings.token}"}
-    rules = _rules(settings)
+    rules = rules_of(settings)
 
     def make_client() -> Client:
         return Client(rules, credentials=credentials)
@@ -174,7 +174,7 @@ def open_remote(name: HubName, settings: HubSettings) -> Iterator[RemoteReposito
         yield RemoteRepository(client, ahead, settings, name)
 
 
-def _rules(settings: HubSettings) -> Rules:
+def rules_of(settings: HubSettings) -> Rules:
     """Return what may be reached: a mirror that the user named may be anywhere, in the clear.
 
     Such a host may also send on to another of its own ports, where some keep their files.

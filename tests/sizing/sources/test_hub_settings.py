@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.sources.http import Rules
+from whatfits.sizing.sources.hub.remote import rules_of
 from whatfits.sizing.sources.hub.settings import read_settings
 
 TOKEN, OTHER, THIRD = ("hf_" + letter * 34 for letter in "bcd")
@@ -68,6 +70,16 @@ def test_the_cache_lies_where_it_is_said_to(tmp_path: Path) -> None:
     assert found.cache_folder == str(tmp_path / "huggingface" / "hub")
     found = read_settings({"HOME": "/nobody"})
     assert found.cache_folder == str(Path("~/.cache/huggingface/hub").expanduser())
+
+
+def test_only_a_mirror_that_was_named_may_be_private_or_in_the_clear(tmp_path: Path) -> None:
+    home = {"HF_HOME": str(tmp_path)}
+    rules = rules_of(read_settings(home))
+    assert rules == Rules(frozenset({"huggingface.co"}))
+    own = rules_of(read_settings({**home, "HF_ENDPOINT": "http://10.0.0.7:8080"}))
+    assert own.hosts == {"10.0.0.7:8080", "10.0.0.7:*"}
+    assert own.allow_plain_http
+    assert own.allow_private
 
 
 @pytest.mark.parametrize("text", ["1", "true", "YES", "on"])

@@ -373,9 +373,29 @@ def test_pickles_are_refused_with_the_reason_and_the_way_out(serve: Serve) -> No
         assert "use the GGUF or the safetensors files" in message
 
 
+def test_a_configuration_beside_pickles_answers_and_says_that_they_stay_closed(
+    serve: Serve,
+) -> None:
+    config = json.dumps(LLAMA).encode()
+    hub = serve(Repository("acme/Old", {"pytorch_model.bin": 5_000, "config.json": config}))
+    assert "runs code when it is opened" in notes("hf:acme/Old")
+    assert not any("pytorch_model.bin" in seen.target for seen in hub.seen)
+
+
+def test_an_adapter_in_safetensors_is_no_model(serve: Serve) -> None:
+    content = {"adapter_config.json": b"{}", "adapter_model.safetensors": 5_000}
+    serve(Repository("acme/Lora", content))
+    assert "an adapter (LoRA), not a model" in refusal_of("hf:acme/Lora", UnreadableFileError)
+
+
 def test_a_repository_without_a_model_is_refused(serve: Serve) -> None:
-    serve(Repository("acme/Empty", {"README.md": b"x"}), Repository("acme/None", {}))
-    for name in ("hf:acme/Empty", "hf:acme/None"):
+    parts = {"model_index.json": b"{}", "unet/config.json": b"{}", "tokenizer.json": b"{}"}
+    serve(
+        Repository("acme/Empty", {"README.md": b"x"}),
+        Repository("acme/None", {}),
+        Repository("acme/Image", parts),
+    )
+    for name in ("hf:acme/Empty", "hf:acme/None", "hf:acme/Image"):
         assert "no GGUF, no safetensors and no config.json" in refusal_of(name)
 
 
