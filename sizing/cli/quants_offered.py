@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.answers import QuantRow
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import printable
 from whatfits.sizing.units import format_bytes
@@ -12,6 +11,7 @@ from whatfits.sizing.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.sources.hub.offers import Offer, Offers
 
@@ -30,6 +30,8 @@ def offered_rows(offers: Offers, spec: ModelSpec) -> list[QuantRow]:
     `spec` is one of them, the only one whose header was read. The others have the same tensors
     and nearly the same header, so that its length tells their bits a weight.
     """
+    from whatfits.sizing.cli.answers import QuantRow
+
     tensor_bytes = sum(tensor.n_bytes for tensor in spec.tensors)
     header_bytes = max((spec.file_bytes or tensor_bytes) - tensor_bytes, 0)
     rows = []
