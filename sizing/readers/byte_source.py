@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["ByteSource", "BytesSource"]
+__all__ = ["ByteSource", "BytesSource", "FrugalSource"]
 
 
 class ByteSource(Protocol):
@@ -17,6 +17,15 @@ class ByteSource(Protocol):
 
     def read(self, offset: int, n: int) -> bytes:
         """Return the bytes at `offset`: `n` of them, fewer only where the source ends."""
+        ...
+
+
+@runtime_checkable
+class FrugalSource(ByteSource, Protocol):
+    """A byte source whose every read may cost a request: readers ask for no more than they need."""
+
+    def at_hand_bytes(self, offset: int) -> int:
+        """Return how many bytes at `offset` can be read without a request."""
         ...
 
 

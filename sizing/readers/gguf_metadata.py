@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.readers.findings import Findings
     from whatfits.sizing.readers.gguf_scan import HeaderCursor
 
-__all__ = ["MAX_KEYS", "Metadata", "Scalar", "Value", "read_metadata"]
+__all__ = ["FIXED_BYTES", "MAX_KEYS", "Metadata", "Scalar", "Value", "read_metadata"]
 
 Scalar = int | float | bool | str
 Value = Scalar | tuple[Scalar, ...]
@@ -53,6 +53,7 @@ _NUMBERS: Final = {
     11: struct.Struct("<q"),
     12: struct.Struct("<d"),
 }
+FIXED_BYTES: Final = {kind: form.size for kind, form in _NUMBERS.items()}
 _KIND_NAMES: Final = {_UINT32: "unsigned 32-bit", _STRING: "string"}
 _KNOWN_KINDS: Final = "0 (unsigned 8-bit) to 12 (64-bit float)"
 _ELEMENT_KINDS: Final = "0 to 8 and 10 to 12 (arrays of arrays are not allowed)"

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.readers.byte_source import FrugalSource
 from whatfits.sizing.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -60,10 +61,21 @@ class HeaderCursor:
         size_bytes: length of the whole file.
     """
 
-    __slots__ = ("_base", "_chunk", "_limit", "_pos", "_source", "_window", "owner", "size_bytes")
+    __slots__ = (
+        "_base",
+        "_chunk",
+        "_frugal",
+        "_limit",
+        "_pos",
+        "_source",
+        "_window",
+        "owner",
+        "size_bytes",
+    )
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
+        self._frugal = source if isinstance(source, FrugalSource) else None
         self.size_bytes = source.size_bytes
         self._limit = min(self.size_bytes, MAX_HEADER_BYTES)
         self._window = b""
@@ -154,6 +166,8 @@ class HeaderCursor:
         self._base += self._pos
         self._pos = 0
         wanted = min(max(n, self._chunk), self._limit - self._base)
+        if self._frugal is not None:
+            wanted = max(n, min(wanted, self._frugal.at_hand_bytes(self._base)))
         self._chunk = min(self._chunk * 4, _WINDOW_BYTES)
         self._window = self._source.read(self._base, wanted)
         if len(self._window) < n:

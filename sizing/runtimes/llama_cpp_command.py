@@ -62,8 +62,11 @@ def llama_server_command(
 def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[str]:
     """Return how the program gets the model: from a path, or by its own download.
 
-    That would bring a projector along, which is not counted here. It knows no revisions.
+    Of a repository that would bring a projector along, which is not counted here; it knows no
+    revisions.
     """
+    if model_file.startswith(("https://", "http://")):
+        return ["--model-url", model_file]
     if model.planned or not model.source.startswith(_HUB):
         return ["-m", model_file]
     repository, _, file = model.source.removeprefix(_HUB).partition(":")

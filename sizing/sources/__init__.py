@@ -10,13 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.sources.claims import (
-    is_address,
-    is_checkpoint,
-    is_hub_name,
-    is_name,
-    is_path,
-)
+from whatfits.sizing.sources.claims import is_checkpoint, is_hub_name, is_name, is_path, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +21,8 @@ __all__ = ["SOURCES", "ModelSource", "SourceEntry", "load"]
 
 _PACKAGE: Final = "whatfits.sizing.sources"
 _ALLOWED: Final = (
-    "a catalog name, the path of a GGUF file, a folder with safetensors, or hf:org/repo"
+    "a catalog name, the path of a GGUF file, a folder with safetensors, hf:org/repo, or "
+    "https://….gguf"
 )
 
 
@@ -66,6 +61,7 @@ class SourceEntry(NamedTuple):
 
 SOURCES: Final = (
     SourceEntry("Hugging Face", is_hub_name, "hugging_face", "load_hub_model"),
+    SourceEntry("URL", is_url, "direct_url", "load_url"),
     SourceEntry("checkpoint", is_checkpoint, "folder", "load_checkpoint_model"),
     SourceEntry("GGUF", is_path, "gguf_model", "load_file"),
     SourceEntry("catalog", is_name, "catalog_model", "load_catalog_model"),
@@ -73,23 +69,24 @@ SOURCES: Final = (
 
 
 def load(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name, a path, or the name of a repository.
+    """Return the model behind a catalog name, a path, a repository's name or an address.
 
     `file_type` chooses the quantisation of a catalog model or a checkpoint, and the file of a
     repository; a GGUF already has one, and gets a planned other one when it is given.
 
     Raises:
-        BadInputError: unknown name, unreadable or malformed file, unknown file type.
+        BadInputError: unknown name, unreadable or malformed file, unknown file type, an address
+            that cannot be reached.
     """
     if not isinstance(name, str) or not name.strip():
         raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
     text = name.strip()
-    if is_address(text) and not is_hub_name(text):
+    entry = next((entry for entry in SOURCES if entry.claims(text)), None)
+    if entry is None:
         raise InvalidRequestError(
             what="model",
             got=text,
             allowed=_ALLOWED,
-            next_step="addresses are not read yet: download the file, or use the catalog name",
+            next_step="such addresses are not read yet: download the file, or name the catalog's",
         )
-    entry = next(entry for entry in SOURCES if entry.claims(text))
     return entry.source()(text, file_type=file_type)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from typing import Final
 
-__all__ = ["is_address", "is_checkpoint", "is_hub_name", "is_name", "is_path"]
+__all__ = ["is_address", "is_checkpoint", "is_hub_name", "is_name", "is_path", "is_url"]
 
-_ADDRESSES: Final = ("hf:", "ollama:", "http://", "https://")
 _HUB: Final = ("hf:", "https://huggingface.co/", "https://hf.co/")
+_URLS: Final = ("http://", "https://")
+_ADDRESSES: Final = ("hf:", "ollama:", *_URLS)
 _FILE_SUFFIXES: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json")
 _CHECKPOINT_SUFFIXES: Final = (".safetensors", ".json")
 _GGUF_SUFFIX: Final = ".gguf"
@@ -61,9 +62,14 @@ def is_checkpoint(text: str) -> bool:
     return text.lower().endswith(_CHECKPOINT_SUFFIXES) or _is_safetensors(head)
 
 
-def is_name(_text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Whether a name is the address of one file."""
+    return text.lower().startswith(_URLS)
+
+
+def is_name(text: str) -> bool:
     """Whether the catalog is to be asked: for everything that nobody else wanted."""
-    return True
+    return not is_address(text)
 
 
 def _is_safetensors(head: bytes) -> bool:

@@ -72,6 +72,11 @@ class RemoteFile:
         return None if self._version is None else self._version.etag
 
     @property
+    def prefix_bytes(self) -> int:
+        """Return how many bytes are known from the first one on."""
+        return len(self._start)
+
+    @property
     def prefix(self) -> bytes:
         """Return what is known of the file from its first byte on."""
         return bytes(self._start)
@@ -90,7 +95,7 @@ class RemoteFile:
         end = min(offset + n, self.size_bytes)
         if offset >= end:
             return b""
-        if offset > len(self._start) + _LARGEST_GAP_BYTES:
+        if offset > max(len(self._start), self._expected_end) + _LARGEST_GAP_BYTES:
             return self._read_elsewhere(offset, end)
         while len(self._start) < end:
             self._start += self._fetch(len(self._start), max(end, self._expected_end))

@@ -37,6 +37,7 @@ __all__ = ["RemoteRepository", "open_remote", "rules_of"]
 
 _MOST_LISTING_BYTES: Final = 16 * MIB
 _MOST_PAGES: Final = 64
+_GGUF_SUFFIX: Final = ".gguf"
 _JSON: Final = "application/json"
 
 
@@ -85,8 +86,11 @@ class RemoteRepository:
         Raises:
             BadInputError: it cannot be reached, or may not be read.
         """
+        from whatfits.sizing.sources.http.header_source import HeaderSource  # noqa: PLC0415 - on use
+
         with self._explained():
-            yield self._ahead.take(name) or self._client.file(self._address(name))
+            file = self._ahead.take(name) or self._client.file(self._address(name))
+            yield HeaderSource(file) if name.lower().endswith(_GGUF_SUFFIX) else file
 
     def expect(self, names: Sequence[str]) -> None:
         """Ask at once for the beginnings of files that will be opened.

@@ -21,6 +21,7 @@ from fake_hub import (
     redirect,
     refusal,
 )
+from header_shapes import Shape, all_shapes
 
 from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing import check
@@ -32,12 +33,16 @@ from whatfits.sizing.errors import (
     UnreadableFileError,
 )
 from whatfits.sizing.sources import load
+from whatfits.sizing.sources.hub.names import parse_hub_name
+from whatfits.sizing.sources.hub.repositories import open_repository
+from whatfits.sizing.sources.hugging_face import _header
+from whatfits.sizing.sources.local_file import load_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from range_server import Handler
+    from range_server import Handler, Seen
 
     from whatfits.sizing.model import ModelSpec
 
@@ -127,6 +132,29 @@ def test_one_listing_and_one_range_of_64_kib_are_all_that_is_asked(
         f"/{REPO}/resolve/{COMMIT}/{STEM}-Q8_0.gguf",
     ]
     assert [seen.headers["range"] for seen in hub.cdn.seen] == ["bytes=0-65535"]
+
+
+@pytest.mark.parametrize("shape", all_shapes()[::6], ids=lambda shape: shape.name)
+def test_a_long_header_takes_one_more_range_that_reaches_its_end(
+    serve: Serve, tmp_path: Path, shape: Shape
+) -> None:
+    path = tmp_path / "M-Q4_K_M.gguf"
+    with path.open("wb") as file:
+        file.write(shape.data)
+        file.truncate(len(shape.data) + 2 * 10**9)
+    hub = serve(Repository(REPO, {path.name: path}))
+    with open_repository(parse_hub_name(f"hf:{REPO}")) as repository:
+        assert _header(repository, [path.name]) == load_gguf(path)[0]
+    assert len(hub.cdn.seen) <= 2
+    starts, ends = zip(*map(asked, hub.cdn.seen), strict=True)
+    assert starts == (0, *(end + 1 for end in ends[:-1]))
+    assert ends[-1] <= max(1.15 * len(shape.data), 65_536)
+
+
+def asked(seen: Seen) -> tuple[int, int]:
+    """First and last byte of a request."""
+    first, last = seen.headers["range"].removeprefix("bytes=").split("-")
+    return int(first), int(last)
 
 
 @pytest.mark.parametrize("part", ["Q8_0", "q8", f"{STEM}-Q8_0.gguf"])

@@ -1,0 +1,66 @@
+"""`https://….gguf`: a GGUF file anywhere on the web, read by ranges of its header."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.sources.gguf_model import spec_of_header
+from whatfits.sizing.sources.http import PUBLIC, Client, Rules, check_url
+from whatfits.sizing.sources.http.addresses import shown_url
+from whatfits.sizing.sources.local_file import display_name
+from whatfits.sizing.sources.remote_gguf import file_name, read_remote_model
+from whatfits.sizing.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from whatfits.sizing.model import ModelSpec
+
+__all__ = ["TRUSTED_HOSTS", "load_url", "rules_for"]
+
+# Hosts a person trusts beyond the public ones: `host:port`, separated by commas.
+TRUSTED_HOSTS: Final = "WHATFITS_TRUSTED_HOSTS"
+
+
+def load_url(name: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return the model at an address; with `file_type`, as if it were quantised to that.
+
+    Raises:
+        InvalidRequestError: the address may not be asked.
+        UnreachableError: no connection, or too slow.
+        RemoteAnswerError: an answer that is of no use.
+        UnreadableFileError: it is not a GGUF file.
+        MalformedFileError: the bytes contradict the format.
+        UnknownFileTypeError: no such file type.
+    """
+    with Client(rules_for(name, os.environ)) as client:
+        model = read_remote_model(client, name)
+    shown = shown_url(name)
+    read = sum(file.received_bytes for file in model.files)
+    requests = sum(file.n_requests for file in model.files)
+    size = model.header.file_bytes
+    note = (
+        f"Read from its header: {requests} request(s), {format_bytes(read)}; the download has "
+        f"{format_bytes(size)}."
+    )
+    return spec_of_header(
+        model.header,
+        name=display_name(file_name(name), model.header),
+        source=shown,
+        file_type=file_type,
+        notes=(note,),
+    )
+
+
+def rules_for(url: str, environment: Mapping[str, str]) -> Rules:
+    """Return the rules for an address: those of public hosts, unless a person trusts its host."""
+    listed = environment.get(TRUSTED_HOSTS, "").split(",")
+    hosts = frozenset(entry.strip().lower() for entry in listed) - {""}
+    trusted = Rules(hosts, allow_plain_http=True, allow_private=True)
+    try:
+        check_url(url, trusted)
+    except InvalidRequestError:
+        return PUBLIC
+    return trusted

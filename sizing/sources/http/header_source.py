@@ -1,0 +1,41 @@
+"""A remote GGUF file as its reader sees it: what is missing of the header comes in one request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.readers.gguf_extent import header_end_bytes
+
+if TYPE_CHECKING:
+    from whatfits.sizing.sources.http.remote_file import RemoteFile
+
+__all__ = ["HeaderSource"]
+
+
+class HeaderSource:
+    """A `FrugalSource` over a remote file; its requests reach to where the header should end.
+
+    Attributes:
+        size_bytes: length of the file.
+    """
+
+    __slots__ = ("_file", "size_bytes")
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self.size_bytes = file.size_bytes
+
+    def at_hand_bytes(self, offset: int) -> int:
+        """Return how many bytes at `offset` are here already."""
+        return max(0, self._file.prefix_bytes - offset)
+
+    def read(self, offset: int, n: int) -> bytes:
+        """Return the bytes at `offset`: `n` of them, fewer only where the file ends.
+
+        Raises:
+            UnreachableError: no connection, or too slow.
+            RemoteAnswerError: the file changed, or the answer is not the range asked for.
+        """
+        if self.at_hand_bytes(offset) < min(n, self.size_bytes - offset):
+            self._file.expect(header_end_bytes(self._file.prefix, size_bytes=self.size_bytes))
+        return self._file.read(offset, n)

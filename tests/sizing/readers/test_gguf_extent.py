@@ -1,0 +1,62 @@
+"""Where a header ends is told from its first bytes: few requests, little that is not needed."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+from header_shapes import Shape, all_shapes
+
+from whatfits.sizing.readers.gguf_extent import header_end_bytes
+from whatfits.sizing.units import KIB, MIB
+
+WINDOW = 64 * KIB
+DATA_BYTES = 5 * 10**9
+SHAPES = all_shapes()
+
+
+def fetched(shape: Shape) -> tuple[int, int]:
+    """Return (requests, bytes) until the whole header is there."""
+    size = len(shape.data) + DATA_BYTES
+    have, requests = WINDOW, 1
+    while have < len(shape.data):
+        further = header_end_bytes(shape.data[:have], size_bytes=size)
+        assert further > have
+        have, requests = further, requests + 1
+    return requests, have
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
+def test_a_header_comes_in_few_requests_and_without_much_beside_it(shape: Shape) -> None:
+    requests, n_bytes = fetched(shape)
+    assert requests <= (4 if shape.name == "tokens last" else 2)
+    if len(shape.data) > MIB:
+        assert n_bytes <= 1.15 * len(shape.data)
+    else:
+        assert n_bytes <= len(shape.data) + MIB
+
+
+def test_over_all_shapes_the_usual_header_takes_two_requests_and_an_eighth() -> None:
+    assert len(SHAPES) >= 20
+    found = [(*fetched(shape), len(shape.data)) for shape in SHAPES]
+    assert statistics.median(requests for requests, _, _ in found) == 2
+    assert sorted(requests for requests, _, _ in found)[int(0.95 * len(found))] <= 3
+    assert statistics.median(n / size for _, n, size in found if size > WINDOW) <= 1.12
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
+def test_a_header_that_is_all_there_ends_where_it_does(shape: Shape) -> None:
+    end = header_end_bytes(shape.data, size_bytes=len(shape.data) + DATA_BYTES)
+    assert len(shape.data) - 32 <= end - 64 <= len(shape.data)
+
+
+def test_no_header_is_expected_beyond_the_file_or_beyond_64_mib() -> None:
+    start = SHAPES[0].data[:WINDOW]
+    assert header_end_bytes(start, size_bytes=100 * KIB) == 100 * KIB
+    absurd = b"GGUF" + (3).to_bytes(4, "little") + b"\xff" * 16
+    assert header_end_bytes(absurd, size_bytes=2**40) == 64 * MIB
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 23, 24, 25, 100, 5_000])
+def test_any_cut_of_a_header_asks_for_more_of_it(n: int) -> None:
+    assert header_end_bytes(SHAPES[0].data[:n], size_bytes=10**9) > n
