@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 MODEL = "smollm2-135m"
 REPO = "acme/SmolLM2-135M-Instruct-GGUF"
 STEM = "SmolLM2-135M-Instruct"
+API = f"/api/models/{REPO}/revision/main"
+FILE = f"/{REPO}/resolve/{COMMIT}/{STEM}-Q4_K_M.gguf"
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE")
 
 
@@ -253,6 +255,36 @@ def test_a_page_on_another_host_is_not_asked_for(serve: Serve, usual: Repository
     assert "address '" in refusal_of(f"hf:{REPO}", InvalidRequestError)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://169.254.169.254/latest/meta-data", "http://10.1.2.3/x", "http://[::1]/x"),
+        *("https://localhost/x", "file:///etc/passwd", "//169.254.169.254/x", "http://evil.test/"),
+    ],
+)
+def test_a_file_that_is_said_to_lie_in_a_private_place_is_not_asked_for(
+    serve: Serve, usual: Repository, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    hub = serve(usual)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    hub.hub.files[FILE] = redirect(address, usual)
+    assert "is not allowed" in refusal_of(f"hf:{REPO}")
+    assert hub.cdn.seen == []
+
+
+def test_a_listing_without_end_is_cut_short(serve: Serve, usual: Repository) -> None:
+    hub = serve(usual)
+    blank = b" " * 65_536
+
+    def stream(handler: Handler) -> None:
+        handler.raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        for _ in range(1_024):
+            handler.wfile.write(blank)
+
+    hub.hub.files[API] = stream
+    assert "sends more than" in refusal_of(f"hf:{REPO}")
+
+
 def test_a_repository_that_moved_is_followed_and_said(serve: Serve, usual: Repository) -> None:
     there = f"/api/models/{REPO}/revision/main?blobs=true"
     old = "/api/models/acme-old/SmolLM2/revision/main"
@@ -452,8 +484,6 @@ def test_a_file_type_that_is_not_there_is_refused_with_those_that_are(
     assert "allowed: F16, Q8_0, Q4_K_M, Q3_K_M" in message
 
 
-API = f"/api/models/{REPO}/revision/main"
-FILE = f"/{REPO}/resolve/{COMMIT}/{STEM}-Q4_K_M.gguf"
 REFUSALS = {
     "gated": (FILE, 401, "GatedRepo", "Access to model is restricted", "is gated"),
     "gated, not let in": (FILE, 403, "GatedRepo", "You are not in the list", "is gated"),
