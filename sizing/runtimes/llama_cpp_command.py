@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["llama_server_command"]
 
 _HUB: Final = "hf:"
+_HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
@@ -67,7 +68,7 @@ def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[
     """
     if model_file.startswith(("https://", "http://")):
         return ["--model-url", model_file]
-    if model.planned or not model.source.startswith(_HUB):
+    if model.planned or not _is_hub(model.source):
         return ["-m", model_file]
     repository, _, file = model.source.removeprefix(_HUB).partition(":")
     if "@" in repository:
@@ -148,19 +149,32 @@ def _beside_flags(workload: Workload, trial: Trial) -> list[str]:
         if request.gpu_layers_draft is not None:
             words += ["-ngld", str(request.gpu_layers_draft)]
     if workload.mmproj:
-        words += ["--mmproj", workload.mmproj]
+        words += _projector_flags(workload.mmproj)
         if request.mmproj_offload is False:
             words.append("--no-mmproj-offload")
     for path in workload.lora:
-        words += ["--lora", path]
+        words += ["--lora", path.rpartition(":")[2].rpartition("/")[2] if _is_hub(path) else path]
     return words
+
+
+def _is_hub(path: str) -> bool:
+    return path.startswith(_HUB)
+
+
+def _projector_flags(path: str) -> list[str]:
+    """Return how the program gets a projector: from a path, or by its own download."""
+    if not _is_hub(path):
+        return ["--mmproj", path]
+    repository, _, file = path.removeprefix(_HUB).partition(":")
+    name, _, revision = repository.partition("@")
+    return ["--mmproj-url", f"{_HUB_ADDRESS}/{name}/resolve/{revision or 'main'}/{file}"]
 
 
 def _draft_file(trial: Trial, named: str) -> str:
     draft = trial.extras.draft
     if draft is not None and (draft.source == "catalog" or draft.planned):
         return f"{draft.name}-{draft.file_type}.gguf"
-    if draft is not None and draft.source.startswith(_HUB):
+    if draft is not None and _is_hub(draft.source):
         return draft.source.rpartition(":")[2].rpartition("/")[2]
     return named
 

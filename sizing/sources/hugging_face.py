@@ -23,19 +23,18 @@ from whatfits.sizing.sources.folder import checkpoint_spec
 from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.hub.choice import choose
 from whatfits.sizing.sources.hub.disk import DownloadedRepository
+from whatfits.sizing.sources.hub.headers import read_header
 from whatfits.sizing.sources.hub.known import native_quantisation
 from whatfits.sizing.sources.hub.names import parse_hub_name
 from whatfits.sizing.sources.hub.offers import sort_files
 from whatfits.sizing.sources.hub.repositories import open_repository
-from whatfits.sizing.sources.local_file import display_name, header_of
-from whatfits.sizing.sources.split_gguf import declared_count, read_split
+from whatfits.sizing.sources.local_file import display_name
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.readers.gguf import GgufHeader
     from whatfits.sizing.sources.hub.listing import RepositoryFile
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.offers import Offer, Offers
@@ -96,7 +95,7 @@ def _gguf(
     native = native_quantisation((info.id, *info.base_models))
     choice = choose(offers.complete, name, file_type=file_type, native=native)
     paths = choice.offer.paths
-    header = _header(repository, paths)
+    header = read_header(repository, paths)
     spec = spec_of_header(
         header,
         name=display_name(paths[0].rpartition("/")[2], header),
@@ -108,7 +107,7 @@ def _gguf(
         *choice.notes,
         *repository.notes,
         _provenance(repository, paths, header.file_bytes),
-        *_beside(offers.projectors, paths[0]),
+        *_beside(offers.projectors, paths[0], replace(name, repository=info.id)),
     )
     return replace(spec, notes=tuple(dict.fromkeys(notes)))
 
@@ -118,25 +117,6 @@ def _source(repository: Repository, name: HubName, path: str) -> str:
     if isinstance(repository, DownloadedRepository):
         return repository.shown(path)
     return replace(name, repository=repository.info.id).text(path)
-
-
-def _header(repository: Repository, paths: Sequence[str]) -> GgufHeader:
-    """Return the header of a file, or of a set of them; whatever it says counts."""
-    names = [path.rpartition("/")[2] for path in paths]
-
-    def read(index: int) -> GgufHeader:
-        with repository.open(paths[index]) as source:
-            return header_of(source, repository.shown(paths[index]))
-
-    first = read(0)
-    count = declared_count(first, name=names[0])
-    if count == 1 == len(paths):
-        return first
-    if count == 1:
-        said = f"named as file 1 of {len(paths)}, but the file is whole"
-        return replace(first, findings=(*first.findings, said))
-    repository.expect(paths[1:])
-    return read_split(names, lambda index: read(index) if index else first)
 
 
 def _checkpoint(
@@ -197,12 +177,13 @@ def _provenance(repository: Repository, paths: Sequence[str], n_bytes: int) -> s
     return f"{what}, {n_bytes:,} bytes ({format_bytes(n_bytes)}) {how}, of {info.id}{at}."
 
 
-def _beside(projectors: Sequence[RepositoryFile], path: str) -> Iterator[str]:
+def _beside(projectors: Sequence[RepositoryFile], path: str, name: HubName) -> Iterator[str]:
     if projectors:
         names = ", ".join(printable(file.path) for file in projectors[:3])
+        example = name.text(printable(projectors[0].path))
         yield (
             f"The repository has projectors for images or sound ({names}); none is counted with "
-            f"{printable(path)}: download one and name it with --mmproj."
+            f"{printable(path)}: name one with --mmproj, as {example}."
         )
 
 

@@ -33,9 +33,9 @@ from whatfits.sizing.errors import (
     UnreadableFileError,
 )
 from whatfits.sizing.sources import load
+from whatfits.sizing.sources.hub.headers import read_header
 from whatfits.sizing.sources.hub.names import parse_hub_name
 from whatfits.sizing.sources.hub.repositories import open_repository
-from whatfits.sizing.sources.hugging_face import _header
 from whatfits.sizing.sources.local_file import load_gguf
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_a_long_header_takes_one_more_range_that_reaches_its_end(
         file.truncate(len(shape.data) + 2 * 10**9)
     hub = serve(Repository(REPO, {path.name: path}))
     with open_repository(parse_hub_name(f"hf:{REPO}")) as repository:
-        assert _header(repository, [path.name]) == load_gguf(path)[0]
+        assert read_header(repository, [path.name]) == load_gguf(path)[0]
     assert len(hub.cdn.seen) <= 2
     starts, ends = zip(*map(asked, hub.cdn.seen), strict=True)
     assert starts == (0, *(end + 1 for end in ends[:-1]))
@@ -465,7 +465,9 @@ def test_a_projector_or_an_adapter_is_no_model(serve: Serve, usual: Repository) 
     assert "add the file with --mmproj" in refusal_of(f"hf:{REPO}:mmproj-F16.gguf")
     assert "add the file with --lora" in refusal_of(f"hf:{REPO}:{STEM}-lora-f16.gguf")
     assert "is an adapter (LoRA)" in refusal_of("hf:acme/Lora")
-    assert "projectors for images or sound (mmproj-F16.gguf)" in notes(f"hf:{REPO}")
+    said = notes(f"hf:{REPO}")
+    assert "projectors for images or sound (mmproj-F16.gguf)" in said
+    assert f"name one with --mmproj, as hf:{REPO}:mmproj-F16.gguf." in said
 
 
 def test_what_only_looks_like_a_gguf_is_named(serve: Serve) -> None:
