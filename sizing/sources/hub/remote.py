@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from whatfits.sizing.errors import MalformedFileError, RemoteAnswerError
+from whatfits.sizing.readers.byte_source import BytesSource
+from whatfits.sizing.readers.safetensors_index import MAX_INDEX_BYTES
 from whatfits.sizing.sources.hub.ahead import Ahead
 from whatfits.sizing.sources.hub.listing import (
     FILE_FORMAT,
@@ -38,6 +40,7 @@ __all__ = ["RemoteRepository", "open_remote", "rules_of"]
 _MOST_LISTING_BYTES: Final = 16 * MIB
 _MOST_PAGES: Final = 64
 _GGUF_SUFFIX: Final = ".gguf"
+_WHOLE_SUFFIX: Final = ".json"
 _JSON: Final = "application/json"
 
 
@@ -86,11 +89,8 @@ class RemoteRepository:
         Raises:
             BadInputError: it cannot be reached, or may not be read.
         """
-        from whatfits.sizing.sources.http.header_source import HeaderSource  # noqa: PLC0415 - on use
-
         with self._explained():
-            file = self._ahead.take(name) or self._client.file(self._address(name))
-            yield HeaderSource(file) if name.lower().endswith(_GGUF_SUFFIX) else file
+            yield self._source(name)
 
     def expect(self, names: Sequence[str]) -> None:
         """Ask at once for the beginnings of files that will be opened.
@@ -100,6 +100,20 @@ class RemoteRepository:
         """
         with self._explained():
             self._ahead.fetch({name: self._address(name) for name in names})
+
+    def _source(self, name: str) -> ByteSource:
+        """Return a file as its reader wants it: small ones whole, of long ones what is asked for.
+
+        The Hub sends small files by another way than long ones, which need not know ranges.
+        """
+        from whatfits.sizing.sources.http.header_source import HeaderSource  # noqa: PLC0415 - on use
+
+        address, lower = self._address(name), name.lower()
+        if lower.endswith(_WHOLE_SUFFIX):
+            document = self._client.document(address, most_bytes=MAX_INDEX_BYTES)
+            return BytesSource(document.body)
+        file = self._ahead.take(name) or self._client.file(address)
+        return HeaderSource(file) if lower.endswith(_GGUF_SUFFIX) else file
 
     def _address(self, name: str) -> str:
         revision = quote(self.info.commit or self._name.revision or MAIN, safe="")

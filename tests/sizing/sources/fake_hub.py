@@ -108,7 +108,6 @@ class Repository:
         for path in self.content:
             row = {"type": "file", "oid": blob_id(path), "size": self.size(path), "path": path}
             if path.endswith(LARGE_SUFFIXES):
-                row["size"] = POINTER_BYTES
                 row["lfs"] = {
                     "oid": large_id(path),
                     "size": self.size(path),
@@ -172,7 +171,9 @@ def add(hub: RangeServer, cdn: RangeServer, repository: Repository) -> None:
             cdn.files[there] = held
             hub.files[here] = redirect(f"http://{cdn.host}{there}?X-Amz-Signature=s", repository)
         else:
-            hub.files[here] = held
+            cached = f"/api/resolve-cache/models/{repository.id}/{repository.commit}/{quote(path)}"
+            hub.files[cached] = whole(held)
+            hub.files[here] = redirect(cached, repository, status=307)
 
 
 def add_pages(hub: RangeServer, address: str, repository: Repository) -> None:
@@ -199,10 +200,16 @@ def as_json(value: object) -> Reply:
     return lambda handler: handler.answer(200, body, Content_Type="application/json; charset=utf-8")
 
 
-def redirect(address: str, repository: Repository) -> Reply:
-    """Return what sends on to the content network, as `resolve` does for large files."""
+def whole(content: Any) -> Reply:  # noqa: ANN401 - whatever holds the bytes of a file
+    """Return what sends a small file whole, whatever range was asked for."""
+    body = content[0 : len(content)]
+    return lambda handler: handler.answer(200, body, ETag='"small"')
+
+
+def redirect(address: str, repository: Repository, *, status: int = 302) -> Reply:
+    """Return what sends on, as `resolve` does: large files lie in the content network."""
     return lambda handler: handler.answer(
-        302, b"Found", Location=address, X_Repo_Commit=repository.commit
+        status, b"Found", Location=address, X_Repo_Commit=repository.commit
     )
 
 
