@@ -6,7 +6,6 @@ here: the same readers, other bytes.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -102,11 +101,12 @@ def _gguf(
         source=_source(repository, name, paths[0]),
         file_type=choice.planned_type,
     )
+    files = printable(paths[0]) if len(paths) == 1 else f"{len(paths):,} files"
     notes = (
         *spec.notes,
         *choice.notes,
         *repository.notes,
-        _provenance(repository, paths, header.file_bytes),
+        _provenance(repository, files, header.file_bytes),
         *_beside(offers.projectors, paths[0], replace(name, repository=info.id)),
     )
     return replace(spec, notes=tuple(dict.fromkeys(notes)))
@@ -146,8 +146,8 @@ def _checkpoint(
         file_type=file_type,
         where=repository.where,
     )
-    read = [path for path in repository.names() if path.lower().endswith(".safetensors")]
-    said = (_provenance(repository, read, found.file_bytes),) if found.n_files else ()
+    files = f"{found.n_files:,} safetensors file{'' if found.n_files == 1 else 's'}"
+    said = (_provenance(repository, files, found.file_bytes),) if found.n_files else ()
     return replace(spec, notes=(*spec.notes, *repository.notes, *said))
 
 
@@ -159,19 +159,20 @@ def _asked_type(name: HubName, file_type: str | None) -> str | None:
     """
     if name.part is None:
         return file_type
-    with suppress(UnknownFileTypeError):
-        return file_type or find_file_type(name.part).name
-    raise UnknownModelError(
-        what=f"{name.repository} has no file or file type",
-        got=name.part,
-        next_step=f"name the repository alone: {replace(name, part=None).text()}",
-    )
+    try:
+        named = find_file_type(name.part).name
+    except UnknownFileTypeError as error:
+        raise UnknownModelError(
+            what=f"{name.repository} has no file or file type",
+            got=name.part,
+            next_step=f"name the repository alone: {replace(name, part=None).text()}",
+        ) from error
+    return file_type or named
 
 
-def _provenance(repository: Repository, paths: Sequence[str], n_bytes: int) -> str:
+def _provenance(repository: Repository, what: str, n_bytes: int) -> str:
     """Return the sentence that makes an answer repeatable: files, bytes, repository and commit."""
     info = repository.info
-    what = printable(paths[0]) if len(paths) == 1 else f"{len(paths):,} files"
     at = "" if info.commit is None else f" at commit {info.commit}"
     how = "on this disk" if isinstance(repository, DownloadedRepository) else "to download"
     return f"{what}, {n_bytes:,} bytes ({format_bytes(n_bytes)}) {how}, of {info.id}{at}."

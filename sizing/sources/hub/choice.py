@@ -12,7 +12,7 @@ from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError, pr
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.sources.default_type import chosen_file_type
-from whatfits.sizing.sources.hub.offers import label_in
+from whatfits.sizing.sources.hub.offers import label_of
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _named(offers: Sequence[Offer], part: str) -> Sequence[Offer]:
 
 def _labelled(offers: Sequence[Offer], text: str) -> Sequence[Offer]:
     """Return the models of a file type: as labels spell it, as people do, or without UD before."""
-    label = label_in(text) if label_in(text) and not text.lower().endswith(".gguf") else text
+    label = label_of(text.strip()) or text
     exact = [offer for offer in offers if offer.label == label]
     if exact:
         return exact

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.sources.hub.listing import RepositoryFile
 
-__all__ = ["Offer", "Offers", "label_in", "sort_files"]
+__all__ = ["Offer", "Offers", "label_in", "label_of", "sort_files"]
 
 _SUFFIX: Final = ".gguf"
 _PROJECTOR: Final = "mmproj"
@@ -115,8 +115,16 @@ def sort_files(files: Iterable[RepositoryFile]) -> Offers:
 def label_in(text: str) -> str | None:
     """Return the file type in a file's name, in its usual spelling; the last one counts."""
     found = next(reversed(list(_LABEL.finditer(text))), None)
-    if found is None:
-        return None
+    return None if found is None else _spelt(found)
+
+
+def label_of(text: str) -> str | None:
+    """Return the file type that a text is, in its usual spelling; None when it is more than that."""
+    found = _LABEL.fullmatch(text)
+    return None if found is None else _spelt(found)
+
+
+def _spelt(found: re.Match[str]) -> str:
     rest = found["rest"].upper()
     return f"UD-{rest}" if found["ud"] else _SAME.get(rest, rest)
 

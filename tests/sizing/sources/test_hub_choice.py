@@ -133,6 +133,12 @@ def test_what_is_not_offered_is_refused_with_what_is_and_what_comes_near() -> No
     assert "did you mean 'hf:o/r@v1:Q" in message
 
 
+@pytest.mark.parametrize("part", ["other-Q4_K_M", "Q4_K_M.gguf", "Q4_K_M-00001-of-00002", "M"])
+def test_a_name_that_only_holds_a_file_type_is_none(part: str) -> None:
+    with pytest.raises(UnknownFileTypeError, match="offers no"):
+        chosen(*USUAL, name=f"hf:o/r:{part}")
+
+
 def test_a_misspelt_file_is_told_from_its_neighbours() -> None:
     with pytest.raises(UnknownFileTypeError, match=r"did you mean 'hf:o/r:M-Q8_0\.gguf'"):
         chosen(*USUAL, name="hf:o/r:M-Q8_O.gguf")

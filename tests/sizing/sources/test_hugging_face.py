@@ -364,7 +364,7 @@ def test_safetensors_are_sized_as_the_gguf_they_become(serve: Serve, tmp_path: P
     assert len(hub.cdn.seen) == 3
     said = " ".join(spec.notes)
     assert f"In the repository: {len(tensors)} tensors of {n_bytes(tensors):,} bytes" in said
-    assert f"3 files, {sum(path.stat().st_size for path in shards):,} bytes" in said
+    assert f"3 safetensors files, {sum(p.stat().st_size for p in shards):,} bytes" in said
     assert f"at commit {COMMIT}" in said
     assert load("hf:acme/Tiny-Llama:Q5_K_M").tensors == spec.tensors
     assert load("hf:acme/Tiny-Llama:config.json", file_type="Q5_K_M").tensors == spec.tensors
@@ -420,7 +420,7 @@ def test_a_configuration_alone_is_enough(serve: Serve) -> None:
 
 def test_a_part_that_is_neither_file_nor_file_type_is_refused(serve: Serve) -> None:
     serve(Repository("acme/Tiny", {"config.json": json.dumps(LLAMA).encode()}))
-    message = refusal_of("hf:acme/Tiny:nothing", UnknownModelError)
+    message = refusal_of("hf:acme/Tiny:nothing", UnknownModelError, file_type="Q8_0")
     assert "no file or file type 'nothing'" in message
     assert "hf:acme/Tiny" in message
 
