@@ -184,7 +184,7 @@ def _host_and_port(authority: str, text: str) -> tuple[str, IpAddress | None, in
     ip: IpAddress | None = None
     if host.startswith("["):
         ip = _number(host[1:-1])
-        host = "" if ip is None else str(ip)
+        host = str(ip) if isinstance(ip, ipaddress.IPv6Address) else ""
     elif host[-1:].isdigit():  # a name does not end in a number: RFC 3696 section 2
         ip = _number(host)
         host = host if isinstance(ip, ipaddress.IPv4Address) else ""

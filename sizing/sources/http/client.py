@@ -107,7 +107,7 @@ class Client:
         self._resolver = resolver
         self._environment = os.environ if environment is None else environment
         self._private: set[tuple[str, int]] = set()
-        self._pools: dict[Proxy | None, httpcore.ConnectionPool] = {}
+        self._pools: dict[tuple[Proxy | None, str], httpcore.ConnectionPool] = {}
         self._backend: CheckedBackend | None = None
 
     def __enter__(self) -> Self:
@@ -297,18 +297,20 @@ class Client:
         if address.may_be_private:
             self._private.add((address.host, address.port))
         proxy = proxy_for(address, self._environment)
-        if proxy not in self._pools:
+        key = (proxy, address.scheme)
+        if key not in self._pools:
             if proxy is not None:
                 self._private.add((proxy.address.host, proxy.address.port))
-            self._pools[proxy] = httpcore.ConnectionPool(
-                ssl_context=_certificates(self._environment),
+            is_open = address.scheme == "http"
+            self._pools[key] = httpcore.ConnectionPool(
+                ssl_context=None if is_open else _certificates(self._environment),
                 proxy=None
                 if proxy is None
                 else httpcore.Proxy(proxy.address.url, proxy.credentials),
                 network_backend=self._backend,
                 retries=0,
             )
-        return self._pools[proxy]
+        return self._pools[key]
 
 
 def status_error(url: str, answer: Answer) -> RemoteAnswerError:

@@ -168,7 +168,10 @@ class RemoteFile:
             )
         extent = parse_content_range(answer.headers.get("content-range", ""))
         sent = len(answer.body) if answer.status == _PARTIAL else 0
+        is_sound = answer.is_whole or answer.status == _UNSATISFIED
         if extent is None or extent.end - extent.start != sent or (extent.size_bytes and not sent):
+            is_sound = False
+        if extent is None or not is_sound:
             raise self._error("does not send the range that it announces")
         return extent
 

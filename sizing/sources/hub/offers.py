@@ -119,7 +119,7 @@ def label_in(text: str) -> str | None:
 
 
 def label_of(text: str) -> str | None:
-    """Return the file type that a text is, in its usual spelling; None when it is more than that."""
+    """Return the file type that a text is, in its usual spelling; None when it is more."""
     found = _LABEL.fullmatch(text)
     return None if found is None else _spelt(found)
 
