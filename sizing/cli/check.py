@@ -36,6 +36,9 @@ def _parser() -> Parser:
     )
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
     parser.add_argument("--runtime", default="llama.cpp", help="whose rules to use")
+    parser.add_argument(
+        "--quick", action="store_true", help="an address: one request, weights as an interval"
+    )
     parser.add_argument("--force", action="store_true", help="print the command in any case")
     parser.add_argument(
         "--exact",
@@ -56,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     if options.runtime not in RUNTIMES:
         raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
-    spec = load_model(options.model, file_type=options.file_type)
+    spec = load_model(options.model, file_type=options.file_type, quick=options.quick)
     machine = machine_of(options)
     exact = None
     if options.exact:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["TRUSTED_HOSTS", "load_url", "rules_for"]
+__all__ = ["TRUSTED_HOSTS", "load_url", "open_url", "rules_for"]
 
 # Hosts a person trusts beyond the public ones: `host:port`, separated by commas.
 TRUSTED_HOSTS: Final = "WHATFITS_TRUSTED_HOSTS"
@@ -35,7 +35,7 @@ def load_url(name: str, *, file_type: str | None = None) -> ModelSpec:
         MalformedFileError: the bytes contradict the format.
         UnknownFileTypeError: no such file type.
     """
-    with Client(rules_for(name, os.environ)) as client:
+    with open_url(name) as client:
         model = read_remote_model(client, name)
     shown = shown_url(name)
     read = sum(file.received_bytes for file in model.files)
@@ -52,6 +52,11 @@ def load_url(name: str, *, file_type: str | None = None) -> ModelSpec:
         file_type=file_type,
         notes=(note,),
     )
+
+
+def open_url(url: str) -> Client:
+    """Return a client that may ask this address."""
+    return Client(rules_for(url, os.environ))
 
 
 def rules_for(url: str, environment: Mapping[str, str]) -> Rules:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import (
+    InvalidRequestError,
     UnknownFileTypeError,
     UnknownModelError,
     UnreadableFileError,
@@ -17,29 +18,31 @@ from whatfits.sizing.errors import (
 )
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint_in
-from whatfits.sizing.sources.file_kinds import PICKLE_SUFFIXES, folder_hint, pickle_reason
 from whatfits.sizing.sources.folder import checkpoint_spec
 from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.hub.choice import choose
 from whatfits.sizing.sources.hub.disk import DownloadedRepository
-from whatfits.sizing.sources.hub.headers import read_header
+from whatfits.sizing.sources.hub.headers import read_header, read_starts
 from whatfits.sizing.sources.hub.known import native_quantisation
 from whatfits.sizing.sources.hub.names import parse_hub_name
+from whatfits.sizing.sources.hub.no_model import incomplete, require_model, way_out
 from whatfits.sizing.sources.hub.offers import sort_files
 from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.sources.local_file import display_name
+from whatfits.sizing.sources.split_gguf import parse_split_name
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.sources.hub.choice import Choice
     from whatfits.sizing.sources.hub.listing import RepositoryFile
     from whatfits.sizing.sources.hub.names import HubName
-    from whatfits.sizing.sources.hub.offers import Offer, Offers
+    from whatfits.sizing.sources.hub.offers import Offers
     from whatfits.sizing.sources.hub.repositories import Repository
 
-__all__ = ["load_hub_model", "load_hub_offers"]
+__all__ = ["load_hub_model", "load_hub_offers", "load_quick_hub_model"]
 
 _CHECKPOINT_SUFFIXES: Final = (".safetensors", ".safetensors.index.json")
 _GGUF_SUFFIX: Final = ".gguf"
@@ -57,6 +60,22 @@ def load_hub_model(name: str, *, file_type: str | None = None) -> ModelSpec:
         return _model(repository, wanted, file_type)
 
 
+def load_quick_hub_model(name: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return the same from the listing and the first 64 KiB of each file, weights as an interval.
+
+    Of safetensors only the configuration is read. What was downloaded is read as ever.
+
+    Raises:
+        InvalidRequestError: the file type asked for is none that the repository offers.
+        UnsupportedArchitectureError: the first bytes do not say enough.
+        BadInputError: as `load_hub_model`.
+    """
+    wanted = parse_hub_name(name)
+    with open_repository(wanted) as repository:
+        is_here = isinstance(repository, DownloadedRepository)
+        return _model(repository, wanted, file_type, quick=not is_here)
+
+
 def load_hub_offers(name: str) -> tuple[ModelSpec, Offers]:
     """Return the model behind a name, and every GGUF file that its repository offers.
 
@@ -68,7 +87,9 @@ def load_hub_offers(name: str) -> tuple[ModelSpec, Offers]:
         return _model(repository, wanted, None), sort_files(repository.info.files)
 
 
-def _model(repository: Repository, name: HubName, file_type: str | None) -> ModelSpec:
+def _model(
+    repository: Repository, name: HubName, file_type: str | None, *, quick: bool = False
+) -> ModelSpec:
     """Return the model that is meant among the files of a repository."""
     info = repository.info
     paths = {file.path for file in info.files}
@@ -77,39 +98,68 @@ def _model(repository: Repository, name: HubName, file_type: str | None) -> Mode
         return _checkpoint(repository, name, file_type, file=part)
     offers = sort_files(info.files)
     if offers.complete:
-        _require_model(offers, name)
-        return _gguf(repository, name, offers, file_type)
+        require_model(offers, name)
+        return _gguf(repository, name, offers, file_type, quick=quick)
     if offers.models:
-        raise _incomplete(offers.models, name)
+        raise incomplete(offers.models, name)
     if offers.projectors or offers.adapters:
-        _require_model(offers, replace(name, part=None))
-    return _checkpoint(repository, name, _asked_type(name, file_type))
+        require_model(offers, replace(name, part=None))
+    asked = _asked_type(name, file_type)
+    file = CONFIG if quick and repository.has(CONFIG) else None
+    return _checkpoint(repository, name, asked, file=file)
 
 
 def _gguf(
-    repository: Repository, name: HubName, offers: Offers, file_type: str | None
+    repository: Repository, name: HubName, offers: Offers, file_type: str | None, *, quick: bool
 ) -> ModelSpec:
     """Return the model of the GGUF files that are meant."""
     info = repository.info
     native = native_quantisation((info.id, *info.base_models))
     choice = choose(offers.complete, name, file_type=file_type, native=native)
+    source = _source(repository, name, choice.offer.paths[0])
+    spec = (_quick if quick else _exact)(repository, choice, source)
+    said = _provenance(
+        repository,
+        _files(choice.offer.paths),
+        choice.offer.size_bytes if choice.offer.size_bytes is not None else spec.file_bytes,
+    )
+    beside = _beside(offers.projectors, replace(name, repository=info.id))
+    notes = (*spec.notes, *choice.notes, *repository.notes, said, *beside)
+    return replace(spec, notes=tuple(dict.fromkeys(notes)))
+
+
+def _quick(repository: Repository, choice: Choice, source: str) -> ModelSpec:
+    """Return the model of the files that were chosen, from their first bytes.
+
+    Raises:
+        InvalidRequestError: it is to be sized under another file type than it has.
+    """
+    from whatfits.sizing.sources.quick import quick_spec  # noqa: PLC0415 - rarely asked for
+
+    if choice.planned_type is not None:
+        raise InvalidRequestError(
+            what="file type",
+            got=choice.planned_type,
+            allowed="one that the repository offers, beside --quick",
+            next_step="leave --quick out: another type needs the tensor table",
+        )
+    paths = choice.offer.paths
+    file = paths[0].rpartition("/")[2]
+    split = parse_split_name(file)
+    stem = split.prefix if split else file.removesuffix(_GGUF_SUFFIX)
+    return quick_spec(read_starts(repository, paths), name=printable(stem), source=source)
+
+
+def _exact(repository: Repository, choice: Choice, source: str) -> ModelSpec:
+    """Return the model of the files that were chosen, from their whole headers."""
     paths = choice.offer.paths
     header = read_header(repository, paths)
-    spec = spec_of_header(
+    return spec_of_header(
         header,
         name=display_name(paths[0].rpartition("/")[2], header),
-        source=_source(repository, name, paths[0]),
+        source=source,
         file_type=choice.planned_type,
     )
-    files = printable(paths[0]) if len(paths) == 1 else f"{len(paths):,} files"
-    notes = (
-        *spec.notes,
-        *choice.notes,
-        *repository.notes,
-        _provenance(repository, files, header.file_bytes),
-        *_beside(offers.projectors, paths[0], replace(name, repository=info.id)),
-    )
-    return replace(spec, notes=tuple(dict.fromkeys(notes)))
 
 
 def _source(repository: Repository, name: HubName, path: str) -> str:
@@ -135,7 +185,7 @@ def _checkpoint(
             if file is None
             else "the file is no model that can be read:",
             got=name.text(),
-            next_step=_way_out(names),
+            next_step=way_out(names),
         )
     found = read_checkpoint_in(repository, file)
     source = replace(name, repository=info.id).text()
@@ -170,53 +220,24 @@ def _asked_type(name: HubName, file_type: str | None) -> str | None:
     return file_type or named
 
 
-def _provenance(repository: Repository, what: str, n_bytes: int) -> str:
+def _files(paths: Sequence[str]) -> str:
+    return printable(paths[0]) if len(paths) == 1 else f"{len(paths):,} files"
+
+
+def _provenance(repository: Repository, what: str, n_bytes: int | None) -> str:
     """Return the sentence that makes an answer repeatable: files, bytes, repository and commit."""
     info = repository.info
     at = "" if info.commit is None else f" at commit {info.commit}"
     how = "on this disk" if isinstance(repository, DownloadedRepository) else "to download"
-    return f"{what}, {n_bytes:,} bytes ({format_bytes(n_bytes)}) {how}, of {info.id}{at}."
+    size = "" if n_bytes is None else f", {n_bytes:,} bytes ({format_bytes(n_bytes)})"
+    return f"{what}{size} {how}, of {info.id}{at}."
 
 
-def _beside(projectors: Sequence[RepositoryFile], path: str, name: HubName) -> Iterator[str]:
+def _beside(projectors: Sequence[RepositoryFile], name: HubName) -> Iterator[str]:
     if projectors:
         names = ", ".join(printable(file.path) for file in projectors[:3])
         example = name.text(printable(projectors[0].path))
         yield (
-            f"The repository has projectors for images or sound ({names}); none is counted with "
-            f"{printable(path)}: name one with --mmproj, as {example}."
+            f"The repository has projectors for images or sound ({names}); none is counted: name "
+            f"one with --mmproj, as {example}."
         )
-
-
-def _require_model(offers: Offers, name: HubName) -> None:
-    """Refuse a projector or an adapter in the place of a model.
-
-    Raises:
-        UnreadableFileError: it is one, or the repository has nothing else.
-    """
-    for files, kind, option in (
-        (offers.projectors, "a projector (mmproj)", "--mmproj"),
-        (offers.adapters, "an adapter (LoRA)", "--lora"),
-    ):
-        named = [file for file in files if name.part in (file.path, file.path.rpartition("/")[2])]
-        if named or (files and not offers.models):
-            raise UnreadableFileError(
-                what=f"what is named is {kind}, not a model:",
-                got=name.text(),
-                next_step=f"name the model that it goes with; add the file with {option}",
-            )
-
-
-def _incomplete(offers: Sequence[Offer], name: HubName) -> UnreadableFileError:
-    first = offers[0]
-    return UnreadableFileError(
-        what=f"{first.missing:,} of {first.missing + len(first.paths):,} files are missing of",
-        got=f"{name.repository}:{first.paths[0]}",
-        next_step="name another revision or repository",
-    )
-
-
-def _way_out(names: Sequence[str]) -> str:
-    if any(name.lower().endswith(PICKLE_SUFFIXES) for name in names):
-        return pickle_reason()
-    return folder_hint(names)

@@ -6,21 +6,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownModelError, printable
+from whatfits.sizing.readers.gguf import GGUF_MAGIC
+from whatfits.sizing.readers.gguf_start import read_gguf_start
 from whatfits.sizing.sources.hub.names import parse_hub_name
 from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.sources.local_file import display_name, header_of
 from whatfits.sizing.sources.split_gguf import declared_count, read_split
+from whatfits.sizing.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.sizing.readers.gguf import GgufHeader
+    from whatfits.sizing.readers.gguf_start import GgufStart
     from whatfits.sizing.sources.hub.repositories import Repository
 
-__all__ = ["load_hub_file", "read_header"]
+__all__ = ["load_hub_file", "read_header", "read_starts"]
 
 _GGUF_SUFFIX: Final = ".gguf"
 _SHOWN: Final = 5
+_START_BYTES: Final = 64 * KIB
 
 
 def read_header(repository: Repository, paths: Sequence[str]) -> GgufHeader:
@@ -44,6 +49,23 @@ def read_header(repository: Repository, paths: Sequence[str]) -> GgufHeader:
         return replace(first, findings=(*first.findings, said))
     repository.expect(paths[1:])
     return read_split(names, lambda index: read(index) if index else first)
+
+
+def read_starts(repository: Repository, paths: Sequence[str]) -> list[GgufStart]:
+    """Return what the first 64 KiB of each file of a model say.
+
+    Raises:
+        BadInputError: a file cannot be read, or is no GGUF.
+    """
+    repository.expect(paths)
+    starts = []
+    for path in paths:
+        with repository.open(path) as source:
+            data = source.read(0, _START_BYTES)
+            if not data.startswith(GGUF_MAGIC):
+                header_of(source, repository.shown(path))  # says what it is instead
+            starts.append(read_gguf_start(data, size_bytes=source.size_bytes))
+    return starts
 
 
 def load_hub_file(name: str) -> tuple[GgufHeader, str]:
