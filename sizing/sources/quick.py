@@ -69,6 +69,7 @@ def load_quick_url(name: str, *, file_type: str | None = None) -> ModelSpec:
         file = client.file(name)
         require_gguf(file)
         start = read_gguf_start(file.prefix, size_bytes=file.size_bytes)
+        file.keep()
         count = start.metadata.get("split.count", 1)
         urls = sibling_urls(name, count) if isinstance(count, int) and count > 1 else (name,)
         starts = [start]
@@ -77,6 +78,7 @@ def load_quick_url(name: str, *, file_type: str | None = None) -> ModelSpec:
                 other = client.file(url)
                 require_gguf(other)
                 starts.append(read_gguf_start(other.prefix, size_bytes=other.size_bytes))
+                other.keep()
     return quick_spec(starts, name=file_name(name).removesuffix(".gguf"), source=shown_url(name))
 
 

@@ -58,9 +58,11 @@ def read_remote_header(file: RemoteFile) -> GgufHeader:
     """
     require_gguf(file)
     try:
-        return read_gguf_header(HeaderSource(file), allow_missing_data=True)
+        header = read_gguf_header(HeaderSource(file), allow_missing_data=True)
     except MalformedFileError as error:
         raise error.in_file(shown_url(file.url)) from error
+    file.keep()
+    return header
 
 
 def require_gguf(file: RemoteFile) -> None:

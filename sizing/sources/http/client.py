@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.sources.http.addresses import Address, Rules
     from whatfits.sizing.sources.http.backend import CheckedBackend
+    from whatfits.sizing.sources.http.header_cache import HeaderCache
     from whatfits.sizing.sources.http.proxies import Proxy
 
-__all__ = ["Answer", "Client", "Document"]
+__all__ = ["OFFLINE", "Answer", "Client", "Document", "is_offline"]
 
 _OK: Final = 200
 _FIRST_WITHOUT_DATA: Final = 300
@@ -38,6 +39,8 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _LENGTH_DIGITS: Final = 20
 _SMALL_BODY_BYTES: Final = 16 * KIB  # of errors and redirects: read, so that a connection is reused
 _BUDGET: Final = Budget()
+OFFLINE: Final = ("WHATFITS_OFFLINE", "HF_HUB_OFFLINE")
+_NO: Final = frozenset({"", "0", "false", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Client:
     Attributes:
         rules: what may be reached.
         n_requests: asked so far, redirects counted.
+        cache: where headers are kept.
+        is_offline: whether the network is switched off (`WHATFITS_OFFLINE` or `HF_HUB_OFFLINE`).
     """
 
     def __init__(
@@ -94,18 +99,22 @@ class Client:
         budget: Budget = _BUDGET,
         resolver: Callable[[str, int], Sequence[str]] | None = None,
         environment: Mapping[str, str] | None = None,
+        cache: HeaderCache | None = None,
     ) -> None:
         """Make a client; nothing is connected yet.
 
         `credentials`: host (`host:port` where the port is unusual) → headers that go to it alone.
-        `resolver` replaces the system's look-up of names, `environment` that of the process.
+        `resolver` replaces the system's look-up of names, `environment` that of the process;
+        `cache` is where headers are kept that `file` reads, none unless given.
         """
         self.rules = rules
         self.n_requests = 0
+        self.cache = cache
+        self._environment = os.environ if environment is None else environment
+        self.is_offline = is_offline(self._environment)
         self._credentials = credentials or {}
         self._guard = Guard(budget)
         self._resolver = resolver
-        self._environment = os.environ if environment is None else environment
         self._private: set[tuple[str, int]] = set()
         self._pools: dict[tuple[Proxy | None, str], httpcore.ConnectionPool] = {}
         self._backend: CheckedBackend | None = None
@@ -158,6 +167,14 @@ class Client:
         """
         return RemoteFile(self, url)
 
+    def credentials_for(self, url: str) -> Mapping[str, str]:
+        """Return the headers that go to the host of an address, and to it alone.
+
+        Raises:
+            InvalidRequestError: the address may not be asked.
+        """
+        return self._credentials_for(check_url(url, self.rules))
+
     def get(
         self,
         url: str,
@@ -179,6 +196,12 @@ class Client:
         """
         caps = (most_bytes, most_bytes if most_whole_bytes is None else most_whole_bytes)
         address = check_url(url, self.rules, redirected=redirected)
+        if self.is_offline:
+            raise UnreachableError(
+                shown_url(url),
+                reason="is not kept here, and the network is switched off",
+                next_step=f"unset {' and '.join(OFFLINE)}",
+            )
         first_headers: Mapping[str, str] | None = None
         for _ in range(self._guard.budget.most_redirects + 1):
             answer = self._ask(address, headers, caps, shown_url(url))
@@ -311,6 +334,11 @@ class Client:
                 retries=0,
             )
         return self._pools[key]
+
+
+def is_offline(environment: Mapping[str, str]) -> bool:
+    """Whether a person has switched the network off."""
+    return any(environment.get(name, "").strip().lower() not in _NO for name in OFFLINE)
 
 
 def status_error(url: str, answer: Answer) -> RemoteAnswerError:
