@@ -6,6 +6,7 @@ themselves, and what is sent there carries no token: the client sees to it.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,10 @@ from urllib.parse import quote, urlsplit
 from whatfits.sizing.errors import MalformedFileError, RemoteAnswerError
 from whatfits.sizing.readers.byte_source import BytesSource
 from whatfits.sizing.readers.safetensors_index import MAX_INDEX_BYTES
+from whatfits.sizing.sources.http import Client, Document, Rules
+from whatfits.sizing.sources.http.client import OFFLINE
+from whatfits.sizing.sources.http.header_cache import KeptHeader, default_cache, today
+from whatfits.sizing.sources.http.header_source import HeaderSource
 from whatfits.sizing.sources.hub.ahead import Ahead
 from whatfits.sizing.sources.hub.listing import (
     FILE_FORMAT,
@@ -30,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from whatfits.sizing.readers.byte_source import ByteSource
-    from whatfits.sizing.sources.http import Client, Document, Rules
     from whatfits.sizing.sources.hub.listing import RepositoryFile, RepositoryInfo
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.settings import HubSettings
@@ -50,7 +54,6 @@ class RemoteRepository:
     Attributes:
         info: its name, commit and files.
         place: what to call it.
-        notes: what to say about where it came from.
     """
 
     where: Final = "In the repository"
@@ -65,10 +68,18 @@ class RemoteRepository:
         self._ahead = ahead
         self._settings = settings
         self._name = name
+        self._days: set[str] = set()
         self.info = self._listed()
         self.place = f"{PREFIX}{self.info.id}"
-        self.notes = tuple(_moved(name, self.info))
         self._paths = {file.path for file in self.info.files}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say about where it came from."""
+        moved = tuple(_moved(self._name, self.info))
+        if not (self._client.is_offline and self._days):
+            return moved
+        return (*moved, f"Not asked anew: this is what {self.place} held on {min(self._days)}.")
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the files that lie in no folder."""
@@ -84,13 +95,23 @@ class RemoteRepository:
 
     @contextmanager
     def open(self, name: str) -> Iterator[ByteSource]:
-        """Open one of its files for reading at any place.
+        """Open one of its files for reading at any place; small ones come whole.
+
+        The Hub sends those by another way than long ones, which need not know ranges.
 
         Raises:
             BadInputError: it cannot be reached, or may not be read.
         """
+        address, lower = self._address(name), name.lower()
         with self._explained():
-            yield self._source(name)
+            if lower.endswith(_WHOLE_SUFFIX):
+                yield BytesSource(self._document(address, MAX_INDEX_BYTES).body)
+                return
+            file = self._ahead.take(name) or self._client.file(address)
+            if file.kept_on is not None:
+                self._days.add(file.kept_on)
+            yield HeaderSource(file) if lower.endswith(_GGUF_SUFFIX) else file
+            file.keep()
 
     def expect(self, names: Sequence[str]) -> None:
         """Ask at once for the beginnings of files that will be opened.
@@ -100,20 +121,6 @@ class RemoteRepository:
         """
         with self._explained():
             self._ahead.fetch({name: self._address(name) for name in names})
-
-    def _source(self, name: str) -> ByteSource:
-        """Return a file as its reader wants it: small ones whole, of long ones what is asked for.
-
-        The Hub sends small files by another way than long ones, which need not know ranges.
-        """
-        from whatfits.sizing.sources.http.header_source import HeaderSource  # noqa: PLC0415 - on use
-
-        address, lower = self._address(name), name.lower()
-        if lower.endswith(_WHOLE_SUFFIX):
-            document = self._client.document(address, most_bytes=MAX_INDEX_BYTES)
-            return BytesSource(document.body)
-        file = self._ahead.take(name) or self._client.file(address)
-        return HeaderSource(file) if lower.endswith(_GGUF_SUFFIX) else file
 
     def _address(self, name: str) -> str:
         revision = quote(self.info.commit or self._name.revision or MAIN, safe="")
@@ -137,7 +144,7 @@ class RemoteRepository:
         with self._explained():
             answer = self._document(f"{api}/revision/{revision}?blobs=true")
             info = parse_info(answer.body, repository=self._name.repository)
-            if info.files and info.has_sizes:
+            if (info.files and info.has_sizes) or self._client.is_offline:
                 return info
             files = self._pages(f"{api}/tree/{info.commit or revision}?recursive=true")
         return replace(info, files=tuple(sorted(files, key=lambda file: file.path)))
@@ -167,26 +174,44 @@ class RemoteRepository:
             allowed=f"up to {MAX_FILES:,} in {_MOST_PAGES} pages",
         )
 
-    def _document(self, address: str) -> Document:
-        return self._client.document(address, most_bytes=_MOST_LISTING_BYTES, accept=_JSON)
+    def _document(self, address: str, most_bytes: int = _MOST_LISTING_BYTES) -> Document:
+        """Return a small document; the one that was kept, when the network is off.
+
+        What was asked for with a token is only found with the same one.
+        """
+        cache, client = self._client.cache, self._client
+        credentials = client.credentials_for(address)
+        if client.is_offline and cache is not None:
+            kept = cache.find(address, credentials)
+            if kept is not None:
+                self._days.add(kept.day)
+                return Document(kept.data, {}, kept.etag, address)
+        found = client.document(address, most_bytes=most_bytes, accept=_JSON)
+        if cache is not None:
+            n_bytes = len(found.body)
+            cache.keep(address, credentials, KeptHeader(found.body, n_bytes, None, None, today()))
+        return found
 
 
 @contextmanager
-def open_remote(name: HubName, settings: HubSettings) -> Iterator[RemoteRepository]:
+def open_remote(
+    name: HubName, settings: HubSettings, *, is_offline: bool = False
+) -> Iterator[RemoteRepository]:
     """Open a repository on the Hub, or on the mirror that the user has named.
+
+    With `is_offline` nobody is asked: it is what was kept of earlier answers.
 
     Raises:
         BadInputError: it cannot be reached, does not exist, or may not be read.
     """
-    from whatfits.sizing.sources.http import Client  # noqa: PLC0415 - heavy, on use only
-
     credentials = {}
     if settings.token is not None:
         credentials[settings.host] = {"Authorization": f"Bearer {settings.token}"}
-    rules = rules_of(settings)
+    rules, cache = rules_of(settings), default_cache()
+    environment = {**os.environ, **({OFFLINE[0]: "1"} if is_offline else {})}
 
     def make_client() -> Client:
-        return Client(rules, credentials=credentials)
+        return Client(rules, credentials=credentials, environment=environment, cache=cache)
 
     with make_client() as client, Ahead(make_client) as ahead:
         yield RemoteRepository(client, ahead, settings, name)
@@ -197,8 +222,6 @@ def rules_of(settings: HubSettings) -> Rules:
 
     Such a host may also send on to another of its own ports, where some keep their files.
     """
-    from whatfits.sizing.sources.http import Rules  # noqa: PLC0415 - heavy, on use only
-
     if not settings.is_own_endpoint:
         return Rules(hosts=frozenset({settings.host}))
     name = urlsplit(settings.endpoint).hostname

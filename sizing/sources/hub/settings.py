@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.sources.http.client import is_offline
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ __all__ = ["HubSettings", "read_settings"]
 
 _ENDPOINT: Final = "https://huggingface.co"
 _YES: Final = frozenset({"1", "on", "yes", "true"})
-_OFFLINE: Final = ("HF_HUB_OFFLINE", "WHATFITS_OFFLINE")
 _TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _MAX_TOKEN_BYTES: Final = 4_096
 
@@ -79,7 +79,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> HubSettings:
             or _folder(environment, "HUGGINGFACE_HUB_CACHE")
             or home / "hub"
         ),
-        is_offline=any(_is_set(environment, name) for name in _OFFLINE),
+        is_offline=is_offline(environment),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from checkpoints import write_config
-from fake_hub import COMMIT
+from checkpoints import llama_tensors, write_config, write_safetensors
+from fake_hub import COMMIT, TOKEN, Hub, Repository, hub_of
 
 from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing import check
@@ -15,7 +16,7 @@ from whatfits.sizing.errors import BadInputError, UnreachableError
 from whatfits.sizing.sources import load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MODEL = "smollm2-135m"
@@ -83,7 +84,7 @@ def test_a_revision_is_found_by_its_name_or_its_commit(
     downloaded(cache, files, ref="v1")
     assert load(f"hf:{REPO}@v1").file_type == "Q4_K_M"
     assert load(f"hf:{REPO}@{COMMIT}").file_type == "Q4_K_M"
-    assert "nothing of acme/SmolLM2-GGUF was downloaded" in refusal_of(f"hf:{REPO}")
+    assert "nothing of acme/SmolLM2-GGUF was downloaded or read before" in refusal_of(f"hf:{REPO}")
 
 
 def test_a_download_that_is_not_finished_is_not_there(
@@ -123,8 +124,8 @@ def test_a_reference_that_is_no_commit_leads_nowhere(
 
 def test_what_is_not_there_is_said_with_a_way_out(cache: Path) -> None:
     message = refusal_of("hf:acme/Nothing")
-    assert "is not asked, and nothing of acme/Nothing was downloaded" in message
-    assert "unset HF_HUB_OFFLINE" in message
+    assert "is not asked, and nothing of acme/Nothing was downloaded or read before" in message
+    assert "unset WHATFITS_OFFLINE and HF_HUB_OFFLINE" in message
     known = refusal_of("hf:meta-llama/Llama-3.1-8B-Instruct")
     assert "whatfits check llama-3.1-8b" in known
 
@@ -138,3 +139,71 @@ def test_a_hub_that_cannot_be_reached_is_as_good_as_off(
     downloaded(cache, files)
     said = " ".join(load(f"hf:{REPO}").notes)
     assert f"127.0.0.1:9 cannot be reached: this is what the download cache holds of {REPO}" in said
+
+
+@pytest.fixture
+def asked_before(
+    files: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Hub]:
+    """A Hub that has answered once about each file, and is gone now."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    write_config(tmp_path)
+    write_safetensors(tmp_path / "model.safetensors", llama_tensors())
+    checkpoint = {"config.json": (tmp_path / "config.json").read_bytes()}
+    checkpoint |= {"model.safetensors": tmp_path / "model.safetensors"}
+    with hub_of(Repository(REPO, files), Repository("acme/Tiny", checkpoint)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        yield hub
+
+
+NAMES = (f"hf:{REPO}", "hf:acme/Tiny")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("switched_off", [True, False])
+def test_what_was_read_before_answers_when_nobody_can_be_asked(
+    asked_before: Hub, monkeypatch: pytest.MonkeyPatch, name: str, switched_off: bool
+) -> None:
+    first = load(name)
+    n_asked = len(asked_before.seen)
+    if switched_off:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    else:
+        asked_before.hub.server_close()
+        asked_before.hub.shutdown()
+    again = load(name)
+    assert (again.source, again.tensors) == (first.source, first.tensors)
+    assert len(asked_before.seen) == n_asked
+    today = datetime.now(tz=UTC).date().isoformat()
+    assert f"Not asked anew: this is what {name} held on {today}." in again.notes
+
+
+def test_a_file_that_was_not_read_before_is_said_to_be_missing(
+    asked_before: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(f"hf:{REPO}")
+    monkeypatch.setenv("WHATFITS_OFFLINE", "1")
+    assert "is not kept here, and the network is switched off" in refusal_of(f"hf:{REPO}:Q8_0")
+
+
+def test_what_was_read_with_a_token_answers_to_that_token_alone(
+    asked_before: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    load(f"hf:{REPO}")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert load(f"hf:{REPO}").file_type == "Q4_K_M"
+    for other in ("hf_" + "b" * 34, ""):
+        monkeypatch.setenv("HF_TOKEN", other)
+        assert "downloaded or read before" in refusal_of(f"hf:{REPO}")
+
+
+def test_a_second_question_asks_first_whether_the_file_has_changed(asked_before: Hub) -> None:
+    first = load(f"hf:{REPO}")
+    received = len(asked_before.cdn.seen)
+    again = load(f"hf:{REPO}")
+    assert again == first
+    (asked,) = asked_before.cdn.seen[received:]
+    assert asked.headers["if-none-match"] == '"1"'

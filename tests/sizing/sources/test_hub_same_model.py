@@ -60,7 +60,8 @@ def test_the_command_answers_about_a_repository(tmp_path: Path) -> None:
     path = tmp_path / "SmolLM2-135M-Q8_0.gguf"
     write_catalog_model(path, "smollm2-135m", file_type="Q8_0")
     with hub_of(Repository(GGUF, {path.name: path})) as hub:
-        environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path)}
+        own = {"HF_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, **own}
         environment = {k: v for k, v in environment.items() if not k.startswith("HF_TOKEN")}
 
         def run(name: str) -> subprocess.CompletedProcess[str]:
