@@ -16,7 +16,7 @@ from whatfits.sizing.errors import (
     UnreadableFileError,
     printable,
 )
-from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.quants.file_types import FILE_TYPES, find_file_type
 from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint_in
 from whatfits.sizing.sources.folder import checkpoint_spec
 from whatfits.sizing.sources.gguf_model import spec_of_header
@@ -124,7 +124,8 @@ def _gguf(
         choice.offer.size_bytes if choice.offer.size_bytes is not None else spec.file_bytes,
     )
     beside = _beside(offers.projectors, replace(name, repository=info.id))
-    notes = (*spec.notes, *choice.notes, *repository.notes, said, *beside)
+    differs = _differs(choice, spec)
+    notes = (*spec.notes, *choice.notes, *differs, *repository.notes, said, *beside)
     return replace(spec, notes=tuple(dict.fromkeys(notes)))
 
 
@@ -218,6 +219,16 @@ def _asked_type(name: HubName, file_type: str | None) -> str | None:
             next_step=f"name the repository alone: {replace(name, part=None).text()}",
         ) from error
     return file_type or named
+
+
+def _differs(choice: Choice, spec: ModelSpec) -> Iterator[str]:
+    """Yield that a file's name and its header name different file types, if they do."""
+    said, found = choice.offer.file_type, spec.file_type
+    if said is None or found is None or choice.planned_type is not None:
+        return
+    kinds = FILE_TYPES.get(said), FILE_TYPES.get(found)
+    if None not in kinds and len({kind.stock_name for kind in kinds if kind is not None}) > 1:
+        yield f"The file's name says {said}, its header {found}: the header counts."
 
 
 def _files(paths: Sequence[str]) -> str:

@@ -172,6 +172,18 @@ def test_a_source_is_a_name_that_gives_the_same_model(serve: Serve, usual: Repos
     assert load(spec.source) == spec
 
 
+def test_a_name_that_says_another_file_type_than_the_header_is_told(
+    serve: Serve, files: Mapping[str, Path]
+) -> None:
+    q8, q4 = files[f"{STEM}-Q8_0.gguf"], files[f"{STEM}-Q4_K_M.gguf"]
+    serve(Repository(REPO, {"M-Q6_K.gguf": q8, "M-Q4_K_L.gguf": q4, "M-UD-Q2_K_XL.gguf": q8}))
+    spec = load(f"hf:{REPO}:Q6_K")
+    assert spec.file_type == "Q8_0"
+    assert "The file's name says Q6_K, its header Q8_0: the header counts." in spec.notes
+    for part in ("Q4_K_L", "UD-Q2_K_XL"):
+        assert "its header" not in notes(f"hf:{REPO}:{part}")
+
+
 def test_a_file_type_nobody_offers_is_planned(serve: Serve, usual: Repository) -> None:
     serve(usual)
     spec = load(f"hf:{REPO}", file_type="Q5_K_M")
