@@ -20,7 +20,8 @@ from whatfits.sizing.units import KIB
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from whatfits.sizing.sources.http.client import Answer, Client
+    from whatfits.sizing.sources.http.client import Client
+    from whatfits.sizing.sources.http.wire import Answer
 
 __all__ = ["FIRST_REQUEST_BYTES", "RemoteFile"]
 
