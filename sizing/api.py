@@ -39,25 +39,29 @@ def check(
     workload: Workload | Mapping[str, Any] | None = None,
     placement: PlacementRequest | Mapping[str, Any] | None = None,
     force: bool = False,
+    quick: bool = False,
 ) -> Plan:
     """Return whether and how a model runs on a machine.
 
     Args:
-        model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json, or a
-            ModelSpec.
+        model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json,
+            `hf:org/repo[@revision][:file or file type]`, or a ModelSpec.
         file_type: quantisation; unset: Q4_K_M, or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
         workload: context, sequences, cache types …; unset fields are the runtime's defaults.
         placement: where layers go; unset: the best placement that fits.
         force: give the command even when the plan does not fit.
+        quick: a model at an address from a single request, with an interval for its weights.
 
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
     if runtime not in RUNTIMES:
         raise InvalidRequestError(what="runtime", got=runtime, allowed=", ".join(RUNTIMES))
-    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
+    spec = model
+    if isinstance(spec, str):
+        spec = load_model(spec, file_type=file_type, quick=quick)
     return answer(
         spec,
         machine=load_machine(machine),
@@ -180,15 +184,17 @@ def hardware() -> ProbeReport:
     return detect()
 
 
-def load_model(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name or a path.
+def load_model(name: str, *, file_type: str | None = None, quick: bool = False) -> ModelSpec:
+    """Return the model behind a catalog name, a path, a repository's name or an address.
+
+    `quick`: from as few requests as can be, with an interval for the weights.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type.
     """
     from whatfits.sizing.sources import load
 
-    return load(name, file_type=file_type)
+    return load(name, file_type=file_type, quick=quick)
 
 
 def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.quants.file_types import FileType
     from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["config_file", "config_spec", "gguf_spec"]
+__all__ = ["config_file", "config_spec", "file_type_name", "gguf_spec"]
 
 _ALIGNMENT: Final = 32
 _EXPERT_STACK: Final = "_exps."
@@ -200,14 +200,15 @@ def gguf_spec(header: GgufHeader, *, name: str, source: str) -> ModelSpec:
         n_vocab=_tokens(metadata, header),
         name=name,
         source=source,
-        file_type=_file_type_name(header.metadata.get("general.file_type")),
+        file_type=file_type_name(header.metadata.get("general.file_type")),
         file_bytes=header.file_bytes,
         origin="",
         notes=header.findings,
     )
 
 
-def _file_type_name(type_id: object) -> str | None:
+def file_type_name(type_id: object) -> str | None:
+    """Return the name of the file type that `general.file_type` gives; None when it names none."""
     from whatfits.sizing.quants.file_types import file_type_of_id  # noqa: PLC0415 - one path only
 
     if type(type_id) is not int:

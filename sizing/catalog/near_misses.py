@@ -69,7 +69,8 @@ def near_model(text: str, table: Sequence[Sequence[Any]]) -> int:
     raise UnknownModelError(
         what="unknown model",
         got=text,
-        allowed="a name from 'whatfits list', or the path of a GGUF file or a checkpoint",
+        allowed="a name from 'whatfits list', the path of a GGUF file or a checkpoint, "
+        "or hf:org/repo",
         next_step=near,
     )
 

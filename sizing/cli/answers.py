@@ -63,9 +63,13 @@ class QuantRow:
         file_type: its name.
         nominal_bits_per_weight: bits of its main block type.
         model_bits_per_weight: bits per weight of the whole model; None without a model.
-        weights_bytes: bytes of the model's weights; None without a model.
+        weights_bytes: bytes of the model's weights; None without a model, or where a repository
+            was only listed.
         perplexity_change: measured on Llama 3 8B; None when it was not.
         kld_mean: divergence in nats a token, as above.
+        file: of a repository that offers the type; its first one when there are several.
+        n_files: how many files it is.
+        file_bytes: bytes to download; None without a repository, or when it does not say.
     """
 
     file_type: str
@@ -74,16 +78,30 @@ class QuantRow:
     weights_bytes: int | None
     perplexity_change: float | None
     kld_mean: float | None
+    file: str | None = None
+    n_files: int | None = None
+    file_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QuantsAnswer:
-    """`whatfits quants`: file types, largest first."""
+    """`whatfits quants`: file types, largest first; of a repository, those that it offers.
+
+    Attributes:
+        schema_version: of these answers.
+        model: its name; None without one.
+        note: how the figures are meant.
+        file_types: one row each.
+        source: where the model comes from; None without one.
+        notes: what else is to be said of the model's source.
+    """
 
     schema_version: str
     model: str | None
     note: str
     file_types: tuple[QuantRow, ...]
+    source: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

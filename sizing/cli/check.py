@@ -36,9 +36,14 @@ _ANSWERED = frozenset({"fits", "tight", "slow"})
 
 def _parser() -> Parser:
     parser = Parser(command="check", description="Does MODEL fit, and what does it take?")
-    parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint, hf:org/repo[:TYPE]"
+    )
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
     parser.add_argument("--runtime", default="llama.cpp", help="whose rules to use")
+    parser.add_argument(
+        "--quick", action="store_true", help="an address: one request, weights as an interval"
+    )
     parser.add_argument("--force", action="store_true", help="print the command in any case")
     parser.add_argument(
         "--exact",
@@ -59,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     if options.runtime not in RUNTIMES:
         raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
-    spec = load_model(options.model, file_type=options.file_type)
+    spec = load_model(options.model, file_type=options.file_type, quick=options.quick)
     machine = machine_of(options)
     exact = None
     if options.exact:

@@ -1,4 +1,7 @@
-"""`whatfits quants [MODEL]`: the table of file types: bits per weight, quality, size."""
+"""`whatfits quants [MODEL]`: the table of file types: bits per weight, quality, size.
+
+Of a repository with GGUF files it shows those that are offered.
+"""
 
 from __future__ import annotations
 
@@ -32,23 +35,45 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("model", nargs="?", metavar="MODEL", help="sizes for this model")
     add_output_options(parser)
     options = parser.read(arguments)
-    spec = None
-    if options.model:
-        from whatfits.sizing.api import load_model
-
-        spec = load_model(options.model)
-    rows = _rows(spec)
+    spec, rows, notes = _asked(options.model)
+    is_offered = bool(rows) and rows[0].file is not None
     if options.json:
         from whatfits.sizing.cli.answers import QuantsAnswer
 
-        name = spec.name if spec else None
-        answer = QuantsAnswer(SCHEMA_VERSION, name, _NOTE, tuple(rows))
+        name, source = (spec.name, spec.source) if spec else (None, None)
+        answer = QuantsAnswer(SCHEMA_VERSION, name, _NOTE, tuple(rows), source, notes)
         sys.stdout.write(dump_json(answer) + "\n")
-    else:
-        from whatfits.sizing.cli.render import show
+        return 0
+    from whatfits.sizing.cli.render import show
 
+    if is_offered:
+        from whatfits.sizing.cli.quants_offered import offered_document
+
+        show(offered_document(rows, (*notes, _NOTE)), plain=options.plain)
+    else:
         show(_document(rows, spec), plain=options.plain)
     return 0
+
+
+def _asked(model: str | None) -> tuple[ModelSpec | None, list[QuantRow], tuple[str, ...]]:
+    """Return the model that was named, the rows to show, and what else is to be said of them."""
+    if not model:
+        return None, _rows(None), ()
+    from whatfits.sizing.sources.claims import is_hub_name
+
+    if is_hub_name(model.strip()):
+        from whatfits.sizing.cli.quants_offered import offered_notes, offered_rows
+        from whatfits.sizing.sources.hugging_face import load_hub_offers
+
+        spec, offers = load_hub_offers(model.strip())
+        rows = offered_rows(offers, spec)
+        if rows:
+            return spec, rows, offered_notes(offers, spec)
+        return spec, _rows(spec), ()
+    from whatfits.sizing.api import load_model
+
+    spec = load_model(model)
+    return spec, _rows(spec), ()
 
 
 def _rows(spec: ModelSpec | None) -> list[QuantRow]:

@@ -34,6 +34,7 @@ __all__ = [
     "BytesSource",
     "GgufHeader",
     "GgufTensor",
+    "read_counts",
     "read_gguf_header",
 ]
 
@@ -98,6 +99,19 @@ def _read_version(cursor: HeaderCursor) -> int:
     raise cursor.error("version", reason, allowed="2 or 3, little-endian", offset=_MAGIC_BYTES)
 
 
+def read_counts(cursor: HeaderCursor) -> tuple[int, int, int]:
+    """Return version, number of tensors and number of keys: how a file begins.
+
+    Raises:
+        MalformedFileError: another format or version, or more tensors than the file can hold.
+    """
+    version = _read_version(cursor)
+    n_tensors = cursor.u64("number of tensors")
+    n_keys = cursor.u64("number of keys")
+    check_tensor_count(cursor, n_tensors)
+    return version, n_tensors, n_keys
+
+
 def _alignment(cursor: HeaderCursor, metadata: Mapping[str, Value]) -> int:
     value = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
     assert isinstance(value, int)  # the metadata reader refuses every other type
@@ -121,10 +135,7 @@ def read_gguf_header(source: ByteSource | bytes, *, allow_missing_data: bool = F
     """
     cursor = HeaderCursor(BytesSource(source) if isinstance(source, bytes) else source)
     findings = Findings()
-    version = _read_version(cursor)
-    n_tensors = cursor.u64("number of tensors")
-    n_keys = cursor.u64("number of keys")
-    check_tensor_count(cursor, n_tensors)
+    version, n_tensors, n_keys = read_counts(cursor)
     metadata = read_metadata(cursor, n_keys, findings)
     alignment = _alignment(cursor, metadata.values)
     check_tensor_count(cursor, n_tensors)

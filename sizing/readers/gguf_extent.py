@@ -17,7 +17,7 @@ from whatfits.sizing.readers.gguf_metadata import FIXED_BYTES
 from whatfits.sizing.readers.gguf_scan import MAX_HEADER_BYTES
 from whatfits.sizing.units import KIB
 
-__all__ = ["header_end_bytes"]
+__all__ = ["header_end_bytes", "least_header_bytes"]
 
 _START_BYTES: Final = 24
 _START: Final = struct.Struct("<4sIQQ")
@@ -56,6 +56,7 @@ _MARGIN: Final = 0.1  # of the last strings: another request costs more than a t
 _KEY_BYTES: Final = 48  # a key with a number or a truth value
 _TEMPLATE_BYTES: Final = 16 * KIB
 _TENSOR_BYTES: Final = 72  # two dimensions and a name of about 28 letters
+_LEAST_TENSOR_BYTES: Final = 8 + 1 + 4 + 8 + 4 + 8  # a name of one letter, one dimension
 _AFTER_TABLE_BYTES: Final = 64  # padding that the reader looks at
 _LEAST_STEP: Final = 1.06
 _UNKNOWN_STEP_BYTES: Final = 192 * KIB
@@ -147,6 +148,29 @@ class _Walk:
             self.tensor_bytes = max((self.pos - start) / done, 1.0)
 
 
+def least_header_bytes(data: bytes) -> int:
+    """Return a number of bytes that the header has at least, given its first ones.
+
+    What is declared but not here counts with the smallest form it can have.
+    """
+    walk = _Walk(data)
+    _walked(walk)
+    strings = 0 if walk.inside is None else walk.inside[2] - walk.inside[1]
+    return walk.pos + _U64.size * strings + _LEAST_TENSOR_BYTES * walk.tensors_left
+
+
+def _walked(walk: _Walk) -> bool:
+    """Step through all that is here; return whether that is the whole header."""
+    try:
+        _, _, walk.tensors_left, walk.keys_left = _START.unpack_from(walk.data)
+        walk.pos = _START_BYTES
+        walk.all_keys()
+        walk.all_tensors()
+    except (struct.error, _ShortError):
+        return False
+    return True
+
+
 def header_end_bytes(data: bytes, *, size_bytes: int) -> int:
     """Return about where the header of a file of `size_bytes` ends, given its first bytes.
 
@@ -154,17 +178,13 @@ def header_end_bytes(data: bytes, *, size_bytes: int) -> int:
     """
     most = min(size_bytes, MAX_HEADER_BYTES)
     walk = _Walk(data)
-    try:
-        _, _, walk.tensors_left, walk.keys_left = _START.unpack_from(data)
-        walk.pos = _START_BYTES
-        walk.all_keys()
-        walk.all_tensors()
-    except (struct.error, _ShortError):
+    end: float
+    if _walked(walk):
+        end = walk.pos + _AFTER_TABLE_BYTES
+    else:
         rest = _rest_of_keys(walk) + walk.tensors_left * walk.tensor_bytes
         least = len(data) * _LEAST_STEP + _AFTER_TABLE_BYTES
         end = max(walk.pos + rest + _AFTER_TABLE_BYTES, least)
-    else:
-        end = walk.pos + _AFTER_TABLE_BYTES
     return min(math.ceil(min(end, most)), most)
 
 

@@ -88,10 +88,10 @@ class _Reader:
 
     __slots__ = ("budget_bytes", "cursor", "findings", "lengths")
 
-    def __init__(self, cursor: HeaderCursor, findings: Findings) -> None:
+    def __init__(self, cursor: HeaderCursor, findings: Findings, lengths: dict[str, int]) -> None:
         self.cursor = cursor
         self.findings = findings
-        self.lengths: dict[str, int] = {}
+        self.lengths = lengths
         self.budget_bytes = _MAX_KEPT_BYTES
 
     def _may_keep(self, n_bytes: int, key: str) -> bool:
@@ -198,8 +198,18 @@ def _kind_error(cursor: HeaderCursor, kind: int, *, allowed: str) -> MalformedFi
     )
 
 
-def read_metadata(cursor: HeaderCursor, count: int, findings: Findings) -> Metadata:
+def read_metadata(
+    cursor: HeaderCursor,
+    count: int,
+    findings: Findings,
+    *,
+    values: dict[str, Value] | None = None,
+    lengths: dict[str, int] | None = None,
+) -> Metadata:
     """Return the `count` key-values that start at the cursor.
+
+    `values` and `lengths` are filled instead of new ones, when given: what was read before an
+    error is then not lost.
 
     Raises:
         MalformedFileError: they contradict the format or do not fit in the file.
@@ -207,8 +217,9 @@ def read_metadata(cursor: HeaderCursor, count: int, findings: Findings) -> Metad
     cursor.check_count(
         "number of keys", count, most=MAX_KEYS, smallest_bytes=_SMALLEST_PAIR_BYTES, offset=16
     )
-    reader = _Reader(cursor, findings)
-    values: dict[str, Value] = {}
+    values = {} if values is None else values
+    lengths = {} if lengths is None else lengths
+    reader = _Reader(cursor, findings, lengths)
     seen: set[str] = set()
     for index in range(count):
         cursor.owner = ("entry", index)
@@ -227,4 +238,4 @@ def read_metadata(cursor: HeaderCursor, count: int, findings: Findings) -> Metad
         if value is not None:
             values[key] = value
     cursor.owner = None
-    return Metadata(values=values, array_lengths=reader.lengths)
+    return Metadata(values=values, array_lengths=lengths)

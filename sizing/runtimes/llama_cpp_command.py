@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["llama_server_command"]
 
+_HUB: Final = "hf:"
+_HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
@@ -32,9 +34,8 @@ def llama_server_command(
 ) -> str:
     """Return one shell line; only flags that differ from the program's defaults are written."""
     settings, placement = trial.settings, trial.placement
-    flag = "--model-url" if model_file.startswith(("https://", "http://")) else "-m"
-    words = ["llama-server", flag, model_file, "-c", str(settings.requested_context_tokens)]
-    words += ["-np", str(settings.sequences)]
+    words = ["llama-server", *_model_flags(model, model_file, workload)]
+    words += ["-c", str(settings.requested_context_tokens), "-np", str(settings.sequences)]
     words += _placement_flags(trial, machine)
     if settings.kv_type_k != "F16":
         words += ["-ctk", settings.kv_type_k.lower()]
@@ -57,6 +58,23 @@ def llama_server_command(
     words += _beside_flags(workload, trial)
     words += _growth_flags(workload, trial, machine)
     return shlex.join(words)
+
+
+def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[str]:
+    """Return how the program gets the model: from a path, or by its own download.
+
+    Of a repository that would bring a projector along, which is not counted here; it knows no
+    revisions.
+    """
+    if model_file.startswith(("https://", "http://")):
+        return ["--model-url", model_file]
+    if model.planned or not _is_hub(model.source):
+        return ["-m", model_file]
+    repository, _, file = model.source.removeprefix(_HUB).partition(":")
+    if "@" in repository:
+        return ["-m", file.rpartition("/")[2]]
+    words = ["-hf", repository, "-hff", file]
+    return words if workload.mmproj else [*words, "--no-mmproj"]
 
 
 def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
@@ -131,18 +149,33 @@ def _beside_flags(workload: Workload, trial: Trial) -> list[str]:
         if request.gpu_layers_draft is not None:
             words += ["-ngld", str(request.gpu_layers_draft)]
     if workload.mmproj:
-        words += ["--mmproj", workload.mmproj]
+        words += _projector_flags(workload.mmproj)
         if request.mmproj_offload is False:
             words.append("--no-mmproj-offload")
     for path in workload.lora:
-        words += ["--lora", path]
+        words += ["--lora", path.rpartition(":")[2].rpartition("/")[2] if _is_hub(path) else path]
     return words
+
+
+def _is_hub(path: str) -> bool:
+    return path.startswith(_HUB)
+
+
+def _projector_flags(path: str) -> list[str]:
+    """Return how the program gets a projector: from a path, or by its own download."""
+    if not _is_hub(path):
+        return ["--mmproj", path]
+    repository, _, file = path.removeprefix(_HUB).partition(":")
+    name, _, revision = repository.partition("@")
+    return ["--mmproj-url", f"{_HUB_ADDRESS}/{name}/resolve/{revision or 'main'}/{file}"]
 
 
 def _draft_file(trial: Trial, named: str) -> str:
     draft = trial.extras.draft
-    if draft is not None and draft.source == "catalog":
+    if draft is not None and (draft.source == "catalog" or draft.planned):
         return f"{draft.name}-{draft.file_type}.gguf"
+    if draft is not None and _is_hub(draft.source):
+        return draft.source.rpartition(":")[2].rpartition("/")[2]
     return named
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.sources.claims import (
     is_checkpoint,
+    is_hub_name,
     is_name,
     is_ollama,
     is_path,
@@ -27,7 +28,8 @@ __all__ = ["SOURCES", "ModelSource", "SourceEntry", "load"]
 
 _PACKAGE: Final = "whatfits.sizing.sources"
 _ALLOWED: Final = (
-    "a catalog name, the path of a GGUF file, a folder with safetensors, ollama:NAME, or "
+    "a catalog name, the path of a GGUF file, a folder with safetensors, hf:org/repo, "
+    "ollama:NAME, or "
     "https://….gguf"
 )
 
@@ -52,33 +54,46 @@ class SourceEntry(NamedTuple):
         claims: whether a name belongs to it.
         module: its file.
         function: the `ModelSource` in it.
+        quick: module and function of the `ModelSource` that answers from one request, where the
+            usual one needs more.
     """
 
     kind: str
     claims: Callable[[str], bool]
     module: str
     function: str
+    quick: tuple[str, str] | None = None
 
-    def source(self) -> ModelSource:
+    def source(self, *, quick: bool = False) -> ModelSource:
         """Return the source, importing it."""
-        found: ModelSource = getattr(import_module(f"{_PACKAGE}.{self.module}"), self.function)
+        module, function = (self.quick if quick else None) or (self.module, self.function)
+        found: ModelSource = getattr(import_module(f"{_PACKAGE}.{module}"), function)
         return found
 
 
 SOURCES: Final = (
     SourceEntry("Ollama", is_ollama, "ollama", "load_ollama_model"),
-    SourceEntry("URL", is_url, "direct_url", "load_url"),
+    SourceEntry(
+        "Hugging Face",
+        is_hub_name,
+        "hugging_face",
+        "load_hub_model",
+        ("hugging_face", "load_quick_hub_model"),
+    ),
+    SourceEntry("URL", is_url, "direct_url", "load_url", ("quick", "load_quick_url")),
     SourceEntry("checkpoint", is_checkpoint, "folder", "load_checkpoint_model"),
     SourceEntry("GGUF", is_path, "gguf_model", "load_file"),
     SourceEntry("catalog", is_name, "catalog_model", "load_catalog_model"),
 )
 
 
-def load(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name, a path, a name of Ollama's or an address.
+def load(name: str, *, file_type: str | None = None, quick: bool = False) -> ModelSpec:
+    """Return the model behind a name: of the catalog, a path, a repository, a registry, an address.
 
-    `file_type` chooses the quantisation of a catalog model or a checkpoint; a GGUF already has
-    one, and gets a planned other one when it is given.
+    `file_type` chooses the quantisation of a catalog model or a checkpoint, and the file of a
+    repository; a GGUF already has one, and gets a planned other one when it is given. `quick` asks
+    for an answer from a single request (and one for a repository's listing), with an interval;
+    where no request is needed it changes nothing.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type, an address
@@ -87,12 +102,5 @@ def load(name: str, *, file_type: str | None = None) -> ModelSpec:
     if not isinstance(name, str) or not name.strip():
         raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
     text = name.strip()
-    entry = next((entry for entry in SOURCES if entry.claims(text)), None)
-    if entry is None:
-        raise InvalidRequestError(
-            what="model",
-            got=text,
-            allowed=_ALLOWED,
-            next_step="such addresses are not read yet: download the file, or name the catalog's",
-        )
-    return entry.source()(text, file_type=file_type)
+    entry = next(entry for entry in SOURCES if entry.claims(text))
+    return entry.source(quick=quick)(text, file_type=file_type)

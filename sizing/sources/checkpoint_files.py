@@ -1,7 +1,6 @@
 """The files of a safetensors checkpoint: found, opened, read as far as their headers.
 
-A folder comes from a stranger: names in it and in its index stay in it. A download cache keeps
-links in `snapshots/…` and the files in `blobs`; no other link that leaves the folder is followed.
+The folder may lie anywhere: see `folders`.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from whatfits.sizing.sources.file_kinds import (
     other_kind,
     pickle_reason,
 )
-from whatfits.sizing.sources.local_file import names_in
-from whatfits.sizing.sources.regular_file import FileSource, open_regular_file
+from whatfits.sizing.sources.folders import Folder, LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from whatfits.sizing.readers.byte_source import ByteSource
     from whatfits.sizing.readers.safetensors import StoredTensor
 
-__all__ = ["Checkpoint", "read_checkpoint"]
+__all__ = ["CONFIG", "Checkpoint", "read_checkpoint", "read_checkpoint_in"]
 
 _T = TypeVar("_T")
 
@@ -43,7 +42,6 @@ _SUFFIX: Final = ".safetensors"
 _INDEX_SUFFIX: Final = ".safetensors.index.json"
 _ADAPTER: Final = "adapter_"
 _SHARD: Final = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
-_BLOBS: Final = "blobs"
 _SHOWN: Final = 5
 
 
@@ -80,31 +78,44 @@ def read_checkpoint(path: str) -> Checkpoint:
         MalformedFileError: the bytes contradict the format.
     """
     if os.path.isdir(path):  # noqa: PTH112 - paths may be any bytes
-        return _from_folder(path)
+        return read_checkpoint_in(LocalFolder(path))
     folder, name = os.path.split(path)
+    named = name if name.lower().endswith(".json") else None
+    return read_checkpoint_in(LocalFolder(folder, named=named), name)
+
+
+def read_checkpoint_in(folder: Folder, name: str | None = None) -> Checkpoint:
+    """Return the checkpoint in a folder, or the one that a file in it belongs to.
+
+    Raises:
+        UnreadableFileError: missing, not permitted, not a checkpoint, or several of them.
+        MalformedFileError: the bytes contradict the format.
+    """
+    if name is None:
+        return _from_folder(folder)
     lower = name.lower()
     if lower.endswith(_INDEX_SUFFIX):
         return _from_index(folder, name, _config(folder))
     if lower.endswith(".json"):
-        return Checkpoint(folder, _read_config(path))
+        return Checkpoint(folder.place, _read_config(folder, name))
     return _from_files(folder, _siblings(name), _config(folder))
 
 
-def _from_folder(folder: str) -> Checkpoint:
-    names = sorted(names_in(folder))
+def _from_folder(folder: Folder) -> Checkpoint:
+    names = folder.names()
     config = _config(folder) if CONFIG in names else None
     indexes = [name for name in names if name.lower().endswith(_INDEX_SUFFIX)]
     if indexes:
         usual = f"model{_INDEX_SUFFIX}"
         if len(indexes) > 1 and usual not in indexes:
-            raise _several(folder, indexes)
+            raise _several(folder.place, indexes)
         return _from_index(folder, usual if usual in indexes else indexes[0], config)
     files = [name for name in names if name.lower().endswith(_SUFFIX)]
     if not files:
         pickles = [name for name in names if name.lower().endswith(PICKLE_SUFFIXES)]
         said = (f"the weights in the folder are pickles: {pickle_reason()}",) if pickles else ()
-        return Checkpoint(folder, config, findings=said)
-    return _from_files(folder, _chosen(folder, files), config)
+        return Checkpoint(folder.place, config, findings=said)
+    return _from_files(folder, _chosen(folder.place, files), config)
 
 
 def _chosen(folder: str, files: list[str]) -> tuple[str, ...]:
@@ -146,12 +157,12 @@ def _siblings(name: str) -> tuple[str, ...]:
     return tuple(f"{found['prefix']}-{n:05d}-of-{count:05d}{_SUFFIX}" for n in range(1, count + 1))
 
 
-def _from_index(folder: str, name: str, config: HfConfig | None) -> Checkpoint:
-    index = _named(_join(folder, name), MAX_INDEX_BYTES, read_safetensors_index)
+def _from_index(folder: Folder, name: str, config: HfConfig | None) -> Checkpoint:
+    index = _named(folder, name, MAX_INDEX_BYTES, read_safetensors_index)
     found = _from_files(folder, index.files, config, index)
     findings = (*found.findings, *index.findings, *_differences(found, index))
     return Checkpoint(
-        folder,
+        folder.place,
         config,
         found.tensors,
         found.n_files,
@@ -176,7 +187,10 @@ def _differences(found: Checkpoint, index: ShardIndex) -> Iterator[str]:
 
 
 def _from_files(
-    folder: str, names: tuple[str, ...], config: HfConfig | None, index: ShardIndex | None = None
+    folder: Folder,
+    names: tuple[str, ...],
+    config: HfConfig | None,
+    index: ShardIndex | None = None,
 ) -> Checkpoint:
     """Return the tensors of a set of files; those that are not there yet are named.
 
@@ -184,13 +198,14 @@ def _from_files(
         UnreadableFileError: none of them is there, or one leads out of the folder.
         MalformedFileError: two of them hold the same tensor, or one is malformed.
     """
-    present = [name for name in names if os.path.lexists(_join(folder, name))]
+    present = [name for name in names if folder.has(name)]
     if not present:
         raise UnreadableFileError(
             what="no file of the checkpoint is there:",
-            got=_join(folder, names[0]),
+            got=folder.shown(names[0]),
             next_step="download it, or name its config.json",
         )
+    folder.expect(present)
     tensors: list[StoredTensor] = []
     seen: set[str] = set()
     findings: dict[str, None] = {}
@@ -213,20 +228,26 @@ def _from_files(
             tensors.append(tensor)
     missing = tuple(name for name in names if name not in present)
     return Checkpoint(
-        folder, config, tuple(tensors), len(present), file_bytes, missing, None, tuple(findings)
+        folder.place,
+        config,
+        tuple(tensors),
+        len(present),
+        file_bytes,
+        missing,
+        None,
+        tuple(findings),
     )
 
 
-def _read_file(folder: str, name: str) -> SafetensorsHeader:
+def _read_file(folder: Folder, name: str) -> SafetensorsHeader:
     """Return the header of one file.
 
     Raises:
         UnreadableFileError: it is something else, or leads out of the folder.
         MalformedFileError: it contradicts the format.
     """
-    path = _join(folder, name)
-    _check_inside(folder, path)
-    with open_regular_file(path) as source:
+    path = folder.shown(name)
+    with folder.open(name) as source:
         kind, next_step = other_kind(source.read(0, HEAD_BYTES), name=name)
         if kind != "a safetensors file":
             raise UnreadableFileError(
@@ -238,41 +259,23 @@ def _read_file(folder: str, name: str) -> SafetensorsHeader:
         return _with_path(path, lambda: read_safetensors_header(source, allow_missing_data=True))
 
 
-def _check_inside(folder: str, path: str) -> None:
-    """Refuse a link that leaves the folder for anything but the cache's own store."""
-    if not os.path.islink(path):  # noqa: PTH114 - paths may be any bytes
-        return
-    inside = os.path.realpath(folder or os.curdir)
-    store = os.path.realpath(_join(_join(folder or os.curdir, ".."), _join("..", _BLOBS)))
-    if os.path.dirname(os.path.realpath(path)) not in (inside, store):  # noqa: PTH120 - any bytes
-        raise UnreadableFileError(
-            what="a file of the checkpoint is a link that leaves the folder:",
-            got=path,
-            allowed="files in the folder, or in the cache it belongs to",
-        )
-
-
-def _config(folder: str) -> HfConfig | None:
+def _config(folder: Folder) -> HfConfig | None:
     """Return the configuration in a folder; None when there is none."""
-    path = _join(folder, CONFIG)
-    if not os.path.lexists(path):
-        return None
-    _check_inside(folder, path)
-    return _read_config(path)
+    return _read_config(folder, CONFIG) if folder.has(CONFIG) else None
 
 
-def _read_config(path: str) -> HfConfig:
-    return _named(path, MAX_CONFIG_BYTES, read_hf_config)
+def _read_config(folder: Folder, name: str) -> HfConfig:
+    return _named(folder, name, MAX_CONFIG_BYTES, read_hf_config)
 
 
-def _named(path: str, max_bytes: int, read: Callable[[bytes], _T]) -> _T:
+def _named(folder: Folder, name: str, max_bytes: int, read: Callable[[bytes], _T]) -> _T:
     """Return what `read` makes of a file's bytes, one more than allowed at the most."""
-    with open_regular_file(path) as source:
+    with folder.open(name) as source:
         data = _beginning(source, max_bytes)
-    return _with_path(path, lambda: read(data))
+    return _with_path(folder.shown(name), lambda: read(data))
 
 
-def _beginning(source: FileSource, max_bytes: int) -> bytes:
+def _beginning(source: ByteSource, max_bytes: int) -> bytes:
     return source.read(0, min(source.size_bytes, max_bytes) + 1)
 
 
@@ -286,7 +289,3 @@ def _with_path(path: str, read: Callable[[], _T]) -> _T:
         return read()
     except MalformedFileError as error:
         raise error.in_file(path) from error
-
-
-def _join(folder: str, name: str) -> str:
-    return os.path.join(folder, name)  # noqa: PTH118 - paths may be any bytes

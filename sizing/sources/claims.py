@@ -10,8 +10,17 @@ from __future__ import annotations
 import os
 from typing import Final
 
-__all__ = ["is_address", "is_checkpoint", "is_name", "is_ollama", "is_path", "is_url"]
+__all__ = [
+    "is_address",
+    "is_checkpoint",
+    "is_hub_name",
+    "is_name",
+    "is_ollama",
+    "is_path",
+    "is_url",
+]
 
+_HUB: Final = ("hf:", "https://huggingface.co/", "https://hf.co/")
 _URLS: Final = ("http://", "https://")
 _ADDRESSES: Final = ("hf:", "ollama:", *_URLS)
 _FILE_SUFFIXES: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json")
@@ -30,6 +39,11 @@ def is_address(text: str) -> bool:
 def is_ollama(text: str) -> bool:
     """Whether a name is one of Ollama's: in its store on this disk, or in a registry."""
     return text.lower().startswith("ollama:")
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a name means a repository on Hugging Face: `hf:…`, or the address of its page."""
+    return text.lower().startswith(_HUB)
 
 
 def is_path(text: str) -> bool:

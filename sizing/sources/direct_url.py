@@ -9,16 +9,18 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.http import PUBLIC, Client, Rules, check_url
 from whatfits.sizing.sources.http.addresses import shown_url
+from whatfits.sizing.sources.http.header_cache import default_cache
 from whatfits.sizing.sources.local_file import display_name
 from whatfits.sizing.sources.remote_gguf import file_name, read_remote_model
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.sources.http import RemoteFile
 
-__all__ = ["TRUSTED_HOSTS", "load_url", "rules_for"]
+__all__ = ["TRUSTED_HOSTS", "load_url", "open_url", "rules_for", "said_of"]
 
 # Hosts a person trusts beyond the public ones: `host:port`, separated by commas.
 TRUSTED_HOSTS: Final = "WHATFITS_TRUSTED_HOSTS"
@@ -35,23 +37,34 @@ def load_url(name: str, *, file_type: str | None = None) -> ModelSpec:
         MalformedFileError: the bytes contradict the format.
         UnknownFileTypeError: no such file type.
     """
-    with Client(rules_for(name, os.environ)) as client:
+    with open_url(name) as client:
         model = read_remote_model(client, name)
-    shown = shown_url(name)
-    read = sum(file.received_bytes for file in model.files)
-    requests = sum(file.n_requests for file in model.files)
-    size = model.header.file_bytes
-    note = (
-        f"Read from its header: {requests} request(s), {format_bytes(read)}; the download has "
-        f"{format_bytes(size)}."
-    )
+    size = format_bytes(model.header.file_bytes)
+    notes = (*said_of(model.files), f"The download has {size}.")
     return spec_of_header(
         model.header,
         name=display_name(file_name(name), model.header),
-        source=shown,
+        source=shown_url(name),
         file_type=file_type,
-        notes=(note,),
+        notes=notes,
     )
+
+
+def said_of(files: Sequence[RemoteFile]) -> tuple[str, ...]:
+    """Return what it took to read these files, one sentence, or from when they are."""
+    requests = sum(file.n_requests for file in files)
+    read = format_bytes(sum(file.received_bytes for file in files))
+    days = sorted({file.kept_on for file in files if file.kept_on is not None})
+    if not days:
+        return (f"Read from its header: {requests} request(s), {read}.",)
+    if requests:
+        return (f"Its header is unchanged since {days[0]}: {requests} request(s), {read}.",)
+    return (f"The network is switched off: the header is the one of {days[0]}.",)
+
+
+def open_url(url: str) -> Client:
+    """Return a client that may ask this address."""
+    return Client(rules_for(url, os.environ), cache=default_cache())
 
 
 def rules_for(url: str, environment: Mapping[str, str]) -> Rules:

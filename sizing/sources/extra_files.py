@@ -1,4 +1,4 @@
-"""What a request names beside the model: draft model, projector, LoRA adapters, read from disk."""
+"""What a request names beside the model: draft, projector, adapters; here or in a repository."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from whatfits.sizing.extras import (
     ProjectorTensor,
 )
 from whatfits.sizing.sources import load
+from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.sources.local_file import load_gguf
 
 if TYPE_CHECKING:
@@ -49,13 +50,22 @@ def load_extras(model: ModelSpec, workload: Workload) -> Extras:
     )
 
 
+def _header(path: str) -> tuple[GgufHeader, str]:
+    """Return the header of a file, here or in a repository, and a name to show for it."""
+    if not is_hub_name(path):
+        return load_gguf(path)
+    from whatfits.sizing.sources.hub.headers import load_hub_file  # noqa: PLC0415 - network on use
+
+    return load_hub_file(path)
+
+
 def _projector(path: str) -> Projector:
-    header, name = load_gguf(path)
+    header, name = _header(path)
     return projector_of(header, name=name, path=path)
 
 
 def _adapter(path: str, model: ModelSpec) -> Adapter:
-    header, name = load_gguf(path)
+    header, name = _header(path)
     return adapter_of(header, model, name=name, path=path)
 
 

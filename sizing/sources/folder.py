@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
-__all__ = ["load_checkpoint_model"]
+__all__ = ["checkpoint_spec", "load_checkpoint_model"]
 
 _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
@@ -52,16 +52,37 @@ def load_checkpoint_model(name: str, *, file_type: str | None = None) -> ModelSp
         UnsupportedArchitectureError: nothing sound can be said about it.
         UnknownFileTypeError: no such file type.
     """
-    found = read_checkpoint(name)
+    return checkpoint_spec(
+        read_checkpoint(name), name=name, shown=_display_name(name), file_type=file_type
+    )
+
+
+def checkpoint_spec(
+    found: Checkpoint, *, name: str, shown: str, file_type: str | None, where: str = "On disk"
+) -> ModelSpec:
+    """Return the model of a checkpoint: the GGUF that it becomes.
+
+    Args:
+        found: its files.
+        name: what was asked for, and where its figures come from.
+        shown: what to call the model.
+        file_type: quantisation of the GGUF; None for the usual one.
+        where: the files lie, as a note begins.
+
+    Raises:
+        MalformedFileError: the configuration has holes.
+        UnsupportedArchitectureError: nothing sound can be said about it.
+        UnknownFileTypeError: no such file type.
+    """
     config, said = _completed(found, name)
     quantisation = checkpoint_quantisation(config)
     native = None if quantisation is None else quantisation.method
     chosen, why = chosen_file_type(file_type, native=native)
-    spec = _spec(config, found, quantisation, name=name, file_type=chosen)
+    spec = _spec(config, found, quantisation, name=name, shown=shown, file_type=chosen)
     notes = (
         *spec.notes,
         *why,
-        *_held(found, quantisation, spec, config),
+        *_held(found, quantisation, spec, config, where),
         *_route(quantisation, chosen),
         *(() if found.config is None else found.config.findings),
         *found.findings,
@@ -123,9 +144,9 @@ def _spec(
     quantisation: CheckpointQuantisation | None,
     *,
     name: str,
+    shown: str,
     file_type: str,
 ) -> ModelSpec:
-    shown = _display_name(name)
     origin = "config.json and safetensors headers" if found.tensors else "config.json"
     if find_entry(config) is not None:
         return spec_from_config(
@@ -164,11 +185,12 @@ def _held(
     quantisation: CheckpointQuantisation | None,
     spec: ModelSpec,
     config: Mapping[str, object],
+    where: str,
 ) -> Iterator[str]:
-    """Yield what lies on disk, or what a checkpoint of a bare configuration would take."""
+    """Yield what lies there, or what a checkpoint of a bare configuration would take."""
     how = "" if quantisation is None else f" ({quantisation.label})"
     if found.tensors:
-        yield f"On disk: {_total(found)}{how}."
+        yield f"{where}: {_total(found)}{how}."
     else:
         from whatfits.sizing.quants.layouts.whole import whole_checkpoint_bytes  # noqa: PLC0415 - one path
 

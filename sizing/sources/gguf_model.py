@@ -50,4 +50,4 @@ def spec_of_header(
         return spec
     changed = requantised(spec, file_type)
     note = f"The file is {spec.file_type}; this is what {changed.file_type} of it would take."
-    return replace(changed, notes=(*changed.notes, note))
+    return replace(changed, notes=(*changed.notes, note), planned=True)

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
 from whatfits.sizing.readers.gguf import GGUF_MAGIC, GgufHeader, read_gguf_header
 from whatfits.sizing.sources.file_kinds import HEAD_BYTES, folder_hint, other_kind
-from whatfits.sizing.sources.regular_file import FileSource, open_regular_file, unreadable
+from whatfits.sizing.sources.regular_file import open_regular_file, unreadable
 from whatfits.sizing.sources.split_gguf import (
-    check_shard,
     declared_count,
-    merge_headers,
     parse_split_name,
+    read_split,
     shard_paths,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["display_name", "load_gguf", "names_in"]
+    from whatfits.sizing.readers.byte_source import ByteSource
+
+__all__ = ["display_name", "header_of", "load_gguf", "names_in"]
 
 _MAX_FOLDER_ENTRIES: Final = 20_000
 _SHOWN: Final = 10
@@ -154,14 +155,24 @@ def _read_header(path: str) -> GgufHeader:
         MalformedFileError: it is one, and contradicts the format.
     """
     with open_regular_file(path) as source:
-        _require_gguf(path, source)
-        try:
-            return read_gguf_header(source, allow_missing_data=True)
-        except MalformedFileError as error:
-            raise error.in_file(path) from error
+        return header_of(source, path)
 
 
-def _require_gguf(path: str, source: FileSource) -> None:
+def header_of(source: ByteSource, path: str) -> GgufHeader:
+    """Return the header of a file that is open, under the name that messages give it.
+
+    Raises:
+        UnreadableFileError: it is not a GGUF file.
+        MalformedFileError: it is one, and contradicts the format.
+    """
+    _require_gguf(path, source)
+    try:
+        return read_gguf_header(source, allow_missing_data=True)
+    except MalformedFileError as error:
+        raise error.in_file(path) from error
+
+
+def _require_gguf(path: str, source: ByteSource) -> None:
     """Refuse, by its name, a file that begins like something else; the suffix does not count.
 
     Raises:
@@ -180,12 +191,9 @@ def _load_split(path: str, header: GgufHeader, count: int) -> GgufHeader:
     """Return the merged header of the set that `path`, whose header is given, belongs to."""
     paths = shard_paths(path, count)
     names = [os.path.basename(shard) for shard in paths]  # noqa: PTH119 - names may be any bytes
-    headers: list[GgufHeader] = []
-    for index, shard in enumerate(paths):
-        shard_header = header if shard == path else _read_header(shard)
-        check_shard(shard_header, index=index, count=count, name=names[index])
-        headers.append(shard_header)
-    return merge_headers(headers, names=names)
+    return read_split(
+        names, lambda index: header if paths[index] == path else _read_header(paths[index])
+    )
 
 
 def display_name(name: str, header: GgufHeader) -> str:

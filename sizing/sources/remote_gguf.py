@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from whatfits.sizing.sources.http.client import Client
     from whatfits.sizing.sources.http.remote_file import RemoteFile
 
-__all__ = ["RemoteModel", "file_name", "read_remote_header", "read_remote_model", "sibling_urls"]
+__all__ = [
+    "RemoteModel",
+    "file_name",
+    "read_remote_header",
+    "read_remote_model",
+    "require_gguf",
+    "sibling_urls",
+]
 
 _NOT_FOUND: Final = 404
 
@@ -49,19 +56,31 @@ def read_remote_header(file: RemoteFile) -> GgufHeader:
         UnreachableError: the server became too slow.
         RemoteAnswerError: the file changed, or an answer is not the range asked for.
     """
+    require_gguf(file)
+    try:
+        header = read_gguf_header(HeaderSource(file), allow_missing_data=True)
+    except MalformedFileError as error:
+        raise error.in_file(shown_url(file.url)) from error
+    file.keep()
+    return header
+
+
+def require_gguf(file: RemoteFile) -> None:
+    """Refuse a file that begins like something else, by its name.
+
+    Raises:
+        UnreadableFileError: it is not a GGUF file.
+    """
     shown = shown_url(file.url)
     head = file.read(0, HEAD_BYTES)
-    if not head.startswith(GGUF_MAGIC):
-        kind, next_step = other_kind(head, name=shown)
-        if "/blob/" in shown:
-            next_step = "write /resolve/ in place of /blob/: that is the file, not its page"
-        raise UnreadableFileError(
-            what=f"the file is {kind}:", got=shown, allowed="a GGUF file", next_step=next_step
-        )
-    try:
-        return read_gguf_header(HeaderSource(file), allow_missing_data=True)
-    except MalformedFileError as error:
-        raise error.in_file(shown) from error
+    if head.startswith(GGUF_MAGIC):
+        return
+    kind, next_step = other_kind(head, name=shown)
+    if "/blob/" in shown:
+        next_step = "write /resolve/ in place of /blob/: that is the file, not its page"
+    raise UnreadableFileError(
+        what=f"the file is {kind}:", got=shown, allowed="a GGUF file", next_step=next_step
+    )
 
 
 def read_remote_model(client: Client, url: str) -> RemoteModel:

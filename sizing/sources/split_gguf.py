@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whatfits.sizing.readers.gguf import GgufHeader, GgufTensor
 
@@ -24,6 +24,7 @@ __all__ = [
     "declared_count",
     "merge_headers",
     "parse_split_name",
+    "read_split",
     "shard_paths",
 ]
 
@@ -150,6 +151,20 @@ def check_shard(header: GgufHeader, *, index: int, count: int, name: str) -> Non
         value = header.metadata.get(key)
         if isinstance(value, bool) or value != expected:
             raise _split_error(key, value, name=name, allowed=f"{expected}, as in its name")
+
+
+def read_split(names: Sequence[str], read: Callable[[int], GgufHeader]) -> GgufHeader:
+    """Return one header for all files of a set; `read` gives the header of one, by its index.
+
+    Raises:
+        BadInputError: one of them cannot be read, or they do not belong together.
+    """
+    headers: list[GgufHeader] = []
+    for index, name in enumerate(names):
+        header = read(index)
+        check_shard(header, index=index, count=len(names), name=name)
+        headers.append(header)
+    return merge_headers(headers, names=names)
 
 
 def merge_headers(headers: Sequence[GgufHeader], *, names: Sequence[str]) -> GgufHeader:

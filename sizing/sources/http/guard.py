@@ -31,7 +31,7 @@ class Budget:
         deadline_s: from the first request to the last byte.
         connect_s: for one connection: name, handshake and encryption each.
         silence_s: without a single byte.
-        least_bytes_per_s: of a request, measured once it has lasted five seconds.
+        least_bytes_per_s: of an answer, measured once its first byte is five seconds old.
         most_header_bytes: headers of one answer.
         most_redirects: in a row.
     """
@@ -64,24 +64,31 @@ class Guard:
         received_bytes: so far, over all connections.
     """
 
-    __slots__ = ("_answer_bytes", "_asked_at", "_clock", "_ends_at", "_in_headers", "_most_answer",
-                 "budget", "received_bytes")  # fmt: skip
+    __slots__ = (
+        "_answer_bytes",
+        "_clock",
+        "_ends_at",
+        "_in_headers",
+        "_most_answer",
+        "_sends_since",
+        "budget",
+        "received_bytes",
+    )  # fmt: skip
 
     def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
         self.budget = budget
         self.received_bytes = 0
         self._clock = clock
         self._ends_at: float | None = None
-        self._asked_at = 0.0
+        self._sends_since = 0.0
         self._answer_bytes = 0
         self._in_headers = False
         self._most_answer = 0
 
     def start_request(self, *, most_body_bytes: int) -> None:
         """Note that a request begins, and how much of its answer's body is of use."""
-        self._asked_at = self._clock()
         if self._ends_at is None:
-            self._ends_at = self._asked_at + self.budget.deadline_s
+            self._ends_at = self._clock() + self.budget.deadline_s
         self._answer_bytes = 0
         self._in_headers = True
         self.expect_body(most_body_bytes)
@@ -114,7 +121,7 @@ class Guard:
             SpentError: nothing more may be read, or it comes too slowly.
         """
         budget = self.budget
-        lasted = self._clock() - self._asked_at
+        lasted = self._clock() - self._sends_since if self._answer_bytes else 0.0
         if lasted > _RATE_GRACE_S and self._answer_bytes < budget.least_bytes_per_s * lasted:
             raise SpentError(f"sends less than {budget.least_bytes_per_s:,} bytes/s", late=True)
         left = [budget.most_bytes - self.received_bytes, self._most_answer - self._answer_bytes]
@@ -127,5 +134,7 @@ class Guard:
 
     def received(self, n: int) -> None:
         """Count `n` bytes that came in."""
+        if not self._answer_bytes:
+            self._sends_since = self._clock()
         self.received_bytes += n
         self._answer_bytes += n

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import RemoteAnswerError
 from whatfits.sizing.sources.http.addresses import shown_url
+from whatfits.sizing.sources.http.header_cache import KeptHeader, today
 from whatfits.sizing.sources.http.ranges import (
     Extent,
+    Version,
     parse_content_range,
     parse_length,
     range_header,
@@ -18,8 +20,8 @@ from whatfits.sizing.units import KIB
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from whatfits.sizing.sources.http.client import Answer, Client
-    from whatfits.sizing.sources.http.ranges import Version
+    from whatfits.sizing.sources.http.client import Client
+    from whatfits.sizing.sources.http.wire import Answer
 
 __all__ = ["FIRST_REQUEST_BYTES", "RemoteFile"]
 
@@ -27,6 +29,7 @@ FIRST_REQUEST_BYTES: Final = 64 * KIB  # holds every sizing key of a usual heade
 _LARGEST_GAP_BYTES: Final = 256 * KIB  # below that, reading on costs less than another request
 _OK: Final = 200
 _PARTIAL: Final = 206
+_UNCHANGED: Final = 304
 _UNSATISFIED: Final = 416
 _EXPIRED: Final = (401, 403, 404, 410)  # what a signed address answers when its time is over
 
@@ -42,6 +45,7 @@ class RemoteFile:
         first_headers: of the address that was given, when it redirected (hubs put facts there).
         n_requests: answered so far, redirects not counted.
         received_bytes: of the file, so far.
+        kept_on: the day on which the first bytes were received, when they came from the cache.
     """
 
     def __init__(self, client: Client, url: str) -> None:
@@ -64,7 +68,10 @@ class RemoteFile:
         self._start = bytearray()
         self._elsewhere: dict[int, bytes] = {}
         self._expected_end = 0
-        self._start += self._fetch(0, FIRST_REQUEST_BYTES)
+        self._kept = self._found()
+        self.kept_on = None if self._kept is None else self._kept.day
+        if self._kept is None or not self._client.is_offline:
+            self._start += self._fetch(0, FIRST_REQUEST_BYTES)
 
     @property
     def etag(self) -> str | None:
@@ -101,6 +108,38 @@ class RemoteFile:
             self._start += self._fetch(len(self._start), max(end, self._expected_end))
         return bytes(self._start[offset:end])
 
+    def keep(self) -> None:
+        """Put what is known of the file's start into the client's cache, if it has one."""
+        cache, version = self._client.cache, self._version
+        known = 0 if self._kept is None else len(self._kept.data)
+        if cache is None or version is None or len(self._start) <= known:
+            return
+        if version.etag is None and version.last_modified is None:
+            return  # nobody could tell whether it is still the same file
+        header = KeptHeader(
+            data=bytes(self._start),
+            size_bytes=self.size_bytes,
+            etag=version.etag,
+            last_modified=version.last_modified,
+            day=today(),
+        )
+        cache.keep(self.url, self._client.credentials_for(self.url), header)
+
+    def _found(self) -> KeptHeader | None:
+        """Return what the cache has, taken over at once when there is nobody to ask."""
+        cache = self._client.cache
+        if cache is None:
+            return None
+        kept = cache.find(self.url, self._client.credentials_for(self.url))
+        if kept is not None and self._client.is_offline:
+            self._take(kept)
+        return kept
+
+    def _take(self, kept: KeptHeader) -> None:
+        self._start += kept.data
+        self.size_bytes = kept.size_bytes
+        self._version = Version(kept.etag, kept.last_modified)
+
     def _read_elsewhere(self, offset: int, end: int) -> bytes:
         for start, known in self._elsewhere.items():
             if start <= offset and end <= start + len(known):
@@ -114,6 +153,12 @@ class RemoteFile:
     def _fetch(self, start: int, end: int) -> bytes:
         """Return bytes from `start` on, at least one and at most up to `end`."""
         answer = self._ask(start, end)
+        if answer.status == _UNCHANGED and self._version is None and self._kept is not None:
+            self._take(self._kept)
+            self._note(answer)
+            return b""
+        if self._version is None:
+            self._kept = self.kept_on = None  # another file than the one that was kept
         extent = self._extent(answer)
         self._check_version(answer)
         if self._version is None:
@@ -121,11 +166,7 @@ class RemoteFile:
             self.size_bytes = extent.size_bytes
         elif extent.size_bytes != self.size_bytes:
             raise self._error("changed the file while it was read")
-        self.headers = answer.headers
-        self.first_headers = self.first_headers or answer.first_headers
-        self.final_url = answer.final_url
-        self.n_requests += 1
-        self.received_bytes += len(answer.body)
+        self._note(answer)
         if not self.size_bytes:
             return b""
         data = answer.body[start - extent.start :]
@@ -133,10 +174,20 @@ class RemoteFile:
             raise self._error("does not send the range that was asked for")
         return data
 
+    def _note(self, answer: Answer) -> None:
+        self.headers = answer.headers
+        self.first_headers = self.first_headers or answer.first_headers
+        self.final_url = answer.final_url
+        self.n_requests += 1
+        if answer.status != _UNCHANGED:
+            self.received_bytes += len(answer.body)
+
     def _ask(self, start: int, end: int) -> Answer:
         headers = dict(range_header(start, end))
         if self._version is not None:
             headers |= self._version.if_range
+        elif self._kept is not None:
+            headers |= self._kept.unless_changed
         answer = self._get(self.final_url, headers, start, end)
         if answer.status in _EXPIRED and self.final_url != self.url:
             answer = self._get(self.url, headers, start, end)

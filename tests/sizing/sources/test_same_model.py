@@ -50,6 +50,7 @@ def test_catalog_configuration_and_header_are_the_same_model(
 
 
 def test_every_source_is_a_function_from_a_name_to_a_model() -> None:
-    assert [entry.kind for entry in SOURCES] == ["Ollama", "URL", "checkpoint", "GGUF", "catalog"]
+    kinds = [entry.kind for entry in SOURCES]
+    assert kinds == ["Ollama", "Hugging Face", "URL", "checkpoint", "GGUF", "catalog"]
     for entry in SOURCES:
         assert callable(entry.source())
