@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from whatfits.sizing.api import RUNTIMES, answer, load_model
+from whatfits.sizing.api import answer, load_model
 from whatfits.sizing.cli.options import (
     Parser,
     add_beside_options,
@@ -18,8 +18,8 @@ from whatfits.sizing.cli.options import (
     placement_of,
     workload_of,
 )
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.runtimes import find_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +51,7 @@ def _parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when it fits, is tight or slow, 1 when it does not fit or is unknown."""
     options = _parser().read(arguments)
-    if options.runtime not in RUNTIMES:
-        raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
+    find_runtime(options.runtime)  # before anything is read
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
     spec = load_model(options.model, file_type=options.file_type)
     machine = machine_of(options)

@@ -1,1 +1,123 @@
-"""One file a runtime: memory rules and commands."""
+"""One file a runtime: memory rules and commands.
+
+What starts llama.cpp is an adapter over its rules: it says what the program is asked for, and
+gives the commands. What allocates in its own way (vLLM, MLX) gives whole plans.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+
+from whatfits.sizing.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.search import Trial
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["RUNTIMES", "Asked", "LlamaAdapter", "OwnRuntime", "RuntimeEntry", "find_runtime"]
+
+_PACKAGE: Final = "whatfits.sizing.runtimes"
+
+
+class Asked(NamedTuple):
+    """What a program asks llama.cpp for.
+
+    Attributes:
+        workload: in llama.cpp's own terms.
+        request: where things go; what the program leaves open is open.
+        slot_contexts: of how many slots the cache is, when the program's own context flag is that
+            of one slot; None when it is that of the whole cache, as in llama.cpp.
+        fit_margin_bytes: what llama.cpp's own fitting step leaves free on a device, when the
+            program leaves the placement to it; None when the placement is ours.
+        notes: what was decided for the reader, one sentence each.
+    """
+
+    workload: Workload
+    request: PlacementRequest
+    slot_contexts: int | None = None
+    fit_margin_bytes: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+class LlamaAdapter(Protocol):
+    """A program that starts llama.cpp."""
+
+    def asked(
+        self, spec: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest
+    ) -> Asked:
+        """Return what the program asks llama.cpp for.
+
+        Raises:
+            InvalidRequestError: the program has no such setting, or it is out of range.
+        """
+        ...
+
+    def commands(
+        self, spec: ModelSpec, model_file: str, workload: Workload, trial: Trial, machine: Machine
+    ) -> tuple[str, ...]:
+        """Return what to type, line by line; `workload` is in the program's own terms."""
+        ...
+
+
+class OwnRuntime(Protocol):
+    """A program that allocates in its own way."""
+
+    def plan(
+        self,
+        spec: ModelSpec,
+        machine: Machine,
+        workload: Workload,
+        request: PlacementRequest,
+        *,
+        force: bool,
+    ) -> Plan:
+        """Return the whole answer; no commands for what does not fit, unless forced.
+
+        Raises:
+            InvalidRequestError: the program has no such setting, or it is out of range.
+        """
+        ...
+
+
+class RuntimeEntry(NamedTuple):
+    """One runtime.
+
+    Attributes:
+        id: as it is asked for.
+        label: for people.
+        module: its file, which is a `LlamaAdapter` or an `OwnRuntime`.
+        starts_llama_cpp: whether it is the former.
+    """
+
+    id: str
+    label: str
+    module: str
+    starts_llama_cpp: bool
+
+    def adapter(self) -> LlamaAdapter:
+        """Return the runtime as an adapter, importing it."""
+        return cast("LlamaAdapter", import_module(f"{_PACKAGE}.{self.module}"))
+
+    def own(self) -> OwnRuntime:
+        """Return the runtime that gives its own plans, importing it."""
+        return cast("OwnRuntime", import_module(f"{_PACKAGE}.{self.module}"))
+
+
+RUNTIMES: Final = (RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),)
+
+
+def find_runtime(name: str) -> RuntimeEntry:
+    """Return the runtime of a name.
+
+    Raises:
+        InvalidRequestError: there is none.
+    """
+    for entry in RUNTIMES:
+        if entry.id == name:
+            return entry
+    allowed = ", ".join(entry.id for entry in RUNTIMES)
+    raise InvalidRequestError(what="runtime", got=name, allowed=allowed)
