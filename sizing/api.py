@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.runtimes import Run, find_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,7 +90,14 @@ def answer(
     adapter = entry.adapter()
     asked = adapter.asked(spec, machine, workload, request)
     extras = _extras(spec, workload)
-    trials = Trials(spec, machine, asked.workload, _fitted(spec, machine, asked), extras)
+    trials = Trials(
+        spec,
+        machine,
+        asked.workload,
+        _fitted(spec, machine, asked),
+        extras,
+        experts_move=asked.experts_move,
+    )
     trial = trials.best()
     if refined is not None:
         trial = refined(trial)
@@ -107,8 +114,8 @@ def answer(
         largest = None if largest is None else largest // asked.slot_contexts
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
-        lines = adapter.commands(spec, _model_file(spec), workload, trial, machine)
-        commands[runtime] = lines
+        run = Run(spec, _model_file(spec), workload, request, trial, machine)
+        commands[runtime] = adapter.commands(run)
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),

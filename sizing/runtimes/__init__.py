@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["RUNTIMES", "Asked", "LlamaAdapter", "OwnRuntime", "RuntimeEntry", "find_runtime"]
+__all__ = ["RUNTIMES", "Asked", "LlamaAdapter", "OwnRuntime", "Run", "RuntimeEntry", "find_runtime"]
 
 _PACKAGE: Final = "whatfits.sizing.runtimes"
 
@@ -31,6 +31,7 @@ class Asked(NamedTuple):
         request: where things go; what the program leaves open is open.
         slot_contexts: of how many slots the cache is, when the program's own context flag is that
             of one slot; None when it is that of the whole cache, as in llama.cpp.
+        experts_move: whether experts alone may be put on the host.
         fit_margin_bytes: what llama.cpp's own fitting step leaves free on a device, when the
             program leaves the placement to it; None when the placement is ours.
         notes: what was decided for the reader, one sentence each.
@@ -39,8 +40,29 @@ class Asked(NamedTuple):
     workload: Workload
     request: PlacementRequest
     slot_contexts: int | None = None
+    experts_move: bool = True
     fit_margin_bytes: int | None = None
     notes: tuple[str, ...] = ()
+
+
+class Run(NamedTuple):
+    """What a command starts.
+
+    Attributes:
+        spec: the model.
+        model_file: path to write into it.
+        workload: as asked for, in the program's own terms.
+        request: the placement as asked for.
+        trial: what came of it.
+        machine: where.
+    """
+
+    spec: ModelSpec
+    model_file: str
+    workload: Workload
+    request: PlacementRequest
+    trial: Trial
+    machine: Machine
 
 
 class LlamaAdapter(Protocol):
@@ -56,10 +78,8 @@ class LlamaAdapter(Protocol):
         """
         ...
 
-    def commands(
-        self, spec: ModelSpec, model_file: str, workload: Workload, trial: Trial, machine: Machine
-    ) -> tuple[str, ...]:
-        """Return what to type, line by line; `workload` is in the program's own terms."""
+    def commands(self, run: Run) -> tuple[str, ...]:
+        """Return what to type, line by line."""
         ...
 
 
@@ -107,7 +127,12 @@ class RuntimeEntry(NamedTuple):
         return cast("OwnRuntime", import_module(f"{_PACKAGE}.{self.module}"))
 
 
-RUNTIMES: Final = (RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),)
+RUNTIMES: Final = (
+    RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),
+    RuntimeEntry("ollama", "Ollama", "ollama", starts_llama_cpp=True),
+    RuntimeEntry("lm-studio", "LM Studio", "lm_studio", starts_llama_cpp=True),
+    RuntimeEntry("jan", "Jan", "jan", starts_llama_cpp=True),
+)
 
 
 def find_runtime(name: str) -> RuntimeEntry:

@@ -10,7 +10,7 @@ from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.runtimes import Run
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["asked", "commands"]
@@ -23,8 +23,7 @@ def asked(
     return Asked(workload, request)
 
 
-def commands(
-    spec: ModelSpec, model_file: str, workload: Workload, trial: Trial, machine: Machine
-) -> tuple[str, ...]:
+def commands(run: Run) -> tuple[str, ...]:
     """Return the one line that starts the server as the plan was computed."""
-    return (llama_server_command(spec, model_file, workload, trial, machine),)
+    line = llama_server_command(run.spec, run.model_file, run.workload, run.trial, run.machine)
+    return (line,)
