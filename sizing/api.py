@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.runtimes import Asked
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["answer", "check", "hardware", "load_machine", "load_model"]
+__all__ = ["answer", "check", "hardware", "load_machine", "load_model", "plan", "plan_for"]
 
 _UNVERIFIED_MARK: Final = "unverified-"
 
@@ -64,6 +65,74 @@ def check(
         request=_placement(placement),
         runtime=runtime,
         force=force,
+    )
+
+
+def plan(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    least_tokens_per_s: float | None = None,
+    longest: bool = False,
+    force: bool = False,
+) -> BestPlan:
+    """Return the best way to run a model on a machine, and what every runtime makes of it.
+
+    Args:
+        model: as in `check`.
+        file_type: only this quantisation; unset, the best by the stated rule.
+        machine: as in `check`.
+        workload: as in `check`; an unset context becomes the longest that runs, up to 32,768.
+        placement: as in `check`.
+        least_tokens_per_s: how fast it has to write, by the middle of the estimate.
+        longest: the longest context that runs, without a limit.
+        force: give the commands even when the plan does not fit.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
+    return plan_for(
+        spec,
+        machine=load_machine(machine),
+        workload=_workload(workload),
+        request=_placement(placement),
+        fixed_file_type=file_type is not None,
+        least_tokens_per_s=least_tokens_per_s,
+        longest=longest,
+        force=force,
+    )
+
+
+def plan_for(
+    spec: ModelSpec,
+    *,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    fixed_file_type: bool = False,
+    least_tokens_per_s: float | None = None,
+    longest: bool = False,
+    force: bool = False,
+) -> BestPlan:
+    """Return the best plan for values that are already loaded."""
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.planning import best_plan
+
+    return best_plan(
+        answer,
+        spec,
+        machine=machine,
+        workload=workload,
+        request=request,
+        fixed_file_type=fixed_file_type,
+        least_tokens_per_s=least_tokens_per_s,
+        longest=longest,
+        force=force,
+        quality=quality_cost,
     )
 
 

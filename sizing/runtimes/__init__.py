@@ -111,12 +111,14 @@ class RuntimeEntry(NamedTuple):
         label: for people.
         module: its file, which is a `LlamaAdapter` or an `OwnRuntime`.
         starts_llama_cpp: whether it is the former.
+        counts_slots: whether its context setting is that of one sequence, not of all together.
     """
 
     id: str
     label: str
     module: str
     starts_llama_cpp: bool
+    counts_slots: bool = False
 
     def adapter(self) -> LlamaAdapter:
         """Return the runtime as an adapter, importing it."""
@@ -129,7 +131,7 @@ class RuntimeEntry(NamedTuple):
 
 RUNTIMES: Final = (
     RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),
-    RuntimeEntry("ollama", "Ollama", "ollama", starts_llama_cpp=True),
+    RuntimeEntry("ollama", "Ollama", "ollama", starts_llama_cpp=True, counts_slots=True),
     RuntimeEntry("lm-studio", "LM Studio", "lm_studio", starts_llama_cpp=True),
     RuntimeEntry("jan", "Jan", "jan", starts_llama_cpp=True),
 )
