@@ -15,9 +15,9 @@ from whatfits.sizing.cli.options import (
     machine_of,
     parsed,
     placement_of,
+    tokens_per_s,
     workload_of,
 )
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ def _parser() -> Parser:
     parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
     parser.add_argument("--file-type", metavar="TYPE", help="only this quantisation, as Q4_K_M")
     parser.add_argument(
-        "--min-speed", action=parsed(_rate), metavar="TOKENS/S", help="write at least this fast"
+        "--min-speed",
+        action=parsed(tokens_per_s),
+        metavar="TOKENS/S",
+        help="write at least this fast",
     )
     parser.add_argument("--longest", action="store_true", help="the longest context that runs")
     parser.add_argument("--force", action="store_true", help="print the commands in any case")
@@ -67,13 +70,3 @@ def run(arguments: Sequence[str]) -> int:
 
         show(plan_with_choices(plan), plain=options.plain)
     return 0 if plan.verdict in _ANSWERED else 1
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise InvalidRequestError(what="speed", got=text, allowed="tokens a second, above 0")
-    return rate

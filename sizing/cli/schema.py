@@ -39,6 +39,7 @@ def answer_schema() -> dict[str, Any]:
     kinds: dict[str, Any] = {
         "check": Plan,
         "plan": BestPlan,
+        "need": forms.NeedAnswer,
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer,
