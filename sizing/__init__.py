@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from whatfits.sizing.api import check, hardware, load_machine, load_model
+    from whatfits.sizing.api import check, hardware, load_machine, load_model, plan
     from whatfits.sizing.errors import BadInputError, WhatfitsError
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
@@ -31,6 +31,7 @@ __all__ = [
     "hardware",
     "load_machine",
     "load_model",
+    "plan",
 ]
 
 _MODULES: Final = {
@@ -45,6 +46,7 @@ _MODULES: Final = {
     "hardware": "api",
     "load_machine": "api",
     "load_model": "api",
+    "plan": "api",
 }
 
 

@@ -7,11 +7,12 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run, find_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.runtimes import Asked
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["RUNTIMES", "answer", "check", "hardware", "load_machine", "load_model"]
+__all__ = ["answer", "check", "hardware", "load_machine", "load_model", "plan", "plan_for"]
 
-RUNTIMES: Final = ("llama.cpp",)
 _PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
 _UNVERIFIED_MARK: Final = "unverified-"
 
@@ -34,7 +36,7 @@ def check(
     model: str | ModelSpec,
     *,
     file_type: str | None = None,
-    runtime: str = "llama.cpp",
+    runtime: str = DEFAULT_RUNTIME,
     machine: str | Machine | Mapping[str, Any] | None = None,
     workload: Workload | Mapping[str, Any] | None = None,
     placement: PlacementRequest | Mapping[str, Any] | None = None,
@@ -57,8 +59,7 @@ def check(
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
-    if runtime not in RUNTIMES:
-        raise InvalidRequestError(what="runtime", got=runtime, allowed=", ".join(RUNTIMES))
+    find_runtime(runtime)  # before anything is read
     spec = model
     if isinstance(spec, str):
         spec = load_model(spec, file_type=file_type, quick=quick)
@@ -72,29 +73,112 @@ def check(
     )
 
 
+def plan(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    least_tokens_per_s: float | None = None,
+    longest: bool = False,
+    force: bool = False,
+) -> BestPlan:
+    """Return the best way to run a model on a machine, and what every runtime makes of it.
+
+    Args:
+        model: as in `check`.
+        file_type: only this quantisation; unset, the best by the stated rule.
+        machine: as in `check`.
+        workload: as in `check`; an unset context becomes the longest that runs, up to 32,768.
+        placement: as in `check`.
+        least_tokens_per_s: how fast it has to write, by the middle of the estimate.
+        longest: the longest context that runs, without a limit.
+        force: give the commands even when the plan does not fit.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
+    return plan_for(
+        spec,
+        machine=load_machine(machine),
+        workload=_workload(workload),
+        request=_placement(placement),
+        fixed_file_type=file_type is not None,
+        least_tokens_per_s=least_tokens_per_s,
+        longest=longest,
+        force=force,
+    )
+
+
+def plan_for(
+    spec: ModelSpec,
+    *,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    fixed_file_type: bool = False,
+    least_tokens_per_s: float | None = None,
+    longest: bool = False,
+    force: bool = False,
+) -> BestPlan:
+    """Return the best plan for values that are already loaded."""
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.planning import best_plan
+
+    return best_plan(
+        answer,
+        spec,
+        machine=machine,
+        workload=workload,
+        request=request,
+        fixed_file_type=fixed_file_type,
+        least_tokens_per_s=least_tokens_per_s,
+        longest=longest,
+        force=force,
+        quality=quality_cost,
+    )
+
+
 def answer(
     spec: ModelSpec,
     *,
     machine: Machine,
     workload: Workload,
     request: PlacementRequest,
-    runtime: str = "llama.cpp",
+    runtime: str = DEFAULT_RUNTIME,
     force: bool = False,
     refined: Callable[[Trial], Trial] | None = None,
 ) -> Plan:
     """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
+    entry = find_runtime(runtime)
+    if not entry.starts_llama_cpp:
+        return entry.own().plan(spec, machine, workload, request, force=force)
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import ModelSummary, Plan
     from whatfits.sizing.search import Trials
     from whatfits.sizing.speed import estimate_speed
     from whatfits.sizing.version import SCHEMA_VERSION
 
+    adapter = entry.adapter()
+    asked = adapter.asked(spec, machine, workload, request)
     extras = _extras(spec, workload)
     if spec.companions:
         from whatfits.sizing.companions import with_companions
 
-        workload, extras = with_companions(workload, extras, spec.companions)
-    trials = Trials(spec, machine, workload, request, extras)
+        if runtime == DEFAULT_RUNTIME:  # others load what belongs to a model by themselves
+            workload, _ = with_companions(workload, extras, spec.companions)
+        with_them, extras = with_companions(asked.workload, extras, spec.companions)
+        asked = asked._replace(workload=with_them)
+    trials = Trials(
+        spec,
+        machine,
+        asked.workload,
+        _fitted(spec, machine, asked),
+        extras,
+        experts_move=asked.experts_move,
+    )
     trial = trials.best()
     if refined is not None:
         trial = refined(trial)
@@ -102,23 +186,46 @@ def answer(
     speed = estimate_speed(
         spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
     )
+    resolved = _resolved(asked.workload, trial)
+    largest = trials.largest_context(trial)
+    if asked.slot_contexts is not None:
+        resolved = replace(
+            resolved, context_tokens=(resolved.context_tokens or 0) // asked.slot_contexts
+        )
+        largest = None if largest is None else largest // asked.slot_contexts
+    commands = {}
+    if trial.runs or trial.judgement.verdict == "tight" or force:
+        run = Run(spec, _model_file(spec), workload, request, trial, machine)
+        commands[runtime] = adapter.commands(run)
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
-        workload=_resolved(workload, trial),
+        workload=resolved,
         placement=_placed(trial),
         runtime=runtime,
         machine=machine,
         verdict=trial.judgement.verdict,
         verdict_reason=trial.judgement.reason,
         memory=trial.memory,
-        largest_context_tokens=trials.largest_context(trial),
+        largest_context_tokens=largest,
         speed=speed,
-        commands=_commands(spec, workload, trial, machine, force=force),
-        remedies=_remedies(spec, machine, workload, request, trial),
-        notes=(*spec.notes, *_unverified(machine), *trial.judgement.notes),
+        commands=commands,
+        remedies=_remedies(spec, machine, asked.workload, asked.request, trial),
+        notes=(*spec.notes, *asked.notes, *_unverified(machine), *trial.judgement.notes),
         basis=basis_of(spec, trial, machine, speed),
     )
+
+
+def _fitted(spec: ModelSpec, machine: Machine, asked: Asked) -> PlacementRequest:
+    """Return where things go: as asked for, or as llama.cpp's own fitting step decides it."""
+    if asked.fit_margin_bytes is None:
+        return asked.request
+    from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
+
+    decided = fit_to_memory(
+        spec, machine, asked.workload, asked.request, margin_bytes=asked.fit_margin_bytes
+    )
+    return decided.request
 
 
 def _extras(spec: ModelSpec, workload: Workload) -> Extras:
@@ -139,18 +246,6 @@ def _unverified(machine: Machine) -> tuple[str, ...]:
             named = ", ".join(mark.removeprefix(_UNVERIFIED_MARK) for mark in marks)
             said[device.name] = f"Unverified of {device.name}, not read at a source: {named}."
     return tuple(said.values())
-
-
-def _commands(
-    spec: ModelSpec, workload: Workload, trial: Trial, machine: Machine, *, force: bool
-) -> dict[str, tuple[str, ...]]:
-    """Return the command lines of each runtime; none for what does not fit, unless forced."""
-    if not (trial.runs or trial.judgement.verdict == "tight" or force):
-        return {}
-    from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
-
-    line = llama_server_command(spec, _model_file(spec), workload, trial, machine)
-    return {"llama.cpp": (line,)}
 
 
 def _remedies(
@@ -263,8 +358,6 @@ def _placement(given: PlacementRequest | Mapping[str, Any] | None) -> PlacementR
 
 def _resolved(workload: Workload, trial: Trial) -> Workload:
     """Return the workload with every default filled in; the context as it was asked for."""
-    from dataclasses import replace
-
     settings = trial.settings
     return replace(
         workload,
@@ -308,8 +401,6 @@ def _resolved_extras(workload: Workload, trial: Trial) -> dict[str, Any]:
 
 def _placed(trial: Trial) -> PlacementRequest:
     """Return the placement as it was decided, in the runtime's own terms."""
-    from dataclasses import replace
-
     placement = trial.placement
     return replace(
         trial.request,

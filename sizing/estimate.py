@@ -27,6 +27,7 @@ __all__ = [
     "Plan",
     "RateRange",
     "Remedy",
+    "RuntimeAnswer",
     "Speed",
     "Verdict",
 ]
@@ -218,6 +219,31 @@ class ModelSummary:
             file_bytes=spec.file_bytes,
             context_train_tokens=spec.hparams.context_train_tokens,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeAnswer:
+    """What one runtime makes of a plan.
+
+    Attributes:
+        runtime: its id.
+        verdict: by its own rules; None when it cannot run the model here.
+        reason: the verdict's, or why it cannot.
+        total_bytes: middle of its need; None as above.
+        high_bytes: upper end of its need; None as above.
+        context_tokens: its own context setting; None as above.
+        commands: what to type; empty for what does not fit.
+        notes: what it decides by itself.
+    """
+
+    runtime: str
+    verdict: Verdict | None
+    reason: str
+    total_bytes: int | None = None
+    high_bytes: int | None = None
+    context_tokens: int | None = None
+    commands: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,8 @@ def _placement_text(plan: Plan) -> str:
     text = f"{placement.gpu_layers} layers on {', '.join(placement.devices)} (output layer counted)"
     if placement.cpu_moe_layers:
         text += f", experts of {placement.cpu_moe_layers} layers on the host"
+    if placement.overrides:
+        text += f", {len(placement.overrides)} rules place tensors by name"
     return text
 
 
@@ -202,7 +204,8 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     if plan.memory.growth_limit_bytes:
         size = format_bytes(plan.memory.growth_limit_bytes)
         what = "prompt cache, checkpoints" if plan.workload.ctx_checkpoints else "prompt cache"
-        capped = "; the command caps it at what is left" if plan.commands else ""
+        caps = plan.runtime == "llama.cpp" and plan.commands
+        capped = "; the command caps it at what is left" if caps else ""
         rows.append(("May grow by", f"{size} ({what}{capped})"))
     return tuple(rows)
 

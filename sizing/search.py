@@ -72,11 +72,14 @@ class Trials:
         extras: Extras = NO_EXTRAS,
         *,
         replays: Replays | None = None,
+        experts_move: bool = True,
     ) -> None:
         """Keep the parts of the bill that every trial shares.
 
-        `replays` are those of the model under any file type.
+        `replays` are those of the model under any file type; `experts_move` lets experts go to the
+        host without the rest of their layers.
         """
+        self._experts_move = experts_move and any(layer.n_expert for layer in model.layers)
         self._model = model
         self._machine = machine
         self._workload = workload
@@ -244,7 +247,7 @@ class Trials:
 
             return last_proven(low, high, rough=rough, exact=exact)
 
-        if any(layer.n_expert for layer in self._model.layers):
+        if self._experts_move:
             kept = most(0, n_layers - 1, lambda n: replace(base, cpu_moe_layers=n_layers - n))
             spilled.append(attempt(replace(base, cpu_moe_layers=n_layers - (kept or 0))))
             if spilled[-1].runs:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from whatfits.sizing.catalog.quality import QualityRow
-from whatfits.sizing.estimate import Plan
+from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
+from whatfits.sizing.need import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.ranking import RankedModel
+from whatfits.sizing.workload import Workload
 
 __all__ = [
     "BatchAnswer",
@@ -21,6 +23,7 @@ __all__ = [
     "HomeAnswer",
     "ListAnswer",
     "LocalListAnswer",
+    "NeedAnswer",
     "QuantRow",
     "QuantsAnswer",
 ]
@@ -102,6 +105,32 @@ class QuantsAnswer:
     file_types: tuple[QuantRow, ...]
     source: str | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NeedAnswer:
+    """`whatfits need`: which machines run a model, the cheapest at launch first.
+
+    Attributes:
+        rule: how they were chosen.
+        machine: the machine that cards could be added to.
+        runs_here: whether it runs there entirely in the fastest memory, and fast enough.
+        cards: PCs with cards of one kind.
+        shared: machines whose CPU and GPU share one memory.
+        ram: the least plain RAM; null where not even the most holds it.
+        additions: cards to add to the machine; none where it runs already.
+    """
+
+    schema_version: str
+    model: ModelSummary
+    workload: Workload
+    rule: str
+    machine: Machine
+    runs_here: bool
+    cards: tuple[RunsOn, ...]
+    shared: tuple[RunsOn, ...]
+    ram: RunsOn | None
+    additions: tuple[RunsOn, ...]
 
 
 @dataclass(frozen=True, slots=True)

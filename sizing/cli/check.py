@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whatfits.sizing.api import RUNTIMES, answer, load_model
+from whatfits.sizing.api import answer, load_model
 from whatfits.sizing.cli.options import (
     Parser,
     add_beside_options,
@@ -19,8 +19,8 @@ from whatfits.sizing.cli.options import (
     placement_of,
     workload_of,
 )
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def _parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when it fits, is tight or slow, 1 when it does not fit or is unknown."""
     options = _parser().read(arguments)
-    if options.runtime not in RUNTIMES:
-        raise InvalidRequestError(what="runtime", got=options.runtime, allowed=", ".join(RUNTIMES))
+    find_runtime(options.runtime)  # before anything is read
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
     spec = load_model(options.model, file_type=options.file_type, quick=options.quick)
     machine = machine_of(options)

@@ -26,6 +26,7 @@ __all__ = [
     "machine_of",
     "parsed",
     "placement_of",
+    "tokens_per_s",
     "whole_number",
     "workload_of",
 ]
@@ -234,6 +235,21 @@ def whole_number(text: str) -> int:
         return int(text)
     except ValueError:
         raise InvalidRequestError(what="number", got=text, allowed="a whole number") from None
+
+
+def tokens_per_s(text: str) -> float:
+    """Return a speed, as typed.
+
+    Raises:
+        InvalidRequestError: it is no number above 0.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise InvalidRequestError(what="speed", got=text, allowed="tokens a second, above 0")
+    return rate
 
 
 def _numbers(text: str) -> tuple[float, ...]:

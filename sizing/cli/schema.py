@@ -33,10 +33,13 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.cli import answers as forms
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {
         "check": Plan,
+        "plan": BestPlan,
+        "need": forms.NeedAnswer,
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer | forms.LocalListAnswer,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.errors import UnsupportedArchitectureError, printable
+from whatfits.sizing.quants.default_type import chosen_file_type
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
 from whatfits.sizing.readers.checkpoint_shape import bytes_by_type, counts_of, parameters_of
 from whatfits.sizing.sources.checkpoint_files import CONFIG, Checkpoint, read_checkpoint
-from whatfits.sizing.sources.default_type import chosen_file_type
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:

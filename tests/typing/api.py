@@ -18,8 +18,9 @@ from whatfits.sizing import (
     hardware,
     load_machine,
     load_model,
+    plan,
 )
-from whatfits.sizing.estimate import Memory
+from whatfits.sizing.estimate import Memory, RuntimeAnswer
 from whatfits.sizing.units import GIB
 
 
@@ -44,6 +45,13 @@ def what_a_plan_holds(plan: Plan) -> str:
     assert_type(plan.machine, Machine)
     assert_type(plan.commands["llama.cpp"], tuple[str, ...])
     return f"{plan.verdict}: {plan.memory.high_bytes / GIB:.1f} GiB"
+
+
+def the_best_way() -> tuple[str, ...]:
+    best = plan("llama-3.1-8b", machine="64gb", least_tokens_per_s=5.0, longest=True)
+    assert_type(best.memory.high_bytes, int)
+    assert_type(best.runtimes, tuple[RuntimeAnswer, ...])
+    return tuple(option.file_type for option in best.file_types)
 
 
 def what_is_loaded() -> tuple[Machine, ModelSpec]:

@@ -6,9 +6,10 @@ from typing import Final
 
 from whatfits.sizing.quants.file_types import find_file_type
 
-__all__ = ["DEFAULT_FILE_TYPE", "chosen_file_type"]
+__all__ = ["DEFAULT_FILE_TYPE", "UNASKED", "chosen_file_type"]
 
 DEFAULT_FILE_TYPE: Final = "Q4_K_M"
+UNASKED: Final = "No file type was asked for"
 _NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
 
 
@@ -25,4 +26,4 @@ def chosen_file_type(asked: str | None, *, native: str | None) -> tuple[str, tup
     known = _NATIVE_FILE_TYPES.get(native or "")
     chosen = find_file_type(known or DEFAULT_FILE_TYPE).name
     why = "the model's native quantisation" if known else "the usual balance"
-    return chosen, (f"No file type was asked for: {chosen}, {why}.",)
+    return chosen, (f"{UNASKED}: {chosen}, {why}.",)

@@ -1,0 +1,72 @@
+"""`whatfits plan MODEL`: the best file type, context and placement, and each runtime's commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.api import load_model, plan_for
+from whatfits.sizing.cli.options import (
+    Parser,
+    add_machine_options,
+    add_output_options,
+    add_placement_options,
+    add_workload_options,
+    machine_of,
+    parsed,
+    placement_of,
+    tokens_per_s,
+    workload_of,
+)
+from whatfits.sizing.json_values import dump_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["run"]
+
+_ANSWERED = frozenset({"fits", "tight", "slow"})
+
+
+def _parser() -> Parser:
+    parser = Parser(command="plan", description="The best way to run MODEL, and what to type.")
+    parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
+    parser.add_argument("--file-type", metavar="TYPE", help="only this quantisation, as Q4_K_M")
+    parser.add_argument(
+        "--min-speed",
+        action=parsed(tokens_per_s),
+        metavar="TOKENS/S",
+        help="write at least this fast",
+    )
+    parser.add_argument("--longest", action="store_true", help="the longest context that runs")
+    parser.add_argument("--force", action="store_true", help="print the commands in any case")
+    add_machine_options(parser)
+    add_workload_options(parser)
+    add_placement_options(parser)
+    add_output_options(parser)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when it fits, is tight or slow, 1 when it does not fit or is unknown."""
+    options = _parser().read(arguments)
+    workload, request = workload_of(options), placement_of(options)
+    spec = load_model(options.model, file_type=options.file_type)
+    plan = plan_for(
+        spec,
+        machine=machine_of(options),
+        workload=workload,
+        request=request,
+        fixed_file_type=options.file_type is not None,
+        least_tokens_per_s=options.min_speed,
+        longest=options.longest,
+        force=options.force,
+    )
+    if options.json:
+        sys.stdout.write(dump_json(plan) + "\n")
+    else:
+        from whatfits.sizing.cli.plan_text import plan_with_choices
+        from whatfits.sizing.cli.render import show
+
+        show(plan_with_choices(plan), plain=options.plain)
+    return 0 if plan.verdict in _ANSWERED else 1

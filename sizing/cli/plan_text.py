@@ -1,0 +1,78 @@
+"""`whatfits plan` in words: the plan, what else there was, and each runtime's commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.document import Document, Lines, Table, Verbatim
+from whatfits.sizing.explain import plan_document, short_rate
+from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.units import format_bytes, format_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.document import Block
+    from whatfits.sizing.estimate import RuntimeAnswer
+    from whatfits.sizing.planner import FileTypeOption
+    from whatfits.sizing.planning import BestPlan
+
+__all__ = ["plan_with_choices"]
+
+
+def plan_with_choices(plan: BestPlan) -> Document:
+    """Return a plan as a document: verdict first, then the choices, then what to type."""
+    bare = replace(plan, commands={}, notes=())
+    blocks: list[Block] = [*plan_document(bare).blocks]
+    if len(plan.file_types) > 1:
+        blocks.append(_types_table(plan.file_types, plan.model.file_type))
+    blocks.append(Lines(plan.rules, tone="dim"))
+    blocks += [
+        Verbatim(answer.commands, title=_title(answer))
+        for answer in plan.runtimes
+        if answer.commands
+    ]
+    others = tuple(
+        f"{find_runtime(answer.runtime).label}: {answer.reason}."
+        for answer in plan.runtimes
+        if not answer.commands and plan.verdict != "no"
+    )
+    if others:
+        blocks.append(Lines(others, title="Not with", tone="dim"))
+    said = tuple(
+        f"{find_runtime(answer.runtime).label}: {note}"
+        for answer in plan.runtimes
+        for note in answer.notes
+    )
+    if said or plan.notes:
+        blocks.append(Lines((*plan.notes, *said), title="Notes", tone="dim"))
+    return Document(tuple(blocks))
+
+
+def _title(answer: RuntimeAnswer) -> str:
+    needs = "" if answer.high_bytes is None else f", up to {format_bytes(answer.high_bytes)}"
+    return f"{find_runtime(answer.runtime).label}: {answer.verdict}{needs}"
+
+
+def _types_table(types: Sequence[FileTypeOption], chosen: str | None) -> Table:
+    columns = ("file type", "weights", "verdict", "needs", "largest context", "tokens/s")
+    rows = tuple(
+        (
+            option.file_type + (" <-" if option.file_type == chosen else ""),
+            format_bytes(option.weights_bytes),
+            option.verdict,
+            format_bytes(option.total_bytes),
+            "none"
+            if option.largest_context_tokens is None
+            else format_tokens(option.largest_context_tokens),
+            short_rate(option.decode_tokens_per_s),
+        )
+        for option in types
+    )
+    return Table(
+        columns,
+        rows,
+        title="File types to choose from",
+        right=("weights", "needs", "largest context", "tokens/s"),
+    )

@@ -1,0 +1,171 @@
+"""The composition of a plan: every file type sized, one chosen, every runtime asked.
+
+`answer` is the engine's front door, handed in because it stands above this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Protocol
+
+from whatfits.sizing.errors import BadInputError, InvalidRequestError
+from whatfits.sizing.estimate import Plan, RuntimeAnswer
+from whatfits.sizing.planner import (
+    LADDER,
+    USUAL_CONTEXT_TOKENS,
+    FileTypeOption,
+    choose,
+    context_rule,
+    file_type_options,
+    file_type_rule,
+)
+from whatfits.sizing.quants.default_type import UNASKED
+from whatfits.sizing.runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["BestPlan", "best_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestPlan(Plan):
+    """A plan, how it was chosen, what else there was, and what every runtime makes of it.
+
+    Attributes:
+        rules: how file type and context were chosen, one sentence each.
+        file_types: the file types there were to choose from, best quality first.
+        runtimes: every runtime's own answer for the chosen file type and context.
+    """
+
+    rules: tuple[str, ...]
+    file_types: tuple[FileTypeOption, ...]
+    runtimes: tuple[RuntimeAnswer, ...]
+
+
+class Answer(Protocol):
+    """`whatfits.sizing.api.answer`."""
+
+    def __call__(
+        self,
+        spec: ModelSpec,
+        *,
+        machine: Machine,
+        workload: Workload,
+        request: PlacementRequest,
+        runtime: str = "llama.cpp",
+        force: bool = False,
+    ) -> Plan:
+        """Return one runtime's plan."""
+        ...
+
+
+def best_plan(
+    answer: Answer,
+    spec: ModelSpec,
+    *,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    fixed_file_type: bool = False,
+    least_tokens_per_s: float | None = None,
+    longest: bool = False,
+    force: bool = False,
+    quality: Callable[[str], str],
+) -> BestPlan:
+    """Return the best plan by the stated rules.
+
+    Raises:
+        InvalidRequestError: a value of the request is out of range.
+    """
+    if longest and workload.context_tokens is not None:
+        raise InvalidRequestError(
+            what="the longest context and", got=workload.context_tokens, allowed="one of them"
+        )
+    specs = _specs(spec, fixed=fixed_file_type)
+    types = file_type_options(specs.values(), machine, workload, request, quality=quality)
+    chosen, fast_enough = choose(types, least_tokens_per_s=least_tokens_per_s)
+    context = workload.context_tokens
+    if context is None and chosen.largest_context_tokens is not None:
+        most = chosen.largest_context_tokens
+        context = most if longest else min(most, USUAL_CONTEXT_TOKENS)
+    rules = [
+        file_type_rule(is_free=len(specs) > 1, least_tokens_per_s=least_tokens_per_s),
+        context_rule(asked=workload.context_tokens, longest=longest),
+    ]
+    if not fast_enough:
+        rules.append(f"Nothing writes {least_tokens_per_s:g} tokens/s here: this is the fastest.")
+    model = specs[chosen.file_type]
+    asked = replace(workload, context_tokens=context)
+    plan = answer(model, machine=machine, workload=asked, request=request, force=force)
+    runtimes = (
+        _answered(plan, known=plan.notes),
+        *_others(answer, plan, model, asked, request, force=force),
+    )
+    values = {field.name: getattr(plan, field.name) for field in fields(Plan) if field.init}
+    values["commands"] = {r.runtime: r.commands for r in runtimes if r.commands}
+    return BestPlan(**values, rules=tuple(rules), file_types=tuple(types), runtimes=runtimes)
+
+
+def _specs(spec: ModelSpec, *, fixed: bool) -> dict[str, ModelSpec]:
+    """Return the model under every file type to choose from, best quality first.
+
+    A file has its type; a model of the catalog or a checkpoint can become any.
+    """
+    is_file = spec.source != "catalog" and not spec.planned
+    if fixed or is_file or not spec.tensors:
+        return {spec.file_type or "": spec}
+    from whatfits.sizing.requantise import requantised  # noqa: PLC0415 - one path
+
+    # which type it was loaded with was nobody's choice
+    spec = replace(spec, notes=tuple(n for n in spec.notes if not n.startswith(UNASKED)))
+    present = spec.file_type or ""
+    specs = {name: requantised(spec, name) for name in LADDER if name != present}
+    specs[present] = spec
+    return dict(sorted(specs.items(), key=lambda item: item[1].tensor_bytes, reverse=True))
+
+
+def _others(
+    answer: Answer,
+    plan: Plan,
+    model: ModelSpec,
+    workload: Workload,
+    request: PlacementRequest,
+    *,
+    force: bool,
+) -> Iterator[RuntimeAnswer]:
+    """Yield what each other runtime makes of the chosen file type and context."""
+    slots = plan.workload.parallel or 1
+    context = (plan.workload.context_tokens or 0) // slots
+    for entry in RUNTIMES[1:]:
+        asked = replace(workload, context_tokens=context) if entry.counts_slots else workload
+        try:
+            own = answer(
+                model,
+                machine=plan.machine,
+                workload=asked,
+                request=request,
+                runtime=entry.id,
+                force=force,
+            )
+        except BadInputError as error:
+            yield RuntimeAnswer(entry.id, None, str(error))
+        else:
+            yield _answered(own, known=plan.notes)
+
+
+def _answered(plan: Plan, *, known: tuple[str, ...]) -> RuntimeAnswer:
+    return RuntimeAnswer(
+        runtime=plan.runtime,
+        verdict=plan.verdict,
+        reason=plan.verdict_reason,
+        total_bytes=plan.memory.total_bytes,
+        high_bytes=plan.memory.high_bytes,
+        context_tokens=plan.workload.context_tokens,
+        commands=plan.commands.get(plan.runtime, ()),
+        notes=tuple(note for note in plan.notes if note not in known),
+    )

@@ -1,0 +1,96 @@
+"""Jan: runs llama-server in router mode from a model.yml for each model.
+
+Source: janhq/jan extensions/llamacpp-extension/src/preset.ts, docs (data folder).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.unset import refuse_settings
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes import Run
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["asked", "commands"]
+
+_LABEL: Final = "Jan"
+_BACKGROUND_SLOTS: Final = 2
+_NOT_IN_WORKLOAD: Final = ("kv_unified", "swa_full", "outputs_max", "lora", "ctx_checkpoints")
+_NOT_IN_PLACEMENT: Final = (
+    "tensor_split",
+    "op_offload",
+    "split_mode",
+    "devices",
+    "mmap",
+    "gpu_layers_draft",
+)
+
+
+def asked(
+    spec: ModelSpec, _machine: Machine, workload: Workload, request: PlacementRequest
+) -> Asked:
+    """Return what Jan asks llama-server for: slots in excess of those asked for, in one cache.
+
+    Raises:
+        InvalidRequestError: model.yml has no such setting.
+    """
+    del spec
+    if workload.program != "server":
+        raise InvalidRequestError(
+            what=f"program with {_LABEL}", got=workload.program, allowed="server: it starts one"
+        )
+    refuse_settings(
+        _LABEL, workload, request, of_workload=_NOT_IN_WORKLOAD, of_placement=_NOT_IN_PLACEMENT
+    )
+    if workload.parallel is None:
+        return Asked(workload, request)
+    slots = workload.parallel + _BACKGROUND_SLOTS
+    note = (
+        f"Jan adds {_BACKGROUND_SLOTS} slots for work in the background: {slots} share one cache."
+    )
+    return Asked(replace(workload, parallel=slots, kv_unified=True), request, notes=(note,))
+
+
+def commands(run: Run) -> tuple[str, ...]:
+    """Return model.yml as it has to stand in the folder of the model, line by line."""
+    file_name = run.model_file.replace("\\", "/").rpartition("/")[2]
+    folder = f"llamacpp/models/{run.spec.name}"
+    values = {
+        "name": run.spec.name,
+        "model_path": f"{folder}/{file_name}",
+        "embedding": None if run.spec.hparams.causal else True,
+        **_settings(run),
+    }
+    # JSON's scalars are YAML's, quoting included
+    lines = (f"{key}: {json.dumps(value)}" for key, value in values.items() if value is not None)
+    return (f"# JAN_DATA/{folder}/model.yml", *lines)
+
+
+def _settings(run: Run) -> dict[str, object]:
+    """Return what differs from Jan's defaults; None where it does not."""
+    workload, settings, placement = run.workload, run.trial.settings, run.trial.placement
+    has_gpu = bool(run.machine.accelerators)
+    return {
+        "ctx_size": settings.requested_context_tokens,
+        "n_gpu_layers": placement.gpu_layers if has_gpu else None,
+        "n_cpu_moe": placement.cpu_moe_layers or None,
+        "no_kv_offload": None if placement.kv_offload else True,
+        "cache_type_k": _unless_f16(settings.kv_type_k),
+        "cache_type_v": _unless_f16(settings.kv_type_v),
+        "flash_attn": None if workload.flash_attention == "auto" else workload.flash_attention,
+        "parallel": workload.parallel,
+        "batch_size": workload.batch,
+        "ubatch_size": workload.micro_batch,
+    }
+
+
+def _unless_f16(kv_type: str) -> str | None:
+    return None if kv_type == "F16" else kv_type.lower()

@@ -1,0 +1,201 @@
+"""Ollama: starts llama-server with defaults of its own, and leaves the layers to its fitting step.
+
+Source: ollama/ollama (main of 2026-08-21): llm/llama_server.go (flags), server/sched.go (batch,
+choice of cards), server/routes.go (context by memory), envconfig/config.go, docs/modelfile.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.ollama_guess import (
+    automatic_batch,
+    available_bytes,
+    chosen_cards,
+    guessed_bytes,
+    has_mmap,
+)
+from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.units import GIB, format_tokens
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes import Run
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["asked", "commands", "default_context_tokens"]
+
+_LABEL: Final = "Ollama"
+# context by the memory of all cards; 24 and 48 GiB in its documents, 23 and 47 in its source
+_CONTEXT_TIERS: Final = ((23 * GIB, 4096), (47 * GIB, 32_768))
+_LARGEST_CONTEXT: Final = 262_144
+_VISION_CONTEXT: Final = 2048
+_FIT_MARGIN_BYTES: Final = GIB
+_ONE_AT_A_TIME: Final = frozenset(
+    {
+        "mllama",
+        "qwen3vl",
+        "qwen3vlmoe",
+        "qwen35",
+        "qwen35moe",
+        "qwen3next",
+        "lfm2",
+        "lfm2moe",
+        "nemotron_h",
+        "nemotron_h_moe",
+    }
+)
+_NOT_IN_WORKLOAD: Final = (
+    "kv_unified",
+    "swa_full",
+    "outputs_max",
+    "model_draft",
+    "spec_type",
+    "spec_draft_n_max",
+    "kv_type_k_draft",
+    "kv_type_v_draft",
+    "cache_ram_mib",
+    "ctx_checkpoints",
+)
+_NOT_IN_PLACEMENT: Final = (
+    "tensor_split",
+    "cpu_moe_layers",
+    "overrides",
+    "kv_offload",
+    "op_offload",
+    "split_mode",
+    "gpu_layers_draft",
+    "mmproj_offload",
+)
+
+
+def default_context_tokens(spec: ModelSpec, machine: Machine) -> int:
+    """Return the context of one slot when none is asked for: by the memory of all cards."""
+    pools = (machine.pool(device.pool) for device in usable_accelerators(machine))
+    total = sum(pool.allowance_bytes or 0 for pool in pools)
+    tier = next((tokens for below, tokens in _CONTEXT_TIERS if total < below), _LARGEST_CONTEXT)
+    return min(tier, spec.hparams.context_train_tokens or tier)
+
+
+def asked(
+    spec: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest
+) -> Asked:
+    """Return what Ollama asks llama-server for.
+
+    Raises:
+        InvalidRequestError: Ollama has no such setting.
+    """
+    refuse_settings(
+        _LABEL,
+        workload,
+        request,
+        of_workload=_NOT_IN_WORKLOAD,
+        of_placement=_NOT_IN_PLACEMENT,
+    )
+    _check_pairs(workload)
+    notes = []
+    context = workload.context_tokens
+    if context is None:
+        context = default_context_tokens(spec, machine)
+        notes.append(
+            f"Ollama's own context here is {format_tokens(context)} tokens a slot, by the memory "
+            "of all cards; num_ctx changes it."
+        )
+    if workload.mmproj:
+        context = max(context, _VISION_CONTEXT)
+    slots = workload.parallel or 1
+    if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or not spec.hparams.causal):
+        notes.append(f"Ollama serves {spec.architecture} one sequence at a time: parallel is 1.")
+        slots = 1
+    guess = guessed_bytes(spec, tokens=context * slots)
+    cards = chosen_cards(machine, guess, devices=request.devices)
+    batch = workload.batch or automatic_batch(
+        spec,
+        tokens=context * slots,
+        guess_bytes=guess,
+        available_bytes=available_bytes(machine, cards),
+        cards=cards,
+        flash_attention=workload.flash_attention,
+        machine=machine,
+    )
+    translated = replace(
+        workload, context_tokens=context * slots, parallel=slots, batch=batch, micro_batch=batch
+    )
+    placed = replace(
+        request,
+        devices=tuple(device.id for device in cards),
+        mmap=has_mmap(spec, machine, cards) if request.mmap is None else request.mmap,
+    )
+    return Asked(
+        translated,
+        placed,
+        slot_contexts=slots,
+        fit_margin_bytes=_FIT_MARGIN_BYTES,
+        notes=tuple(notes),
+    )
+
+
+def commands(run: Run) -> tuple[str, ...]:
+    """Return a Modelfile, the server's environment, and the lines that create and run the model."""
+    workload, settings = run.workload, run.trial.settings
+    context = settings.requested_context_tokens // settings.sequences
+    lines = ["cat > Modelfile <<'END'", f"FROM {_path(run.model_file)}"]
+    lines.append(f"PARAMETER num_ctx {context}")
+    if workload.batch is not None:
+        lines.append(f"PARAMETER num_batch {workload.batch}")
+    if run.request.gpu_layers is not None:
+        lines.append(f"PARAMETER num_gpu {run.request.gpu_layers}")
+    lines += [f"ADAPTER {_path(path)}" for path in workload.lora]
+    lines.append("END")
+    environment = []
+    if settings.kv_type_k != "F16":
+        environment.append(f"OLLAMA_KV_CACHE_TYPE={settings.kv_type_k.lower()}")
+    if workload.flash_attention != "auto":
+        environment.append(f"OLLAMA_FLASH_ATTENTION={int(workload.flash_attention == 'on')}")
+    if settings.sequences > 1:
+        environment.append(f"OLLAMA_NUM_PARALLEL={settings.sequences}")
+    if environment:
+        lines.append(" ".join([*environment, "ollama serve"]))
+    name = shlex.quote(_model_name(run.spec))
+    return (*lines, f"ollama create {name} -f Modelfile", f"ollama run {name}")
+
+
+def _check_pairs(workload: Workload) -> None:
+    """Refuse what Ollama has one setting for: the cache types, and the two batches.
+
+    Raises:
+        InvalidRequestError: they differ, or the request is for the library.
+    """
+    if workload.program != "server":
+        raise InvalidRequestError(
+            what="program with Ollama", got=workload.program, allowed="server: it starts one"
+        )
+    if (workload.kv_type_k or "f16") != (workload.kv_type_v or "f16"):
+        raise InvalidRequestError(
+            what="kv_type_v with Ollama",
+            got=workload.kv_type_v,
+            allowed=f"{workload.kv_type_k or 'f16'}: keys and values have the same type",
+        )
+    if workload.micro_batch not in (None, workload.batch):
+        raise InvalidRequestError(
+            what="micro_batch with Ollama",
+            got=workload.micro_batch,
+            allowed="left unset: it is the same as batch (num_batch)",
+        )
+
+
+def _path(file: str) -> str:
+    """Return a file as a Modelfile names it: a bare name would be looked up in the registry."""
+    return file if "/" in file or "\\" in file else f"./{file}"
+
+
+def _model_name(spec: ModelSpec) -> str:
+    """Return a name that Ollama accepts for a model of its own."""
+    text = f"{spec.name}-{spec.file_type}" if spec.source == "catalog" else spec.name
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text.lower())

@@ -1,0 +1,106 @@
+"""`whatfits need`: the inverse of `check`, with the same engine and the same figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODEL = ("qwen3-8b", "--machine", "rtx 3060 12gb + 16gb")
+
+
+def needed(say: Callable[..., Any], *arguments: str) -> dict[str, Any]:
+    answer: dict[str, Any] = say("need", *arguments, "--json").json
+    return answer
+
+
+def verdict(say: Callable[..., Any], machine: str, *more: str) -> dict[str, Any]:
+    answer: dict[str, Any] = say("check", "qwen3-8b", "--machine", machine, *more, "--json").json
+    return answer
+
+
+def test_every_machine_that_is_named_runs_it_by_check(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None]
+) -> None:
+    answer = needed(say, *MODEL)
+    is_valid("need", answer)
+    assert answer["runs_here"]
+    rows = [*answer["cards"][::25], *answer["shared"][::8], answer["ram"]]
+    assert len(rows) > 8
+    for row in rows:
+        checked = verdict(say, row["machine"], "--context", "8192")
+        assert checked["verdict"] == "fits", row["machine"]
+        assert checked["memory"]["high_bytes"] == row["high_bytes"]
+
+
+def test_one_device_less_does_not_hold_it(say: Callable[..., Any]) -> None:
+    answer = needed(say, "llama-3.3-70b", "--machine", "64gb")
+    several = [row for row in answer["cards"] if row["devices"] > 2][::20]
+    assert len(several) > 2
+    for row in several:
+        fewer = row["machine"].replace(f"{row['devices']}x", f"{row['devices'] - 1}x")
+        checked = say("check", "llama-3.3-70b", "--machine", fewer, "--json").json
+        assert checked["verdict"] != "fits", fewer
+
+
+def test_the_cheapest_comes_first_and_the_unknown_last(say: Callable[..., Any]) -> None:
+    prices = [row["launch_price_usd"] for row in needed(say, *MODEL)["cards"]]
+    known = [price for price in prices if price is not None]
+    assert known == sorted(known)
+    assert prices == known + [None] * (len(prices) - len(known))
+
+
+def test_users_have_a_context_each_and_a_floor_leaves_slow_machines_out(
+    say: Callable[..., Any],
+) -> None:
+    alone = needed(say, *MODEL, "--context", "8k")
+    many = needed(say, *MODEL, "--context", "8k", "--users", "8", "--min-speed", "50")
+    assert many["workload"]["parallel"] == 8
+    assert many["workload"]["context_tokens"] == 8 * 8192
+    assert not many["runs_here"]
+    assert {row["machine"] for row in many["cards"]} < {
+        row["machine"] for row in alone["cards"]
+    } | {row["machine"] for row in many["cards"]}
+    assert all(row["decode_tokens_per_s"]["mid"] >= 50 for row in many["cards"])
+    assert len(many["cards"]) < len(alone["cards"])
+
+
+def test_an_addition_is_of_the_same_maker_and_makes_it_run(say: Callable[..., Any]) -> None:
+    answer = needed(say, "llama-3.3-70b", "--machine", "rtx-3090 + 64gb")
+    assert not answer["runs_here"]
+    assert answer["additions"]
+    assert all(row["machine"].split("x ")[-1].startswith("nvidia-") for row in answer["additions"])
+    one_more = next(
+        row for row in answer["additions"] if row["machine"] == "nvidia-geforce-rtx-3090"
+    )
+    checked = say("check", "llama-3.3-70b", "--machine", "2x rtx-3090 + 64gb", "--json").json
+    assert checked["verdict"] == "fits"
+    assert one_more["devices"] == 1
+
+
+def test_a_mac_takes_no_cards(say: Callable[..., Any]) -> None:
+    assert needed(say, "llama-3.3-70b", "--machine", "m4 16gb")["additions"] == []
+
+
+def test_what_runs_nowhere_ends_with_one(say: Callable[..., Any]) -> None:
+    said = say("need", "kimi-k2", "--min-speed", "100000", "--machine", "64gb")
+    assert said.code == 1
+    assert "No machine of the catalog runs it." in said.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("qwen3-8b", "--users", "0"),
+        ("qwen3-8b", "--users", "2", "--parallel", "2"),
+        ("qwen3-8b", "--min-speed", "0"),
+        ("no-such-model",),
+    ],
+)
+def test_bad_input_is_one_line(say: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+    said = say("need", *arguments, "--machine", "64gb")
+    assert said.code == 2
+    assert said.err.count("\n") == 1

@@ -1,0 +1,114 @@
+"""`whatfits plan`: file type and context by a stated rule, and what to type for each runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whatfits.sizing.runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CARD = ("--machine", "rtx 3060 12gb + 32gb")
+
+
+def planned(say: Callable[..., Any], *arguments: str) -> dict[str, Any]:
+    answer: dict[str, Any] = say("plan", *arguments, "--json").json
+    return answer
+
+
+def test_an_answer_keeps_the_schema_and_names_every_runtime(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None]
+) -> None:
+    answer = planned(say, "llama-3.1-8b", *CARD)
+    is_valid("plan", answer)
+    assert [row["runtime"] for row in answer["runtimes"]] == [entry.id for entry in RUNTIMES]
+    said = {row["runtime"]: row["commands"] for row in answer["runtimes"] if row["commands"]}
+    assert answer["commands"] == said
+
+
+def test_the_first_file_type_with_the_best_verdict_is_chosen(say: Callable[..., Any]) -> None:
+    answer = planned(say, "llama-3.1-8b", *CARD)
+    sizes = [row["weights_bytes"] for row in answer["file_types"]]
+    assert sizes == sorted(sizes, reverse=True)
+    best = next(row for row in answer["file_types"] if row["verdict"] == "fits")
+    assert answer["model"]["file_type"] == best["file_type"]
+    assert answer["workload"]["context_tokens"] == min(best["largest_context_tokens"], 32_768)
+    assert answer["verdict"] == "fits"
+
+
+def test_a_plan_is_the_check_of_what_it_chose(say: Callable[..., Any]) -> None:
+    answer = planned(say, "qwen3-8b", *CARD)
+    context = str(answer["workload"]["context_tokens"])
+    file_type = answer["model"]["file_type"]
+    asked = ("qwen3-8b", *CARD, "--file-type", file_type, "--context", context, "--json")
+    for row in answer["runtimes"]:
+        if row["verdict"] is None:
+            continue
+        checked = say("check", *asked, "--runtime", row["runtime"]).json
+        assert checked["memory"]["total_bytes"] == row["total_bytes"]
+        assert checked["commands"].get(row["runtime"], []) == row["commands"]
+    assert say("check", *asked).json["memory"] == answer["memory"]
+
+
+def test_a_speed_floor_takes_the_best_file_type_that_is_fast_enough(
+    say: Callable[..., Any],
+) -> None:
+    answer = planned(say, "llama-3.1-8b", *CARD, "--min-speed", "40")
+    rates = {row["file_type"]: row["decode_tokens_per_s"]["mid"] for row in answer["file_types"]}
+    quick = [name for name, rate in rates.items() if rate >= 40]
+    assert answer["model"]["file_type"] == quick[0]
+    assert next(iter(rates)) not in quick
+    unreachable = planned(say, "llama-3.1-8b", *CARD, "--min-speed", "5000")
+    assert unreachable["model"]["file_type"] == list(rates)[-1]
+    assert any("5000 tokens/s" in rule for rule in unreachable["rules"])
+
+
+def test_the_longest_context_runs_and_the_next_step_does_not(say: Callable[..., Any]) -> None:
+    answer = planned(say, "llama-3.1-8b", *CARD, "--file-type", "Q4_K_M", "--longest")
+    context = answer["workload"]["context_tokens"]
+    assert context == answer["largest_context_tokens"] > 32_768
+    longer = str(context + 256)
+    asked = ("llama-3.1-8b", *CARD, "--file-type", "Q4_K_M", "--context", longer, "--json")
+    assert say("check", *asked).json["verdict"] != "fits"
+
+
+def test_a_file_type_that_was_asked_for_is_the_only_one(say: Callable[..., Any]) -> None:
+    answer = planned(say, "llama-3.1-8b", *CARD, "--file-type", "Q5_K_M")
+    assert [row["file_type"] for row in answer["file_types"]] == ["Q5_K_M"]
+    assert answer["rules"][0] == "File type: as given."
+
+
+def test_nothing_is_printed_to_type_where_nothing_fits(say: Callable[..., Any]) -> None:
+    said = say("plan", "llama-3.1-405b", "--machine", "8gb", "--json")
+    assert said.code == 1
+    assert said.json["verdict"] == "no"
+    assert said.json["commands"] == {}
+    assert say("plan", "llama-3.1-405b", "--machine", "8gb").code == 1
+
+
+def test_text_has_the_rules_and_the_commands(say: Callable[..., Any]) -> None:
+    said = say("plan", "llama-3.1-8b", *CARD, "--plain")
+    assert said.code == 0
+    assert "File type: the best of Q8_0" in said.out
+    for start in ("llama-server -m ", "ollama create ", "lms load ", "ctx_size: "):
+        assert any(line.startswith(start) for line in said.lines), start
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no-such-model",),
+        ("llama-3.1-8b", "--min-speed", "fast"),
+        ("llama-3.1-8b", "--min-speed", "-1"),
+        ("llama-3.1-8b", "--longest", "--context", "8k"),
+        ("llama-3.1-8b", "--file-type", "Q9"),
+    ],
+)
+def test_bad_input_is_one_line(say: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+    said = say("plan", *arguments, *CARD)
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.count("\n") == 1
