@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError, printable
+from whatfits.sizing.quants.default_type import chosen_file_type
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-from whatfits.sizing.sources.default_type import chosen_file_type
 from whatfits.sizing.sources.hub.offers import label_of
 from whatfits.sizing.values import dataclass
 
