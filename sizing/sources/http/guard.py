@@ -64,8 +64,16 @@ class Guard:
         received_bytes: so far, over all connections.
     """
 
-    __slots__ = ("_answer_bytes", "_sends_since", "_clock", "_ends_at", "_in_headers", "_most_answer",
-                 "budget", "received_bytes")  # fmt: skip
+    __slots__ = (
+        "_answer_bytes",
+        "_clock",
+        "_ends_at",
+        "_in_headers",
+        "_most_answer",
+        "_sends_since",
+        "budget",
+        "received_bytes",
+    )
 
     def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
         self.budget = budget

@@ -15,6 +15,7 @@ from whatfits.sizing.sources.http.ranges import (
     range_header,
     version_of,
 )
+from whatfits.sizing.sources.http.wire import status_error
 from whatfits.sizing.units import KIB
 
 if TYPE_CHECKING:
@@ -211,12 +212,7 @@ class RemoteFile:
         if answer.status == _OK:
             return self._whole(answer)
         if answer.status not in (_PARTIAL, _UNSATISFIED):
-            raise RemoteAnswerError(
-                shown_url(self.url),
-                reason=f"answers with status {answer.status}",
-                status=answer.status,
-                headers=answer.headers,
-            )
+            raise status_error(self.url, answer)
         extent = parse_content_range(answer.headers.get("content-range", ""))
         sent = len(answer.body) if answer.status == _PARTIAL else 0
         is_sound = answer.is_whole or answer.status == _UNSATISFIED

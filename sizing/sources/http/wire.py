@@ -6,9 +6,11 @@ or `SSL_CERT_DIR` is set, else certifi's.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import RemoteAnswerError, UnreachableError
+from whatfits.sizing.sources.http.addresses import shown_url
 from whatfits.sizing.sources.http.guard import SpentError
 from whatfits.sizing.sources.http.proxies import proxy_for
 from whatfits.sizing.units import KIB
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.sources.http.guard import Guard
     from whatfits.sizing.sources.http.proxies import Proxy
 
-__all__ = ["Answer", "Wire"]
+__all__ = ["Answer", "Wire", "status_error"]
 
+_SECONDS: Final = re.compile(r"[0-9]{1,5}")
 _OK: Final = 200
 _FIRST_WITHOUT_DATA: Final = 300
 _LENGTH_DIGITS: Final = 20
@@ -177,6 +180,18 @@ class Wire:
                 retries=0,
             )
         return self._pools[key]
+
+
+def status_error(url: str, answer: Answer) -> RemoteAnswerError:
+    """Return the error for a status that is no success."""
+    wait = answer.headers.get("retry-after", "")
+    return RemoteAnswerError(
+        shown_url(url),
+        reason=f"answers with status {answer.status}",
+        status=answer.status,
+        headers=answer.headers,
+        next_step=f"try again in {wait} s" if _SECONDS.fullmatch(wait) else "",
+    )
 
 
 def _unreachable(shown: str, error: Exception) -> UnreachableError:

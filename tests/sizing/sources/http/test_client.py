@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +51,30 @@ def test_a_status_is_told_with_the_headers_of_its_answer() -> None:
     assert caught.value.headers["x-error-code"] == "GatedRepo"
     assert "secret" not in str(caught.value)
     assert caught.value.to_dict()["code"] == "remote_answer"
+
+
+@pytest.mark.parametrize(
+    ("wait", "says"), [("30", "try again in 30 s"), ("soon", None), ("9" * 50, None)]
+)
+def test_a_busy_server_says_when_to_come_back(wait: str, says: str | None) -> None:
+    files = {"/d": lambda handler: handler.answer(429, Retry_After=wait)}
+    with serving(files) as server, Client(server.rules) as client:
+        for ask in (client.file, partial(client.document, most_bytes=10)):
+            with pytest.raises(RemoteAnswerError, match="status 429") as caught:
+                ask(server.url("/d"))
+            assert caught.value.next_step == (says or "")
+
+
+def test_a_connection_that_the_server_gave_up_is_made_anew() -> None:
+    def last(handler: Handler) -> None:
+        handler.answer(200, b"x")
+        handler.close_connection = True  # and says nothing of it
+
+    with serving({"/d": last}) as server, Client(server.rules) as client:
+        for _ in range(3):
+            assert client.document(server.url("/d"), most_bytes=10).body == b"x"
+            time.sleep(0.05)
+        assert len(client.attempts) == 3
 
 
 def test_one_connection_serves_several_questions() -> None:
