@@ -121,7 +121,9 @@ class Client:
             raise status_error(url, answer)
         if not answer.is_whole:
             raise RemoteAnswerError(shown_url(url), reason=f"sends more than {most_bytes:,} bytes")
-        return Document(answer.body, answer.headers, answer.headers.get("etag"), answer.final_url)
+        return Document(
+            bytes(answer.body), answer.headers, answer.headers.get("etag"), answer.final_url
+        )
 
     def file(self, url: str) -> RemoteFile:
         """Return a file that is read by ranges; its first 64 KiB are asked for at once.

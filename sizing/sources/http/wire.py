@@ -52,7 +52,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     is_whole: bool
     final_url: str
     first_headers: Mapping[str, str]
@@ -217,20 +217,19 @@ def _joined(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
     return joined
 
 
-def _body(response: httpcore.Response, most_bytes: int, announced: str) -> tuple[bytes, bool]:
+def _body(response: httpcore.Response, most_bytes: int, announced: str) -> tuple[bytearray, bool]:
     """Return the body up to a cap, and whether it ended there by itself.
 
     What comes after the cap is not read: leaving the response early closes the connection.
     """
     stops_at_cap = announced.isdigit() and int(announced[:_LENGTH_DIGITS]) > most_bytes
-    parts: list[bytes] = []
-    left = most_bytes
+    body = bytearray()  # grows in place: a list of parts would take its memory twice
     for part in response.iter_stream():
-        parts.append(part[:left] if left > 0 else b"")
-        left -= len(part)
-        if left < 0 or (left == 0 and stops_at_cap):
-            return b"".join(parts), False
-    return b"".join(parts), True
+        left = most_bytes - len(body)
+        body += part[:left]
+        if len(part) > left or (len(part) == left and stops_at_cap):
+            return body, False
+    return body, True
 
 
 def _certificates(environment: Mapping[str, str]) -> ssl.SSLContext:
