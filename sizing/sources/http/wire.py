@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import RemoteAnswerError, UnreachableError
+from whatfits.sizing.errors import InvalidRequestError, RemoteAnswerError, UnreachableError
 from whatfits.sizing.sources.http.addresses import shown_url
 from whatfits.sizing.sources.http.guard import SpentError
 from whatfits.sizing.sources.http.proxies import proxy_for
@@ -103,6 +103,7 @@ class Wire:
         Raises:
             UnreachableError: no connection, or too slow.
             RemoteAnswerError: no valid HTTP, too much of it, or a compressed body.
+            InvalidRequestError: a header, proxy or file of certificates that cannot be used.
         """
         import httpcore  # noqa: PLC0415 - heavy
 
@@ -118,6 +119,10 @@ class Wire:
             raise UnreachableError(shown, reason="is refused by the proxy") from error
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
             raise UnreachableError(shown, reason="broke the connection off") from error
+        except httpcore.LocalProtocolError as error:
+            raise InvalidRequestError(
+                what="a header that is sent (perhaps a token)", allowed="one line of ASCII"
+            ) from error
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             raise RemoteAnswerError(shown, reason="does not answer in valid HTTP") from error
 
@@ -239,5 +244,10 @@ def _certificates(environment: Mapping[str, str]) -> ssl.SSLContext:
 
     file, folder = environment.get("SSL_CERT_FILE"), environment.get("SSL_CERT_DIR")
     if file or folder:
-        return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        try:
+            return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        except (OSError, ValueError) as error:
+            raise InvalidRequestError(
+                what="SSL_CERT_FILE", got=file or folder, allowed="a file of certificates (PEM)"
+            ) from error
     return ssl.create_default_context(cafile=certifi.where())

@@ -169,6 +169,45 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path) -> 
         assert server.seen == []
 
 
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_file_of_certificates_that_is_none_is_named(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with (
+        Client(resolver=lambda *_: [], environment={"SSL_CERT_FILE": str(path)}) as client,
+        pytest.raises(InvalidRequestError, match="SSL_CERT_FILE"),
+    ):
+        client.document("https://models.example.com/m", most_bytes=10)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a\0b", "a\rHost: x"])
+def test_a_token_of_several_lines_is_not_sent(token: str) -> None:
+    with serving({"/d": b"x"}) as server:
+        secret = {server.host: {"Authorization": token}}
+        with (
+            Client(server.rules, credentials=secret) as client,
+            pytest.raises(InvalidRequestError, match="one line of ASCII") as caught,
+        ):
+            client.document(server.url("/d"), most_bytes=10)
+        assert "Host" not in str(caught.value)
+        assert server.seen == []
+
+
+def test_the_next_address_of_a_name_is_tried_when_one_does_not_answer() -> None:
+    with serving({"/d": b"x"}) as server:
+        rules = Rules(
+            frozenset({f"{NAME}:{server.server_port}"}), allow_plain_http=True, allow_private=True
+        )
+        found = ["127.0.0.2", "127.0.0.1"]  # nothing listens at the first one
+        with Client(rules, resolver=lambda *_: found, environment={}) as client:
+            url = f"http://{NAME}:{server.server_port}/d"
+            assert client.document(url, most_bytes=10).body == b"x"
+            assert [ip for ip, _ in client.attempts] == found
+
+
 PROXY = {"HTTPS_PROXY": "http://proxy.lan:3128"}
 
 
