@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.architectures import TEXT_PARTS
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError, printable
 from whatfits.sizing.readers.strict_json import parse_json
 
@@ -19,7 +20,6 @@ __all__ = ["MAX_CONFIG_BYTES", "HfConfig", "read_hf_config"]
 
 FILE_FORMAT: Final = "config.json"
 MAX_CONFIG_BYTES: Final = 4 * 2**20  # MLX lists every module of a large mixture in 2 MB
-_TEXT_PARTS: Final = ("text_config", "llm_config", "language_config", "thinker_config")
 # Counts that a plain transformer cannot do without, and that tensors can supply.
 COUNTS: Final = (
     *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -95,7 +95,7 @@ def _usable(values: Mapping[str, object], findings: list[str]) -> dict[str, obje
     """Return the fields, without counts that are no counts; null is as good as not given."""
     kept: dict[str, object] = {}
     for key, value in values.items():
-        if key in _TEXT_PARTS and isinstance(value, dict):
+        if key in TEXT_PARTS and isinstance(value, dict):
             kept[key] = _usable(value, findings)
         elif key in COUNTS and isinstance(value, (str, bool)):
             shown = printable(value)
