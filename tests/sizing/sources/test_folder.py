@@ -329,6 +329,7 @@ QUANTISED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "weight": ("U8", lambda rows, columns: (rows, columns)),
             "SCB": ("F32", lambda rows, _: (rows,)),
+            "weight_format": ("U8", lambda *_: ()),
         },
     ),
 }
