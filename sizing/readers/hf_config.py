@@ -14,9 +14,9 @@ from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureEr
 from whatfits.sizing.readers.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["MAX_CONFIG_BYTES", "HfConfig", "read_hf_config"]
+__all__ = ["MAX_CONFIG_BYTES", "HfConfig", "read_hf_config", "read_json_object"]
 
 FILE_FORMAT: Final = "config.json"
 MAX_CONFIG_BYTES: Final = 4 * 2**20  # MLX lists every module of a large mixture in 2 MB
@@ -55,6 +55,23 @@ def read_hf_config(data: bytes) -> HfConfig:
         MalformedFileError: no JSON object, or more than is allowed of anything.
         UnsupportedArchitectureError: it describes something that is no language model.
     """
+    twice: list[str] = []
+    values = read_json_object(data, on_duplicate=twice.append)
+    _refuse_other_kinds(values)
+    findings = [f"key {printable(key)!r} is given twice; the last one counts" for key in twice[:1]]
+    if "auto_map" in values:
+        findings.append("auto_map names code of the repository; it is never run")
+    return HfConfig(_usable(values, findings), tuple(findings))
+
+
+def read_json_object(
+    data: bytes, *, on_duplicate: Callable[[str], None] = lambda _: None
+) -> dict[str, object]:
+    """Return the object of a configuration file, whatever it configures.
+
+    Raises:
+        MalformedFileError: no JSON object, or more than is allowed of anything.
+    """
     if len(data) > MAX_CONFIG_BYTES:
         raise MalformedFileError(
             file_format=FILE_FORMAT,
@@ -63,10 +80,9 @@ def read_hf_config(data: bytes) -> HfConfig:
             offset_bytes=0,
             allowed=f"up to {MAX_CONFIG_BYTES:,}",
         )
-    twice: list[str] = []
     # time_step_limit of Mamba 2 ends in Infinity, and json.dumps writes it.
     values = parse_json(
-        data, FILE_FORMAT, field="file", on_duplicate=twice.append, allow_constants=True
+        data, FILE_FORMAT, field="file", on_duplicate=on_duplicate, allow_constants=True
     )
     if not isinstance(values, dict):
         raise MalformedFileError(
@@ -76,11 +92,7 @@ def read_hf_config(data: bytes) -> HfConfig:
             offset_bytes=0,
             allowed="an object with model_type or architectures",
         )
-    _refuse_other_kinds(values)
-    findings = [f"key {printable(key)!r} is given twice; the last one counts" for key in twice[:1]]
-    if "auto_map" in values:
-        findings.append("auto_map names code of the repository; it is never run")
-    return HfConfig(_usable(values, findings), tuple(findings))
+    return values
 
 
 def _refuse_other_kinds(values: Mapping[str, object]) -> None:

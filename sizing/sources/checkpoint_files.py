@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
-from whatfits.sizing.readers.hf_config import MAX_CONFIG_BYTES, HfConfig, read_hf_config
+from whatfits.sizing.quants.layouts.block import quantisation_block
+from whatfits.sizing.readers.hf_config import (
+    MAX_CONFIG_BYTES,
+    HfConfig,
+    read_hf_config,
+    read_json_object,
+)
 from whatfits.sizing.readers.safetensors import SafetensorsHeader, read_safetensors_header
 from whatfits.sizing.readers.safetensors_index import (
     MAX_FILES,
@@ -45,6 +51,12 @@ _ADAPTER: Final = "adapter_"
 _SHARD: Final = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _BLOBS: Final = "blobs"
 _SHOWN: Final = 5
+# Where AutoGPTQ, AutoAWQ and ModelOpt put what later versions write into config.json.
+_BESIDE: Final = (
+    ("quantize_config.json", "gptq"),
+    ("quant_config.json", "awq"),
+    ("hf_quant_config.json", "modelopt"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +274,19 @@ def _config(folder: str) -> HfConfig | None:
 
 
 def _read_config(path: str) -> HfConfig:
-    return _named(path, MAX_CONFIG_BYTES, read_hf_config)
+    """Return a configuration, with the quantisation that older tools wrote beside it."""
+    config = _named(path, MAX_CONFIG_BYTES, read_hf_config)
+    if quantisation_block(config.values) is not None:
+        return config
+    for name, method in _BESIDE:
+        beside = _join(os.path.dirname(path), name)  # noqa: PTH120 - paths may be any bytes
+        if os.path.lexists(beside):
+            _check_inside(os.path.dirname(path), beside)  # noqa: PTH120 - same
+            block = _named(beside, MAX_CONFIG_BYTES, read_json_object)
+            said = f"{CONFIG} does not say how the weights are quantised; {name} does"
+            values = {**config.values, "quantization_config": {"quant_method": method, **block}}
+            return HfConfig(values, (*config.findings, said))
+    return config
 
 
 def _named(path: str, max_bytes: int, read: Callable[[bytes], _T]) -> _T:

@@ -30,6 +30,7 @@ _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
 _SNAPSHOTS: Final = "snapshots"
 _CACHE_PREFIX: Final = "models--"
+_NEXT: Final = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
 # What every model has to have, under all its names; tensors fill it in where it is missing.
 _SAME: Final = (
     ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -179,19 +180,28 @@ def _expected(
     from whatfits.sizing.quants.layouts.whole import whole_checkpoint_bytes  # noqa: PLC0415 - one path
 
     said = f"Only the configuration is here; a checkpoint of it{how} has"
-    expected = whole_checkpoint_bytes(spec.tensors, quantisation, config)
+    expected = whole_checkpoint_bytes(
+        spec.tensors, quantisation, config, predicting=spec.prediction_tensors
+    )
     if expected is None:
         if how:
             yield f"{said} a size that is not known: its tensors are not."
     elif expected.low == expected.high:
         shown = format_bytes(expected.low)
-        yield f"{said} about {expected.low:,} bytes ({shown}) of tensors."
+        yield f"{said} about {expected.low:,} bytes ({shown}) of tensors{_without(spec, config)}."
     else:
         yield (
             f"{said} between {expected.low:,} and {expected.high:,} bytes "
             f"({format_bytes(expected.low)} and {format_bytes(expected.high)}) of tensors: its "
             "layout, or which modules it is for, is not known here."
         )
+
+
+def _without(spec: ModelSpec, config: Mapping[str, object]) -> str:
+    """Return what a figure leaves out: blocks for further tokens that no GGUF has."""
+    given = flattened(config)
+    names = [name for name in _NEXT if given.get(name)]
+    return f", without the blocks of {names[0]}" if names and not spec.prediction_tensors else ""
 
 
 def _total(found: Checkpoint) -> str:

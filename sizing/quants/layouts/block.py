@@ -6,17 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from whatfits.sizing.architectures import language_parts
 from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
 
 if TYPE_CHECKING:
     from whatfits.sizing.quants.layouts.checkpoint import Layout
     from whatfits.sizing.quants.layouts.mlx import MlxMode
 
-__all__ = ["CheckpointQuantisation", "MlxModule", "bits_said", "grouped", "listed", "number"]
+__all__ = [
+    "CheckpointQuantisation",
+    "MlxModule",
+    "bits_said",
+    "grouped",
+    "listed",
+    "number",
+    "quantisation_block",
+]
 
 _NOTHING: Final = NamePatterns(())
 _LARGEST: Final = 2**16
 _MOST_BITS: Final = 32
+_BLOCKS: Final = ("quantization", "quantization_config", "compression_config")
 _BITS: Final = ("bits", "num_bits", "nbits", "w_bit", "wbits", "weight_bits")
 
 
@@ -59,6 +69,19 @@ class CheckpointQuantisation:
     overrides: Mapping[str, MlxModule] = field(default_factory=dict)
     group: int = 64
     mode: MlxMode = "affine"
+
+
+def quantisation_block(config: Mapping[str, object]) -> Mapping[str, object] | None:
+    """Return the block that says how a checkpoint is quantised, None when there is none.
+
+    MLX writes one of its own (`quantization`) beside that of the other libraries.
+    """
+    for part in language_parts(config):
+        for name in _BLOCKS:
+            block = part.get(name)
+            if isinstance(block, Mapping) and block:
+                return block
+    return None
 
 
 def number(block: Mapping[str, object], *names: str, default: int | None) -> int | None:

@@ -26,6 +26,7 @@ __all__ = ["Layout", "checkpoint_bytes", "mlx_checkpoint_bytes"]
 
 _LINEAR: Final = re.compile(
     r"blk\.\d+\.(attn_(q|k|v|qkv|output|q_a|q_b|kv_a_mqa|kv_b|k_b|v_b|gate)"
+    r"|indexer\.attn_(k|q_b)"
     r"|ffn_(gate|up|down|gate_up)(_exps|_shexp)?|ssm_(in|out|alpha|beta|ba|x|dt))\.weight$"
 )
 _ENDS: Final = ("token_embd.weight", "output.weight")

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, get_args
 
-from whatfits.sizing.architectures import language_parts
 from whatfits.sizing.errors import printable
 from whatfits.sizing.quants.layouts.awq import awq_parts
 from whatfits.sizing.quants.layouts.bitsandbytes import four_bit_parts, llm_int8_parts
@@ -23,6 +22,7 @@ from whatfits.sizing.quants.layouts.block import (
     grouped,
     listed,
     number,
+    quantisation_block,
 )
 from whatfits.sizing.quants.layouts.compressed_config import compressed_tensors
 from whatfits.sizing.quants.layouts.compressed_tensors import mxfp4_parts
@@ -40,7 +40,6 @@ __all__ = ["CheckpointQuantisation", "checkpoint_quantisation"]
 
 _GROUP: Final = 128  # the default of AWQ and GPTQ
 _MLX_GROUP: Final = 64
-_BLOCKS: Final = ("quantization_config", "compression_config")
 
 
 def checkpoint_quantisation(config: Mapping[str, object]) -> CheckpointQuantisation | None:
@@ -48,18 +47,20 @@ def checkpoint_quantisation(config: Mapping[str, object]) -> CheckpointQuantisat
 
     Source of `converts`: llama.cpp conversion/base.py, ModelBase.dequant_model.
     """
-    parts = language_parts(config)
-    for part in parts:
-        mlx = part.get("quantization")
-        if isinstance(mlx, Mapping) and ("bits" in mlx or "group_size" in mlx):
-            return _mlx(mlx)
-    blocks = (part.get(name) for part in parts for name in _BLOCKS)
-    block = next((one for one in blocks if isinstance(one, Mapping) and one), None)
+    block = quantisation_block(config)
     if block is None:
         return None
+    if _is_mlx(block):
+        return _mlx(block)
     method = _method(block)
     make = _MAKERS.get(method)
     return _unknown(method, block) if make is None else make(block)
+
+
+def _is_mlx(block: Mapping[str, object]) -> bool:
+    """Return whether a block is MLX's, which has no method's name and a group or a width."""
+    names = ("quant_method", "quant_algo", "load_in_4bit", "load_in_8bit", "config_groups")
+    return ("bits" in block or "group_size" in block) and not any(name in block for name in names)
 
 
 def _method(block: Mapping[str, object]) -> str:

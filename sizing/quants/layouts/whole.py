@@ -23,8 +23,10 @@ __all__ = ["ExpectedBytes", "whole_checkpoint_bytes"]
 
 _DTYPE_BYTES: Final = {"float32": 4, "float16": 2, "bfloat16": 2}
 _MADE: Final = "rope_f"  # rope_freqs, rope_factors_long, rope_factors_short
+_BY_PUBLISHERS: Final = frozenset({"fp8"})
 _MAX_OVERRIDES: Final = 20_000
 _ROUTER: Final = re.compile(r"blk\.\d+\.ffn_gate_inp(_shexp)?\.weight")
+_OWN_ROUTERS: Final = ("exp_probs_b", "attn_kv_a_mqa")
 _OTHER_PARTS: Final = re.compile(r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|mtp)(?:\.|$)")
 _LEAST_BITS: Final = 1  # of any method
 
@@ -40,12 +42,18 @@ def whole_checkpoint_bytes(
     tensors: Iterable[TensorSpec],
     quantisation: CheckpointQuantisation | None,
     config: Mapping[str, object],
+    *,
+    predicting: Iterable[TensorSpec] = (),
 ) -> ExpectedBytes | None:
     """Return the tensor bytes of a checkpoint of this configuration; None without tensors.
 
+    `predicting` are the blocks that predict further tokens: publishers store them, in 16 bits or
+    FP8; the tools that quantise a model afterwards load it without them.
     Where the layout or the modules it is for are not known, from all weights in the bits that the
     block names, without scales, to all of them in 16 bits.
     """
+    if quantisation is None or quantisation.method in _BY_PUBLISHERS:
+        tensors = (*tensors, *predicting)
     # Rotary factors are computed by the converter; no checkpoint holds them.
     tensors = tuple(tensor for tensor in tensors if not tensor.name.startswith(_MADE))
     if not tensors:
@@ -99,13 +107,14 @@ def _mlx_sizes(
 ) -> dict[str, int] | None:
     """Return the sizes of an MLX checkpoint; None when a module it names has no tensor here.
 
-    A router that is not named has the bits of the rest, as every linear layer; those with a bias
-    for the choice of experts (DeepSeek's) are no linear layers in MLX's code and stay in 16 bits.
+    A router that is not named has the bits of the rest, as every linear layer; those of DeepSeek's
+    kind (a bias for the choice of experts, or latent attention) are no linear layers in MLX's code
+    and stay in 16 bits.
     """
-    biased = any("exp_probs_b" in tensor.name for tensor in tensors)
+    own_kind = any(mark in tensor.name for tensor in tensors for mark in _OWN_ROUTERS)
     routers = (tensor.name for tensor in tensors if _ROUTER.fullmatch(tensor.name))
     usual = MlxModule(quantisation.bits, quantisation.group, quantisation.mode)
-    exact = dict.fromkeys(routers, usual._replace(bits=None) if biased else usual)
+    exact = dict.fromkeys(routers, usual._replace(bits=None) if own_kind else usual)
     for module, own in quantisation.overrides.items():
         name = gguf_part(module)
         if name is not None:
