@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.architectures import TEXT_PARTS
+from whatfits.sizing.architectures import TEXT_PARTS, language_parts
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError, printable
 from whatfits.sizing.readers.strict_json import parse_json
 
@@ -32,6 +32,7 @@ _NO_MODELS: Final = {
     "_diffusers_version": "a part of an image model (diffusers)",
     "image_processor_type": "an image processor's configuration",
     "tokenizer_class_name": "a tokenizer's configuration",
+    "weight_map": "the index of a checkpoint",
 }
 
 
@@ -59,7 +60,7 @@ def read_hf_config(data: bytes) -> HfConfig:
     values = read_json_object(data, on_duplicate=twice.append)
     _refuse_other_kinds(values)
     findings = [f"key {printable(key)!r} is given twice; the last one counts" for key in twice[:1]]
-    if "auto_map" in values:
+    if any("auto_map" in part for part in language_parts(values)):
         findings.append("auto_map names code of the repository; it is never run")
     return HfConfig(_usable(values, findings), tuple(findings))
 

@@ -46,7 +46,8 @@ _T = TypeVar("_T")
 
 CONFIG: Final = "config.json"
 _SUFFIX: Final = ".safetensors"
-_INDEX_SUFFIX: Final = ".safetensors.index.json"
+_INDEX: Final = ".index.json"
+_INDEX_SUFFIX: Final = f"{_SUFFIX}{_INDEX}"
 _ADAPTER: Final = "adapter_"
 _SHARD: Final = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _BLOBS: Final = "blobs"
@@ -97,6 +98,8 @@ def read_checkpoint(path: str) -> Checkpoint:
     lower = name.lower()
     if lower.endswith(_INDEX_SUFFIX):
         return _from_index(folder, name, _config(folder))
+    if lower.removesuffix(_INDEX).endswith(PICKLE_SUFFIXES):
+        raise _pickles("the file is the index of pickles:", path)
     if lower.endswith(".json"):
         return Checkpoint(folder, _read_config(path))
     return _from_files(folder, _siblings(name), _config(folder))
@@ -113,10 +116,24 @@ def _from_folder(folder: str) -> Checkpoint:
         return _from_index(folder, usual if usual in indexes else indexes[0], config)
     files = [name for name in names if name.lower().endswith(_SUFFIX)]
     if not files:
-        pickles = [name for name in names if name.lower().endswith(PICKLE_SUFFIXES)]
+        pickles = [
+            name for name in names if name.lower().removesuffix(_INDEX).endswith(PICKLE_SUFFIXES)
+        ]
+        if config is None:
+            raise (
+                _pickles("the weights in the folder are pickles:", folder)
+                if pickles
+                else UnreadableFileError(
+                    what=f"no safetensors file and no {CONFIG} in the folder:", got=folder
+                )
+            )
         said = (f"the weights in the folder are pickles: {pickle_reason()}",) if pickles else ()
         return Checkpoint(folder, config, findings=said)
     return _from_files(folder, _chosen(folder, files), config)
+
+
+def _pickles(what: str, path: str) -> UnreadableFileError:
+    return UnreadableFileError(what=what, got=path, next_step=pickle_reason())
 
 
 def _chosen(folder: str, files: list[str]) -> tuple[str, ...]:

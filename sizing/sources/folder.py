@@ -133,7 +133,7 @@ def _spec(
 
     counted = None
     if found.tensors and not found.missing:
-        bits = None if quantisation is None else quantisation.bits
+        bits = None if quantisation is None or quantisation.overrides else quantisation.bits
         counted = parameters_of(found.tensors, bits=bits)
     plain = flattened(config)
     parameters = (
