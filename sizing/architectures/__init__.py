@@ -286,11 +286,11 @@ def spec_from_config(
 ) -> ModelSpec:
     """Return the model a Hugging Face configuration becomes as a GGUF of a file type.
 
-    `file_bytes` is the tensor data alone; a real file adds its header, mostly the tokenizer: a few
-    megabytes. `n_vocab_override` is the length of the tokenizer where it differs from
-    `vocab_size`; the embedding then has that many rows, as llama.cpp demands. `imatrix` says that
-    the file was made with an importance matrix, which moves the mix of a few file types; unset:
-    where `llama-quantize` demands one.
+    `file_bytes` is the tensor data alone; `file_header` is what a real file has before it, mostly
+    the tokenizer: a few megabytes. `n_vocab_override` is the length of the tokenizer where it
+    differs from `vocab_size`; the embedding then has that many rows, as llama.cpp demands.
+    `imatrix` says that the file was made with an importance matrix, which moves the mix of a few
+    file types; unset: where `llama-quantize` demands one.
 
     Raises:
         UnsupportedArchitectureError: there is no tensor table for this kind of configuration.
