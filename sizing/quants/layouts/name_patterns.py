@@ -19,6 +19,9 @@ __all__ = ["NamePatterns"]
 
 _REGEX: Final = "re:"
 _MAX_NAMES: Final = 20_000
+# Each is tried on each module: published lists have up to 200.
+_MAX_WILD: Final = 512
+_MAX_SLOW: Final = 32  # with `?`, which is matched step by step
 _MAX_LENGTH: Final = 300
 _MAX_ALTERNATIVES: Final = 64
 _GROUP: Final = re.compile(r"\((?:\?:)?([\w|.\\-]*)\)")
@@ -50,6 +53,8 @@ class NamePatterns:
                 unread.append(entry)
             elif isinstance(read, str):
                 names.add(read)
+            elif len(wild) + len(read) > _MAX_WILD or _slow([*wild, *read]) > _MAX_SLOW:
+                unread.append(entry)
             else:
                 wild |= dict.fromkeys(read)
         self._names = frozenset(names)
@@ -68,7 +73,10 @@ class NamePatterns:
                 for end in range(start + 1, len(parts) + 1):
                     if ".".join(parts[start:end]) in self._names:
                         return True
-        return any(_wild_match(pattern, module) for pattern in self._wild)
+        return any(
+            _stepwise(pattern, module) if "?" in pattern else _in_pieces(pattern, module)
+            for pattern in self._wild
+        )
 
 
 def _read(entry: str) -> str | tuple[str, ...] | None:
@@ -121,7 +129,28 @@ def _translated(text: str, *, anchored: bool) -> str | None:
     return wild if anchored else f"{wild}*"
 
 
-def _wild_match(pattern: str, text: str) -> bool:
+def _slow(patterns: Iterable[str]) -> int:
+    return sum("?" in pattern for pattern in patterns)
+
+
+def _in_pieces(pattern: str, text: str) -> bool:
+    """Return whether a text has the pieces between the `*` of a pattern, one after the other."""
+    first, *pieces = pattern.split("*")
+    if not pieces:
+        return text == pattern
+    *middle, last = pieces
+    if not text.startswith(first) or not text.endswith(last):
+        return False
+    place, end = len(first), len(text) - len(last)
+    for piece in middle:
+        place = text.find(piece, place, end)
+        if place < 0:
+            return False
+        place += len(piece)
+    return place <= end
+
+
+def _stepwise(pattern: str, text: str) -> bool:
     """Return whether `*` (any run) and `?` (one character) fit; steps: at most their product."""
     at, star, resume = 0, -1, 0
     place = 0

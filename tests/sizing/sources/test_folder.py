@@ -291,6 +291,10 @@ def test_an_unknown_kind_has_its_parameters_counted_and_an_interval(folder: Path
     assert guessed.weights is not None
     assert guessed.weights.low_bytes < spec.weights.mid_bytes < guessed.weights.high_bytes
     assert "a plain transformer of these widths" in guessed.weights.reason
+    assert (
+        "Read of config.json: num_hidden_layers 3, hidden_size 512, num_attention_heads 8, "
+        "num_key_value_heads 2, intermediate_size 1,024, vocab_size 2,048."
+    ) in guessed.notes
     assert guessed.cache_interval > 0
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from fnmatch import fnmatchcase
 
 import pytest
 
-from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
+from whatfits.sizing.quants.layouts.name_patterns import NamePatterns, _in_pieces, _stepwise
 
 Q_PROJ = "model.layers.3.self_attn.q_proj"
 EXPERT = "model.layers.3.mlp.experts.0.up_proj"
@@ -58,6 +59,26 @@ def test_what_is_more_than_a_simple_pattern_is_left_unread(entry: str) -> None:
 def test_an_empty_list_names_nothing() -> None:
     assert not NamePatterns(())
     assert not NamePatterns(()).matches(Q_PROJ)
+
+
+@pytest.mark.parametrize("wild", ["a*b*a", "*ab*", "a**", "*", "ab", "*b", "a*", "aba*ba"])
+@pytest.mark.parametrize("text", ["", "a", "b", "ab", "aba", "abab", "ababa", "aabba", "xaby"])
+def test_pieces_and_steps_agree_with_the_shells_own_matching(wild: str, text: str) -> None:
+    expected = fnmatchcase(text, wild)
+    assert _in_pieces(wild, text) == expected
+    assert _stepwise(wild, text) == expected
+    assert _stepwise(wild.replace("a", "?"), text) == fnmatchcase(text, wild.replace("a", "?"))
+
+
+def test_a_list_without_end_is_not_tried_to_its_end() -> None:
+    many = NamePatterns([f"*a{number}*b" for number in range(10_000)] + ["lm_head"])
+    assert len(many.unread) > 9_000
+    assert many.matches("lm_head")
+    slow = NamePatterns([f"re:.a{number}" for number in range(100)])
+    assert len(slow.unread) == 100 - 32
+    began = time.process_time()
+    assert not any(many.matches(f"model.layers.{n}.x") for n in range(2_000))
+    assert time.process_time() - began < 10
 
 
 def test_a_pattern_made_to_backtrack_is_answered_at_once() -> None:
