@@ -20,7 +20,7 @@ from whatfits.sizing.architectures.roles import block_of, is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import ModelSpec, TensorSpec
-from whatfits.sizing.quants.file_layout import data_offsets
+from whatfits.sizing.quants.file_layout import data_offsets, header_range
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.units import pad
 
@@ -60,7 +60,7 @@ def config_spec(
             allowed = "widths and counts above 0"
             raise blueprint.metadata.error(shape.name, "would be empty", allowed=allowed)
     tensors = _typed(shapes, blueprint, chosen, imatrix=imatrix)
-    return _assembled(
+    spec = _assembled(
         tensors,
         metadata=blueprint.metadata,
         n_vocab=blueprint.n_vocab,
@@ -71,6 +71,7 @@ def config_spec(
         origin=origin,
         notes=(),
     )
+    return replace(spec, file_header=header_range(tensors, n_vocab=blueprint.n_vocab))
 
 
 def config_file(

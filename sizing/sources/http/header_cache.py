@@ -153,14 +153,9 @@ def _understood(about: Any, data: bytes) -> KeptHeader | None:  # noqa: ANN401 -
     if not isinstance(about, dict) or about.get("version") != _VERSION:
         return None
     size, tag, changed = (about.get(key) for key in ("size_bytes", "etag", "last_modified"))
-    is_sound = (
-        type(size) is int
-        and len(data) <= size
-        and isinstance(tag, str | None)
-        and isinstance(changed, str | None)
-        and about.get("sha256") == _digest((data,))
-    )
-    if not is_sound:
+    if not (type(size) is int and len(data) <= size and about.get("sha256") == _digest((data,))):
+        return None
+    if not (isinstance(tag, str | None) and isinstance(changed, str | None)):
         return None
     day = datetime.fromisoformat(str(about.get("day"))).date().isoformat()
     return KeptHeader(parts=(data,), size_bytes=size, etag=tag, last_modified=changed, day=day)
