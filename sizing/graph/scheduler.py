@@ -15,7 +15,7 @@ from whatfits.sizing.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "split"]
+__all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "Scheduler"]
 
 _MAX_COPIES: Final = 4
 OFFLOAD_MIN_BATCH: Final = 32
@@ -53,9 +53,8 @@ class Backends:
 class Laid:
     """A graph ready for the allocator: each leaf and node knows its place."""
 
-    leafs: list[Tensor] = field(default_factory=list)
-    nodes: list[Tensor] = field(default_factory=list)
-    n_splits: int = 0
+    leafs: Sequence[Tensor]
+    nodes: Sequence[Tensor]
 
 
 @dataclass(slots=True)
@@ -66,23 +65,60 @@ class _Split:
     end: int = 0
 
 
-class _Scheduler:
+class Scheduler:
+    """Places the tensors of one graph, as often as wanted, and lays it out."""
+
     def __init__(
         self, nodes: Sequence[Tensor], leafs: Sequence[Tensor], backends: Backends
     ) -> None:
+        """Look at a graph; nothing is placed yet."""
         self.nodes = nodes
         self.leafs = leafs
         self.backends = backends
         self.host = backends.host
         self.copies: dict[tuple[int, int], list[Tensor]] = {}
+        self._replaced: list[tuple[Tensor, int, Tensor]] = []
+
+    def place(self, *, pinned: bool) -> tuple[int | None, ...]:
+        """Place every tensor, anew; return where leaves and nodes lie.
+
+        `pinned`: what wants to be on a back end is put there.
+        """
+        if self.backends.count == 1:
+            for tensors in (self.leafs, self.nodes):
+                for tensor in tensors:
+                    tensor.place = 0
+        else:
+            self._assign(pinned=pinned)
+        return tuple([tensor.place for tensor in (*self.leafs, *self.nodes)])
+
+    def lay(self) -> Laid:
+        """Return the placed graph with its copies, in the order the allocator sees it.
+
+        With one back end nothing changes.
+        """
+        if self.backends.count == 1:
+            return Laid(self.leafs, self.nodes)
+        return self._laid(self._cut())
+
+    def forget(self) -> None:
+        """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
+        for node, position, src in reversed(self._replaced):
+            node.srcs[position] = src
+        self._replaced.clear()
+        self.copies.clear()
+        for tensors in (self.leafs, self.nodes):
+            for tensor in tensors:
+                tensor.held = False
+                tensor.children = tensor.views = 0
 
     # where things run
 
-    def assign(self) -> None:
+    def _assign(self, *, pinned: bool) -> None:
         """Passes 1 to 4: by weights, by neighbours, by sources."""
         for tensors in (self.leafs, self.nodes):
             for tensor in tensors:
-                wanted = tensor.wants
+                wanted = tensor.wants if pinned else None
                 tensor.place = self._from_sources(tensor) if wanted is None else wanted
         working = [node for node in self.nodes if node.op not in VIEWS]
         for order in (working, working[::-1]):
@@ -162,7 +198,7 @@ class _Scheduler:
 
     # cutting and copying
 
-    def cut(self) -> list[_Split]:
+    def _cut(self) -> list[_Split]:
         """Pass 5: start a split where the back end changes, or where weights come to be copied."""
         current = _Split(next(_place(node) for node in self.nodes if node.op not in VIEWS), 0)
         splits = [current]
@@ -195,6 +231,7 @@ class _Scheduler:
             if key not in self.copies:
                 self.copies[key] = self._copies_of(src, backend)
                 current.inputs.append(src)
+            self._replaced.append((node, position, src))
             node.srcs[position] = self.copies[key][0]
 
     def _copies_of(self, tensor: Tensor, place: int, *, original: bool = False) -> list[Tensor]:
@@ -208,9 +245,10 @@ class _Scheduler:
             made.append(one)
         return made
 
-    def laid(self, splits: Sequence[_Split]) -> Laid:
+    def _laid(self, splits: Sequence[_Split]) -> Laid:
         """Return the graph with its copies, in the order the allocator sees it."""
-        result = Laid(n_splits=len(splits))
+        nodes: list[Tensor] = []
+        leafs: list[Tensor] = []
         inputs = self._kept_inputs()
         for part in splits:
             for tensor in part.inputs:
@@ -218,16 +256,16 @@ class _Scheduler:
                 held = Tensor(NONE, tensor.type, tensor.ne, nb=tensor.nb, view_of=tensor)
                 held.srcs.append(tensor)
                 held.place = tensor.place
-                result.nodes += (held, self.copies[id(tensor), part.backend][0])
-            result.nodes += self.nodes[part.start : part.end]
+                nodes += (held, self.copies[id(tensor), part.backend][0])
+            nodes += self.nodes[part.start : part.end]
         if self.backends.copies > 1:
             for leaf in inputs:
-                result.leafs += self.copies[id(leaf), _place(leaf)]
+                leafs += self.copies[id(leaf), _place(leaf)]
             for part in splits:
                 for tensor in part.inputs:
-                    result.leafs += self.copies[id(tensor), part.backend]
-        result.leafs += self.leafs
-        return result
+                    leafs += self.copies[id(tensor), part.backend]
+        leafs += self.leafs
+        return Laid(leafs, nodes)
 
     def _kept_inputs(self) -> list[Tensor]:
         """Pass 6: with several copies every graph input is kept as often."""
@@ -257,14 +295,3 @@ def _batch_of(tensor: Tensor) -> int:
             return tensor.ne[2]
         case _:
             return tensor.ne[1] * tensor.ne[2] * tensor.ne[3]
-
-
-def split(nodes: Sequence[Tensor], leafs: Sequence[Tensor], backends: Backends) -> Laid:
-    """Return a graph placed and cut; with one back end nothing changes."""
-    scheduler = _Scheduler(nodes, leafs, backends)
-    if backends.count == 1:
-        for tensor in (*leafs, *nodes):
-            tensor.place = 0
-        return Laid(list(leafs), list(nodes), 1)
-    scheduler.assign()
-    return scheduler.laid(scheduler.cut())

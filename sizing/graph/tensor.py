@@ -60,10 +60,10 @@ class Tensor:
         "name",
         "nb",
         "ne",
-        "offset",
         "op",
         "place",
         "room",
+        "slot",
         "srcs",
         "type",
         "view_of",
@@ -100,7 +100,7 @@ class Tensor:
         self.name = name
         self.is_taken = False
         # the allocator's notes: users and views to come, and where the tensor lies
-        self.children = self.views = self.arena = self.offset = self.room = 0
+        self.children = self.views = self.arena = self.slot = self.room = 0
         self.held = False
 
     @property

@@ -15,13 +15,12 @@ from whatfits.sizing.graph.tensor import Tensor
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable
 
     from whatfits.sizing.graph.attention import CacheInputs, Heads
     from whatfits.sizing.graph.context import GraphContext
-    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "MARKS", "UNSURE_UNFUSED"]
+__all__ = ["GRAPHS", "UNSURE_UNFUSED"]
 
 _POSITIONS: Final = 256
 
@@ -172,13 +171,6 @@ def _feed(step: Step, x: Tensor) -> Tensor:
     return feed_as_said(step, x, default="sigmoid")
 
 
-def _own_views(model: ModelSpec, layer: int) -> Hashable:
-    """Tell sparse layers apart: on several devices each keeps copies of what it sees of inputs."""
-    dense = model.metadata.get(f"{model.architecture}.leading_dense_block_count", 0)
-    return layer if isinstance(dense, int) and layer >= dense else None
-
-
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"minimax-m3": _build}
-MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"minimax-m3": _own_views}
 # llama.cpp's planner then puts an indexer's operations elsewhere than the replay does
 UNSURE_UNFUSED: Final = frozenset({"minimax-m3"})

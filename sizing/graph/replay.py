@@ -1,0 +1,115 @@
+"""One graph, built once: where its steps run, and what they make the allocator do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.buffers import alignment_of, allocated_bytes
+from whatfits.sizing.graph.scheduler import Backends, Scheduler
+from whatfits.sizing.graph.scratch import scratch_bytes
+from whatfits.sizing.graph.steps import Steps, steps_of
+from whatfits.sizing.graph.tensor import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from whatfits.sizing.graph.context import GraphContext
+    from whatfits.sizing.graph.reduce import Stretch
+    from whatfits.sizing.graph.tensor import Tensor
+
+__all__ = ["Graph"]
+
+_LAYER: Final = "blk."
+_HOST: Final = "cpu"
+
+
+class Graph:
+    """A graph that can be placed and laid out several times.
+
+    Attributes:
+        n_entries: nodes and leaves, before it is split over devices.
+    """
+
+    def __init__(
+        self, context: GraphContext, backends: Backends, device_kinds: Sequence[str]
+    ) -> None:
+        """Take a built graph; `device_kinds` are those of the accelerators."""
+        self._context = context
+        self._scheduler = Scheduler(context.nodes, context.leafs, backends)
+        self._kinds = (*device_kinds, _HOST)
+        self._alignments = [alignment_of(kind) for kind in self._kinds]
+        self._marks = _first_nodes(context.nodes)
+        self._known: dict[tuple[tuple[int | None, ...], bool], Steps] = {}
+        self._laid = False
+        self.n_entries = len(context.nodes) + len(context.leafs)
+
+    def places_of(self, op: str, *, pinned: bool) -> list[int | None]:
+        """Return where the steps of an operation run, in order."""
+        self._scheduler.place(pinned=pinned)
+        return [node.place for node in self._context.nodes if node.op == op]
+
+    def steps(self, *, pinned: bool, scratch: bool) -> Steps:
+        """Return the allocator's steps; the same object where nothing about them differs.
+
+        `pinned`: steps that want to be on a back end are put there; `scratch`: with the scratch
+        space that back ends add.
+        """
+        if self._laid:
+            self._scheduler.forget()
+            self._laid = False
+        key = (self._scheduler.place(pinned=pinned), scratch)
+        known = self._known.get(key)
+        if known is None:
+            laid = self._scheduler.lay()
+            self._laid = True
+            known = self._known[key] = steps_of(
+                laid.leafs,
+                laid.nodes,
+                self._sizes(scratch=scratch),
+                alignments=self._alignments,
+                marks=self._marks,
+            )
+        return known
+
+    def _sizes(self, *, scratch: bool) -> Callable[[Tensor, int], int]:
+        """Return what tells the bytes of a tensor in an arena."""
+        kinds, host = self._kinds, len(self._kinds) - 1
+
+        def size_on(tensor: Tensor, arena: int) -> int:
+            size = tensor.n_bytes
+            if arena == host:
+                return size
+            kind = kinds[arena]
+            if scratch:
+                size += scratch_bytes(tensor, kind)
+            return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kind)
+
+        return size_on
+
+    def entries_of_period(self, stretch: Stretch) -> int:
+        """Return how many nodes and leaves one more period of a stretch would add."""
+        self._scheduler.forget()
+        self._laid = False
+        layers = stretch.layers
+        first, last = layers[-1 - stretch.period], layers[-1]
+        inside: set[int] = set()
+        outside: set[int] = set()
+        n_nodes, within = 0, False
+        for node in self._context.nodes:
+            layer = self._marks.get(id(node))
+            if layer is not None and layer in (first, last):
+                within = layer == first
+            n_nodes += within
+            (inside if within else outside).update(id(src) for src in node.srcs if src.op == NONE)
+        return n_nodes + len(inside - outside)
+
+
+def _first_nodes(nodes: Sequence[Tensor]) -> dict[int, int]:
+    """Return the first node that reads a weight of each layer: identity → layer."""
+    firsts: dict[int, int] = {}
+    for node in nodes:
+        for src in node.srcs:
+            if src.is_weight and src.name.startswith(_LAYER):
+                layer = int(src.name[len(_LAYER) : src.name.index(".", len(_LAYER))])
+                firsts.setdefault(layer, id(node))
+    return {node: layer for layer, node in firsts.items()}
