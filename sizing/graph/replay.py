@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Graph"]
 
-_LAYER: Final = "blk."
 _HOST: Final = "cpu"
 
 
@@ -78,7 +77,7 @@ class Graph:
         def size_on(tensor: Tensor, arena: int) -> int:
             size = tensor.n_bytes
             if arena == host:
-                return size
+                return size  # the padding comes later
             kind = kinds[arena]
             if scratch:
                 size += scratch_bytes(tensor, kind)
@@ -109,7 +108,6 @@ def _first_nodes(nodes: Sequence[Tensor]) -> dict[int, int]:
     firsts: dict[int, int] = {}
     for node in nodes:
         for src in node.srcs:
-            if src.is_weight and src.name.startswith(_LAYER):
-                layer = int(src.name[len(_LAYER) : src.name.index(".", len(_LAYER))])
-                firsts.setdefault(layer, id(node))
+            if src.layer is not None:
+                firsts.setdefault(src.layer, id(node))
     return {node: layer for layer, node in firsts.items()}

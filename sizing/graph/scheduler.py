@@ -77,7 +77,8 @@ class Scheduler:
         self.backends = backends
         self.host = backends.host
         self.copies: dict[tuple[int, int], list[Tensor]] = {}
-        self._replaced: list[tuple[Tensor, int, Tensor]] = []
+        self._first: list[int | None] | None = None
+        self._replaced: list[tuple[Tensor, tuple[Tensor, ...]]] = []
 
     def place(self, *, pinned: bool) -> tuple[int | None, ...]:
         """Place every tensor, anew; return where leaves and nodes lie.
@@ -103,8 +104,8 @@ class Scheduler:
 
     def forget(self) -> None:
         """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
-        for node, position, src in reversed(self._replaced):
-            node.srcs[position] = src
+        for node, srcs in self._replaced:
+            node.srcs = srcs
         self._replaced.clear()
         self.copies.clear()
         for tensors in (self.leafs, self.nodes):
@@ -116,18 +117,19 @@ class Scheduler:
 
     def _assign(self, *, pinned: bool) -> None:
         """Passes 1 to 4: by weights, by neighbours, by sources."""
-        for tensors in (self.leafs, self.nodes):
-            for tensor in tensors:
-                wanted = tensor.wants if pinned else None
-                tensor.place = self._from_sources(tensor) if wanted is None else wanted
+        if self._first is None:
+            self._first = [self._from_sources(tensor) for tensor in (*self.leafs, *self.nodes)]
+        for tensor, place in zip((*self.leafs, *self.nodes), self._first, strict=True):
+            tensor.place = tensor.wants if pinned and tensor.wants is not None else place
         working = [node for node in self.nodes if node.op not in VIEWS]
-        for order in (working, working[::-1]):
-            self._spread(order, host_too=False)
-        for order in (working, working[::-1]):
-            self._spread(order, host_too=True)
-        for node in working:
-            if node.place is None:
-                node.place = self._most_at_home(node)
+        back = working[::-1]
+        for order, host_too in ((working, False), (back, False), (working, True), (back, True)):
+            if not self._spread(order, host_too=host_too):
+                break
+        else:
+            for node in working:
+                if node.place is None:
+                    node.place = self._most_at_home(node)
         for node in self.nodes:
             self._settle(node)
 
@@ -158,16 +160,23 @@ class Scheduler:
     def _is_offloaded(self, tensor: Tensor) -> bool:
         return _batch_of(tensor) >= OFFLOAD_MIN_BATCH
 
-    def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> None:
-        """Give unassigned nodes the back end of the node before; devices first, then the host."""
+    def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> bool:
+        """Give unassigned nodes the back end of the node before; devices first, then the host.
+
+        Return whether any is left without.
+        """
         current: int | None = None
-        no_flash = self.backends.no_flash
+        is_left = False
+        host, no_flash = self.host, self.backends.no_flash
         for node in order:
             place = node.place
             if place is not None:
-                current = place if host_too or place != self.host else None
+                current = place if host_too or place != host else None
             elif current is not None and (node.op != _FLASH or current not in no_flash):
                 node.place = current
+            else:
+                is_left = True
+        return is_left
 
     def _most_at_home(self, node: Tensor) -> int:
         best, chosen = -1, self.backends.host
@@ -205,18 +214,20 @@ class Scheduler:
         for index, node in enumerate(self.nodes):
             if node.op in VIEWS:
                 continue
-            if node.place != current.backend or self._needs_new_split(node, current):
+            if node.place != current.backend or (
+                current.inputs and self._needs_new_split(node, current.backend)
+            ):
                 current.end = index
                 current = _Split(_place(node), index)
                 splits.append(current)
-            self._bring_sources(node, current)
+            for src in node.srcs:
+                if src.place != current.backend:
+                    self._bring_sources(node, current)
+                    break
         splits[-1].end = len(self.nodes)
         return splits
 
-    def _needs_new_split(self, node: Tensor, current: _Split) -> bool:
-        if not current.inputs:
-            return False
-        backend = current.backend
+    def _needs_new_split(self, node: Tensor, backend: int) -> bool:
         for src in node.srcs:
             if src.is_weight and src.place != backend and not self._is_at(src, backend):
                 return True
@@ -224,15 +235,17 @@ class Scheduler:
 
     def _bring_sources(self, node: Tensor, current: _Split) -> None:
         backend = current.backend
-        for position, src in enumerate(node.srcs):
+        srcs = node.srcs
+        for position, src in enumerate(srcs):
             if src.place == backend or self._is_at(src, backend):
                 continue
             key = (id(src), backend)
             if key not in self.copies:
                 self.copies[key] = self._copies_of(src, backend)
                 current.inputs.append(src)
-            self._replaced.append((node, position, src))
-            node.srcs[position] = self.copies[key][0]
+            if node.srcs is srcs:
+                self._replaced.append((node, srcs))
+            node.srcs = (*node.srcs[:position], self.copies[key][0], *srcs[position + 1 :])
 
     def _copies_of(self, tensor: Tensor, place: int, *, original: bool = False) -> list[Tensor]:
         made = []
@@ -253,8 +266,9 @@ class Scheduler:
         for part in splits:
             for tensor in part.inputs:
                 # a view without an operation keeps the source alive until it has been copied
-                held = Tensor(NONE, tensor.type, tensor.ne, nb=tensor.nb, view_of=tensor)
-                held.srcs.append(tensor)
+                held = Tensor(
+                    NONE, tensor.type, tensor.ne, nb=tensor.nb, srcs=(tensor,), view_of=tensor
+                )
                 held.place = tensor.place
                 nodes += (held, self.copies[id(tensor), part.backend][0])
             nodes += self.nodes[part.start : part.end]

@@ -139,8 +139,9 @@ class _Writer:
             if _needs_memory(leaf):
                 self.hold(leaf, _arena_of(leaf))
         for node in nodes:
-            if node.view_of is not None and node.op != NONE:
-                node.view_of.views += 1
+            root = node.view_of
+            if root is not None and node.op != NONE:
+                root.views += 1
             if node.flags & INPUT and _needs_memory(node):
                 self.hold(node, _arena_of(node))
             for src in node.srcs:

@@ -185,6 +185,7 @@ class _Attention:
             (flat.ne[0], rank, groups, 1),
             home=flat.home,
             is_weight=True,
+            layer=flat.layer,
             name=flat.name,
         )
         y = c.permute(c.mul_mat(first, c.permute(y, 0, 2, 1, 3)), 0, 2, 1, 3)

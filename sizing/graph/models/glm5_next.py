@@ -23,13 +23,13 @@ from whatfits.sizing.graph.tensor import Tensor
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Mapping
 
     from whatfits.sizing.graph.attention import CacheInputs
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "UNSURE_UNFUSED"]
+__all__ = ["GRAPHS", "MARKS", "UNSURE_UNFUSED"]
 
 _POOL_PADDING: Final = 64
 _PARTS: Final = 3  # a row of the indexer's cache: key, gate, pooled key
@@ -247,5 +247,6 @@ def _chooses(model: ModelSpec, layer: int) -> bool:
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"glm5-next": _build}
+MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"glm5-next": _chooses}
 # llama.cpp's planner then puts an indexer's operations elsewhere than the replay does
 UNSURE_UNFUSED: Final = frozenset({"glm5-next"})
