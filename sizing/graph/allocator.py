@@ -29,19 +29,19 @@ class Arena:
 
     def take(self, size: int) -> int:
         """Return the offset of `size` bytes: the tightest hole, else the end."""
-        best, best_size = -1, _ENDLESS
         blocks = self.blocks
-        for index in range(len(blocks) - 1):
-            room = blocks[index][1]
-            if size <= room <= best_size:
-                best, best_size = index, room
-        block = blocks[best]
-        offset = block[0]
-        block[0] += size
-        block[1] -= size
-        if block[1] == 0:
-            del blocks[best]
-        self.peak = max(self.peak, offset + size)
+        best = blocks[-1]
+        best_size = _ENDLESS
+        for block in blocks:
+            room = block[1]
+            if size <= room <= best_size and block is not blocks[-1]:
+                best, best_size = block, room
+        offset = best[0]
+        best[0] = end = offset + size
+        best[1] -= size
+        if best[1] == 0:
+            del blocks[next(at for at, block in enumerate(blocks) if block is best)]
+        self.peak = max(self.peak, end)
         return offset
 
     def give_back(self, offset: int, size: int) -> None:

@@ -25,7 +25,7 @@ from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends
 from whatfits.sizing.graph.scratch import CUDA_LIKE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from whatfits.sizing.graph.steps import Steps
     from whatfits.sizing.model import LayerSpec, ModelSpec
@@ -233,10 +233,9 @@ class _Replayed:
         limit = table_size(self._model, n_tokens=n_tokens)
         if entries * n_layers < _SURELY_SMALL * limit * kept:
             return
-        for stretch in self._stretches:
-            left_out = stretch.repeats - stretch.kept
-            if left_out:
-                entries += left_out * self._whole(build).entries_of_period(stretch)
+        for stretch, first in self._shortened():
+            period = self._whole(build).entries_of_period(stretch, first)
+            entries += (stretch.repeats - stretch.kept) * period
         check_budget(self._model, n_tokens=n_tokens, n_entries=entries)
 
     def buffers(self, build: Callable[[GraphContext], None]) -> GraphBuffers:
@@ -265,24 +264,34 @@ class _Replayed:
             known.peaks[shape] = self._repeated(steps)
         peaks = known.peaks[shape]
         if peaks is None:
+            untold = {
+                stretch
+                for stretch, first in self._shortened()
+                if repeat_of(steps, stretch, first) is None
+            }
             self._stretches = tuple(
-                more_of(stretch)
-                if stretch.kept < stretch.repeats and repeat_of(steps, stretch) is None
-                else stretch
-                for stretch in self._stretches
+                more_of(stretch) if stretch in untold else stretch for stretch in self._stretches
             )
             self._now = None
         return peaks
 
     def _repeated(self, steps: Steps) -> tuple[int, ...] | None:
         """Return each buffer's peak with all layers; None where too few of them were kept."""
-        repeats = [
-            repeat_of(steps, stretch) if stretch.kept < stretch.repeats else ()
-            for stretch in self._stretches
-        ]
-        if None in repeats:
-            return None
-        return peaks_of(steps, self._backends.count, [one for one in repeats if one])
+        repeats = []
+        for stretch, first in self._shortened():
+            repeat = repeat_of(steps, stretch, first)
+            if repeat is None:
+                return None
+            repeats.append(repeat)
+        return peaks_of(steps, self._backends.count, repeats)
+
+    def _shortened(self) -> Iterator[tuple[Stretch, int]]:
+        """Yield the stretches that leave layers out, with the number of their first layer kept."""
+        first = 0
+        for stretch in self._stretches:
+            if stretch.kept < stretch.repeats:
+                yield stretch, first
+            first += len(stretch.layers)
 
     def _whole(self, build: Callable[[GraphContext], None]) -> Graph:
         """Return the graph of a full micro-batch, as pinned as a real load makes it."""

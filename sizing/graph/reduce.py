@@ -16,6 +16,7 @@ __all__ = ["Stretch", "layers_of", "more_of", "stretches_of"]
 _LONGEST_PERIOD: Final = 12
 _KEPT_PERIODS: Final = 2
 _KEPT_LAYERS: Final = 3
+_NOT_WORTH_IT: Final = 2  # layers left out
 
 
 class Stretch(NamedTuple):
@@ -41,7 +42,10 @@ class Stretch(NamedTuple):
 
 
 def stretches_of(kinds: Sequence[Hashable], kept: int = _KEPT_LAYERS) -> tuple[Stretch, ...]:
-    """Return a model's layers as stretches, given what each is like, at least `kept` of each."""
+    """Return a model's layers as stretches, given what each is like.
+
+    `kept`: how many are kept of equal layers in a row; of longer periods two and what that leaves.
+    """
     found: list[Stretch] = []
     at = 0
     while at < len(kinds):
@@ -62,7 +66,7 @@ def more_of(stretch: Stretch) -> Stretch:
 
 
 def _periods_kept(period: int, kept: int) -> int:
-    return max(_KEPT_PERIODS, -(-kept // period))
+    return _KEPT_PERIODS + (kept - _KEPT_PERIODS) // period
 
 
 def _longest_stretch(kinds: Sequence[Hashable], at: int, kept: int) -> tuple[int, int]:
@@ -74,6 +78,6 @@ def _longest_stretch(kinds: Sequence[Hashable], at: int, kept: int) -> tuple[int
         while kinds[at + repeats * period : at + (repeats + 1) * period] == pattern:
             repeats += 1
         skipped = (repeats - _periods_kept(period, kept)) * period
-        if skipped > saved:
+        if skipped > max(saved, _NOT_WORTH_IT):
             best, saved = (period, repeats), skipped
     return best

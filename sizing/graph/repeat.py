@@ -45,21 +45,26 @@ class Repeat(NamedTuple):
     early: tuple[tuple[int, tuple[Step, ...]], ...]
 
 
-def repeat_of(steps: Steps, stretch: Stretch) -> Repeat | None:
-    """Return what is left out of a stretch; None when too few of its periods were kept to tell."""
-    layers = stretch.layers
+def repeat_of(steps: Steps, stretch: Stretch, first_layer: int) -> Repeat | None:
+    """Return what is left out of a stretch; None when too few of its periods were kept to tell.
+
+    `first_layer` is the number of the first layer that is kept among those of the graph.
+    """
+    layers = range(first_layer, first_layer + len(stretch.layers))
     marks = [steps.marks[layer] for layer in layers if layer in steps.marks]
     if len(marks) < len(layers) or marks != sorted(marks):
         return None
     # the last layer leads over to what follows, and at times the one before it already does
     for last in (len(layers) - 1, len(layers) - 2):
-        found = _repeat_before(steps, stretch, marks[: last + 1])
+        found = _repeat_before(steps, stretch, marks[: last + 1], layers)
         if found is not None:
             return found
     return None
 
 
-def _repeat_before(steps: Steps, stretch: Stretch, marks: Sequence[Mark]) -> Repeat | None:
+def _repeat_before(
+    steps: Steps, stretch: Stretch, marks: Sequence[Mark], layers: Sequence[int]
+) -> Repeat | None:
     """Return the period that ends where the last mark is."""
     last = len(marks) - 1
     first = last - stretch.period
@@ -72,7 +77,7 @@ def _repeat_before(steps: Steps, stretch: Stretch, marks: Sequence[Mark]) -> Rep
     own = sorted(
         slot
         for slot, layer in steps.own.items()
-        if layer in stretch.layers[first:last] and slot < marks[0].slot
+        if layer in layers[first:last] and slot < marks[0].slot
     )
     fixed = [slot for slot in own if slot < len(steps.fixed)]
     enters = sorted(_given_back(steps, begin, marks[0], begin, end))
@@ -103,9 +108,22 @@ def _alike_from(steps: Steps, marks: Sequence[Mark], period: int) -> int | None:
         one, other = (
             list(_relative(steps, marks, which, named=at > 0)) for which in (at, at + period)
         )
-        if one != other:
+        if one != other or (at and _loses_alike(steps, marks, at, at + period)):
             return at + 1 if at == 0 < last - period - 1 else None
     return start if start < last - period else None
+
+
+def _loses_alike(steps: Steps, marks: Sequence[Mark], early: int, late: int) -> bool:
+    """Return whether two layers give back the same of what lay there before: one such for each.
+
+    What all layers read is given back once only.
+    """
+    lost = []
+    for at in (early, late):
+        part = steps.steps[marks[at].step : marks[at + 1].step]
+        given = [step for step in part if len(step) > 2 and step[1] < marks[0].slot]  # noqa: PLR2004
+        lost.append([(step[0], *step[2:]) for step in given if step[1] not in steps.own])
+    return bool(lost[0]) and lost[0] == lost[1]
 
 
 def _relative(

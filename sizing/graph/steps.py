@@ -67,7 +67,8 @@ class Steps(NamedTuple):
     Attributes:
         fixed: what takes memory before the first node, in slots 0, 1, ...
         steps: what follows.
-        marks: where each layer begins, in the order of the graph.
+        marks: where each layer begins. Layers are numbered from 0 as they are in the graph,
+            whichever layers of the model they are.
         own: the layer that a slot serves, of those that hold a leaf, or a copy that was brought to
             a device, for one layer alone.
     """
@@ -90,7 +91,7 @@ def steps_of(
 
     The arena of a leaf or node is that of its place; `size_on` returns what a tensor takes in an
     arena, before it is padded to the arena's alignment. `marks` are the first nodes of layers:
-    identity → layer. The notes in the tensors are used up.
+    identity → number of the layer. The notes in the tensors are used up.
     """
     fixed: list[Step] = []
     start = _Writer(fixed, size_on, alignments)
@@ -154,10 +155,11 @@ class _Writer:
         tensor.held = True
         if tensor.op in _MAY_TAKE_OVER and self._take_over(tensor, arena):
             return
-        tensor.arena, tensor.slot = arena, self.n_slots
-        tensor.room = pad(self._size_on(tensor, arena), self._alignments[arena])
+        alignment = self._alignments[arena]
+        room = -(-self._size_on(tensor, arena) // alignment) * alignment
+        tensor.arena, tensor.slot, tensor.room = arena, self.n_slots, room
         self.n_slots += 1
-        self.steps.append((arena, tensor.room))
+        self.steps.append((arena, room))
 
     def _take_over(self, tensor: Tensor, arena: int) -> bool:
         for parent in tensor.srcs:

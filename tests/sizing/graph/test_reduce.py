@@ -11,13 +11,17 @@ def kept(kinds: list[str]) -> tuple[int, ...]:
     return layers_of(stretches_of(kinds))
 
 
-@pytest.mark.parametrize("n_layers", [3, 4, 10, 40, 93])
+@pytest.mark.parametrize("n_layers", [3, 6, 10, 40, 93])
 def test_of_equal_layers_the_last_three_are_kept(n_layers: int) -> None:
     assert kept(["layer"] * n_layers) == tuple(range(n_layers - 3, n_layers))
 
 
 def test_more_are_kept_where_more_are_asked_for() -> None:
     assert layers_of(stretches_of(["layer"] * 40, 4)) == (36, 37, 38, 39)
+
+
+def test_too_few_to_save_anything_are_all_kept() -> None:
+    assert kept(["layer"] * 5) == (0, 1, 2, 3, 4)
 
 
 def test_layers_that_differ_are_all_kept() -> None:

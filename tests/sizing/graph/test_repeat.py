@@ -17,6 +17,7 @@ from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 N_LAYERS = 24
+STRETCH = Stretch(0, 1, N_LAYERS, 3)
 
 
 class Layers:
@@ -44,21 +45,21 @@ class Layers:
         return Steps(self.fixed, self.steps, self.marks, self.own)
 
 
-def stack(layers: range, sizes: list[int], *, kept: int = 0, own: bool = False) -> Steps:
+def stack(n_layers: int, sizes: list[int], *, kept: int = 0, own: bool = False) -> Steps:
     """Return a residual stream through layers that take and give back `sizes`.
 
     `kept`: bytes that each layer keeps for good; `own`: each layer has a leaf for itself.
     """
-    fixed: list[Step] = [(0, 64)] + [(0, 96)] * (len(layers) if own else 0)
-    made = Layers(fixed, {1 + at: layer for at, layer in enumerate(layers)} if own else None)
+    fixed: list[Step] = [(0, 64)] + [(0, 96)] * (n_layers if own else 0)
+    made = Layers(fixed, {1 + layer: layer for layer in range(n_layers)} if own else None)
     stream = made.take(128)
-    for at, layer in enumerate(layers):
+    for layer in range(n_layers):
         made.begin(layer)
         held = [made.take(size) for size in sizes]
         if kept:
             made.take(kept)
         if own:
-            made.give(1 + at, 96)
+            made.give(1 + layer, 96)
         for slot, size in zip(held[::2], sizes[::2], strict=True):
             made.give(slot, size)
         after = made.take(128)
@@ -76,34 +77,33 @@ def stack(layers: range, sizes: list[int], *, kept: int = 0, own: bool = False) 
 def test_left_out_layers_count_as_if_they_were_there(seed: int, kept: int, *, own: bool) -> None:
     rng = Random(seed)  # noqa: S311 - test data
     sizes = [32 * rng.randint(1, 12) for _ in range(rng.randint(1, 7))]
-    stretch = Stretch(0, 1, N_LAYERS, 3)
-    few = stack(stretch.layers, sizes, kept=kept, own=own)
-    repeat = repeat_of(few, stretch)
+    few = stack(3, sizes, kept=kept, own=own)
+    repeat = repeat_of(few, STRETCH, 0)
     assert repeat is not None
     assert repeat.copies == N_LAYERS - 3
-    whole = peaks_of(stack(range(N_LAYERS), sizes, kept=kept, own=own), 1)
+    whole = peaks_of(stack(N_LAYERS, sizes, kept=kept, own=own), 1)
     assert peaks_of(few, 1, [repeat]) == whole
     if kept or own:
         assert peaks_of(few, 1) < whole
 
 
 def test_layers_that_go_another_way_tell_nothing_of_those_left_out() -> None:
-    steps = stack(range(3), [64, 32])
+    steps = stack(3, [64, 32])
     steps.steps[steps.marks[1].step] = (0, 256)
-    assert repeat_of(steps, Stretch(-21, 1, N_LAYERS, 3)) is None
+    assert repeat_of(steps, STRETCH, 0) is None
 
 
 def test_memory_that_only_the_end_gives_back_tells_nothing_either() -> None:
-    steps = stack(range(3), [64], kept=32)
+    steps = stack(3, [64], kept=32)
     second = steps.marks[1].slot + 1
     steps.steps.append((0, second, 0, 32))
-    assert repeat_of(steps, Stretch(-21, 1, N_LAYERS, 3)) is None
+    assert repeat_of(steps, STRETCH, 0) is None
 
 
 def test_a_layer_without_a_weight_cannot_be_found_in_the_steps() -> None:
-    steps = stack(range(3), [64])
+    steps = stack(3, [64])
     del steps.marks[1]
-    assert repeat_of(steps, Stretch(-21, 1, N_LAYERS, 3)) is None
+    assert repeat_of(steps, STRETCH, 0) is None
 
 
 @pytest.mark.parametrize(
