@@ -86,6 +86,9 @@ def _repeat_before(
         return None
     if any(slot - begin.slot not in leaves for slot in _given_back(steps, end, begin, end)):
         return None
+    early = list(_brought(steps, own, len(fixed)))
+    if None in early:
+        return None
     return Repeat(
         at=begin.step,
         copies=stretch.repeats - stretch.kept,
@@ -93,7 +96,7 @@ def _repeat_before(
         enters=tuple(enters),
         leaves=tuple(leaves),
         own_runs=tuple(_runs(fixed)),
-        early=tuple(_brought(steps, own, len(fixed))),
+        early=tuple(one for one in early if one is not None),
     )
 
 
@@ -158,8 +161,8 @@ def _given_back(
 
 def _brought(
     steps: Steps, own: Sequence[int], n_fixed: int
-) -> Iterator[tuple[int, tuple[Step, ...]]]:
-    """Yield the steps that bring what is a period's own to a device."""
+) -> Iterator[tuple[int, tuple[Step, ...]] | None]:
+    """Yield the steps that bring what is a period's own to a device; None among others' steps."""
     places = {slot: place for place, slot in enumerate(own)}
     takes: list[int] = []
     if n_fixed < len(own):
@@ -172,6 +175,8 @@ def _brought(
                 part.append(step)
             elif step[1] in places:
                 part.append((step[0], places[step[1]], step[2], step[3]))
+            else:
+                yield None
         yield begin, tuple(part)
 
 

@@ -79,6 +79,7 @@ class Graph:
                 self._sizes(scratch=scratch),
                 alignments=self._alignments,
                 marks=marks,
+                n_inputs=laid.n_inputs,
             )
         return known
 

@@ -51,10 +51,17 @@ class Backends:
 
 @dataclass(slots=True)
 class Laid:
-    """A graph ready for the allocator: each leaf and node knows its place."""
+    """A graph ready for the allocator: each leaf and node knows its place.
+
+    Attributes:
+        leafs: its leaves.
+        nodes: its nodes.
+        n_inputs: so many leaves, the first ones, are inputs that are kept several times.
+    """
 
     leafs: Sequence[Tensor]
     nodes: Sequence[Tensor]
+    n_inputs: int = 0
 
 
 @dataclass(slots=True)
@@ -263,6 +270,7 @@ class Scheduler:
         nodes: list[Tensor] = []
         leafs: list[Tensor] = []
         inputs = self._kept_inputs()
+        n_inputs = 0
         for part in splits:
             for tensor in part.inputs:
                 # a view without an operation keeps the source alive until it has been copied
@@ -275,11 +283,12 @@ class Scheduler:
         if self.backends.copies > 1:
             for leaf in inputs:
                 leafs += self.copies[id(leaf), _place(leaf)]
+            n_inputs = len(leafs)
             for part in splits:
                 for tensor in part.inputs:
                     leafs += self.copies[id(tensor), part.backend]
         leafs += self.leafs
-        return Laid(leafs, nodes)
+        return Laid(leafs, nodes, n_inputs)
 
     def _kept_inputs(self) -> list[Tensor]:
         """Pass 6: with several copies every graph input is kept as often."""

@@ -86,12 +86,14 @@ def steps_of(
     *,
     alignments: Sequence[int],
     marks: Mapping[int, int],
+    n_inputs: int = 0,
 ) -> Steps:
     """Return the steps of a graph whose leaves and nodes know their place.
 
     The arena of a leaf or node is that of its place; `size_on` returns what a tensor takes in an
     arena, before it is padded to the arena's alignment. `marks` are the first nodes of layers:
     identity → number of the layer. The notes in the tensors are used up.
+    `n_inputs` leaves, the first ones, are inputs of all layers.
     """
     fixed: list[Step] = []
     start = _Writer(fixed, size_on, alignments)
@@ -113,7 +115,7 @@ def steps_of(
             src.children -= 1
             if not src.children and not src.views:
                 writer.let_go(src)
-    return Steps(fixed, steps, found, _own(nodes, leafs, marks))
+    return Steps(fixed, steps, found, _own(nodes, leafs, marks, n_inputs))
 
 
 class _Writer:
@@ -190,9 +192,10 @@ class _Writer:
 
 
 def _own(
-    nodes: Sequence[Tensor], leafs: Sequence[Tensor], marks: Mapping[int, int]
+    nodes: Sequence[Tensor], leafs: Sequence[Tensor], marks: Mapping[int, int], n_inputs: int
 ) -> dict[int, int]:
     """Return which layer a leaf's or copy's slot serves, where it serves just one."""
+    inputs = {id(leaf) for leaf in leafs[:n_inputs]}
     slots = {
         id(tensor): tensor.slot
         for tensors in (leafs, nodes)
@@ -202,6 +205,7 @@ def _own(
         and tensor.flags != INPUT
         and tensor.home is None
         and tensor.view_of is None
+        and id(tensor) not in inputs
     }
     if not slots:
         return {}
@@ -214,7 +218,7 @@ def _own(
             if slot is not None and own.setdefault(slot, layer) != layer:
                 own[slot] = None
     # further copies of an input have no users: they go with the first one, before them
-    for slot in sorted(leaf.slot for leaf in leafs if leaf.flags & OUTPUT):
+    for slot in sorted(slots[id(leaf)] for leaf in leafs[n_inputs:] if id(leaf) in slots):
         if slot not in own and slot:
             own[slot] = own.get(slot - 1)
     return {slot: layer for slot, layer in own.items() if layer is not None}

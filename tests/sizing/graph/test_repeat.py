@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -106,6 +107,24 @@ def test_a_layer_without_a_weight_cannot_be_found_in_the_steps() -> None:
     assert repeat_of(steps, STRETCH, 0) is None
 
 
+def test_inputs_kept_for_a_pipeline_serve_all_layers() -> None:
+    spec = load_model("nemotron-h-56b")
+    machine = load_machine("2x h100 pcie + 64gb")
+    devices = tuple(
+        replace(device, features=(*device.features, "no_flash_attention"))
+        if device.kind == "cuda"
+        else device
+        for device in machine.devices
+    )
+    settings = resolve_settings(spec, Workload(flash_attention="on"), flash_supported=True)
+    asked = (
+        spec,
+        settings,
+        resolve_placement(spec, PlacementRequest(), replace(machine, devices=devices)),
+    )
+    assert graph_buffers(*asked) == graph_buffers(*asked, whole=True)
+
+
 @pytest.mark.parametrize(
     ("model", "machine", "request_"),
     [
@@ -118,6 +137,7 @@ def test_a_layer_without_a_weight_cannot_be_found_in_the_steps() -> None:
         ("exaone-4.0-32b", "2x h100 pcie + 64gb", PlacementRequest(kv_offload=False)),
         ("nemotron-h-4b", "h100 pcie + 64gb", PlacementRequest(gpu_layers=20)),
         ("qwen3.5-35b-a3b", "h100 pcie + 64gb", PlacementRequest(cpu_moe_layers=17)),
+        ("lfm2-350m", "4x h100 pcie + 64gb", PlacementRequest()),
     ],
 )
 def test_a_model_takes_what_it_takes_with_every_layer(
