@@ -68,3 +68,14 @@ def seeds() -> dict[str, bytes]:
             {"l.qweight": ("I32", (4, 8)), "l.scales": ("F16", (1, 8)), "l.g_idx": ("I32", (32,))}
         ),
     }
+
+
+def large_seeds() -> dict[str, bytes]:
+    """Sound files of ten kilobytes: many tensors as writers write them, and written loosely."""
+    rows = {f"model.layers.{i}.mlp.down_proj.weight": ("BF16", (1 + i % 3,)) for i in range(110)}
+    usual = safetensors(rows, {"format": "pt"})
+    (length,) = struct.unpack_from("<Q", usual)
+    header = json.loads(usual[8 : 8 + length])
+    loose = json.dumps(dict(list(header.items())[:60]), indent=2)
+    end = header[list(header)[59]]["data_offsets"][1]
+    return {"many tensors": usual, "many tensors, loose": with_header(loose, bytes(end))}

@@ -14,7 +14,7 @@ from gguf_reference import read_reference
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.gguf import GgufHeader, read_gguf_header
 
-SEEDS = b.seeds()
+SEEDS = {**b.seeds(), **b.large_seeds()}
 FUZZ_INPUTS = 20_000
 
 
@@ -35,6 +35,26 @@ def needed_bytes(header: GgufHeader, table_end: int) -> int:
     return header.data_offset_bytes + max(t.offset_bytes + t.n_bytes for t in header.tensors)
 
 
+def assert_names_the_cut(error: MalformedFileError, cut: int) -> None:
+    """The error says which field the file ends in, or which count it has no room for, and where."""
+    assert error.field
+    place = error.offset_bytes
+    assert place is not None
+    assert 0 <= place <= cut
+    inside = re.fullmatch(
+        r"the file ends inside it: ([\d,]+) bytes needed, ([\d,]+) remain", error.reason
+    )
+    if inside is None:
+        counted = "but the file ends" in error.reason and error.field.startswith(
+            ("number of", "array length")
+        )
+        assert counted or error.field == "tensor data"
+        return
+    needed, remaining = (int(figure.replace(",", "")) for figure in inside.groups())
+    assert place + remaining == cut
+    assert needed > remaining
+
+
 @pytest.mark.parametrize("name", SEEDS)
 def test_a_file_cut_anywhere_is_refused_with_the_place_where_it_ends(name: str) -> None:
     data = SEEDS[name]
@@ -48,8 +68,7 @@ def test_a_file_cut_anywhere_is_refused_with_the_place_where_it_ends(name: str) 
             assert isinstance(got, GgufHeader)
             continue
         assert isinstance(got, MalformedFileError), cut
-        assert got.offset_bytes is not None
-        assert got.offset_bytes <= cut
+        assert_names_the_cut(got, cut)
         if cut >= table_end:
             assert got.reason == f"the file ends {needed - cut:,} bytes early"
 
@@ -73,8 +92,9 @@ def test_an_unfinished_download_is_understood_as_soon_as_the_table_is_there(name
             )
 
 
-def test_a_changed_byte_is_refused_or_leaves_sizes_that_hold() -> None:
-    data = b.small_model()
+@pytest.mark.parametrize("name", ["small model", "four dimensions", "one file of a set"])
+def test_a_changed_byte_is_refused_or_leaves_sizes_that_hold(name: str) -> None:
+    data = SEEDS[name]
     accepted = 0
     for place in range(len(data)):
         for change in (1, 2, 4, 8, 16, 32, 64, 128):

@@ -15,7 +15,7 @@ from safetensors_invariants import assert_sound
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.safetensors import SafetensorsHeader, read_safetensors_header
 
-SEEDS = b.seeds()
+SEEDS = {**b.seeds(), **b.large_seeds()}
 FUZZ_INPUTS = 25_000
 
 
@@ -48,6 +48,8 @@ def test_a_file_cut_anywhere_is_refused(name: str) -> None:
     for cut in range(len(data)):
         got = answer(data[:cut])
         assert isinstance(got, MalformedFileError), cut
+        assert got.field
+        assert got.offset_bytes == cut
         if cut >= whole.data_offset_bytes:
             assert got.reason == f"the file ends {len(data) - cut:,} bytes early"
 
