@@ -27,6 +27,7 @@ from whatfits.sizing.sources.file_kinds import (
     pickle_reason,
 )
 from whatfits.sizing.sources.local_file import names_in
+from whatfits.sizing.sources.paths import is_folder, is_link, lies_there, real_path
 from whatfits.sizing.sources.regular_file import FileSource, open_regular_file
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def read_checkpoint(path: str) -> Checkpoint:
         UnreadableFileError: missing, not permitted, not a checkpoint, or several of them.
         MalformedFileError: the bytes contradict the format.
     """
-    if os.path.isdir(path):  # noqa: PTH112 - paths may be any bytes
+    if is_folder(path):
         return _from_folder(path)
     folder, name = os.path.split(path)
     lower = name.lower()
@@ -184,7 +185,7 @@ def _from_files(
         UnreadableFileError: none of them is there, or one leads out of the folder.
         MalformedFileError: two of them hold the same tensor, or one is malformed.
     """
-    present = [name for name in names if os.path.lexists(_join(folder, name))]
+    present = [name for name in names if lies_there(_join(folder, name))]
     if not present:
         raise UnreadableFileError(
             what="no file of the checkpoint is there:",
@@ -240,11 +241,12 @@ def _read_file(folder: str, name: str) -> SafetensorsHeader:
 
 def _check_inside(folder: str, path: str) -> None:
     """Refuse a link that leaves the folder for anything but the cache's own store."""
-    if not os.path.islink(path):  # noqa: PTH114 - paths may be any bytes
+    if not is_link(path):
         return
-    inside = os.path.realpath(folder or os.curdir)
-    store = os.path.realpath(_join(_join(folder or os.curdir, ".."), _join("..", _BLOBS)))
-    if os.path.dirname(os.path.realpath(path)) not in (inside, store):  # noqa: PTH120 - any bytes
+    inside = real_path(folder or os.curdir)
+    store = _join(os.path.dirname(os.path.dirname(inside)), _BLOBS)  # noqa: PTH120 - any bytes
+    allowed = (inside, real_path(store) if lies_there(store) else inside)
+    if os.path.dirname(real_path(path)) not in allowed:  # noqa: PTH120 - any bytes
         raise UnreadableFileError(
             what="a file of the checkpoint is a link that leaves the folder:",
             got=path,
@@ -255,7 +257,7 @@ def _check_inside(folder: str, path: str) -> None:
 def _config(folder: str) -> HfConfig | None:
     """Return the configuration in a folder; None when there is none."""
     path = _join(folder, CONFIG)
-    if not os.path.lexists(path):
+    if not lies_there(path):
         return None
     _check_inside(folder, path)
     return _read_config(path)

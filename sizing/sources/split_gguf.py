@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
+from whatfits.sizing.sources.paths import lies_there, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ def shard_paths(path: str, count: int) -> tuple[str, ...]:
         )
     names = [split.sibling(number) for number in range(1, count + 1)]
     paths = [os.path.join(folder, sibling) for sibling in names]  # noqa: PTH118 - any bytes
-    missing = [n for n, p in zip(names, paths, strict=True) if not os.path.lexists(p)]
+    missing = [n for n, p in zip(names, paths, strict=True) if not lies_there(p)]
     if missing:
         shown = ", ".join(printable(n) for n in missing[:_SHOWN])
         more = ", …" if len(missing) > _SHOWN else ""
@@ -126,7 +127,7 @@ def _check_folders(path: str, paths: Sequence[str]) -> None:
     A download cache keeps links in one folder and files in another; both are fine. A link to
     anywhere else is not followed.
     """
-    allowed = {os.path.realpath(os.path.dirname(path)), _real_folder(path)}  # noqa: PTH120 - any bytes
+    allowed = {real_path(os.path.dirname(path) or os.curdir), _real_folder(path)}  # noqa: PTH120
     for sibling in paths:
         if _real_folder(sibling) not in allowed:
             raise UnreadableFileError(
@@ -137,7 +138,7 @@ def _check_folders(path: str, paths: Sequence[str]) -> None:
 
 
 def _real_folder(path: str) -> str:
-    return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - any bytes
+    return os.path.dirname(real_path(path))  # noqa: PTH120 - any bytes
 
 
 def check_shard(header: GgufHeader, *, index: int, count: int, name: str) -> None:

@@ -25,6 +25,11 @@ def entry(dtype: str = "F32", shape: Any = (2,), start: Any = 0, end: Any = None
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
 
 
+def stored(dtype: str, shape: tuple[int, ...], start: int, n_bytes: int) -> dict[str, Any]:
+    """An entry of the header for a tensor that lies at `start`."""
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, start + n_bytes]}
+
+
 def safetensors(
     tensors: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, Any] | None = None
 ) -> bytes:

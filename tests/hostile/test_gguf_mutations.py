@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import re
-import struct
 
 import gguf_builder as b
 import pytest
+from fuzz_gguf import scrambled
 from gguf_invariants import assert_sound
 from gguf_reference import read_reference
 
@@ -102,71 +102,6 @@ def test_a_changed_byte_is_refused_or_leaves_sizes_that_hold(name: str) -> None:
             flipped[place] ^= change
             accepted += isinstance(answer(bytes(flipped)), GgufHeader)
     assert 0.1 < accepted / (8 * len(data)) < 0.9  # both answers must occur for this to mean much
-
-
-INTERESTING = (0, 1, 2, 7, 31, 32, 33, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1)
-
-
-def number(rng: random.Random, usual: int) -> int:
-    """The usual number, or now and then one that a guard must catch."""
-    return usual if rng.random() < 0.93 else rng.choice(INTERESTING)
-
-
-def some_pairs(rng: random.Random) -> list[bytes]:
-    pairs = []
-    for index in range(rng.randrange(6)):
-        kind = rng.choice((*b.FORMATS, b.STRING))
-        key = f"k{index if rng.random() < 0.97 else 0}"
-        values = [rng.randrange(2) if kind != b.STRING else "ab"] * rng.randrange(20)
-        choice = rng.random()
-        if choice < 0.4:
-            length = number(rng, len(values))
-            pairs.append(b.array(key, kind, values, length=length))
-        elif choice < 0.5:
-            value_type = number(rng, b.UINT32) % 2**32
-            pairs.append(b.pair(key, value_type, rng.randbytes(rng.randrange(16))))
-        else:
-            pairs.append(b.scalar(key, kind, "text" if kind == b.STRING else rng.randrange(2)))
-    return pairs
-
-
-def some_tensors(rng: random.Random) -> tuple[list[bytes], int]:
-    rows, end = [], 0
-    for index in range(rng.randrange(4)):
-        row = number(rng, rng.choice((32, 64, 256)))
-        shape = [row] + [number(rng, 2)] * rng.randrange(4)
-        kind = rng.choice((b.F32, b.F16, b.Q4_0, b.Q8_0, b.Q4_K, number(rng, b.I8) % 2**31))
-        rows.append(b.tensor(f"t{index}", shape, kind, number(rng, end)))
-        end += 32 * rng.randrange(1, 300)
-    return rows, end
-
-
-def damaged(rng: random.Random, data: bytearray) -> bytes:
-    """Change bytes, cut, overwrite a number, or splice, a few times or not at all."""
-    for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 4))):
-        if len(data) <= 4:
-            break
-        place = rng.randrange(4, len(data))
-        match rng.randrange(4):
-            case 0:
-                data[place] = rng.randrange(256)
-            case 1:
-                del data[place:]
-            case 2:
-                data[place : place + 8] = struct.pack("<Q", rng.choice(INTERESTING))
-            case _:
-                data[place:place] = data[rng.randrange(len(data)) :][:40]
-    return bytes(data)
-
-
-def scrambled(rng: random.Random) -> bytes:
-    """A file put together from sound and unsound parts, then perhaps damaged."""
-    pairs = some_pairs(rng)
-    rows, end = some_tensors(rng)
-    data = b.gguf(
-        pairs, rows, data_bytes=number(rng, end) % 20_000, n_pairs=number(rng, len(pairs))
-    )
-    return damaged(rng, bytearray(data))
 
 
 def test_scrambled_files_are_refused_or_leave_sizes_that_hold() -> None:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors_builder as b
+from fuzz_json import scrambled
 from gguf_case import REFUSED
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 from safetensors_cases import all_cases
-from test_safetensors_mutations import scrambled
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.safetensors import read_safetensors_header
