@@ -37,12 +37,12 @@ class Reader(NamedTuple):
 
     Attributes:
         read: takes the path of a written case, or its bytes, and returns what it says about them.
-        takes_path: whether it wants the file on a disk; otherwise each refusal has its place.
+        takes_bytes: whether it takes the bytes of a file, or a path to it.
         always_speaks: whether a sound file has notes too.
     """
 
     read: Callable[..., Sequence[str]]
-    takes_path: bool = False
+    takes_bytes: bool = True
     always_speaks: bool = False
 
 
@@ -52,10 +52,10 @@ def _model_notes(data: bytes) -> Sequence[str]:
 
 GGUF = Reader(lambda data: read_gguf_header(data).findings)
 MODEL = Reader(_model_notes)
-SPLIT = Reader(lambda path: load_gguf(path)[0].findings, takes_path=True)
+SPLIT = Reader(lambda path: load_gguf(path)[0].findings, takes_bytes=False)
 SAFETENSORS = Reader(lambda data: read_safetensors_header(data).findings)
 INDEX = Reader(lambda data: read_safetensors_index(data).findings)
-CONFIG = Reader(lambda path: load(str(path)).notes, takes_path=True, always_speaks=True)
+CONFIG = Reader(lambda path: load(str(path)).notes, takes_bytes=False, always_speaks=True)
 
 READERS: Mapping[str, Reader] = {
     **dict.fromkeys(gguf_cases.CLASSES, GGUF),
@@ -92,12 +92,10 @@ def names() -> tuple[tuple[str, str], ...]:
     return tuple((label, name) for label in READERS for name in cases_of(label))
 
 
-def write(case: Case | SetCase, folder: Path, reader: Reader) -> Path | bytes:
-    """Return what the reader takes: the bytes, or the path they were written to."""
+def write(case: Case | SetCase, folder: Path) -> Path:
+    """Return the path that a written case is named by."""
     if hasattr(case, "files"):
         return case.write(folder)
-    if not reader.takes_path:
-        return case.data
     path = folder / "config.json"
     path.write_bytes(case.data)
     return path

@@ -107,6 +107,29 @@ def depths() -> Iterator[Case]:
         yield _one(f"odd field {depth} deep", b.raw("a", value), NOTED, "does not have")
 
 
+def odd_fields() -> Iterator[Case]:
+    """Fields that the format does not have: stepped over, within the bounds of every value."""
+
+    def with_field(value: str) -> str:
+        return b.raw("a", GOOD[:-1] + f',"x":{value}}}')
+
+    for name, value in {
+        "text": '"a"',
+        "null": "null",
+        "object": '{"a":{"b":[1.5e3]}}',
+        "62 deep": "[" * 62 + "]" * 62,
+        "60,000 bytes": '"' + "a" * 60_000 + '"',
+        "pair": '"\\ud83d\\ude00"',
+    }.items():
+        yield _one(f"odd field: {name}", with_field(value), NOTED, "does not have")
+    yield _one("odd field 100 deep", with_field("[" * 100 + "]" * 100), says="nested")
+    long = '"' + "a" * 70_000 + '"'
+    yield _one("odd field of 70,000 bytes", with_field(long), says="is too long a value")
+    yield _one("half a pair in an odd field", with_field('"\\ud800"'), says="surrogate")
+    for value in ("nul", "tru", "1..2", "'a'", "", "]", "undefined"):
+        yield _one(f"odd field {value!r}", with_field(value))
+
+
 def bloat() -> Iterator[Case]:
     empty = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
     for count in (MAX_TENSORS + 1, 200_000):
@@ -345,6 +368,7 @@ CLASSES: dict[str, Callable[[], Iterator[Case]]] = {
     "S1 other formats": polyglots,
     "S2 top level": top_levels,
     "S2 depth": depths,
+    "S2 odd fields": odd_fields,
     "S2 bloat": bloat,
     "S2 numbers": numbers,
     "S2 duplicates": duplicates,

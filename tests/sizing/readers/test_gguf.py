@@ -251,6 +251,14 @@ def test_every_byte_is_read_at_most_twice_and_data_not_at_all() -> None:
     assert sum(n for _, n in source.reads) < header.data_offset_bytes
 
 
+def test_stepping_over_more_than_there_is_is_refused() -> None:
+    cursor = gguf_scan.HeaderCursor(BytesSource(bytes(100)))
+    cursor.skip(100, "array")
+    assert cursor.remaining_bytes == 0
+    with pytest.raises(MalformedFileError, match="the file ends inside it: 1 bytes needed, 0"):
+        cursor.skip(1, "array")
+
+
 def test_nothing_is_read_beyond_the_end_of_the_file() -> None:
     for data in (*SEEDS.values(), long_vocabulary(20_000)):
         source = CountingSource(data)
