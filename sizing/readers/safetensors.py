@@ -63,12 +63,13 @@ DTYPE_BITS: Final = {
 }
 _METADATA: Final = "__metadata__"
 _FIELDS: Final = ("dtype", "shape", "data_offsets")
-# An entry as every writer writes it; anything else takes the slow way to the same checks.
+# An entry as nearly every writer writes it, with a blank after each mark or without; anything
+# else takes the slow way to the same checks.
 _USUAL_ENTRY: Final = re.compile(
-    rb'\{"dtype":"([A-Z0-9_]{1,16})","shape":\[((?:\d{1,19}(?:,\d{1,19}){0,15})?)\],'
-    rb'"data_offsets":\[(\d{1,19}),(\d{1,19})\]\}'
+    rb'\{"dtype": ?"([A-Z0-9_]{1,16})", ?"shape": ?\[((?:\d{1,19}(?:, ?\d{1,19}){0,15})?)\], ?'
+    rb'"data_offsets": ?\[(\d{1,19}), ?(\d{1,19})\]\}'
 )
-_LEADING_ZERO: Final = re.compile(rb"(?:^|,)0\d")
+_LEADING_ZERO: Final = re.compile(rb"(?:^|, ?)0\d")
 _ENTRY_MARK: Final = b'"data_offsets"'
 
 

@@ -15,12 +15,12 @@ from whatfits.sizing.readers.json_cursor import JsonCursor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_FILES", "MAX_INDEX_BYTES", "ShardIndex", "read_safetensors_index"]
+__all__ = ["MAX_FILES", "MAX_INDEX_BYTES", "MAX_TENSORS", "ShardIndex", "read_safetensors_index"]
 
 FILE_FORMAT: Final = "safetensors index"
 MAX_INDEX_BYTES: Final = 32 * 2**20
 MAX_FILES: Final = 4_096
-_MAX_TENSORS: Final = 262_144  # Kimi K2 in FP8, the most of any published index: 140,000
+MAX_TENSORS: Final = 262_144  # Kimi K2 in FP8, the most of any published index: 140,000
 _MAX_NAME_BYTES: Final = 255  # what file systems take
 _SUFFIX: Final = ".safetensors"
 # A plain name on every system: no folder, no drive, no stream, no leading dot.
@@ -84,8 +84,8 @@ def _weight_map(cursor: JsonCursor) -> dict[str, str]:
     for tensor in cursor.members("weight_map"):
         if tensor in file_of:
             raise cursor.error(f"tensor {tensor!r}", "is given twice")
-        if len(file_of) >= _MAX_TENSORS:
-            allowed = f"up to {_MAX_TENSORS:,}"
+        if len(file_of) >= MAX_TENSORS:
+            allowed = f"up to {MAX_TENSORS:,}"
             raise cursor.error("weight_map", "has too many tensors", allowed=allowed)
         cursor.next_byte()
         place = cursor.place

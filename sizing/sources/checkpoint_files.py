@@ -17,6 +17,7 @@ from whatfits.sizing.readers.safetensors import SafetensorsHeader, read_safetens
 from whatfits.sizing.readers.safetensors_index import (
     MAX_FILES,
     MAX_INDEX_BYTES,
+    MAX_TENSORS,
     ShardIndex,
     read_safetensors_index,
 )
@@ -183,7 +184,7 @@ def _from_files(
 
     Raises:
         UnreadableFileError: none of them is there, or one leads out of the folder.
-        MalformedFileError: two of them hold the same tensor, or one is malformed.
+        MalformedFileError: two of them hold the same tensor, one is malformed, or it is too many.
     """
     present = [name for name in names if lies_there(_join(folder, name))]
     if not present:
@@ -212,6 +213,13 @@ def _from_files(
                 )
             seen.add(tensor.name)
             tensors.append(tensor)
+        if len(tensors) > MAX_TENSORS:
+            raise MalformedFileError(
+                file_format="safetensors",
+                field="tensors of all files",
+                reason=f"are {len(tensors):,} up to {name!r}",
+                allowed=f"up to {MAX_TENSORS:,}",
+            )
     missing = tuple(name for name in names if name not in present)
     return Checkpoint(
         folder, config, tuple(tensors), len(present), file_bytes, missing, None, tuple(findings)

@@ -13,6 +13,7 @@ from whatfits.sizing.sources.file_kinds import HEAD_BYTES, folder_hint, other_ki
 from whatfits.sizing.sources.regular_file import FileSource, open_regular_file, unreadable
 from whatfits.sizing.sources.split_gguf import (
     check_shard,
+    check_total,
     declared_count,
     merge_headers,
     parse_split_name,
@@ -185,6 +186,7 @@ def _load_split(path: str, header: GgufHeader, count: int) -> GgufHeader:
         shard_header = header if shard == path else _read_header(shard)
         check_shard(shard_header, index=index, count=count, name=names[index])
         headers.append(shard_header)
+        check_total(headers, name=names[index])
     return merge_headers(headers, names=names)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
+from whatfits.sizing.readers.gguf_tensors import MAX_TENSORS
 from whatfits.sizing.sources.paths import lies_there, real_path
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "MAX_FILES",
     "SplitName",
     "check_shard",
+    "check_total",
     "declared_count",
     "merge_headers",
     "parse_split_name",
@@ -151,6 +153,23 @@ def check_shard(header: GgufHeader, *, index: int, count: int, name: str) -> Non
         value = header.metadata.get(key)
         if isinstance(value, bool) or value != expected:
             raise _split_error(key, value, name=name, allowed=f"{expected}, as in its name")
+
+
+def check_total(headers: Sequence[GgufHeader], *, name: str) -> None:
+    """Refuse the files up to `name` when they hold more tensors together than one file may.
+
+    Raises:
+        MalformedFileError: they do; the files after it are not read.
+    """
+    total = sum(len(header.tensors) for header in headers)
+    if total > MAX_TENSORS:
+        raise MalformedFileError(
+            file_format="gguf",
+            field="tensors of all files",
+            reason=f"are {total:,} up to here",
+            allowed=f"up to {MAX_TENSORS:,}",
+            next_step=f"file: {printable(name)}",
+        )
 
 
 def merge_headers(headers: Sequence[GgufHeader], *, names: Sequence[str]) -> GgufHeader:

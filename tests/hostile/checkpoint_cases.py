@@ -81,7 +81,9 @@ def index_bloat() -> Iterator[Case]:
     yield Case(
         "a million files", index({f"t{i}": f"m{i}.safetensors" for i in range(300_000)}), REFUSED
     )
-    yield Case("8 MB of lists", b'{"x":[' + b"[]," * 2_700_000 + b"1]}", REFUSED, "too long")
+    yield Case("8 MB of lists", b'{"x":[' + b"[]," * 2_700_000 + b"1]}", REFUSED, "too many")
+    flat = b'{"x":[' + b"1," * 4_000_000 + b"1]}"
+    yield Case("8 MB of numbers", flat, REFUSED, "too long")
     yield Case(
         "deep", index({"a": SHARD}, x=0)[:-2] + b"[" * 50_000 + b"]" * 50_000 + b"}", REFUSED
     )

@@ -79,6 +79,8 @@ def g2_counts() -> Iterator[Case]:
         REFUSED,
         "at most 65,536",
     )
+    rows = [b.tensor(f"{i:x}", (1,), b.I8, 32 * i) for i in range(14_000)]
+    yield Case("a megabyte of smallest tensors", b.gguf([], rows, data_bytes=448_000), ACCEPTED)
     # As many as the bytes allow, and one more: the smallest pair takes 14, the smallest row 33.
     pair = b.scalar("k", b.UINT8, 1)
     assert len(pair) == 14

@@ -135,6 +135,18 @@ def bloat() -> Iterator[Case]:
     for count in (MAX_TENSORS + 1, 200_000):
         text = "{" + ",".join(f'"{i}":{empty}' for i in range(count)) + "}"
         yield _one(f"{count} empty tensors", text, says="tensors", data=0)
+    loose = empty.replace(",", ", ").replace(":", ": ")
+    shuffled = '{"shape":[0],"dtype":"F32","data_offsets":[0,0]}'
+    for name, entry in {"": empty, ", loose": loose, ", shuffled": shuffled}.items():
+        text = "{" + ",".join(f'"{i:x}":{entry}' for i in range(15_000)) + "}"
+        yield _one(f"a megabyte of empty tensors{name}", text, ACCEPTED, data=0)
+    for part in ("[],", "[[]],", '"",', '{"":""},', '{"a":[]},'):
+        odd = empty[:-1] + ',"x":[' + part * (60_000 // len(part)) + "1]}"
+        text = "{" + ",".join(f'"{i}":{odd}' for i in range(15)) + "}"
+        yield _one(f"a megabyte of odd fields of {part}", text, says="too many marks", data=0)
+    numbers = empty[:-1] + ',"x":[' + "0," * 30_000 + "1]}"
+    text = "{" + ",".join(f'"{i}":{numbers}' for i in range(15)) + "}"
+    yield _one("a megabyte of odd fields of numbers", text, NOTED, "does not have", data=0)
     yield _one("10 MB of lists", '{"a":[' + "[]," * 3_300_000 + "1]}")
     yield _one("8 MB of objects", '{"a":[' + "{}," * 2_700_000 + "1]}")
     yield _one("8 MB of numbers", '{"a":[' + "1," * 4_000_000 + "1]}", says="too long")

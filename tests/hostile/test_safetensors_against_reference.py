@@ -31,6 +31,7 @@ STRICTER = {
     "starts with": "blanks before the object are skipped there",
     "bytes long": "names are limited here",
     "is too long a value": "what belongs to one tensor is limited here",
+    "too many marks": "values nobody knows may have any number of parts there",
     "nested": "a field nobody knows may be 128 deep there",
     "has a number of": "a number in a field nobody knows may have any length there",
     "has 17 numbers": "dimensions are limited here",

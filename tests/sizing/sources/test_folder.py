@@ -27,7 +27,7 @@ from whatfits.sizing.errors import (
     UnreadableFileError,
     UnsupportedArchitectureError,
 )
-from whatfits.sizing.sources import load
+from whatfits.sizing.sources import checkpoint_files, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,6 +186,18 @@ def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
     for path in write_sharded(folder, TENSORS, count=2, index=False):
         write_safetensors(path, {"model.norm.weight": ("BF16", (512,))})
     assert "in a file before it" in refusal(folder, MalformedFileError)
+
+
+def test_all_files_together_hold_no_more_tensors_than_an_index_may(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_safetensors(folder / "model-00001-of-00002.safetensors", {"a": ("F32", (1,))})
+    write_safetensors(folder / "model-00002-of-00002.safetensors", {"b": ("F32", (1,))})
+    monkeypatch.setattr(checkpoint_files, "MAX_TENSORS", 2)
+    load(str(folder))
+    monkeypatch.setattr(checkpoint_files, "MAX_TENSORS", 1)
+    said = refusal(folder, MalformedFileError)
+    assert "are 2 up to 'model-00002-of-00002.safetensors'; allowed: up to 1" in said
 
 
 def test_a_malformed_file_is_named(folder: Path) -> None:

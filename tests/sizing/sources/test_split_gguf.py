@@ -8,6 +8,7 @@ import gguf_builder as b
 import pytest
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError
+from whatfits.sizing.sources import split_gguf
 from whatfits.sizing.sources.local_file import load_gguf
 from whatfits.sizing.sources.split_gguf import SplitName, parse_split_name
 
@@ -226,6 +227,19 @@ def test_a_missing_total_of_tensors_is_not_missed(tmp_path: Path) -> None:
 def test_a_malformed_file_of_the_set_is_named(tmp_path: Path) -> None:
     paths = write(tmp_path, [shard(0), shard(1)[:50], shard(2)])
     assert refusal(paths[0]).endswith(f"file: {paths[1]}")
+
+
+def test_all_files_together_hold_no_more_tensors_than_one_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write(tmp_path)
+    monkeypatch.setattr(split_gguf, "MAX_TENSORS", COUNT)
+    assert len(load_gguf(paths[0])[0].tensors) == COUNT
+    paths[2].write_bytes(b"not even looked at")
+    monkeypatch.setattr(split_gguf, "MAX_TENSORS", 1)
+    said = refusal(paths[0])
+    assert "tensors of all files: are 2 up to here; allowed: up to 1" in said
+    assert said.endswith(f"file: {paths[1].name}")
 
 
 def test_findings_of_all_files_are_kept_once(tmp_path: Path) -> None:
