@@ -192,7 +192,7 @@ def _entries(
     for name in cursor.members("header"):
         if name in names:
             raise cursor.error(f"key {name!r}", "is given twice")
-        if len(names) > MAX_TENSORS:
+        if len(names) > MAX_TENSORS:  # one of them may be the metadata
             raise cursor.error("header", "has too many tensors", allowed=f"up to {MAX_TENSORS:,}")
         names.add(name)
         if name == _METADATA:
@@ -213,7 +213,7 @@ def _read_metadata(cursor: JsonCursor, metadata: dict[str, str]) -> None:
     for key in cursor.members(_METADATA):
         if key in keys:
             raise cursor.error(f"{_METADATA} key {key!r}", "is given twice")
-        if len(keys) > MAX_TENSORS:
+        if len(keys) >= MAX_TENSORS:
             raise cursor.error(_METADATA, "has too many keys", allowed=f"up to {MAX_TENSORS:,}")
         keys.add(key)
         cursor.next_byte()

@@ -196,6 +196,8 @@ def g5_arrays() -> Iterator[Case]:
         yield Case(f"truth value {byte} in array", data, REFUSED, f"is {byte}; allowed: 0 or 1")
     yield Case("empty arrays", b.gguf([b.array(f"k{k}", k) for k in b.FORMATS]), ACCEPTED)
     numbers = [b.array(f"k{i}", b.UINT8, [1] * 8_192) for i in range(60)]
+    texts = [b.array(f"k{i}", b.STRING, ["x" * 1_024] * 16) for i in range(300)]
+    yield Case("many lists of 16 texts", b.gguf(texts), NOTED, "value too large to keep")
     yield Case("many arrays of 8,192", b.gguf(numbers), NOTED, "value too large to keep")
 
 

@@ -41,10 +41,15 @@ def _one(
 
 def lengths() -> Iterator[Case]:
     for n in range(8):
-        yield Case(f"file of {n} bytes", bytes(n), REFUSED, "header length")
+        says = f"the file ends after {n} of 8 bytes"
+        yield Case(f"file of {n} bytes", b"\2" + bytes(n - 1) if n else b"", REFUSED, says)
     for length in (0, 1, MAX_HEADER_BYTES + 1, *BIG):
         data = b.with_header("{}", length=length)
         yield Case(f"length {length}", data, REFUSED, "header length")
+    longest = b"{" + b" " * (MAX_HEADER_BYTES - 2) + b"}"
+    yield Case("the longest header", b.with_header(longest), ACCEPTED)
+    longer = b.with_header(longest + b" ")
+    yield Case("a byte more than the longest", longer, REFUSED, "header length")
     for more in (1, 2, 100):
         data = b.with_header("{}", length=2 + more)
         yield Case(f"length {more} too long", data, REFUSED, f"{more} bytes early")
@@ -298,6 +303,11 @@ def shapes() -> Iterator[Case]:
         yield _one(f"shape [{text}]", b.raw("a", value))
     ones = json.dumps({"dtype": "F32", "shape": [1] * 17, "data_offsets": [0, 4]})
     yield _one("17 dimensions", b.raw("a", ones), says="17 numbers", data=4)
+    for most in ([1] * 15 + [2], [2] + [1] * 15):
+        loose = json.dumps({"shape": most, "dtype": "F32", "data_offsets": [0, 8]}, indent=1)
+        yield _one(f"16 dimensions from {most[0]}, loose", b.raw("a", loose), ACCEPTED)
+    greatest = json.dumps({"dtype": "F32", "shape": [2**64 - 1, 0], "data_offsets": [0, 0]})
+    yield _one("nothing of 2^64 - 1", b.raw("a", greatest), ACCEPTED, data=0)
     zero = json.dumps({"dtype": "F32", "shape": [2**40, 0, 2**40], "data_offsets": [0, 0]})
     yield _one("nothing of 2^80", b.raw("a", zero), ACCEPTED, data=0)
 
@@ -320,6 +330,9 @@ def offsets() -> Iterator[Case]:
         value = json.dumps(b.entry(start=big, end=big + 8))
         yield _one(f"offsets from {big}", b.raw("a", value))
         yield _one(f"offsets to {big}", b.raw("a", json.dumps(b.entry(end=big))))
+    for start, end in ((8, 0), (2**62, 1)):
+        value = f'{{"dtype":"X9","shape":[2],"data_offsets":[{start},{end}]}}'
+        yield _one(f"offsets {start}, {end} of an unknown type", b.raw("a", value), says="before")
     for text in NO_NUMBERS:
         for pair in (f"[{text},8]", f"[0,{text}]"):
             yield _one(f"offsets {pair}", b.raw("a", GOOD.replace("[0,8]", pair)))
