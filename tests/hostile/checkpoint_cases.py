@@ -54,6 +54,7 @@ def outside() -> Iterator[Case]:
         "MODEL.SAFETENSORS",
         "ü.safetensors",
         "a b.safetensors",
+        "a" * 243 + ".safetensors",
     ):
         yield Case(f"file {name!r}", index({"a": name}), ACCEPTED)
 

@@ -51,9 +51,24 @@ GGUF = (
 )
 JSON = (
     ("tests/sizing/readers/test_safetensors.py", "tests/hostile/test_safetensors_cases.py"),
+    (_FILES, "-k", "test_the_file_is_answered and ([S1 or [S2 or [S3)"),
+    ("tests/hostile/test_safetensors_mutations.py", "-k", "changed_byte or scrambled"),
+)
+TEXTS = (
+    ("tests/sizing/readers/test_safetensors.py", "tests/hostile/test_checkpoint_cases.py"),
     (_FILES, "-k", "test_the_file_is_answered and ([S or [C1)"),
     ("tests/hostile/test_safetensors_mutations.py", "-k", "changed_byte or scrambled"),
-    ("tests/hostile/test_checkpoint_cases.py", "tests/sizing/sources/test_folder.py"),
+    ("tests/sizing/sources/test_folder.py",),
+)
+INDEX = (
+    ("tests/sizing/readers/test_safetensors.py", "tests/hostile/test_checkpoint_cases.py"),
+    (_FILES, "-k", "test_the_file_is_answered and [S4"),
+    ("tests/sizing/sources/test_folder.py",),
+)
+CONFIG = (
+    ("tests/hostile/test_checkpoint_cases.py",),
+    (_FILES, "-k", "test_the_file_is_answered and [C1"),
+    ("tests/sizing/sources/test_folder.py",),
 )
 FILES = (
     (
@@ -72,10 +87,10 @@ SUITES = {
     "readers.gguf_metadata": GGUF,
     "readers.gguf_tensors": GGUF,
     "readers.safetensors": JSON,
-    "readers.safetensors_index": JSON,
-    "readers.json_cursor": JSON,
-    "readers.strict_json": JSON,
-    "readers.hf_config": JSON,
+    "readers.safetensors_index": INDEX,
+    "readers.json_cursor": TEXTS,
+    "readers.strict_json": TEXTS,
+    "readers.hf_config": CONFIG,
     "sources.split_gguf": FILES,
     "sources.checkpoint_files": FILES,
     "sources.regular_file": FILES,

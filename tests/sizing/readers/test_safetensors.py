@@ -92,6 +92,16 @@ def test_an_index_may_be_as_long_as_the_limit_and_no_longer(
         safetensors_index.read_safetensors_index(data + b" ")
 
 
+def test_an_index_may_name_as_many_tensors_as_the_limit_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(safetensors_index, "MAX_TENSORS", 2)
+    two = b'{"weight_map":{"a":"m.safetensors","b":"m.safetensors"}}'
+    assert len(safetensors_index.read_safetensors_index(two).file_of) == 2
+    with pytest.raises(MalformedFileError, match="has too many tensors; allowed: up to 2"):
+        safetensors_index.read_safetensors_index(two[:-2] + b',"c":"m.safetensors"}}')
+
+
 def test_the_time_for_a_long_header_grows_with_its_tensors() -> None:
     for count in (5_000, 50_000):
         tensors = {f"model.layers.{i}.mlp.weight": ("BF16", (0, 4096)) for i in range(count)}
