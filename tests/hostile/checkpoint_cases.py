@@ -147,6 +147,8 @@ def config_bloat() -> Iterator[Case]:
     )
     yield Case("3 MB of keys", b"{" + b'"":1,' * 600_000 + b'"a":1}', REFUSED, "parts")
     yield Case("3 MB of text", config(x="a" * 3_000_000), ACCEPTED)
+    longest = config() + b" " * (MAX_CONFIG_BYTES - len(config()))
+    yield Case("as long as it may be", longest, ACCEPTED)
     yield Case("too long", config(x="a" * MAX_CONFIG_BYTES), REFUSED, "bytes long")
 
 
