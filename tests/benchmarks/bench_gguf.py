@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_gguf.py [--rounds N]
 
 All readers take turns within one run, so that a busy machine slows them alike; medians and
-quartiles of processor time are printed. A run whose control (a fixed loop) spreads by more than a quarter is void.
+quartiles of processor time are printed. A run whose control (a fixed loop) spreads by more than a
+quarter is void.
 `gguf` (gguf-py) is measured too when it is installed.
 """
 

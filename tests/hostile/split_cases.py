@@ -139,6 +139,15 @@ def totals() -> Iterator[SetCase]:
     for kind, total in ((b.BOOL, True), (b.STRING, "3"), (b.FLOAT32, 3.5), (b.UINT64, 2**64 - 1)):
         data = shard(0, total=total, kinds=(b.UINT16, b.UINT16, kind))
         yield _changed(f"{total} tensors of type {kind}", 0, data, "split.tensors.count")
+    pairs = [
+        b.scalar("split.count", b.UINT16, 2),
+        b.scalar("split.no", b.UINT16, 0),
+        b.ARCHITECTURE,
+    ]
+    one = [*pairs, b.scalar("split.tensors.count", b.BOOL, True)]
+    none = [pairs[0], b.scalar("split.no", b.UINT16, 1)]
+    two = {name(1, 2): b.gguf(one, [b.tensor("t")], data_bytes=BYTES), name(2, 2): b.gguf(none)}
+    yield SetCase("one tensor, counted as true", two, name(1, 2), REFUSED, "is True; allowed: 1")
     yield _changed("no total in file 2", 1, shard(1, total=...), "", ACCEPTED)
 
 

@@ -259,6 +259,25 @@ def test_a_download_cache_of_links_is_followed(tmp_path: Path) -> None:
     assert len(load_gguf(snapshot)[0].tensors) == COUNT
 
 
+def test_a_set_may_lie_partly_in_the_folder_and_partly_in_the_cache(tmp_path: Path) -> None:
+    snapshot, blobs = tmp_path / "snapshots" / "abc", tmp_path / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    paths = write(snapshot)
+    paths[0].rename(blobs / "0abc")
+    paths[0].symlink_to(blobs / "0abc")
+    assert len(load_gguf(paths[0])[0].tensors) == COUNT
+
+
+def test_a_set_may_be_named_from_within_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert len(load_gguf(names()[1])[0].tensors) == COUNT
+    assert len(load_gguf(".")[0].tensors) == COUNT
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
     folder.mkdir()
