@@ -248,6 +248,18 @@ def test_several_models_in_a_folder_have_to_be_chosen_from(folder: Path) -> None
     assert "in 1 file" in notes(folder)
 
 
+def test_of_several_indexes_the_usual_one_counts_or_one_has_to_be_named(folder: Path) -> None:
+    write_sharded(folder, TENSORS, count=2)
+    usual = folder / "model.safetensors.index.json"
+    other = folder / "consolidated.safetensors.index.json"
+    other.write_bytes(b'{"weight_map":{"a":"gone.safetensors"}}')
+    assert f"{TOTAL:,} bytes" in notes(folder)
+    usual.rename(folder / "second.safetensors.index.json")
+    assert "the folder holds 2 models" in refusal(folder)
+    other.unlink()
+    assert f"{TOTAL:,} bytes" in notes(folder)
+
+
 def test_where_the_tensors_and_the_configuration_differ_the_tensors_count(folder: Path) -> None:
     write_safetensors(folder / "model.safetensors", TENSORS)
     write_config(
