@@ -213,6 +213,20 @@ def test_a_sparse_file_of_sixteen_terabytes_costs_no_more_than_its_header(
     refusal(ask)
 
 
+@pytest.mark.parametrize(("place", "data"), [("index", index({"a": "m"})), ("config", config())])
+def test_a_sparse_text_of_sixteen_terabytes_is_refused_by_its_length(
+    place: str, data: bytes, tmp_path: Path
+) -> None:
+    path, ask = PLACES[place](tmp_path)
+    with path.open("wb") as file:
+        file.write(data)
+        try:
+            file.truncate(SPARSE_BYTES)
+        except OSError:
+            pytest.skip("this file system has no holes of that size")
+    assert "bytes long" in refusal(ask)
+
+
 @pytest.mark.parametrize("place", ["GGUF", "safetensors"])
 @pytest.mark.parametrize("keep", [0, 4, 7, 9, 40, 60])
 def test_a_file_that_shrinks_after_it_was_opened_is_refused(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from checkpoints import write_safetensors
 
-from whatfits.sizing.errors import UnreadableFileError
+from whatfits.sizing.errors import MalformedFileError, UnreadableFileError
+from whatfits.sizing.sources import checkpoint_files
 from whatfits.sizing.sources.checkpoint_files import read_checkpoint
+from whatfits.sizing.sources.regular_file import FileSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +81,26 @@ def test_what_an_index_claims_is_held_against_the_files(
     write(tmp_path, "m.safetensors")
     write_index(tmp_path, metadata=metadata)
     assert read_checkpoint(str(tmp_path)).findings == said
+
+
+@pytest.mark.parametrize(("size_bytes", "asked"), [(0, 1), (10, 11), (99, 100), (5_000, 101)])
+def test_one_byte_more_than_a_file_has_or_may_have_is_asked_for(
+    size_bytes: int, asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(b" " * size_bytes)
+    reads: list[int] = []
+    real = FileSource.read
+
+    def counted(source: FileSource, offset: int, n: int) -> bytes:
+        reads.append(n)
+        return real(source, offset, n)
+
+    monkeypatch.setattr(FileSource, "read", counted)
+    monkeypatch.setattr(checkpoint_files, "MAX_CONFIG_BYTES", 100)
+    with pytest.raises(MalformedFileError):
+        read_checkpoint(str(path))
+    assert reads == [asked]
 
 
 def test_a_checkpoint_may_be_named_from_within_its_folder(
