@@ -204,8 +204,18 @@ def gguf_spec(header: GgufHeader, *, name: str, source: str) -> ModelSpec:
         file_type=file_type_name(header.metadata.get("general.file_type")),
         file_bytes=header.file_bytes,
         origin="",
-        notes=header.findings,
+        notes=(*header.findings, *_uneven_heads(metadata, n_layers)),
     )
+
+
+def _uneven_heads(metadata: Metadata, n_layers: int) -> tuple[str, ...]:
+    """Return what to say when the length of a head is a quotient with a remainder."""
+    width = metadata.integer("embedding_length")
+    heads = metadata.per_layer("attention.head_count", n_layers) or (0,)
+    if metadata.has("attention.key_length") or not heads[0] or width % heads[0] == 0:
+        return ()
+    uneven = f"{width:,} elements do not divide into {heads[0]:,} heads and no key_length is given"
+    return (f"{uneven}: llama.cpp rounds down, and so does this answer.",)
 
 
 def file_type_name(type_id: object) -> str | None:

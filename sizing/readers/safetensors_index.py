@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_FILES",
     "MAX_INDEX_BYTES",
+    "MAX_TENSORS",
     "PICKLE_SUFFIXES",
     "ShardIndex",
     "read_safetensors_index",
@@ -26,7 +27,7 @@ __all__ = [
 FILE_FORMAT: Final = "safetensors index"
 MAX_INDEX_BYTES: Final = 32 * 2**20
 MAX_FILES: Final = 4_096
-_MAX_TENSORS: Final = 262_144  # Kimi K2 in FP8, the most of any published index: 140,000
+MAX_TENSORS: Final = 262_144  # Kimi K2 in FP8, the most of any published index: 140,000
 _MAX_NAME_BYTES: Final = 255  # what file systems take
 _SUFFIX: Final = ".safetensors"
 PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -91,8 +92,8 @@ def _weight_map(cursor: JsonCursor) -> dict[str, str]:
     for tensor in cursor.members("weight_map"):
         if tensor in file_of:
             raise cursor.error(f"tensor {tensor!r}", "is given twice")
-        if len(file_of) >= _MAX_TENSORS:
-            allowed = f"up to {_MAX_TENSORS:,}"
+        if len(file_of) >= MAX_TENSORS:
+            allowed = f"up to {MAX_TENSORS:,}"
             raise cursor.error("weight_map", "has too many tensors", allowed=allowed)
         cursor.next_byte()
         place = cursor.place

@@ -22,6 +22,7 @@ from whatfits.sizing.readers.safetensors import SafetensorsHeader, read_safetens
 from whatfits.sizing.readers.safetensors_index import (
     MAX_FILES,
     MAX_INDEX_BYTES,
+    MAX_TENSORS,
     ShardIndex,
     read_safetensors_index,
 )
@@ -32,6 +33,7 @@ from whatfits.sizing.sources.file_kinds import (
     pickle_reason,
 )
 from whatfits.sizing.sources.folders import Folder, LocalFolder
+from whatfits.sizing.sources.paths import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +92,7 @@ def read_checkpoint(path: str) -> Checkpoint:
         UnreadableFileError: missing, not permitted, not a checkpoint, or several of them.
         MalformedFileError: the bytes contradict the format.
     """
-    if os.path.isdir(path):  # noqa: PTH112 - paths may be any bytes
+    if is_folder(path):
         return read_checkpoint_in(LocalFolder(path))
     folder, name = os.path.split(path)
     named = name if name.lower().endswith(".json") else None
@@ -225,7 +227,7 @@ def _from_files(
 
     Raises:
         UnreadableFileError: none of them is there, or one leads out of the folder.
-        MalformedFileError: two of them hold the same tensor, or one is malformed.
+        MalformedFileError: two of them hold the same tensor, one is malformed, or it is too many.
     """
     present = [name for name in names if folder.has(name)]
     if not present:
@@ -255,6 +257,13 @@ def _from_files(
                 )
             seen.add(tensor.name)
             tensors.append(tensor)
+        if len(tensors) > MAX_TENSORS:
+            raise MalformedFileError(
+                file_format="safetensors",
+                field="tensors of all files",
+                reason=f"are {len(tensors):,} up to {name!r}",
+                allowed=f"up to {MAX_TENSORS:,}",
+            )
     missing = tuple(name for name in names if name not in present)
     return Checkpoint(
         folder.place,

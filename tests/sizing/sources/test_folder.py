@@ -24,7 +24,7 @@ from whatfits.sizing.errors import (
     UnreadableFileError,
     UnsupportedArchitectureError,
 )
-from whatfits.sizing.sources import load
+from whatfits.sizing.sources import checkpoint_files, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +185,18 @@ def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
     assert "in a file before it" in refusal(folder, MalformedFileError)
 
 
+def test_all_files_together_hold_no_more_tensors_than_an_index_may(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_safetensors(folder / "model-00001-of-00002.safetensors", {"a": ("F32", (1,))})
+    write_safetensors(folder / "model-00002-of-00002.safetensors", {"b": ("F32", (1,))})
+    monkeypatch.setattr(checkpoint_files, "MAX_TENSORS", 2)
+    load(str(folder))
+    monkeypatch.setattr(checkpoint_files, "MAX_TENSORS", 1)
+    said = refusal(folder, MalformedFileError)
+    assert "are 2 up to 'model-00002-of-00002.safetensors'; allowed: up to 1" in said
+
+
 def test_a_malformed_file_is_named(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(bytes(64))
@@ -264,6 +276,18 @@ def test_several_models_in_a_folder_have_to_be_chosen_from(folder: Path) -> None
     assert "holds 2 models" in refusal(folder)
     write_safetensors(folder / "model.safetensors", TENSORS)
     assert "in 1 file" in notes(folder)
+
+
+def test_of_several_indexes_the_usual_one_counts_or_one_has_to_be_named(folder: Path) -> None:
+    write_sharded(folder, TENSORS, count=2)
+    usual = folder / "model.safetensors.index.json"
+    other = folder / "consolidated.safetensors.index.json"
+    other.write_bytes(b'{"weight_map":{"a":"gone.safetensors"}}')
+    assert f"{TOTAL:,} bytes" in notes(folder)
+    usual.rename(folder / "second.safetensors.index.json")
+    assert "the folder holds 2 models" in refusal(folder)
+    other.unlink()
+    assert f"{TOTAL:,} bytes" in notes(folder)
 
 
 def test_where_the_tensors_and_the_configuration_differ_the_tensors_count(folder: Path) -> None:
