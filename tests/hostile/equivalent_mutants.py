@@ -22,4 +22,5 @@ EQUIVALENT: dict[str, str] = {
     "readers.safetensors _check_size: Gt to GtE: bits > _MAX_NUMBER": (
         "no type has an odd number of bits, so that no tensor has 2^64 - 1"
     ),
+    "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
 }

@@ -332,7 +332,9 @@ def offsets() -> Iterator[Case]:
         yield _one(f"offsets to {big}", b.raw("a", json.dumps(b.entry(end=big))))
     for start, end in ((8, 0), (2**62, 1)):
         value = f'{{"dtype":"X9","shape":[2],"data_offsets":[{start},{end}]}}'
-        yield _one(f"offsets {start}, {end} of an unknown type", b.raw("a", value), says="before")
+        says = "before they begin"
+        yield _one(f"offsets {start}, {end} of an unknown type", b.raw("a", value), says=says)
+        yield _one(f"offsets {start}, {end} after a whole one", f'{{"b":{GOOD},"a":{value}}}')
     for text in NO_NUMBERS:
         for pair in (f"[{text},8]", f"[0,{text}]"):
             yield _one(f"offsets {pair}", b.raw("a", GOOD.replace("[0,8]", pair)))
