@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # What an install is made of, by name: contents reach it through links.
 SOURCES := $(shell find sizing probes webapp bench -name '*.py' -o -name '*.toml' -o -name '*.json*' | sort)
 
-.PHONY: run test check fix data accuracy clean FORCE
+.PHONY: run test check fix data accuracy fuzz mutate clean FORCE
 
 run: $(VENV)/.run
 	@$(BIN)/whatfits
@@ -40,6 +40,16 @@ accuracy: $(VENV)/.dev
 	$(BIN)/python tests/oracle/record_plans.py suite
 	$(BIN)/python tests/oracle/record_plans.py offload
 	$(BIN)/python tests/accuracy/generate.py
+
+# Before a release: 100 million files put together by chance. make fuzz INPUTS=1000000 SEED=7 for fewer or others.
+INPUTS ?= 100000000
+SEED ?= 1
+fuzz: $(VENV)/.dev
+	$(BIN)/python tests/hostile/fuzz.py --inputs $(INPUTS) --seed $(SEED) --processes $$($(BIN)/python -c 'import os; print(os.cpu_count())')
+
+# Every guard of the readers taken away, one at a time; a test must notice. About half an hour.
+mutate: $(VENV)/.dev
+	$(BIN)/python tests/hostile/mutate.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

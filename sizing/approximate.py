@@ -22,6 +22,7 @@ from whatfits.sizing.model import (
     RecurrentState,
     SlidingWindow,
 )
+from whatfits.sizing.quants.file_layout import header_range
 from whatfits.sizing.quants.file_types import find_file_type
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def approximate_spec(
     weights = _weights(parameters, kind.name, parameters_from, is_moe=experts > 0)
     widest = parameters.high // (n_layers * n_embd * _FEED_FORWARD_MATRICES)
     layers = _layers(config, n_layers, n_embd, experts, widest_feed_forward=widest)
+    hparams = _hparams(config, n_embd, experts)
     notes = [_NOTE]
     if str(config.get("model_type")) in _WITHOUT_CLASS:
         notes.append(_NOT_LOADABLE)
@@ -113,13 +115,14 @@ def approximate_spec(
         file_bytes=weights.mid_bytes,
         tensors=(),
         layers=layers,
-        hparams=_hparams(config, n_embd, experts),
+        hparams=hparams,
         parameters=parameters.mid,
         active_parameters=active_parameters,
         weights=weights,
         cache_interval=_CACHE_ERROR,
         notes=tuple(notes),
         origin=origin,
+        file_header=header_range((), n_vocab=hparams.n_vocab),
     )
 
 

@@ -17,7 +17,7 @@ from whatfits.sizing.speed import SPEED_SOURCE
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.model import AttentionCache, ModelSpec
+    from whatfits.sizing.model import AttentionCache, ByteRange, ModelSpec
     from whatfits.sizing.search import Trial
 
 __all__ = ["basis_of"]
@@ -31,6 +31,8 @@ def basis_of(
     """Return the reasons behind an answer, in the order of its fields."""
     reasons = [_weights(model), _cache(model, trial), _compute(model, trial)]
     reasons += [_output(model, trial), _overhead(trial, machine), _free(machine)]
+    if model.file_header is not None:
+        reasons.append(_file(model, model.file_header))
     reasons += [part_basis(part) for part in trial.memory.parts]
     if trial.memory.growth_limit_bytes:
         reasons.append(growth_basis(trial.growth))
@@ -65,6 +67,23 @@ def _weights(model: ModelSpec) -> Basis:
         },
         source=f"{model.origin or model.source}; {_LLAMA_CPP} ggml.c type traits, llama-quant.cpp",
         error="exact",
+    )
+
+
+def _file(model: ModelSpec, header: ByteRange) -> Basis:
+    """Return why a file that nobody has made yet is as large as it is said to be."""
+    return Basis(
+        key="model.file_bytes",
+        formula="tensors, each padded to 32 bytes + list of tensors + tokenizer and metadata",
+        inputs={
+            "data_bytes": model.file_bytes,
+            "header_low_bytes": header.low_bytes,
+            "header_bytes": header.mid_bytes,
+            "header_high_bytes": header.high_bytes,
+            "vocabulary": model.hparams.n_vocab,
+        },
+        source="ggml docs/gguf.md for the data and the list; published files for the tokenizer",
+        error=header.reason,
     )
 
 

@@ -195,7 +195,20 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """The model as an answer shows it."""
+    """The model as an answer shows it.
+
+    Attributes:
+        name: short name for people.
+        source: `catalog`, or where it was read.
+        architecture: GGUF architecture.
+        parameters: elements of all weights.
+        active_parameters: weights used for one token.
+        file_type: quantisation.
+        file_bytes: what lies on disk, or will; the lowest and highest it can be are beside it.
+        context_train_tokens: training context.
+        file_low_bytes: the same as `file_bytes` for a file that was read.
+        file_high_bytes: likewise.
+    """
 
     name: str
     source: str
@@ -205,10 +218,13 @@ class ModelSummary:
     file_type: str | None
     file_bytes: int | None
     context_train_tokens: int | None = None
+    file_low_bytes: int | None = None
+    file_high_bytes: int | None = None
 
     @classmethod
     def of(cls, spec: ModelSpec) -> ModelSummary:
         """Return what an answer shows of a model."""
+        low, mid, high = spec.file_range or (None, None, None)
         return cls(
             name=spec.name,
             source=spec.source,
@@ -216,8 +232,10 @@ class ModelSummary:
             parameters=spec.parameters,
             active_parameters=spec.active_parameters,
             file_type=spec.file_type,
-            file_bytes=spec.file_bytes,
+            file_bytes=mid,
             context_train_tokens=spec.hparams.context_train_tokens,
+            file_low_bytes=low,
+            file_high_bytes=high,
         )
 
 

@@ -242,7 +242,8 @@ class ModelSpec:
         source: where the facts came from, as `catalog`, a path, or a URL.
         architecture: GGUF architecture, as `llama`, `qwen3moe`.
         file_type: quantisation, as `Q4_K_M`; None when the file does not say.
-        file_bytes: bytes on disk of all files; None when unknown.
+        file_bytes: bytes on disk of all files; None when unknown. Without what comes before the
+            data where `file_header` says how much that is.
         tensors: every tensor with its exact size; empty when only `weights` is known.
         layers: one entry per layer that is loaded.
         hparams: whole-model figures.
@@ -258,6 +259,8 @@ class ModelSpec:
         planned: the GGUF of these facts is not `source` but has to be made of it.
         file: the path to write into a command, when that is not `source`.
         companions: what the model comes with, and is loaded beside it unless told otherwise.
+        file_header: what a file that nobody has made yet has before its data (tokenizer, metadata,
+            list of tensors); None for a file that was read.
     """
 
     name: str
@@ -279,11 +282,25 @@ class ModelSpec:
     planned: bool = False
     file: str | None = None
     companions: tuple[Companion, ...] = ()
+    file_header: ByteRange | None = None
 
     @property
     def n_layers(self) -> int:
         """Layers that are loaded (next-token-prediction layers left out)."""
         return len(self.layers)
+
+    @property
+    def file_range(self) -> tuple[int, int, int] | None:
+        """Least, expected and most bytes of all files on disk; None when nothing is known."""
+        if self.file_bytes is None:
+            return None
+        data = (self.file_bytes,) * 3
+        if self.weights is not None:
+            data = (self.weights.low_bytes, self.file_bytes, self.weights.high_bytes)
+        if self.file_header is None:
+            return data
+        head = self.file_header
+        return (data[0] + head.low_bytes, data[1] + head.mid_bytes, data[2] + head.high_bytes)
 
     @property
     def tensor_bytes(self) -> int:

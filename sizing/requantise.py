@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import TensorShape
-from whatfits.sizing.quants.file_layout import data_offsets
+from whatfits.sizing.quants.file_layout import data_offsets, header_range
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.quants.mixing import MixFacts, assign_types
@@ -52,6 +52,7 @@ def requantised(model: ModelSpec, file_type: str) -> ModelSpec:
         tensors=tensors,
         file_type=file_kind.name,
         file_bytes=sum(pad(n_bytes, _ALIGNMENT) for n_bytes in sizes),
+        file_header=header_range(tensors, n_vocab=model.hparams.n_vocab),
     )
 
 

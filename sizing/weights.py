@@ -16,6 +16,8 @@ from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
 
@@ -36,6 +38,7 @@ PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
 _EMBEDDING_NAME: Final = "token_embd.weight"
 _EXPERTS: Final = "exps.weight"
+_LAYER: Final = "blk."
 # Models that are not causal and have an output matrix all the same, tied when the file has none.
 # Source: src/models/{dream,gemma-embedding,llada,rnd1}.cpp (load_arch_tensors).
 _HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "llama-embed", "rnd1"})
@@ -49,11 +52,34 @@ _SHARED_BY_FULL_LAYERS: Final = frozenset({"gemma4"})
 
 
 class _Group(NamedTuple):
-    """Tensors that always lie together: same role, layer and kind of weight."""
+    """Tensors that always lie together: same role, layer and kind of weight.
+
+    Attributes:
+        role: which device they follow.
+        layer: their layer.
+        tensors: the tensors.
+        n_bytes: bytes of their data.
+        streamed_bytes: what an offloaded operation copies of them: the expert stacks, or one
+            matrix.
+    """
 
     role: str
     layer: int | None
     tensors: tuple[TensorSpec, ...]
+    n_bytes: int
+    streamed_bytes: int
+
+
+class _OnHost(NamedTuple):
+    """Tensors on the host.
+
+    Attributes:
+        buffers: bytes by buffer.
+        spans: first and last byte in each file of what lies in the plain buffer.
+    """
+
+    buffers: dict[str, int]
+    spans: dict[int, tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -100,7 +126,9 @@ class WeightTable:
         self._groups = _groups_of(model, singly=False)
         self._single: tuple[_Group, ...] | None = None
         self._sizes: dict[tuple[int, str], int] = {}
-        self._host_sizes: dict[tuple[int, frozenset[str] | None], dict[str, int]] = {}
+        self._host: dict[tuple[int, frozenset[str] | None], _OnHost] = {}
+        self._spans: dict[int, dict[int, tuple[int, int]]] = {}
+        self._buffers: dict[Hashable, tuple[str, int]] = {}
         names = {tensor.name: tensor for tensor in model.tensors}
         embedding = names.get(_EMBEDDING_NAME)
         has_head = model.hparams.causal or model.architecture in _HEADED
@@ -125,7 +153,7 @@ class WeightTable:
             placed.extend((group, at) for at in _targets(group, placement, self._sharing))
         for group, target in placed:
             if target is None:
-                for buffer, size in self._on_host(group, features).items():
+                for buffer, size in self._on_host(group, features).buffers.items():
                     host.buffers[buffer] = host.buffers.get(buffer, 0) + size
             else:
                 devices[target] += self._on_device(group, placement.accelerators[target].kind)
@@ -142,7 +170,7 @@ class WeightTable:
 
     def _streamed(self, placed: list[tuple[_Group, int | None]], placement: Placement) -> int:
         """Return the most host weights one step copies; a tied output is the embedding itself."""
-        sizes = [_streamed(group) for group, target in placed if target is None]
+        sizes = [group.streamed_bytes for group, target in placed if target is None]
         tied = self._tied
         if tied is not None and placement.device_of(tied.name, placement.output_device) is None:
             sizes.append(tied.n_bytes)
@@ -159,16 +187,31 @@ class WeightTable:
             self._sizes[key] = size
         return size
 
-    def _on_host(self, group: _Group, features: frozenset[str] | None) -> dict[str, int]:
+    def _on_host(self, group: _Group, features: frozenset[str] | None) -> _OnHost:
         key = (id(group), features)
-        sizes = self._host_sizes.get(key)
-        if sizes is None:
-            sizes = {}
+        known = self._host.get(key)
+        if known is None:
+            sizes: dict[str, int] = {}
+            plain: list[TensorSpec] = []
             for tensor in group.tensors:
-                buffer, size = _host_buffer(tensor, features, is_input=group.role == "input")
+                buffer, size = self._host_buffer(tensor, features, is_input=group.role == "input")
                 sizes[buffer] = sizes.get(buffer, 0) + size
-            self._host_sizes[key] = sizes
-        return sizes
+                if buffer == PLAIN_HOST_BUFFER:
+                    plain.append(tensor)
+            known = self._host[key] = _OnHost(sizes, _spans_of(plain))
+        return known
+
+    def _host_buffer(
+        self, tensor: TensorSpec, features: frozenset[str] | None, *, is_input: bool
+    ) -> tuple[str, int]:
+        """Return (buffer, bytes in it) of a tensor on the host; the same in every equal layer."""
+        name = tensor.name
+        short = name[name.find(".", len(_LAYER)) :] if name.startswith(_LAYER) else name
+        key = (short, tensor.type, tensor.shape, tensor.n_bytes, features, is_input)
+        known = self._buffers.get(key)
+        if known is None:
+            known = self._buffers[key] = _host_buffer(tensor, features, is_input=is_input)
+        return known
 
     def _read_per_token(
         self, placed: list[tuple[_Group, int | None]], placement: Placement
@@ -186,7 +229,7 @@ class WeightTable:
         for group, target in placed:
             if group.role in ("input", "shared"):
                 continue
-            size = sum(tensor.n_bytes for tensor in group.tensors)
+            size = group.n_bytes
             if _EXPERTS in group.tensors[0].name and hparams.n_expert:
                 size = size * hparams.n_expert_used // hparams.n_expert
             add(size, target)
@@ -230,19 +273,20 @@ class WeightTable:
         for group, target in placed:
             if target is not None and placement.accelerators[target].kind != "metal":
                 continue
-            for tensor in group.tensors:
-                if tensor.offset_bytes is None:
-                    continue
-                place = "metal" if target is not None else PLAIN_HOST_BUFFER
-                if target is None:
-                    place, _ = _host_buffer(tensor, features, is_input=group.role == "input")
-                    if place != PLAIN_HOST_BUFFER:
-                        continue
-                key = (place, tensor.file_index)
-                start, end = tensor.offset_bytes, tensor.offset_bytes + tensor.n_bytes
-                first, last = spans.get(key, (start, end))
-                spans[key] = (min(first, start), max(last, end))
+            if target is None:
+                place, found = PLAIN_HOST_BUFFER, self._on_host(group, features).spans
+            else:
+                place, found = "metal", self._spans_on_metal(group)
+            for file_index, (start, end) in found.items():
+                first, last = spans.get((place, file_index), (start, end))
+                spans[place, file_index] = (min(first, start), max(last, end))
         return _union(spans)
+
+    def _spans_on_metal(self, group: _Group) -> dict[int, tuple[int, int]]:
+        known = self._spans.get(id(group))
+        if known is None:
+            known = self._spans[id(group)] = _spans_of(group.tensors)
+        return known
 
 
 def _groups_of(model: ModelSpec, *, singly: bool) -> tuple[_Group, ...]:
@@ -253,7 +297,14 @@ def _groups_of(model: ModelSpec, *, singly: bool) -> tuple[_Group, ...]:
             key = (*key, tensor.name)
         grouped.setdefault(key, []).append(tensor)
     return tuple(
-        _Group(tensors[0].role, tensors[0].layer, tuple(tensors)) for tensors in grouped.values()
+        _Group(
+            tensors[0].role,
+            tensors[0].layer,
+            tuple(tensors),
+            sum([tensor.n_bytes for tensor in tensors]),
+            _streamed(tensors),
+        )
+        for tensors in grouped.values()
     )
 
 
@@ -301,13 +352,25 @@ def _targets(
     return tensor_targets(group.role, group.layer, name, placement, sharing=sharing)
 
 
-def _streamed(group: _Group) -> int:
+def _streamed(tensors: Sequence[TensorSpec]) -> int:
     """Return what an offloaded operation copies of a group: its expert stacks, or one matrix."""
-    if group.role == "input":
+    if tensors[0].role == "input":
         return 0
-    sizes = [tensor.n_bytes for tensor in group.tensors if len(tensor.shape) > 1]
-    experts = [t.n_bytes for t in group.tensors if _EXPERTS in t.name]
+    sizes = [tensor.n_bytes for tensor in tensors if len(tensor.shape) > 1]
+    experts = [tensor.n_bytes for tensor in tensors if _EXPERTS in tensor.name]
     return max(sum(experts), max(sizes, default=0))
+
+
+def _spans_of(tensors: Iterable[TensorSpec]) -> dict[int, tuple[int, int]]:
+    """Return the first and the last byte of tensors in each file; unknown places are left out."""
+    spans: dict[int, tuple[int, int]] = {}
+    for tensor in tensors:
+        start = tensor.offset_bytes
+        if start is not None:
+            end = start + tensor.n_bytes
+            first, last = spans.get(tensor.file_index, (start, end))
+            spans[tensor.file_index] = (min(first, start), max(last, end))
+    return spans
 
 
 def _host_buffer(

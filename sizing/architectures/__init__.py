@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REGISTRY",
+    "TEXT_PARTS",
     "Entry",
     "find_entry",
+    "flattened",
+    "language_parts",
     "load_architecture",
     "spec_from_config",
     "spec_from_gguf",
@@ -28,6 +31,9 @@ __all__ = [
 ]
 
 _PACKAGE: Final = "whatfits.sizing.architectures"
+# Where multimodal models keep the language model's part; Qwen's Omni has one inside another.
+TEXT_PARTS: Final = ("text_config", "llm_config", "language_config", "thinker_config")
+_DEEPEST: Final = 3
 
 
 class Entry(NamedTuple):
@@ -54,9 +60,6 @@ REGISTRY: Final = (
             "mixtral",
             "internlm3",
             "iquestcoder",
-            "LlamaForCausalLM",
-            "MistralForCausalLM",
-            "MixtralForCausalLM",
         ),
     ),
     Entry("mistral3", "llama", ("mistral3", "ministral3")),
@@ -83,11 +86,11 @@ REGISTRY: Final = (
     Entry("mimo2", "mimo", ("mimo_v2_flash",)),
     Entry("step35", "step", ("step3p5", "step3p7")),
     Entry("seed_oss", "llama", ("seed_oss",)),
-    Entry("qwen2", "qwen", ("qwen2", "Qwen2ForCausalLM")),
+    Entry("qwen2", "qwen", ("qwen2", "mimo")),
     Entry("qwen2moe", "qwen", ("qwen2_moe",)),
-    Entry("qwen2vl", "qwen", ("qwen2_vl", "qwen2_5_vl")),
-    Entry("qwen3", "qwen", ("qwen3", "Qwen3ForCausalLM")),
-    Entry("qwen3moe", "qwen", ("qwen3_moe", "Qwen3MoeForCausalLM")),
+    Entry("qwen2vl", "qwen", ("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni")),
+    Entry("qwen3", "qwen", ("qwen3",)),
+    Entry("qwen3moe", "qwen", ("qwen3_moe",)),
     Entry("qwen3vl", "qwen", ("qwen3_vl",)),
     Entry("qwen3vlmoe", "qwen", ("qwen3_vl_moe",)),
     Entry("qwen3next", "qwen_hybrid", ("qwen3_next",)),
@@ -96,7 +99,7 @@ REGISTRY: Final = (
     Entry("gemma", "gemma", ("gemma",)),
     Entry("gemma2", "gemma", ("gemma2",)),
     Entry("gemma3", "gemma", ("gemma3", "gemma3_text")),
-    Entry("gemma-embedding", "gemma", ("Gemma3TextModel",)),
+    Entry("gemma-embedding", "gemma", ()),
     Entry("gemma3n", "gemma_n", ("gemma3n", "gemma3n_text")),
     Entry("gemma4", "gemma_n", ("gemma4", "gemma4_text")),
     Entry("phi2", "phi", ("phi",)),
@@ -111,8 +114,6 @@ REGISTRY: Final = (
             "kimi_k2",
             "kimi_k25",
             "glm4_moe_lite",
-            "DeepseekV2ForCausalLM",
-            "DeepseekV3ForCausalLM",
         ),
     ),
     Entry("mistral4", "deepseek", ("mistral4",)),
@@ -139,7 +140,7 @@ REGISTRY: Final = (
     Entry("starcoder2", "layer_norm", ("starcoder2",)),
     Entry("stablelm", "layer_norm", ("stablelm",)),
     Entry("nemotron", "layer_norm", ("nemotron",)),
-    Entry("minimax-01", "minimax", ("minimax_text_01", "minimax_m1", "MiniMaxText01ForCausalLM")),
+    Entry("minimax-01", "minimax", ("minimax_text_01", "minimax_m1")),
     Entry("minimax-m2", "minimax", ("minimax_m2",)),
     Entry("minimax-m3", "minimax", ("minimax_m3", "minimax_m3_vl")),
     Entry("lfm2", "lfm", ("lfm2",)),
@@ -170,7 +171,7 @@ REGISTRY: Final = (
     Entry("afmoe", "mixtures", ("afmoe",)),
     Entry("smallthinker", "mixtures", ("smallthinker",)),
     Entry("grovemoe", "mixtures", ("grove_moe",)),
-    Entry("llada-moe", "mixtures", ("llada_moe", "LLaDAMoEModelLM")),
+    Entry("llada-moe", "mixtures", ("llada_moe",)),
     Entry("rnd1", "mixtures", ("rnd1",)),
     Entry("qwen", "plain", ("qwen",)),
     Entry("xverse", "plain", ("xverse",)),
@@ -192,21 +193,45 @@ _BY_ARCHITECTURE: Final = {entry.architecture: entry for entry in REGISTRY}
 def find_entry(config: Mapping[str, object]) -> Entry | None:
     """Return the entry of a configuration, None when there is none.
 
-    The outer `model_type` decides, then that of the text part, then the class names.
+    The outer `model_type` decides, then those of the language model's parts, then the class names,
+    which llama.cpp's converter goes by.
     """
-    inner = config.get("text_config")
-    parts: list[Mapping[str, object]] = [config]
-    if isinstance(inner, dict):
-        parts.append(inner)
-    names: list[object] = [part.get("model_type") for part in parts]
+    parts = language_parts(config)
+    whole = flattened(config)
+    for part in parts:
+        kind = part.get("model_type")
+        if isinstance(kind, str) and kind in _BY_CONFIG:
+            return _refined(_BY_CONFIG[kind], whole)
+    from whatfits.sizing.architectures.class_names import CLASS_NAMES  # noqa: PLC0415 - rarely needed
+
     for part in parts:
         classes = part.get("architectures")
-        if isinstance(classes, (list, tuple)):
-            names.extend(classes)
-    for name in names:
-        if isinstance(name, str) and name in _BY_CONFIG:
-            return _refined(_BY_CONFIG[name], {**config, **(parts[-1])})
+        for name in classes if isinstance(classes, (list, tuple)) else ():
+            if isinstance(name, str) and name in CLASS_NAMES:
+                return _refined(_BY_ARCHITECTURE[CLASS_NAMES[name]], whole)
     return None
+
+
+def language_parts(config: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Return a configuration and what it says of its language model, part in part."""
+    parts = [config]
+    while len(parts) <= _DEEPEST:
+        inner = next((v for name in TEXT_PARTS if isinstance(v := parts[-1].get(name), dict)), None)
+        if inner is None:
+            break
+        parts.append(inner)
+    return parts
+
+
+def flattened(config: Mapping[str, object]) -> dict[str, object]:
+    """Return one level of fields: those of the language model, outer ones filling its gaps.
+
+    null is as good as not given: it covers nothing.
+    """
+    merged: dict[str, object] = {}
+    for part in language_parts(config):
+        merged |= {key: v for key, v in part.items() if v is not None or key not in merged}
+    return {key: value for key, value in merged.items() if key not in TEXT_PARTS}
 
 
 def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
@@ -214,8 +239,10 @@ def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
 
     A Granite 4 without state-space layers is converted as a plain Granite, a Nemotron H with
     experts under a name of its own; Kimi K3 calls its text part Kimi Linear; EmbeddingGemma is a
-    Gemma 3 without a head.
+    Gemma 3 without a head; Mistral Small 4 comes in the wrapper of Mistral 3.
     """
+    if entry.architecture == "mistral3" and config.get("model_type") == "mistral4":
+        return _BY_ARCHITECTURE["mistral4"]
     if entry.architecture == "granitehybrid":
         kinds = config.get("layer_types")
         if isinstance(kinds, (list, tuple)) and all(kind == "attention" for kind in kinds):
@@ -259,11 +286,11 @@ def spec_from_config(
 ) -> ModelSpec:
     """Return the model a Hugging Face configuration becomes as a GGUF of a file type.
 
-    `file_bytes` is the tensor data alone; a real file adds its header, mostly the tokenizer: a few
-    megabytes. `n_vocab_override` is the length of the tokenizer where it differs from
-    `vocab_size`; the embedding then has that many rows, as llama.cpp demands. `imatrix` says that
-    the file was made with an importance matrix, which moves the mix of a few file types; unset:
-    where `llama-quantize` demands one.
+    `file_bytes` is the tensor data alone; `file_header` is what a real file has before it, mostly
+    the tokenizer: a few megabytes. `n_vocab_override` is the length of the tokenizer where it
+    differs from `vocab_size`; the embedding then has that many rows, as llama.cpp demands.
+    `imatrix` says that the file was made with an importance matrix, which moves the mix of a few
+    file types; unset: where `llama-quantize` demands one.
 
     Raises:
         UnsupportedArchitectureError: there is no tensor table for this kind of configuration.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, cast
 
+from whatfits.sizing.architectures import flattened
 from whatfits.sizing.architectures.metadata import MAX_CONTEXT
 from whatfits.sizing.errors import MalformedFileError
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["Config"]
 
 FILE_FORMAT: Final = "config.json"
-# Where multimodal models keep the language model's part.
-_TEXT_PARTS: Final = ("text_config", "llm_config", "language_config", "thinker_config")
 
 
 class Config:
@@ -24,11 +23,7 @@ class Config:
     __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, object]) -> None:
-        for part in _TEXT_PARTS:
-            inner = values.get(part)
-            if isinstance(inner, dict):
-                values = {**values, **inner}
-        self._values = {key: value for key, value in values.items() if key not in _TEXT_PARTS}
+        self._values = flattened(values)
 
     def without(self, *names: str) -> Config:
         """Return the configuration with some values taken out."""

@@ -16,7 +16,7 @@ from whatfits.sizing.approximate import ParameterRange
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LEAST_PART", "MOST_PART", "plain_parameters"]
+__all__ = ["LEAST_PART", "MOST_PART", "fields_read", "plain_parameters"]
 
 # Counted over rule: 0.725 (no gate) to 1.06 over the 190 plain models of the catalog, and some
 # room. tests/sizing/architectures/test_plain_fields.py measures it anew.
@@ -69,9 +69,21 @@ def plain_parameters(config: Mapping[str, object]) -> ParameterRange | None:
     return ParameterRange(round(total * LEAST_PART), total, round(total * MOST_PART))
 
 
+def fields_read(config: Mapping[str, object]) -> str:
+    """Return the fields that the rule reads of a configuration, with their values, for people."""
+    found = (_field(config, what) for what in _NAMES)
+    return ", ".join(f"{name} {value:,}" for name, value in found if value is not None)
+
+
 def _whole(config: Mapping[str, object], what: str) -> int | None:
-    for name in _NAMES[what]:
+    return _field(config, what)[1]
+
+
+def _field(config: Mapping[str, object], what: str) -> tuple[str, int | None]:
+    """Return the name under which a configuration gives a count, and the count."""
+    names = _NAMES[what]
+    for name in names:
         value = config.get(name)
         if type(value) is int and 0 < value < 2**31:
-            return value
-    return None
+            return name, value
+    return names[0], None

@@ -20,7 +20,7 @@ from whatfits.sizing.architectures.roles import block_of, is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import ModelSpec, TensorSpec
-from whatfits.sizing.quants.file_layout import data_offsets
+from whatfits.sizing.quants.file_layout import data_offsets, header_range
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.units import pad
 
@@ -60,7 +60,7 @@ def config_spec(
             allowed = "widths and counts above 0"
             raise blueprint.metadata.error(shape.name, "would be empty", allowed=allowed)
     tensors = _typed(shapes, blueprint, chosen, imatrix=imatrix)
-    return _assembled(
+    spec = _assembled(
         tensors,
         metadata=blueprint.metadata,
         n_vocab=blueprint.n_vocab,
@@ -71,6 +71,7 @@ def config_spec(
         origin=origin,
         notes=(),
     )
+    return replace(spec, file_header=header_range(tensors, n_vocab=blueprint.n_vocab))
 
 
 def config_file(
@@ -203,8 +204,18 @@ def gguf_spec(header: GgufHeader, *, name: str, source: str) -> ModelSpec:
         file_type=file_type_name(header.metadata.get("general.file_type")),
         file_bytes=header.file_bytes,
         origin="",
-        notes=header.findings,
+        notes=(*header.findings, *_uneven_heads(metadata, n_layers)),
     )
+
+
+def _uneven_heads(metadata: Metadata, n_layers: int) -> tuple[str, ...]:
+    """Return what to say when the length of a head is a quotient with a remainder."""
+    width = metadata.integer("embedding_length")
+    heads = metadata.per_layer("attention.head_count", n_layers) or (0,)
+    if metadata.has("attention.key_length") or not heads[0] or width % heads[0] == 0:
+        return ()
+    uneven = f"{width:,} elements do not divide into {heads[0]:,} heads and no key_length is given"
+    return (f"{uneven}: llama.cpp rounds down, and so does this answer.",)
 
 
 def file_type_name(type_id: object) -> str | None:

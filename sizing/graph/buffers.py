@@ -11,22 +11,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from whatfits.sizing.buffers import alignment_of, allocated_bytes
-from whatfits.sizing.graph.allocator import Arena, replay
+from whatfits.sizing.graph.allocator import peaks_of
 from whatfits.sizing.graph.budget import check_budget, table_size
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.homes import Homes, kinds_of, outer_kinds
 from whatfits.sizing.graph.hyper_connections import FUSED, PER_LAYER
-from whatfits.sizing.graph.index import Replayed, TensorIndex
+from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
-from whatfits.sizing.graph.reduce import Stretch, corrected, layers_of, stretches_of
-from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends, split
-from whatfits.sizing.graph.scratch import CUDA_LIKE, scratch_bytes
+from whatfits.sizing.graph.reduce import Stretch, layers_of, more_of, stretches_of
+from whatfits.sizing.graph.repeat import repeat_of
+from whatfits.sizing.graph.replay import Graph
+from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends
+from whatfits.sizing.graph.scratch import CUDA_LIKE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
-    from whatfits.sizing.graph.tensor import Tensor
+    from whatfits.sizing.graph.steps import Steps
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
@@ -35,7 +36,9 @@ __all__ = ["GraphBuffers", "graph_buffers"]
 
 _PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES
 _PIN_BELOW_TOKENS: Final = 32
-_LAYER: Final = "blk."
+# at least so many equal layers in a row are replayed, with up to one device and with several:
+# the first one on a device mostly differs from those after it
+_KEPT_LAYERS: Final = (3, 4)
 _SURELY_SMALL: Final = 0.6  # of the room; layers that are left out may have more steps than others
 # these never take over work on weights that lie on the host (no offload_op in their back end)
 _LEAVE_HOST_WORK: Final = frozenset({"rpc"})
@@ -79,13 +82,11 @@ def graph_buffers(
     try:
         replayed.settle_fusion(build)
         replayed.settle_streams(build)
-        loaded = replayed.peaks(build, pinned=True)
-        planned = replayed.peaks(build, pinned=False) if replayed.pins_matter else loaded
-        bare = replayed.peaks(build, pinned=False, scratch=False) if replayed.scratch else planned
+        found = replayed.buffers(build)
         replayed.check_size(build)
     except KeyError:
         return None  # a weight the graph needs is not there: this is no usual file
-    return GraphBuffers(planned, loaded, bare)
+    return found
 
 
 class _Replayed:
@@ -107,6 +108,8 @@ class _Replayed:
         self._homes = Homes(placement)
         self._kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
         self._n_entries = 0
+        self._now: Graph | None = None
+        self._few: tuple[Hashable, Graph] | None = None
         self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
         devices = placement.accelerators
@@ -132,18 +135,8 @@ class _Replayed:
             ),
             copies=_PIPELINE_COPIES if pipelined else 1,
         )
-        if not whole and not self._needs_every_layer():
-            self._stretches = stretches_of(self._kinds)
-
-    def _needs_every_layer(self) -> bool:
-        """Return whether the decisive layers do not say as much as all."""
-        model, backends = self._model, self._backends
-        # caches copied to the host of a pipeline are kept, so that they add up over the layers
-        adds_up = backends.copies > 1 and self._settings.flash_attention and backends.no_flash
-        # where weights on the host come between states the first layers can take the most
-        mixed = self._homes.by_name and any(layer.recurrent for layer in model.layers)
-        reuses = any(layer.reuses_cache for layer in model.layers)
-        return bool(adds_up) or mixed or reuses or keeps_every_layer(model.architecture)
+        if not whole and not keeps_every_layer(model.architecture):
+            self._stretches = stretches_of(self._kinds, _KEPT_LAYERS[len(devices) > 1])
 
     @property
     def pins_matter(self) -> bool:
@@ -201,13 +194,14 @@ class _Replayed:
         """
         settings = self._settings
         few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
-        known, key = self._index.replays.fused, (op, self._key(few, pinned=True))
-        if key not in known:
-            context = self._built(build, few, pinned=True)
-            laid = split(context.nodes, context.leafs, self._backends)
-            places = [node.place for node in laid.nodes if node.op == op]
-            known[key] = not places or places == [self._homes.layer(at) for at in layers]
-        return known[key]
+        known, key = self._index.replays.landed, self._key(few, pinned=True)
+        if (key, op) not in known:
+            if self._few is None or self._few[0] != key:
+                self._few = key, self._graph(build, few)
+            places = self._few[1].places_of(op, pinned=True)
+            homes = [self._homes.layer(at) for at in layers]
+            known[key, op] = not places or places == homes
+        return known[key, op]
 
     def _may_stray(self) -> bool:
         """Return whether fused attention may land elsewhere than the weights of its layer.
@@ -239,38 +233,71 @@ class _Replayed:
         limit = table_size(self._model, n_tokens=n_tokens)
         if entries * n_layers < _SURELY_SMALL * limit * kept:
             return
-        whole = entries
-        for at, stretch in enumerate(self._stretches):
-            left_out = stretch.repeats - stretch.kept
-            if left_out:
-                fewer = (*self._stretches[:at], stretch._replace(kept=stretch.kept - 1))
-                shorter = self._entries(build, (*fewer, *self._stretches[at + 1 :]))
-                whole += left_out * (entries - shorter)
-        check_budget(self._model, n_tokens=n_tokens, n_entries=whole)
+        for stretch, first in self._shortened():
+            period = self._whole(build).entries_of_period(stretch, first)
+            entries += (stretch.repeats - stretch.kept) * period
+        check_budget(self._model, n_tokens=n_tokens, n_entries=entries)
 
-    def _entries(
-        self, build: Callable[[GraphContext], None], stretches: tuple[Stretch, ...]
-    ) -> int:
-        """Return how many nodes and leaves the graph of some of the layers has."""
-        context = self._built(build, self._settings, pinned=False, stretches=stretches)
-        return len(context.nodes) + len(context.leafs)
-
-    def peaks(
-        self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
-    ) -> tuple[int, ...]:
-        """Return the peaks of all buffers, from as many layers as the states ask for."""
+    def buffers(self, build: Callable[[GraphContext], None]) -> GraphBuffers:
+        """Return the peaks of all buffers, from as many layers as it takes."""
         while True:
-            known = self._index.replays.peaks
-            key = (scratch and self.scratch, self._key(self._settings, pinned=pinned))
-            if key not in known:
-                context = self._built(build, self._settings, pinned=pinned)
-                known[key] = _replayed(context, self._backends, self._placement, scratch=scratch)
-            peaks, states, self._n_entries = known[key]
-            layers = layers_of(self._stretches)
-            better = corrected(self._stretches, dict(zip(layers, states, strict=True)))
-            if better is None:
-                return peaks
-            self._stretches = better
+            loaded = self._peaks(build, pinned=True)
+            planned = self._peaks(build, pinned=False) if self.pins_matter else loaded
+            bare = planned
+            if self.scratch:
+                bare = self._peaks(build, pinned=False, scratch=False)
+            if loaded is not None and planned is not None and bare is not None:
+                return GraphBuffers(planned, loaded, bare)
+
+    def _peaks(
+        self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
+    ) -> tuple[int, ...] | None:
+        """Return each buffer's peak; None, and more layers kept, where they were too few."""
+        known = self._index.replays
+        key = (scratch and self.scratch, self._key(self._settings, pinned=pinned))
+        shape = (key, tuple(stretch[1:] for stretch in self._stretches))
+        if key not in known.steps:
+            graph = self._whole(build)
+            known.steps[key] = graph.steps(pinned=pinned, scratch=scratch), graph.n_entries
+        steps, self._n_entries = known.steps[key]
+        if shape not in known.peaks:
+            known.peaks[shape] = self._repeated(steps)
+        peaks = known.peaks[shape]
+        if peaks is None:
+            untold = {
+                stretch
+                for stretch, first in self._shortened()
+                if repeat_of(steps, stretch, first) is None
+            }
+            self._stretches = tuple(
+                more_of(stretch) if stretch in untold else stretch for stretch in self._stretches
+            )
+            self._now = None
+        return peaks
+
+    def _repeated(self, steps: Steps) -> tuple[int, ...] | None:
+        """Return each buffer's peak with all layers; None where too few of them were kept."""
+        repeats = []
+        for stretch, first in self._shortened():
+            repeat = repeat_of(steps, stretch, first)
+            if repeat is None:
+                return None
+            repeats.append(repeat)
+        return peaks_of(steps, self._backends.count, repeats)
+
+    def _shortened(self) -> Iterator[tuple[Stretch, int]]:
+        """Yield the stretches that leave layers out, with the number of their first layer kept."""
+        first = 0
+        for stretch in self._stretches:
+            if stretch.kept < stretch.repeats:
+                yield stretch, first
+            first += len(stretch.layers)
+
+    def _whole(self, build: Callable[[GraphContext], None]) -> Graph:
+        """Return the graph of a full micro-batch, as pinned as a real load makes it."""
+        if self._now is None:
+            self._now = self._graph(build, self._settings)
+        return self._now
 
     def _key(self, settings: Settings, *, pinned: bool) -> Hashable:
         """Return all that a replay depends on: equal kinds of layers give equal graphs."""
@@ -292,31 +319,24 @@ class _Replayed:
         few_tokens = settings.graph_tokens < _PIN_BELOW_TOKENS
         return pins and (self._full_offload or few_tokens), pins and not self._placement.kv_offload
 
-    def _built(
-        self,
-        build: Callable[[GraphContext], None],
-        settings: Settings,
-        *,
-        pinned: bool,
-        stretches: tuple[Stretch, ...] | None = None,
-    ) -> GraphContext:
-        homes, count = self._homes, len(self._placement.accelerators)
-        pinned_layers, cache_on_host = self._pins(settings, pinned=pinned)
+    def _graph(self, build: Callable[[GraphContext], None], settings: Settings) -> Graph:
+        homes, devices = self._homes, self._placement.accelerators
+        pinned_layers, cache_on_host = self._pins(settings, pinned=True)
         context = GraphContext(
             self._model,
             settings,
             index=self._index,
-            layers=layers_of(stretches or self._stretches),
+            layers=layers_of(self._stretches),
             weight_home=homes.weight,
             layer_home=homes.layer,
             cache_home=homes.cache,
-            host=count,
+            host=len(devices),
             pinned_layers=pinned_layers,
             cache_on_host=cache_on_host,
         )
         context.unfused = self._unfused
         build(context)
-        return context
+        return Graph(context, self._backends, [device.kind for device in devices])
 
 
 def _attends(layers: Sequence[LayerSpec], at: int) -> bool:
@@ -326,43 +346,3 @@ def _attends(layers: Sequence[LayerSpec], at: int) -> bool:
         return False
     cached = layer.attention is not None or layer.reuses_cache
     return cached or not any(other.attention or other.recurrent for other in layers)
-
-
-def _replayed(
-    context: GraphContext, backends: Backends, placement: Placement, *, scratch: bool
-) -> Replayed:
-    """Return each buffer's peak, and the state of the memory before each layer."""
-    marks = _first_nodes(context)
-    n_entries = len(context.nodes) + len(context.leafs)
-    laid = split(context.nodes, context.leafs, backends)
-    kinds = [*(device.kind for device in placement.accelerators), "cpu"]
-    arenas = [Arena(alignment_of(kind)) for kind in kinds]
-
-    def size_on(tensor: Tensor, arena: int) -> int:
-        size = tensor.n_bytes
-        if arena == backends.host:
-            return size
-        kind = kinds[arena]
-        if scratch:
-            size += scratch_bytes(tensor, kind)
-        return allocated_bytes(tensor.type, tensor.ne[0], size, device_kind=kind)
-
-    states = replay(laid.leafs, laid.nodes, arenas, size_on, marks=marks)
-    numbers: dict[Hashable, int] = {}
-    numbered = {at: numbers.setdefault(state, len(numbers)) for at, state in states.items()}
-    return Replayed(
-        tuple(arena.peak for arena in arenas),
-        tuple(map(numbered.get, context.layers)),
-        n_entries,
-    )
-
-
-def _first_nodes(context: GraphContext) -> dict[int, int]:
-    """Return the first node that reads a weight of each layer: identity → layer."""
-    firsts: dict[int, int] = {}
-    for node in context.nodes:
-        for src in node.srcs:
-            if src.is_weight and src.name.startswith(_LAYER):
-                layer = int(src.name[len(_LAYER) : src.name.index(".", len(_LAYER))])
-                firsts.setdefault(layer, id(node))
-    return {node: layer for layer, node in firsts.items()}

@@ -28,8 +28,7 @@ _F32: Final = "F32"
 
 def shape4(ne: Sequence[int]) -> Shape:
     """Return a shape filled up with ones to four dimensions."""
-    padded = (*ne, 1, 1, 1)
-    return padded[0], padded[1], padded[2], padded[3]
+    return (*ne, 1, 1, 1)[:4]  # type: ignore[return-value]
 
 
 class GraphBuilder:
@@ -45,17 +44,18 @@ class GraphBuilder:
         if tensor.is_taken:
             return
         tensor.is_taken = True
-        stack = [(tensor, iter(tensor.srcs))]
+        nodes, leafs = self.nodes, self.leafs
+        stack = [tensor]
         while stack:
-            node, srcs = stack[-1]
-            for src in srcs:
+            node = stack[-1]
+            for src in node.srcs:  # few: those before the next one are looked at again
                 if not src.is_taken:
                     src.is_taken = True
-                    stack.append((src, iter(src.srcs)))
+                    stack.append(src)
                     break
             else:
-                stack.pop()
-                (self.leafs if node.op == NONE else self.nodes).append(node)
+                del stack[-1]
+                (leafs if node.op == NONE else nodes).append(node)
 
     # leaves
 
@@ -72,17 +72,23 @@ class GraphBuilder:
     def view(self, source: Tensor, ne: Sequence[int], nb: Sequence[int] | None = None) -> Tensor:
         """Return a view; strides after the first are given, or follow from the shape."""
         shape = shape4(ne)
-        strides = list(contiguous_strides(source.type, shape))
-        for axis, stride in enumerate(nb or (), start=1):
-            strides[axis] = stride
-            for later in range(axis + 1, 4):
-                strides[later] = strides[later - 1] * shape[later - 1]
-        return self._view("VIEW", source, shape, (strides[0], strides[1], strides[2], strides[3]))
+        first, second, third, fourth = contiguous_strides(source.type, shape)
+        if nb:
+            second = nb[0]
+            third = nb[1] if len(nb) > 1 else second * shape[1]
+            fourth = nb[2] if len(nb) > 2 else third * shape[2]  # noqa: PLR2004 - the last stride
+        return Tensor(
+            "VIEW",
+            source.type,
+            shape,
+            nb=(first, second, third, fourth),
+            srcs=(source,),
+            view_of=source,
+        )
 
     def reshape(self, source: Tensor, *ne: int) -> Tensor:
         """Return the same memory under another shape."""
-        shape = shape4(ne)
-        return self._view("RESHAPE", source, shape, contiguous_strides(source.type, shape))
+        return Tensor("RESHAPE", source.type, shape4(ne), srcs=(source,), view_of=source)
 
     def permute(self, source: Tensor, *axes: int) -> Tensor:
         """Return a view whose axis `axes[i]` is axis `i` of the source."""
@@ -104,7 +110,7 @@ class GraphBuilder:
 
     def like(self, op: str, a: Tensor, *others: Tensor | None, kind: str | None = None) -> Tensor:
         """Return an operation whose result has the shape of its first source."""
-        srcs = [a, *(src for src in others if src is not None)]
+        srcs = (a, *[src for src in others if src is not None]) if others else (a,)
         return Tensor(op, kind or a.type, a.ne, srcs=srcs)
 
     def unary(self, a: Tensor) -> Tensor:
@@ -148,7 +154,7 @@ class GraphBuilder:
     def cast(self, a: Tensor, kind: str) -> Tensor:
         """Return a in another type."""
         result = Tensor("CPY", kind, a.ne, srcs=(a,))
-        result.srcs.append(result)  # ggml lists the result as its own target
+        result.srcs = (a, result)  # ggml lists the result as its own target
         return result
 
     def cont(self, a: Tensor, *ne: int) -> Tensor:
@@ -195,7 +201,7 @@ class GraphBuilder:
     ) -> Tensor:
         """Return fused attention: one row of all heads a token."""
         ne = (v.ne[0], q.ne[2], q.ne[1], q.ne[3])
-        srcs = [src for src in (q, k, v, mask, sinks) if src is not None]
+        srcs = tuple([src for src in (q, k, v, mask, sinks) if src is not None])
         return Tensor("FLASH_ATTN_EXT", _F32, ne, srcs=srcs)
 
     def rotate(self, a: Tensor, rotation: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["GraphContext", "Part"]
 
 _F32: Final = "F32"
+_LAYER: Final = "blk."
 
 
 class Part:
@@ -116,6 +117,7 @@ class GraphContext(FeedForwardBuilder):
             shape4(spec.shape),
             home=self._weight_home(spec, layer),
             is_weight=True,
+            layer=spec.layer if name.startswith(_LAYER) else None,
             name=name,
         )
         self._weights[key] = leaf

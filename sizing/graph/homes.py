@@ -87,8 +87,15 @@ def kinds_of(
             weights: Hashable = (tuple(weight_homes), types)
         else:
             weights = index.types[at] if homes.copies_from(home) else None
-        kinds.append((index.shapes[at], home, homes.cache(at), weights, mark and mark(model, at)))
+        cache = homes.cache(_owner_of_cache(model, at))
+        kinds.append((index.shapes[at], home, cache, weights, mark and mark(model, at)))
     return kinds
+
+
+def _owner_of_cache(model: ModelSpec, layer: int) -> int:
+    """Return the layer whose cache a layer reads."""
+    owner = model.layers[layer].cache_layer
+    return layer if owner is None else owner
 
 
 def outer_kinds(index: TensorIndex, homes: Homes) -> Hashable:

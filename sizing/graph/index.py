@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from whatfits.sizing.graph.steps import Steps
     from whatfits.sizing.model import ModelSpec, TensorSpec
 
-__all__ = ["Replayed", "Replays", "TensorIndex"]
-
-
-class Replayed(NamedTuple):
-    """What came of one replay.
-
-    Attributes:
-        peaks: bytes of each accelerator's buffer, the host's last.
-        states: a number for the state of the memory before each layer that was replayed; equal
-            states have equal numbers. None for a layer without weights.
-        n_entries: nodes and leaves of the graph, before it was split over devices.
-    """
-
-    peaks: tuple[int, ...]
-    states: tuple[int | None, ...]
-    n_entries: int
+__all__ = ["Replays", "TensorIndex"]
 
 
 class Replays:
@@ -32,15 +18,19 @@ class Replays:
 
     Attributes:
         numbers: the number of each distinct description of a layer.
-        peaks: what came of each replay, by all that it depends on.
-        fused: whether attention stayed fused, likewise.
+        steps: the allocator's steps for each graph, and how many nodes and leaves it has, by all
+            that they depend on.
+        peaks: bytes of each accelerator's buffer, the host's last, by the same and by the stretches
+            of layers; or these with more layers kept, where too few were.
+        landed: which operations run beside their layers, by all that this depends on.
     """
 
     def __init__(self) -> None:
         """Nothing is known yet."""
         self.numbers: dict[Hashable, int] = {}
-        self.peaks: dict[Hashable, Replayed] = {}
-        self.fused: dict[Hashable, bool] = {}
+        self.steps: dict[Hashable, tuple[Steps, int]] = {}
+        self.peaks: dict[Hashable, tuple[int, ...] | None] = {}
+        self.landed: dict[Hashable, bool] = {}
 
     def numbered(self, values: Sequence[Hashable]) -> list[int]:
         """Return the number of each value, the same for equal ones."""

@@ -15,7 +15,7 @@ from whatfits.sizing.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "split"]
+__all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "Scheduler"]
 
 _MAX_COPIES: Final = 4
 OFFLOAD_MIN_BATCH: Final = 32
@@ -51,11 +51,17 @@ class Backends:
 
 @dataclass(slots=True)
 class Laid:
-    """A graph ready for the allocator: each leaf and node knows its place."""
+    """A graph ready for the allocator: each leaf and node knows its place.
 
-    leafs: list[Tensor] = field(default_factory=list)
-    nodes: list[Tensor] = field(default_factory=list)
-    n_splits: int = 0
+    Attributes:
+        leafs: its leaves.
+        nodes: its nodes.
+        n_inputs: so many leaves, the first ones, are inputs that are kept several times.
+    """
+
+    leafs: Sequence[Tensor]
+    nodes: Sequence[Tensor]
+    n_inputs: int = 0
 
 
 @dataclass(slots=True)
@@ -66,32 +72,71 @@ class _Split:
     end: int = 0
 
 
-class _Scheduler:
+class Scheduler:
+    """Places the tensors of one graph, as often as wanted, and lays it out."""
+
     def __init__(
         self, nodes: Sequence[Tensor], leafs: Sequence[Tensor], backends: Backends
     ) -> None:
+        """Look at a graph; nothing is placed yet."""
         self.nodes = nodes
         self.leafs = leafs
         self.backends = backends
         self.host = backends.host
         self.copies: dict[tuple[int, int], list[Tensor]] = {}
+        self._first: list[int | None] | None = None
+        self._replaced: list[tuple[Tensor, tuple[Tensor, ...]]] = []
+
+    def place(self, *, pinned: bool) -> tuple[int | None, ...]:
+        """Place every tensor, anew; return where leaves and nodes lie.
+
+        `pinned`: what wants to be on a back end is put there.
+        """
+        if self.backends.count == 1:
+            for tensors in (self.leafs, self.nodes):
+                for tensor in tensors:
+                    tensor.place = 0
+        else:
+            self._assign(pinned=pinned)
+        return tuple([tensor.place for tensor in (*self.leafs, *self.nodes)])
+
+    def lay(self) -> Laid:
+        """Return the placed graph with its copies, in the order the allocator sees it.
+
+        With one back end nothing changes.
+        """
+        if self.backends.count == 1:
+            return Laid(self.leafs, self.nodes)
+        return self._laid(self._cut())
+
+    def forget(self) -> None:
+        """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
+        for node, srcs in self._replaced:
+            node.srcs = srcs
+        self._replaced.clear()
+        self.copies.clear()
+        for tensors in (self.leafs, self.nodes):
+            for tensor in tensors:
+                tensor.held = False
+                tensor.children = tensor.views = 0
 
     # where things run
 
-    def assign(self) -> None:
+    def _assign(self, *, pinned: bool) -> None:
         """Passes 1 to 4: by weights, by neighbours, by sources."""
-        for tensors in (self.leafs, self.nodes):
-            for tensor in tensors:
-                wanted = tensor.wants
-                tensor.place = self._from_sources(tensor) if wanted is None else wanted
+        if self._first is None:
+            self._first = [self._from_sources(tensor) for tensor in (*self.leafs, *self.nodes)]
+        for tensor, place in zip((*self.leafs, *self.nodes), self._first, strict=True):
+            tensor.place = tensor.wants if pinned and tensor.wants is not None else place
         working = [node for node in self.nodes if node.op not in VIEWS]
-        for order in (working, working[::-1]):
-            self._spread(order, host_too=False)
-        for order in (working, working[::-1]):
-            self._spread(order, host_too=True)
-        for node in working:
-            if node.place is None:
-                node.place = self._most_at_home(node)
+        back = working[::-1]
+        for order, host_too in ((working, False), (back, False), (working, True), (back, True)):
+            if not self._spread(order, host_too=host_too):
+                break
+        else:
+            for node in working:
+                if node.place is None:
+                    node.place = self._most_at_home(node)
         for node in self.nodes:
             self._settle(node)
 
@@ -122,16 +167,23 @@ class _Scheduler:
     def _is_offloaded(self, tensor: Tensor) -> bool:
         return _batch_of(tensor) >= OFFLOAD_MIN_BATCH
 
-    def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> None:
-        """Give unassigned nodes the back end of the node before; devices first, then the host."""
+    def _spread(self, order: Iterable[Tensor], *, host_too: bool) -> bool:
+        """Give unassigned nodes the back end of the node before; devices first, then the host.
+
+        Return whether any is left without.
+        """
         current: int | None = None
-        no_flash = self.backends.no_flash
+        is_left = False
+        host, no_flash = self.host, self.backends.no_flash
         for node in order:
             place = node.place
             if place is not None:
-                current = place if host_too or place != self.host else None
+                current = place if host_too or place != host else None
             elif current is not None and (node.op != _FLASH or current not in no_flash):
                 node.place = current
+            else:
+                is_left = True
+        return is_left
 
     def _most_at_home(self, node: Tensor) -> int:
         best, chosen = -1, self.backends.host
@@ -162,25 +214,27 @@ class _Scheduler:
 
     # cutting and copying
 
-    def cut(self) -> list[_Split]:
+    def _cut(self) -> list[_Split]:
         """Pass 5: start a split where the back end changes, or where weights come to be copied."""
         current = _Split(next(_place(node) for node in self.nodes if node.op not in VIEWS), 0)
         splits = [current]
         for index, node in enumerate(self.nodes):
             if node.op in VIEWS:
                 continue
-            if node.place != current.backend or self._needs_new_split(node, current):
+            if node.place != current.backend or (
+                current.inputs and self._needs_new_split(node, current.backend)
+            ):
                 current.end = index
                 current = _Split(_place(node), index)
                 splits.append(current)
-            self._bring_sources(node, current)
+            for src in node.srcs:
+                if src.place != current.backend:
+                    self._bring_sources(node, current)
+                    break
         splits[-1].end = len(self.nodes)
         return splits
 
-    def _needs_new_split(self, node: Tensor, current: _Split) -> bool:
-        if not current.inputs:
-            return False
-        backend = current.backend
+    def _needs_new_split(self, node: Tensor, backend: int) -> bool:
         for src in node.srcs:
             if src.is_weight and src.place != backend and not self._is_at(src, backend):
                 return True
@@ -188,14 +242,17 @@ class _Scheduler:
 
     def _bring_sources(self, node: Tensor, current: _Split) -> None:
         backend = current.backend
-        for position, src in enumerate(node.srcs):
+        srcs = node.srcs
+        for position, src in enumerate(srcs):
             if src.place == backend or self._is_at(src, backend):
                 continue
             key = (id(src), backend)
             if key not in self.copies:
                 self.copies[key] = self._copies_of(src, backend)
                 current.inputs.append(src)
-            node.srcs[position] = self.copies[key][0]
+            if node.srcs is srcs:
+                self._replaced.append((node, srcs))
+            node.srcs = (*node.srcs[:position], self.copies[key][0], *srcs[position + 1 :])
 
     def _copies_of(self, tensor: Tensor, place: int, *, original: bool = False) -> list[Tensor]:
         made = []
@@ -208,26 +265,30 @@ class _Scheduler:
             made.append(one)
         return made
 
-    def laid(self, splits: Sequence[_Split]) -> Laid:
+    def _laid(self, splits: Sequence[_Split]) -> Laid:
         """Return the graph with its copies, in the order the allocator sees it."""
-        result = Laid(n_splits=len(splits))
+        nodes: list[Tensor] = []
+        leafs: list[Tensor] = []
         inputs = self._kept_inputs()
+        n_inputs = 0
         for part in splits:
             for tensor in part.inputs:
                 # a view without an operation keeps the source alive until it has been copied
-                held = Tensor(NONE, tensor.type, tensor.ne, nb=tensor.nb, view_of=tensor)
-                held.srcs.append(tensor)
+                held = Tensor(
+                    NONE, tensor.type, tensor.ne, nb=tensor.nb, srcs=(tensor,), view_of=tensor
+                )
                 held.place = tensor.place
-                result.nodes += (held, self.copies[id(tensor), part.backend][0])
-            result.nodes += self.nodes[part.start : part.end]
+                nodes += (held, self.copies[id(tensor), part.backend][0])
+            nodes += self.nodes[part.start : part.end]
         if self.backends.copies > 1:
             for leaf in inputs:
-                result.leafs += self.copies[id(leaf), _place(leaf)]
+                leafs += self.copies[id(leaf), _place(leaf)]
+            n_inputs = len(leafs)
             for part in splits:
                 for tensor in part.inputs:
-                    result.leafs += self.copies[id(tensor), part.backend]
-        result.leafs += self.leafs
-        return result
+                    leafs += self.copies[id(tensor), part.backend]
+        leafs += self.leafs
+        return Laid(leafs, nodes, n_inputs)
 
     def _kept_inputs(self) -> list[Tensor]:
         """Pass 6: with several copies every graph input is kept as often."""
@@ -257,14 +318,3 @@ def _batch_of(tensor: Tensor) -> int:
             return tensor.ne[2]
         case _:
             return tensor.ne[1] * tensor.ne[2] * tensor.ne[3]
-
-
-def split(nodes: Sequence[Tensor], leafs: Sequence[Tensor], backends: Backends) -> Laid:
-    """Return a graph placed and cut; with one back end nothing changes."""
-    scheduler = _Scheduler(nodes, leafs, backends)
-    if backends.count == 1:
-        for tensor in (*leafs, *nodes):
-            tensor.place = 0
-        return Laid(list(leafs), list(nodes), 1)
-    scheduler.assign()
-    return scheduler.laid(scheduler.cut())

@@ -17,9 +17,12 @@ from whatfits.sizing.units import pad
 if TYPE_CHECKING:
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["CUDA_LIKE", "scratch_bytes"]
+__all__ = ["CUDA_LIKE", "MAY_NEED_SCRATCH", "scratch_bytes"]
 
 CUDA_LIKE: Final = frozenset({"cuda", "rocm"})
+MAY_NEED_SCRATCH: Final = frozenset({"FLASH_ATTN_EXT", "MUL_MAT_ID", "ARGSORT", "CUMSUM"})
+"""Operations that some back end adds scratch space to."""
+
 _F16: Final = 2
 _F32: Final = 4
 _CUDA_PADDING: Final = 128

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     "INPUT",
@@ -44,10 +41,35 @@ class Tensor:
         flags: INPUT and OUTPUT.
         home: device that holds it beforehand (index of a back end); None for what the graph makes.
         is_weight: a model weight; decides where operations on it run.
+        layer: the layer that a weight belongs to.
         wants: back end it is pinned to; None when the scheduler may choose.
         place: back end that runs it or holds it; None until the scheduler has chosen.
         is_taken: whether a graph has it already.
+        children: users to come, as the allocator counts them.
+        views: views of it to come, likewise.
+        held: whether it holds memory; in which arena, in which slot and how much is known then.
     """
+
+    arena: int
+    children: int
+    flags: int
+    held: bool
+    home: int | None
+    is_taken: bool
+    is_weight: bool
+    layer: int | None
+    name: str
+    nb: Shape
+    ne: Shape
+    op: str
+    place: int | None
+    room: int
+    slot: int
+    srcs: tuple[Tensor, ...]
+    type: str
+    view_of: Tensor | None
+    views: int
+    wants: int | None
 
     __slots__ = (
         "arena",
@@ -57,13 +79,14 @@ class Tensor:
         "home",
         "is_taken",
         "is_weight",
+        "layer",
         "name",
         "nb",
         "ne",
-        "offset",
         "op",
         "place",
         "room",
+        "slot",
         "srcs",
         "type",
         "view_of",
@@ -78,29 +101,38 @@ class Tensor:
         ne: Shape,
         *,
         nb: Shape | None = None,
-        srcs: Sequence[Tensor] = (),
+        srcs: tuple[Tensor, ...] = (),
         view_of: Tensor | None = None,
         flags: int = 0,
         home: int | None = None,
         is_weight: bool = False,
+        layer: int | None = None,
         name: str = "",
     ) -> None:
         """Make a tensor; strides are contiguous unless given."""
         self.op = op
         self.type = kind
         self.ne = ne
-        self.nb = contiguous_strides(kind, ne) if nb is None else nb
-        self.srcs = list(srcs)
-        self.view_of: Tensor | None = view_of if view_of is None else view_of.root
+        if nb is None:  # contiguous_strides, without the call
+            first, block_elements = _BLOCKS[kind]
+            second = first * (ne[0] // block_elements)
+            third = second * ne[1]
+            nb = (first, second, third, third * ne[2])
+        self.nb = nb
+        self.srcs = srcs
+        self.view_of = view_of
+        if view_of is not None and view_of.view_of is not None:
+            self.view_of = view_of.view_of
         self.flags = flags
         self.home = home
         self.is_weight = is_weight
-        self.wants: int | None = None
-        self.place: int | None = None
+        self.layer = layer
+        self.wants = None
+        self.place = None
         self.name = name
         self.is_taken = False
-        # the allocator's notes: users and views to come, and where the tensor lies
-        self.children = self.views = self.arena = self.offset = self.room = 0
+        # the allocator's notes: users and views to come, and whether it holds memory
+        self.children = self.views = 0
         self.held = False
 
     @property

@@ -35,7 +35,8 @@ _WHOLE_WORDS: Final = {"I32": 32, "U32": 32, "I8": 8, "U8": 8, "I64": 64}
 # Tensors beside a quantised matrix that hold no weights.
 _BESIDE: Final = re.compile(
     r"(?:[._](?:scales?|scale_inv|scale_2|zeros|qzeros|g_idx|biases|absmax|quant_map|SCB"
-    r"|zero_point|weight_shape|input_scale|global_scale|weight_format)|\.quant_state\.\S+)$"
+    r"|zero_point|weight_shape|input_scale|input_scale_ub|global_scale|weight_format)"
+    r"|\.quant_state\.\S+)$"
 )
 _USUAL_HEAD: Final = 128  # of most models; only splits widths that are exact into heads
 

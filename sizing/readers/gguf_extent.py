@@ -37,7 +37,8 @@ _NUMBER_BYTES: Final = 4  # of a score, of a token's kind
 
 _MERGING: Final = frozenset({"gpt2", "gemma4"})  # tokenizers with merges in the file
 # Converted from a list of ranks with every way to put a token together, 2.1 to 2.22 merges a
-# token; others have one. Recomputed from the published ranks of Llama 3, Llama 4 and o200k.
+# token; others have one. Recomputed from the published ranks of Llama 3, Llama 4 and o200k; the
+# other names are taken to be alike, and a wrong guess costs a request or some bytes.
 _EVERY_SPLIT: Final = frozenset(
     {"llama-bpe", "llama-v3", "llama3", "llama4", "gpt-4o", "tekken", "smaug-bpe"}
     | {"glm4", "chatglm-bpe", "gemma4"}

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.architectures import TEXT_PARTS, language_parts
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError, printable
 from whatfits.sizing.readers.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["MAX_CONFIG_BYTES", "HfConfig", "read_hf_config"]
+__all__ = ["MAX_CONFIG_BYTES", "HfConfig", "read_hf_config", "read_json_object"]
 
 FILE_FORMAT: Final = "config.json"
 MAX_CONFIG_BYTES: Final = 4 * 2**20  # MLX lists every module of a large mixture in 2 MB
-_TEXT_PARTS: Final = ("text_config", "llm_config", "language_config", "thinker_config")
 # Counts that a plain transformer cannot do without, and that tensors can supply.
 COUNTS: Final = (
     *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -32,6 +32,7 @@ _NO_MODELS: Final = {
     "_diffusers_version": "a part of an image model (diffusers)",
     "image_processor_type": "an image processor's configuration",
     "tokenizer_class_name": "a tokenizer's configuration",
+    "weight_map": "the index of a checkpoint",
 }
 
 
@@ -55,6 +56,23 @@ def read_hf_config(data: bytes) -> HfConfig:
         MalformedFileError: no JSON object, or more than is allowed of anything.
         UnsupportedArchitectureError: it describes something that is no language model.
     """
+    twice: list[str] = []
+    values = read_json_object(data, on_duplicate=twice.append)
+    _refuse_other_kinds(values)
+    findings = [f"key {printable(key)!r} is given twice; the last one counts" for key in twice[:1]]
+    if any("auto_map" in part for part in language_parts(values)):
+        findings.append("auto_map names code of the repository; it is never run")
+    return HfConfig(_usable(values, findings), tuple(findings))
+
+
+def read_json_object(
+    data: bytes, *, on_duplicate: Callable[[str], None] = lambda _: None
+) -> dict[str, object]:
+    """Return the object of a configuration file, whatever it configures.
+
+    Raises:
+        MalformedFileError: no JSON object, or more than is allowed of anything.
+    """
     if len(data) > MAX_CONFIG_BYTES:
         raise MalformedFileError(
             file_format=FILE_FORMAT,
@@ -63,10 +81,9 @@ def read_hf_config(data: bytes) -> HfConfig:
             offset_bytes=0,
             allowed=f"up to {MAX_CONFIG_BYTES:,}",
         )
-    twice: list[str] = []
     # time_step_limit of Mamba 2 ends in Infinity, and json.dumps writes it.
     values = parse_json(
-        data, FILE_FORMAT, field="file", on_duplicate=twice.append, allow_constants=True
+        data, FILE_FORMAT, field="file", on_duplicate=on_duplicate, allow_constants=True
     )
     if not isinstance(values, dict):
         raise MalformedFileError(
@@ -76,11 +93,7 @@ def read_hf_config(data: bytes) -> HfConfig:
             offset_bytes=0,
             allowed="an object with model_type or architectures",
         )
-    _refuse_other_kinds(values)
-    findings = [f"key {printable(key)!r} is given twice; the last one counts" for key in twice[:1]]
-    if "auto_map" in values:
-        findings.append("auto_map names code of the repository; it is never run")
-    return HfConfig(_usable(values, findings), tuple(findings))
+    return values
 
 
 def _refuse_other_kinds(values: Mapping[str, object]) -> None:
@@ -95,7 +108,7 @@ def _usable(values: Mapping[str, object], findings: list[str]) -> dict[str, obje
     """Return the fields, without counts that are no counts; null is as good as not given."""
     kept: dict[str, object] = {}
     for key, value in values.items():
-        if key in _TEXT_PARTS and isinstance(value, dict):
+        if key in TEXT_PARTS and isinstance(value, dict):
             kept[key] = _usable(value, findings)
         elif key in COUNTS and isinstance(value, (str, bool)):
             shown = printable(value)

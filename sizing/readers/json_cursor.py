@@ -25,8 +25,16 @@ _TEXT: Final = re.compile(
 )
 _MAX_TEXT_BYTES: Final = 65_536  # of a name
 _MAX_VALUE_BYTES: Final = 65_536  # of a value that is read whole
+# Marks and strings inside values that are nested, in a whole text: no header and no index has any,
+# and stepping over them is what costs the most time a byte.
+_MAX_NESTED: Final = 50_000
 # Anything but a string, up to the end of the innermost list or object.
 _INSIDE: Final = re.compile(rb'[^"\[\]{}]++')
+# An object of words, strings and lists of words, in one step: what nearly every value is.
+_SHALLOW: Final = re.compile(
+    rb'\{(?:[^"\[\]{}]++|"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+"'
+    rb"|\[[^\"\[\]{}]*+\])*+\}"
+)
 _WORD: Final = re.compile(rb"[-+.0-9A-Za-z]++")
 _OPENING: Final = b"[{"
 _CLOSING: Final = b"]}"
@@ -35,11 +43,12 @@ _CLOSING: Final = b"]}"
 class JsonCursor:
     """A place in JSON text."""
 
-    __slots__ = ("_data", "_start_bytes", "file_format", "place")
+    __slots__ = ("_data", "_nested", "_start_bytes", "file_format", "place")
 
     def __init__(self, data: bytes, *, file_format: str, start_bytes: int = 0) -> None:
         """Start before the first byte; `start_bytes` is where the text lies in its file."""
         self._data = data
+        self._nested = 0
         self._start_bytes = start_bytes
         self.file_format = file_format
         self.place = 0
@@ -161,6 +170,9 @@ class JsonCursor:
     def _find_end(self, field: str, limit: int) -> None:
         """Step over a value by its brackets alone, up to `limit`."""
         depth = 0
+        if self.match(_SHALLOW) is not None:
+            self._check_limit(field, limit)
+            return
         while True:
             found = self.next_byte()
             if not found:
@@ -175,8 +187,15 @@ class JsonCursor:
                 self.place += 1
             elif self.match(_INSIDE if depth else _WORD) is None:
                 raise self.error(field, "is no value")
-            if self.place > limit:
-                allowed = "a short one: what a tensor or a part of an index needs"
-                raise self.error(field, "is too long a value", allowed=allowed)
+            self._check_limit(field, limit)
             if depth <= 0:
                 return
+            self._nested += 1
+            if self._nested > _MAX_NESTED:
+                allowed = f"up to {_MAX_NESTED:,} in values that are nested"
+                raise self.error(field, "has too many marks and strings", allowed=allowed)
+
+    def _check_limit(self, field: str, limit: int) -> None:
+        if self.place > limit:
+            allowed = "a short one: what a tensor or a part of an index needs"
+            raise self.error(field, "is too long a value", allowed=allowed)

@@ -63,12 +63,13 @@ DTYPE_BITS: Final = {
 }
 _METADATA: Final = "__metadata__"
 _FIELDS: Final = ("dtype", "shape", "data_offsets")
-# An entry as every writer writes it; anything else takes the slow way to the same checks.
+# An entry as nearly every writer writes it, with a blank after each mark or without; anything
+# else takes the slow way to the same checks.
 _USUAL_ENTRY: Final = re.compile(
-    rb'\{"dtype":"([A-Z0-9_]{1,16})","shape":\[((?:\d{1,19}(?:,\d{1,19}){0,15})?)\],'
-    rb'"data_offsets":\[(\d{1,19}),(\d{1,19})\]\}'
+    rb'\{"dtype": ?"([A-Z0-9_]{1,16})", ?"shape": ?\[((?:\d{1,19}(?:, ?\d{1,19}){0,15})?)\], ?'
+    rb'"data_offsets": ?\[(\d{1,19}), ?(\d{1,19})\]\}'
 )
-_LEADING_ZERO: Final = re.compile(rb"(?:^|,)0\d")
+_LEADING_ZERO: Final = re.compile(rb"(?:^|, ?)0\d")
 _ENTRY_MARK: Final = b'"data_offsets"'
 
 
@@ -191,7 +192,7 @@ def _entries(
     for name in cursor.members("header"):
         if name in names:
             raise cursor.error(f"key {name!r}", "is given twice")
-        if len(names) > MAX_TENSORS:
+        if len(names) > MAX_TENSORS:  # one of them may be the metadata
             raise cursor.error("header", "has too many tensors", allowed=f"up to {MAX_TENSORS:,}")
         names.add(name)
         if name == _METADATA:
@@ -212,7 +213,7 @@ def _read_metadata(cursor: JsonCursor, metadata: dict[str, str]) -> None:
     for key in cursor.members(_METADATA):
         if key in keys:
             raise cursor.error(f"{_METADATA} key {key!r}", "is given twice")
-        if len(keys) > MAX_TENSORS:
+        if len(keys) >= MAX_TENSORS:
             raise cursor.error(_METADATA, "has too many keys", allowed=f"up to {MAX_TENSORS:,}")
         keys.add(key)
         cursor.next_byte()

@@ -15,14 +15,22 @@ from whatfits.sizing.readers.json_cursor import JsonCursor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_FILES", "MAX_INDEX_BYTES", "ShardIndex", "read_safetensors_index"]
+__all__ = [
+    "MAX_FILES",
+    "MAX_INDEX_BYTES",
+    "MAX_TENSORS",
+    "PICKLE_SUFFIXES",
+    "ShardIndex",
+    "read_safetensors_index",
+]
 
 FILE_FORMAT: Final = "safetensors index"
 MAX_INDEX_BYTES: Final = 32 * 2**20
 MAX_FILES: Final = 4_096
-_MAX_TENSORS: Final = 262_144  # Kimi K2 in FP8, the most of any published index: 140,000
+MAX_TENSORS: Final = 262_144  # Kimi K2 in FP8, the most of any published index: 140,000
 _MAX_NAME_BYTES: Final = 255  # what file systems take
 _SUFFIX: Final = ".safetensors"
+PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 # A plain name on every system: no folder, no drive, no stream, no leading dot.
 _PLAIN_NAME: Final = re.compile(r"[^\x00-\x1f\x7f/\\:*?\"<>|.][^\x00-\x1f\x7f/\\:*?\"<>|]*")
 
@@ -84,8 +92,8 @@ def _weight_map(cursor: JsonCursor) -> dict[str, str]:
     for tensor in cursor.members("weight_map"):
         if tensor in file_of:
             raise cursor.error(f"tensor {tensor!r}", "is given twice")
-        if len(file_of) >= _MAX_TENSORS:
-            allowed = f"up to {_MAX_TENSORS:,}"
+        if len(file_of) >= MAX_TENSORS:
+            allowed = f"up to {MAX_TENSORS:,}"
             raise cursor.error("weight_map", "has too many tensors", allowed=allowed)
         cursor.next_byte()
         place = cursor.place
@@ -111,9 +119,11 @@ def _check_plain(cursor: JsonCursor, name: str, tensor: str, place: int) -> None
         and len(name.encode()) <= _MAX_NAME_BYTES
     ):
         return
+    is_pickle = name.lower().endswith(PICKLE_SUFFIXES)
+    why = ", a pickle: it runs code when it is opened, so it never is" if is_pickle else ""
     raise cursor.error(
         f"file of {tensor!r}",
-        f"is {name!r}",
+        f"is {name!r}{why}",
         allowed="the plain name of a .safetensors file in the same folder",
         place=place,
     )

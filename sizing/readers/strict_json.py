@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,17 +63,16 @@ def parse_json(
         )
 
     _check_shape(data, refusal)
+    if on_duplicate is None and not allow_constants:
+        decoder = _strict_decoder()
+    else:
+        decoder = _decoder(on_duplicate, allow_constants=allow_constants)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise refusal("is not UTF-8", at=error.start) from error
     try:
-        value: object = json.loads(
-            text,
-            object_pairs_hook=_pairs(on_duplicate),
-            parse_int=_whole,
-            parse_constant=None if allow_constants else _constant,
-        )
+        value: object = decoder.decode(text)
     except _RefusedError as error:
         raise refusal(str(error)) from error
     except json.JSONDecodeError as error:
@@ -82,6 +82,21 @@ def parse_json(
         raise refusal("is nested too deep") from error
     _check_surrogates(value, text, refusal)
     return value
+
+
+@cache  # making one takes longer than reading a tensor's entry with it
+def _strict_decoder() -> json.JSONDecoder:
+    return _decoder(None, allow_constants=False)
+
+
+def _decoder(
+    on_duplicate: Callable[[str], None] | None, *, allow_constants: bool
+) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_pairs(on_duplicate),
+        parse_int=_whole,
+        parse_constant=None if allow_constants else _constant,
+    )
 
 
 def _check_shape(data: bytes, refusal: Callable[..., MalformedFileError]) -> None:
@@ -96,6 +111,8 @@ def _check_shape(data: bytes, refusal: Callable[..., MalformedFileError]) -> Non
     quotes = data.count(b'"')
     if quotes > _MAX_QUOTES:
         raise refusal(f"has {quotes:,} quotation marks", allowed=f"up to {_MAX_QUOTES:,}")
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return
     bare = _STRINGS.sub(b"", data) if quotes else data
     brackets = bare.translate(None, _NOT_BRACKETS)
     depth = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)

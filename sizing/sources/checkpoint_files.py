@@ -11,11 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
-from whatfits.sizing.readers.hf_config import MAX_CONFIG_BYTES, HfConfig, read_hf_config
+from whatfits.sizing.quants.layouts.block import quantisation_block
+from whatfits.sizing.readers.hf_config import (
+    MAX_CONFIG_BYTES,
+    HfConfig,
+    read_hf_config,
+    read_json_object,
+)
 from whatfits.sizing.readers.safetensors import SafetensorsHeader, read_safetensors_header
 from whatfits.sizing.readers.safetensors_index import (
     MAX_FILES,
     MAX_INDEX_BYTES,
+    MAX_TENSORS,
     ShardIndex,
     read_safetensors_index,
 )
@@ -26,6 +33,7 @@ from whatfits.sizing.sources.file_kinds import (
     pickle_reason,
 )
 from whatfits.sizing.sources.folders import Folder, LocalFolder
+from whatfits.sizing.sources.paths import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,10 +47,17 @@ _T = TypeVar("_T")
 
 CONFIG: Final = "config.json"
 _SUFFIX: Final = ".safetensors"
-_INDEX_SUFFIX: Final = ".safetensors.index.json"
+_INDEX: Final = ".index.json"
+_INDEX_SUFFIX: Final = f"{_SUFFIX}{_INDEX}"
 _ADAPTER: Final = "adapter_"
 _SHARD: Final = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _SHOWN: Final = 5
+# Where AutoGPTQ, AutoAWQ and ModelOpt put what later versions write into config.json.
+_BESIDE: Final = (
+    ("quantize_config.json", "gptq"),
+    ("quant_config.json", "awq"),
+    ("hf_quant_config.json", "modelopt"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +92,7 @@ def read_checkpoint(path: str) -> Checkpoint:
         UnreadableFileError: missing, not permitted, not a checkpoint, or several of them.
         MalformedFileError: the bytes contradict the format.
     """
-    if os.path.isdir(path):  # noqa: PTH112 - paths may be any bytes
+    if is_folder(path):
         return read_checkpoint_in(LocalFolder(path))
     folder, name = os.path.split(path)
     named = name if name.lower().endswith(".json") else None
@@ -96,6 +111,8 @@ def read_checkpoint_in(folder: Folder, name: str | None = None) -> Checkpoint:
     lower = name.lower()
     if lower.endswith(_INDEX_SUFFIX):
         return _from_index(folder, name, _config(folder))
+    if lower.removesuffix(_INDEX).endswith(PICKLE_SUFFIXES):
+        raise _pickles("the file is the index of pickles:", folder.shown(name))
     if lower.endswith(".json"):
         return Checkpoint(folder.place, _read_config(folder, name))
     return _from_files(folder, _siblings(name), _config(folder))
@@ -112,10 +129,24 @@ def _from_folder(folder: Folder) -> Checkpoint:
         return _from_index(folder, usual if usual in indexes else indexes[0], config)
     files = [name for name in names if name.lower().endswith(_SUFFIX)]
     if not files:
-        pickles = [name for name in names if name.lower().endswith(PICKLE_SUFFIXES)]
+        pickles = [
+            name for name in names if name.lower().removesuffix(_INDEX).endswith(PICKLE_SUFFIXES)
+        ]
+        if config is None:
+            raise (
+                _pickles("the weights in the folder are pickles:", folder.place)
+                if pickles
+                else UnreadableFileError(
+                    what=f"no safetensors file and no {CONFIG} in the folder:", got=folder.place
+                )
+            )
         said = (f"the weights in the folder are pickles: {pickle_reason()}",) if pickles else ()
         return Checkpoint(folder.place, config, findings=said)
     return _from_files(folder, _chosen(folder.place, files), config)
+
+
+def _pickles(what: str, path: str) -> UnreadableFileError:
+    return UnreadableFileError(what=what, got=path, next_step=pickle_reason())
 
 
 def _chosen(folder: str, files: list[str]) -> tuple[str, ...]:
@@ -196,7 +227,7 @@ def _from_files(
 
     Raises:
         UnreadableFileError: none of them is there, or one leads out of the folder.
-        MalformedFileError: two of them hold the same tensor, or one is malformed.
+        MalformedFileError: two of them hold the same tensor, one is malformed, or it is too many.
     """
     present = [name for name in names if folder.has(name)]
     if not present:
@@ -226,6 +257,13 @@ def _from_files(
                 )
             seen.add(tensor.name)
             tensors.append(tensor)
+        if len(tensors) > MAX_TENSORS:
+            raise MalformedFileError(
+                file_format="safetensors",
+                field="tensors of all files",
+                reason=f"are {len(tensors):,} up to {name!r}",
+                allowed=f"up to {MAX_TENSORS:,}",
+            )
     missing = tuple(name for name in names if name not in present)
     return Checkpoint(
         folder.place,
@@ -265,7 +303,17 @@ def _config(folder: Folder) -> HfConfig | None:
 
 
 def _read_config(folder: Folder, name: str) -> HfConfig:
-    return _named(folder, name, MAX_CONFIG_BYTES, read_hf_config)
+    """Return a configuration, with the quantisation that older tools wrote beside it."""
+    config = _named(folder, name, MAX_CONFIG_BYTES, read_hf_config)
+    if quantisation_block(config.values) is not None:
+        return config
+    for beside, method in _BESIDE:
+        if folder.has(beside):
+            block = _named(folder, beside, MAX_CONFIG_BYTES, read_json_object)
+            said = f"{CONFIG} does not say how the weights are quantised; {beside} does"
+            values = {**config.values, "quantization_config": {"quant_method": method, **block}}
+            return HfConfig(values, (*config.findings, said))
+    return config
 
 
 def _named(folder: Folder, name: str, max_bytes: int, read: Callable[[bytes], _T]) -> _T:

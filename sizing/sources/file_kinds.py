@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.readers.safetensors_index import PICKLE_SUFFIXES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,7 +36,6 @@ _SIGNATURES: Final = (
     (b"{", "a JSON file", _CHECKPOINT),
 )
 _JSON_AFTER_LENGTH: Final = 8  # safetensors: length of the header, then the header
-PICKLE_SUFFIXES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def other_kind(head: bytes, *, name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.architectures import find_entry, spec_from_config
+from whatfits.sizing.architectures import TEXT_PARTS, find_entry, flattened, spec_from_config
 from whatfits.sizing.errors import UnsupportedArchitectureError, printable
 from whatfits.sizing.quants.default_type import chosen_file_type
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
@@ -30,16 +30,14 @@ _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
 _SNAPSHOTS: Final = "snapshots"
 _CACHE_PREFIX: Final = "models--"
+_NEXT: Final = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
+# What every model has to have, under all its names; tensors fill it in where it is missing.
 _SAME: Final = (
     ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     ("hidden_size", "n_embd", "d_model", "dim"),
     ("num_attention_heads", "n_head", "n_heads"),
-    ("num_key_value_heads", "n_kv_heads", "num_kv_heads"),
-    ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim"),
     ("vocab_size", "padded_vocab_size"),
-    ("head_dim",),
 )
-_TEXT: Final = "text_config"
 MISSING_FILES: Final = "files are missing of the checkpoint"
 
 
@@ -76,7 +74,7 @@ def checkpoint_spec(
     """
     config, said = _completed(found, name)
     quantisation = checkpoint_quantisation(config)
-    native = None if quantisation is None else quantisation.method
+    native = None if quantisation is None else quantisation.native
     chosen, why = chosen_file_type(file_type, native=native)
     spec = _spec(config, found, quantisation, name=name, shown=shown, file_type=chosen)
     notes = (
@@ -107,35 +105,32 @@ def _completed(found: Checkpoint, name: str) -> tuple[dict[str, object], tuple[s
             )
         said = f"There is no {CONFIG}: the shape is read from the tensors, heads of "
         return dict(counts), (f"{said}{counts['head_dim']} elements assumed.",)
-    config = dict(found.config.values)
-    inner = config.get(_TEXT)
-    text: dict[str, object] = dict(inner) if isinstance(inner, dict) else config
-    filled = [names[0] for names in _SAME if _fill(config, text, names, counts)]
-    said_filled = f"{', '.join(filled)}: missing in {CONFIG}, read from the tensors."
-    notes: tuple[str, ...] = (said_filled,) if filled else ()
-    rows, given = counts.get("vocab_size"), text.get("vocab_size")
-    if rows is not None and type(given) is int and given != rows:
-        text["vocab_size"] = rows
+    config = found.config.values
+    given = flattened(config)
+    filled: dict[str, int] = {
+        names[0]: counts[names[0]]
+        for names in _SAME
+        if names[0] in counts and all(given.get(name) is None for name in names)
+    }
+    notes: tuple[str, ...] = ()
+    if filled:
+        notes = (f"{', '.join(filled)}: missing in {CONFIG}, read from the tensors.",)
+    rows, claimed = counts.get("vocab_size"), given.get("vocab_size")
+    if rows is not None and type(claimed) is int and claimed != rows:
+        filled["vocab_size"] = rows
         notes += (
-            f"vocab_size is {given:,} in {CONFIG}, the embedding has {rows:,} rows: they count.",
+            f"vocab_size is {claimed:,} in {CONFIG}, the embedding has {rows:,} rows: they count.",
         )
-    if text is not config:
-        config[_TEXT] = text
-    return config, notes
+    return _with(config, filled), notes
 
 
-def _fill(
-    config: Mapping[str, object],
-    text: dict[str, object],
-    names: tuple[str, ...],
-    counts: Mapping[str, int],
-) -> bool:
-    """Fill one count that no name of it gives; only what every model has to have."""
-    optional = names[0] in ("head_dim", "num_key_value_heads", "intermediate_size")
-    if names[0] not in counts or optional or any(n in text or n in config for n in names):
-        return False
-    text[names[0]] = counts[names[0]]
-    return True
+def _with(config: Mapping[str, object], counts: Mapping[str, int]) -> dict[str, object]:
+    """Return a configuration whose language model has these counts."""
+    for name in TEXT_PARTS:
+        inner = config.get(name)
+        if isinstance(inner, dict):
+            return {**config, name: _with(inner, counts)}
+    return {**config, **counts}
 
 
 def _spec(
@@ -153,17 +148,20 @@ def _spec(
             config, name=shown, source=name, file_type=file_type, origin=f"{origin}: {name}"
         )
     from whatfits.sizing.approximate import ParameterRange, approximate_spec  # noqa: PLC0415 - rare
-    from whatfits.sizing.architectures.plain_fields import plain_parameters  # noqa: PLC0415 - same
+    from whatfits.sizing.architectures.plain_fields import (  # noqa: PLC0415 - same
+        fields_read,
+        plain_parameters,
+    )
 
     counted = None
     if found.tensors and not found.missing:
-        bits = None if quantisation is None else quantisation.bits
+        bits = None if quantisation is None or quantisation.overrides else quantisation.bits
         counted = parameters_of(found.tensors, bits=bits)
-    plain = {**config, **_inner(config)}
+    plain = flattened(config)
     parameters = (
         plain_parameters(plain) if counted is None else ParameterRange(counted, counted, counted)
     )
-    return approximate_spec(
+    spec = approximate_spec(
         plain,
         name=shown,
         source=name,
@@ -173,11 +171,7 @@ def _spec(
         origin=f"{origin}: {name}",
         parameters_from="a plain transformer of these widths",
     )
-
-
-def _inner(config: Mapping[str, object]) -> Mapping[str, object]:
-    inner = config.get(_TEXT)
-    return inner if isinstance(inner, dict) else {}
+    return replace(spec, notes=(*spec.notes, f"Read of {CONFIG}: {fields_read(plain)}."))
 
 
 def _held(
@@ -192,18 +186,45 @@ def _held(
     if found.tensors:
         yield f"{where}: {_total(found)}{how}."
     else:
-        from whatfits.sizing.quants.layouts.whole import whole_checkpoint_bytes  # noqa: PLC0415 - one path
-
-        expected = whole_checkpoint_bytes(spec.tensors, quantisation, config) or None
-        if expected is not None:
-            yield (
-                f"Only the configuration is here; a checkpoint of it{how} has about "
-                f"{expected:,} bytes ({format_bytes(expected)}) of tensors."
-            )
+        yield from _expected(quantisation, how, spec, config)
     if found.missing:
         names = ", ".join(printable(name) for name in found.missing[:_FILES_SHOWN])
         more = ", …" if len(found.missing) > _FILES_SHOWN else ""
         yield f"{len(found.missing):,} {MISSING_FILES}: {names}{more}."
+
+
+def _expected(
+    quantisation: CheckpointQuantisation | None,
+    how: str,
+    spec: ModelSpec,
+    config: Mapping[str, object],
+) -> Iterator[str]:
+    """Yield what a checkpoint of a bare configuration would take."""
+    from whatfits.sizing.quants.layouts.whole import whole_checkpoint_bytes  # noqa: PLC0415 - one path
+
+    said = f"Only the configuration is here; a checkpoint of it{how} has"
+    expected = whole_checkpoint_bytes(
+        spec.tensors, quantisation, config, predicting=spec.prediction_tensors
+    )
+    if expected is None:
+        if how:
+            yield f"{said} a size that is not known: its tensors are not."
+    elif expected.low == expected.high:
+        shown = format_bytes(expected.low)
+        yield f"{said} about {expected.low:,} bytes ({shown}) of tensors{_without(spec, config)}."
+    else:
+        yield (
+            f"{said} between {expected.low:,} and {expected.high:,} bytes "
+            f"({format_bytes(expected.low)} and {format_bytes(expected.high)}) of tensors: its "
+            "layout, or which modules it is for, is not known here."
+        )
+
+
+def _without(spec: ModelSpec, config: Mapping[str, object]) -> str:
+    """Return what a figure leaves out: blocks for further tokens that no GGUF has."""
+    given = flattened(config)
+    names = [name for name in _NEXT if given.get(name)]
+    return f", without the blocks of {names[0]}" if names and not spec.prediction_tensors else ""
 
 
 def _total(found: Checkpoint) -> str:

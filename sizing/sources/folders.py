@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from whatfits.sizing.errors import UnreadableFileError
 from whatfits.sizing.sources.local_file import names_in
+from whatfits.sizing.sources.paths import is_link, lies_there, real_path
 from whatfits.sizing.sources.regular_file import open_regular_file
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class LocalFolder:
 
     def has(self, name: str) -> bool:
         """Return whether there is a file of that name, or a link, wherever that leads."""
-        return os.path.lexists(self.shown(name))
+        return lies_there(self.shown(name))
 
     def shown(self, name: str) -> str:
         """Return the path of one of its files."""
@@ -111,13 +112,13 @@ class LocalFolder:
 
     def _check_inside(self, path: str) -> None:
         """Refuse a link that leaves the folder for anything but the cache's own store."""
-        if not os.path.islink(path):  # noqa: PTH114 - paths may be any bytes
+        if not is_link(path):
             return
-        inside = os.path.realpath(self.place or os.curdir)
-        store = os.path.realpath(
-            os.path.join(self.place or os.curdir, "..", "..", _BLOBS)  # noqa: PTH118 - same
-        )
-        if os.path.dirname(os.path.realpath(path)) not in (inside, store):  # noqa: PTH120 - same
+        inside = real_path(self.place or os.curdir)
+        above = os.path.dirname(os.path.dirname(inside))  # noqa: PTH120 - paths may be any bytes
+        store = os.path.join(above, _BLOBS)  # noqa: PTH118 - same
+        allowed = (inside, real_path(store) if lies_there(store) else inside)
+        if os.path.dirname(real_path(path)) not in allowed:  # noqa: PTH120 - same
             raise UnreadableFileError(
                 what="a file of the checkpoint is a link that leaves the folder:",
                 got=path,

@@ -43,8 +43,8 @@ def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
         and 0 < (other.params_total or 0) < parameters
         and _text_parameters(other) <= most
     ]
-    # of equal size the newer one
-    smaller.sort(key=lambda e: (e.params_total or 0, e.released or "", e.id), reverse=True)
+    # of equal size the plainest name: variants add to that of the model they come from
+    smaller.sort(key=lambda e: (-(e.params_total or 0), len(e.id), e.id))
     if entry is not None:
         smaller.sort(key=lambda e: e.family != entry.family)
     for other in smaller:

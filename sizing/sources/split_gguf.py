@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
+from whatfits.sizing.readers.gguf_tensors import MAX_TENSORS
+from whatfits.sizing.sources.paths import lies_there, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ __all__ = [
     "MAX_FILES",
     "SplitName",
     "check_shard",
+    "check_total",
     "declared_count",
     "merge_headers",
     "parse_split_name",
@@ -77,7 +80,9 @@ def _split_error(key: str, value: object, *, name: str, allowed: str) -> Malform
 
 
 def declared_count(header: GgufHeader, *, name: str) -> int:
-    """Return over how many files the header says that its model is split; 1 when it says nothing.
+    """Return over how many files the header says that its model is split.
+
+    A model that is whole says 0, 1 or nothing; 1 is returned for nothing.
 
     Raises:
         MalformedFileError: `split.count` is no number of files.
@@ -85,7 +90,7 @@ def declared_count(header: GgufHeader, *, name: str) -> int:
     count = header.metadata.get("split.count", 1)
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MAX_FILES:
         raise _split_error("split.count", count, name=name, allowed=f"1 to {MAX_FILES:,}")
-    return max(count, 1)
+    return count
 
 
 def shard_paths(path: str, count: int) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ def shard_paths(path: str, count: int) -> tuple[str, ...]:
         )
     names = [split.sibling(number) for number in range(1, count + 1)]
     paths = [os.path.join(folder, sibling) for sibling in names]  # noqa: PTH118 - any bytes
-    missing = [n for n, p in zip(names, paths, strict=True) if not os.path.lexists(p)]
+    missing = [n for n, p in zip(names, paths, strict=True) if not lies_there(p)]
     if missing:
         shown = ", ".join(printable(n) for n in missing[:_SHOWN])
         more = ", …" if len(missing) > _SHOWN else ""
@@ -127,7 +132,7 @@ def _check_folders(path: str, paths: Sequence[str]) -> None:
     A download cache keeps links in one folder and files in another; both are fine. A link to
     anywhere else is not followed.
     """
-    allowed = {os.path.realpath(os.path.dirname(path)), _real_folder(path)}  # noqa: PTH120 - any bytes
+    allowed = {real_path(os.path.dirname(path) or os.curdir), _real_folder(path)}  # noqa: PTH120
     for sibling in paths:
         if _real_folder(sibling) not in allowed:
             raise UnreadableFileError(
@@ -138,7 +143,7 @@ def _check_folders(path: str, paths: Sequence[str]) -> None:
 
 
 def _real_folder(path: str) -> str:
-    return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - any bytes
+    return os.path.dirname(real_path(path))  # noqa: PTH120 - any bytes
 
 
 def check_shard(header: GgufHeader, *, index: int, count: int, name: str) -> None:
@@ -164,7 +169,25 @@ def read_split(names: Sequence[str], read: Callable[[int], GgufHeader]) -> GgufH
         header = read(index)
         check_shard(header, index=index, count=len(names), name=name)
         headers.append(header)
+        check_total(headers, name=name)
     return merge_headers(headers, names=names)
+
+
+def check_total(headers: Sequence[GgufHeader], *, name: str) -> None:
+    """Refuse the files up to `name` when they hold more tensors together than one file may.
+
+    Raises:
+        MalformedFileError: they do; the files after it are not read.
+    """
+    total = sum(len(header.tensors) for header in headers)
+    if total > MAX_TENSORS:
+        raise MalformedFileError(
+            file_format="gguf",
+            field="tensors of all files",
+            reason=f"are {total:,} up to here",
+            allowed=f"up to {MAX_TENSORS:,}",
+            next_step=f"file: {printable(name)}",
+        )
 
 
 def merge_headers(headers: Sequence[GgufHeader], *, names: Sequence[str]) -> GgufHeader:

@@ -54,6 +54,7 @@ def outside() -> Iterator[Case]:
         "MODEL.SAFETENSORS",
         "ü.safetensors",
         "a b.safetensors",
+        "a" * 243 + ".safetensors",
     ):
         yield Case(f"file {name!r}", index({"a": name}), ACCEPTED)
 
@@ -81,7 +82,9 @@ def index_bloat() -> Iterator[Case]:
     yield Case(
         "a million files", index({f"t{i}": f"m{i}.safetensors" for i in range(300_000)}), REFUSED
     )
-    yield Case("8 MB of lists", b'{"x":[' + b"[]," * 2_700_000 + b"1]}", REFUSED, "too long")
+    yield Case("8 MB of lists", b'{"x":[' + b"[]," * 2_700_000 + b"1]}", REFUSED, "too many")
+    flat = b'{"x":[' + b"1," * 4_000_000 + b"1]}"
+    yield Case("8 MB of numbers", flat, REFUSED, "too long")
     yield Case(
         "deep", index({"a": SHARD}, x=0)[:-2] + b"[" * 50_000 + b"]" * 50_000 + b"}", REFUSED
     )
@@ -144,6 +147,8 @@ def config_bloat() -> Iterator[Case]:
     )
     yield Case("3 MB of keys", b"{" + b'"":1,' * 600_000 + b'"a":1}', REFUSED, "parts")
     yield Case("3 MB of text", config(x="a" * 3_000_000), ACCEPTED)
+    longest = config() + b" " * (MAX_CONFIG_BYTES - len(config()))
+    yield Case("as long as it may be", longest, ACCEPTED)
     yield Case("too long", config(x="a" * MAX_CONFIG_BYTES), REFUSED, "bytes long")
 
 

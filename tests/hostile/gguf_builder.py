@@ -179,3 +179,18 @@ def seeds() -> dict[str, bytes]:
             [array("tags", STRING, [f"tag{i}" for i in range(16)]), *vocabulary(3)]
         ),
     }
+
+
+def large_seeds() -> dict[str, bytes]:
+    """Sound files of ten to forty kilobytes: a vocabulary, many keys, a long tensor table."""
+    rows, offset = [], 0
+    for layer in range(12):
+        for part in ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_down"):
+            rows.append(tensor(f"blk.{layer}.{part}.weight", (32, 1 + layer % 2), I8, offset))
+            offset += 32 * (1 + layer % 2)
+    keys = [scalar(f"llama.figure_{index}", 4 + index % 3, index) for index in range(400)]
+    return {
+        "long vocabulary": gguf([ARCHITECTURE, *vocabulary(900)]),
+        "many keys": gguf([ARCHITECTURE, *keys], [tensor("a")], data_bytes=128),
+        "long table": gguf([ARCHITECTURE], rows, data_bytes=offset),
+    }

@@ -25,6 +25,11 @@ def entry(dtype: str = "F32", shape: Any = (2,), start: Any = 0, end: Any = None
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
 
 
+def stored(dtype: str, shape: tuple[int, ...], start: int, n_bytes: int) -> dict[str, Any]:
+    """An entry of the header for a tensor that lies at `start`."""
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, start + n_bytes]}
+
+
 def safetensors(
     tensors: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, Any] | None = None
 ) -> bytes:
@@ -68,3 +73,14 @@ def seeds() -> dict[str, bytes]:
             {"l.qweight": ("I32", (4, 8)), "l.scales": ("F16", (1, 8)), "l.g_idx": ("I32", (32,))}
         ),
     }
+
+
+def large_seeds() -> dict[str, bytes]:
+    """Sound files of ten kilobytes: many tensors as writers write them, and written loosely."""
+    rows = {f"model.layers.{i}.mlp.down_proj.weight": ("BF16", (1 + i % 3,)) for i in range(110)}
+    usual = safetensors(rows, {"format": "pt"})
+    (length,) = struct.unpack_from("<Q", usual)
+    header = json.loads(usual[8 : 8 + length])
+    loose = json.dumps(dict(list(header.items())[:60]), indent=2)
+    end = header[list(header)[59]]["data_offsets"][1]
+    return {"many tensors": usual, "many tensors, loose": with_header(loose, bytes(end))}

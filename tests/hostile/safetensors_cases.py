@@ -41,10 +41,15 @@ def _one(
 
 def lengths() -> Iterator[Case]:
     for n in range(8):
-        yield Case(f"file of {n} bytes", bytes(n), REFUSED, "header length")
+        says = f"the file ends after {n} of 8 bytes"
+        yield Case(f"file of {n} bytes", b"\2" + bytes(n - 1) if n else b"", REFUSED, says)
     for length in (0, 1, MAX_HEADER_BYTES + 1, *BIG):
         data = b.with_header("{}", length=length)
         yield Case(f"length {length}", data, REFUSED, "header length")
+    longest = b"{" + b" " * (MAX_HEADER_BYTES - 2) + b"}"
+    yield Case("the longest header", b.with_header(longest), ACCEPTED)
+    longer = b.with_header(longest + b" ")
+    yield Case("a byte more than the longest", longer, REFUSED, "header length")
     for more in (1, 2, 100):
         data = b.with_header("{}", length=2 + more)
         yield Case(f"length {more} too long", data, REFUSED, f"{more} bytes early")
@@ -107,11 +112,46 @@ def depths() -> Iterator[Case]:
         yield _one(f"odd field {depth} deep", b.raw("a", value), NOTED, "does not have")
 
 
+def odd_fields() -> Iterator[Case]:
+    """Fields that the format does not have: stepped over, within the bounds of every value."""
+
+    def with_field(value: str) -> str:
+        return b.raw("a", GOOD[:-1] + f',"x":{value}}}')
+
+    for name, value in {
+        "text": '"a"',
+        "null": "null",
+        "object": '{"a":{"b":[1.5e3]}}',
+        "62 deep": "[" * 62 + "]" * 62,
+        "60,000 bytes": '"' + "a" * 60_000 + '"',
+        "pair": '"\\ud83d\\ude00"',
+    }.items():
+        yield _one(f"odd field: {name}", with_field(value), NOTED, "does not have")
+    yield _one("odd field 100 deep", with_field("[" * 100 + "]" * 100), says="nested")
+    long = '"' + "a" * 70_000 + '"'
+    yield _one("odd field of 70,000 bytes", with_field(long), says="is too long a value")
+    yield _one("half a pair in an odd field", with_field('"\\ud800"'), says="surrogate")
+    for value in ("nul", "tru", "1..2", "'a'", "", "]", "undefined"):
+        yield _one(f"odd field {value!r}", with_field(value))
+
+
 def bloat() -> Iterator[Case]:
     empty = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
     for count in (MAX_TENSORS + 1, 200_000):
         text = "{" + ",".join(f'"{i}":{empty}' for i in range(count)) + "}"
         yield _one(f"{count} empty tensors", text, says="tensors", data=0)
+    loose = empty.replace(",", ", ").replace(":", ": ")
+    shuffled = '{"shape":[0],"dtype":"F32","data_offsets":[0,0]}'
+    for name, entry in {"": empty, ", loose": loose, ", shuffled": shuffled}.items():
+        text = "{" + ",".join(f'"{i:x}":{entry}' for i in range(15_000)) + "}"
+        yield _one(f"a megabyte of empty tensors{name}", text, ACCEPTED, data=0)
+    for part in ("[],", "[[]],", '"",', '{"":""},', '{"a":[]},'):
+        odd = empty[:-1] + ',"x":[' + part * (60_000 // len(part)) + "1]}"
+        text = "{" + ",".join(f'"{i}":{odd}' for i in range(15)) + "}"
+        yield _one(f"a megabyte of odd fields of {part}", text, says="too many marks", data=0)
+    numbers = empty[:-1] + ',"x":[' + "0," * 30_000 + "1]}"
+    text = "{" + ",".join(f'"{i}":{numbers}' for i in range(15)) + "}"
+    yield _one("a megabyte of odd fields of numbers", text, NOTED, "does not have", data=0)
     yield _one("10 MB of lists", '{"a":[' + "[]," * 3_300_000 + "1]}")
     yield _one("8 MB of objects", '{"a":[' + "{}," * 2_700_000 + "1]}")
     yield _one("8 MB of numbers", '{"a":[' + "1," * 4_000_000 + "1]}", says="too long")
@@ -263,6 +303,11 @@ def shapes() -> Iterator[Case]:
         yield _one(f"shape [{text}]", b.raw("a", value))
     ones = json.dumps({"dtype": "F32", "shape": [1] * 17, "data_offsets": [0, 4]})
     yield _one("17 dimensions", b.raw("a", ones), says="17 numbers", data=4)
+    for most in ([1] * 15 + [2], [2] + [1] * 15):
+        loose = json.dumps({"shape": most, "dtype": "F32", "data_offsets": [0, 8]}, indent=1)
+        yield _one(f"16 dimensions from {most[0]}, loose", b.raw("a", loose), ACCEPTED)
+    greatest = json.dumps({"dtype": "F32", "shape": [2**64 - 1, 0], "data_offsets": [0, 0]})
+    yield _one("nothing of 2^64 - 1", b.raw("a", greatest), ACCEPTED, data=0)
     zero = json.dumps({"dtype": "F32", "shape": [2**40, 0, 2**40], "data_offsets": [0, 0]})
     yield _one("nothing of 2^80", b.raw("a", zero), ACCEPTED, data=0)
 
@@ -285,6 +330,11 @@ def offsets() -> Iterator[Case]:
         value = json.dumps(b.entry(start=big, end=big + 8))
         yield _one(f"offsets from {big}", b.raw("a", value))
         yield _one(f"offsets to {big}", b.raw("a", json.dumps(b.entry(end=big))))
+    for start, end in ((8, 0), (2**62, 1)):
+        value = f'{{"dtype":"X9","shape":[2],"data_offsets":[{start},{end}]}}'
+        says = "before they begin"
+        yield _one(f"offsets {start}, {end} of an unknown type", b.raw("a", value), says=says)
+        yield _one(f"offsets {start}, {end} after a whole one", f'{{"b":{GOOD},"a":{value}}}')
     for text in NO_NUMBERS:
         for pair in (f"[{text},8]", f"[0,{text}]"):
             yield _one(f"offsets {pair}", b.raw("a", GOOD.replace("[0,8]", pair)))
@@ -345,6 +395,7 @@ CLASSES: dict[str, Callable[[], Iterator[Case]]] = {
     "S1 other formats": polyglots,
     "S2 top level": top_levels,
     "S2 depth": depths,
+    "S2 odd fields": odd_fields,
     "S2 bloat": bloat,
     "S2 numbers": numbers,
     "S2 duplicates": duplicates,

@@ -7,8 +7,12 @@ import time
 from itertools import cycle
 from threading import Event
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from range_server import serving
 from url_spellings import ACCEPTED, PRIVATE, PUBLIC_IPS, REFUSED
 
@@ -194,3 +198,42 @@ def test_a_redirect_may_be_relative(location: str, expected: str) -> None:
     with Client(environment={}) as client:
         here = check_url("https://a.test/folder/m?q=/1")
         assert client._redirect(here, location, here.url).url == expected
+
+
+PIECES = st.sampled_from(
+    [
+        *("https", "http", "://", "//", ":", "@", "/", "?", "#", "\\", "[", "]", ".", "%", " "),
+        *("example.com", "127.0.0.1", "::1", "0x7f", "443", "8443", "localhost", "a", "-", "_"),
+        *("xn--", "\u3002", "\u212a", "é", "\t", "user", "m.gguf", "1", "0177", "%2f", "%00"),
+    ]
+)
+
+
+JOINED = st.lists(PIECES, max_size=8).map("".join)
+TEXTS = st.one_of(JOINED, JOINED.map("https://{}".format), JOINED.map("https://a.example{}".format))
+
+
+@settings(max_examples=1_500)
+@given(TEXTS)
+def test_what_is_accepted_means_the_same_to_other_parsers(text: str) -> None:
+    try:
+        address = check_url(text)
+    except InvalidRequestError:
+        return
+    split = urlsplit(text)
+    other = httpx.URL(text)
+    assert address.host == (split.hostname or "") == other.raw_host.decode()
+    assert address.port == (split.port or 443) == (other.port or 443)
+    assert address.scheme == split.scheme == other.scheme == "https"
+    assert address.host != "localhost"
+
+
+@settings(max_examples=1_000)
+@given(st.ip_addresses())
+def test_a_public_address_is_global_unicast(
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
+    if not is_public(ip):
+        return
+    assert not any((ip.is_private, ip.is_loopback, ip.is_link_local, ip.is_multicast))
+    assert not (ip.is_reserved and ip not in ipaddress.ip_network("64:ff9b::/96"))

@@ -1,121 +1,45 @@
-"""Hostile indexes and configurations: the answer of their class, in little time and memory."""
+"""What must hold for hostile indexes and configurations beside the answer of each.
+
+The answers: test_every_file.py.
+"""
 
 from __future__ import annotations
 
 import json
 import random
-import time
-import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from checkpoint_cases import CONFIG_CLASSES, INDEX_CLASSES, LLAMA, SHARD, config, index
-from gguf_case import ACCEPTED, NOTED, REFUSED, Case
+from checkpoint_cases import CONFIG_CLASSES, INDEX_CLASSES, LLAMA
+from gguf_case import REFUSED
 
-from whatfits.sizing.errors import (
-    BadInputError,
-    MalformedFileError,
-    UnsupportedArchitectureError,
-)
-from whatfits.sizing.readers.hf_config import read_hf_config
+from whatfits.sizing.errors import BadInputError, MalformedFileError
 from whatfits.sizing.readers.safetensors_index import read_safetensors_index
 from whatfits.sizing.sources import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-SECONDS_ALLOWED = 0.25
-BYTES_ALLOWED = 32_000_000
 CHANGED_CONFIGS = 1_500
 
 
 @pytest.mark.parametrize("label", INDEX_CLASSES)
-def test_each_index_is_answered_as_it_must_be(label: str) -> None:
+def test_the_place_of_the_error_lies_in_the_index_or_at_its_end(label: str) -> None:
     for case in INDEX_CLASSES[label]():
-        started = time.process_time()
         if case.answer == REFUSED:
             with pytest.raises(MalformedFileError) as caught:
                 read_safetensors_index(case.data)
-            assert case.says in str(caught.value), case.name
-            assert str(caught.value).isprintable(), case.name
             assert caught.value.offset_bytes is not None, case.name
-        else:
-            findings = read_safetensors_index(case.data).findings
-            assert any(case.says in line for line in findings) == (case.answer == NOTED), case.name
-        assert time.process_time() - started < SECONDS_ALLOWED, case.name
+            assert 0 <= caught.value.offset_bytes <= len(case.data), case.name
 
 
 @pytest.mark.parametrize("label", CONFIG_CLASSES)
-def test_each_configuration_is_answered_as_it_must_be(label: str, tmp_path: Path) -> None:
+def test_what_is_accepted_has_the_layers_it_says(label: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    load(_written(path, config()))  # what is imported for the first one is not the file's doing
     for case in CONFIG_CLASSES[label]():
-        _written(path, case.data)
-        started = time.process_time()
-        _answer(case, path)
-        assert time.process_time() - started < SECONDS_ALLOWED, case.name
-
-
-def _written(path: Path, data: bytes) -> str:
-    path.write_bytes(data)
-    return str(path)
-
-
-def _answer(case: Case, path: Path) -> None:
-    if case.answer == REFUSED:
-        with pytest.raises((MalformedFileError, UnsupportedArchitectureError)) as caught:
-            load(str(path))
-        assert case.says in str(caught.value), case.name
-        assert str(caught.value).isprintable(), case.name
-        return
-    spec = load(str(path))
-    assert spec.n_layers == LLAMA["num_hidden_layers"], case.name
-    assert all(note.isprintable() for note in spec.notes), case.name
-    if case.answer == NOTED:
-        assert any(case.says in note for note in spec.notes), (case.name, spec.notes)
-    else:
-        assert case.answer == ACCEPTED
-
-
-@pytest.mark.parametrize(
-    ("classes", "read"),
-    [(INDEX_CLASSES, read_safetensors_index), (CONFIG_CLASSES, read_hf_config)],
-    ids=["index", "config"],
-)
-def test_no_case_takes_more_memory_than_it_may(
-    classes: dict[str, Any], read: Callable[[bytes], object]
-) -> None:
-    for label, cases in classes.items():
-        for case in cases():
-            if len(case.data) < 100_000:
-                continue
-            tracemalloc.start()
-            try:
-                read(case.data)
-            except BadInputError:
-                assert case.answer == REFUSED
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            assert peak < BYTES_ALLOWED, (label, case.name, peak)
-
-
-def test_there_are_many_cases_and_none_is_there_twice() -> None:
-    both = {**INDEX_CLASSES, **CONFIG_CLASSES}
-    names = [(label, case.name) for label, cases in both.items() for case in cases()]
-    assert len(names) >= 250
-    assert len(set(names)) == len(names)
-
-
-def test_an_index_or_configuration_cut_anywhere_is_refused() -> None:
-    whole = index({"a": SHARD, "b\\u00fc": SHARD}, metadata={"total_size": 8})
-    for cut in range(len(whole)):
-        with pytest.raises(MalformedFileError):
-            read_safetensors_index(whole[:cut])
-    whole = config(rope_scaling={"factor": 2.0}, auto_map={"a": "b"})
-    for cut in range(len(whole)):
-        with pytest.raises(MalformedFileError):
-            read_hf_config(whole[:cut])
+        if case.answer != REFUSED:
+            path.write_bytes(case.data)
+            assert load(str(path)).n_layers == LLAMA["num_hidden_layers"], case.name
 
 
 ODD = (

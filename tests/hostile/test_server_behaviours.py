@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from server_behaviours import BOTH, CONTENT, RANGES
 
 from whatfits.sizing.errors import BadInputError, RemoteAnswerError, UnreachableError
 from whatfits.sizing.sources.http import Budget, Client
-from whatfits.sizing.units import KIB
+from whatfits.sizing.units import KIB, MIB
 
 if TYPE_CHECKING:
     from range_server import Handler, RangeServer
@@ -122,6 +123,20 @@ def test_a_document_of_exactly_the_cap_is_whole_and_one_byte_more_is_not() -> No
         assert client.document(server.url("/f"), most_bytes=len(CONTENT)).body == CONTENT
         with pytest.raises(RemoteAnswerError, match=f"more than {len(CONTENT) - 1:,} bytes"):
             client.document(server.url("/f"), most_bytes=len(CONTENT) - 1)
+
+
+@pytest.mark.parametrize("name", ["endless body", "endless chunks"])
+def test_an_endless_answer_takes_no_more_memory_than_twice_the_cap(name: str) -> None:
+    cap = 4 * MIB
+    with serving({"/f": BOTH[name]}) as server, Client(server.rules) as client:
+        tracemalloc.start()
+        try:
+            with pytest.raises(RemoteAnswerError):
+                client.document(server.url("/f"), most_bytes=cap)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak <= 2 * cap
 
 
 def test_there_are_as_many_cases_as_promised() -> None:

@@ -23,12 +23,11 @@ from whatfits.sizing.graph.tensor import NONE, Tensor
 from whatfits.sizing.kv_cache import cache_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable
 
     from whatfits.sizing.graph.context import GraphContext, Part
-    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS", "MARKS"]
+__all__ = ["GRAPHS"]
 
 _SPARSE: Final = 4
 _HEAVY: Final = 128
@@ -186,6 +185,7 @@ class _Attention:
             (flat.ne[0], rank, groups, 1),
             home=flat.home,
             is_weight=True,
+            layer=flat.layer,
             name=flat.name,
         )
         y = c.permute(c.mul_mat(first, c.permute(y, 0, 2, 1, 3)), 0, 2, 1, 3)
@@ -228,10 +228,4 @@ def _build(c: GraphContext) -> None:
     c.finish(head_of(c, flattened_outputs(c, x, out_ids)))
 
 
-def _own_zeros(model: ModelSpec, layer: int) -> Hashable:
-    """Tell layers that choose apart: what unmasks their choice lies there from the start."""
-    return layer if len(model.layers[layer].compressed) > 1 else None
-
-
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"deepseek4": _build}
-MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"deepseek4": _own_zeros}

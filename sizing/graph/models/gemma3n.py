@@ -12,12 +12,13 @@ from whatfits.sizing.graph.per_layer import per_layer_inputs, slice_of
 from whatfits.sizing.graph.rotary import attend_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Mapping
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor
+    from whatfits.sizing.model import ModelSpec
 
-__all__ = ["GRAPHS"]
+__all__ = ["GRAPHS", "MARKS"]
 
 _SPARSE_LAYERS: Final = 10  # n_layer_sparsity, src/models/models.h
 
@@ -39,7 +40,7 @@ def _build(c: GraphContext) -> None:
         y = c.like("ADD", y, active)
         attended = c.like("SCALE", c.like("ADD", y, low_rank))
         y = c.norm(attended, part.need("ffn_norm.weight"), layer=layer)
-        y = _feed_forward(c, y, part, sparse=layer < _SPARSE_LAYERS)
+        y = _feed_forward(c, y, part, sparse=_is_sparse(c.model, layer))
         y = c.norm(y, part.need("post_ffw_norm.weight"))
         y = c.like("ADD", y, attended)
         corrected = _corrected(c, predicted, y, part, layer)
@@ -165,4 +166,10 @@ def _strongest(c: GraphContext, x: Tensor) -> Tensor:
     return c.unary(c.like("SUB", x, cutoff))
 
 
+def _is_sparse(_: ModelSpec, layer: int) -> bool:
+    """Return whether only a layer's strongest activations pass; it has no weights to tell."""
+    return layer < _SPARSE_LAYERS
+
+
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"gemma3n": _build}
+MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"gemma3n": _is_sparse}

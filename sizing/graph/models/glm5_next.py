@@ -246,12 +246,7 @@ def _chooses(model: ModelSpec, layer: int) -> bool:
     return bool(kinds[layer]) if isinstance(kinds, (list, tuple)) else True
 
 
-def _own_room(model: ModelSpec, layer: int) -> Hashable:
-    """Tell layers that choose apart: the empty part of their rows lies there from the start."""
-    return layer if model.layers[layer].attention is not None else None
-
-
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"glm5-next": _build}
-MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"glm5-next": _own_room}
+MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"glm5-next": _chooses}
 # llama.cpp's planner then puts an indexer's operations elsewhere than the replay does
 UNSURE_UNFUSED: Final = frozenset({"glm5-next"})

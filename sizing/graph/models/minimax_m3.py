@@ -54,7 +54,6 @@ class _Chooser:
         self._head = int(c.metadata("attention.indexer.key_length"))
         self._n_head = int(c.metadata("attention.indexer.head_count"))
         self._top = int(c.metadata("attention.indexer.top_k"))
-        self._n_dense = int(c.metadata("leading_dense_block_count"))
         settings = c.settings
         alone = settings.sequences in (1, settings.streams)
         self._is_sparse = settings.flash_attention and alone
@@ -69,7 +68,7 @@ class _Chooser:
         """Return a layer's attention."""
         heads = step.attention.project(x, step.part, step.layer)
         heads = rotated(step, heads, norms="before")
-        if not self._is_sparse or step.layer < self._n_dense:
+        if not self._is_sparse or _is_dense(self._c.model, step.layer):
             return output_of(step, heads)
         self._cache = step.attention.full
         assert self._cache is not None
@@ -172,13 +171,13 @@ def _feed(step: Step, x: Tensor) -> Tensor:
     return feed_as_said(step, x, default="sigmoid")
 
 
-def _own_views(model: ModelSpec, layer: int) -> Hashable:
-    """Tell sparse layers apart: on several devices each keeps copies of what it sees of inputs."""
-    dense = model.metadata.get(f"{model.architecture}.leading_dense_block_count", 0)
-    return layer if isinstance(dense, int) and layer >= dense else None
+def _is_dense(model: ModelSpec, layer: int) -> bool:
+    """Return whether a layer attends to all that it may see."""
+    n_dense = model.metadata.get(f"{model.architecture}.leading_dense_block_count", 0)
+    return isinstance(n_dense, int) and layer < n_dense
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {"minimax-m3": _build}
-MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"minimax-m3": _own_views}
+MARKS: Final[Mapping[str, Callable[[ModelSpec, int], Hashable]]] = {"minimax-m3": _is_dense}
 # llama.cpp's planner then puts an indexer's operations elsewhere than the replay does
 UNSURE_UNFUSED: Final = frozenset({"minimax-m3"})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.context import GraphContext
 
-__all__ = ["GRAPHS", "WHOLE"]
+__all__ = ["GRAPHS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,3 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "deepseek32": _build,
     "glm-dsa": _build,
 }
-
-# The zeros that unmask the chosen tokens are leaves: every layer's lie there from the start.
-WHOLE: Final = frozenset(GRAPHS)

@@ -2,7 +2,8 @@
 
 Source: bitsandbytes-foundation/bitsandbytes bitsandbytes/functional.py (quantize_4bit, QuantState),
 nn/modules.py (Linear4bit, Int8Params). The small JSON of a quantisation state (`quant_state`, about
-100 bytes a matrix) is left out. Error: format arithmetic.
+100 bytes a matrix) is left out. Error: format arithmetic; LLM.int8() none against a published index
+(tests/recorded/configs).
 """
 
 from __future__ import annotations
@@ -38,5 +39,5 @@ def four_bit_parts(rows: int, columns: int, *, double_quantised: bool = True) ->
 
 
 def llm_int8_parts(rows: int, columns: int) -> Parts:
-    """Return `weight` and the F32 scale of each output (`SCB`) of one matrix."""
-    return {"weight": rows * columns, "SCB": rows * F32}
+    """Return `weight`, the F32 scale of each output (`SCB`) and a byte that names the order."""
+    return {"weight": rows * columns, "SCB": rows * F32, "weight_format": 1}

@@ -12,7 +12,8 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Final, Protocol
 
-from whatfits.sizing.quants.layouts.mlx import MlxMode, mlx_parts
+from whatfits.sizing.quants.layouts.block import MlxModule
+from whatfits.sizing.quants.layouts.mlx import MlxMode, mlx_group, mlx_parts
 from whatfits.sizing.quants.layouts.parts import HALF
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "checkpoint_bytes", "mlx_checkpoint_bytes"]
 
 _LINEAR: Final = re.compile(
-    r"blk\.\d+\.(attn_(q|k|v|qkv|output|q_a|q_b|kv_a_mqa|kv_b|gate)"
+    r"blk\.\d+\.(attn_(q|k|v|qkv|output|q_a|q_b|kv_a_mqa|kv_b|k_b|v_b|gate)"
+    r"|indexer\.attn_(k|q_b)"
     r"|ffn_(gate|up|down|gate_up)(_exps|_shexp)?|ssm_(in|out|alpha|beta|ba|x|dt))\.weight$"
 )
 _ENDS: Final = ("token_embd.weight", "output.weight")
 _GROUP: Final = 64
 _MLX_USUAL: Final[Mapping[str, int | None]] = {"ffn_gate_inp": 8}  # routers
+_NOTHING: Final[Mapping[str, MlxModule]] = {}
 
 
 class Layout(Protocol):
@@ -65,30 +68,36 @@ def mlx_checkpoint_bytes(
     group: int = _GROUP,
     mode: MlxMode = "affine",
     overrides: Mapping[str, int | None] = _MLX_USUAL,
+    exact: Mapping[str, MlxModule] = _NOTHING,
 ) -> dict[str, int]:
     """Return GGUF tensor name → bytes in an MLX checkpoint.
 
-    Embeddings and the output matrix are quantised as well. `overrides` are the modules the
-    checkpoint's own `quantization` names: part of a tensor's name → bits of its affine groups of
-    64, None for 16 bits; by default routers (the gate of a shared expert too) have 8 bits in every
-    mode. A row that is no multiple of the group stays in 16 bits.
+    Embeddings and the output matrix are quantised as well. `overrides` are modules of their own:
+    part of a tensor's name → bits of its affine groups of 64, None for 16 bits; by default routers
+    (the gate of a shared expert too) have 8 bits in every mode. `exact` goes before them: tensor →
+    how it is stored. A row that is no multiple of the group stays in 16 bits.
     Source: ml-explore/mlx-lm 0.32.2 mlx_lm/models/*.py (quant_predicate), utils.py.
     """
-    usual = partial(mlx_parts, bits=bits, group=group, mode=mode)
+    usual = MlxModule(bits, group, mode)
     sizes: dict[str, int] = {}
     for tensor in tensors:
-        layout: Layout | None = None
+        module = MlxModule(None, group, mode)
         named = next((part for part in overrides if part in tensor.name), None)
-        if named is not None:
-            other = overrides[named]
-            layout = partial(mlx_parts, bits=other, group=_GROUP) if other else None
+        if tensor.name in exact:
+            module = exact[tensor.name]
+        elif named is not None:
+            module = MlxModule(overrides[named], _GROUP, "affine")
         elif tensor.name in _ENDS or _LINEAR.match(tensor.name):
-            layout = usual
-        fits = tensor.shape[0] % (group if layout is usual else _GROUP) == 0
-        sizes[tensor.name] = (
-            _quantised(tensor.shape, layout) if layout and fits else prod(tensor.shape) * HALF
-        )
+            module = usual
+        sizes[tensor.name] = _mlx_bytes(tensor.shape, module)
     return sizes
+
+
+def _mlx_bytes(shape: tuple[int, ...], module: MlxModule) -> int:
+    if module.bits is None or shape[0] % mlx_group(module.group, module.mode):
+        return prod(shape) * HALF
+    layout = partial(mlx_parts, bits=module.bits, group=module.group, mode=module.mode)
+    return _quantised(shape, layout)
 
 
 def _quantised(shape: tuple[int, ...], layout: Layout) -> int:

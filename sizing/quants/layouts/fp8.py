@@ -42,5 +42,5 @@ def fp8_parts(
         case _:
             assert_never(scaling)
     if static_input:
-        parts["input_scale"] = F32
+        parts["input_scale"] = scale_bytes
     return parts

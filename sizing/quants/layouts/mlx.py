@@ -12,7 +12,7 @@ from typing import Final, Literal
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.quants.layouts.parts import HALF, INT32, Parts, groups_of, packed_words
 
-__all__ = ["MlxMode", "mlx_parts"]
+__all__ = ["MlxMode", "mlx_group", "mlx_parts"]
 
 MlxMode = Literal["affine", "mxfp4", "mxfp8", "nvfp4"]
 
@@ -45,3 +45,8 @@ def mlx_parts(
     if mode != "affine":
         return {**parts, "scales": groups * _FLOAT_SCALE_BYTES}
     return {**parts, "scales": groups * HALF, "biases": groups * HALF}
+
+
+def mlx_group(group: int, mode: MlxMode) -> int:
+    """Return how many weights share a scale: as asked in affine mode, else as the mode has it."""
+    return group if mode == "affine" else _FLOATS[mode][1]

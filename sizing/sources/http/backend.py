@@ -74,13 +74,16 @@ class CheckedBackend(httpcore.NetworkBackend):
         if (host, port) not in self._private and not all(_is_public(ip) for ip in addresses):
             raise httpcore.ConnectError("not a public address")
         error: Exception = httpcore.ConnectError("no address")
-        for ip in addresses[:_MAX_TRIED]:
+        addresses = addresses[:_MAX_TRIED]
+        # Shared out, so that an address that swallows everything leaves time for the next one.
+        patience_s = self._guard.budget.connect_s / len(addresses)
+        for ip in addresses:
             self.attempts.append((ip, port))
             try:
                 stream = self._plain.connect_tcp(
                     ip,
                     port,
-                    timeout=self._guard.timeout(self._guard.budget.connect_s),
+                    timeout=self._guard.timeout(patience_s),
                     local_address=local_address,
                     socket_options=socket_options,
                 )

@@ -15,7 +15,7 @@ from whatfits.sizing.errors import InvalidRequestError, RemoteAnswerError, Unrea
 from whatfits.sizing.sources.http.addresses import PUBLIC, check_url, shown_url
 from whatfits.sizing.sources.http.guard import Budget, Guard
 from whatfits.sizing.sources.http.remote_file import RemoteFile
-from whatfits.sizing.sources.http.wire import Answer, Wire
+from whatfits.sizing.sources.http.wire import Answer, Wire, status_error
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class Client:
             raise status_error(url, answer)
         if not answer.is_whole:
             raise RemoteAnswerError(shown_url(url), reason=f"sends more than {most_bytes:,} bytes")
-        return Document(answer.body, answer.headers, answer.headers.get("etag"), answer.final_url)
+        return Document(
+            bytes(answer.body), answer.headers, answer.headers.get("etag"), answer.final_url
+        )
 
     def file(self, url: str) -> RemoteFile:
         """Return a file that is read by ranges; its first 64 KiB are asked for at once.
@@ -217,13 +219,3 @@ class Client:
 def is_offline(environment: Mapping[str, str]) -> bool:
     """Whether a person has switched the network off."""
     return any(environment.get(name, "").strip().lower() not in _NO for name in OFFLINE)
-
-
-def status_error(url: str, answer: Answer) -> RemoteAnswerError:
-    """Return the error for a status that is no success."""
-    return RemoteAnswerError(
-        shown_url(url),
-        reason=f"answers with status {answer.status}",
-        status=answer.status,
-        headers=answer.headers,
-    )

@@ -73,7 +73,7 @@ class Guard:
         "_sends_since",
         "budget",
         "received_bytes",
-    )  # fmt: skip
+    )
 
     def __init__(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> None:
         self.budget = budget

@@ -21,7 +21,7 @@ from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["HeaderCache", "KeptHeader", "default_cache"]
 
@@ -37,18 +37,23 @@ class KeptHeader:
     """The first bytes of a file on another machine, as they were once received.
 
     Attributes:
-        data: the bytes.
+        parts: the bytes, one part behind the other.
         size_bytes: length of the whole file.
         etag: entity tag, if the server gave one.
         last_modified: date of change, if the server gave one.
         day: when they were received, as `2026-01-31` (UTC).
     """
 
-    data: bytes
+    parts: tuple[bytes | bytearray, ...]
     size_bytes: int
     etag: str | None
     last_modified: str | None
     day: str
+
+    @property
+    def n_bytes(self) -> int:
+        """How many bytes are known."""
+        return sum(map(len, self.parts))
 
     @property
     def unless_changed(self) -> Mapping[str, str]:
@@ -78,7 +83,7 @@ class HeaderCache:
 
     def keep(self, url: str, credentials: Mapping[str, str], header: KeptHeader) -> None:
         """Keep a header, whole or not at all; the oldest ones go when there is too much."""
-        if len(header.data) > min(_MOST_ENTRY_BYTES, self._most_bytes):
+        if header.n_bytes > min(_MOST_ENTRY_BYTES, self._most_bytes):
             return
         about = {
             "version": _VERSION,
@@ -86,24 +91,23 @@ class HeaderCache:
             "etag": header.etag,
             "last_modified": header.last_modified,
             "day": header.day,
-            "sha256": hashlib.sha256(header.data).hexdigest(),
+            "sha256": _digest(header.parts),
         }
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._write(
-                self._path(url, credentials), json.dumps(about).encode() + b"\n" + header.data
-            )
+            line = json.dumps(about).encode() + b"\n"
+            self._write(self._path(url, credentials), (line, *header.parts))
             self._drop_oldest()
 
     def _path(self, url: str, credentials: Mapping[str, str]) -> Path:
         named = json.dumps([_VERSION, url, sorted(credentials.items())])
         return self._folder / (hashlib.sha256(named.encode()).hexdigest() + _SUFFIX)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, parts: Sequence[bytes | bytearray]) -> None:
         descriptor, half = tempfile.mkstemp(dir=self._folder, suffix=".half")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                file.writelines(parts)
             Path(half).replace(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -137,19 +141,21 @@ def today() -> str:
     return datetime.now(tz=UTC).date().isoformat()
 
 
+def _digest(parts: Sequence[bytes | bytearray]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
 def _understood(about: Any, data: bytes) -> KeptHeader | None:  # noqa: ANN401 - JSON
     """Return an entry; None when it is of another version, or not what was written."""
     if not isinstance(about, dict) or about.get("version") != _VERSION:
         return None
     size, tag, changed = (about.get(key) for key in ("size_bytes", "etag", "last_modified"))
-    is_sound = (
-        type(size) is int
-        and len(data) <= size
-        and isinstance(tag, str | None)
-        and isinstance(changed, str | None)
-        and about.get("sha256") == hashlib.sha256(data).hexdigest()
-    )
-    if not is_sound:
+    if not (type(size) is int and len(data) <= size and about.get("sha256") == _digest((data,))):
+        return None
+    if not (isinstance(tag, str | None) and isinstance(changed, str | None)):
         return None
     day = datetime.fromisoformat(str(about.get("day"))).date().isoformat()
-    return KeptHeader(data=data, size_bytes=size, etag=tag, last_modified=changed, day=day)
+    return KeptHeader(parts=(data,), size_bytes=size, etag=tag, last_modified=changed, day=day)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.readers.gguf_extent import header_end_bytes
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.sources.http.remote_file import RemoteFile
 
 __all__ = ["HeaderSource"]
+
+_BELIEVED: Final = 2
+_STEP: Final = 1.5
 
 
 class HeaderSource:
@@ -19,10 +22,11 @@ class HeaderSource:
         size_bytes: length of the file.
     """
 
-    __slots__ = ("_file", "size_bytes")
+    __slots__ = ("_estimates", "_file", "size_bytes")
 
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
+        self._estimates = 0
         self.size_bytes = file.size_bytes
 
     def at_hand_bytes(self, offset: int) -> int:
@@ -37,5 +41,16 @@ class HeaderSource:
             RemoteAnswerError: the file changed, or the answer is not the range asked for.
         """
         if self.at_hand_bytes(offset) < min(n, self.size_bytes - offset):
-            self._file.expect(header_end_bytes(self._file.prefix, size_bytes=self.size_bytes))
+            self._file.expect(self._end_bytes())
         return self._file.read(offset, n)
+
+    def _end_bytes(self) -> int:
+        """Return where the header should end; a header that misled before is not believed again.
+
+        Each estimate walks what is here from the first byte on, so that few must suffice.
+        """
+        self._estimates += 1
+        end = header_end_bytes(self._file.prefix, size_bytes=self.size_bytes)
+        if self._estimates <= _BELIEVED:
+            return end
+        return max(end, round(_STEP * self._file.prefix_bytes))

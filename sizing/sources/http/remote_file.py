@@ -15,6 +15,7 @@ from whatfits.sizing.sources.http.ranges import (
     range_header,
     version_of,
 )
+from whatfits.sizing.sources.http.wire import status_error
 from whatfits.sizing.units import KIB
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ class RemoteFile:
         self.received_bytes = 0
         self._client = client
         self._version: Version | None = None
-        self._start = bytearray()
+        self._parts: list[bytes | bytearray] = []  # as received: joining takes memory twice
         self._elsewhere: dict[int, bytes] = {}
         self._expected_end = 0
         self._kept = self._found()
         self.kept_on = None if self._kept is None else self._kept.day
         if self._kept is None or not self._client.is_offline:
-            self._start += self._fetch(0, FIRST_REQUEST_BYTES)
+            self._parts.append(self._fetch(0, FIRST_REQUEST_BYTES))
 
     @property
     def etag(self) -> str | None:
@@ -81,12 +82,12 @@ class RemoteFile:
     @property
     def prefix_bytes(self) -> int:
         """Return how many bytes are known from the first one on."""
-        return len(self._start)
+        return sum(map(len, self._parts))
 
     @property
     def prefix(self) -> bytes:
         """Return what is known of the file from its first byte on."""
-        return bytes(self._start)
+        return b"".join(self._parts)
 
     def expect(self, end_bytes: int) -> None:
         """Make the next request that reads on from the start reach at least `end_bytes`."""
@@ -102,22 +103,32 @@ class RemoteFile:
         end = min(offset + n, self.size_bytes)
         if offset >= end:
             return b""
-        if offset > max(len(self._start), self._expected_end) + _LARGEST_GAP_BYTES:
+        if offset > max(self.prefix_bytes, self._expected_end) + _LARGEST_GAP_BYTES:
             return self._read_elsewhere(offset, end)
-        while len(self._start) < end:
-            self._start += self._fetch(len(self._start), max(end, self._expected_end))
-        return bytes(self._start[offset:end])
+        while (known := self.prefix_bytes) < end:
+            self._parts.append(self._fetch(known, max(end, self._expected_end)))
+        return self._known(offset, end)
+
+    def _known(self, offset: int, end: int) -> bytes:
+        """Return bytes that are here, from the start of the file on."""
+        found: list[bytes | bytearray] = []
+        start = 0
+        for part in self._parts:
+            if start < end and offset < start + len(part):
+                found.append(part[max(offset - start, 0) : end - start])
+            start += len(part)
+        return b"".join(found)
 
     def keep(self) -> None:
         """Put what is known of the file's start into the client's cache, if it has one."""
         cache, version = self._client.cache, self._version
-        known = 0 if self._kept is None else len(self._kept.data)
-        if cache is None or version is None or len(self._start) <= known:
+        known = 0 if self._kept is None else self._kept.n_bytes
+        if cache is None or version is None or self.prefix_bytes <= known:
             return
         if version.etag is None and version.last_modified is None:
             return  # nobody could tell whether it is still the same file
         header = KeptHeader(
-            data=bytes(self._start),
+            parts=tuple(self._parts),
             size_bytes=self.size_bytes,
             etag=version.etag,
             last_modified=version.last_modified,
@@ -136,7 +147,7 @@ class RemoteFile:
         return kept
 
     def _take(self, kept: KeptHeader) -> None:
-        self._start += kept.data
+        self._parts += kept.parts
         self.size_bytes = kept.size_bytes
         self._version = Version(kept.etag, kept.last_modified)
 
@@ -144,13 +155,13 @@ class RemoteFile:
         for start, known in self._elsewhere.items():
             if start <= offset and end <= start + len(known):
                 return known[offset - start : end - start]
-        data = b""
+        data = bytearray()
         while offset + len(data) < end:
             data += self._fetch(offset + len(data), end)
-        self._elsewhere[offset] = data
-        return data
+        self._elsewhere[offset] = bytes(data)
+        return self._elsewhere[offset]
 
-    def _fetch(self, start: int, end: int) -> bytes:
+    def _fetch(self, start: int, end: int) -> bytes | bytearray:
         """Return bytes from `start` on, at least one and at most up to `end`."""
         answer = self._ask(start, end)
         if answer.status == _UNCHANGED and self._version is None and self._kept is not None:
@@ -169,10 +180,10 @@ class RemoteFile:
         self._note(answer)
         if not self.size_bytes:
             return b""
-        data = answer.body[start - extent.start :]
         if not extent.start <= start < extent.end <= end:
             raise self._error("does not send the range that was asked for")
-        return data
+        # A server without ranges sends what is known again, before what was asked for.
+        return answer.body[start - extent.start :] if start > extent.start else answer.body
 
     def _note(self, answer: Answer) -> None:
         self.headers = answer.headers
@@ -211,12 +222,7 @@ class RemoteFile:
         if answer.status == _OK:
             return self._whole(answer)
         if answer.status not in (_PARTIAL, _UNSATISFIED):
-            raise RemoteAnswerError(
-                shown_url(self.url),
-                reason=f"answers with status {answer.status}",
-                status=answer.status,
-                headers=answer.headers,
-            )
+            raise status_error(self.url, answer)
         extent = parse_content_range(answer.headers.get("content-range", ""))
         sent = len(answer.body) if answer.status == _PARTIAL else 0
         is_sound = answer.is_whole or answer.status == _UNSATISFIED

@@ -6,9 +6,11 @@ or `SSL_CERT_DIR` is set, else certifi's.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import RemoteAnswerError, UnreachableError
+from whatfits.sizing.errors import InvalidRequestError, RemoteAnswerError, UnreachableError
+from whatfits.sizing.sources.http.addresses import shown_url
 from whatfits.sizing.sources.http.guard import SpentError
 from whatfits.sizing.sources.http.proxies import proxy_for
 from whatfits.sizing.units import KIB
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.sources.http.guard import Guard
     from whatfits.sizing.sources.http.proxies import Proxy
 
-__all__ = ["Answer", "Wire"]
+__all__ = ["Answer", "Wire", "status_error"]
 
+_SECONDS: Final = re.compile(r"[0-9]{1,5}")
 _OK: Final = 200
 _FIRST_WITHOUT_DATA: Final = 300
 _LENGTH_DIGITS: Final = 20
@@ -49,7 +52,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     is_whole: bool
     final_url: str
     first_headers: Mapping[str, str]
@@ -100,6 +103,7 @@ class Wire:
         Raises:
             UnreachableError: no connection, or too slow.
             RemoteAnswerError: no valid HTTP, too much of it, or a compressed body.
+            InvalidRequestError: a header, proxy or file of certificates that cannot be used.
         """
         import httpcore  # noqa: PLC0415 - heavy
 
@@ -115,6 +119,10 @@ class Wire:
             raise UnreachableError(shown, reason="is refused by the proxy") from error
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
             raise UnreachableError(shown, reason="broke the connection off") from error
+        except httpcore.LocalProtocolError as error:
+            raise InvalidRequestError(
+                what="a header that is sent (perhaps a token)", allowed="one line of ASCII"
+            ) from error
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             raise RemoteAnswerError(shown, reason="does not answer in valid HTTP") from error
 
@@ -179,6 +187,18 @@ class Wire:
         return self._pools[key]
 
 
+def status_error(url: str, answer: Answer) -> RemoteAnswerError:
+    """Return the error for a status that is no success."""
+    wait = answer.headers.get("retry-after", "")
+    return RemoteAnswerError(
+        shown_url(url),
+        reason=f"answers with status {answer.status}",
+        status=answer.status,
+        headers=answer.headers,
+        next_step=f"try again in {wait} s" if _SECONDS.fullmatch(wait) else "",
+    )
+
+
 def _unreachable(shown: str, error: Exception) -> UnreachableError:
     import ssl  # noqa: PLC0415 - heavy
 
@@ -202,20 +222,19 @@ def _joined(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
     return joined
 
 
-def _body(response: httpcore.Response, most_bytes: int, announced: str) -> tuple[bytes, bool]:
+def _body(response: httpcore.Response, most_bytes: int, announced: str) -> tuple[bytearray, bool]:
     """Return the body up to a cap, and whether it ended there by itself.
 
     What comes after the cap is not read: leaving the response early closes the connection.
     """
     stops_at_cap = announced.isdigit() and int(announced[:_LENGTH_DIGITS]) > most_bytes
-    parts: list[bytes] = []
-    left = most_bytes
+    body = bytearray()  # grows in place: a list of parts would take its memory twice
     for part in response.iter_stream():
-        parts.append(part[:left] if left > 0 else b"")
-        left -= len(part)
-        if left < 0 or (left == 0 and stops_at_cap):
-            return b"".join(parts), False
-    return b"".join(parts), True
+        left = most_bytes - len(body)
+        body += part[:left]
+        if len(part) > left or (len(part) == left and stops_at_cap):
+            return body, False
+    return body, True
 
 
 def _certificates(environment: Mapping[str, str]) -> ssl.SSLContext:
@@ -225,5 +244,10 @@ def _certificates(environment: Mapping[str, str]) -> ssl.SSLContext:
 
     file, folder = environment.get("SSL_CERT_FILE"), environment.get("SSL_CERT_DIR")
     if file or folder:
-        return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        try:
+            return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        except (OSError, ValueError) as error:
+            raise InvalidRequestError(
+                what="SSL_CERT_FILE", got=file or folder, allowed="a file of certificates (PEM)"
+            ) from error
     return ssl.create_default_context(cafile=certifi.where())

@@ -185,11 +185,13 @@ class RemoteRepository:
             kept = cache.find(address, credentials)
             if kept is not None:
                 self._days.add(kept.day)
-                return Document(kept.data, {}, kept.etag, address)
+                return Document(b"".join(kept.parts), {}, kept.etag, address)
         found = client.document(address, most_bytes=most_bytes, accept=_JSON)
         if cache is not None:
             n_bytes = len(found.body)
-            cache.keep(address, credentials, KeptHeader(found.body, n_bytes, None, None, today()))
+            cache.keep(
+                address, credentials, KeptHeader((found.body,), n_bytes, None, None, today())
+            )
         return found
 
 

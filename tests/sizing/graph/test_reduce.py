@@ -1,48 +1,43 @@
-"""Which layers are replayed, and what the allocator's states change about it."""
+"""Which layers are replayed."""
 
 from __future__ import annotations
 
 import pytest
 
-from whatfits.sizing.graph.reduce import corrected, layers_of, stretches_of
+from whatfits.sizing.graph.reduce import layers_of, more_of, stretches_of
 
 
-def settled(kinds: list[str], *, cycle: int, warm_up: int = 1) -> tuple[int, ...]:
-    """Return the layers that are kept when states come back every `cycle` layers."""
-    stretches = stretches_of(kinds)
-    while True:
-        states = {
-            layer: ("early", place) if place < warm_up else (place - warm_up) % cycle
-            for place, layer in enumerate(layers_of(stretches))
-        }
-        better = corrected(stretches, states)
-        if better is None:
-            return layers_of(stretches)
-        stretches = better
+def kept(kinds: list[str]) -> tuple[int, ...]:
+    return layers_of(stretches_of(kinds))
 
 
-@pytest.mark.parametrize("n_layers", range(10, 70))
-@pytest.mark.parametrize("cycle", [1, 2, 3, 4, 5])
-def test_what_is_left_out_is_a_multiple_of_the_cycle(n_layers: int, cycle: int) -> None:
-    kept = settled(["layer"] * n_layers, cycle=cycle)
-    assert (n_layers - len(kept)) % cycle == 0
-    assert len(kept) < n_layers or n_layers < 4 * cycle
+@pytest.mark.parametrize("n_layers", [3, 6, 10, 40, 93])
+def test_of_equal_layers_the_last_three_are_kept(n_layers: int) -> None:
+    assert kept(["layer"] * n_layers) == tuple(range(n_layers - 3, n_layers))
 
 
-def test_the_last_layers_are_kept() -> None:
-    kept = settled(["layer"] * 40, cycle=1)
-    assert kept == tuple(range(40 - len(kept), 40))
+def test_more_are_kept_where_more_are_asked_for() -> None:
+    assert layers_of(stretches_of(["layer"] * 40, 4)) == (36, 37, 38, 39)
+
+
+def test_too_few_to_save_anything_are_all_kept() -> None:
+    assert kept(["layer"] * 5) == (0, 1, 2, 3, 4)
 
 
 def test_layers_that_differ_are_all_kept() -> None:
-    assert settled(["first", *["layer"] * 30, "last"], cycle=2)[0] == 0
-    assert settled(["a", "b", "c"], cycle=1) == (0, 1, 2)
-
-
-def test_states_that_never_come_back_keep_every_layer() -> None:
-    assert settled(["layer"] * 33, cycle=1000) == tuple(range(33))
+    assert kept(["first", *["layer"] * 30, "last"]) == (0, 28, 29, 30, 31)
+    assert kept(["a", "b", "c"]) == (0, 1, 2)
 
 
 def test_a_pattern_of_layers_is_kept_twice() -> None:
-    kinds = [*["window"] * 5, "full"] * 8
-    assert len(settled(kinds, cycle=6, warm_up=3)) == 12
+    assert len(kept([*["window"] * 5, "full"] * 8)) == 12
+
+
+def test_ever_more_is_kept_until_all_is() -> None:
+    (stretch,) = stretches_of(["layer"] * 33)
+    seen = [stretch.kept]
+    while stretch.kept < stretch.repeats:
+        stretch = more_of(stretch)
+        seen.append(stretch.kept)
+    assert seen == [3, 4, 6, 9, 13, 19, 28, 33]
+    assert stretch.layers == range(33)

@@ -61,6 +61,8 @@ MEASURED_AT = ("Q8_0", "Q6_K")  # uniform: nothing a mixing rule could move
 LARGEST_TOKENIZER = 10_000_000
 FUSED_QKV = {"phi3", "falcon"}
 MIXES = {"Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_M"}
+# Published without the block that predicts a second token.
+WITHOUT_PREDICTION = {"qwen3.5-4b"}
 SINGULAR = {
     "Qwen/Qwen2.5-0.5B-Instruct-GGUF": "second embedding",
     "bartowski/granite-3.0-2b-instruct-GGUF": "second embedding",
@@ -211,6 +213,35 @@ def test_what_is_left_of_a_size_is_the_same_in_every_file_of_a_repository(repo: 
     left = {f.file_type: f.n_bytes - f.without_tokenizer() for f in JUDGED if f.repo == repo}
     assert max(left.values()) - min(left.values()) <= 2048, left
     assert 0 < min(left.values()) < LARGEST_TOKENIZER
+
+
+def size_known(file: PublishedFile) -> bool:
+    """Whether what comes before the data can be told from the data by the file's length."""
+    return since_changed(file) is None and not (file.of_2023 and "mixtral" in file.model)
+
+
+@pytest.mark.parametrize("held_out", [False, True], ids=["looked at", "held out"])
+def test_a_file_nobody_has_made_has_the_size_foreseen_with_its_tokenizer(held_out: bool) -> None:
+    # The bytes a token has before the data were taken from the half that was looked at.
+    files = [f for f in FILES if f.held_out == held_out and size_known(f)]
+    per_token, errors = [], []
+    for file in files:
+        spec = file.spec()
+        assert spec.file_range is not None
+        low, expected, high = spec.file_range
+        if file.model in WITHOUT_PREDICTION:
+            assert file.n_bytes < low
+            continue
+        assert low < file.n_bytes < high, file
+        per_token.append((file.n_bytes - file.without_tokenizer()) / spec.hparams.n_vocab)
+        errors.append(expected / file.n_bytes - 1)
+    print(
+        f"\n{len(errors)} files: {min(per_token):.2f} to {max(per_token):.2f} bytes a token; error "
+        f"median {median(map(abs, errors)):.4%}, {min(errors):+.3%} to {max(errors):+.3%}"
+    )
+    assert len(errors) >= 200
+    assert median(map(abs, errors)) <= 0.001
+    assert max(map(abs, errors)) <= 0.01
 
 
 def test_files_made_otherwise_are_off_by_more_than_a_header_for_each_reason() -> None:

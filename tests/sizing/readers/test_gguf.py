@@ -227,6 +227,14 @@ def test_a_truncated_file_says_how_long_it_should_be() -> None:
         read_gguf_header(data[:-5])
 
 
+def test_a_gap_may_lead_to_the_end_of_the_file_but_not_beyond_it() -> None:
+    data = b.gguf([], [b.tensor("a"), b.tensor("b", offset=160)], data_bytes=160)
+    header = read_gguf_header(data, allow_missing_data=True)
+    assert header.tensors[1].offset_bytes == 160
+    with pytest.raises(MalformedFileError, match="leads to byte"):
+        read_gguf_header(data[:-1], allow_missing_data=True)
+
+
 def long_vocabulary(n: int = 200_000) -> bytes:
     """A header of some megabytes with strings of many lengths, a few beyond a window."""
     rng = random.Random(5)  # noqa: S311 - a fixed series of test inputs
@@ -251,11 +259,28 @@ def test_every_byte_is_read_at_most_twice_and_data_not_at_all() -> None:
     assert sum(n for _, n in source.reads) < header.data_offset_bytes
 
 
+def test_stepping_over_more_than_there_is_is_refused() -> None:
+    cursor = gguf_scan.HeaderCursor(BytesSource(bytes(100)))
+    cursor.skip(100, "array")
+    assert cursor.remaining_bytes == 0
+    with pytest.raises(MalformedFileError, match="the file ends inside it: 1 bytes needed, 0"):
+        cursor.skip(1, "array")
+
+
 def test_nothing_is_read_beyond_the_end_of_the_file() -> None:
     for data in (*SEEDS.values(), long_vocabulary(20_000)):
         source = CountingSource(data)
         read_gguf_header(source)
         assert all(offset + n <= len(data) for offset, n in source.reads)
+
+
+def test_windows_grow_from_64_kib_to_a_megabyte() -> None:
+    tokens = b.array("t", b.STRING, ["x" * 100] * 60_000)
+    source = CountingSource(b.gguf([tokens]))
+    read_gguf_header(source)
+    kib = [n // 1_024 for _, n in source.reads]
+    assert kib[:5] == [64, 256, 1_024, 1_024, 1_024]
+    assert max(kib) == 1_024
 
 
 def test_a_usual_small_header_takes_one_read() -> None:
@@ -264,14 +289,16 @@ def test_a_usual_small_header_takes_one_read() -> None:
     assert len(source.reads) == 1
 
 
+@pytest.mark.parametrize("single", [1, 2, 3, 4_096])
 @pytest.mark.parametrize("window", [8, 9, 17, 64, 1000])
 def test_the_width_of_the_window_changes_nothing(
-    window: int, monkeypatch: pytest.MonkeyPatch
+    window: int, single: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [*SEEDS.values(), b.gguf([b.array("t", b.STRING, ["x" * k for k in range(200)])])]
     expected = [read_gguf_header(data) for data in files]
     monkeypatch.setattr(gguf_scan, "_FIRST_WINDOW_BYTES", window)
     monkeypatch.setattr(gguf_scan, "_WINDOW_BYTES", window)
+    monkeypatch.setattr(gguf_scan, "_SINGLE_STRINGS", single)
     assert [read_gguf_header(data) for data in files] == expected
     lie = b.gguf([b.array("t", b.STRING, ["x" * k for k in range(200)], length=201)])
     with pytest.raises(MalformedFileError, match="the file ends inside it"):

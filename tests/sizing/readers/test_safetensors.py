@@ -8,6 +8,7 @@ import pytest
 import safetensors_builder as b
 
 from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.readers import safetensors, safetensors_index
 from whatfits.sizing.readers.byte_source import BytesSource
 from whatfits.sizing.readers.checkpoint_shape import bytes_by_type, counts_of, parameters_of
 from whatfits.sizing.readers.safetensors import StoredTensor, read_safetensors_header
@@ -46,6 +47,59 @@ def test_long_metadata_is_stepped_over_and_little_of_it_is_kept() -> None:
     header = read_safetensors_header(b.safetensors({"a": ("U8", (1,))}, metadata))
     assert len(header.metadata) == 64
     assert header.findings == ()
+
+
+@pytest.mark.parametrize(("letters", "kept"), [(1_022, True), (1_023, False)])
+def test_metadata_is_kept_up_to_a_kibibyte_with_its_quotes(letters: int, kept: bool) -> None:
+    header = read_safetensors_header(b.safetensors({}, {"k": "x" * letters}))
+    assert ("k" in header.metadata) is kept
+
+
+def hidden(count: int, *, metadata: int | None = None) -> bytes:
+    """Tensors whose fields are written so that a search of the text does not find them."""
+    entry = '{"dtype":"U8","shape":[0],"data\\u005foffsets":[0,0]}'
+    parts = [f'"{i}":{entry}' for i in range(count)]
+    if metadata is not None:
+        keys = ",".join(f'"{i}":""' for i in range(metadata))
+        parts.insert(0, f'"__metadata__":{{{keys}}}')
+    return b.with_header("{" + ",".join(parts) + "}")
+
+
+def test_tensors_and_keys_of_metadata_are_counted_however_they_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(safetensors, "MAX_TENSORS", 3)
+    plain = b.safetensors({f"t{i}": ("U8", (0,)) for i in range(3)})
+    for data in (plain, hidden(3), hidden(3, metadata=3)):
+        assert len(read_safetensors_header(data).tensors) == 3
+    for data, says in (
+        (b.safetensors({f"t{i}": ("U8", (0,)) for i in range(4)}), "has 4 tensors"),
+        (hidden(5), "has too many tensors"),
+        (hidden(4, metadata=0), "has too many tensors"),
+        (hidden(3, metadata=4), "has too many keys"),
+    ):
+        with pytest.raises(MalformedFileError, match=says):
+            read_safetensors_header(data)
+
+
+def test_an_index_may_be_as_long_as_the_limit_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = b'{"weight_map":{"a":"m.safetensors"}}'
+    monkeypatch.setattr(safetensors_index, "MAX_INDEX_BYTES", len(data))
+    assert safetensors_index.read_safetensors_index(data).files == ("m.safetensors",)
+    with pytest.raises(MalformedFileError, match="is 37 bytes long; allowed: up to 36"):
+        safetensors_index.read_safetensors_index(data + b" ")
+
+
+def test_an_index_may_name_as_many_tensors_as_the_limit_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(safetensors_index, "MAX_TENSORS", 2)
+    two = b'{"weight_map":{"a":"m.safetensors","b":"m.safetensors"}}'
+    assert len(safetensors_index.read_safetensors_index(two).file_of) == 2
+    with pytest.raises(MalformedFileError, match="has too many tensors; allowed: up to 2"):
+        safetensors_index.read_safetensors_index(two[:-2] + b',"c":"m.safetensors"}}')
 
 
 def test_the_time_for_a_long_header_grows_with_its_tensors() -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from checkpoints import (
     LLAMA,
-    Tensors,
-    linear_layers,
     llama_tensors,
     n_bytes,
-    other_tensors,
     write_config,
     write_safetensors,
     write_sharded,
@@ -27,7 +24,7 @@ from whatfits.sizing.errors import (
     UnreadableFileError,
     UnsupportedArchitectureError,
 )
-from whatfits.sizing.sources import load
+from whatfits.sizing.sources import checkpoint_files, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,6 +185,18 @@ def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
     assert "in a file before it" in refusal(folder, MalformedFileError)
 
 
+def test_all_files_together_hold_no_more_tensors_than_an_index_may(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_safetensors(folder / "model-00001-of-00002.safetensors", {"a": ("F32", (1,))})
+    write_safetensors(folder / "model-00002-of-00002.safetensors", {"b": ("F32", (1,))})
+    monkeypatch.setattr(checkpoint_files, "MAX_TENSORS", 2)
+    load(str(folder))
+    monkeypatch.setattr(checkpoint_files, "MAX_TENSORS", 1)
+    said = refusal(folder, MalformedFileError)
+    assert "are 2 up to 'model-00002-of-00002.safetensors'; allowed: up to 1" in said
+
+
 def test_a_malformed_file_is_named(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(bytes(64))
@@ -202,6 +211,39 @@ def test_a_pickle_is_never_opened(suffix: str, tmp_path: Path) -> None:
         said = refusal(named)
         assert "runs code when it is opened" in said
         assert "use the GGUF or the safetensors files" in said
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "consolidated.00.pth", "model.PT"])
+def test_the_index_of_pickles_is_refused_in_every_place(name: str, tmp_path: Path) -> None:
+    index = tmp_path / f"{name}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": {"a": name}}))
+    for named in (index, tmp_path):
+        said = refusal(named)
+        assert "runs code when it is opened" in said
+        assert "use the GGUF or the safetensors files" in said
+    index.rename(tmp_path / "model.safetensors.index.json")
+    for named in (tmp_path / "model.safetensors.index.json", tmp_path):
+        said = refusal(named, MalformedFileError)
+        assert "a pickle: it runs code when it is opened" in said
+        assert "allowed: the plain name of a .safetensors file" in said
+
+
+def test_an_index_by_the_name_of_a_configuration_is_no_model(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"weight_map": {"a": "model.safetensors"}}))
+    assert "the index of a checkpoint" in refusal(folder, UnsupportedArchitectureError)
+
+
+def test_code_that_a_repository_brings_along_is_named_and_never_run(folder: Path) -> None:
+    (folder / "evil.py").write_text("raise SystemExit('run')")
+    plain = load(str(folder))
+    for values in (
+        {**LLAMA, "auto_map": {"AutoConfig": "evil.Config"}},
+        {"model_type": "x", "text_config": {**LLAMA, "auto_map": {"AutoModel": "evil.Model"}}},
+    ):
+        write_config(folder, values)
+        spec = load(str(folder))
+        assert same(spec, plain)
+        assert "auto_map names code of the repository; it is never run" in spec.notes
 
 
 def test_beside_a_configuration_pickles_are_named_and_left_alone(folder: Path) -> None:
@@ -236,6 +278,18 @@ def test_several_models_in_a_folder_have_to_be_chosen_from(folder: Path) -> None
     assert "in 1 file" in notes(folder)
 
 
+def test_of_several_indexes_the_usual_one_counts_or_one_has_to_be_named(folder: Path) -> None:
+    write_sharded(folder, TENSORS, count=2)
+    usual = folder / "model.safetensors.index.json"
+    other = folder / "consolidated.safetensors.index.json"
+    other.write_bytes(b'{"weight_map":{"a":"gone.safetensors"}}')
+    assert f"{TOTAL:,} bytes" in notes(folder)
+    usual.rename(folder / "second.safetensors.index.json")
+    assert "the folder holds 2 models" in refusal(folder)
+    other.unlink()
+    assert f"{TOTAL:,} bytes" in notes(folder)
+
+
 def test_where_the_tensors_and_the_configuration_differ_the_tensors_count(folder: Path) -> None:
     write_safetensors(folder / "model.safetensors", TENSORS)
     write_config(
@@ -261,6 +315,10 @@ def test_an_unknown_kind_has_its_parameters_counted_and_an_interval(folder: Path
     assert guessed.weights is not None
     assert guessed.weights.low_bytes < spec.weights.mid_bytes < guessed.weights.high_bytes
     assert "a plain transformer of these widths" in guessed.weights.reason
+    assert (
+        "Read of config.json: num_hidden_layers 3, hidden_size 512, num_attention_heads 8, "
+        "num_key_value_heads 2, intermediate_size 1,024, vocab_size 2,048."
+    ) in guessed.notes
     assert guessed.cache_interval > 0
 
 
@@ -276,82 +334,3 @@ def test_a_file_without_a_configuration_speaks_for_itself(tmp_path: Path) -> Non
     said = refusal(path, UnsupportedArchitectureError)
     assert "1 tensors of 288 bytes" in said
     assert "put the config.json" in said
-
-
-def quantised(parts: dict[str, Any]) -> Tensors:
-    tensors = other_tensors(LLAMA)
-    for name, rows, columns in linear_layers(LLAMA):
-        for part, (dtype, shape) in parts.items():
-            tensors[f"{name}.{part}"] = (dtype, shape(rows, columns))
-    return tensors
-
-
-GROUP = 128
-QUANTISED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "awq": (
-        {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": GROUP}},
-        {
-            "qweight": ("I32", lambda rows, columns: (columns, rows // 8)),
-            "qzeros": ("I32", lambda rows, columns: (columns // GROUP, rows // 8)),
-            "scales": ("F16", lambda rows, columns: (columns // GROUP, rows)),
-        },
-    ),
-    "gptq": (
-        {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": GROUP}},
-        {
-            "qweight": ("I32", lambda rows, columns: (columns // 8, rows)),
-            "qzeros": ("I32", lambda rows, columns: (columns // GROUP, rows // 8)),
-            "scales": ("F16", lambda rows, columns: (columns // GROUP, rows)),
-            "g_idx": ("I32", lambda _, columns: (columns,)),
-        },
-    ),
-    "fp8": (
-        {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}},
-        {
-            "weight": ("F8_E4M3", lambda rows, columns: (rows, columns)),
-            "weight_scale_inv": (
-                "F32",
-                lambda rows, columns: (-(-rows // 128), -(-columns // 128)),
-            ),
-        },
-    ),
-    "nvfp4": (
-        {"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}},
-        {
-            "weight": ("U8", lambda rows, columns: (rows, columns // 2)),
-            "weight_scale": ("F8_E4M3", lambda rows, columns: (rows, columns // 16)),
-            "weight_scale_2": ("F32", lambda *_: ()),
-            "input_scale": ("F32", lambda *_: ()),
-        },
-    ),
-    "bitsandbytes": (
-        {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
-        {
-            "weight": ("U8", lambda rows, columns: (rows, columns)),
-            "SCB": ("F32", lambda rows, _: (rows,)),
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize("method", QUANTISED)
-def test_a_quantised_checkpoint_is_counted_on_disk_and_foreseen_from_its_configuration(
-    method: str, folder: Path
-) -> None:
-    block, parts = QUANTISED[method]
-    tensors = quantised(parts)
-    write_config(folder, {**LLAMA, **block})
-    foreseen = notes(folder)
-    assert f"has about {n_bytes(tensors):,} bytes" in foreseen
-    write_safetensors(folder / "model.safetensors", tensors)
-    assert f"tensors of {n_bytes(tensors):,} bytes" in notes(folder)
-    converter_reads = method in ("gptq", "fp8", "nvfp4")
-    assert ("converter does not read" in notes(folder)) != converter_reads
-
-
-@pytest.mark.parametrize("method", QUANTISED)
-def test_packed_weights_are_counted_as_what_they_stand_for(method: str, folder: Path) -> None:
-    block, parts = QUANTISED[method]
-    write_config(folder, {**LLAMA, **block, "model_type": "unheard_of", "architectures": []})
-    write_safetensors(folder / "model.safetensors", quantised(parts))
-    assert load(str(folder)).parameters == TOTAL // 2

@@ -8,6 +8,7 @@ import gguf_builder as b
 import pytest
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError
+from whatfits.sizing.sources import split_gguf
 from whatfits.sizing.sources.local_file import load_gguf
 from whatfits.sizing.sources.split_gguf import SplitName, parse_split_name
 
@@ -228,6 +229,19 @@ def test_a_malformed_file_of_the_set_is_named(tmp_path: Path) -> None:
     assert refusal(paths[0]).endswith(f"file: {paths[1]}")
 
 
+def test_all_files_together_hold_no_more_tensors_than_one_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write(tmp_path)
+    monkeypatch.setattr(split_gguf, "MAX_TENSORS", COUNT)
+    assert len(load_gguf(paths[0])[0].tensors) == COUNT
+    paths[2].write_bytes(b"not even looked at")
+    monkeypatch.setattr(split_gguf, "MAX_TENSORS", 1)
+    said = refusal(paths[0])
+    assert "tensors of all files: are 2 up to here; allowed: up to 1" in said
+    assert said.endswith(f"file: {paths[1].name}")
+
+
 def test_findings_of_all_files_are_kept_once(tmp_path: Path) -> None:
     odd = [b.scalar("ö", b.UINT8, 1)]
     header, _ = load_gguf(write(tmp_path, [shard(i, more=odd) for i in range(COUNT)])[0])
@@ -243,6 +257,25 @@ def test_a_download_cache_of_links_is_followed(tmp_path: Path) -> None:
         (snapshot / name).symlink_to(blobs / f"{index}abc")
     assert len(load_gguf(snapshot / names()[1])[0].tensors) == COUNT
     assert len(load_gguf(snapshot)[0].tensors) == COUNT
+
+
+def test_a_set_may_lie_partly_in_the_folder_and_partly_in_the_cache(tmp_path: Path) -> None:
+    snapshot, blobs = tmp_path / "snapshots" / "abc", tmp_path / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    paths = write(snapshot)
+    paths[0].rename(blobs / "0abc")
+    paths[0].symlink_to(blobs / "0abc")
+    assert len(load_gguf(paths[0])[0].tensors) == COUNT
+
+
+def test_a_set_may_be_named_from_within_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert len(load_gguf(names()[1])[0].tensors) == COUNT
+    assert len(load_gguf(".")[0].tensors) == COUNT
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from whatfits.sizing.catalog.lookup import find_model
+from whatfits.sizing.quants.layouts.block import MlxModule
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
 from whatfits.sizing.quants.layouts.module_names import gguf_part, keeper
-from whatfits.sizing.quants.layouts.whole import whole_checkpoint_bytes
+from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
+from whatfits.sizing.quants.layouts.whole import ExpectedBytes, whole_checkpoint_bytes
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 
 ROWS: list[dict[str, Any]] = json.loads(
@@ -24,6 +27,13 @@ HEADER_BYTES_A_TENSOR = 130
 def compressed(form: str, **weights: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     groups = {"group_0": {"targets": ["Linear"], "weights": weights}}
     return {"quant_method": "compressed-tensors", "format": form, "config_groups": groups}
+
+
+def exactly(foreseen: ExpectedBytes | None) -> int:
+    """The figure, which must be one."""
+    assert foreseen is not None
+    assert foreseen.low == foreseen.high
+    return foreseen.low
 
 
 # (block, stored parts of a matrix of 256 rows and 512 columns)
@@ -80,7 +90,7 @@ BLOCKS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     ),
     "int8": (
         {"quant_method": "bitsandbytes", "load_in_8bit": True},
-        {"weight": 256 * 512, "SCB": 256 * 4},
+        {"weight": 256 * 512, "SCB": 256 * 4, "weight_format": 1},
     ),
 }
 
@@ -101,7 +111,7 @@ def test_mlx_has_a_block_of_its_own() -> None:
     assert found.label == "MLX affine, 8 bits, groups of 32"
     assert found.layout is not None
     assert sum(found.layout(256, 512).values()) == 256 * 512 + 2 * 2 * 256 * 16
-    assert found.overrides == {"model.layers.0.mlp.gate_proj": None}
+    assert found.overrides == {"model.layers.0.mlp.gate_proj": MlxModule(None, 32, "affine")}
 
 
 def test_a_configuration_without_a_block_is_not_quantised() -> None:
@@ -128,8 +138,7 @@ def test_published_files_are_foreseen_from_their_configuration(row: dict[str, An
     block = {"quant_method": method, "bits": row["bits"], "group_size": row["group"]}
     config = {**entry.config, "quantization_config": None if method == "plain" else block}
     foreseen = whole_checkpoint_bytes(tensors, checkpoint_quantisation(config), config)
-    assert foreseen is not None
-    left = row["bytes"] - foreseen
+    left = row["bytes"] - exactly(foreseen)
     if method == "awq":  # this one holds the tied embedding twice
         left -= 2 * 151_936 * 896
     parts = {"awq": 3, "gptq": 4}.get(method, 1)
@@ -148,17 +157,19 @@ def test_published_mlx_repositories_are_foreseen_to_the_byte(row: dict[str, Any]
             block[f"language_model.model.layers.{layer}.{router}"] = {"group_size": 64, "bits": 8}
     config = {**entry.config, "quantization": block}
     foreseen = whole_checkpoint_bytes(tensors, checkpoint_quantisation(config), config)
-    assert foreseen is not None
-    assert foreseen + 2 * (entry.params_vision_audio or 0) == row["bytes"]
+    assert exactly(foreseen) + 2 * (entry.params_vision_audio or 0) == row["bytes"]
 
 
 def test_modules_that_a_block_leaves_out_stay_in_16_bits() -> None:
-    keeps = keeper(["model.layers.0", "mlp.gate_proj", "lm_head", "re:.*(a+)+$"])
+    listed = NamePatterns(["model.layers.0", "mlp.gate_proj", "lm_head", "re:.*(a+)+$"])
+    assert listed.unread == ("re:.*(a+)+$",)
+    keeps = keeper(listed)
     assert keeps("blk.0.attn_q.weight")
     assert keeps("blk.7.ffn_gate.weight")
     assert not keeps("blk.7.ffn_up.weight")
     assert not keeps("blk.10.attn_q.weight")
-    only = keeper([], only_experts=True)
+    assert keeps("output.weight")
+    only = keeper(NamePatterns(()), only_experts=True)
     assert only("blk.1.attn_q.weight")
     assert not only("blk.1.ffn_up_exps.weight")
 
@@ -166,7 +177,10 @@ def test_modules_that_a_block_leaves_out_stay_in_16_bits() -> None:
 def test_modules_have_gguf_names() -> None:
     assert gguf_part("model.layers.3.mlp.switch_mlp.up_proj") == "blk.3.ffn_up_exps.weight"
     assert gguf_part("language_model.model.layers.12.self_attn.q_proj") == "blk.12.attn_q.weight"
-    assert gguf_part("lm_head") is None
+    assert gguf_part("lm_head") == "output.weight"
+    assert gguf_part("language_model.model.embed_tokens") == "token_embd.weight"
+    assert gguf_part("model.layers.4.linear_attn.out_proj") == "blk.4.ssm_out.weight"
+    assert gguf_part("model.layers.2.mlp.shared_expert.up_proj") == "blk.2.ffn_up_shexp.weight"
     assert gguf_part("model.layers.1.input_layernorm") is None
 
 
@@ -174,4 +188,7 @@ def test_a_row_that_does_not_fill_its_groups_has_no_figure() -> None:
     tensors = spec_of_entry(find_model("qwen2.5-0.5b"), file_type="F16").tensors
     block = {"quant_method": "gptq", "bits": 4, "group_size": 1000}
     found = checkpoint_quantisation({"quantization_config": block})
-    assert whole_checkpoint_bytes(tensors, found, {}) is None
+    foreseen = whole_checkpoint_bytes(tensors, found, {})
+    assert foreseen is not None
+    plain = sum(2 * prod(tensor.shape) for tensor in tensors)
+    assert foreseen == (plain // 4, plain)  # from four bits a weight to sixteen

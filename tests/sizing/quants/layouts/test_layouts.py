@@ -76,7 +76,7 @@ def bits_a_weight(parts: Parts) -> float:
             four_bit_parts(ROWS, COLUMNS),
             4 + 8 / 64 + 32 / (64 * 256) + (512 + 8192) / (ROWS * COLUMNS),
         ),
-        (llm_int8_parts(ROWS, COLUMNS), 8 + 32 / COLUMNS),
+        (llm_int8_parts(ROWS, COLUMNS), 8 + 32 / COLUMNS + 8 / (ROWS * COLUMNS)),
     ],
 )
 def test_a_matrix_takes_the_bits_of_its_formats_arithmetic(parts: Parts, bits: float) -> None:

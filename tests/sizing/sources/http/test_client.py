@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +51,30 @@ def test_a_status_is_told_with_the_headers_of_its_answer() -> None:
     assert caught.value.headers["x-error-code"] == "GatedRepo"
     assert "secret" not in str(caught.value)
     assert caught.value.to_dict()["code"] == "remote_answer"
+
+
+@pytest.mark.parametrize(
+    ("wait", "says"), [("30", "try again in 30 s"), ("soon", None), ("9" * 50, None)]
+)
+def test_a_busy_server_says_when_to_come_back(wait: str, says: str | None) -> None:
+    files = {"/d": lambda handler: handler.answer(429, Retry_After=wait)}
+    with serving(files) as server, Client(server.rules) as client:
+        for ask in (client.file, partial(client.document, most_bytes=10)):
+            with pytest.raises(RemoteAnswerError, match="status 429") as caught:
+                ask(server.url("/d"))
+            assert caught.value.next_step == (says or "")
+
+
+def test_a_connection_that_the_server_gave_up_is_made_anew() -> None:
+    def last(handler: Handler) -> None:
+        handler.answer(200, b"x")
+        handler.close_connection = True  # and says nothing of it
+
+    with serving({"/d": last}) as server, Client(server.rules) as client:
+        for _ in range(3):
+            assert client.document(server.url("/d"), most_bytes=10).body == b"x"
+            time.sleep(0.05)
+        assert len(client.attempts) == 3
 
 
 def test_one_connection_serves_several_questions() -> None:
@@ -141,6 +167,45 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path) -> 
         ):
             client.document(f"https://{NAME}:{server.server_port}/d", most_bytes=10)
         assert server.seen == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_file_of_certificates_that_is_none_is_named(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with (
+        Client(resolver=lambda *_: [], environment={"SSL_CERT_FILE": str(path)}) as client,
+        pytest.raises(InvalidRequestError, match="SSL_CERT_FILE"),
+    ):
+        client.document("https://models.example.com/m", most_bytes=10)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a\0b", "a\rHost: x"])
+def test_a_token_of_several_lines_is_not_sent(token: str) -> None:
+    with serving({"/d": b"x"}) as server:
+        secret = {server.host: {"Authorization": token}}
+        with (
+            Client(server.rules, credentials=secret) as client,
+            pytest.raises(InvalidRequestError, match="one line of ASCII") as caught,
+        ):
+            client.document(server.url("/d"), most_bytes=10)
+        assert "Host" not in str(caught.value)
+        assert server.seen == []
+
+
+def test_the_next_address_of_a_name_is_tried_when_one_does_not_answer() -> None:
+    with serving({"/d": b"x"}) as server:
+        rules = Rules(
+            frozenset({f"{NAME}:{server.server_port}"}), allow_plain_http=True, allow_private=True
+        )
+        found = ["127.0.0.2", "127.0.0.1"]  # nothing listens at the first one
+        with Client(rules, resolver=lambda *_: found, environment={}) as client:
+            url = f"http://{NAME}:{server.server_port}/d"
+            assert client.document(url, most_bytes=10).body == b"x"
+            assert [ip for ip, _ in client.attempts] == found
 
 
 PROXY = {"HTTPS_PROXY": "http://proxy.lan:3128"}

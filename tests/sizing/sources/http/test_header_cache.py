@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SHAPE = all_shapes()[-1]
 CONTENT = Hole(SHAPE.data, len(SHAPE.data) + 10**9)
-KEPT = KeptHeader(b"GGUF" * 100, 10**6, '"1"', None, "2026-01-31")
+KEPT = KeptHeader((b"GGUF" * 100,), 10**6, '"1"', None, "2026-01-31")
 URL = "https://models.example.com/m.gguf"
 
 
@@ -186,7 +186,7 @@ def test_an_entry_that_was_changed_counts_as_absent(
 def test_the_oldest_entries_go_when_there_is_too_much(tmp_path: Path) -> None:
     cache = HeaderCache(tmp_path / "cache", most_bytes=5_000)
     for index in range(10):
-        cache.keep(f"{URL}{index}", {}, KeptHeader(bytes(800), 10**6, '"1"', None, "2026-01-31"))
+        cache.keep(f"{URL}{index}", {}, KeptHeader((bytes(800),), 10**6, '"1"', None, "2026-01-31"))
         for path in (tmp_path / "cache").iterdir():  # each a day older than the next one
             os.utime(path, (path.stat().st_mtime - 86_400,) * 2)
     held = sum(path.stat().st_size for path in (tmp_path / "cache").iterdir())
@@ -212,5 +212,5 @@ def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
 def test_an_entry_is_one_line_of_json_and_the_bytes(cache: HeaderCache, tmp_path: Path) -> None:
     cache.keep(URL, {}, KEPT)
     line, _, data = only_entry(tmp_path / "cache").read_bytes().partition(b"\n")
-    assert data == KEPT.data
+    assert (data,) == KEPT.parts
     assert json.loads(line)["day"] == "2026-01-31"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import gguf_builder as b
@@ -91,6 +92,25 @@ def test_a_remote_file_can_be_asked_for_under_another_type(
         spec = load(server.url("/model.gguf"), file_type="Q4_K_M")
     assert spec.file_type == "Q4_K_M"
     assert spec.tensor_bytes == load(str(path), file_type="Q4_K_M").tensor_bytes
+
+
+@pytest.mark.parametrize(
+    ("n_keys", "value"),
+    [
+        (4_000, b.raw(b.UINT32, b.STRING) + b.raw(b.UINT64, 256) + b.string("x") * 256),
+        (60_000, b.raw(b.UINT32, b.STRING) + b.raw(b.UINT64, 20) + b.string("") * 20),
+    ],
+)
+def test_a_header_that_misleads_takes_few_requests_all_the_same(n_keys: int, value: bytes) -> None:
+    pairs = [b.pair(f"k{i}", b.ARRAY, value) for i in range(n_keys)]
+    data = b.gguf([b.ARCHITECTURE, *pairs], b.two_tensors(), data_bytes=b.TWO_TENSORS_BYTES)
+    started = time.process_time()
+    with serving({"/m": data}) as server, Client(server.rules) as client:
+        file = client.file(server.url("/m"))
+        assert len(read_remote_header(file).array_lengths) == n_keys
+    assert file.n_requests <= 10
+    assert file.received_bytes <= len(data)
+    assert time.process_time() - started < 10
 
 
 def split_files(n_files: int = 3) -> dict[str, bytes]:
