@@ -91,12 +91,15 @@ class RuntimeEntry(NamedTuple):
         label: for people.
         module: its file, which is a `LlamaAdapter` or an `OwnRuntime`.
         starts_llama_cpp: whether it is the former.
+        loader: the file of `whatfits.sizing.sources` and the `ModelSource` in it that loads models
+            as this runtime reads them; None where that is the GGUF.
     """
 
     id: str
     label: str
     module: str
     starts_llama_cpp: bool
+    loader: tuple[str, str] | None = None
 
     def adapter(self) -> LlamaAdapter:
         """Return the runtime as an adapter, importing it."""
@@ -107,7 +110,16 @@ class RuntimeEntry(NamedTuple):
         return cast("OwnRuntime", import_module(f"{_PACKAGE}.{self.module}"))
 
 
-RUNTIMES: Final = (RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),)
+RUNTIMES: Final = (
+    RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),
+    RuntimeEntry(
+        "vllm",
+        "vLLM",
+        "vllm",
+        starts_llama_cpp=False,
+        loader=("published_checkpoint", "load_published"),
+    ),
+)
 
 
 def find_runtime(name: str) -> RuntimeEntry:
