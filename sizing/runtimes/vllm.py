@@ -61,7 +61,7 @@ def plan(
     refuse_unknown_caches(spec)
     settings = resolve_vllm(spec, machine, workload, request)
     found = judged(spec, machine, settings)
-    commands = {}
+    commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in ("fits", "tight", "slow") or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
     search = VllmRemedies(spec, machine, workload, request, settings, found)

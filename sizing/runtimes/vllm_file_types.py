@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import UnknownFileTypeError
+from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError
 from whatfits.sizing.quants.layouts.checkpoint import checkpoint_bytes
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
 from whatfits.sizing.quants.layouts.module_names import keeper
@@ -157,8 +157,8 @@ def requantised_checkpoint(
     other checkpoint has to be found.
 
     Raises:
-        UnknownFileTypeError: how such a checkpoint is stored is not known.
-        InvalidRequestError: a row is no multiple of the group.
+        UnknownFileTypeError: how such a checkpoint is stored is not known, or a row of the model
+            is no multiple of its groups.
     """
     wanted = named_quantisation(name)
     on_load = name == _ON_LOAD and is_native
@@ -181,8 +181,8 @@ def stored_as(
     """Return the model with the bytes its tensors have in a checkpoint of a quantisation.
 
     Raises:
-        UnknownFileTypeError: how such a checkpoint is stored is not known.
-        InvalidRequestError: a row is no multiple of the group.
+        UnknownFileTypeError: how such a checkpoint is stored is not known, or a row of the model
+            is no multiple of its groups.
     """
     if quantisation is None:
         return _with_sizes(model, name, None)
@@ -201,7 +201,15 @@ def stored_as(
             next_step=f"{name} quantises nothing but experts",
         )
     keeps = keeper(quantisation.excluded, only_experts=quantisation.only_experts)
-    sizes = checkpoint_bytes(model.tensors, quantisation.layout, keeps=keeps)
+    try:
+        sizes = checkpoint_bytes(model.tensors, quantisation.layout, keeps=keeps)
+    except InvalidRequestError as error:
+        raise UnknownFileTypeError(
+            what=f"file type for {model.name}",
+            got=name,
+            allowed="one whose groups divide its rows",
+            next_step=f"take {SIXTEEN_BITS} or fp8 ({error})",
+        ) from error
     return _with_sizes(model, name, sizes)
 
 

@@ -25,7 +25,7 @@ __all__ = ["activation_range", "context_range", "graph_range", "rest_range"]
 
 _BIG_BYTES: Final = 40 * GIB
 # Elements a token: of the residual stream, and of the feed-forward part of one layer.
-_STREAM_LOW, _STREAM_MID, _STREAM_HIGH = 2.0, 4.0, 8.0
+_STREAM_LOW, _STREAM_MID, _STREAM_HIGH = 2.0, 4.0, 12.0
 _INNER_LOW, _INNER_MID, _INNER_HIGH = 2.0, 3.0, 4.0
 _SORTED_LOGITS: Final = 4  # copies in 32 bits while the dummy sampling sorts them
 

@@ -5,6 +5,7 @@ Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py (defaults by device), 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["BACKENDS", "CacheType", "VllmSettings", "resolve_vllm"]
+__all__ = ["CacheType", "VllmSettings", "capability", "resolve_vllm"]
 
 CacheType = Literal["auto", "fp8"]
-BACKENDS: Final = ("cuda", "rocm")
+_BACKENDS: Final = ("cuda", "rocm")
 _DEFAULT_CONTEXT_TOKENS: Final = 8192
 _MOST_TOKENS: Final = 2**31 - 1
 _MOST_SEQUENCES: Final = 2**16
@@ -32,6 +33,7 @@ _SMALL_BATCHES: Final = ("A100", "GB10")  # whatever their memory
 _BATCHES_IN_FLIGHT: Final = 1  # beside one a pipeline stage: scheduling does not wait for results
 _SIXTEEN: Final = frozenset({"auto", "f16", "fp16", "float16", "bf16", "bfloat16"})
 _EIGHT: Final = frozenset({"fp8", "fp8_e4m3", "e4m3"})
+_CAPABILITY: Final = re.compile(r"cc([0-9]{1,3}(?:\.[0-9]{1,3})?)")
 _FIRST_CAPABILITY: Final = 7.0
 _LATENT_BLOCKS: Final = {9: 64, 10: 128}  # FlashMLA on Hopper, CUTLASS on Blackwell
 _OTHER_BLOCK: Final = 16
@@ -149,20 +151,14 @@ def resolve_vllm(
 
 def capability(device: Device) -> float | None:
     """Return a CUDA device's compute capability; None when it has none or nobody told."""
-    for feature in device.features:
-        if feature.startswith("cc"):
-            try:
-                return float(feature.removeprefix("cc"))
-            except ValueError:
-                return None
-    return None
+    found = (_CAPABILITY.fullmatch(feature) for feature in device.features)
+    return next((float(match[1]) for match in found if match), None)
 
 
 def _refuse_what_means_nothing(workload: Workload, request: PlacementRequest) -> None:
-    given = [(workload, name, why) for name, why in _NOT_OF_WORKLOAD.items()]
-    given += [(request, name, why) for name, why in _NOT_OF_PLACEMENT.items()]
-    for values, name, why in given:
-        value = getattr(values, name)
+    given = [(name, getattr(workload, name), why) for name, why in _NOT_OF_WORKLOAD.items()]
+    given += [(name, getattr(request, name), why) for name, why in _NOT_OF_PLACEMENT.items()]
+    for name, value, why in given:
         if value not in (None, ()):
             raise InvalidRequestError(what=f"{name} for vllm", got=value, next_step=why)
     if workload.flash_attention != "auto":
@@ -183,7 +179,7 @@ def _devices(machine: Machine, request: PlacementRequest) -> tuple[Device, ...]:
     wanted = request.devices
     if wanted is None:
         chosen = usable
-        runs_on = next((d.kind for d in usable if d.kind in BACKENDS), None)
+        runs_on = next((d.kind for d in usable if d.kind in _BACKENDS), None)
         if runs_on is not None:
             chosen = tuple(d for d in usable if d.kind == runs_on)
     else:
@@ -198,8 +194,8 @@ def _devices(machine: Machine, request: PlacementRequest) -> tuple[Device, ...]:
     if not chosen:
         return _host(machine)
     kinds = {device.kind for device in chosen}
-    if len(kinds) > 1 or not kinds <= set(BACKENDS):
-        other = next((d for d in chosen if d.kind not in BACKENDS), chosen[-1])
+    if len(kinds) > 1 or not kinds <= set(_BACKENDS):
+        other = next((d for d in chosen if d.kind not in _BACKENDS), chosen[-1])
         raise _refused(other)
     for device in chosen:
         known = capability(device)

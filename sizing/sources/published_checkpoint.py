@@ -16,6 +16,7 @@ from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import (
     InvalidRequestError,
     MalformedFileError,
+    UnknownFileTypeError,
     UnsupportedArchitectureError,
 )
 from whatfits.sizing.model import CheckpointFacts
@@ -36,6 +37,7 @@ from whatfits.sizing.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
     from whatfits.sizing.readers.safetensors import StoredTensor
@@ -47,6 +49,7 @@ _OTHER_PARTS: Final = re.compile(
 )
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
 _STATE_TYPES: Final = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
+_ELSEWHERE: Final = "take --runtime llama.cpp"
 _ALLOWED: Final = "a catalog name, or a folder with config.json and safetensors"
 
 
@@ -83,9 +86,7 @@ def _of_catalog(name: str, asked: str | None) -> ModelSpec:
     entry = find_model(name)
     config = entry.config
     spec = _table(config, name=entry.id, source="catalog", origin=entry.source)
-    own = checkpoint_quantisation(config) if entry.native_quantisation else None
-    if entry.native_quantisation and own is None:
-        own = named_quantisation(find_checkpoint_type(entry.native_quantisation))
+    own = _native(entry)
     facts = CheckpointFacts(
         reference=entry.hf_id,
         states_in_f32=_states_in_f32(config),
@@ -93,6 +94,25 @@ def _of_catalog(name: str, asked: str | None) -> ModelSpec:
     )
     found = _chosen(spec, facts, own, asked, config)
     return replace(found, notes=(*found.notes, *entry.caveats))
+
+
+def _native(entry: ModelEntry) -> CheckpointQuantisation | None:
+    """Return how a publisher quantised a model; None for 16 bits.
+
+    Raises:
+        UnsupportedArchitectureError: nobody described that quantisation here.
+    """
+    name = entry.native_quantisation
+    if name is None:  # a block in the configuration is that of a derivative
+        return None
+    try:
+        return checkpoint_quantisation(entry.config) or named_quantisation(
+            find_checkpoint_type(name)
+        )
+    except UnknownFileTypeError as error:
+        raise UnsupportedArchitectureError(
+            what=f"quantisation of {entry.id} for vllm:", got=name, next_step=_ELSEWHERE
+        ) from error
 
 
 def _of_folder(name: str, asked: str | None) -> ModelSpec:
@@ -142,7 +162,7 @@ def _table(config: Mapping[str, object], *, name: str, source: str, origin: str)
     raise UnsupportedArchitectureError(
         what=f"shape of {name} is not known well enough for vllm:",
         got=why,
-        next_step="take --runtime llama.cpp",
+        next_step=_ELSEWHERE,
     )
 
 

@@ -11,10 +11,17 @@ from typing import Any, Final
 
 import pytest
 
+from whatfits.sizing.api import load_machine
 from whatfits.sizing.runtimes.vllm_kv_plan import CachePlan, plan_cache
 from whatfits.sizing.runtimes.vllm_layers import CacheRules, cache_layers
+from whatfits.sizing.runtimes.vllm_overheads import activation_range, rest_range
+from whatfits.sizing.runtimes.vllm_parallel import Cut
+from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.runtimes.vllm_weights import stage_weights
 from whatfits.sizing.sources.catalog_model import load_catalog_model
+from whatfits.sizing.sources.published_checkpoint import load_published
 from whatfits.sizing.units import GIB
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 FOLDER: Final = Path(__file__).parents[1] / "recorded" / "vllm"
 RUNS: Final = json.loads((FOLDER / "planner.json").read_text(encoding="utf-8"))["rows"]
@@ -126,3 +133,56 @@ def test_the_cache_tokens_of_a_plain_model_are_those_of_a_log(
         for n_bytes in (printed - HALF_A_DIGIT_BYTES, printed + HALF_A_DIGIT_BYTES)
     )
     assert low <= row["kv_tokens"] <= high
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("llama-3.1-8b", logged("meta-llama/Llama-3.1-8B-Instruct", max_model_len=20000)),
+        ("llama-3.1-8b", logged("Llama-3.1-8B class DPO finetune")),
+        ("llama-3-8b", logged("Meta-Llama-3-8B", tp=1)),
+        ("llama-3-8b", logged("Meta-Llama-3-8B", tp=2)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_weights_are_those_of_a_log(name: str, row: dict[str, Any]) -> None:
+    (weights,) = stage_weights(load_published(name), Cut(row["tp"], 1))
+    assert weights.mid_bytes == pytest.approx(row["weights_gib"] * GIB, abs=HALF_A_DIGIT_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("machine", "row", "batch"),
+    [
+        ("a100 sxm4 80 gb", logged("Meta-Llama-3-8B", tp=1), 8192),
+        ("2x a100 sxm4 80 gb", logged("Meta-Llama-3-8B", tp=2), 8192),
+        (
+            "rtx-3090",
+            logged("meta-llama/Llama-3.1-8B-Instruct", max_model_len=20000),
+            20000,
+        ),
+        (
+            "rtx-3090",
+            logged("meta-llama/Llama-3.1-8B-Instruct", max_model_len=29000),
+            29000,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_intervals_hold_the_logs_they_were_set_from(
+    machine: str, row: dict[str, Any], batch: int
+) -> None:
+    # one batch was as long as the longest request in those versions
+    model, where = load_published("llama-3-8b"), load_machine(machine)
+    settings = resolve_vllm(model, where, Workload(batch=batch), PlacementRequest())
+    device = settings.devices[0]
+    rest = rest_range(
+        device,
+        total_bytes=where.pool(device.pool).total_bytes or 0,
+        several=len(settings.devices) > 1,
+    )
+    peak = row.get("peak_activation_gib")
+    if peak is None:
+        peak = row["peak_torch_gib"] - row["weights_gib"]
+    activation = activation_range(model, settings)
+    assert activation.low_bytes <= peak * GIB <= activation.high_bytes
+    assert rest.low_bytes <= row["non_torch_gib"] * GIB <= rest.high_bytes
