@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
-from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERCENT
+from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
+from whatfits.sizing.runtimes.vllm_devices import is_slice
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
@@ -79,7 +80,12 @@ def plan(
         speed=None,
         commands=commands,
         remedies=search.remedies(),
-        notes=(*spec.notes, *_notes(facts, settings, found, os=machine.os)),
+        notes=(
+            *spec.notes,
+            *_start_notes(settings, found),
+            *_checkpoint_notes(facts, settings),
+            *_other_notes(machine),
+        ),
         basis=vllm_basis(spec, settings, found.bill),
     )
 
@@ -107,19 +113,32 @@ def _placed(request: PlacementRequest, settings: VllmSettings) -> PlacementReque
     return replace(request, devices=devices, split_mode=mode)
 
 
-def _notes(
-    facts: CheckpointFacts, settings: VllmSettings, found: Judged, *, os: str | None
-) -> Iterator[str]:
-    """Yield what vLLM will print, and what was decided for the reader."""
+def _start_notes(settings: VllmSettings, found: Judged) -> Iterator[str]:
+    """Yield what vLLM will print, and how it was decided to start it."""
     if found.bill.n_blocks[1] and found.verdict in ("fits", "tight", "slow"):
         yield from cache_lines(found.bill)
+    if found.verdict == "tight":
+        yield (
+            "If it does not start, give it --max-model-len auto: it then takes the longest request "
+            "that fits."
+        )
     if settings.cut.reason is not None:
         yield f"{settings.cut.reason[:1].upper()}{settings.cut.reason[1:]}."
-    if found.bill.utilisation_percent < DEFAULT_UTILISATION_PERCENT:
+    if found.bill.utilisation_permille < DEFAULT_UTILISATION_PERMILLE:
+        told, usual = found.bill.utilisation_permille / 10, DEFAULT_UTILISATION_PERMILLE / 10
         yield (
-            f"vLLM is told to use {found.bill.utilisation_percent} % of the memory instead of its "
-            f"usual {DEFAULT_UTILISATION_PERCENT} %: more is not free."
+            f"vLLM is told to use {told:g} % of the memory instead of its usual {usual:g} %: more "
+            "is not free."
         )
+    if is_slice(settings.devices[0]):
+        yield (
+            f"vLLM runs on one slice of a card: set CUDA_VISIBLE_DEVICES to the UUID of "
+            f"{settings.devices[0].name} ({settings.devices[0].id}), as nvidia-smi -L lists it."
+        )
+
+
+def _checkpoint_notes(facts: CheckpointFacts, settings: VllmSettings) -> Iterator[str]:
+    """Yield what has to be known of the checkpoint."""
     if facts.must_be_found:
         yield (
             f"{facts.reference} stands for a checkpoint in {facts.label or '16 bits'}: put its "
@@ -137,7 +156,11 @@ def _notes(
             "Prefix caching is off (--no-enable-prefix-caching): with it every request would hold "
             "more states."
         )
-    if os == "windows":
+
+
+def _other_notes(machine: Machine) -> Iterator[str]:
+    """Yield what is left out."""
+    if machine.os == "windows":
         yield "vLLM runs on Linux only: under Windows, start it in WSL."
     yield "What vLLM's own processes take of the host's memory is not counted: no log was read."
     yield "No speed is told for vLLM: the estimate here was made for llama.cpp's kernels."

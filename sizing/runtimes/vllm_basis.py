@@ -110,7 +110,7 @@ def _pool(settings: VllmSettings, bill: Bill) -> Basis:
         "activation - libraries - graphs) / bytes a block, the smallest of all devices",
         inputs={
             "total_bytes": one.pool.total_bytes,
-            "gpu_memory_utilization": bill.utilisation_percent / 100,
+            "gpu_memory_utilization": bill.utilisation_permille / 1000,
             "block_bytes": one.cache.block_bytes,
             "blocks": dict(zip(("low", "mid", "high"), bill.n_blocks, strict=True)),
             "kv_cache_dtype": settings.cache_type,
@@ -153,7 +153,7 @@ def _free(bill: Bill) -> Basis:
     return Basis(
         key="memory.devices.free_bytes",
         formula="utilisation = min(0.92, (free - context - what graphs may take beyond the "
-        "estimate) / total), rounded down to a whole percent; all devices have the lowest",
+        "estimate) / total), rounded down to thousandths; all devices have the lowest",
         inputs={one.device.id: _pool_inputs(one) for one in bill.devices},
         source=f"{_VLLM} vllm/v1/worker/utils.py:request_memory",
         error="vLLM refuses to start when less is free than it was told to use",

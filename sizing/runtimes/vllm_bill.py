@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.runtimes.vllm_kv_plan import CachePlan
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
 
-__all__ = ["DEFAULT_UTILISATION_PERCENT", "Bill", "DeviceBill", "bill_of"]
+__all__ = ["DEFAULT_UTILISATION_PERMILLE", "Bill", "DeviceBill", "bill_of"]
 
-DEFAULT_UTILISATION_PERCENT: Final = 92
+DEFAULT_UTILISATION_PERMILLE: Final = 920
 _EIGHT_BITS: Final = 1
 
 
@@ -69,25 +69,35 @@ class DeviceBill(NamedTuple):
         """What has to stay free beside the memory vLLM may use, at most."""
         return self.context.high_bytes + self.graphs.high_bytes - self.graphs.mid_bytes
 
+    def utilisation_permille(self, *, idle: bool = False) -> int:
+        """Return the largest share that is free at the start, in thousandths.
+
+        vLLM refuses to start when it is told to use more. `idle` is as after everything else on
+        the device has been closed.
+        """
+        free = self.pool.free_when_idle_bytes if idle else self.pool.free_low_bytes
+        room = max(0, (free or 0) - self.startup_bytes)
+        return min(DEFAULT_UTILISATION_PERMILLE, room * 1000 // (self.pool.total_bytes or 1))
+
 
 class Bill(NamedTuple):
     """The bill of all devices under one utilisation.
 
     Attributes:
         devices: in their order.
-        utilisation_percent: share of each device's memory that vLLM may use.
+        utilisation_permille: thousandths of each device's memory that vLLM may use.
         n_blocks: blocks of the cache: in the worst case, expected, in the best case.
         request_tokens: the longest request.
     """
 
     devices: tuple[DeviceBill, ...]
-    utilisation_percent: int
+    utilisation_permille: int
     n_blocks: tuple[int, int, int]
     request_tokens: int
 
     def allowed_bytes(self, one: DeviceBill) -> int:
         """Return the memory of a device that vLLM may use."""
-        return requested_bytes(one.pool.total_bytes or 0, self.utilisation_percent)
+        return requested_bytes(one.pool.total_bytes or 0, self.utilisation_permille)
 
     def admits(self, n_blocks: int, request_tokens: int | None = None) -> bool:
         """Return whether every device's cache of so many blocks holds one longest request."""
@@ -148,9 +158,9 @@ class Bill(NamedTuple):
         )
 
 
-def requested_bytes(total_bytes: int, utilisation_percent: int) -> int:
+def requested_bytes(total_bytes: int, utilisation_permille: int) -> int:
     """Return the memory that vLLM may use of a device."""
-    return ceil(total_bytes * (utilisation_percent / 100))
+    return ceil(total_bytes * (utilisation_permille / 1000))
 
 
 def bill_of(
@@ -161,29 +171,22 @@ def bill_of(
     `idle` is as after everything else on the devices has been closed.
     """
     devices = _devices(model, machine, settings)
-    percent = min(_utilisation_percent(one, idle=idle) for one in devices)
+    permille = min(one.utilisation_permille(idle=idle) for one in devices)
     cached = [one for one in devices if one.cache.groups]
     low, mid, high = (
-        min((_n_blocks(one, percent, which) for one in cached), default=0)
+        min((_n_blocks(one, permille, which) for one in cached), default=0)
         for which in ("low", "mid", "high")
     )
-    return Bill(devices, percent, (low, mid, high), settings.request_tokens)
+    return Bill(devices, permille, (low, mid, high), settings.request_tokens)
 
 
-def _utilisation_percent(one: DeviceBill, *, idle: bool) -> int:
-    """Return the largest whole share that is free at the start: vLLM refuses to start with less."""
-    free = one.pool.free_when_idle_bytes if idle else one.pool.free_low_bytes
-    room = max(0, (free or 0) - one.startup_bytes)
-    return min(DEFAULT_UTILISATION_PERCENT, room * 100 // (one.pool.total_bytes or 1))
-
-
-def _n_blocks(one: DeviceBill, percent: int, which: str) -> int:
+def _n_blocks(one: DeviceBill, permille: int, which: str) -> int:
     """Return the blocks of a device's cache in the worst, the expected or the best case."""
     total, least = one.pool.total_bytes or 0, one.pool.total_low_bytes
     if which == "low":
-        asked = requested_bytes(total if least is None else least, percent)
+        asked = requested_bytes(total if least is None else least, permille)
         return one.cache.n_blocks(asked - sum(part.high_bytes for part in one.requested))
-    asked = requested_bytes(total, percent)
+    asked = requested_bytes(total, permille)
     if which == "mid":
         return one.cache.n_blocks(asked - sum(part.mid_bytes for part in one.requested))
     return one.cache.n_blocks(asked - sum(part.low_bytes for part in one.requested))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.runtimes.vllm_settings import capability
+from whatfits.sizing.runtimes.vllm_devices import capability, is_slice
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
@@ -46,7 +46,7 @@ def _options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> dict
     """Return the flags, the figures of the plan always written out."""
     options: dict[str, _Value] = {
         "max-model-len": settings.request_tokens,
-        "gpu-memory-utilization": bill.utilisation_percent / 100,
+        "gpu-memory-utilization": bill.utilisation_permille / 1000,
         "max-num-seqs": settings.sequences,
         "max-num-batched-tokens": settings.batch_tokens,
     }
@@ -72,7 +72,8 @@ def _environment(settings: VllmSettings, machine: Machine) -> list[str]:
     """Return what keeps CUDA to the devices of the plan, when the machine has others."""
     kind = settings.devices[0].kind
     there = [device for device in machine.accelerators if device.kind == kind]
-    if kind != "cuda" or len(there) == len(settings.devices):
+    is_number = not is_slice(settings.devices[0])  # CUDA knows slices by their UUID alone
+    if kind != "cuda" or len(there) == len(settings.devices) or not is_number:
         return []
     numbers = (device.id.removeprefix(kind) for device in settings.devices)
     return [f"CUDA_VISIBLE_DEVICES={','.join(numbers)}"]

@@ -5,14 +5,13 @@ Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py (defaults by device), 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import RecurrentState
-from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.runtimes.vllm_devices import capability, default_batches, vllm_devices
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
-from whatfits.sizing.units import GIB
+from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
@@ -20,50 +19,18 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["CacheType", "VllmSettings", "capability", "resolve_vllm"]
+__all__ = ["CacheType", "VllmSettings", "resolve_vllm"]
 
 CacheType = Literal["auto", "fp8"]
-_BACKENDS: Final = ("cuda", "rocm")
 _DEFAULT_CONTEXT_TOKENS: Final = 8192
 _MOST_TOKENS: Final = 2**31 - 1
 _MOST_SEQUENCES: Final = 2**16
 _MOST_BATCH_TOKENS: Final = 2**22
-_LARGE_BYTES, _BIG_BYTES = 160 * GIB, 70 * GIB
-_SMALL_BATCHES: Final = ("A100", "GB10")  # whatever their memory
 _BATCHES_IN_FLIGHT: Final = 1  # beside one a pipeline stage: scheduling does not wait for results
 _SIXTEEN: Final = frozenset({"auto", "f16", "fp16", "float16", "bf16", "bfloat16"})
 _EIGHT: Final = frozenset({"fp8", "fp8_e4m3", "e4m3"})
-_CAPABILITY: Final = re.compile(r"cc([0-9]{1,3}(?:\.[0-9]{1,3})?)")
-_FIRST_CAPABILITY: Final = 7.0
 _LATENT_BLOCKS: Final = {9: 64, 10: 128}  # FlashMLA on Hopper, CUTLASS on Blackwell
 _OTHER_BLOCK: Final = 16
-# Fields of a request that mean nothing here, with what to do instead.
-_NOT_OF_WORKLOAD: Final = {
-    "micro_batch": "vLLM has one batch: --max-num-batched-tokens, here batch",
-    "kv_unified": "vLLM always has one cache for all requests",
-    "swa_full": "vLLM keeps windows as it does",
-    "outputs_max": "vLLM reserves a row of logits for each of parallel",
-    "model_draft": "drafts are not modelled for vLLM",
-    "spec_type": "drafts are not modelled for vLLM",
-    "spec_draft_n_max": "drafts are not modelled for vLLM",
-    "kv_type_k_draft": "drafts are not modelled for vLLM",
-    "kv_type_v_draft": "drafts are not modelled for vLLM",
-    "mmproj": "vLLM reads vision parts from the checkpoint; they are left out here",
-    "lora": "adapters are not modelled for vLLM",
-    "cache_ram_mib": "vLLM keeps earlier prompts in the cache itself",
-    "ctx_checkpoints": "vLLM has none",
-}
-_NOT_OF_PLACEMENT: Final = {
-    "gpu_layers": "vLLM loads all layers on the devices",
-    "tensor_split": "vLLM cuts evenly over the devices",
-    "cpu_moe_layers": "vLLM loads all experts on the devices",
-    "overrides": "vLLM places no tensor by name",
-    "kv_offload": "vLLM keeps its cache on the devices",
-    "op_offload": "vLLM has no such switch",
-    "mmap": "vLLM copies the weights",
-    "gpu_layers_draft": "drafts are not modelled for vLLM",
-    "mmproj_offload": "vision parts are left out here",
-}
 _OFFLINE: Final = "api"
 
 
@@ -78,7 +45,6 @@ class VllmSettings:
         sequences: requests at once (`--max-num-seqs`).
         batch_tokens: tokens of one batch (`--max-num-batched-tokens`).
         cache_type: of the cache: the model's own 16 bits, or FP8.
-        is_default_batch: nobody asked for another batch than the device's default.
         offline: used as a library: larger batches by default.
         has_states: some layer keeps a state of fixed size.
     """
@@ -89,7 +55,6 @@ class VllmSettings:
     sequences: int
     batch_tokens: int
     cache_type: CacheType
-    is_default_batch: bool
     offline: bool
     has_states: bool
 
@@ -119,10 +84,10 @@ def resolve_vllm(
         InvalidRequestError: a value is out of range, means nothing to vLLM, or there is no device
             it runs on.
     """
-    _refuse_what_means_nothing(workload, request)
-    devices = _devices(machine, request)
+    refuse_what_means_nothing(workload, request)
+    devices = vllm_devices(machine, request)
     offline = workload.program == _OFFLINE
-    batch, sequences = _default_batches(devices, machine, offline=offline)
+    batch, sequences = default_batches(devices, machine, offline=offline)
     chosen_batch = _within("batch", workload.batch, default=batch, high=_MOST_BATCH_TOKENS)
     chosen_sequences = _within(
         "parallel", workload.parallel, default=min(sequences, chosen_batch), high=_MOST_SEQUENCES
@@ -143,106 +108,9 @@ def resolve_vllm(
         sequences=chosen_sequences,
         batch_tokens=chosen_batch,
         cache_type=_cache_type(workload),
-        is_default_batch=chosen_batch == batch,
         offline=offline,
         has_states=any(isinstance(layer.recurrent, RecurrentState) for layer in model.layers),
     )
-
-
-def capability(device: Device) -> float | None:
-    """Return a CUDA device's compute capability; None when it has none or nobody told."""
-    found = (_CAPABILITY.fullmatch(feature) for feature in device.features)
-    return next((float(match[1]) for match in found if match), None)
-
-
-def _refuse_what_means_nothing(workload: Workload, request: PlacementRequest) -> None:
-    given = [(name, getattr(workload, name), why) for name, why in _NOT_OF_WORKLOAD.items()]
-    given += [(name, getattr(request, name), why) for name, why in _NOT_OF_PLACEMENT.items()]
-    for name, value, why in given:
-        if value not in (None, ()):
-            raise InvalidRequestError(what=f"{name} for vllm", got=value, next_step=why)
-    if workload.flash_attention != "auto":
-        raise InvalidRequestError(
-            what="flash_attention for vllm", got=workload.flash_attention, allowed="auto"
-        )
-    if request.repack != "auto":
-        raise InvalidRequestError(what="repack for vllm", got=request.repack, allowed="auto")
-
-
-def _devices(machine: Machine, request: PlacementRequest) -> tuple[Device, ...]:
-    """Return the accelerators of one back end that take part; the host when there is none.
-
-    Raises:
-        InvalidRequestError: a device is not there, or vLLM does not run on what was chosen.
-    """
-    usable = usable_accelerators(machine)
-    wanted = request.devices
-    if wanted is None:
-        chosen = usable
-        runs_on = next((d.kind for d in usable if d.kind in _BACKENDS), None)
-        if runs_on is not None:
-            chosen = tuple(d for d in usable if d.kind == runs_on)
-    else:
-        by_id = {device.id.lower(): device for device in usable}
-        missing = [name for name in wanted if name.lower() not in by_id]
-        if missing:
-            allowed = ", ".join(by_id) or "none: there is no accelerator"
-            raise InvalidRequestError(what="device", got=missing[0], allowed=allowed)
-        chosen = tuple(dict.fromkeys(by_id[name.lower()] for name in wanted))
-    if request.split_mode == "none":
-        chosen = chosen[:1]
-    if not chosen:
-        return _host(machine)
-    kinds = {device.kind for device in chosen}
-    if len(kinds) > 1 or not kinds <= set(_BACKENDS):
-        other = next((d for d in chosen if d.kind not in _BACKENDS), chosen[-1])
-        raise _refused(other)
-    for device in chosen:
-        known = capability(device)
-        if known is not None and known < _FIRST_CAPABILITY:
-            raise InvalidRequestError(
-                what="device for vllm",
-                got=f"{device.name}, compute capability {known:g}",
-                allowed=f"{_FIRST_CAPABILITY:g} or more",
-                next_step="take --runtime llama.cpp",
-            )
-    return chosen
-
-
-def _refused(device: Device) -> InvalidRequestError:
-    next_step = "take --runtime llama.cpp, or --device none for the CPU"
-    if device.kind == "metal":
-        next_step = "take --runtime mlx or llama.cpp on a Mac"
-    return InvalidRequestError(
-        what="device for vllm",
-        got=f"{device.name} ({device.kind})",
-        allowed="devices of one kind, CUDA or ROCm, or the CPU",
-        next_step=next_step,
-    )
-
-
-def _host(machine: Machine) -> tuple[Device, ...]:
-    host = machine.host
-    if host is None:
-        raise InvalidRequestError(
-            what="machine", got=machine.name, allowed="a machine with a device of kind 'cpu'"
-        )
-    return (host,)
-
-
-def _default_batches(
-    devices: tuple[Device, ...], machine: Machine, *, offline: bool
-) -> tuple[int, int]:
-    """Return vLLM's tokens of a batch and requests at once on these devices."""
-    if devices[0].kind == "cpu":
-        return (4096, 256) if offline else (2048, 128)
-    total = min(machine.pool(device.pool).total_bytes or 0 for device in devices)
-    if total >= _LARGE_BYTES:
-        return 16384, 1024
-    small = any(mark in device.name for device in devices for mark in _SMALL_BATCHES)
-    if total >= _BIG_BYTES and not small:
-        return (16384 if offline else 8192), 1024
-    return (8192 if offline else 2048), 256
 
 
 def _request_tokens(model: ModelSpec, workload: Workload) -> int:

@@ -73,7 +73,9 @@ def judged(model: ModelSpec, machine: Machine, settings: VllmSettings) -> Judged
 def _running(settings: VllmSettings, machine: Machine, bill: Bill, largest: int | None) -> Judged:
     one = min(bill.devices, key=lambda device: device.pool.free_low_bytes or 0)
     share = f"{one.pool.id}: vLLM takes {format_bytes(bill.allowed_bytes(one))}"
-    reason = f"{share}, {bill.utilisation_percent} % of it, and fills what is left with cache"
+    reason = (
+        f"{share}, {bill.utilisation_permille / 10:g} % of it, and fills what is left with cache"
+    )
     fast = [d for d in machine.accelerators if "unusable" not in d.features]
     if settings.on_host and any(d.pool != settings.devices[0].pool for d in fast):
         reason = f"everything is in {one.pool.id}; {reason}"
@@ -87,15 +89,19 @@ def _missing_bytes(bill: Bill, one: DeviceBill, *, worst: bool) -> int:
     return parts + one.cache.request_bytes(bill.request_tokens) - bill.allowed_bytes(one)
 
 
+def _need_bytes(bill: Bill, one: DeviceBill) -> int:
+    """Return what vLLM has to be allowed to use of a device, as far as expected."""
+    return _missing_bytes(bill, one, worst=False) + bill.allowed_bytes(one)
+
+
 def _lack(bill: Bill, *, worst: bool = False) -> str:
     """Return which device lacks most, and how much."""
     one = max(bill.devices, key=lambda device: _missing_bytes(bill, device, worst=worst))
     short = format_bytes(max(0, _missing_bytes(bill, one, worst=worst)))
     if worst:
         return f"{one.pool.id} is up to {short} short"
-    need = _missing_bytes(bill, one, worst=False) + bill.allowed_bytes(one)
     return (
-        f"{one.pool.id} needs {format_bytes(need)} with one request of "
+        f"{one.pool.id} needs {format_bytes(_need_bytes(bill, one))} with one request of "
         f"{format_tokens(bill.request_tokens)} tokens, and vLLM may use "
         f"{format_bytes(bill.allowed_bytes(one))}: {short} short"
     )
@@ -106,8 +112,10 @@ def _held(bill: Bill) -> str:
     unread = next((one.pool for one in bill.devices if one.pool.used_bytes is None), None)
     if unread is not None:
         return f"{unread.id}: what other programs hold could not be read"
-    one = max(bill.devices, key=lambda device: _missing_bytes(bill, device, worst=False))
+    one = min(bill.devices, key=lambda device: device.utilisation_permille())
     return (
-        f"{one.pool.id} is short by {format_bytes(_missing_bytes(bill, one, worst=False))} until "
-        f"other programs let go of some of the {format_bytes(one.pool.used_bytes or 0)} they hold"
+        f"{one.pool.id} has {format_bytes(one.pool.free_bytes or 0)} free until other programs let "
+        f"go of some of the {format_bytes(one.pool.used_bytes or 0)} they hold, and vLLM needs "
+        f"{format_bytes(_need_bytes(bill, one))} with one request of "
+        f"{format_tokens(bill.request_tokens)} tokens"
     )

@@ -85,7 +85,9 @@ def test_the_longest_request_fits_and_one_token_more_does_not() -> None:
     assert longest is not None
     assert 8192 < longest < 40_960
     assert asked(workload={"context_tokens": longest}).verdict == "fits"
-    assert asked(workload={"context_tokens": longest + 1}).verdict == "tight"
+    more = asked(workload={"context_tokens": longest + 1})
+    assert more.verdict == "tight"
+    assert any("--max-model-len auto" in note for note in more.notes)
 
 
 def test_what_does_not_fit_says_what_is_missing_and_gives_no_command() -> None:
@@ -104,11 +106,13 @@ def test_what_does_not_fit_says_what_is_missing_and_gives_no_command() -> None:
 def test_what_others_hold_lowers_the_utilisation() -> None:
     free, taken = asked(), asked(machine=held(CARD, 3 * GIB))
     assert taken.verdict == "fits"
-    percent = float(words_of(taken)[words_of(taken).index("--gpu-memory-utilization") + 1])
-    assert percent < 0.92
-    assert percent == round(percent, 2)
+    share = float(words_of(taken)[words_of(taken).index("--gpu-memory-utilization") + 1])
+    assert share < 0.92
     pool = held(CARD, 3 * GIB).pool("vram0")
-    assert ceil((pool.total_bytes or 0) * percent) < (pool.free_low_bytes or 0)
+    # as much as is free beside the driver's context and what graphs may take beyond the estimate
+    room = (pool.free_low_bytes or 0) - 0.6 * GIB - 0.4 * GIB
+    total = pool.total_bytes or 0
+    assert ceil(total * share) <= room < ceil(total * (share + 0.0011))
     assert "more is not free" in "\n".join(taken.notes)
     assert taken.memory.kv_cache_bytes < free.memory.kv_cache_bytes
 
@@ -116,7 +120,7 @@ def test_what_others_hold_lowers_the_utilisation() -> None:
 def test_what_fits_only_after_closing_others_is_tight() -> None:
     plan = asked(machine=held(CARD, 12 * GIB))
     assert plan.verdict == "tight"
-    assert "other programs let go" in plan.verdict_reason
+    assert "until other programs let go of some of the 12.0 GiB they hold" in plan.verdict_reason
     assert (plan.remedies[0].key, plan.remedies[0].verdict) == ("close", "fits")
     assert plan.commands["vllm"]
 
@@ -306,3 +310,15 @@ def test_more_memory_never_makes_the_longest_request_shorter(model: str) -> None
         for gib in (16, 8, 4, 2, 0)
     ]
     assert longest == sorted(longest)
+
+
+def test_a_slice_of_a_card_is_named_by_its_uuid() -> None:
+    found = load_machine(CARD)
+    devices = tuple(
+        replace(device, features=("cc8.0", "mig")) if device.kind == "cuda" else device
+        for device in (*found.devices, replace(found.devices[0], id="cuda1", pool="vram1"))
+    )
+    pools = (*found.pools, replace(found.pools[0], id="vram1"))
+    plan = asked(machine=replace(found, devices=devices, pools=pools))
+    assert words_of(plan)[0] == "vllm"
+    assert any("CUDA_VISIBLE_DEVICES to the UUID" in note for note in plan.notes)

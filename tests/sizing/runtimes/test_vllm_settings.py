@@ -9,6 +9,7 @@ import pytest
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device, Machine, Pool
+from whatfits.sizing.runtimes.vllm_devices import capability
 from whatfits.sizing.runtimes.vllm_settings import VllmSettings, resolve_vllm
 from whatfits.sizing.sources.published_checkpoint import load_published
 from whatfits.sizing.units import GIB
@@ -196,3 +197,26 @@ def test_one_device_can_be_asked_for() -> None:
 @pytest.mark.parametrize(("feature", "tokens"), [("cc8.9", 16), ("cc9.0", 64), ("cc10.0", 128)])
 def test_latent_blocks_are_those_of_the_kernel(feature: str, tokens: int) -> None:
     assert settled(card("cuda", 80, "card", feature)).latent_block_tokens == tokens
+
+
+def test_slices_of_a_card_are_not_joined() -> None:
+    slices = Machine(
+        pools=(
+            Pool("vram0", "vram", 20 * GIB, used_bytes=14 * GIB),
+            Pool("vram1", "vram", 20 * GIB),
+            Pool("ram", "ram", 64 * GIB),
+        ),
+        devices=(
+            Device("cuda0", "cuda", "A100 MIG 2g.20gb", "vram0", features=("cc8.0", "mig")),
+            Device("cuda1", "cuda", "A100 MIG 2g.20gb", "vram1", features=("cc8.0", "mig")),
+            Device("cpu", "cpu", "CPU", "ram"),
+        ),
+    )
+    assert [device.id for device in settled(slices).devices] == ["cuda1"]
+    with pytest.raises(InvalidRequestError, match="one slice of a card"):
+        settled(slices, placement={"devices": ("cuda0", "cuda1")})
+
+
+@pytest.mark.parametrize("feature", ["ccnan", "ccinf", "cc", "cc1e9", "cc8.9.1"])
+def test_a_capability_that_is_none_is_not_known(feature: str) -> None:
+    assert capability(Device("cuda0", "cuda", "card", "vram0", features=(feature,))) is None
