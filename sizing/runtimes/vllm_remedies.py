@@ -28,7 +28,6 @@ _SHORTEST_USEFUL_TOKENS: Final = 512
 _FEW_SEQUENCES, _SMALL_BATCH_TOKENS = 16, 1024
 _SMALLER_TYPES: Final = ("fp8", "awq")
 _NOT_MEASURED: Final = "quality was not measured by a source of the catalog"
-_RANK: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +73,15 @@ class VllmRemedies:
         machine: Machine | None = None,
     ) -> Iterator[Remedy]:
         """Yield the change when it betters the verdict."""
+        from whatfits.sizing.remedies import verdict_rank  # noqa: PLC0415 - not when it fits
+
         spec, where = model or self.model, machine or self.machine
         workload = replace(self.workload, **change.get("workload", {}))
         try:
             other = judged(spec, where, resolve_vllm(spec, where, workload, self.request))
         except BadInputError:  # it cannot be cut over the devices in that way
             return
-        if _RANK[other.verdict] < _RANK[self.found.verdict]:
+        if verdict_rank(other.verdict) < verdict_rank(self.found.verdict):
             needs = None if key == "close" else other.memory.total_bytes
             yield Remedy(key, text, change, needs, other.verdict, cost)
 
