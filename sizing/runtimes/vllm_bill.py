@@ -60,7 +60,7 @@ class DeviceBill(NamedTuple):
     cache: CachePlan
 
     @property
-    def requested(self) -> tuple[ByteRange, ...]:
+    def subtracted(self) -> tuple[ByteRange, ...]:
         """What vLLM subtracts from the memory it may use."""
         return self.weights, self.activation, self.rest, self.graphs
 
@@ -99,11 +99,10 @@ class Bill(NamedTuple):
         """Return the memory of a device that vLLM may use."""
         return requested_bytes(one.pool.total_bytes or 0, self.utilisation_permille)
 
-    def admits(self, n_blocks: int, request_tokens: int | None = None) -> bool:
+    def admits(self, n_blocks: int) -> bool:
         """Return whether every device's cache of so many blocks holds one longest request."""
-        tokens = request_tokens or self.request_tokens
         return all(
-            not one.cache.groups or one.cache.admits(n_blocks, request_tokens=tokens)
+            not one.cache.groups or one.cache.admits(n_blocks, request_tokens=self.request_tokens)
             for one in self.devices
         )
 
@@ -141,8 +140,8 @@ class Bill(NamedTuple):
             low = mid - sum(p.mid_bytes - p.low_bytes for p in (one.graphs, one.context))
             high = max(mid, self.allowed_bytes(one) + one.startup_bytes)
         else:
-            low = cache + sum(p.low_bytes for p in (*one.requested, one.context))
-            high = cache + sum(p.high_bytes for p in (*one.requested, one.context))
+            low = cache + sum(p.low_bytes for p in (*one.subtracted, one.context))
+            high = cache + sum(p.high_bytes for p in (*one.subtracted, one.context))
         return DeviceMemory(
             device=one.device.id,
             pool=one.pool.id,
@@ -185,11 +184,11 @@ def _n_blocks(one: DeviceBill, permille: int, which: str) -> int:
     total, least = one.pool.total_bytes or 0, one.pool.total_low_bytes
     if which == "low":
         asked = requested_bytes(total if least is None else least, permille)
-        return one.cache.n_blocks(asked - sum(part.high_bytes for part in one.requested))
+        return one.cache.n_blocks(asked - sum(part.high_bytes for part in one.subtracted))
     asked = requested_bytes(total, permille)
     if which == "mid":
-        return one.cache.n_blocks(asked - sum(part.mid_bytes for part in one.requested))
-    return one.cache.n_blocks(asked - sum(part.low_bytes for part in one.requested))
+        return one.cache.n_blocks(asked - sum(part.mid_bytes for part in one.subtracted))
+    return one.cache.n_blocks(asked - sum(part.low_bytes for part in one.subtracted))
 
 
 def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tuple[DeviceBill, ...]:

@@ -85,7 +85,7 @@ def _running(settings: VllmSettings, machine: Machine, bill: Bill, largest: int 
 
 def _missing_bytes(bill: Bill, one: DeviceBill, *, worst: bool) -> int:
     """Return what a device lacks for one longest request."""
-    parts = sum(part.high_bytes if worst else part.mid_bytes for part in one.requested)
+    parts = sum(part.high_bytes if worst else part.mid_bytes for part in one.subtracted)
     return parts + one.cache.request_bytes(bill.request_tokens) - bill.allowed_bytes(one)
 
 
