@@ -62,7 +62,7 @@ def check(
     find_runtime(runtime)  # before anything is read
     spec = model
     if isinstance(spec, str):
-        spec = load_model(spec, file_type=file_type, quick=quick)
+        spec = load_model(spec, file_type=file_type, quick=quick, runtime=runtime)
     return answer(
         spec,
         machine=load_machine(machine),
@@ -154,7 +154,8 @@ def answer(
     """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
-        return entry.own().plan(spec, machine, workload, request, force=force)
+        plan = entry.own().plan(spec, machine, workload, request, force=force)
+        return replace(plan, notes=(*plan.notes, *_unverified(machine)))
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import ModelSummary, Plan
     from whatfits.sizing.search import Trials
@@ -279,8 +280,14 @@ def hardware() -> ProbeReport:
     return detect()
 
 
-def load_model(name: str, *, file_type: str | None = None, quick: bool = False) -> ModelSpec:
-    """Return the model behind a catalog name, a path, a repository's name or an address.
+def load_model(
+    name: str,
+    *,
+    file_type: str | None = None,
+    quick: bool = False,
+    runtime: str = DEFAULT_RUNTIME,
+) -> ModelSpec:
+    """Return the model behind a catalog name, a path, a repository or an address, for a runtime.
 
     `quick`: from as few requests as can be, with an interval for the weights.
 
@@ -289,7 +296,7 @@ def load_model(name: str, *, file_type: str | None = None, quick: bool = False) 
     """
     from whatfits.sizing.sources import load
 
-    return load(name, file_type=file_type, quick=quick)
+    return load(name, file_type=file_type, quick=quick, loader=find_runtime(runtime).loader)
 
 
 def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:

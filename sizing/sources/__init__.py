@@ -67,8 +67,12 @@ class SourceEntry(NamedTuple):
     def source(self, *, quick: bool = False) -> ModelSource:
         """Return the source, importing it."""
         module, function = (self.quick if quick else None) or (self.module, self.function)
-        found: ModelSource = getattr(import_module(f"{_PACKAGE}.{module}"), function)
-        return found
+        return _function(module, function)
+
+
+def _function(module: str, function: str) -> ModelSource:
+    found: ModelSource = getattr(import_module(f"{_PACKAGE}.{module}"), function)
+    return found
 
 
 SOURCES: Final = (
@@ -87,13 +91,20 @@ SOURCES: Final = (
 )
 
 
-def load(name: str, *, file_type: str | None = None, quick: bool = False) -> ModelSpec:
+def load(
+    name: str,
+    *,
+    file_type: str | None = None,
+    quick: bool = False,
+    loader: tuple[str, str] | None = None,
+) -> ModelSpec:
     """Return the model behind a name: of the catalog, a path, a repository, a registry, an address.
 
     `file_type` chooses the quantisation of a catalog model or a checkpoint, and the file of a
     repository; a GGUF already has one, and gets a planned other one when it is given. `quick` asks
     for an answer from a single request (and one for a repository's listing), with an interval;
-    where no request is needed it changes nothing.
+    where no request is needed it changes nothing. `loader` is the file and the function of a
+    runtime that reads models in its own way.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type, an address
@@ -101,6 +112,8 @@ def load(name: str, *, file_type: str | None = None, quick: bool = False) -> Mod
     """
     if not isinstance(name, str) or not name.strip():
         raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
+    if loader is not None:
+        return _function(*loader)(name, file_type=file_type)
     text = name.strip()
     entry = next(entry for entry in SOURCES if entry.claims(text))
     return entry.source(quick=quick)(text, file_type=file_type)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
-__all__ = ["checkpoint_spec", "load_checkpoint_model"]
+__all__ = ["checkpoint_spec", "display_name", "load_checkpoint_model"]
 
 _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
@@ -51,7 +51,7 @@ def load_checkpoint_model(name: str, *, file_type: str | None = None) -> ModelSp
         UnknownFileTypeError: no such file type.
     """
     return checkpoint_spec(
-        read_checkpoint(name), name=name, shown=_display_name(name), file_type=file_type
+        read_checkpoint(name), name=name, shown=display_name(name), file_type=file_type
     )
 
 
@@ -256,7 +256,7 @@ def _route(quantisation: CheckpointQuantisation | None, file_type: str) -> Itera
     )
 
 
-def _display_name(path: str) -> str:
+def display_name(path: str) -> str:
     """Return what to call the model: the folder's name, the repository's in a download cache."""
     absolute = os.path.abspath(path)  # noqa: PTH100 - paths may be any bytes
     folder, name = os.path.split(absolute)
