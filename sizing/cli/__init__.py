@@ -162,7 +162,7 @@ def _print_help() -> int:
         "",
         *(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS),
         "",
-        "MODEL: a catalog name (llama-3.1-8b) or its Hugging Face id, a .gguf, a checkpoint folder,",
+        "MODEL: a catalog name (llama-3.1-8b) or its Hugging Face id, a .gguf, a checkpoint,",
         "hf:org/repo[:TYPE], ollama:NAME[:TAG], https://….gguf; only headers are read.",
         "Exit codes: 0 answered, 1 the answer is no or unknown, 2 bad input, 3 our own failure.",
     ]
