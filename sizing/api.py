@@ -45,7 +45,8 @@ def check(
     Args:
         model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json, or a
             ModelSpec.
-        file_type: quantisation; unset: Q4_K_M, or the model's native one.
+        file_type: quantisation, as the runtime names it; unset: the usual one of about four
+            bits, or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
         workload: context, sequences, cache types …; unset fields are the runtime's defaults.
@@ -56,7 +57,9 @@ def check(
         BadInputError: something given cannot be used; the message says what is allowed.
     """
     find_runtime(runtime)  # before anything is read
-    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
+    spec = model
+    if isinstance(spec, str):
+        spec = load_model(spec, file_type=file_type, runtime=runtime)
     return answer(
         spec,
         machine=load_machine(machine),
@@ -191,12 +194,15 @@ def hardware() -> ProbeReport:
     return detect()
 
 
-def load_model(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name or a path.
+def load_model(name: str, *, file_type: str | None = None, runtime: str = "llama.cpp") -> ModelSpec:
+    """Return the model behind a catalog name or a path, in the form that a runtime takes.
 
     Raises:
-        BadInputError: unknown name, unreadable or malformed file, unknown file type.
+        BadInputError: unknown name, unreadable or malformed file, unknown file type or runtime.
     """
+    entry = find_runtime(runtime)
+    if not entry.starts_llama_cpp:
+        return entry.own().load(name, file_type=file_type)
     from whatfits.sizing.sources import load
 
     return load(name, file_type=file_type)

@@ -29,7 +29,7 @@ class _Session:
     """Loads each model and machine once; this machine is probed once."""
 
     def __init__(self) -> None:
-        self._models: dict[tuple[str, str | None], ModelSpec] = {}
+        self._models: dict[tuple[str, str | None, str], ModelSpec] = {}
         self._machines: dict[str | None, Machine] = {}
 
     def answer(self, line: str) -> str:
@@ -59,7 +59,7 @@ class _Session:
         else:
             machine = self._machine(request.machine)
         plan = check(
-            self._model(request.model, request.file_type),
+            self._model(request.model, request.file_type, request.runtime),
             runtime=request.runtime,
             machine=machine,
             workload=workload_from_object(request.workload or {}),
@@ -69,12 +69,12 @@ class _Session:
         result: dict[str, Any] = to_json_value(plan)
         return result
 
-    def _model(self, name: str, file_type: str | None) -> ModelSpec:
-        key = (name, file_type)
+    def _model(self, name: str, file_type: str | None, runtime: str) -> ModelSpec:
+        key = (name, file_type, runtime)
         if key not in self._models:
             if len(self._models) >= _KEPT:
                 self._models.clear()
-            self._models[key] = load_model(name, file_type=file_type)
+            self._models[key] = load_model(name, file_type=file_type, runtime=runtime)
         return self._models[key]
 
     def _machine(self, name: str | None) -> Machine:

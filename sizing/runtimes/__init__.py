@@ -66,6 +66,14 @@ class LlamaAdapter(Protocol):
 class OwnRuntime(Protocol):
     """A program that allocates in its own way."""
 
+    def load(self, name: str, *, file_type: str | None = None) -> ModelSpec:
+        """Return the model behind a name as the program runs it, under a file type of its own.
+
+        Raises:
+            BadInputError: it cannot be found, read or understood, or the program does not run it.
+        """
+        ...
+
     def plan(
         self,
         spec: ModelSpec,
@@ -107,7 +115,10 @@ class RuntimeEntry(NamedTuple):
         return cast("OwnRuntime", import_module(f"{_PACKAGE}.{self.module}"))
 
 
-RUNTIMES: Final = (RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),)
+RUNTIMES: Final = (
+    RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),
+    RuntimeEntry("mlx", "MLX", "mlx", starts_llama_cpp=False),
+)
 
 
 def find_runtime(name: str) -> RuntimeEntry:
