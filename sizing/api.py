@@ -45,8 +45,8 @@ def check(
     Args:
         model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json, or a
             ModelSpec.
-        file_type: quantisation, as the runtime names it; unset: the usual one of about four
-            bits, or the model's native one.
+        file_type: quantisation, as the runtime names it; unset: Q4_K_M or what is like it there,
+            or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
         workload: context, sequences, cache types …; unset fields are the runtime's defaults.
@@ -83,7 +83,8 @@ def answer(
     """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
-        return entry.own().plan(spec, machine, workload, request, force=force)
+        plan = entry.own().plan(spec, machine, workload, request, force=force)
+        return replace(plan, notes=(*plan.notes, *_unverified(machine)))
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import ModelSummary, Plan
     from whatfits.sizing.search import Trials
@@ -195,17 +196,14 @@ def hardware() -> ProbeReport:
 
 
 def load_model(name: str, *, file_type: str | None = None, runtime: str = "llama.cpp") -> ModelSpec:
-    """Return the model behind a catalog name or a path, in the form that a runtime takes.
+    """Return the model behind a catalog name or a path, as a runtime reads it.
 
     Raises:
-        BadInputError: unknown name, unreadable or malformed file, unknown file type or runtime.
+        BadInputError: unknown name, unreadable or malformed file, unknown file type.
     """
-    entry = find_runtime(runtime)
-    if not entry.starts_llama_cpp:
-        return entry.own().load(name, file_type=file_type)
     from whatfits.sizing.sources import load
 
-    return load(name, file_type=file_type)
+    return load(name, file_type=file_type, loader=find_runtime(runtime).loader)
 
 
 def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:

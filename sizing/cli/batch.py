@@ -11,6 +11,7 @@ from whatfits.sizing.api import check, load_machine, load_model
 from whatfits.sizing.cli.options import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class _Session:
     """Loads each model and machine once; this machine is probed once."""
 
     def __init__(self) -> None:
-        self._models: dict[tuple[str, str | None, str], ModelSpec] = {}
+        self._models: dict[tuple[object, ...], ModelSpec] = {}
         self._machines: dict[str | None, Machine] = {}
 
     def answer(self, line: str) -> str:
@@ -70,7 +71,7 @@ class _Session:
         return result
 
     def _model(self, name: str, file_type: str | None, runtime: str) -> ModelSpec:
-        key = (name, file_type, runtime)
+        key = (name, file_type, find_runtime(runtime).loader)
         if key not in self._models:
             if len(self._models) >= _KEPT:
                 self._models.clear()

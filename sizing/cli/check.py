@@ -55,10 +55,13 @@ def run(arguments: Sequence[str]) -> int:
     entry = find_runtime(options.runtime)  # before anything is read
     if options.exact and not entry.starts_llama_cpp:
         raise InvalidRequestError(
-            what="--exact", got=options.runtime, allowed="--runtime llama.cpp: it is its own plan"
+            what="--exact with runtime",
+            got=entry.id,
+            allowed="a runtime that starts llama.cpp",
+            next_step="leave it out",
         )
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
-    spec = load_model(options.model, file_type=options.file_type, runtime=options.runtime)
+    spec = load_model(options.model, file_type=options.file_type, runtime=entry.id)
     machine = machine_of(options)
     exact = None
     if options.exact:

@@ -66,14 +66,6 @@ class LlamaAdapter(Protocol):
 class OwnRuntime(Protocol):
     """A program that allocates in its own way."""
 
-    def load(self, name: str, *, file_type: str | None = None) -> ModelSpec:
-        """Return the model behind a name as the program runs it, under a file type of its own.
-
-        Raises:
-            BadInputError: it cannot be found, read or understood, or the program does not run it.
-        """
-        ...
-
     def plan(
         self,
         spec: ModelSpec,
@@ -99,12 +91,15 @@ class RuntimeEntry(NamedTuple):
         label: for people.
         module: its file, which is a `LlamaAdapter` or an `OwnRuntime`.
         starts_llama_cpp: whether it is the former.
+        loader: the file of `whatfits.sizing.sources` and the `ModelSource` in it that loads models
+            as this runtime reads them; None where that is the GGUF.
     """
 
     id: str
     label: str
     module: str
     starts_llama_cpp: bool
+    loader: tuple[str, str] | None = None
 
     def adapter(self) -> LlamaAdapter:
         """Return the runtime as an adapter, importing it."""
@@ -117,7 +112,9 @@ class RuntimeEntry(NamedTuple):
 
 RUNTIMES: Final = (
     RuntimeEntry("llama.cpp", "llama.cpp", "llama_server", starts_llama_cpp=True),
-    RuntimeEntry("mlx", "MLX", "mlx", starts_llama_cpp=False),
+    RuntimeEntry(
+        "mlx", "MLX", "mlx", starts_llama_cpp=False, loader=("mlx_model", "load_mlx_model")
+    ),
 )
 
 

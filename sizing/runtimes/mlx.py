@@ -13,7 +13,6 @@ from whatfits.sizing.closing_in import last_with_room
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.runtimes.mlx_basis import mlx_basis
 from whatfits.sizing.runtimes.mlx_command import mlx_commands
-from whatfits.sizing.runtimes.mlx_load import load_mlx_model
 from whatfits.sizing.runtimes.mlx_machine import check_mixture, limit_notes, mlx_placement
 from whatfits.sizing.runtimes.mlx_memory import MlxBill
 from whatfits.sizing.runtimes.mlx_models import mlx_model
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.verdict import Judgement
     from whatfits.sizing.workload import Workload
 
-__all__ = ["MlxTrial", "load", "plan", "try_mlx"]
+__all__ = ["MlxTrial", "plan", "try_mlx"]
 
 _RUNTIME: Final = "mlx"
 _RUNS: Final = frozenset({"fits", "slow"})
@@ -61,11 +60,6 @@ class MlxTrial(NamedTuple):
     def runs(self) -> bool:
         """Whether the upper end of every pool is free."""
         return self.judgement.verdict in _RUNS
-
-
-def load(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a name as mlx-lm runs it: see `mlx_load.load_mlx_model`."""
-    return load_mlx_model(name, file_type=file_type)
 
 
 def plan(
@@ -232,8 +226,4 @@ def _resolved(workload: Workload, settings: MlxSettings) -> Workload:
 
 def _placed(trial: MlxTrial) -> PlacementRequest:
     accelerators = trial.placement.accelerators
-    return PlacementRequest(
-        gpu_layers=trial.placement.gpu_layers,
-        devices=tuple(device.id for device in accelerators),
-        mmap=False,
-    )
+    return PlacementRequest(devices=tuple(device.id for device in accelerators), mmap=False)

@@ -52,8 +52,9 @@ def mlx_basis(
 
 def _weights(model: ModelSpec, *, on_gpu: bool) -> Basis:
     types = Counter[str]()
-    for tensor in model.tensors:
-        types[tensor.type] += tensor.n_bytes
+    if model.weights is None or model.weights.mid_bytes == model.tensor_bytes:
+        for tensor in model.tensors:
+            types[tensor.type] += tensor.n_bytes
     error = "exact" if model.weights is None else model.weights.reason
     if on_gpu:
         error += "; on a GPU up to 16 KiB more an array, which is a page"

@@ -56,7 +56,7 @@ def mlx_commands(
         words += ["--prompt-concurrency", str(settings.prompts_at_once)]
         words += _prompt_cache_flags(settings, cache_bytes, growth_limit_bytes, left_bytes)
     else:
-        words += ["--prompt", "…"]
+        words += ["--prompt", "-"]  # from standard input
     if settings.answer_tokens > 1:
         words += ["--max-tokens", str(settings.answer_tokens)]
     if settings.step_tokens != DEFAULT_STEP_TOKENS:

@@ -28,10 +28,10 @@ _HALF: Final = 2
 _F32: Final = 4
 # Heads that the fused kernel for prompts takes; those of 192 and 256 fall back.
 _FUSED_LENGTHS: Final = frozenset({64, 72, 80, 96, 128})
+_PERHAPS_FUSED: Final = frozenset({256})  # by the newest chips, in long causal steps
 _STREAM_COPIES: Final = 8  # residual, norm, query, key, value, attention, and two halves of a sum
 _GATED_COPIES: Final = 3
 _IN_FLIGHT_BYTES: Final = 512 * MIB  # of operations the GPU was handed ahead
-_SINK: Final = "sinks"
 # How often scores are written out: once, and again by softmax and mask.
 _LEAST_SCORES: Final = 0.8
 _CPU_SCORES: Final = 1.7
@@ -132,9 +132,10 @@ def _attention(
         keys = _same(_HALF * step.rows * context * wide)
         return scores.scaled(1, _GPU_SCORES, _MOST_SCORES + 1) + keys.scaled(0.5, 1, 2)
     if on_gpu and not quantised and is_fused(layer, rules):
-        unsure = any(_SINK in tensor.name for tensor in model.tensors)
-        return scores.scaled(0, 0, _MOST_SCORES if unsure else 0)
-    return scores.scaled(_LEAST_SCORES, _GPU_SCORES if on_gpu else _CPU_SCORES, _MOST_SCORES)
+        return _same(0)
+    fuses = on_gpu and rules.fused and not quantised and layer.key_length in _PERHAPS_FUSED
+    least = 0 if fuses else _LEAST_SCORES
+    return scores.scaled(least, _GPU_SCORES if on_gpu else _CPU_SCORES, _MOST_SCORES)
 
 
 def _expanded_lengths(model: ModelSpec) -> int:

@@ -13,9 +13,9 @@ from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.remedies import shorter_contexts, verdict_rank
 from whatfits.sizing.reserve import raised_limit_bytes
-from whatfits.sizing.runtimes.mlx_load import load_mlx_model
-from whatfits.sizing.runtimes.mlx_types import find_mlx_type
+from whatfits.sizing.runtimes.mlx_types import DEFAULT_TYPE, find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK
+from whatfits.sizing.sources.mlx_model import load_mlx_model
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = ["mlx_remedies"]
 _LADDER: Final = ("8bit", "6bit", "5bit", "4bit", "3bit")
 _MOST_REMEDIES: Final = 4
 _MIB: Final = 2**20
+_SMALL_STEP_TOKENS: Final = 512
 _BASE: Final = "F16"
 _NO_FIGURE: Final = "less exact: no figure of MLX's file types was read"
 
@@ -48,6 +49,7 @@ def mlx_remedies(
     for candidates in (
         search.close_others,
         search.raise_limit,
+        search.smaller_step,
         search.shorter_context,
         search.smaller_cache,
         search.smaller_type,
@@ -136,6 +138,21 @@ class _Search:
                 cost="less memory is left to everything else; gone after a restart",
             )
 
+    def smaller_step(self) -> Iterator[Remedy]:
+        if self._trial.settings.step_tokens <= _SMALL_STEP_TOKENS:
+            return
+        found = self._better(workload=replace(self._workload, micro_batch=_SMALL_STEP_TOKENS))
+        if found is not None:
+            yield Remedy(
+                key="prefill_step",
+                text=f"read prompts in steps of {_SMALL_STEP_TOKENS} tokens "
+                f"(--prefill-step-size {_SMALL_STEP_TOKENS})",
+                change={"workload": {"micro_batch": _SMALL_STEP_TOKENS}},
+                needs_bytes=found.memory.total_bytes,
+                verdict=found.judgement.verdict,
+                cost="prompts are read somewhat more slowly",
+            )
+
     def shorter_context(self) -> Iterator[Remedy]:
         asked = self._trial.settings.context_tokens
         for context in shorter_contexts(asked):
@@ -198,20 +215,20 @@ class _Search:
         )
 
         free = self._machine.pool(self._pool_id()).free_low_bytes
-        file_type = str(self._trial.model.metadata[MARK])
-        bits = find_mlx_type(file_type).bits_per_weight
-        as_gguf = replace(self._trial.model, file_type=_BASE)
-        for model in smaller_models(as_gguf, room_bytes=free or 0):
-            if (model.parameters or 0) * bits / 8 > (free or 0):
+        model = self._trial.model
+        file_type = str(model.metadata[MARK]) if model.planned else None
+        bits = find_mlx_type(file_type or DEFAULT_TYPE).bits_per_weight
+        for other in smaller_models(replace(model, file_type=_BASE), room_bytes=free or 0):
+            if (other.parameters or 0) * bits / 8 > (free or 0):
                 continue
             with suppress(BadInputError):  # mlx-lm does not run it
-                smaller = load_mlx_model(model.name, file_type=file_type)
+                smaller = load_mlx_model(other.name, file_type=file_type)
                 found = self._better(model=smaller)
                 if found is not None:
                     yield Remedy(
                         key="model",
                         text=f"use {smaller.name} in {smaller.file_type}",
-                        change={"model": smaller.name, "file_type": smaller.file_type},
+                        change={"model": smaller.name, "file_type": file_type},
                         needs_bytes=found.memory.total_bytes,
                         verdict=found.judgement.verdict,
                         cost=f"a smaller model: {format_count(smaller.parameters or 0)} parameters",

@@ -7,22 +7,27 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/utils.py (load_model).
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.model import ByteRange, TensorSpec
+from whatfits.sizing.model import ByteRange
 from whatfits.sizing.runtimes.mlx_models import check_model_type
-from whatfits.sizing.runtimes.mlx_types import AS_PUBLISHED, DEFAULT_TYPE, find_mlx_type
+from whatfits.sizing.runtimes.mlx_types import (
+    AS_PUBLISHED,
+    DEFAULT_TYPE,
+    MlxType,
+    find_mlx_type,
+)
 from whatfits.sizing.runtimes.mlx_weights import as_mlx
 from whatfits.sizing.sources import load as load_source
-from whatfits.sizing.sources.claims import is_checkpoint, is_name
+from whatfits.sizing.sources.claims import is_checkpoint, is_path
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.readers.safetensors import StoredTensor
-    from whatfits.sizing.runtimes.mlx_types import MlxType
+    from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
     from whatfits.sizing.sources.checkpoint_files import Checkpoint
 
 __all__ = ["load_mlx_model"]
@@ -31,18 +36,19 @@ _BASE: Final = "F16"
 _OWN: Final = "mlx"
 # Formats that are taken as they are, at the bytes on disk; those of AWQ and GPTQ are rearranged,
 # and packed zero points become 16-bit biases: 12 bits a group, 8 % of four bits in groups of 32.
+_NATIVE_METHOD: Final = "mxfp4"
 _AS_THEY_ARE: Final = frozenset(
-    {_OWN, "mxfp4", "bitnet", "compressed-tensors", "modelopt", "awq", "gptq"}
+    {_OWN, _NATIVE_METHOD, "bitnet", "compressed-tensors", "modelopt", "awq", "gptq"}
 )
-_REARRANGED: Final = frozenset({"awq", "gptq", "bitnet", "compressed-tensors", "modelopt"})
 _MORE: Final = 1.08
 # Parts that mlx-lm drops when it loads: other senses, and prediction of further tokens.
 _DROPPED: Final = re.compile(
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)(?:\.|$)"
 )
-_GGUF_ORIGIN: Final = "the catalog's name, a folder with safetensors, or a repository"
+_GGUF_SUFFIX: Final = ".gguf"
 _WHY_DEFAULT: Final = f"No file type was asked for: {DEFAULT_TYPE}, the usual balance."
-_ONLY_LLAMA: Final = ("No file type was asked for:", "llama.cpp", "safetensors")
+_PROJECTOR: Final = "--mmproj"
+_ONLY_LLAMA: Final = ("No file type was asked for:", "llama.cpp", _PROJECTOR)
 
 
 def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:
@@ -56,23 +62,30 @@ def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:
             that mlx-lm does not run.
     """
     wanted = None if file_type is None else find_mlx_type(file_type)
+    is_local = is_path(name.strip())
+    if is_local and not is_checkpoint(name.strip()) and os.path.exists(name.strip()):  # noqa: PTH110 - paths may be any bytes
+        raise _gguf(name)
     base = load_source(name, file_type=_BASE)
-    if not (base.planned or base.source == "catalog"):
-        raise InvalidRequestError(
-            what="model for MLX",
-            got=name,
-            allowed=_GGUF_ORIGIN,
-            next_step="mlx-lm runs no GGUF: use --runtime llama.cpp",
-        )
-    if is_checkpoint(name.strip()):
+    if base.source.lower().endswith(_GGUF_SUFFIX):
+        raise _gguf(name)
+    if is_local:
         return _of_checkpoint(base, name.strip(), wanted)
-    if base.source == "catalog" and is_name(name.strip()):
+    if base.source == "catalog":
         from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - one path
 
         check_model_type(find_model(base.name).config.get("model_type"), name=base.name)
     if wanted is None and _native(base):
         return _published(base)
     return _converted(base, wanted)
+
+
+def _gguf(name: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        what="model for MLX",
+        got=name,
+        allowed="a name of the catalog, or a folder with safetensors",
+        next_step="mlx-lm runs no GGUF: use --runtime llama.cpp",
+    )
 
 
 def _of_checkpoint(base: ModelSpec, name: str, wanted: MlxType | None) -> ModelSpec:
@@ -86,46 +99,56 @@ def _of_checkpoint(base: ModelSpec, name: str, wanted: MlxType | None) -> ModelS
     config = {} if found.config is None else found.config.values
     check_model_type(config.get("model_type"), name=base.name)
     quantisation = checkpoint_quantisation(config)
-    method = None if quantisation is None else quantisation.method
-    if wanted is None and found.tensors and method in _AS_THEY_ARE:
-        label = AS_PUBLISHED if quantisation is None else quantisation.label
-        return _as_on_disk(base, found, rearranged=method in _REARRANGED, label=label)
-    if method == _OWN and wanted is not None:
+    if quantisation is None or quantisation.method not in _AS_THEY_ARE:
+        return _converted(base, wanted)
+    if wanted is not None:
+        if quantisation.method == _NATIVE_METHOD:  # a conversion quantises the rest
+            return _converted(base, wanted)
         raise InvalidRequestError(
             what="file type",
             got=wanted.name,
-            allowed=f"none: {base.name} is quantised by MLX already",
+            allowed=f"none: {base.name} is quantised already ({quantisation.label})",
             next_step="start from the 16-bit checkpoint",
         )
-    if wanted is None and _native(base):
-        return _published(base)
-    return _converted(base, wanted)
+    run = as_mlx(base, _type_of(quantisation))
+    if found.tensors and not found.missing:
+        run = replace(run, weights=_on_disk(found, quantisation), file_bytes=found.file_bytes)
+    elif quantisation.method != _NATIVE_METHOD:
+        run = replace(run, weights=_not_here(run, base, quantisation))
+    said = "The checkpoint is run as it is, without a conversion."
+    return replace(run, notes=(*_notes(base), said), planned=False)
 
 
-def _as_on_disk(base: ModelSpec, found: Checkpoint, *, rearranged: bool, label: str) -> ModelSpec:
-    kept = tuple(_spec_of(one) for one in found.tensors if not _DROPPED.search(one.name))
-    total = sum(tensor.n_bytes for tensor in kept)
-    weights = None
-    if rearranged:
-        weights = ByteRange(
-            total, total, round(total * _MORE), f"{label} is rearranged into MLX's own layout"
-        )
-    run = as_mlx(base, find_mlx_type(DEFAULT_TYPE))  # for what mlx-lm says of the architecture
-    return replace(
-        run,
-        tensors=kept,
-        weights=weights,
-        file_type=label,
-        file_bytes=found.file_bytes,
-        notes=(*_notes(base), "The checkpoint is run as it lies on disk."),
-        planned=False,
+def _type_of(quantisation: CheckpointQuantisation) -> MlxType:
+    """Return the file type that is like a checkpoint's own quantisation."""
+    if quantisation.method == _NATIVE_METHOD:
+        return find_mlx_type("bf16")._replace(name=quantisation.label)
+    if quantisation.method != _OWN:
+        return find_mlx_type(DEFAULT_TYPE)._replace(name=quantisation.label)
+    return MlxType(
+        quantisation.label, quantisation.bits, group=quantisation.group, mode=quantisation.mode
     )
 
 
-def _spec_of(tensor: StoredTensor) -> TensorSpec:
-    return TensorSpec(
-        tensor.name, tuple(reversed(tensor.shape)), tensor.dtype, tensor.n_bytes, "layer"
-    )
+def _on_disk(found: Checkpoint, quantisation: CheckpointQuantisation) -> ByteRange:
+    """Return what the tensors on disk take once they are loaded."""
+    total = sum(one.n_bytes for one in found.tensors if not _DROPPED.search(one.name))
+    if quantisation.method in (_OWN, _NATIVE_METHOD):
+        return ByteRange(total, total, total, "exact: the tensors on disk")
+    reason = f"{quantisation.label} is rearranged into MLX's own layout"
+    return ByteRange(total, total, round(total * _MORE), reason)
+
+
+def _not_here(run: ModelSpec, base: ModelSpec, quantisation: CheckpointQuantisation) -> ByteRange:
+    """Return the interval of a quantised checkpoint of which only the configuration is here."""
+    known = run.weights
+    size = run.tensor_bytes
+    low, high = (size, size) if known is None else (known.low_bytes, known.high_bytes)
+    if quantisation.method == _OWN and not quantisation.overrides:
+        return ByteRange(low, size, high, "worked out from the configuration")
+    most = as_mlx(base, find_mlx_type("bf16")).tensor_bytes
+    reason = "not all of the checkpoint is here, and which modules have other bits is not counted"
+    return ByteRange(low, size, max(high, most), reason)
 
 
 def _native(base: ModelSpec) -> bool:
@@ -147,4 +170,7 @@ def _converted(base: ModelSpec, wanted: MlxType | None) -> ModelSpec:
 
 def _notes(base: ModelSpec) -> tuple[str, ...]:
     """Return what is known of the model, without what concerns its GGUF."""
-    return tuple(note for note in base.notes if not any(part in note for part in _ONLY_LLAMA))
+    notes = [note for note in base.notes if not any(part in note for part in _ONLY_LLAMA)]
+    if any(_PROJECTOR in note for note in base.notes):
+        notes.append("mlx-lm runs the language model alone; images need another program.")
+    return tuple(notes)
