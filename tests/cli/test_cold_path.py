@@ -27,6 +27,7 @@ import json
 sys.stderr.write(json.dumps([code, sorted(set(sys.modules) - before)]))
 """
 CARD = ("--machine", "rtx-4090 + 64gb")
+MAC = ("--machine", "m4 max 64gb")
 COLD = {
     "version": ("--version",),
     "help": ("--help",),
@@ -34,6 +35,7 @@ COLD = {
     "check": ("check", "llama-3.1-8b", "--json", *CARD),
     "check here": ("check", "llama-3.1-8b", "--json"),
     "check what does not fit": ("check", "llama-3.1-405b", "--json", *CARD),
+    "check under MLX": ("check", "llama-3.1-8b", "--json", "--runtime", "mlx", *MAC),
     "bad input": ("check", "lama-3.1-8b", "--json", *CARD),
 }
 

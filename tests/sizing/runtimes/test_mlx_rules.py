@@ -144,7 +144,7 @@ def test_a_recipe_is_refused_where_its_modules_are_missing() -> None:
 
 @pytest.mark.parametrize("model", ["bitnet-b1.58-2b", "bge-m3", "exaone-4.5-33b"])
 def test_what_mlx_lm_does_not_run_is_refused_in_a_line(model: str) -> None:
-    with pytest.raises(UnsupportedArchitectureError, match="llama.cpp") as caught:
+    with pytest.raises(UnsupportedArchitectureError, match=r"llama\.cpp") as caught:
         load_model(model, runtime="mlx")
     assert "\n" not in str(caught.value)
 
