@@ -16,7 +16,7 @@ from whatfits.sizing.runtimes.mlx_command import mlx_commands
 from whatfits.sizing.runtimes.mlx_machine import check_mixture, limit_notes, mlx_placement
 from whatfits.sizing.runtimes.mlx_memory import MlxBill
 from whatfits.sizing.runtimes.mlx_models import mlx_model
-from whatfits.sizing.runtimes.mlx_settings import refuse_placement, resolve_mlx_settings
+from whatfits.sizing.runtimes.mlx_settings import MOST_STEPS, refuse_placement, resolve_mlx_settings
 from whatfits.sizing.runtimes.mlx_speed import mlx_speed
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK, as_mlx
@@ -161,6 +161,7 @@ def _largest_context(
     None when not even the shortest does.
     """
     trained = trial.model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
+    trained = min(trained, MOST_STEPS * trial.settings.step_tokens)
     most = -(-trained // _CONTEXT_STEP_TOKENS)
 
     def room(steps: int) -> int:

@@ -68,7 +68,8 @@ def layer_cache(layer: LayerSpec, rules: MlxModel, *, expanded_width: int | None
     state_low = state = 0
     if layer.recurrent is not None:
         shift = 2 * layer.recurrent.shift_elements
-        state_low = shift + 2 * layer.recurrent.state_elements
+        least = 4 if rules.wide_states else 2
+        state_low = shift + least * layer.recurrent.state_elements
         state = shift + 4 * layer.recurrent.state_elements
     cache = layer.attention
     if cache is None:

@@ -1,4 +1,8 @@
-"""Where MLX runs: the GPU of an Apple chip, or a CPU; what it says of a machine's limit."""
+"""Where MLX runs: the GPU of an Apple chip, or a CPU; what it says of a machine's limit.
+
+Source: ml-explore/mlx (2026-08-22) docs/src/install.rst: Apple chips with macOS 14 or newer, and on
+Linux a CPU or CUDA; mlx-lm 0.32.2 mlx_lm/generate.py (wired_limit).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["check_mixture", "limit_notes", "mlx_placement"]
 
 _METAL: Final = "metal"
-_CPU_ONLY: Final = "--device none for its CPU (pip install 'mlx[cpu]')"
+_CPU_ONLY: Final = "--device none for a CPU (pip install 'mlx[cpu]')"
+_INTEL: Final = "Intel"
+_OLDEST_MACOS: Final = 14
 _WARNED_SHARE: Final = 0.9
 _MIB: Final = 2**20
 
@@ -30,6 +36,7 @@ def mlx_placement(model: ModelSpec, machine: Machine, request: PlacementRequest)
     Raises:
         InvalidRequestError: MLX does not run there, or not as far as anybody has checked.
     """
+    _check_system(machine)
     devices = request.devices
     if devices is None:
         usable = usable_accelerators(machine)
@@ -77,10 +84,25 @@ def limit_notes(machine: Machine, placement: Placement, weights_bytes: int) -> I
             )
 
 
+def _check_system(machine: Machine) -> None:
+    """Refuse a system that no package of MLX is for."""
+    host = machine.host
+    if machine.os == "windows":
+        raise _elsewhere("Windows")
+    if machine.os != "macos":
+        return
+    if host is not None and _INTEL in host.name:
+        raise _elsewhere(host.name)
+    major = (machine.os_version or "").partition(".")[0]
+    if major.isdecimal() and int(major) < _OLDEST_MACOS:
+        raise _elsewhere(f"macOS {machine.os_version}")
+
+
 def _elsewhere(name: str) -> InvalidRequestError:
     return InvalidRequestError(
         what="device for MLX",
         got=name,
-        allowed="the GPU of an Apple chip, or " + _CPU_ONLY,
+        allowed=f"the GPU of an Apple chip under macOS {_OLDEST_MACOS} or newer, or on Linux "
+        + _CPU_ONLY,
         next_step="MLX's CUDA back end is not sized here; use --runtime llama.cpp",
     )

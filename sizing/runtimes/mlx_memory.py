@@ -131,12 +131,14 @@ class MlxBill:
         answering = StepShape(settings.sequences, 1, settings.context_tokens)
         highest = end + self._step(settings, answering)
         rooms = [self._rooms(kind, settings) for kind in self._kinds]
-        done = 0
-        for index, taken in enumerate(chunks(settings.prompt_tokens, settings.step_tokens)):
-            held = self._held(settings, [room[index] for room in rooms], done, done + taken)
-            done += taken
+        steps = tuple(chunks(settings.prompt_tokens, settings.step_tokens))
+        done = settings.prompt_tokens - 1 if steps else 0
+        for index in _telling(len(steps), settings):
+            before = index * settings.step_tokens
+            after = before + steps[index]
+            held = self._held(settings, [room[index] for room in rooms], before, after)
             now = _times(held, rows) + waiting
-            now += self._step(settings, StepShape(rows, taken, done))
+            now += self._step(settings, StepShape(rows, steps[index], after))
             highest = _larger(highest, now)
         last = [room[-1] for room in rooms]
         held = self._held(settings, last, done, settings.context_tokens)
@@ -194,6 +196,19 @@ class MlxBill:
         else:
             kept = Span(plain, plain + largest, plain + quantised + 2 * largest + spare)
         return kept + Span(state_low, state, state)
+
+
+def _telling(count: int, settings: MlxSettings) -> set[int]:
+    """Return the steps of a prompt of which one is the highest.
+
+    What a step takes grows with what was read before it: the last full one and the last, and the
+    one after which the cache is quantised, with its neighbours.
+    """
+    found = {0, count - 2, count - 1}
+    if settings.kv_bits is not None:
+        turn = -(-settings.kv_start_tokens // settings.step_tokens) - 1
+        found |= {turn - 1, turn, turn + 1}
+    return {index for index in found if 0 <= index < count}
 
 
 def cached_bytes(kinds: list[tuple[LayerCache, int]], settings: MlxSettings) -> Span:

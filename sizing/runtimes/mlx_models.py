@@ -32,6 +32,7 @@ class MlxModel(NamedTuple):
         down_proj: it has modules of that name, which mixed recipes look for.
         plain_cache: the whole cache is of the kind that `--kv-bits` quantises.
         own_attention: attention computes with keys itself, which it cannot when quantised.
+        wide_states: states of recurrent layers are known to have 32 bits; else 16 or 32.
     """
 
     router: Router = "usual"
@@ -42,12 +43,14 @@ class MlxModel(NamedTuple):
     down_proj: bool = True
     plain_cache: bool = True
     own_attention: bool = False
+    wide_states: bool = False
 
 
 _PLAIN: Final = MlxModel()
 _NO_DOWN: Final = MlxModel(down_proj=False)
 _WINDOWED: Final = MlxModel(rotating=True, own_cache=True)
 _HYBRID: Final = MlxModel("eight", own_cache=True)
+_DELTA: Final = MlxModel("eight", own_cache=True, wide_states=True)
 _MODELS: Final[Mapping[str, MlxModel]] = {
     "afmoe": MlxModel("eight", rotating=True, own_cache=True),
     "apertus": _PLAIN,
@@ -83,7 +86,7 @@ _MODELS: Final[Mapping[str, MlxModel]] = {
     "hunyuan-moe": _PLAIN,
     "internlm2": _NO_DOWN,
     "jamba": _HYBRID,
-    "kimi-linear": _HYBRID,
+    "kimi-linear": _DELTA,
     "laguna": MlxModel("kept", rotating=True, own_cache=True),
     "lfm2": MlxModel(own_cache=True, down_proj=False),
     "lfm2moe": _HYBRID,
@@ -108,10 +111,10 @@ _MODELS: Final[Mapping[str, MlxModel]] = {
     "qwen2moe": _PLAIN,
     "qwen2vl": _PLAIN,
     "qwen3": _PLAIN,
-    "qwen35": _HYBRID,
-    "qwen35moe": _HYBRID,
+    "qwen35": _DELTA,
+    "qwen35moe": _DELTA,
     "qwen3moe": MlxModel("eight"),
-    "qwen3next": _HYBRID,
+    "qwen3next": _DELTA,
     "qwen3vl": _PLAIN,
     "qwen3vlmoe": MlxModel("eight"),
     "seed_oss": _PLAIN,
@@ -123,7 +126,7 @@ _MODELS: Final[Mapping[str, MlxModel]] = {
 # Values of `model_type` that become one of these architectures and that mlx-lm has no file for.
 # Source: mlx_lm/models, mlx_lm/utils.py (MODEL_REMAPPING).
 _WITHOUT_A_FILE: Final = frozenset(
-    {"bailing_moe_v2", "exaone4_5", "minimax_m1", "mistral4", "step3p7", "falcon"}
+    {"chatglm", "exaone4_5", "granitemoeshared", "hunyuan_v1_moe", "step3p7"}
 )
 
 

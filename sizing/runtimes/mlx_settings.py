@@ -17,10 +17,18 @@ if TYPE_CHECKING:
     from whatfits.sizing.runtimes.mlx_models import MlxModel
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["MlxSettings", "refuse_placement", "resolve_mlx_settings"]
+__all__ = [
+    "DEFAULT_PROMPT_CACHES",
+    "DEFAULT_STEP_TOKENS",
+    "MOST_STEPS",
+    "MlxSettings",
+    "refuse_placement",
+    "resolve_mlx_settings",
+]
 
 DEFAULT_STEP_TOKENS: Final = 2048
 DEFAULT_PROMPT_CACHES: Final = 10
+MOST_STEPS: Final = 2**16  # of a prompt: each is walked through
 _MOST_PROMPTS_AT_ONCE: Final = 8
 _MAX_SEQUENCES: Final = 256
 _KV_GROUP: Final = 64
@@ -111,6 +119,13 @@ def resolve_mlx_settings(
     context = context_tokens or _within(
         "context_tokens", workload.context_tokens, default=_default(model), most=MAX_CONTEXT_TOKENS
     )
+    step = _within("micro_batch", workload.micro_batch, default=DEFAULT_STEP_TOKENS, most=2**20)
+    if context > MOST_STEPS * step:
+        raise InvalidRequestError(
+            what="context_tokens",
+            got=context,
+            allowed=f"at most {MOST_STEPS * step:,} in prompt steps of {step:,}",
+        )
     answer = _within("output_tokens", workload.output_tokens, default=1, most=MAX_CONTEXT_TOKENS)
     _within("prompt_tokens", workload.prompt_tokens, default=1, most=MAX_CONTEXT_TOKENS)
     server = workload.program == "server"
@@ -132,9 +147,7 @@ def resolve_mlx_settings(
         context_tokens=context,
         answer_tokens=max(0, min(answer, context - 1)),
         sequences=sequences,
-        step_tokens=_within(
-            "micro_batch", workload.micro_batch, default=DEFAULT_STEP_TOKENS, most=2**20
-        ),
+        step_tokens=step,
         kv_bits=_kv_bits(model, rules, workload),
         prompt_cache_bytes=None if kept is None else kept * 2**20,
     )
@@ -177,7 +190,9 @@ def _within(name: str, value: int | None, *, default: int, most: int) -> int:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidRequestError(what=name, got=value, allowed=f"a whole number from 1 to {most}")
+        raise InvalidRequestError(
+            what=name, got=value, allowed=f"a whole number from 1 to {most:,}"
+        )
     return value
 
 

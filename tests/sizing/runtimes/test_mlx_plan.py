@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -188,6 +189,8 @@ def test_a_cache_that_cannot_be_quantised_is_refused_with_the_reason(
         {"parallel": 0},
         {"parallel": 1000},
         {"micro_batch": 0},
+        {"context_tokens": 2**31 - 256},
+        {"context_tokens": 70_000, "micro_batch": 1},
         {"output_tokens": -5},
         {"prompt_tokens": 0},
     ],
@@ -236,6 +239,34 @@ def test_a_larger_prompt_step_takes_more_and_is_written_into_the_command() -> No
 def test_other_accelerators_are_refused_with_a_next_step(machine: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"--runtime llama\.cpp"):
         planned(machine=machine)
+
+
+@pytest.mark.parametrize(
+    ("os", "version", "host"),
+    [
+        ("windows", None, "AMD Ryzen 9"),
+        ("macos", "13.6", "Apple M1"),
+        ("macos", "15.1", "Intel(R) Core(TM) i9-8950HK CPU"),
+    ],
+)
+def test_a_system_that_mlx_has_no_package_for_is_refused(
+    os: str, version: str | None, host: str
+) -> None:
+    machine = Machine(
+        (Pool("ram", "ram", 64 * GIB),),
+        (Device("cpu", "cpu", host, "ram"),),
+        os=os,
+        os_version=version,
+    )
+    with pytest.raises(InvalidRequestError, match="device for MLX"):
+        planned(machine=machine)
+    assert planned(machine=replace(machine, os="linux")).verdict == "fits"
+
+
+def test_a_gpu_whose_memory_is_not_known_is_not_planned_for() -> None:
+    known = mac(16)
+    unknown = replace(known.pools[0], total_bytes=None)
+    assert planned(machine=replace(known, pools=(unknown,))).verdict == "unknown"
 
 
 def test_a_cpu_runs_it_and_is_said_to_be_slow() -> None:

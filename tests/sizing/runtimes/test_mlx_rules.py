@@ -226,10 +226,13 @@ def test_a_window_is_only_kept_short_where_the_models_code_does() -> None:
     assert (rotating.window_tokens, whole.window_tokens) == (1024, None)
 
 
-def test_a_recurrent_state_has_16_bit_shifts_and_at_most_32_bit_states() -> None:
+@pytest.mark.parametrize(("architecture", "least"), [("qwen3next", 420), ("mamba2", 220)])
+def test_a_recurrent_state_has_16_bit_shifts_and_at_most_32_bit_states(
+    architecture: str, least: int
+) -> None:
     layer = LayerSpec(recurrent=RecurrentState(shift_elements=10, state_elements=100))
-    cache = layer_cache(layer, mlx_model("qwen3next", name="x"), expanded_width=None)
-    assert (cache.width, cache.state_low_bytes, cache.state_bytes) == (0, 220, 420)
+    cache = layer_cache(layer, mlx_model(architecture, name="x"), expanded_width=None)
+    assert (cache.width, cache.state_low_bytes, cache.state_bytes) == (0, least, 420)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +257,21 @@ def test_only_heads_of_the_kernels_lengths_are_fused() -> None:
     assert not is_fused(replace(plain, key_length=256, value_length=256), rules)
     assert not is_fused(replace(plain, key_length=192), rules)
     assert not is_fused(plain, mlx_model("gemma2", name="x"))
+
+
+@pytest.mark.parametrize("kv_bits", [None, 8])
+@pytest.mark.parametrize("model", ["qwen3-8b", "gemma-2-9b", "gemma-3-4b", "deepseek-v3"])
+def test_no_step_is_higher_than_those_that_are_looked_at(model: str, kv_bits: int | None) -> None:
+    spec = load_model(model, runtime="mlx")
+    bill = MlxBill(spec, mlx_model(spec.architecture, name=model), on_gpu=True)
+    highest = 0
+    for prompt in range(600, 9000, 600):  # every step is the last one of some prompt
+        settings = MlxSettings(
+            "api", context_tokens=prompt, answer_tokens=0, step_tokens=600, kv_bits=kv_bits
+        )
+        now = bill.peak(settings)
+        highest = max(highest, now.high)
+        assert now.high == highest
 
 
 def peak(model: str, *, context: int, step: int = 2048, kv_bits: int | None = None) -> int:
