@@ -17,13 +17,14 @@ from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.model import LayerSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.runtimes.mlx_models import MlxModel
 
 __all__ = [
     "GROWTH_STEP_TOKENS",
     "LayerCache",
     "chunks",
+    "expanded_width",
     "grown_tokens",
     "layer_cache",
     "room_tokens",
@@ -31,6 +32,7 @@ __all__ = [
 
 GROWTH_STEP_TOKENS: Final = 256
 _HALF_BITS: Final = 16
+_BIASED_ROUTER: Final = "exp_probs_b"
 _SCALE_AND_BIAS_BITS: Final = 32  # a group: two 16-bit numbers
 
 
@@ -59,10 +61,10 @@ class LayerCache(NamedTuple):
         return elements * (bits * group + _SCALE_AND_BIAS_BITS) // (8 * group)
 
 
-def layer_cache(layer: LayerSpec, rules: MlxModel, *, expanded_width: int | None) -> LayerCache:
+def layer_cache(layer: LayerSpec, rules: MlxModel, *, expanded: int | None) -> LayerCache:
     """Return what a layer remembers in mlx-lm.
 
-    `expanded_width` is that of a latent cache which the model keeps as whole keys and values of
+    `expanded` is the width of a latent cache which the model keeps as whole keys and values of
     every head (DeepSeek V2); None when the latent row itself is kept.
     """
     state_low = state = 0
@@ -76,7 +78,7 @@ def layer_cache(layer: LayerSpec, rules: MlxModel, *, expanded_width: int | None
         return LayerCache(state_low_bytes=state_low, state_bytes=state)
     match cache:
         case LatentAttention():
-            width = cache.key_width if expanded_width is None else expanded_width
+            width = cache.key_width if expanded is None else expanded
         case FullAttention() | SlidingWindow():
             width = cache.key_width + cache.value_width
     window = cache.window_tokens if isinstance(cache, SlidingWindow) else None
@@ -87,6 +89,24 @@ def layer_cache(layer: LayerSpec, rules: MlxModel, *, expanded_width: int | None
         state_low_bytes=state_low,
         state_bytes=state,
     )
+
+
+def expanded_width(model: ModelSpec) -> int | None:
+    """Return the elements a token takes where whole keys and values of every head are kept.
+
+    mlx-lm's DeepSeek V2 does that; those that choose experts with a bias (V3 and later) keep the
+    latent row. Source: mlx_lm/models/deepseek_v2.py, deepseek_v3.py.
+    """
+    if model.architecture != "deepseek2":
+        return None
+    shapes = {tensor.name.partition(".attn_")[2]: tensor.shape for tensor in model.tensors}
+    if any(_BIASED_ROUTER in tensor.name for tensor in model.tensors):
+        return None
+    keys, values = shapes.get("k_b.weight"), shapes.get("v_b.weight")
+    if keys is None or values is None:
+        return None
+    rotary = model.layers[0].key_length - model.hparams.kv_lora_rank
+    return keys[2] * (keys[0] + rotary + values[1])
 
 
 def chunks(prompt_tokens: int, step_tokens: int) -> Iterator[int]:

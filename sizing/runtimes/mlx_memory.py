@@ -16,6 +16,7 @@ from whatfits.sizing.runtimes.mlx_cache import (
     GROWTH_STEP_TOKENS,
     LayerCache,
     chunks,
+    expanded_width,
     layer_cache,
     room_tokens,
 )
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["PROCESS", "MlxBill", "cached_bytes"]
 
 _PAGE_BYTES: Final = 16 * KIB
-_BIASED_ROUTER: Final = "exp_probs_b"
 PROCESS: Final = Overhead(
     150 * MIB,
     400 * MIB,
@@ -59,10 +59,10 @@ class MlxBill:
         self._model = model
         self._rules = rules
         self._on_gpu = on_gpu
-        expanded = _expanded_width(model)
+        expanded = expanded_width(model)
         counts: dict[tuple[LayerSpec, LayerCache], int] = {}
         for layer in model.layers:
-            key = (layer, layer_cache(layer, rules, expanded_width=expanded))
+            key = (layer, layer_cache(layer, rules, expanded=expanded))
             counts[key] = counts.get(key, 0) + 1
         self._kinds = [_Kind(layer, cache, count) for (layer, cache), count in counts.items()]
         self._pairs = [(kind.layer, kind.cache) for kind in self._kinds]
@@ -229,24 +229,6 @@ def cached_bytes(kinds: list[tuple[LayerCache, int]], settings: MlxSettings) -> 
         low += cache.state_low_bytes * count
         high += cache.state_bytes * count
     return Span(tokens + low, tokens + high, tokens + high)
-
-
-def _expanded_width(model: ModelSpec) -> int | None:
-    """Return the elements a token takes where whole keys and values of every head are kept.
-
-    mlx-lm's DeepSeek V2 does that; those that choose experts with a bias (V3 and later) keep the
-    latent row. Source: mlx_lm/models/deepseek_v2.py, deepseek_v3.py.
-    """
-    if model.architecture != "deepseek2":
-        return None
-    shapes = {tensor.name.partition(".attn_")[2]: tensor.shape for tensor in model.tensors}
-    if any(_BIASED_ROUTER in tensor.name for tensor in model.tensors):
-        return None
-    keys, values = shapes.get("k_b.weight"), shapes.get("v_b.weight")
-    if keys is None or values is None:
-        return None
-    rotary = model.layers[0].key_length - model.hparams.kv_lora_rank
-    return keys[2] * (keys[0] + rotary + values[1])
 
 
 def _times(span: Span, factor: float) -> Span:

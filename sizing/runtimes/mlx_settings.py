@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.model import LatentAttention, SlidingWindow
+from whatfits.sizing.runtimes.mlx_kv_types import KV_GROUP, cache_bits
 from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ DEFAULT_PROMPT_CACHES: Final = 10
 MOST_STEPS: Final = 2**16  # of a prompt: each is walked through
 _MOST_PROMPTS_AT_ONCE: Final = 8
 _MAX_SEQUENCES: Final = 256
-_KV_GROUP: Final = 64
 _KV_START_TOKENS: Final = 5000
-_KV_BITS: Final = {"f16": None, "bf16": None, "q8_0": 8, "q4_0": 4}
 # Settings of llama.cpp that mlx-lm has nothing for: field, the value that says nothing, what to do.
 _MEANINGLESS: Final = (
     ("batch", None, "--ubatch sets the prompt step"),
@@ -87,7 +85,7 @@ class MlxSettings(NamedTuple):
     sequences: int = 1
     step_tokens: int = DEFAULT_STEP_TOKENS
     kv_bits: int | None = None
-    kv_group: int = _KV_GROUP
+    kv_group: int = KV_GROUP
     kv_start_tokens: int = _KV_START_TOKENS
     prompt_cache_bytes: int | None = None
 
@@ -148,7 +146,7 @@ def resolve_mlx_settings(
         answer_tokens=max(0, min(answer, context - 1)),
         sequences=sequences,
         step_tokens=step,
-        kv_bits=_kv_bits(model, rules, workload),
+        kv_bits=cache_bits(model, rules, workload),
         prompt_cache_bytes=None if kept is None else kept * 2**20,
     )
 
@@ -194,60 +192,3 @@ def _within(name: str, value: int | None, *, default: int, most: int) -> int:
             what=name, got=value, allowed=f"a whole number from 1 to {most:,}"
         )
     return value
-
-
-def _kv_bits(model: ModelSpec, rules: MlxModel, workload: Workload) -> int | None:
-    """Return the bits that the cache is asked to have, None for 16."""
-    names = {workload.kv_type_k, workload.kv_type_v} - {None}
-    wanted = {name.lower() for name in names if name is not None}
-    unknown = sorted(wanted - set(_KV_BITS))
-    if unknown:
-        raise InvalidRequestError(
-            what="cache type", got=unknown[0], allowed=", ".join(_KV_BITS), next_step=_BITS_SAID
-        )
-    bits = {_KV_BITS[name] for name in wanted}
-    if len(bits) > 1 or (bits - {None} and None in (workload.kv_type_k, workload.kv_type_v)):
-        raise InvalidRequestError(
-            what="cache types",
-            got=f"{workload.kv_type_k or 'f16'} and {workload.kv_type_v or 'f16'}",
-            allowed="the same for keys and values",
-        )
-    found = bits.pop() if bits else None
-    if found is not None:
-        reason = _not_quantised(model, rules)
-        if reason is not None:
-            raise InvalidRequestError(
-                what="cache type",
-                got=workload.kv_type_k,
-                allowed=f"f16: {reason}",
-                next_step="leave it out",
-            )
-    return found
-
-
-_BITS_SAID: Final = "q8_0 becomes --kv-bits 8, q4_0 --kv-bits 4"
-
-
-def _not_quantised(model: ModelSpec, rules: MlxModel) -> str | None:
-    """Return why this model's cache cannot be quantised; None when it can."""
-    caches = [layer.attention for layer in model.layers if layer.attention is not None]
-    if not caches:
-        return f"{model.name} keeps no keys and values"
-    if rules.rotating and any(isinstance(cache, SlidingWindow) for cache in caches):
-        return "mlx-lm raises NotImplementedError for --kv-bits with sliding-window caches"
-    if not rules.plain_cache:
-        return f"mlx-lm does not quantise the kind of cache that {model.name} has"
-    if rules.own_attention:
-        return f"mlx-lm's attention for {model.name} cannot read a quantised cache"
-    if any(isinstance(cache, LatentAttention) for cache in caches):
-        return "mlx-lm's latent attention cannot read a quantised cache"
-    lengths = {
-        length
-        for layer in model.layers
-        if layer.attention is not None
-        for length in (layer.key_length, layer.value_length)
-    }
-    odd = sorted(length for length in lengths if length % _KV_GROUP)
-    if odd:
-        return f"heads of {odd[0]} elements are no multiple of the group of {_KV_GROUP}"
-    return None

@@ -66,7 +66,7 @@ def caches(row: dict[str, Any]) -> list[LayerCache]:
     """Return what each layer of a generation remembers, `--max-kv-size` in the place it has."""
     spec = base(row["model"])
     rules = mlx_model(spec.architecture, name=spec.name)
-    found = [layer_cache(layer, rules, expanded_width=None) for layer in spec.layers]
+    found = [layer_cache(layer, rules, expanded=None) for layer in spec.layers]
     if row["max_kv_size"] and not rules.own_cache:
         found = [cache._replace(window_tokens=row["max_kv_size"]) for cache in found]
     return found

@@ -221,8 +221,8 @@ def test_a_quantised_cache_pays_two_numbers_a_group() -> None:
 
 def test_a_window_is_only_kept_short_where_the_models_code_does() -> None:
     layer = LayerSpec(attention=SlidingWindow(64, 64, 1024))
-    rotating = layer_cache(layer, mlx_model("gemma3", name="x"), expanded_width=None)
-    whole = layer_cache(layer, mlx_model("gemma2", name="x"), expanded_width=None)
+    rotating = layer_cache(layer, mlx_model("gemma3", name="x"), expanded=None)
+    whole = layer_cache(layer, mlx_model("gemma2", name="x"), expanded=None)
     assert (rotating.window_tokens, whole.window_tokens) == (1024, None)
 
 
@@ -231,7 +231,7 @@ def test_a_recurrent_state_has_16_bit_shifts_and_at_most_32_bit_states(
     architecture: str, least: int
 ) -> None:
     layer = LayerSpec(recurrent=RecurrentState(shift_elements=10, state_elements=100))
-    cache = layer_cache(layer, mlx_model(architecture, name="x"), expanded_width=None)
+    cache = layer_cache(layer, mlx_model(architecture, name="x"), expanded=None)
     assert (cache.width, cache.state_low_bytes, cache.state_bytes) == (0, least, 420)
 
 
