@@ -86,8 +86,7 @@ class MlxBill:
 
     def cache(self, settings: MlxSettings) -> Span:
         """Return what the caches of all sequences take at the end of the context."""
-        one = cached_bytes(self.kinds, settings)
-        return Span(*(end * settings.sequences for end in one))
+        return _times(cached_bytes(self.kinds, settings), settings.sequences)
 
     def growth_limit_bytes(self, settings: MlxSettings) -> int:
         """Return what the server may keep of earlier prompts: whole caches of the last ones."""
@@ -127,7 +126,7 @@ class MlxBill:
         """Return the most that caches and working memory take together, weights apart."""
         end = self.cache(settings)
         rows = settings.prompts_at_once
-        waiting = _times(end, (settings.sequences - rows) / settings.sequences)
+        waiting = _times(cached_bytes(self.kinds, settings), settings.sequences - rows)
         answering = StepShape(settings.sequences, 1, settings.context_tokens)
         highest = end + self._step(settings, answering)
         rooms = [self._rooms(kind, settings) for kind in self._kinds]
@@ -155,13 +154,14 @@ class MlxBill:
         )
 
     def _step(self, settings: MlxSettings, step: StepShape) -> Span:
+        before = step.context - step.tokens  # what the step itself writes is quantised after it
         return step_bytes(
             self._model,
             self._rules,
             self._pairs,
             step,
             on_gpu=self._on_gpu,
-            quantised=settings.kv_bits is not None and step.context >= settings.kv_start_tokens,
+            quantised=settings.kv_bits is not None and 0 < before >= settings.kv_start_tokens,
         )
 
     def _held(
@@ -231,7 +231,7 @@ def cached_bytes(kinds: list[tuple[LayerCache, int]], settings: MlxSettings) -> 
     return Span(tokens + low, tokens + high, tokens + high)
 
 
-def _times(span: Span, factor: float) -> Span:
+def _times(span: Span, factor: int) -> Span:
     return span.scaled(factor, factor, factor)
 
 

@@ -293,3 +293,9 @@ def test_without_a_fused_kernel_the_peak_grows_with_step_and_context() -> None:
 def test_a_quantised_cache_is_attended_to_without_a_fused_kernel() -> None:
     plain = peak("llama-3.1-8b", context=32768)
     assert peak("llama-3.1-8b", context=32768, kv_bits=8) > 4 * plain
+
+
+def test_the_step_after_which_the_cache_is_quantised_still_has_the_fused_kernel() -> None:
+    up_to_the_turn = peak("llama-3.1-8b", context=5500, kv_bits=8)
+    beyond = peak("llama-3.1-8b", context=8000, kv_bits=8)
+    assert beyond > up_to_the_turn + 32 * 1900 * 8000 * 2  # scores of the step after it
