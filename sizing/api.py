@@ -48,7 +48,8 @@ def check(
     Args:
         model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json,
             `hf:org/repo[@revision][:file or file type]`, or a ModelSpec.
-        file_type: quantisation; unset: Q4_K_M, or the model's native one.
+        file_type: quantisation, as the runtime names it; unset: Q4_K_M or what is like it there,
+            or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
         workload: context, sequences, cache types …; unset fields are the runtime's defaults.
@@ -102,6 +103,7 @@ def plan(
     spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
     return plan_for(
         spec,
+        name=model if isinstance(model, str) else None,
         machine=load_machine(machine),
         workload=_workload(workload),
         request=_placement(placement),
@@ -115,6 +117,7 @@ def plan(
 def plan_for(
     spec: ModelSpec,
     *,
+    name: str | None = None,
     machine: Machine,
     workload: Workload,
     request: PlacementRequest,
@@ -123,9 +126,13 @@ def plan_for(
     longest: bool = False,
     force: bool = False,
 ) -> BestPlan:
-    """Return the best plan for values that are already loaded."""
+    """Return the best plan for values that are already loaded; `name` is what was loaded."""
     from whatfits.sizing.catalog.quality import quality_cost
     from whatfits.sizing.planning import best_plan
+
+    def loaded_for(runtime: str) -> ModelSpec:
+        assert name is not None
+        return load_model(name, runtime=runtime)
 
     return best_plan(
         answer,
@@ -138,6 +145,7 @@ def plan_for(
         longest=longest,
         force=force,
         quality=quality_cost,
+        loaded_for=None if name is None else loaded_for,
     )
 
 

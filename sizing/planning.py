@@ -76,8 +76,12 @@ def best_plan(
     longest: bool = False,
     force: bool = False,
     quality: Callable[[str], str],
+    loaded_for: Callable[[str], ModelSpec] | None = None,
 ) -> BestPlan:
     """Return the best plan by the stated rules.
+
+    `loaded_for` loads the model as another runtime takes it, by that one's id; without it the
+    runtimes that take no GGUF are left without an answer.
 
     Raises:
         InvalidRequestError: a value of the request is out of range.
@@ -104,7 +108,7 @@ def best_plan(
     plan = answer(model, machine=machine, workload=asked, request=request, force=force)
     runtimes = (
         _answered(plan, known=plan.notes),
-        *_others(answer, plan, model, asked, request, force=force),
+        *_others(answer, plan, model, asked, request, force=force, loaded_for=loaded_for),
     )
     values = {field.name: getattr(plan, field.name) for field in fields(Plan) if field.init}
     values["commands"] = {r.runtime: r.commands for r in runtimes if r.commands}
@@ -137,15 +141,19 @@ def _others(
     request: PlacementRequest,
     *,
     force: bool,
+    loaded_for: Callable[[str], ModelSpec] | None,
 ) -> Iterator[RuntimeAnswer]:
-    """Yield what each other runtime makes of the chosen file type and context."""
+    """Yield what each other runtime makes of the chosen context, and file type if it takes it."""
     slots = plan.workload.parallel or 1
     context = (plan.workload.context_tokens or 0) // slots
     for entry in RUNTIMES[1:]:
         asked = replace(workload, context_tokens=context) if entry.counts_slots else workload
+        if entry.loader is not None and loaded_for is None:
+            yield RuntimeAnswer(entry.id, None, "it takes no GGUF: name the model, not the file")
+            continue
         try:
             own = answer(
-                model,
+                model if entry.loader is None or loaded_for is None else loaded_for(entry.id),
                 machine=plan.machine,
                 workload=asked,
                 request=request,

@@ -54,6 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     spec = load_model(options.model, file_type=options.file_type)
     plan = plan_for(
         spec,
+        name=options.model,
         machine=machine_of(options),
         workload=workload,
         request=request,
