@@ -24,6 +24,7 @@ from whatfits.sizing.runtimes.mlx_models import mlx_model
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec
+    from whatfits.sizing.quants.layouts.mlx import MlxMode
     from whatfits.sizing.runtimes.mlx_models import MlxModel
     from whatfits.sizing.runtimes.mlx_types import MlxType
 
@@ -83,6 +84,7 @@ def as_mlx(model: ModelSpec, file_type: MlxType) -> ModelSpec:
         return replace(
             model,
             hparams=hparams,
+            file_header=None,
             file_type=file_type.name,
             weights=_scaled(model, file_type),
             metadata=metadata,
@@ -101,6 +103,7 @@ def as_mlx(model: ModelSpec, file_type: MlxType) -> ModelSpec:
         model,
         tensors=tuple(tensors),
         hparams=hparams,
+        file_header=None,
         file_type=file_type.name,
         file_bytes=low,
         weights=None if low == high else ByteRange(low, low, high, reason),

@@ -221,6 +221,7 @@ def _with_sizes(model: ModelSpec, name: str, sizes: Mapping[str, int] | None) ->
     )
     return replace(
         model,
+        file_header=None,
         tensors=tensors,
         file_type=name,
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
