@@ -118,6 +118,23 @@ def test_a_name_spelt_with_other_code_points_is_suggested(tmp_path: Path) -> Non
     assert "did you mean" in refusal(tmp_path / decomposed)
 
 
+def test_a_name_spelt_with_other_code_points_all_through_is_suggested(tmp_path: Path) -> None:
+    composed = unicodedata.normalize("NFC", "éèêëàâäùûü.gguf")
+    decomposed = unicodedata.normalize("NFD", composed)
+    (tmp_path / composed).write_bytes(MODEL)
+    if (tmp_path / decomposed).exists():
+        pytest.skip("this file system takes both for one")
+    assert f"did you mean {composed!r}" in refusal(tmp_path / decomposed)
+
+
+def test_names_near_it_are_suggested_within_its_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Llama-3.1-8B-Q4_K_M.gguf").write_bytes(MODEL)
+    monkeypatch.chdir(tmp_path)
+    assert "did you mean 'Llama-3.1-8B-Q4_K_M.gguf'?" in refusal("Llama-3.1-8B-Q4_K_S.gguf")
+
+
 def test_a_link_to_nothing_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").symlink_to(tmp_path / "blobs" / "gone")
     assert "a link to something that does not exist" in refusal(tmp_path / "m.gguf")
