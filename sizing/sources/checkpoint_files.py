@@ -251,7 +251,7 @@ def _check_inside(folder: str, path: str) -> None:
     """Refuse a link that leaves the folder for anything but the cache's own store."""
     if not is_link(path):
         return
-    inside = real_path(folder or os.curdir)
+    inside = real_path(folder)
     store = _join(os.path.dirname(os.path.dirname(inside)), _BLOBS)  # noqa: PTH120 - any bytes
     allowed = (inside, real_path(store) if lies_there(store) else inside)
     if os.path.dirname(real_path(path)) not in allowed:  # noqa: PTH120 - any bytes

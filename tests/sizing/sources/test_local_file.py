@@ -51,6 +51,9 @@ def test_a_blob_is_called_what_its_header_calls_it(tmp_path: Path) -> None:
     path = tmp_path / ("sha256-" + "0" * 64)
     path.write_bytes(b.gguf([b.ARCHITECTURE, b.scalar("general.name", b.STRING, "Tiny\n1B")]))
     assert load_gguf(path)[1] == "Tiny\N{REPLACEMENT CHARACTER}1B"
+    for unnamed in (b.scalar("general.name", b.STRING, ""), b.scalar("general.name", b.UINT8, 1)):
+        path.write_bytes(b.gguf([b.ARCHITECTURE, unnamed]))
+        assert load_gguf(path)[1] == "sha256-000000000000"
 
 
 def test_a_download_that_is_not_finished_is_understood(tmp_path: Path) -> None:
@@ -159,7 +162,10 @@ def test_a_vision_projector_in_the_folder_is_no_second_model(tmp_path: Path) -> 
 
 
 def test_a_folder_with_several_models_lists_up_to_ten_of_them(tmp_path: Path) -> None:
-    for index in range(12):
+    for index in range(10):
+        (tmp_path / f"m{index:02d}.gguf").write_bytes(MODEL)
+    assert "m09.gguf; name one of the files" in refusal(tmp_path)
+    for index in range(10, 12):
         (tmp_path / f"m{index:02d}.gguf").write_bytes(MODEL)
     said = refusal(tmp_path)
     assert "the folder holds 12 models" in said
