@@ -297,26 +297,7 @@ def _read_file(folder: Folder, name: str) -> SafetensorsHeader:
         return _with_path(path, lambda: read_safetensors_header(source, allow_missing_data=True))
 
 
-<<<<<<< HEAD
 def _config(folder: Folder) -> HfConfig | None:
-=======
-def _check_inside(folder: str, path: str) -> None:
-    """Refuse a link that leaves the folder for anything but the cache's own store."""
-    if not is_link(path):
-        return
-    inside = real_path(folder)
-    store = _join(os.path.dirname(os.path.dirname(inside)), _BLOBS)  # noqa: PTH120 - any bytes
-    allowed = (inside, real_path(store) if lies_there(store) else inside)
-    if os.path.dirname(real_path(path)) not in allowed:  # noqa: PTH120 - any bytes
-        raise UnreadableFileError(
-            what="a file of the checkpoint is a link that leaves the folder:",
-            got=path,
-            allowed="files in the folder, or in the cache it belongs to",
-        )
-
-
-def _config(folder: str) -> HfConfig | None:
->>>>>>> hostile
     """Return the configuration in a folder; None when there is none."""
     return _read_config(folder, CONFIG) if folder.has(CONFIG) else None
 
