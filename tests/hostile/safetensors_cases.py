@@ -245,6 +245,8 @@ def texts() -> Iterator[Case]:
         yield _one(f"escape {escape}", b.raw(f"a{escape}", GOOD))
     yield _one("empty name", b.raw("", GOOD), NOTED, "empty")
     yield _one("name of 65,000 bytes", b.raw("a" * 65_000, GOOD), ACCEPTED)
+    yield _one("name of 65,536 bytes, quotes included", b.raw("a" * 65_534, GOOD), ACCEPTED)
+    yield _one("name of a byte more", b.raw("a" * 65_535, GOOD), says="65,537 bytes long")
     yield _one("name of 66,000 bytes", b.raw("a" * 66_000, GOOD), says="bytes long")
 
 
