@@ -326,7 +326,7 @@ class ModelSpec:
         """Least, expected and most bytes of all files on disk; None when nothing is known."""
         if self.file_bytes is None:
             return None
-        data = (self.file_bytes,) * 3
+        data = (self.file_bytes, self.file_bytes, self.file_bytes)
         if self.weights is not None:
             data = (self.weights.low_bytes, self.file_bytes, self.weights.high_bytes)
         if self.file_header is None:

@@ -62,7 +62,7 @@ class JsonCursor:
             file_format=self.file_format,
             field=field,
             reason=reason,
-            offset_bytes=self._start_bytes + min(at, len(self._data)),
+            offset_bytes=self._start_bytes + at,
             allowed=allowed,
         )
 

@@ -114,7 +114,7 @@ class LocalFolder:
         """Refuse a link that leaves the folder for anything but the cache's own store."""
         if not is_link(path):
             return
-        inside = real_path(self.place or os.curdir)
+        inside = real_path(self.place)
         above = os.path.dirname(os.path.dirname(inside))  # noqa: PTH120 - paths may be any bytes
         store = os.path.join(above, _BLOBS)  # noqa: PTH118 - same
         allowed = (inside, real_path(store) if lies_there(store) else inside)

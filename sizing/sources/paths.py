@@ -56,7 +56,7 @@ def is_link(path: str) -> bool:
 
 
 def real_path(path: str) -> str:
-    """Return a path with every link in it followed.
+    """Return a path with every link in it followed; an empty one is the current folder.
 
     Raises:
         UnreadableFileError: it leads nowhere, in a circle, or the system refuses to say.

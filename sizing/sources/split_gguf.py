@@ -132,7 +132,7 @@ def _check_folders(path: str, paths: Sequence[str]) -> None:
     A download cache keeps links in one folder and files in another; both are fine. A link to
     anywhere else is not followed.
     """
-    allowed = {real_path(os.path.dirname(path) or os.curdir), _real_folder(path)}  # noqa: PTH120
+    allowed = {real_path(os.path.dirname(path)), _real_folder(path)}  # noqa: PTH120
     for sibling in paths:
         if _real_folder(sibling) not in allowed:
             raise UnreadableFileError(

@@ -22,5 +22,8 @@ EQUIVALENT: dict[str, str] = {
     "readers.safetensors _check_size: Gt to GtE: bits > _MAX_NUMBER": (
         "no type has an odd number of bits, so that no tensor has 2^64 - 1"
     ),
+    "readers.safetensors _check_cover: Gt to GtE: tensor.offset_bytes > end": (
+        "that they differ has been asked before"
+    ),
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
 }

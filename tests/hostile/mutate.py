@@ -95,6 +95,7 @@ SUITES = {
     "readers.hf_config": CONFIG,
     "sources.split_gguf": FILES,
     "sources.checkpoint_files": FILES,
+    "sources.folders": FILES,
     "sources.regular_file": FILES,
     "sources.local_file": FILES,
 }

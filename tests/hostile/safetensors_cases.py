@@ -99,6 +99,18 @@ def top_levels() -> Iterator[Case]:
         yield _one(f"marks wrong in {text[:12]}{len(text)}", text)
 
 
+def marks() -> Iterator[Case]:
+    """Another mark where one must be, everything else as it should be."""
+    empty = '{"dtype":"F32","shape":[0],"data_offsets":[8,8]}'
+    for mark in (";", "=", ".", "{", "x", "\0"):
+        yield _one(f"{mark!r} for a colon", f'{{"a"{mark}{GOOD}}}', says=f"{mark!r}; allowed: ':'")
+        text = f'{{"a":{GOOD}{mark}"b":{empty}}}'
+        yield _one(f"{mark!r} for a comma", text, says=f"{mark!r}; allowed: ','")
+        text = f'{{"__metadata__":{mark}"k":"v"}},"a":{GOOD}}}'
+        if mark != "{":
+            yield _one(f"{mark!r} for a brace", text, says=f"{mark!r}; allowed: '{{'")
+
+
 def depths() -> Iterator[Case]:
     for depth in (65, 900, 5_000, 30_000, 100_000):
         for opening, closing in (("[", "]"), ('{"a":', "}")):
@@ -233,6 +245,8 @@ def texts() -> Iterator[Case]:
         yield _one(f"escape {escape}", b.raw(f"a{escape}", GOOD))
     yield _one("empty name", b.raw("", GOOD), NOTED, "empty")
     yield _one("name of 65,000 bytes", b.raw("a" * 65_000, GOOD), ACCEPTED)
+    yield _one("name of 65,536 bytes, quotes included", b.raw("a" * 65_534, GOOD), ACCEPTED)
+    yield _one("name of a byte more", b.raw("a" * 65_535, GOOD), says="65,537 bytes long")
     yield _one("name of 66,000 bytes", b.raw("a" * 66_000, GOOD), says="bytes long")
 
 
@@ -394,6 +408,7 @@ CLASSES: dict[str, Callable[[], Iterator[Case]]] = {
     "S1 end": ends,
     "S1 other formats": polyglots,
     "S2 top level": top_levels,
+    "S2 marks": marks,
     "S2 depth": depths,
     "S2 odd fields": odd_fields,
     "S2 bloat": bloat,

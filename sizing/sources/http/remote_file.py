@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from whatfits.sizing.errors import RemoteAnswerError
 from whatfits.sizing.sources.http.addresses import shown_url
@@ -21,7 +21,7 @@ from whatfits.sizing.units import KIB
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from whatfits.sizing.sources.http.client import Client
+    from whatfits.sizing.sources.http.header_cache import HeaderCache
     from whatfits.sizing.sources.http.wire import Answer
 
 __all__ = ["FIRST_REQUEST_BYTES", "RemoteFile"]
@@ -33,6 +33,36 @@ _PARTIAL: Final = 206
 _UNCHANGED: Final = 304
 _UNSATISFIED: Final = 416
 _EXPIRED: Final = (401, 403, 404, 410)  # what a signed address answers when its time is over
+
+
+class Asker(Protocol):
+    """What a file asks: `Client`, which makes such files."""
+
+    @property
+    def cache(self) -> HeaderCache | None:
+        """Where headers are kept."""
+        ...
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the network is switched off."""
+        ...
+
+    def credentials_for(self, url: str) -> Mapping[str, str]:
+        """Return the headers that go to the host of an address."""
+        ...
+
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        most_bytes: int,
+        most_whole_bytes: int | None = None,
+        redirected: bool = False,
+    ) -> Answer:
+        """Return the answer at the end of the redirects, whatever its status."""
+        ...
 
 
 class RemoteFile:
@@ -49,7 +79,7 @@ class RemoteFile:
         kept_on: the day on which the first bytes were received, when they came from the cache.
     """
 
-    def __init__(self, client: Client, url: str) -> None:
+    def __init__(self, client: Asker, url: str) -> None:
         """Ask for the first bytes.
 
         Raises:

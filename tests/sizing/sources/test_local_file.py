@@ -51,6 +51,9 @@ def test_a_blob_is_called_what_its_header_calls_it(tmp_path: Path) -> None:
     path = tmp_path / ("sha256-" + "0" * 64)
     path.write_bytes(b.gguf([b.ARCHITECTURE, b.scalar("general.name", b.STRING, "Tiny\n1B")]))
     assert load_gguf(path)[1] == "Tiny\N{REPLACEMENT CHARACTER}1B"
+    for unnamed in (b.scalar("general.name", b.STRING, ""), b.scalar("general.name", b.UINT8, 1)):
+        path.write_bytes(b.gguf([b.ARCHITECTURE, unnamed]))
+        assert load_gguf(path)[1] == "sha256-000000000000"
 
 
 def test_a_download_that_is_not_finished_is_understood(tmp_path: Path) -> None:
@@ -118,6 +121,23 @@ def test_a_name_spelt_with_other_code_points_is_suggested(tmp_path: Path) -> Non
     assert "did you mean" in refusal(tmp_path / decomposed)
 
 
+def test_a_name_spelt_with_other_code_points_all_through_is_suggested(tmp_path: Path) -> None:
+    composed = unicodedata.normalize("NFC", "éèêëàâäùûü.gguf")
+    decomposed = unicodedata.normalize("NFD", composed)
+    (tmp_path / composed).write_bytes(MODEL)
+    if (tmp_path / decomposed).exists():
+        pytest.skip("this file system takes both for one")
+    assert f"did you mean {composed!r}" in refusal(tmp_path / decomposed)
+
+
+def test_names_near_it_are_suggested_within_its_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Llama-3.1-8B-Q4_K_M.gguf").write_bytes(MODEL)
+    monkeypatch.chdir(tmp_path)
+    assert "did you mean 'Llama-3.1-8B-Q4_K_M.gguf'?" in refusal("Llama-3.1-8B-Q4_K_S.gguf")
+
+
 def test_a_link_to_nothing_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").symlink_to(tmp_path / "blobs" / "gone")
     assert "a link to something that does not exist" in refusal(tmp_path / "m.gguf")
@@ -136,11 +156,16 @@ def test_a_vision_projector_in_the_folder_is_no_second_model(tmp_path: Path) -> 
     assert name == "m"
     assert header.findings == ("a vision projector (mmproj) lies in the folder; it is not counted",)
     (tmp_path / "m.gguf").unlink()
-    assert load_gguf(tmp_path)[1] == "mmproj-m-f16"
+    header, name = load_gguf(tmp_path)
+    assert name == "mmproj-m-f16"
+    assert header.findings == ()
 
 
 def test_a_folder_with_several_models_lists_up_to_ten_of_them(tmp_path: Path) -> None:
-    for index in range(12):
+    for index in range(10):
+        (tmp_path / f"m{index:02d}.gguf").write_bytes(MODEL)
+    assert "m09.gguf; name one of the files" in refusal(tmp_path)
+    for index in range(10, 12):
         (tmp_path / f"m{index:02d}.gguf").write_bytes(MODEL)
     said = refusal(tmp_path)
     assert "the folder holds 12 models" in said
