@@ -32,6 +32,7 @@ from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.sources.local_file import load_gguf
 
 TOKENS, MERGES, TENSORS = 151_936, 280_147, 310  # as a Qwen 3 model has them
+TENSOR_BYTES, ALIGNMENT = 2304, 32  # 4,096 elements of Q4_K
 VOID_SPREAD = 0.25
 Task = tuple[str, int, Callable[[], object]]
 
@@ -63,7 +64,9 @@ def realistic() -> bytes:
     types = struct.pack("<IQ", b.INT32, TOKENS) + bytes(4 * TOKENS)
     pairs.append(b.pair("tok.types", b.ARRAY, types))
     rows = [
-        b.tensor(f"blk.{index // 9}.attn_{index % 9}.weight", (4096, 1), b.Q4_K, 2304 * index)
+        b.tensor(
+            f"blk.{index // 9}.attn_{index % 9}.weight", (4096, 1), b.Q4_K, TENSOR_BYTES * index
+        )
         for index in range(TENSORS)
     ]
     return b.gguf(pairs, rows)
@@ -219,6 +222,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "realistic.gguf"
         path.write_bytes(header)
+        with path.open("r+b") as file:  # a hole for the data, which other readers look for
+            file.truncate(len(header) + TENSORS * TENSOR_BYTES + ALIGNMENT)
         work = tasks(header, path)
         report(work, measure(work, rounds))
         module = "whatfits.sizing.sources.local_file"
