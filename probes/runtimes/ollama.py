@@ -1,0 +1,95 @@
+"""Ollama: a program, with an app on macOS and Windows; a server tells itself by `/api/version`.
+
+Source: ollama/ollama docs/api.md (/api/version, /api/ps), cmd/cmd.go (versionHandler).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from whatfits.probes.runtimes.answers import count, entries, json_object, text
+from whatfits.probes.runtimes.installed import bundle_version
+from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+
+if TYPE_CHECKING:
+    from whatfits.probes.runtimes.answers import Answers
+    from whatfits.probes.runtimes.listeners import Listener
+    from whatfits.probes.runtimes.surroundings import Surroundings
+
+__all__ = [
+    "FACTS",
+    "ID",
+    "LABEL",
+    "PORTS",
+    "TELL_TALES",
+    "is_it",
+    "parse_loaded",
+    "parse_version",
+    "read_installed",
+    "server_version",
+]
+
+ID: Final = "ollama"
+LABEL: Final = "Ollama"
+PORTS: Final = (11434,)
+TELL_TALES: Final = ("/api/version",)
+FACTS: Final = ("/api/ps",)
+_VERSION: Final = re.compile(r"version is (v?[0-9][0-9A-Za-z.+-]{0,40})")
+_CLIENT: Final = re.compile(r"client version is (v?[0-9][0-9A-Za-z.+-]{0,40})")
+
+
+def read_installed(here: Surroundings) -> InstalledRuntime | None:
+    """Return the program or the app that is found."""
+    app = here.first_there(here.of_system("/Applications/Ollama.app"))
+    if here.platform == "darwin" and app is not None:
+        version = bundle_version(here, app)
+        return InstalledRuntime(ID, LABEL, "both", version, app, "its Info.plist")
+    program = here.program("ollama")
+    if program is None:
+        return None
+    version = parse_version(here.say(program, "--version"))
+    layer = "both" if here.platform == "win32" else "runtime"
+    return InstalledRuntime(ID, LABEL, layer, version, program, "its --version")  # type: ignore[arg-type]
+
+
+def parse_version(said: str) -> str | None:
+    """Return the version of the program itself, which may differ from its server's."""
+    found = _CLIENT.search(said) or _VERSION.search(said)
+    return found[1] if found else None
+
+
+def is_it(answers: Answers, _listener: Listener | None) -> bool:
+    """Return whether it is Ollama: the one that answers `/api/version` with a version alone."""
+    said = json_object(answers, "/api/version")
+    return set(said) == {"version"} and text(said["version"]) is not None
+
+
+def server_version(answers: Answers) -> str | None:
+    """Return the version of the server."""
+    return text(json_object(answers, "/api/version").get("version"))
+
+
+def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+    """Return the models in memory; None when it does not say."""
+    said = json_object(answers, "/api/ps")
+    if "models" not in said:
+        return None
+    found = []
+    for entry in entries(said["models"]):
+        name = text(entry.get("model")) or text(entry.get("name"))
+        if name is None:
+            continue
+        details = entry.get("details")
+        found.append(
+            LoadedModel(
+                name=name,
+                held_bytes=count(entry.get("size")),
+                accelerator_bytes=count(entry.get("size_vram")),
+                context_tokens=count(entry.get("context_length")),
+                file_type=text(details.get("quantization_level"))
+                if isinstance(details, dict)
+                else None,
+            )
+        )
+    return tuple(found)
