@@ -32,6 +32,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.bench.suite_report import SuiteAnswer
     from whatfits.sizing.cli import answers as forms
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
+    from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.verification import Verification
@@ -46,6 +47,7 @@ def answer_schema() -> dict[str, Any]:
         "whatfits": forms.HomeAnswer,
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,
+        "start": StartAnswer,
         "verify": Verification | SuiteAnswer,
         "error": forms.ErrorAnswer,
     }
