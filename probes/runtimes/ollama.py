@@ -6,7 +6,7 @@ Source: ollama/ollama docs/api.md (/api/version, /api/ps), cmd/cmd.go (versionHa
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.probes.runtimes.answers import count, entries, json_object, text
 from whatfits.probes.runtimes.installed import bundle_version
@@ -23,8 +23,10 @@ __all__ = [
     "LABEL",
     "PORTS",
     "TELL_TALES",
+    "ShownModel",
     "is_it",
     "parse_loaded",
+    "parse_show",
     "parse_version",
     "read_installed",
     "server_version",
@@ -93,3 +95,42 @@ def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
             )
         )
     return tuple(found)
+
+
+class ShownModel(NamedTuple):
+    """The files of a model, as `/api/show` names them on the server's own machine.
+
+    Attributes:
+        path: of the GGUF; None when it names none.
+        projector: of the vision projector, if there is one.
+        adapters: of LoRA adapters.
+        has_draft: whether a model to draft with is loaded beside it.
+    """
+
+    path: str | None
+    projector: str | None
+    adapters: tuple[str, ...]
+    has_draft: bool
+
+
+def parse_show(said: dict[str, Any]) -> ShownModel:
+    """Return the files of a Modelfile: FROM the model, FROM its projector, ADAPTER, DRAFT."""
+    modelfile = said.get("modelfile")
+    lines = modelfile.splitlines() if isinstance(modelfile, str) else []
+    named: dict[str, list[str]] = {"FROM": [], "ADAPTER": [], "DRAFT": []}
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        path = text(rest.strip().strip('"'))
+        if word in named and path is not None and _is_absolute(path):
+            named[word].append(path)
+    files = named["FROM"]
+    return ShownModel(
+        files[0] if files else None,
+        files[1] if len(files) > 1 else None,
+        tuple(named["ADAPTER"]),
+        bool(named["DRAFT"]),
+    )
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith("/") or path[1:3] == ":\\"

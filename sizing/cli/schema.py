@@ -35,6 +35,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.server_verification import ServerVerification
     from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {
@@ -48,7 +49,7 @@ def answer_schema() -> dict[str, Any]:
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,
         "start": StartAnswer,
-        "verify": Verification | SuiteAnswer,
+        "verify": Verification | SuiteAnswer | ServerVerification,
         "error": forms.ErrorAnswer,
     }
     adapters = [(name, "serialization", TypeAdapter[Any](kind)) for name, kind in kinds.items()]
@@ -59,6 +60,8 @@ def answer_schema() -> dict[str, Any]:
     checked = definitions["CheckedTerm"]["properties"]
     checked["miss_bytes"] = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
     checked["inside"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+    compared = definitions["ComparedValue"]["properties"]
+    compared |= {"miss": {"type": "integer"}, "inside": {"type": "boolean"}}
     for name, definition in definitions.items():
         # fields may be added within a major version, so that an object is never closed
         definition.pop("additionalProperties", None)

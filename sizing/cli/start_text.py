@@ -41,7 +41,7 @@ def start_document(answer: StartAnswer, *, machine_option: str) -> Document:
 
 def _here(answer: StartAnswer) -> Iterator[Block]:
     if answer.installed:
-        rows = tuple(
+        rows: tuple[tuple[str, ...], ...] = tuple(
             (found.label, found.layer, found.version or "unknown", found.path)
             for found in answer.installed
         )
@@ -81,7 +81,9 @@ def _model(model: LoadedModel) -> str:
 def _pick(chosen: Pick) -> Iterator[Block]:
     program = find_program(chosen.runtime)
     state = "" if chosen.state == "unknown" else f" ({chosen.state})"
-    rows = [(chosen.level, f"{chosen.runtime_label}{state}: {program.summary}")]
+    rows: list[tuple[str, str]] = [
+        (chosen.level, f"{chosen.runtime_label}{state}: {program.summary}")
+    ]
     rows += [("Runtime", chosen.engine), ("App", chosen.app)]
     if chosen.others:
         labels = ", ".join(find_program(other).label for other in chosen.others)
