@@ -29,7 +29,7 @@ COMMANDS: Final = (
     ("plan", "the best file type, context and placement for MODEL, and every runtime's commands"),
     ("need", "which machines run MODEL: cards, shared memory, RAM, what to add to this one"),
     ("start", "runtimes and apps here, which to begin with, how to connect to a server"),
-    ("verify", "predicted bytes against llama.cpp's own plan, and against a real load"),
+    ("verify", "predicted bytes against llama.cpp's plan, a real load, or a running server"),
     ("quants", "the table of file types: bits per weight, quality, size for MODEL"),
     ("explain", "a label (Q4_K_M), a term (kv cache), or the numbers of MODEL"),
     ("batch", "JSON Lines of requests in, answers out"),
