@@ -57,7 +57,9 @@ def check(
         BadInputError: something given cannot be used; the message says what is allowed.
     """
     find_runtime(runtime)  # before anything is read
-    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
+    spec = model
+    if isinstance(spec, str):
+        spec = load_model(spec, file_type=file_type, runtime=runtime)
     return answer(
         spec,
         machine=load_machine(machine),
@@ -149,7 +151,8 @@ def answer(
     """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
-        return entry.own().plan(spec, machine, workload, request, force=force)
+        plan = entry.own().plan(spec, machine, workload, request, force=force)
+        return replace(plan, notes=(*plan.notes, *_unverified(machine)))
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import ModelSummary, Plan
     from whatfits.sizing.search import Trials
@@ -267,15 +270,15 @@ def hardware() -> ProbeReport:
     return detect()
 
 
-def load_model(name: str, *, file_type: str | None = None) -> ModelSpec:
-    """Return the model behind a catalog name or a path.
+def load_model(name: str, *, file_type: str | None = None, runtime: str = "llama.cpp") -> ModelSpec:
+    """Return the model behind a catalog name or a path, as a runtime reads it.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type.
     """
     from whatfits.sizing.sources import load
 
-    return load(name, file_type=file_type)
+    return load(name, file_type=file_type, loader=find_runtime(runtime).loader)
 
 
 def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:

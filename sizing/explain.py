@@ -140,7 +140,10 @@ def _placement_text(plan: Plan) -> str:
         return ""
     if not placement.devices:
         return "all on the host"
-    text = f"{placement.gpu_layers} layers on {', '.join(placement.devices)} (output layer counted)"
+    where = ", ".join(placement.devices)
+    if placement.gpu_layers is None:
+        return f"all on {where}"
+    text = f"{placement.gpu_layers} layers on {where} (output layer counted)"
     if placement.cpu_moe_layers:
         text += f", experts of {placement.cpu_moe_layers} layers on the host"
     if placement.overrides:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AttentionCache",
     "ByteRange",
+    "CheckpointFacts",
     "CompressedRows",
     "FullAttention",
     "Hparams",
@@ -232,6 +233,34 @@ class ByteRange:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointFacts:
+    """What a runtime that loads checkpoints has to know beside the tensors.
+
+    Attributes:
+        reference: what it is given: a repository or a folder.
+        label: the quantisation for people; None for 16 bits.
+        must_be_found: nobody named a checkpoint of this quantisation; `reference` stands for it.
+        quantised_on_load: `reference` is the 16-bit checkpoint, and the runtime quantises it.
+        group: weights along a row, or rows, that share a scale: no cut may divide them.
+        only_experts: nothing but the experts is quantised.
+        states_in_f32: the configuration asks for recurrent states in 32 bits.
+        has_other_parts: it holds vision or audio parts as well, which `tensors` leave out.
+        stored_bytes: what its tensors take by its own headers, other parts left out; None when
+            they were not read.
+    """
+
+    reference: str
+    label: str | None = None
+    must_be_found: bool = False
+    quantised_on_load: bool = False
+    group: int = 1
+    only_experts: bool = False
+    states_in_f32: bool = False
+    has_other_parts: bool = False
+    stored_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model, neutral to runtime, machine and workload.
 
@@ -254,6 +283,8 @@ class ModelSpec:
         prediction_tensors: tensors of the next-token-prediction layers, which are only loaded to
             draft with them.
         planned: the GGUF of these facts is not `source` but has to be made of it.
+        checkpoint: how its publisher's checkpoint stores it, when `tensors` have the bytes of that;
+            None when they have those of a GGUF.
     """
 
     name: str
@@ -273,6 +304,7 @@ class ModelSpec:
     origin: str = ""
     prediction_tensors: tuple[TensorSpec, ...] = ()
     planned: bool = False
+    checkpoint: CheckpointFacts | None = None
 
     @property
     def n_layers(self) -> int:

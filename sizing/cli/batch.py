@@ -11,6 +11,7 @@ from whatfits.sizing.api import check, load_machine, load_model
 from whatfits.sizing.cli.options import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class _Session:
     """Loads each model and machine once; this machine is probed once."""
 
     def __init__(self) -> None:
-        self._models: dict[tuple[str, str | None], ModelSpec] = {}
+        self._models: dict[tuple[object, ...], ModelSpec] = {}
         self._machines: dict[str | None, Machine] = {}
 
     def answer(self, line: str) -> str:
@@ -59,7 +60,7 @@ class _Session:
         else:
             machine = self._machine(request.machine)
         plan = check(
-            self._model(request.model, request.file_type),
+            self._model(request.model, request.file_type, request.runtime),
             runtime=request.runtime,
             machine=machine,
             workload=workload_from_object(request.workload or {}),
@@ -69,12 +70,12 @@ class _Session:
         result: dict[str, Any] = to_json_value(plan)
         return result
 
-    def _model(self, name: str, file_type: str | None) -> ModelSpec:
-        key = (name, file_type)
+    def _model(self, name: str, file_type: str | None, runtime: str) -> ModelSpec:
+        key = (name, file_type, find_runtime(runtime).loader)
         if key not in self._models:
             if len(self._models) >= _KEPT:
                 self._models.clear()
-            self._models[key] = load_model(name, file_type=file_type)
+            self._models[key] = load_model(name, file_type=file_type, runtime=runtime)
         return self._models[key]
 
     def _machine(self, name: str | None) -> Machine:

@@ -18,6 +18,7 @@ from whatfits.sizing.cli.options import (
     placement_of,
     workload_of,
 )
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import find_runtime
 
@@ -51,9 +52,16 @@ def _parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when it fits, is tight or slow, 1 when it does not fit or is unknown."""
     options = _parser().read(arguments)
-    find_runtime(options.runtime)  # before anything is read
+    entry = find_runtime(options.runtime)  # before anything is read
+    if options.exact and not entry.starts_llama_cpp:
+        raise InvalidRequestError(
+            what="--exact with runtime",
+            got=entry.id,
+            allowed="a runtime that starts llama.cpp",
+            next_step="leave it out",
+        )
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
-    spec = load_model(options.model, file_type=options.file_type)
+    spec = load_model(options.model, file_type=options.file_type, runtime=entry.id)
     machine = machine_of(options)
     exact = None
     if options.exact:

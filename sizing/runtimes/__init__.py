@@ -112,6 +112,8 @@ class RuntimeEntry(NamedTuple):
         module: its file, which is a `LlamaAdapter` or an `OwnRuntime`.
         starts_llama_cpp: whether it is the former.
         counts_slots: whether its context setting is that of one sequence, not of all together.
+        loader: the file of `whatfits.sizing.sources` and the `ModelSource` in it that loads models
+            as this runtime reads them; None where that is the GGUF.
     """
 
     id: str
@@ -119,6 +121,7 @@ class RuntimeEntry(NamedTuple):
     module: str
     starts_llama_cpp: bool
     counts_slots: bool = False
+    loader: tuple[str, str] | None = None
 
     def adapter(self) -> LlamaAdapter:
         """Return the runtime as an adapter, importing it."""
@@ -134,6 +137,13 @@ RUNTIMES: Final = (
     RuntimeEntry("ollama", "Ollama", "ollama", starts_llama_cpp=True, counts_slots=True),
     RuntimeEntry("lm-studio", "LM Studio", "lm_studio", starts_llama_cpp=True),
     RuntimeEntry("jan", "Jan", "jan", starts_llama_cpp=True),
+    RuntimeEntry(
+        "vllm",
+        "vLLM",
+        "vllm",
+        starts_llama_cpp=False,
+        loader=("published_checkpoint", "load_published"),
+    ),
 )
 
 

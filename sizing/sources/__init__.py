@@ -52,8 +52,12 @@ class SourceEntry(NamedTuple):
 
     def source(self) -> ModelSource:
         """Return the source, importing it."""
-        found: ModelSource = getattr(import_module(f"{_PACKAGE}.{self.module}"), self.function)
-        return found
+        return _function(self.module, self.function)
+
+
+def _function(module: str, function: str) -> ModelSource:
+    found: ModelSource = getattr(import_module(f"{_PACKAGE}.{module}"), function)
+    return found
 
 
 SOURCES: Final = (
@@ -63,17 +67,22 @@ SOURCES: Final = (
 )
 
 
-def load(name: str, *, file_type: str | None = None) -> ModelSpec:
+def load(
+    name: str, *, file_type: str | None = None, loader: tuple[str, str] | None = None
+) -> ModelSpec:
     """Return the model behind a catalog name or a path.
 
     `file_type` chooses the quantisation of a catalog model or a checkpoint; a GGUF already has
-    one, and gets a planned other one when it is given.
+    one, and gets a planned other one when it is given. `loader` is the file and the function of a
+    runtime that reads models in its own way.
 
     Raises:
         BadInputError: unknown name, unreadable or malformed file, unknown file type.
     """
     if not isinstance(name, str) or not name.strip():
         raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
+    if loader is not None:
+        return _function(*loader)(name, file_type=file_type)
     text = name.strip()
     if is_address(text):
         raise InvalidRequestError(

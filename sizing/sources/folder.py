@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
-__all__ = ["load_checkpoint_model"]
+__all__ = ["display_name", "load_checkpoint_model"]
 
 _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
@@ -124,7 +124,7 @@ def _spec(
     name: str,
     file_type: str,
 ) -> ModelSpec:
-    shown = _display_name(name)
+    shown = display_name(name)
     origin = "config.json and safetensors headers" if found.tensors else "config.json"
     if find_entry(config) is not None:
         return spec_from_config(
@@ -212,7 +212,7 @@ def _route(quantisation: CheckpointQuantisation | None, file_type: str) -> Itera
     )
 
 
-def _display_name(path: str) -> str:
+def display_name(path: str) -> str:
     """Return what to call the model: the folder's name, the repository's in a download cache."""
     absolute = os.path.abspath(path)  # noqa: PTH100 - paths may be any bytes
     folder, name = os.path.split(absolute)

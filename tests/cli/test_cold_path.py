@@ -33,6 +33,7 @@ COLD = {
     "hardware": ("hardware", "--json"),
     "check": ("check", "llama-3.1-8b", "--json", *CARD),
     "check here": ("check", "llama-3.1-8b", "--json"),
+    "check for vLLM": ("check", "llama-3.1-8b", "--json", "--runtime", "vllm", *CARD),
     "check what does not fit": ("check", "llama-3.1-405b", "--json", *CARD),
     "bad input": ("check", "lama-3.1-8b", "--json", *CARD),
 }

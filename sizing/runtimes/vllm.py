@@ -1,0 +1,166 @@
+"""vLLM: weights over ranks or stages, and one pool of paged cache that fills what is left.
+
+Rules live in the files beside this one: `vllm_weights`, `vllm_kv_plan`, `vllm_overheads` work out
+the parts, `vllm_bill` adds them up, `vllm_verdict` judges.
+Source: vllm-project/vllm 0.33.0, see those files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
+from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
+from whatfits.sizing.runtimes.vllm_command import vllm_command
+from whatfits.sizing.runtimes.vllm_devices import is_slice
+from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
+from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
+from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.runtimes.vllm_verdict import judged
+from whatfits.sizing.version import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import CheckpointFacts, ModelSpec
+    from whatfits.sizing.runtimes.vllm_settings import VllmSettings
+    from whatfits.sizing.runtimes.vllm_verdict import Judged
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["plan"]
+
+_ID: Final = "vllm"
+
+
+def plan(
+    spec: ModelSpec,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    *,
+    force: bool,
+) -> Plan:
+    """Return the whole answer; no commands for what does not fit, unless forced.
+
+    Raises:
+        InvalidRequestError: vLLM has no such setting, it is out of range, or the model was not
+            loaded as a checkpoint.
+        UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
+    """
+    facts = spec.checkpoint
+    if facts is None:
+        raise InvalidRequestError(
+            what="model for vllm",
+            got=f"{spec.name} {spec.file_type or ''}".strip(),
+            allowed="one loaded as a checkpoint",
+            next_step="load it with load_model(name, runtime='vllm')",
+        )
+    refuse_unknown_caches(spec)
+    settings = resolve_vllm(spec, machine, workload, request)
+    found = judged(spec, machine, settings)
+    commands: dict[str, tuple[str, ...]] = {}
+    if found.verdict in ("fits", "tight", "slow") or force:
+        commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
+    search = VllmRemedies(spec, machine, workload, request, settings, found)
+    return Plan(
+        schema_version=SCHEMA_VERSION,
+        model=ModelSummary.of(spec),
+        workload=_resolved(workload, settings),
+        placement=_placed(request, settings),
+        runtime=_ID,
+        machine=machine,
+        verdict=found.verdict,
+        verdict_reason=found.reason,
+        memory=found.memory,
+        largest_context_tokens=found.largest_context_tokens,
+        speed=None,
+        commands=commands,
+        remedies=search.remedies(),
+        notes=(
+            *spec.notes,
+            *_start_notes(settings, found),
+            *_checkpoint_notes(facts, settings),
+            *_other_notes(machine),
+        ),
+        basis=vllm_basis(spec, settings, found.bill),
+    )
+
+
+def _resolved(workload: Workload, settings: VllmSettings) -> Workload:
+    """Return the workload with vLLM's defaults filled in."""
+    return replace(
+        workload,
+        context_tokens=settings.request_tokens,
+        parallel=settings.sequences,
+        kv_type_k=settings.cache_type,
+        kv_type_v=settings.cache_type,
+        batch=settings.batch_tokens,
+    )
+
+
+def _placed(request: PlacementRequest, settings: VllmSettings) -> PlacementRequest:
+    """Return the placement as it was decided: `row` for ranks, `layer` for stages."""
+    mode = request.split_mode
+    if settings.cut.ranks > 1:
+        mode = "row"
+    elif settings.cut.stages > 1:
+        mode = "layer"
+    devices = () if settings.on_host else tuple(device.id for device in settings.devices)
+    return replace(request, devices=devices, split_mode=mode)
+
+
+def _start_notes(settings: VllmSettings, found: Judged) -> Iterator[str]:
+    """Yield what vLLM will print, and how it was decided to start it."""
+    if found.bill.n_blocks[1] and found.verdict in ("fits", "tight", "slow"):
+        yield from cache_lines(found.bill)
+    if found.verdict == "tight":
+        yield (
+            "If it does not start, give it --max-model-len auto: it then takes the longest request "
+            "that fits."
+        )
+    if settings.cut.reason is not None:
+        yield f"{settings.cut.reason[:1].upper()}{settings.cut.reason[1:]}."
+    if found.bill.utilisation_permille < DEFAULT_UTILISATION_PERMILLE:
+        told, usual = found.bill.utilisation_permille / 10, DEFAULT_UTILISATION_PERMILLE / 10
+        yield (
+            f"vLLM is told to use {told:g} % of the memory instead of its usual {usual:g} %: more "
+            "is not free."
+        )
+    if is_slice(settings.devices[0]):
+        yield (
+            f"vLLM runs on one slice of a card: set CUDA_VISIBLE_DEVICES to the UUID of "
+            f"{settings.devices[0].name} ({settings.devices[0].id}), as nvidia-smi -L lists it."
+        )
+
+
+def _checkpoint_notes(facts: CheckpointFacts, settings: VllmSettings) -> Iterator[str]:
+    """Yield what has to be known of the checkpoint."""
+    if facts.must_be_found:
+        yield (
+            f"{facts.reference} stands for a checkpoint in {facts.label or '16 bits'}: put its "
+            "repository or folder there."
+        )
+    if facts.quantised_on_load:
+        yield (
+            "vLLM makes the FP8 weights of the 16-bit checkpoint when it loads: it reads all of "
+            "that, and holds a layer in 16 bits for a moment."
+        )
+    if facts.has_other_parts:
+        yield "Vision and audio parts are left out (--language-model-only)."
+    if settings.has_states:
+        yield (
+            "Prefix caching is off (--no-enable-prefix-caching): with it every request would hold "
+            "more states."
+        )
+
+
+def _other_notes(machine: Machine) -> Iterator[str]:
+    """Yield what is left out."""
+    if machine.os == "windows":
+        yield "vLLM runs on Linux only: under Windows, start it in WSL."
+    yield "What vLLM's own processes take of the host's memory is not counted: no log was read."
+    yield "No speed is told for vLLM: the estimate here was made for llama.cpp's kernels."

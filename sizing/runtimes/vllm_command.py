@@ -1,0 +1,79 @@
+"""The command that starts vLLM as a plan was computed.
+
+Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py; the arguments of the class `LLM` are
+called as the flags are, with underscores.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.runtimes.vllm_devices import capability, is_slice
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import CheckpointFacts
+    from whatfits.sizing.runtimes.vllm_bill import Bill
+    from whatfits.sizing.runtimes.vllm_settings import VllmSettings
+
+__all__ = ["vllm_command"]
+
+_Value = str | int | float | bool
+_BFLOAT16_CAPABILITY: Final = 8.0
+
+
+def vllm_command(
+    facts: CheckpointFacts, settings: VllmSettings, bill: Bill, machine: Machine
+) -> str:
+    """Return one shell line: the server, or the class `LLM` of a program that uses the library."""
+    options = _options(facts, settings, bill)
+    words = _environment(settings, machine)
+    if settings.offline:
+        inner = "".join(f", {name.replace('-', '_')}={value!r}" for name, value in options.items())
+        code = f"from vllm import LLM; LLM({facts.reference!r}{inner})"
+        return shlex.join([*words, "python3", "-c", code])
+    words += ["vllm", "serve", facts.reference]
+    for name, value in options.items():
+        if value is False:
+            words.append(f"--no-{name}")
+        else:
+            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+def _options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> dict[str, _Value]:
+    """Return the flags, the figures of the plan always written out."""
+    options: dict[str, _Value] = {
+        "max-model-len": settings.request_tokens,
+        "gpu-memory-utilization": bill.utilisation_permille / 1000,
+        "max-num-seqs": settings.sequences,
+        "max-num-batched-tokens": settings.batch_tokens,
+    }
+    if settings.cut.ranks > 1:
+        options["tensor-parallel-size"] = settings.cut.ranks
+    if settings.cut.stages > 1:
+        options["pipeline-parallel-size"] = settings.cut.stages
+    if settings.cache_type != "auto":
+        options["kv-cache-dtype"] = settings.cache_type
+    if facts.quantised_on_load:
+        options["quantization"] = "fp8"
+    known = [capability(device) for device in settings.devices]
+    if any(found is not None and found < _BFLOAT16_CAPABILITY for found in known):
+        options["dtype"] = "half"
+    if facts.has_other_parts:
+        options["language-model-only"] = True
+    if settings.has_states:
+        options["enable-prefix-caching"] = False
+    return options
+
+
+def _environment(settings: VllmSettings, machine: Machine) -> list[str]:
+    """Return what keeps CUDA to the devices of the plan, when the machine has others."""
+    kind = settings.devices[0].kind
+    there = [device for device in machine.accelerators if device.kind == kind]
+    is_number = not is_slice(settings.devices[0])  # CUDA knows slices by their UUID alone
+    if kind != "cuda" or len(there) == len(settings.devices) or not is_number:
+        return []
+    numbers = (device.id.removeprefix(kind) for device in settings.devices)
+    return [f"CUDA_VISIBLE_DEVICES={','.join(numbers)}"]

@@ -1,0 +1,171 @@
+"""A model's layers as vLLM's cache planner sees them on one rank.
+
+Source: vllm-project/vllm 0.33.0 vllm/v1/kv_cache_interface.py (pages), vllm/platforms/interface.py
+(blocks of models with states), vllm/model_executor/layers/mamba/mamba_utils.py (states),
+vllm/v1/attention/backends (blocks of latent caches).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import UnsupportedArchitectureError
+from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
+from whatfits.sizing.quants.layouts.parts import F32, HALF, ceil_div
+from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec, padded
+from whatfits.sizing.units import pad
+from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from whatfits.sizing.model import LayerSpec, ModelSpec
+    from whatfits.sizing.runtimes.vllm_kv_specs import CacheKind
+
+__all__ = ["CacheRules", "cache_layers", "kv_heads_on_rank", "refuse_unknown_caches", "state_bytes"]
+
+_BLOCK_TOKENS: Final = 16
+_LATENT_HYBRID_STEP: Final = 128
+_SPARSE_ROW_BYTES: Final = 656  # fp8_ds_mla: 512 in FP8, their scales, the rotary part in 16 bits
+_INDEX_ROW_BYTES: Final = 132
+_CHUNKED: Final = frozenset({"llama4"})
+# The recurrent part of these is kept in 32 bits whatever the model's type is.
+_STATES_IN_F32: Final = frozenset({"kimi-linear", "kimi-k3", "bailingmoe3"})
+_SPARSE: Final = frozenset({"deepseek32", "glm-dsa"})
+# Nobody described here what vLLM keeps for these, or vLLM has no such model.
+_UNKNOWN: Final = frozenset(
+    {"deepseek4", "dots3note", "glm5-next", "hy_v4", "minimax-01", "minimax-m3", "qwen4exp"}
+)
+_NOT_IN_VLLM: Final = frozenset({"rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "bitnet"})
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRules:
+    """What fixes the size of a page beside the model.
+
+    Attributes:
+        ranks: tensor-parallel ranks.
+        element_bytes: bytes of one cached element: 2, or 1 with an FP8 cache.
+        latent_block_tokens: tokens of a block of latent rows, as the attention kernel wants it.
+        states_in_f32: the recurrent part of a state is kept in 32 bits.
+    """
+
+    ranks: int
+    element_bytes: int
+    latent_block_tokens: int = _BLOCK_TOKENS
+    states_in_f32: bool = False
+
+
+def refuse_unknown_caches(model: ModelSpec) -> None:
+    """Refuse a model whose cache in vLLM is not known.
+
+    Raises:
+        UnsupportedArchitectureError: nothing sound can be said about its cache.
+    """
+    known = not any(layer.compressed for layer in model.layers) and not any(
+        isinstance(layer.attention, SlidingWindow) and not layer.attention.value_width
+        for layer in model.layers
+    )
+    if model.architecture in _UNKNOWN or not known:
+        raise UnsupportedArchitectureError(
+            what="architecture",
+            got=model.architecture,
+            allowed="one whose cache in vLLM is known",
+            next_step="take --runtime llama.cpp",
+        )
+    if model.architecture in _NOT_IN_VLLM or not model.hparams.causal or not model.tensors:
+        why = "a decoder with a known tensor table that vLLM loads"
+        raise UnsupportedArchitectureError(
+            what="architecture",
+            got=model.architecture,
+            allowed=why,
+            next_step="take --runtime llama.cpp",
+        )
+
+
+def kv_heads_on_rank(heads: int, *, ranks: int) -> int:
+    """Return the key/value heads of one rank: copied when there are more ranks than heads."""
+    return max(1, heads // ranks)
+
+
+def cache_layers(
+    model: ModelSpec, layers: Sequence[LayerSpec], rules: CacheRules
+) -> tuple[CacheSpec, ...]:
+    """Return the pages of some of a model's layers on one rank, in their order.
+
+    A layer that reads another one's cache has none. Beside states, the attention layers' blocks
+    grow until a page holds a state, and the states' pages are padded to that.
+    """
+    found = [spec for layer in layers for spec in _layer(model, layer, rules)]
+    states = [spec for spec in found if spec.kind == "state"]
+    attending = [spec for spec in found if spec.kind != "state"]
+    if not states or not attending:
+        return tuple(found)
+    largest_state = max(spec.page_bytes for spec in states)
+    block_tokens = max(_hybrid_block(spec, largest_state) for spec in attending)
+    found = [_aligned(spec, block_tokens) for spec in found]
+    page_bytes = max(spec.page_bytes for spec in found if spec.kind != "state")
+    return tuple(padded(s, page_bytes=page_bytes) if s.kind == "state" else s for s in found)
+
+
+def _layer(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> Iterator[CacheSpec]:
+    match layer.attention:
+        case FullAttention():
+            yield _pages("full", _token_bytes(layer, rules))
+        case SlidingWindow():
+            spec = _pages(
+                "chunk" if model.architecture in _CHUNKED else "window", _token_bytes(layer, rules)
+            )
+            yield replace(spec, span_tokens=layer.attention.window_tokens)
+        case LatentAttention():
+            yield from _latent(model, layer.attention, rules)
+        case None:
+            pass
+    if layer.recurrent is not None:
+        yield CacheSpec("state", _BLOCK_TOKENS, state_bytes(model, layer, rules))
+
+
+def _token_bytes(layer: LayerSpec, rules: CacheRules) -> int:
+    heads = kv_heads_on_rank(layer.n_head_kv, ranks=rules.ranks)
+    return heads * (layer.key_length + layer.value_length) * rules.element_bytes
+
+
+def _pages(kind: CacheKind, token_bytes: int, block_tokens: int = _BLOCK_TOKENS) -> CacheSpec:
+    return CacheSpec(kind, block_tokens, block_tokens * token_bytes)
+
+
+def _latent(model: ModelSpec, cache: LatentAttention, rules: CacheRules) -> Iterator[CacheSpec]:
+    """Yield the latent rows, and the index rows of sparse attention: the same on every rank."""
+    tokens = rules.latent_block_tokens
+    if model.architecture in _SPARSE:
+        yield _pages("latent", _SPARSE_ROW_BYTES, tokens)
+        if cache.index_width:
+            yield _pages("latent", _INDEX_ROW_BYTES, tokens)
+        return
+    yield _pages("latent", cache.key_width * rules.element_bytes, tokens)
+
+
+def state_bytes(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> int:
+    """Return the bytes of one request's state in a layer on one rank; 0 without a state."""
+    state = layer.recurrent
+    if state is None:
+        return 0
+    in_f32 = rules.states_in_f32 or model.architecture in _STATES_IN_F32
+    shifts = ceil_div(state.shift_elements, rules.ranks) * HALF
+    return shifts + ceil_div(state.state_elements, rules.ranks) * (F32 if in_f32 else HALF)
+
+
+def _hybrid_block(spec: CacheSpec, state: int) -> int:
+    """Return the tokens of a block whose page is at least a state."""
+    step = spec.block_tokens
+    if spec.kind == "latent":
+        step = max(step, _LATENT_HYBRID_STEP)
+    return pad(ceil_div(state, spec.page_bytes // spec.block_tokens), step)
+
+
+def _aligned(spec: CacheSpec, block_tokens: int) -> CacheSpec:
+    if spec.kind == "state":
+        return replace(spec, block_tokens=block_tokens)
+    token_bytes = spec.page_bytes // spec.block_tokens
+    return replace(spec, block_tokens=block_tokens, page_bytes=block_tokens * token_bytes)

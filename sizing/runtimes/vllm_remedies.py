@@ -1,0 +1,154 @@
+"""What would make vLLM start, or start for sure: each change is judged as a request of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.errors import BadInputError
+from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.runtimes.vllm_file_types import requantised_checkpoint
+from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.runtimes.vllm_verdict import judged
+from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes.vllm_settings import VllmSettings
+    from whatfits.sizing.runtimes.vllm_verdict import Judged
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["VllmRemedies"]
+
+_SHORTEST_USEFUL_TOKENS: Final = 512
+_FEW_SEQUENCES, _SMALL_BATCH_TOKENS = 16, 1024
+_SMALLER_TYPES: Final = ("fp8", "awq")
+_NOT_MEASURED: Final = "quality was not measured by a source of the catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class VllmRemedies:
+    """A search for changes around a request that is tight or does not fit.
+
+    Attributes:
+        model: the model that was asked for.
+        machine: where it shall run.
+        workload: what was asked of it.
+        request: where it was asked to lie.
+        settings: what that means to vLLM.
+        found: the verdict on it.
+    """
+
+    model: ModelSpec
+    machine: Machine
+    workload: Workload
+    request: PlacementRequest
+    settings: VllmSettings
+    found: Judged
+
+    def remedies(self) -> tuple[Remedy, ...]:
+        """Return the changes that better the verdict, cheapest first; none when it fits."""
+        if self.found.runs or self.found.verdict == "unknown":
+            return ()
+        return (
+            *self._close_others(),
+            *self._shorter_context(),
+            *self._smaller_batch(),
+            *self._smaller_cache(),
+            *self._smaller_type(),
+        )
+
+    def _tried(
+        self,
+        key: str,
+        text: str,
+        *,
+        change: dict[str, Any],
+        cost: str,
+        model: ModelSpec | None = None,
+        machine: Machine | None = None,
+    ) -> Iterator[Remedy]:
+        """Yield the change when it betters the verdict."""
+        from whatfits.sizing.remedies import verdict_rank  # noqa: PLC0415 - not when it fits
+
+        spec, where = model or self.model, machine or self.machine
+        workload = replace(self.workload, **change.get("workload", {}))
+        try:
+            other = judged(spec, where, resolve_vllm(spec, where, workload, self.request))
+        except BadInputError:  # it cannot be cut over the devices in that way
+            return
+        if verdict_rank(other.verdict) < verdict_rank(self.found.verdict):
+            needs = None if key == "close" else other.memory.total_bytes
+            yield Remedy(key, text, change, needs, other.verdict, cost)
+
+    def _close_others(self) -> Iterator[Remedy]:
+        used = {device.pool for device in self.settings.devices}
+        pools = self.machine.pools
+        held = sum(pool.used_bytes or 0 for pool in pools if pool.id in used)
+        if held:
+            closed = tuple(replace(p, used_bytes=0) if p.id in used else p for p in pools)
+            yield from self._tried(
+                "close",
+                f"close other programs: they hold {format_bytes(held)}",
+                change={},
+                cost="other programs have to be closed",
+                machine=replace(self.machine, pools=closed),
+            )
+
+    def _shorter_context(self) -> Iterator[Remedy]:
+        asked, longest = self.settings.request_tokens, self.found.largest_context_tokens
+        if longest is not None and _SHORTEST_USEFUL_TOKENS <= longest < asked:
+            yield from self._tried(
+                "context",
+                f"use {format_tokens(longest)} tokens of context",
+                change={"workload": {"context_tokens": longest}},
+                cost=f"{format_tokens(asked - longest)} tokens less to remember",
+            )
+
+    def _smaller_batch(self) -> Iterator[Remedy]:
+        sequences = min(self.settings.sequences, _FEW_SEQUENCES)
+        batch = min(self.settings.batch_tokens, _SMALL_BATCH_TOKENS)
+        if (sequences, batch) != (self.settings.sequences, self.settings.batch_tokens):
+            yield from self._tried(
+                "batch",
+                f"serve {sequences} requests at once in batches of {format_tokens(batch)} tokens",
+                change={"workload": {"parallel": sequences, "batch": batch}},
+                cost="fewer requests at once, prompts are read more slowly",
+            )
+
+    def _smaller_cache(self) -> Iterator[Remedy]:
+        if self.settings.cache_type == "auto":
+            yield from self._tried(
+                "kv_type",
+                "keep keys and values in fp8",
+                change={"workload": {"kv_type_k": "fp8", "kv_type_v": "fp8"}},
+                cost="a slight loss on long contexts; the cache takes 8 bits an element, not 16",
+            )
+
+    def _smaller_type(self) -> Iterator[Remedy]:
+        """Yield the first quantisation that helps; only of a model published in 16 bits."""
+        facts = self.model.checkpoint
+        if facts is None or facts.label is not None:
+            return
+        for name in _SMALLER_TYPES:
+            try:
+                other = requantised_checkpoint(self.model, facts, name, is_native=True)
+            except BadInputError:  # its rows are no multiple of the group
+                continue
+            sizes = f"{format_bytes(other.tensor_bytes)} of weights instead of "
+            found = list(
+                self._tried(
+                    "file_type",
+                    f"use {name}: {sizes}{format_bytes(self.model.tensor_bytes)}",
+                    change={"file_type": name},
+                    cost=_NOT_MEASURED,
+                    model=other,
+                )
+            )
+            if found:
+                yield from found
+                return

@@ -1,0 +1,155 @@
+"""A request in vLLM's terms: lengths, batches, cache type, and over which devices it is cut.
+
+Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py (defaults by device), vllm/config/*.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.model import RecurrentState
+from whatfits.sizing.runtimes.vllm_devices import capability, default_batches, vllm_devices
+from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
+from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
+from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["CacheType", "VllmSettings", "resolve_vllm"]
+
+CacheType = Literal["auto", "fp8"]
+_DEFAULT_CONTEXT_TOKENS: Final = 8192
+_MOST_TOKENS: Final = 2**31 - 1
+_MOST_SEQUENCES: Final = 2**16
+_MOST_BATCH_TOKENS: Final = 2**22
+_BATCHES_IN_FLIGHT: Final = 1  # beside one a pipeline stage: scheduling does not wait for results
+_SIXTEEN: Final = frozenset({"auto", "f16", "fp16", "float16", "bf16", "bfloat16"})
+_EIGHT: Final = frozenset({"fp8", "fp8_e4m3", "e4m3"})
+_LATENT_BLOCKS: Final = {9: 64, 10: 128}  # FlashMLA on Hopper, CUTLASS on Blackwell
+_OTHER_BLOCK: Final = 16
+_OFFLINE: Final = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class VllmSettings:
+    """What vLLM is started with.
+
+    Attributes:
+        devices: what it runs on: accelerators of one back end, or the host alone.
+        cut: how the model is cut over them.
+        request_tokens: the longest request, prompt and answer (`--max-model-len`).
+        sequences: requests at once (`--max-num-seqs`).
+        batch_tokens: tokens of one batch (`--max-num-batched-tokens`).
+        cache_type: of the cache: the model's own 16 bits, or FP8.
+        offline: used as a library: larger batches by default.
+        has_states: some layer keeps a state of fixed size.
+    """
+
+    devices: tuple[Device, ...]
+    cut: Cut
+    request_tokens: int
+    sequences: int
+    batch_tokens: int
+    cache_type: CacheType
+    offline: bool
+    has_states: bool
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it runs on the CPU."""
+        return self.devices[0].kind == "cpu"
+
+    @property
+    def in_flight_tokens(self) -> int:
+        """Tokens of all batches on the way."""
+        return (self.cut.stages + _BATCHES_IN_FLIGHT) * self.batch_tokens
+
+    @property
+    def latent_block_tokens(self) -> int:
+        """Tokens of a block of latent rows, as the device's attention kernel wants them."""
+        major = int(capability(self.devices[0]) or 0)
+        return _LATENT_BLOCKS.get(major, _OTHER_BLOCK)
+
+
+def resolve_vllm(
+    model: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest
+) -> VllmSettings:
+    """Return what vLLM would be started with.
+
+    Raises:
+        InvalidRequestError: a value is out of range, means nothing to vLLM, or there is no device
+            it runs on.
+    """
+    refuse_what_means_nothing(workload, request)
+    devices = vllm_devices(machine, request)
+    offline = workload.program == _OFFLINE
+    batch, sequences = default_batches(devices, machine, offline=offline)
+    chosen_batch = _within("batch", workload.batch, default=batch, high=_MOST_BATCH_TOKENS)
+    chosen_sequences = _within(
+        "parallel", workload.parallel, default=min(sequences, chosen_batch), high=_MOST_SEQUENCES
+    )
+    if chosen_batch < chosen_sequences:
+        raise InvalidRequestError(
+            what="batch",
+            got=chosen_batch,
+            allowed=f"at least {chosen_sequences:,}, the requests at once",
+            next_step="raise batch, or lower parallel",
+        )
+    for name in ("prompt_tokens", "output_tokens"):
+        _within(name, getattr(workload, name), default=1, high=_MOST_TOKENS)
+    return VllmSettings(
+        devices=devices,
+        cut=cut_over(model, len(devices), split_mode=request.split_mode),
+        request_tokens=_request_tokens(model, workload),
+        sequences=chosen_sequences,
+        batch_tokens=chosen_batch,
+        cache_type=_cache_type(workload),
+        offline=offline,
+        has_states=any(isinstance(layer.recurrent, RecurrentState) for layer in model.layers),
+    )
+
+
+def _request_tokens(model: ModelSpec, workload: Workload) -> int:
+    """Return the longest request; unset: 8,192 or the training context if that is smaller."""
+    trained = model.hparams.context_train_tokens or _MOST_TOKENS
+    asked = workload.context_tokens
+    most = _within(
+        "context_tokens",
+        asked,
+        default=min(_DEFAULT_CONTEXT_TOKENS, trained),
+        high=_MOST_TOKENS,
+    )
+    if most > trained:
+        raise InvalidRequestError(
+            what="context_tokens for vllm",
+            got=most,
+            allowed=f"at most {trained:,}, what the model was trained for",
+            next_step="vLLM does not start with more",
+        )
+    return most
+
+
+def _cache_type(workload: Workload) -> CacheType:
+    kinds = {(workload.kv_type_k or "auto").lower(), (workload.kv_type_v or "auto").lower()}
+    if kinds <= _SIXTEEN:
+        return "auto"
+    if kinds <= _EIGHT:
+        return "fp8"
+    got = " and ".join(sorted(kinds))
+    raise InvalidRequestError(
+        what="kv_type for vllm", got=got, allowed="auto (f16, bf16), fp8; one type for both"
+    )
+
+
+def _within(name: str, value: int | None, *, default: int, high: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+        raise InvalidRequestError(
+            what=name, got=value, allowed=f"a whole number from 1 to {high:,}"
+        )
+    return value

@@ -1,0 +1,186 @@
+"""Bytes of the weights on one device, as vLLM loads a checkpoint cut over ranks and stages.
+
+Source: vllm-project/vllm 0.33.0 vllm/model_executor/layers (linear.py, vocab_parallel_embedding.py,
+fused_moe/oracle/mxfp4.py, rotary_embedding), vllm/distributed/utils.py. Error: none against the
+`Model loading took` of two public logs (tests/golden/test_recorded_vllm.py).
+"""
+
+from __future__ import annotations
+
+import re
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.model import ByteRange, LatentAttention, SlidingWindow
+from whatfits.sizing.quants.layouts.parts import HALF, ceil_div
+from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank
+from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP, stage_layers
+from whatfits.sizing.units import pad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from whatfits.sizing.model import LayerSpec, ModelSpec, TensorSpec
+    from whatfits.sizing.runtimes.vllm_parallel import Cut
+
+__all__ = ["stage_weights"]
+
+_EMBEDDING: Final = "token_embd.weight"
+_OUTPUT: Final = "output.weight"
+_BY_VOCABULARY: Final = frozenset(
+    {_EMBEDDING, _OUTPUT, "output.bias", "per_layer_token_embd.weight"}
+)
+_KV: Final = re.compile(r"blk\.\d+\.attn_[kv]\.(?:weight|bias)")
+_FUSED: Final = re.compile(r"blk\.\d+\.attn_qkv\.(?:weight|bias)")
+# Matrices that are cut, by rows or by columns; what is not named is on every rank.
+_CUT: Final = re.compile(
+    r"blk\.\d+\.(?:attn_(?:q|q_b|k_b|v_b|gate)\.(?:weight|bias)|attn_output(?:_[ab])?\.weight"
+    r"|attn_sinks\.weight|ffn_(?:gate|up|gate_up)(?:_exps|_shexp)?\.(?:weight|bias)"
+    r"|ffn_down(?:_exps|_shexp)?\.weight"
+    r"|ssm_(?:in|out|x|dt|alpha|beta|ba|g|f_b|g_b|conv1d(?:_[qkv])?)\.(?:weight|bias)|ssm_[ad]"
+    r"|shortconv\.(?:conv|in_proj|out_proj)\.weight)"
+)
+_EXPERTS: Final = re.compile(r"blk\.\d+\.ffn_(gate|up|gate_up|down)_exps\.weight")
+_LATENT: Final = re.compile(r"blk\.\d+\.attn_[kv]_b\.weight")
+# Padding of MXFP4 experts in (hidden, intermediate): DeepGEMM and CUTLASS; Marlin and TRT-LLM.
+_LEAST_PADDING, _USUAL_PADDING = (128, 128), (256, 128)
+_MXFP4_BITS: Final = 4.25
+_ROUNDING: Final = 0.005  # blocks of the allocator, scales and buffers that no table lists
+_SAME: Final = 0.02  # a table this near to the headers describes the same tensors
+
+
+def stage_weights(model: ModelSpec, cut: Cut) -> tuple[ByteRange, ...]:
+    """Return the weights on one device of each stage; with ranks, all of a stage have the same.
+
+    The first stage has the embedding, the last the output matrix, or its own copy of an embedding
+    that serves as one.
+    """
+    stages = stage_layers(model.n_layers, cut.stages)
+    tied = not any(tensor.name == _OUTPUT for tensor in model.tensors)
+    return tuple(
+        _stage(model, layers, cut, is_first=index == 0, is_last=index == cut.stages - 1, tied=tied)
+        for index, layers in enumerate(stages)
+    )
+
+
+def _stage(
+    model: ModelSpec, layers: range, cut: Cut, *, is_first: bool, is_last: bool, tied: bool
+) -> ByteRange:
+    held = [
+        tensor
+        for tensor in model.tensors
+        if (
+            tensor.layer in layers if tensor.role == "layer" and tensor.layer is not None else False
+        )
+        or (is_first and _is_first(tensor))
+        or (is_last and (_is_last(tensor) or (tied and tensor.name == _EMBEDDING)))
+    ]
+    mid = sum(_on_rank(model, tensor, cut.ranks, _USUAL_PADDING) for tensor in held)
+    low = sum(_on_rank(model, tensor, cut.ranks, _LEAST_PADDING) for tensor in held)
+    factor, why = _against_headers(model)
+    copies = _latent_copies(held, cut.ranks)
+    copied = copies if model.checkpoint is not None and model.checkpoint.label else 0
+    rotary = _rotary_bytes(model)
+    return ByteRange(
+        low_bytes=round(low * min(factor, 1.0)),
+        mid_bytes=round(mid * factor) + rotary + copied,
+        high_bytes=round(mid * max(factor, 1.0) * (1 + _ROUNDING)) + 2 * rotary + copies,
+        reason=why,
+    )
+
+
+def _is_first(tensor: TensorSpec) -> bool:
+    return tensor.role == "input" or (tensor.role == "layer" and tensor.layer is None)
+
+
+def _is_last(tensor: TensorSpec) -> bool:
+    return tensor.role == "output"
+
+
+def _against_headers(model: ModelSpec) -> tuple[float, str]:
+    """Return what the table has to be scaled by to be what the headers of a checkpoint say."""
+    exact = "tables of rotary factors, and blocks of the allocator"
+    stored = None if model.checkpoint is None else model.checkpoint.stored_bytes
+    if stored is None or not model.tensor_bytes:
+        return 1.0, exact
+    factor = stored / model.tensor_bytes
+    if abs(factor - 1) <= _SAME:
+        return factor, exact
+    return factor, f"{exact}; the headers say {factor:.2f} times what the shape does"
+
+
+def _on_rank(model: ModelSpec, tensor: TensorSpec, ranks: int, padding: tuple[int, int]) -> int:
+    """Return the bytes of a tensor on one rank."""
+    name = tensor.name
+    if name in _BY_VOCABULARY:
+        rows = tensor.shape[-1]
+        return ceil_div(tensor.n_bytes * pad(rows, VOCABULARY_STEP), rows * ranks)
+    if tensor.type == "MXFP4" and (experts := _EXPERTS.fullmatch(name)):
+        return _padded_experts(tensor, ranks, padding, is_down=experts[1] == "down")
+    if ranks == 1:
+        return tensor.n_bytes
+    if _KV.fullmatch(name) or _FUSED.fullmatch(name):
+        return _attention_part(model, tensor, ranks)
+    return ceil_div(tensor.n_bytes, ranks) if _CUT.fullmatch(name) else tensor.n_bytes
+
+
+def _attention_part(model: ModelSpec, tensor: TensorSpec, ranks: int) -> int:
+    """Return the bytes of keys and values, with or without the queries, on one rank.
+
+    With more ranks than key/value heads each has a copy of one.
+    """
+    assert tensor.layer is not None
+    layer = model.layers[tensor.layer]
+    if not layer.n_head:
+        return ceil_div(tensor.n_bytes, ranks)  # the fused projection of linear attention
+    heads = max(1, layer.n_head_kv)
+    kept = kv_heads_on_rank(heads, ranks=ranks)
+    if _KV.fullmatch(tensor.name):
+        return ceil_div(tensor.n_bytes * kept, heads)
+    both = layer.key_length + layer.value_length
+    queries, shared = layer.n_head * layer.key_length, heads * both
+    on_rank = queries // ranks + kept * both
+    return ceil_div(tensor.n_bytes * on_rank, queries + shared)
+
+
+def _padded_experts(
+    tensor: TensorSpec, ranks: int, padding: tuple[int, int], *, is_down: bool
+) -> int:
+    """Return the bytes of a stack of MXFP4 experts as the kernels want it padded."""
+    columns, rows, *stack = tensor.shape
+    hidden, inner = (rows, columns) if is_down else (columns, rows)
+    step_hidden, step_inner = padding
+    elements = pad(hidden, step_hidden) * pad(ceil_div(inner, ranks), step_inner)
+    return int(prod(stack) * elements * _MXFP4_BITS / 8)
+
+
+def _latent_copies(tensors: Iterable[TensorSpec], ranks: int) -> int:
+    """Return the 16-bit copies of latent attention's up-projections, absorbed for decoding.
+
+    Of a quantised checkpoint they are made; of a 16-bit one they may be views.
+    """
+    elements = sum(prod(t.shape) for t in tensors if _LATENT.fullmatch(t.name))
+    return ceil_div(elements * HALF, ranks)
+
+
+def _rotary_bytes(model: ModelSpec) -> int:
+    """Return the table of rotary factors: a row of 16-bit cosines and sines for every position.
+
+    Layers share it; where windows and full layers turn by different bases there are two.
+    """
+    key = f"{model.architecture}.rope.dimension_count"
+    given = model.metadata.get(key)
+    width = given if isinstance(given, int) else _widest_key(model.layers)
+    tables = 1 + any(isinstance(layer.attention, SlidingWindow) for layer in model.layers)
+    return (model.hparams.context_train_tokens or 0) * width * HALF * tables
+
+
+def _widest_key(layers: Sequence[LayerSpec]) -> int:
+    return max(
+        (
+            layer.key_length
+            for layer in layers
+            if layer.attention is not None and not isinstance(layer.attention, LatentAttention)
+        ),
+        default=0,
+    )

@@ -1,0 +1,197 @@
+"""A model as a runtime takes it that loads checkpoints: a catalog name, a folder or its files.
+
+The tensors are those of the model's table, with the bytes a checkpoint of the chosen quantisation
+stores them in. Unset, that is the publisher's own; 16 bits when he has none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.architectures import find_entry, spec_from_config
+from whatfits.sizing.catalog.lookup import find_model
+from whatfits.sizing.errors import (
+    InvalidRequestError,
+    MalformedFileError,
+    UnknownFileTypeError,
+    UnsupportedArchitectureError,
+)
+from whatfits.sizing.model import CheckpointFacts
+from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
+from whatfits.sizing.runtimes.vllm_file_types import (
+    checkpoint_type_of,
+    find_checkpoint_type,
+    group_of,
+    named_quantisation,
+    requantised_checkpoint,
+    stored_as,
+)
+from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint
+from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_path
+from whatfits.sizing.sources.folder import display_name
+from whatfits.sizing.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from whatfits.sizing.catalog.lookup import ModelEntry
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
+    from whatfits.sizing.readers.safetensors import StoredTensor
+
+__all__ = ["load_published"]
+
+_OTHER_PARTS: Final = re.compile(
+    r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)\."
+)
+_OTHER_CONFIGS: Final = ("vision_config", "audio_config")
+_STATE_TYPES: Final = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
+_ELSEWHERE: Final = "take --runtime llama.cpp"
+_ALLOWED: Final = "a catalog name, or a folder with config.json and safetensors"
+
+
+def load_published(name: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return the model of a catalog name or a checkpoint, with the bytes of the latter.
+
+    Raises:
+        InvalidRequestError: it is a GGUF or an address.
+        UnknownModelError: nothing of that name, or several.
+        UnknownFileTypeError: no such quantisation.
+        UnreadableFileError: missing, not permitted, not a checkpoint.
+        UnsupportedArchitectureError: its tensor table is not known.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
+    text = name.strip()
+    asked = None if file_type is None else find_checkpoint_type(file_type)
+    if is_address(text):
+        next_step = "addresses are not read yet: download the checkpoint, or use the catalog name"
+        raise InvalidRequestError(what="model", got=text, allowed=_ALLOWED, next_step=next_step)
+    if is_checkpoint(text):
+        return _of_folder(text, asked)
+    if is_path(text):
+        raise InvalidRequestError(
+            what="model for vllm",
+            got=text,
+            allowed=_ALLOWED,
+            next_step="vLLM reads GGUF only with a plugin: take --runtime llama.cpp for this file",
+        )
+    return _of_catalog(text, asked)
+
+
+def _of_catalog(name: str, asked: str | None) -> ModelSpec:
+    entry = find_model(name)
+    config = entry.config
+    spec = _table(config, name=entry.id, source="catalog", origin=entry.source)
+    own = _native(entry)
+    facts = CheckpointFacts(
+        reference=entry.hf_id,
+        states_in_f32=_states_in_f32(config),
+        has_other_parts=entry.vision is not None or entry.kind == "vlm",
+    )
+    found = _chosen(spec, facts, own, asked, config)
+    return replace(found, notes=(*found.notes, *entry.caveats))
+
+
+def _native(entry: ModelEntry) -> CheckpointQuantisation | None:
+    """Return how a publisher quantised a model; None for 16 bits.
+
+    Raises:
+        UnsupportedArchitectureError: nobody described that quantisation here.
+    """
+    name = entry.native_quantisation
+    if name is None:  # a block in the configuration is that of a derivative
+        return None
+    try:
+        return checkpoint_quantisation(entry.config) or named_quantisation(
+            find_checkpoint_type(name)
+        )
+    except UnknownFileTypeError as error:
+        raise UnsupportedArchitectureError(
+            what=f"quantisation of {entry.id} for vllm:", got=name, next_step=_ELSEWHERE
+        ) from error
+
+
+def _of_folder(name: str, asked: str | None) -> ModelSpec:
+    found = read_checkpoint(name)
+    if found.config is None:
+        raise UnsupportedArchitectureError(
+            what=f"a checkpoint without {CONFIG}:",
+            got=name,
+            next_step=f"put the {CONFIG} of the model into the same folder",
+        )
+    config = dict(found.config.values)
+    folder = os.path.abspath(found.folder)  # noqa: PTH100 - paths may be any bytes
+    spec = _table(config, name=display_name(name), source=name, origin=f"{CONFIG}: {name}")
+    text = config.get("text_config")
+    inner: Mapping[str, object] = text if isinstance(text, dict) else config
+    stored = None if found.missing or not found.tensors else _language_bytes(found.tensors)
+    facts = CheckpointFacts(
+        reference=folder,
+        states_in_f32=_states_in_f32(inner),
+        has_other_parts=any(part in config for part in _OTHER_CONFIGS),
+        stored_bytes=stored,
+    )
+    chosen = _chosen(spec, facts, checkpoint_quantisation(config), asked, config)
+    notes = (*found.config.findings, *found.findings)
+    if stored is not None:
+        notes += (f"On disk, other parts left out: {stored:,} bytes ({format_bytes(stored)}).",)
+    return replace(chosen, notes=(*chosen.notes, *notes))
+
+
+def _table(config: Mapping[str, object], *, name: str, source: str, origin: str) -> ModelSpec:
+    """Return the model in 16 bits.
+
+    Raises:
+        UnsupportedArchitectureError: its tensor table is not known.
+    """
+    if find_entry(config) is not None:
+        try:
+            return spec_from_config(
+                config, name=name, source=source, file_type="BF16", origin=origin
+            )
+        except MalformedFileError as error:
+            if source != "catalog":
+                raise
+            why = str(error)
+    else:
+        why = "nobody described this kind of configuration here"
+    raise UnsupportedArchitectureError(
+        what=f"shape of {name} is not known well enough for vllm:",
+        got=why,
+        next_step=_ELSEWHERE,
+    )
+
+
+def _chosen(
+    spec: ModelSpec,
+    facts: CheckpointFacts,
+    own: CheckpointQuantisation | None,
+    asked: str | None,
+    config: Mapping[str, object],
+) -> ModelSpec:
+    """Return the model as it is published, or under the quantisation that was asked for."""
+    published = checkpoint_type_of(own)
+    if asked not in (None, published):
+        return requantised_checkpoint(spec, facts, asked, is_native=own is None)
+    kept = replace(
+        facts,
+        label=None if own is None else own.label,
+        group=group_of(own, config.get("quantization_config")),
+        only_experts=own is not None and own.only_experts,
+    )
+    notes = spec.notes
+    if asked is None:
+        notes += (f"No file type was asked for: {published}, as it is published.",)
+    return replace(stored_as(spec, published, own), checkpoint=kept, notes=notes)
+
+
+def _states_in_f32(config: Mapping[str, object]) -> bool:
+    return any(config.get(name) == "float32" for name in _STATE_TYPES)
+
+
+def _language_bytes(tensors: Iterable[StoredTensor]) -> int:
+    return sum(t.n_bytes for t in tensors if not _OTHER_PARTS.search(t.name))

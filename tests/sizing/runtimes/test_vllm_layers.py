@@ -1,0 +1,103 @@
+"""A model's layers as pages of vLLM's cache, worked out by hand from the shapes."""
+
+from __future__ import annotations
+
+import pytest
+
+from whatfits.sizing.errors import UnsupportedArchitectureError
+from whatfits.sizing.runtimes.vllm_kv_plan import plan_cache
+from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec
+from whatfits.sizing.runtimes.vllm_layers import (
+    CacheRules,
+    cache_layers,
+    kv_heads_on_rank,
+    refuse_unknown_caches,
+)
+from whatfits.sizing.sources.catalog_model import load_catalog_model
+
+
+def layers_of(name: str, rules: CacheRules) -> tuple[CacheSpec, ...]:
+    model = load_catalog_model(name, file_type="BF16")
+    return cache_layers(model, model.layers, rules)
+
+
+@pytest.mark.parametrize(("ranks", "heads"), [(1, 8), (2, 4), (8, 1), (16, 1)])
+def test_heads_are_cut_over_ranks_until_each_has_one(ranks: int, heads: int) -> None:
+    assert kv_heads_on_rank(8, ranks=ranks) == heads
+    # 8 heads of 128 + 128 elements of 2 bytes, 16 tokens a block
+    page = 16 * heads * 256 * 2
+    assert layers_of("llama-3.3-70b", CacheRules(ranks, 2)) == (CacheSpec("full", 16, page),) * 80
+
+
+def test_an_fp8_cache_takes_half_of_a_16_bit_one() -> None:
+    (half, *_), (full, *_) = (layers_of("qwen3-8b", CacheRules(1, n)) for n in (1, 2))
+    assert full.page_bytes == 2 * half.page_bytes == 16 * 8 * 256 * 2
+
+
+def test_latent_rows_are_the_same_on_every_rank() -> None:
+    # 512 of the latent, 64 of the rotary part
+    one = CacheSpec("latent", 64, 64 * 576 * 2)
+    for ranks in (1, 8):
+        rules = CacheRules(ranks, 2, latent_block_tokens=64)
+        assert layers_of("deepseek-v3", rules) == (one,) * 61
+
+
+def test_sparse_latent_attention_keeps_fp8_rows_and_index_rows() -> None:
+    rows = layers_of("deepseek-v3.2", CacheRules(8, 2, latent_block_tokens=64))
+    assert rows == (CacheSpec("latent", 64, 64 * 656), CacheSpec("latent", 64, 64 * 132)) * 61
+
+
+def test_a_layer_that_reads_another_ones_cache_has_no_pages() -> None:
+    model = load_catalog_model("gemma-3n-e4b", file_type="BF16")
+    rows = cache_layers(model, model.layers, CacheRules(1, 2))
+    assert len(rows) == 20 < model.n_layers
+
+
+def test_chunks_of_the_text_are_no_window() -> None:
+    rows = layers_of("llama-4-scout", CacheRules(1, 2))
+    assert {(row.kind, row.span_tokens) for row in rows} == {("chunk", 8192), ("full", 0)}
+
+
+def test_pages_beside_states_grow_until_they_hold_one() -> None:
+    # a state of Qwen3-Next: 3 x 8,192 + 32 x 128 x 128 elements of 2 bytes; 2,048 bytes a token
+    state = 3 * 8192 * 2 + 32 * 128 * 128 * 2
+    rows = layers_of("qwen3-next-80b-a3b", CacheRules(1, 2))
+    tokens = 544
+    assert (tokens - 16) * 2048 < state <= tokens * 2048
+    page = tokens * 2048
+    assert set(rows) == {CacheSpec("state", tokens, page), CacheSpec("full", tokens, page)}
+
+
+def test_states_in_32_bits_take_longer_blocks() -> None:
+    rows = layers_of("qwen3-next-80b-a3b", CacheRules(1, 2, states_in_f32=True))
+    state = 3 * 8192 * 2 + 32 * 128 * 128 * 4
+    assert {row.block_tokens for row in rows} == {1056}
+    assert 1040 * 2048 < state <= 1056 * 2048
+
+
+def test_states_are_cut_over_ranks() -> None:
+    rows = layers_of("qwen3-next-80b-a3b", CacheRules(2, 2))
+    # half the state and one of two key/value heads: the same tokens, half the page
+    assert {(row.block_tokens, row.page_bytes) for row in rows} == {(544, 544 * 1024)}
+
+
+def test_latent_blocks_beside_states_are_whole_kernel_blocks() -> None:
+    rows = layers_of("kimi-linear-48b-a3b", CacheRules(1, 2))
+    tokens = {row.block_tokens for row in rows}
+    assert len(tokens) == 1
+    assert tokens.pop() % 128 == 0
+    assert len({row.page_bytes for row in rows}) == 1
+
+
+def test_a_model_of_states_alone_takes_one_block_a_request_and_group() -> None:
+    model = load_catalog_model("falcon-mamba-7b", file_type="BF16")
+    plan = plan_cache(cache_layers(model, model.layers, CacheRules(1, 2)), in_flight_tokens=0)
+    assert len(plan.groups) == 1
+    assert plan.group_blocks(100) == plan.group_blocks(100_000) == (1,)
+
+
+@pytest.mark.parametrize("name", ["deepseek-v4-flash", "rwkv7-0.4b", "bge-m3", "minimax-m3"])
+def test_what_is_not_known_is_refused(name: str) -> None:
+    model = load_catalog_model(name, file_type="BF16")
+    with pytest.raises(UnsupportedArchitectureError, match=r"llama\.cpp"):
+        refuse_unknown_caches(model)
