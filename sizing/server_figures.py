@@ -3,11 +3,12 @@
 Sources: ollama/ollama llm/llama_server.go (sizes are sums of llama.cpp's "buffer size" lines; of a
 model that is wholly on GPUs the host's buffers are left out), ggml-org/llama.cpp
 tools/server/server-context.cpp (/v1/models: meta.size is the sum of all tensors), LM Studio's REST
-API (size_bytes: on disk).
+API (size_bytes: on disk), vllm-project/vllm 0.33.0 vllm/v1/metrics/loggers.py (cache_config_info).
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.overhead import overhead_of, process_overhead
@@ -15,10 +16,11 @@ from whatfits.sizing.server_verification import ComparedValue
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from whatfits.sizing.estimate import DeviceMemory, Plan
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes.vllm_bill import Bill
 
 __all__ = [
     "file_value",
@@ -27,6 +29,8 @@ __all__ = [
     "settings_values",
     "taken_value",
     "tensor_value",
+    "told_permille",
+    "vllm_values",
 ]
 
 # A log line rounds to hundredths of a MiB; a device has up to eight: weights in three kinds of
@@ -34,6 +38,8 @@ __all__ = [
 _ROUNDING_BYTES: Final = 8 * MIB // 200
 # Resident memory beside the buffers, as a share: pages of allocators, worst of 230 real loads.
 _RESIDENT_SHARE: Final = 0.03
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+_SHARE: Final = re.compile(r"0?\.[0-9]{1,6}|1(?:\.0{1,6})?")
 
 
 class _Interval(NamedTuple):
@@ -130,6 +136,37 @@ def taken_value(plan: Plan, taken_bytes: int, *, source: str) -> ComparedValue:
     return ComparedValue(
         "taken_bytes", "bytes", needed.mid, needed.low, needed.high, taken_bytes, source
     )
+
+
+def vllm_values(bill: Bill, cache: Mapping[str, str]) -> tuple[ComparedValue, ...]:
+    """Return the blocks of vLLM's cache beside those that its share of the memory leaves room for.
+
+    A cache whose size was given in bytes leaves nothing to chance; one given in blocks leaves
+    nothing to compare.
+    """
+    told = _whole(cache.get("num_gpu_blocks"))
+    if told is None or _whole(cache.get("num_gpu_blocks_override")) is not None:
+        return ()
+    given = _whole(cache.get("kv_cache_memory_bytes"))
+    low, mid, high = bill.n_blocks
+    if given is not None:
+        low = mid = high = min(
+            one.cache.n_blocks(given) for one in bill.devices if one.cache.groups
+        )
+    source = "/metrics vllm:cache_config_info num_gpu_blocks"
+    return (ComparedValue("cache_blocks", "count", mid, low, high, told, source),)
+
+
+def told_permille(cache: Mapping[str, str]) -> int | None:
+    """Return the share of memory that vLLM was told to use, in thousandths."""
+    share = cache.get("gpu_memory_utilization", "")
+    if not _SHARE.fullmatch(share):
+        return None
+    return round(float(share) * 1000)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and _DIGITS.fullmatch(text) else None
 
 
 def _buffers(plan: Plan, rows: Sequence[DeviceMemory]) -> _Interval:

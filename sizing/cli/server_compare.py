@@ -20,7 +20,7 @@ from whatfits.sizing.units import format_bytes
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from whatfits.sizing.cli.verify_server import Case
     from whatfits.sizing.estimate import Plan
@@ -186,6 +186,38 @@ def _taken_bytes(case: Case) -> int | None:
     return sum(sizes) if sizes else None
 
 
+def _vllm(case: Case) -> _Compared:
+    """Compare the blocks of the cache with what vLLM's share of the memory leaves room for."""
+    from whatfits.sizing.runtimes.vllm_bill import bill_of
+    from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+
+    loaded, cache = case.loaded, dict(case.loaded.cache)
+    kind = "fp8" if cache.get("cache_dtype", "").startswith("fp8") else None
+    told = replace(
+        case.beside, context_tokens=loaded.context_tokens, kv_type_k=kind, kv_type_v=kind
+    )
+    workload, request = filled(told, workload_of(case.options)), placement_of(case.options)
+    held = sum(pool.total_bytes or 0 for pool in case.machine.pools)
+    machine = machine_before(case.machine, host_bytes=0, accelerator_bytes=held)
+    plan = _planned(case, workload, request, machine)
+    settings = resolve_vllm(case.spec, machine, workload, request)
+    bill = bill_of(case.spec, machine, settings, permille=figures.told_permille(cache))
+    values = figures.vllm_values(bill, cache)
+    if not values:
+        return _Compared(plan, (), ("its /metrics tell no size of the cache, or one that was set",))
+    return _Compared(plan, values, (*case.notes, *_vllm_notes(workload, len(settings.devices))))
+
+
+def _vllm_notes(workload: Workload, n_devices: int) -> Iterator[str]:
+    if workload.batch is None or workload.parallel is None:
+        yield (
+            "vLLM does not tell its batch and its sequences: the defaults for this device are "
+            "assumed; --batch and --parallel say otherwise."
+        )
+    if n_devices > 1:
+        yield f"It is taken to run on {n_devices} devices; --device says otherwise."
+
+
 _NO_COMMAND_LINE: Final = (
     "Its command line cannot be seen, so where its layers lie is not known: memory is not compared."
 )
@@ -193,4 +225,5 @@ _COMPARERS: Final[dict[str, Callable[[Case], _Compared]]] = {
     "ollama": _ollama,
     "llama.cpp": _llama_server,
     "lm-studio": _lm_studio,
+    "vllm": _vllm,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -33,6 +34,7 @@ _DEADLINE_S: Final = 3.0
 _MOST_SHOWN_BYTES: Final = 4_000_000  # licences are in it, and the template
 _MOST_KEY: Final = 4096
 _UNAUTHORISED: Final = (401, 403)
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _SEE_START: Final = "'whatfits start' shows the servers on this machine"
 
 
@@ -95,7 +97,7 @@ def run_server(options: argparse.Namespace) -> int:
             version=probe.server_version(answers),
             listener=listener,
             loaded=loaded,
-            spec=_spec(options, address, loaded),
+            spec=_spec(options, address, loaded, runtime=probe.ID),
             machine=machine,
             options=options,
             beside=beside,
@@ -233,7 +235,9 @@ def _with_files(
     return replace(loaded, path=shown.path), beside, notes
 
 
-def _spec(options: argparse.Namespace, address: ServerAddress, loaded: LoadedModel) -> ModelSpec:
+def _spec(
+    options: argparse.Namespace, address: ServerAddress, loaded: LoadedModel, *, runtime: str
+) -> ModelSpec:
     """Return the model: as named, else by the file that the server names, else by its name.
 
     Raises:
@@ -241,10 +245,10 @@ def _spec(options: argparse.Namespace, address: ServerAddress, loaded: LoadedMod
     """
     named = options.model
     if named and named not in (loaded.name, loaded.name.removesuffix(":latest")):
-        return load_model(named, file_type=options.file_type)
+        return load_model(named, file_type=options.file_type, runtime=runtime)
     for name, file_type in _sources(address, loaded):
         try:
-            return load_model(name, file_type=options.file_type or file_type)
+            return load_model(name, file_type=options.file_type or file_type, runtime=runtime)
         except BadInputError:
             continue
     raise InvalidRequestError(
@@ -260,8 +264,12 @@ def _sources(address: ServerAddress, loaded: LoadedModel) -> Sequence[tuple[str,
 
     A path is only a path on the machine of the server.
     """
-    names: list[tuple[str, str | None]] = []
+    found: list[tuple[str, str | None]] = []
     if address.is_here and loaded.path and os.path.isabs(loaded.path):  # noqa: PTH117 - a text
-        names.append((loaded.path, None))
-    names.append((loaded.name.replace(":", "-"), loaded.file_type))
-    return names
+        found.append((loaded.path, None))
+    plain = [(loaded.path or "", None), (loaded.name.replace(":", "-"), loaded.file_type)]
+    for name, file_type in plain:
+        # what a server calls a name must not be a way to a file here
+        if _NAME.fullmatch(name) and not os.path.lexists(name):
+            found.append((name, file_type))
+    return found

@@ -26,6 +26,7 @@ _NAMES: Final = {
     "slots": "slots",
     "resident_bytes": "resident memory",
     "taken_bytes": "taken of accelerators",
+    "cache_blocks": "blocks of the cache",
 }
 
 

@@ -251,6 +251,79 @@ class TestLmStudio:
         assert "whatfits verify FILE --server URL" in said.err
 
 
+CARD = ("--machine", "rtx 4090 + 64gb")
+GIB = 2**30
+
+
+def vllm(**labels: str) -> dict[str, Any]:
+    """Return a vLLM with llama-3.1-8b in 16 bits, whose cache has other settings than recorded."""
+    recording = recorded("vllm")
+    (loaded,) = recording["answers"]["/v1/models"]["json"]["data"]
+    loaded |= {"root": "llama-3.1-8b", "max_model_len": 8192}
+    metrics = recording["answers"]["/metrics"]
+    for name, value in labels.items():
+        metrics["text"] = re.sub(rf'\b{name}="[^"]*"', f'{name}="{value}"', metrics["text"])
+    return recording
+
+
+class TestVllm:
+    # One block: 16 tokens of 32 layers with 8 heads of 128 keys and 128 values in 2 bytes: 2 MiB.
+    BLOCK_BYTES = 16 * 32 * 8 * (128 + 128) * 2
+
+    def test_a_cache_of_given_bytes_has_that_many_blocks(
+        self, say: Callable[..., Said], is_valid: Callable[..., None]
+    ) -> None:
+        blocks = 6 * GIB // self.BLOCK_BYTES
+        for told, code in ((blocks, 0), (blocks - 1, 1), (blocks + 1, 1)):
+            labels = {"num_gpu_blocks": str(told), "kv_cache_memory_bytes": str(6 * GIB)}
+            with serving(vllm(**labels)) as served:
+                said = say("verify", "--server", served.url, *CARD, "--json")
+            assert said.code == code
+            is_valid("verify", said.json)
+            (value,) = said.json["values"]
+            assert (value["key"], value["predicted"]) == ("cache_blocks", blocks)
+
+    def test_a_cache_that_fills_what_is_left_is_held_against_the_interval(
+        self, say: Callable[..., Said]
+    ) -> None:
+        """The bounds are worked out: 0.92 or 0.85 of 23.5 GiB, weights of 14.96 GiB."""
+        asked = (*CARD, "--json")
+        found = {}
+        for share in ("0.92", "0.85"):
+            with serving(vllm(num_gpu_blocks="1000", gpu_memory_utilization=share)) as served:
+                (found[share],) = say("verify", "--server", served.url, *asked).json["values"]
+        most = {
+            share: int((float(share) * 23.53 - 14.95) * GIB) // self.BLOCK_BYTES for share in found
+        }
+        for share, value in found.items():
+            assert value["low"] < value["predicted"] < value["high"] <= most[share]
+            assert value["inside"] is (value["low"] <= 1000 <= value["high"])
+        lost = found["0.92"]["predicted"] - found["0.85"]["predicted"]
+        assert lost == pytest.approx(0.07 * 23.5 * GIB / self.BLOCK_BYTES, rel=0.02)
+        with serving(vllm(num_gpu_blocks=str(2 * most["0.92"]))) as served:
+            assert say("verify", "--server", served.url, *asked).code == 1
+        with serving(vllm(num_gpu_blocks=str(found["0.92"]["predicted"]))) as served:
+            assert say("verify", "--server", served.url, *asked).code == 0
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            {"num_gpu_blocks": "None"},
+            {"num_gpu_blocks": "-5"},
+            {"num_gpu_blocks": "9" * 40},
+            {"num_gpu_blocks_override": "573"},
+        ],
+        ids=str,
+    )
+    def test_a_cache_of_no_known_size_cannot_be_compared(
+        self, say: Callable[..., Said], labels: dict[str, str]
+    ) -> None:
+        with serving(vllm(**labels)) as served:
+            said = say("verify", "--server", served.url, *CARD)
+        assert said.code == 2
+        assert "/metrics" in said.err
+
+
 class TestKeys:
     def test_a_key_is_sent_and_never_shown(
         self, say: Callable[..., Said], model: Path, monkeypatch: pytest.MonkeyPatch
@@ -279,7 +352,6 @@ class TestKeys:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("vllm", "memory rules"),
         ("sglang", "memory rules"),
         ("mlx", "memory rules"),
         ("something-else", "none of the known"),
@@ -350,6 +422,20 @@ def test_a_path_that_a_server_names_is_read_as_a_model_or_not_at_all(
             said = say("verify", "--server", served.url)
         assert said.code == 2
         assert "not to be shown" not in said.err + said.out
+
+
+@pytest.mark.parametrize("name", ["small.gguf", "./small.gguf", "{path}", "../models/small.gguf"])
+def test_a_name_that_a_server_tells_is_no_path(
+    say: Callable[..., Said], model: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(model.parent)
+    recording = recorded("ollama")
+    loaded = recording["answers"]["/api/ps"]["json"]["models"][0]
+    loaded["model"] = name.format(path=model)
+    with serving(recording) as served:
+        said = say("verify", "--server", served.url)
+    assert said.code == 2
+    assert "cannot be read here" in said.err
 
 
 def endless(link: socket.socket) -> None:
