@@ -46,7 +46,8 @@ def check(
     Args:
         model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json, or a
             ModelSpec.
-        file_type: quantisation; unset: Q4_K_M, or the model's native one.
+        file_type: quantisation, as the runtime names it; unset: Q4_K_M or what is like it there,
+            or the model's native one.
         runtime: whose rules to use.
         machine: a machine expression, a saved report, a machine object, or None for this machine.
         workload: context, sequences, cache types …; unset fields are the runtime's defaults.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import AttentionCache, ModelSpec
     from whatfits.sizing.search import Trial
 
-__all__ = ["basis_of"]
+__all__ = ["basis_of", "free_basis"]
 
 _LLAMA_CPP = "llama.cpp (0c1e57098)"
 
@@ -30,7 +30,7 @@ def basis_of(
 ) -> tuple[Basis, ...]:
     """Return the reasons behind an answer, in the order of its fields."""
     reasons = [_weights(model), _cache(model, trial), _compute(model, trial)]
-    reasons += [_output(model, trial), _overhead(trial, machine), _free(machine)]
+    reasons += [_output(model, trial), _overhead(trial, machine), free_basis(machine)]
     reasons += [part_basis(part) for part in trial.memory.parts]
     if trial.memory.growth_limit_bytes:
         reasons.append(growth_basis(trial.growth))
@@ -169,7 +169,8 @@ def _overhead(trial: Trial, machine: Machine) -> Basis:
     )
 
 
-def _free(machine: Machine) -> Basis:
+def free_basis(machine: Machine) -> Basis:
+    """Return why what is free of each pool is what it is."""
     inputs = {
         pool.id: {
             "total_bytes": pool.total_bytes,

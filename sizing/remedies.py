@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["RemedySearch"]
+__all__ = ["RemedySearch", "shorter_contexts", "verdict_rank"]
 
 # From better to worse quality; the first that helps is offered.
 _FILE_TYPE_LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
@@ -144,7 +144,7 @@ class RemedySearch:
     def _shorter_context(self) -> Iterator[Remedy]:
         asked = self.trial.settings.context_tokens
         keep = ("fits",) if self.trial.judgement.verdict == "slow" else ("fits", "slow")
-        for context in _shorter_contexts(asked):
+        for context in shorter_contexts(asked):
             trial = self._try(workload=replace(self.workload, context_tokens=context))
             if trial.judgement.verdict in keep:
                 yield Remedy(
@@ -232,7 +232,7 @@ def _limit_command(machine: Machine, limit_bytes: int) -> str:
     return ""
 
 
-def _shorter_contexts(asked: int) -> tuple[int, ...]:
+def shorter_contexts(asked: int) -> tuple[int, ...]:
     """Return half the context, a quarter, …, down to the shortest useful one."""
     found = []
     context = asked // 2 // 256 * 256

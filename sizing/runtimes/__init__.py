@@ -144,6 +144,9 @@ RUNTIMES: Final = (
         starts_llama_cpp=False,
         loader=("published_checkpoint", "load_published"),
     ),
+    RuntimeEntry(
+        "mlx", "MLX", "mlx", starts_llama_cpp=False, loader=("mlx_model", "load_mlx_model")
+    ),
 )
 
 

@@ -27,6 +27,7 @@ import json
 sys.stderr.write(json.dumps([code, sorted(set(sys.modules) - before)]))
 """
 CARD = ("--machine", "rtx-4090 + 64gb")
+MAC = ("--machine", "m4 max 64gb")
 COLD = {
     "version": ("--version",),
     "help": ("--help",),
@@ -35,6 +36,7 @@ COLD = {
     "check here": ("check", "llama-3.1-8b", "--json"),
     "check for vLLM": ("check", "llama-3.1-8b", "--json", "--runtime", "vllm", *CARD),
     "check what does not fit": ("check", "llama-3.1-405b", "--json", *CARD),
+    "check under MLX": ("check", "llama-3.1-8b", "--json", "--runtime", "mlx", *MAC),
     "bad input": ("check", "lama-3.1-8b", "--json", *CARD),
 }
 

@@ -1,0 +1,154 @@
+"""What mlx-lm takes for a moment beside weights and caches: an interval, at its highest point.
+
+A prompt is read in steps; each step's activations live while its layers are computed, several
+layers at a time, because the GPU is handed operations ahead. Attention that no fused kernel takes
+(`fused` below) writes its scores out: heads x step x context, a little over twice. A cache that
+grows is copied, layer by layer.
+Source: ml-explore/mlx (2026-08-22) mlx/backend/metal/scaled_dot_product_attention.cpp for the
+kernels; 86 peaks of mlx-lm on an Apple M3 Ultra (github.com/guruswami-ai/mlx-benchmarks) and 23 on
+a CPU. Error: the shares were set from these rows, and the interval holds every one; those of the
+GPU are of one machine and three models, and of low trust, so it is wide.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.model import LatentAttention
+from whatfits.sizing.units import MIB
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import LayerSpec, ModelSpec
+    from whatfits.sizing.runtimes.mlx_cache import LayerCache
+    from whatfits.sizing.runtimes.mlx_models import MlxModel
+
+__all__ = ["Span", "StepShape", "is_fused", "step_bytes"]
+
+_HALF: Final = 2
+_F32: Final = 4
+# Heads that the fused kernel for prompts takes; those of 192 and 256 fall back.
+_FUSED_LENGTHS: Final = frozenset({64, 72, 80, 96, 128})
+_PERHAPS_FUSED: Final = frozenset({256})  # by the newest chips, in long causal steps
+_STREAM_COPIES: Final = 8  # residual, norm, query, key, value, attention, and two halves of a sum
+_GATED_COPIES: Final = 3
+_IN_FLIGHT_BYTES: Final = 512 * MIB  # of operations the GPU was handed ahead
+# How often scores are written out: once, and again by softmax and mask.
+_LEAST_SCORES: Final = 0.8
+_CPU_SCORES: Final = 1.7
+_GPU_SCORES: Final = 2.15
+_MOST_SCORES: Final = 3
+
+
+class Span(NamedTuple):
+    """An interval of bytes."""
+
+    low: int
+    mid: int
+    high: int
+
+    def __add__(self, other: object) -> Span:
+        """Return both at the same time."""
+        if not isinstance(other, Span):
+            return NotImplemented
+        return Span(self.low + other.low, self.mid + other.mid, self.high + other.high)
+
+    def scaled(self, low: float, mid: float, high: float) -> Span:
+        """Return each end times a factor of its own."""
+        return Span(round(self.low * low), round(self.mid * mid), round(self.high * high))
+
+
+class StepShape(NamedTuple):
+    """One step: `rows` sequences of `tokens` each, which then look back on `context` tokens."""
+
+    rows: int
+    tokens: int
+    context: int
+
+
+def is_fused(layer: LayerSpec, rules: MlxModel) -> bool:
+    """Return whether a GPU has a fused kernel for a layer's prompts."""
+    if not rules.fused or isinstance(layer.attention, LatentAttention):
+        return False
+    return layer.key_length == layer.value_length and layer.key_length in _FUSED_LENGTHS
+
+
+def step_bytes(
+    model: ModelSpec,
+    rules: MlxModel,
+    caches: list[tuple[LayerSpec, LayerCache]],
+    step: StepShape,
+    *,
+    on_gpu: bool,
+    quantised: bool = False,
+) -> Span:
+    """Return what one step takes for a moment."""
+    single = _activation_bytes(model, step)
+    scores = _same(0)
+    for layer, cache in caches:
+        scores = _larger(
+            scores,
+            _attention(model, layer, rules, cache, step, on_gpu=on_gpu, quantised=quantised),
+        )
+    if not on_gpu:
+        logits = _F32 * model.hparams.n_vocab * step.rows
+        return _same(single).scaled(0.5, 1, 3) + scores + Span(0, logits, 4 * logits)
+    ahead = min(_IN_FLIGHT_BYTES, model.n_layers * single)
+    return Span(
+        single // 4 + scores.low,
+        max(ahead + single // 2, single + scores.mid),
+        2 * ahead + 2 * single + scores.high,
+    )
+
+
+def _activation_bytes(model: ModelSpec, step: StepShape) -> int:
+    """Return what the widest layer writes for a step, each result once."""
+    hparams = model.hparams
+    routed = hparams.n_ff_exp * hparams.n_expert_used + hparams.n_ff_shexp
+    dense = max((layer.n_ff for layer in model.layers), default=0)
+    width = _STREAM_COPIES * hparams.n_embd + _GATED_COPIES * max(routed, dense)
+    heads = max((layer.n_head * layer.key_length for layer in model.layers), default=0)
+    return _HALF * step.rows * step.tokens * (width + 2 * heads)
+
+
+def _attention(
+    model: ModelSpec,
+    layer: LayerSpec,
+    rules: MlxModel,
+    cache: LayerCache,
+    step: StepShape,
+    *,
+    on_gpu: bool,
+    quantised: bool,
+) -> Span:
+    """Return what attention of one layer writes out beside its result."""
+    if not layer.n_head:
+        return _same(0)
+    context = step.context
+    if cache.window_tokens is not None:
+        context = min(context, cache.window_tokens - 1 + step.tokens)
+    scores = _same(_HALF * step.rows * layer.n_head * step.tokens * context)
+    if isinstance(layer.attention, LatentAttention):
+        wide = layer.n_head * _expanded_lengths(model)
+        keys = _same(_HALF * step.rows * context * wide)
+        return scores.scaled(1, _GPU_SCORES, _MOST_SCORES + 1) + keys.scaled(0.5, 1, 2)
+    if on_gpu and not quantised and is_fused(layer, rules):
+        return _same(0)
+    fuses = on_gpu and rules.fused and not quantised and layer.key_length in _PERHAPS_FUSED
+    least = 0 if fuses else _LEAST_SCORES
+    return scores.scaled(least, _GPU_SCORES if on_gpu else _CPU_SCORES, _MOST_SCORES)
+
+
+def _expanded_lengths(model: ModelSpec) -> int:
+    """Return the elements of a key and a value that a latent row becomes for one head."""
+    for tensor in model.tensors:
+        if tensor.name.endswith(".attn_k_b.weight"):
+            return 2 * tensor.shape[0]
+    return 2 * max((layer.key_length for layer in model.layers), default=0)
+
+
+def _same(n_bytes: int) -> Span:
+    return Span(n_bytes, n_bytes, n_bytes)
+
+
+def _larger(one: Span, other: Span) -> Span:
+    return Span(*(max(pair) for pair in zip(one, other, strict=True)))

@@ -1,0 +1,176 @@
+"""A name or path as the model that mlx-lm would run: converted, or as it was published.
+
+Catalog models and checkpoints in 16 bits are what `mlx_lm.convert` makes of them. A checkpoint
+that MLX reads as it is (its own, and the formats below) keeps what lies on disk.
+Source: ml-explore/mlx-lm 0.32.2 mlx_lm/utils.py (load_model).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.model import ByteRange
+from whatfits.sizing.runtimes.mlx_models import check_model_type
+from whatfits.sizing.runtimes.mlx_types import (
+    AS_PUBLISHED,
+    DEFAULT_TYPE,
+    MlxType,
+    find_mlx_type,
+)
+from whatfits.sizing.runtimes.mlx_weights import as_mlx
+from whatfits.sizing.sources import load as load_source
+from whatfits.sizing.sources.claims import is_checkpoint, is_path
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
+    from whatfits.sizing.sources.checkpoint_files import Checkpoint
+
+__all__ = ["load_mlx_model"]
+
+_BASE: Final = "F16"
+_OWN: Final = "mlx"
+# Formats that are taken as they are, at the bytes on disk; those of AWQ and GPTQ are rearranged,
+# and packed zero points become 16-bit biases: 12 bits a group, 8 % of four bits in groups of 32.
+_NATIVE_METHOD: Final = "mxfp4"
+_AS_THEY_ARE: Final = frozenset(
+    {_OWN, _NATIVE_METHOD, "bitnet", "compressed-tensors", "modelopt", "awq", "gptq"}
+)
+_MORE: Final = 1.08
+# Parts that mlx-lm drops when it loads: other senses, and prediction of further tokens.
+_DROPPED: Final = re.compile(
+    r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)(?:\.|$)"
+)
+_GGUF_SUFFIX: Final = ".gguf"
+_WHY_DEFAULT: Final = f"No file type was asked for: {DEFAULT_TYPE}, the usual balance."
+_PROJECTOR: Final = "--mmproj"
+_ONLY_LLAMA: Final = ("No file type was asked for:", "llama.cpp", _PROJECTOR)
+
+
+def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:
+    """Return the model behind a name as mlx-lm runs it.
+
+    Unset, the file type is the checkpoint's own where it is one that MLX reads as it is (gpt-oss:
+    its experts in MXFP4), else 4bit; the notes say so.
+
+    Raises:
+        BadInputError: unknown name or file type, a file that cannot be read, a GGUF, or a model
+            that mlx-lm does not run.
+    """
+    wanted = None if file_type is None else find_mlx_type(file_type)
+    is_local = is_path(name.strip())
+    if is_local and not is_checkpoint(name.strip()) and os.path.exists(name.strip()):  # noqa: PTH110 - paths may be any bytes
+        raise _gguf(name)
+    base = load_source(name, file_type=_BASE)
+    if base.source.lower().endswith(_GGUF_SUFFIX):
+        raise _gguf(name)
+    if is_local:
+        return _of_checkpoint(base, name.strip(), wanted)
+    if base.source == "catalog":
+        from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - one path
+
+        check_model_type(find_model(base.name).config.get("model_type"), name=base.name)
+    if wanted is None and _native(base):
+        return _published(base)
+    return _converted(base, wanted)
+
+
+def _gguf(name: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        what="model for MLX",
+        got=name,
+        allowed="a name of the catalog, or a folder with safetensors",
+        next_step="mlx-lm runs no GGUF: use --runtime llama.cpp",
+    )
+
+
+def _of_checkpoint(base: ModelSpec, name: str, wanted: MlxType | None) -> ModelSpec:
+    """Return a checkpoint on disk, as it is where MLX reads it so and nothing else is asked for."""
+    from whatfits.sizing.quants.layouts.from_config import (  # noqa: PLC0415 - one path
+        checkpoint_quantisation,
+    )
+    from whatfits.sizing.sources.checkpoint_files import read_checkpoint  # noqa: PLC0415 - same
+
+    found = read_checkpoint(name)
+    config = {} if found.config is None else found.config.values
+    check_model_type(config.get("model_type"), name=base.name)
+    quantisation = checkpoint_quantisation(config)
+    if quantisation is None or quantisation.method not in _AS_THEY_ARE:
+        return _converted(base, wanted)
+    if wanted is not None:
+        if quantisation.method == _NATIVE_METHOD:  # a conversion quantises the rest
+            return _converted(base, wanted)
+        raise InvalidRequestError(
+            what="file type",
+            got=wanted.name,
+            allowed=f"none: {base.name} is quantised already ({quantisation.label})",
+            next_step="start from the 16-bit checkpoint",
+        )
+    run = as_mlx(base, _type_of(quantisation))
+    if found.tensors and not found.missing:
+        run = replace(run, weights=_on_disk(found, quantisation), file_bytes=found.file_bytes)
+    elif quantisation.method != _NATIVE_METHOD:
+        run = replace(run, weights=_not_here(run, base, quantisation))
+    said = "The checkpoint is run as it is, without a conversion."
+    return replace(run, notes=(*_notes(base), said), planned=False)
+
+
+def _type_of(quantisation: CheckpointQuantisation) -> MlxType:
+    """Return the file type that is like a checkpoint's own quantisation."""
+    if quantisation.method == _NATIVE_METHOD:
+        return find_mlx_type("bf16")._replace(name=quantisation.label)
+    if quantisation.method != _OWN:
+        return find_mlx_type(DEFAULT_TYPE)._replace(name=quantisation.label)
+    return MlxType(
+        quantisation.label, quantisation.bits, group=quantisation.group, mode=quantisation.mode
+    )
+
+
+def _on_disk(found: Checkpoint, quantisation: CheckpointQuantisation) -> ByteRange:
+    """Return what the tensors on disk take once they are loaded."""
+    total = sum(one.n_bytes for one in found.tensors if not _DROPPED.search(one.name))
+    if quantisation.method in (_OWN, _NATIVE_METHOD):
+        return ByteRange(total, total, total, "exact: the tensors on disk")
+    reason = f"{quantisation.label} is rearranged into MLX's own layout"
+    return ByteRange(total, total, round(total * _MORE), reason)
+
+
+def _not_here(run: ModelSpec, base: ModelSpec, quantisation: CheckpointQuantisation) -> ByteRange:
+    """Return the interval of a quantised checkpoint of which only the configuration is here."""
+    known = run.weights
+    size = run.tensor_bytes
+    low, high = (size, size) if known is None else (known.low_bytes, known.high_bytes)
+    if quantisation.method == _OWN and not quantisation.overrides:
+        return ByteRange(low, size, high, "worked out from the configuration")
+    most = as_mlx(base, find_mlx_type("bf16")).tensor_bytes
+    reason = "not all of the checkpoint is here, and which modules have other bits is not counted"
+    return ByteRange(low, size, max(high, most), reason)
+
+
+def _native(base: ModelSpec) -> bool:
+    return any(tensor.type == "MXFP4" for tensor in base.tensors)
+
+
+def _published(base: ModelSpec) -> ModelSpec:
+    """Return a model whose experts were published in MXFP4: the rest is in 16 bits."""
+    run = as_mlx(base, find_mlx_type("bf16"))
+    said = "No file type was asked for: as published, experts in MXFP4 and the rest in 16 bits."
+    return replace(run, file_type=AS_PUBLISHED, notes=(*_notes(base), said), planned=False)
+
+
+def _converted(base: ModelSpec, wanted: MlxType | None) -> ModelSpec:
+    run = as_mlx(base, wanted or find_mlx_type(DEFAULT_TYPE))
+    why = (_WHY_DEFAULT,) if wanted is None else ()
+    return replace(run, notes=(*_notes(base), *why), planned=True)
+
+
+def _notes(base: ModelSpec) -> tuple[str, ...]:
+    """Return what is known of the model, without what concerns its GGUF."""
+    notes = [note for note in base.notes if not any(part in note for part in _ONLY_LLAMA)]
+    if any(_PROJECTOR in note for note in base.notes):
+        notes.append("mlx-lm runs the language model alone; images need another program.")
+    return tuple(notes)
