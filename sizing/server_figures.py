@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "file_value",
+    "held_value",
     "ollama_values",
     "resident_value",
     "settings_values",
@@ -120,6 +121,23 @@ def resident_value(plan: Plan, resident_bytes: int) -> ComparedValue:
         expected + process.mid_bytes,
         max(0, low),
         high + memory.mapped_bytes + memory.growth_limit_bytes,
+        resident_bytes,
+        "resident memory of its process",
+    )
+
+
+def held_value(plan: Plan, resident_bytes: int) -> ComparedValue:
+    """Return the memory of an MLX server's process beside what it has to hold: the weights.
+
+    Caches come with requests, and freed buffers stay with the process: there is no upper end.
+    """
+    memory = plan.memory
+    return ComparedValue(
+        "resident_bytes",
+        "bytes",
+        memory.total_bytes,
+        memory.weights_bytes,
+        None,
         resident_bytes,
         "resident memory of its process",
     )

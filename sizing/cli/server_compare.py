@@ -186,6 +186,16 @@ def _taken_bytes(case: Case) -> int | None:
     return sum(sizes) if sizes else None
 
 
+def _mlx(case: Case) -> _Compared:
+    """Compare the memory of the process with the weights: its API tells nothing."""
+    plan = _planned(case, workload_of(case.options), placement_of(case.options), case.machine)
+    resident = case.listener.resident_bytes if case.listener is not None else None
+    if resident is None:
+        return _Compared(plan, (), ("the memory of its process cannot be seen from here",))
+    notes = (*case.notes, "mlx-lm tells no context: only that its weights are there is checked.")
+    return _Compared(plan, (figures.held_value(plan, resident),), notes)
+
+
 def _vllm(case: Case) -> _Compared:
     """Compare the blocks of the cache with what vLLM's share of the memory leaves room for."""
     from whatfits.sizing.runtimes.vllm_bill import bill_of
@@ -226,4 +236,5 @@ _COMPARERS: Final[dict[str, Callable[[Case], _Compared]]] = {
     "llama.cpp": _llama_server,
     "lm-studio": _lm_studio,
     "vllm": _vllm,
+    "mlx": _mlx,
 }

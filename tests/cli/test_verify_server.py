@@ -324,6 +324,23 @@ class TestVllm:
         assert "/metrics" in said.err
 
 
+class TestMlx:
+    MAC = ("--machine", "mac-m4-max-64gb")
+
+    def test_a_process_smaller_than_the_weights_is_outside(
+        self, say: Callable[..., Said], is_valid: Callable[..., None]
+    ) -> None:
+        ballast = b"\1" * (128 * MIB)  # this process answers: let it hold more than 75 MB
+        for model, code in (("smollm2-135m", 0), ("qwen3-32b", 1)):
+            with serving(recorded("mlx")) as served:
+                said = say("verify", model, "--server", served.url, *self.MAC, "--json")
+            is_valid("verify", said.json)
+            (value,) = said.json["values"]
+            assert (said.code, value["inside"]) == (code, code == 0)
+            assert value["high"] is None
+            assert len(ballast) < value["told"] < 10 * GIB
+
+
 class TestKeys:
     def test_a_key_is_sent_and_never_shown(
         self, say: Callable[..., Said], model: Path, monkeypatch: pytest.MonkeyPatch
@@ -353,7 +370,7 @@ class TestKeys:
     ("name", "says"),
     [
         ("sglang", "memory rules"),
-        ("mlx", "memory rules"),
+        ("mlx", "cannot be read here"),
         ("something-else", "none of the known"),
     ],
 )
