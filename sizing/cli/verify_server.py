@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from whatfits.sizing.api import load_machine, load_model
+from whatfits.sizing.api import load_machine
 from whatfits.sizing.connecting import KEY_VARIABLE
-from whatfits.sizing.errors import BadInputError, InvalidRequestError, ProbeError, printable
+from whatfits.sizing.errors import InvalidRequestError, ProbeError
 from whatfits.sizing.json_values import dump_json
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
-    from whatfits.probes.runtimes import RuntimeProbe
     from whatfits.probes.runtimes.address import ServerAddress
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
+    from whatfits.probes.runtimes.registry import RuntimeProbe
     from whatfits.probes.runtimes.report import LoadedModel
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -31,10 +27,8 @@ __all__ = ["Case", "run_server"]
 
 _LISTENERS: Final = "whatfits.probes.runtimes.listeners:read_listeners"
 _DEADLINE_S: Final = 3.0
-_MOST_SHOWN_BYTES: Final = 4_000_000  # licences are in it, and the template
 _MOST_KEY: Final = 4096
 _UNAUTHORISED: Final = (401, 403)
-_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _SEE_START: Final = "'whatfits start' shows the servers on this machine"
 
 
@@ -72,9 +66,10 @@ def run_server(options: argparse.Namespace) -> int:
     Raises:
         BadInputError: the server cannot be reached, known or compared; the message says why.
     """
-    from whatfits.probes.runtimes import server_on
     from whatfits.probes.runtimes.address import parse_address, resolve
+    from whatfits.probes.runtimes.servers import server_on
     from whatfits.sizing.cli.server_compare import compared, require_rules
+    from whatfits.sizing.cli.server_model import served_model, with_files
     from whatfits.sizing.workload import Workload
 
     key = _api_key(options.api_key)
@@ -89,7 +84,7 @@ def run_server(options: argparse.Namespace) -> int:
     machine = _machine(options, address)
     beside, notes = Workload(), tuple[str, ...]()
     if probe.ID == "ollama" and address.is_here:
-        loaded, beside, notes = _with_files(address, loaded, api_key=key)
+        loaded, beside, notes = with_files(address, loaded, api_key=key)
     answer = compared(
         Case(
             address=address,
@@ -97,7 +92,7 @@ def run_server(options: argparse.Namespace) -> int:
             version=probe.server_version(answers),
             listener=listener,
             loaded=loaded,
-            spec=_spec(options, address, loaded, runtime=probe.ID),
+            spec=served_model(options, address, loaded, runtime=probe.ID),
             machine=machine,
             options=options,
             beside=beside,
@@ -158,7 +153,7 @@ def _known(probe: RuntimeProbe | None, answers: Answers, address: ServerAddress)
             got=address.url,
             next_step=f"put it into {KEY_VARIABLE}, or give --api-key",
         )
-    from whatfits.probes.runtimes import runtime_probes
+    from whatfits.probes.runtimes.registry import runtime_probes
 
     raise InvalidRequestError(
         what="server that is none of the known:",
@@ -211,65 +206,3 @@ def _machine(options: argparse.Namespace, address: ServerAddress) -> Machine:
             next_step="say which machine that is: --machine NAME, or a saved 'hardware --json'",
         )
     return load_machine(options.machine)
-
-
-def _with_files(
-    address: ServerAddress, loaded: LoadedModel, *, api_key: str | None
-) -> tuple[LoadedModel, Workload, tuple[str, ...]]:
-    """Return a model of Ollama's with its file, and what is loaded beside it, as far as it says."""
-    from whatfits.probes.runtimes.answers import json_object
-    from whatfits.probes.runtimes.http_ask import Request, ask
-    from whatfits.probes.runtimes.ollama import parse_show
-    from whatfits.sizing.workload import Workload
-
-    body = json.dumps({"model": loaded.name}).encode()
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    request = Request(address.ip, address.port, "/api/show", body, headers)
-    try:
-        said = ask(request, deadline_s=_DEADLINE_S, most_bytes=_MOST_SHOWN_BYTES)
-    except ProbeError:
-        return loaded, Workload(), ()
-    shown = parse_show(json_object({"/api/show": said}, "/api/show"))
-    beside = Workload(mmproj=shown.projector, lora=shown.adapters)
-    notes = ("Its draft model is not counted here.",) if shown.has_draft else ()
-    return replace(loaded, path=shown.path), beside, notes
-
-
-def _spec(
-    options: argparse.Namespace, address: ServerAddress, loaded: LoadedModel, *, runtime: str
-) -> ModelSpec:
-    """Return the model: as named, else by the file that the server names, else by its name.
-
-    Raises:
-        BadInputError: it cannot be read here.
-    """
-    named = options.model
-    if named and named not in (loaded.name, loaded.name.removesuffix(":latest")):
-        return load_model(named, file_type=options.file_type, runtime=runtime)
-    for name, file_type in _sources(address, loaded):
-        try:
-            return load_model(name, file_type=options.file_type or file_type, runtime=runtime)
-        except BadInputError:
-            continue
-    raise InvalidRequestError(
-        what="model of the server cannot be read here:",
-        got=printable(loaded.name),
-        allowed="a file, a folder or a catalog name",
-        next_step="say which it is: whatfits verify MODEL --server URL",
-    )
-
-
-def _sources(address: ServerAddress, loaded: LoadedModel) -> Sequence[tuple[str, str | None]]:
-    """Return names to read the model by, with a file type where the name does not settle it.
-
-    A path is only a path on the machine of the server.
-    """
-    found: list[tuple[str, str | None]] = []
-    if address.is_here and loaded.path and os.path.isabs(loaded.path):  # noqa: PTH117 - a text
-        found.append((loaded.path, None))
-    plain = [(loaded.path or "", None), (loaded.name.replace(":", "-"), loaded.file_type)]
-    for name, file_type in plain:
-        # what a server calls a name must not be a way to a file here
-        if _NAME.fullmatch(name) and not os.path.lexists(name):
-            found.append((name, file_type))
-    return found

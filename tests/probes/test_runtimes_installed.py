@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from whatfits.probes.runtimes import look, runtime_probes
+from whatfits.probes.runtimes import look
 from whatfits.probes.runtimes.installed import parse_plist_version
 from whatfits.probes.runtimes.llama_cpp import parse_version as parse_llama_version
 from whatfits.probes.runtimes.ollama import parse_version as parse_ollama_version
+from whatfits.probes.runtimes.registry import runtime_probes
 from whatfits.probes.runtimes.surroundings import Surroundings
 
 if TYPE_CHECKING:

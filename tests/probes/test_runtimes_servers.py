@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from runtime_servers import FOLDER, misbehaving, recorded, serving
 
-from whatfits.probes.runtimes import identify, look, runtime_probes, server_on
+from whatfits.probes.runtimes import look
 from whatfits.probes.runtimes.http_ask import Answer
 from whatfits.probes.runtimes.listeners import Listener, parse_listeners, read_listeners
+from whatfits.probes.runtimes.registry import runtime_probes
+from whatfits.probes.runtimes.servers import identify, server_on
 from whatfits.probes.runtimes.surroundings import Surroundings
 from whatfits.probes.runtimes.vllm import parse_cache_config
 
@@ -105,6 +107,12 @@ def test_the_whole_look_ends_in_time_whatever_answers(pause_s: float) -> None:
         report = look(nowhere(), ports=(first.port, second.port, third.port))
         assert time.monotonic() - started < 3.2
     assert [server.runtime for server in report.servers] == ["ollama"]
+
+
+def test_a_slow_server_does_not_cost_the_others_when_time_is_short() -> None:
+    with misbehaving(lambda _: time.sleep(4)) as slow, serving(recorded("ollama")) as served:
+        report = look(nowhere(), ports=(slow.port, served.port), deadline_s=1.6)
+    assert [server.port for server in report.servers] == [served.port]
 
 
 WRONG = [None, 3, -1, 2**70, True, [], {}, "", "a" * 5000, [[]], [None], [{"a": 1}], {"b": []}, 1.5]
