@@ -61,7 +61,7 @@ def look(
     listeners = _listeners(findings, deadline_s=min(_LISTENERS_DEADLINE_S, deadline_s / 3))
     left_s = ends_s - time.monotonic()
     surroundings = here or Surroundings(deadline_s=left_s)
-    asked = tuple(ports) if ports is not None else ports_to_ask(probes, listeners)
+    asked = tuple(ports) if ports is not None else ports_to_ask(probes, listeners, surroundings)
     calls: list[Callable[[], object]] = [
         partial(probe.read_installed, surroundings) for probe in probes
     ]

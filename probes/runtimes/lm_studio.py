@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.runtimes.answers import count, entries, json_object, text
+from whatfits.probes.runtimes.answers import count, entries, json_object, object_of, text
 from whatfits.probes.runtimes.installed import bundle_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
 
@@ -24,6 +24,7 @@ __all__ = [
     "PORTS",
     "TELL_TALES",
     "is_it",
+    "parse_http_server",
     "parse_loaded",
     "read_installed",
     "server_version",
@@ -35,6 +36,7 @@ PORTS: Final = (1234,)
 TELL_TALES: Final = ("/api/v1/models",)
 FACTS: Final = ()
 _UNAUTHORISED: Final = 401
+_LAST_PORT: Final = 65_535
 _FORM: Final = frozenset(("key", "loaded_instances"))
 
 
@@ -54,6 +56,15 @@ def read_installed(here: Surroundings) -> InstalledRuntime | None:
     if command is None:
         return None
     return InstalledRuntime(ID, LABEL, "both", None, command, "its command lms")
+
+
+def parse_http_server(said: str) -> int | None:
+    """Return the port that the app has noted for its server; None where it has not.
+
+    Source: lmstudio-ai/lms src/lmstudioPaths.ts (`.internal/http-server.json`).
+    """
+    port = count(object_of(said.encode("utf-8", "replace")).get("port"))
+    return port if port is not None and 0 < port <= _LAST_PORT else None
 
 
 def is_it(answers: Answers, listener: Listener | None) -> bool:

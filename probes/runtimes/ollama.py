@@ -25,6 +25,7 @@ __all__ = [
     "TELL_TALES",
     "ShownModel",
     "is_it",
+    "parse_host",
     "parse_loaded",
     "parse_show",
     "parse_version",
@@ -39,6 +40,8 @@ TELL_TALES: Final = ("/api/version",)
 FACTS: Final = ("/api/ps",)
 _VERSION: Final = re.compile(r"version is (v?[0-9][0-9A-Za-z.+-]{0,40})")
 _CLIENT: Final = re.compile(r"client version is (v?[0-9][0-9A-Za-z.+-]{0,40})")
+_PORT: Final = re.compile(r":([0-9]{1,5})$")
+_LAST_PORT: Final = 65_535
 
 
 def read_installed(here: Surroundings) -> InstalledRuntime | None:
@@ -59,6 +62,16 @@ def parse_version(said: str) -> str | None:
     """Return the version of the program itself, which may differ from its server's."""
     found = _CLIENT.search(said) or _VERSION.search(said)
     return found[1] if found else None
+
+
+def parse_host(host: str) -> int | None:
+    """Return the port of `OLLAMA_HOST`, as `127.0.0.1:11500`; None where it names none.
+
+    Source: envconfig/config.go, Host: an address, a port, or both, with or without a scheme.
+    """
+    found = _PORT.search(host.strip().rstrip("/"))
+    port = int(found[1]) if found else 0
+    return port if 0 < port <= _LAST_PORT else None
 
 
 def is_it(answers: Answers, _listener: Listener | None) -> bool:

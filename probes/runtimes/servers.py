@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.report import Finding
 from whatfits.probes.runtimes.http_ask import Request, ask
+from whatfits.probes.runtimes.lm_studio import parse_http_server
+from whatfits.probes.runtimes.ollama import parse_host
 from whatfits.probes.runtimes.parallel import all_at_once
 from whatfits.probes.runtimes.registry import runtime_probes
 from whatfits.probes.runtimes.report import RunningServer
 from whatfits.sizing.errors import ProbeError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.http_ask import Answer
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.registry import RuntimeProbe
+    from whatfits.probes.runtimes.surroundings import Surroundings
 
 __all__ = ["failure", "identify", "ports_to_ask", "running_servers", "server_on"]
 
@@ -58,12 +61,23 @@ def identify(
 
 
 def ports_to_ask(
-    probes: Iterable[RuntimeProbe], listeners: Mapping[int, Listener]
+    probes: Iterable[RuntimeProbe], listeners: Mapping[int, Listener], here: Surroundings
 ) -> tuple[int, ...]:
-    """Return the usual ports, and those that programs of known names listen on."""
-    known = [port for port, listener in listeners.items() if _is_known(listener)]
+    """Return the usual ports, those that were set, and those of programs of known names."""
     usual = [port for probe in probes for port in probe.PORTS]
-    return tuple(dict.fromkeys((*usual, *known)))[:_MOST_PORTS]
+    known = [port for port, listener in listeners.items() if _is_known(listener)]
+    return tuple(dict.fromkeys((*usual, *_set_ports(here), *known)))[:_MOST_PORTS]
+
+
+def _set_ports(here: Surroundings) -> Iterator[int]:
+    """Yield the ports that a variable or an app's own note says."""
+    note = here.below_home(".lmstudio/.internal/http-server.json")
+    for port in (
+        parse_host(here.environment.get("OLLAMA_HOST", "")),
+        parse_http_server(here.read_text(note)) if note else None,
+    ):
+        if port is not None:
+            yield port
 
 
 def _is_known(listener: Listener) -> bool:

@@ -30,6 +30,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, int
     for name in PROBES:
         monkeypatch.setattr(f"whatfits.probes.runtimes.{name}.PORTS", ())
         monkeypatch.setattr(f"whatfits.probes.runtimes.{name}.read_installed", lambda _here: None)
+    monkeypatch.setattr("whatfits.probes.runtimes.servers._set_ports", lambda _here: ())
     monkeypatch.setattr("whatfits.probes.runtimes.servers._is_known", lambda _listener: False)
     return lambda name, port: monkeypatch.setattr(f"whatfits.probes.runtimes.{name}.PORTS", (port,))
 

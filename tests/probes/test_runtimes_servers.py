@@ -12,13 +12,16 @@ from runtime_servers import FOLDER, misbehaving, recorded, serving
 from whatfits.probes.runtimes import look
 from whatfits.probes.runtimes.http_ask import Answer
 from whatfits.probes.runtimes.listeners import Listener, parse_listeners, read_listeners
+from whatfits.probes.runtimes.lm_studio import parse_http_server
+from whatfits.probes.runtimes.ollama import parse_host
 from whatfits.probes.runtimes.registry import runtime_probes
-from whatfits.probes.runtimes.servers import identify, server_on
+from whatfits.probes.runtimes.servers import identify, ports_to_ask, server_on
 from whatfits.probes.runtimes.surroundings import Surroundings
 from whatfits.probes.runtimes.vllm import parse_cache_config
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 NOWHERE = {"PATH": "", "HOME": "/nonexistent"}
@@ -107,6 +110,48 @@ def test_the_whole_look_ends_in_time_whatever_answers(pause_s: float) -> None:
         report = look(nowhere(), ports=(first.port, second.port, third.port))
         assert time.monotonic() - started < 3.2
     assert [server.runtime for server in report.servers] == ["ollama"]
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("127.0.0.1:11500", 11500),
+        ("http://0.0.0.0:11500/", 11500),
+        (":11500", 11500),
+        ("[::1]:11500", 11500),
+        ("0.0.0.0", None),  # noqa: S104 - as people set it
+        ("", None),
+        ("box:0", None),
+        ("box:65536", None),
+        ("box:many", None),
+    ],
+)
+def test_the_port_of_ollama_is_that_of_its_variable(host: str, port: int | None) -> None:
+    assert parse_host(host) == port
+
+
+@pytest.mark.parametrize(
+    ("said", "port"),
+    [('{"port": 4321}', 4321), ('{"port": "4321"}', None), ('{"port": 0}', None), ("[", None)],
+)
+def test_the_port_of_lm_studio_is_that_of_its_note(said: str, port: int | None) -> None:
+    assert parse_http_server(said) == port
+
+
+def test_ports_that_were_set_are_asked_after_the_usual_ones(tmp_path: Path) -> None:
+    note = tmp_path / ".lmstudio/.internal/http-server.json"
+    note.parent.mkdir(parents=True)
+    note.write_text('{"port": 4321}')
+    environment = {"HOME": str(tmp_path), "OLLAMA_HOST": "127.0.0.1:11500"}
+    here = Surroundings(environment, platform="linux")
+    listeners = {
+        9001: Listener(9001, name="llama-server"),
+        9002: Listener(9002, name="llama-server", parent="ollama"),
+        9003: Listener(9003, name="python3", command=("python", "-m", "vllm.entrypoints")),
+        9004: Listener(9004, name="nginx"),
+    }
+    ports = ports_to_ask(runtime_probes(), listeners, here)
+    assert ports == (8080, 11434, 1234, 1337, 8000, 30000, 11500, 4321, 9001, 9003)
 
 
 def test_a_slow_server_does_not_cost_the_others_when_time_is_short() -> None:
