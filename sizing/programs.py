@@ -107,7 +107,7 @@ PROGRAMS: Final = (
         "both",
         "An app with a model browser and a chat window in one download.",
         "llama.cpp, and on Apple silicon MLX, in the download",
-        "its own",
+        "its own window",
         (
             ("linux", f"{_LM_STUDIO} curl -fsSL https://lmstudio.ai/install.sh | bash"),
             ("macos", f"{_LM_STUDIO} curl -fsSL https://lmstudio.ai/install.sh | bash"),
@@ -122,7 +122,7 @@ PROGRAMS: Final = (
         "both",
         "An open-source app with a model browser and a chat window in one download.",
         "llama.cpp, in the download",
-        "its own",
+        "its own window",
         (
             ("linux", "the .deb or the AppImage from https://jan.ai, or Jan from Flathub"),
             ("macos", "jan.dmg from https://jan.ai"),

@@ -15,7 +15,10 @@ __all__ = ["server_document"]
 _VERDICTS: Final = {
     "equal": ("Every figure as predicted.", "good"),
     "inside": ("Every figure lies in its interval.", "good"),
-    "outside": ("A figure lies outside its interval: please report this.", "bad"),
+    "outside": (
+        "A figure lies outside its interval: please report it if the settings below are right.",
+        "bad",
+    ),
 }
 _NAMES: Final = {
     "held_bytes": "all buffers",
