@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.system import (
     MAX_TEXT_BYTES,
@@ -16,6 +16,9 @@ from whatfits.probes.system import (
     SourceGarbledError,
     SourceHungError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["run_command"]
 
@@ -26,11 +29,18 @@ _ENVIRONMENT: Final = {
 }
 
 
-def run_command(command: tuple[str, ...], *, deadline_s: float) -> str:
+def run_command(
+    command: tuple[str, ...],
+    *,
+    deadline_s: float,
+    more_environment: Mapping[str, str] | None = None,
+    with_errors: bool = False,
+) -> str:
     """Return what a program prints, at most `MAX_TEXT_BYTES`, whatever its exit status.
 
-    It runs in the root folder with the C locale, no input and no variables of ours, as the leader
-    of a group that is killed when the program is late or says too much.
+    It runs in the root folder with the C locale, no input and no variables of ours but those in
+    `more_environment`, as the leader of a group that is killed when the program is late or says
+    too much. `with_errors` takes what it prints on standard error too.
 
     Raises:
         SourceDeniedError: it may not be run.
@@ -42,8 +52,8 @@ def run_command(command: tuple[str, ...], *, deadline_s: float) -> str:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_ENVIRONMENT,
+            stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,
+            env={**_ENVIRONMENT, **(more_environment or {})},
             cwd="/",
             start_new_session=True,
         )

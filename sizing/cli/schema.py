@@ -32,8 +32,10 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.bench.suite_report import SuiteAnswer
     from whatfits.sizing.cli import answers as forms
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
+    from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.server_verification import ServerVerification
     from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {
@@ -46,7 +48,8 @@ def answer_schema() -> dict[str, Any]:
         "whatfits": forms.HomeAnswer,
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,
-        "verify": Verification | SuiteAnswer,
+        "start": StartAnswer,
+        "verify": Verification | SuiteAnswer | ServerVerification,
         "error": forms.ErrorAnswer,
     }
     adapters = [(name, "serialization", TypeAdapter[Any](kind)) for name, kind in kinds.items()]
@@ -57,6 +60,8 @@ def answer_schema() -> dict[str, Any]:
     checked = definitions["CheckedTerm"]["properties"]
     checked["miss_bytes"] = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
     checked["inside"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+    compared = definitions["ComparedValue"]["properties"]
+    compared |= {"miss": {"type": "integer"}, "inside": {"type": "boolean"}}
     for name, definition in definitions.items():
         # fields may be added within a major version, so that an object is never closed
         definition.pop("additionalProperties", None)

@@ -41,14 +41,21 @@ _LONGEST_S: Final = 24 * 3600.0
 def _parser() -> Parser:
     parser = Parser(
         command="verify",
-        description="Predicted bytes against llama.cpp itself: its plan, and a real load. "
-        "Needs the extra: pip install 'whatfits[bench]'.",
+        description="Predicted bytes against llama.cpp itself: its plan, and a real load "
+        "(needs the extra: pip install 'whatfits[bench]'); or against a running server.",
     )
     parser.add_argument("model", nargs="?", metavar="MODEL.gguf", help="a file on this machine")
     parser.add_argument(
         "--synthetic", metavar="MODEL", help="a catalog model, without its weights: the plan only"
     )
-    parser.add_argument("--file-type", metavar="TYPE", help="quantisation of a synthetic model")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="a server of this machine or a private network, as http://127.0.0.1:11434",
+    )
+    parser.add_argument("--api-key", metavar="KEY", help="the server's; better: WHATFITS_API_KEY")
+    parser.add_argument("--machine", metavar="NAME|FILE", help="the machine of the server")
+    parser.add_argument("--file-type", metavar="TYPE", help="quantisation of a catalog model")
     parser.add_argument(
         "--suite", action="store_true", help="the accuracy suite: every architecture on the CPU"
     )
@@ -69,6 +76,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when every truth asked for lies in its interval, else 1."""
     options = _parser().read(arguments)
     _check(options)
+    if options.server is not None:
+        from whatfits.sizing.cli.verify_server import run_server
+
+        return run_server(options)
     from whatfits.bench.loads import require_llama_cpp
 
     require_llama_cpp()
@@ -97,20 +108,33 @@ def _check(options: argparse.Namespace) -> None:
         InvalidRequestError: they do.
     """
     chosen = [options.model is not None, options.synthetic is not None, options.suite]
+    if options.server is not None:
+        chosen = [True, options.synthetic is not None, options.suite]  # MODEL may be given too
     if sum(chosen) != 1:
         raise InvalidRequestError(
             what="model",
             got="none" if not any(chosen) else "more than one of them",
-            allowed="one of: a .gguf file, --synthetic MODEL, --suite",
+            allowed="one of: a .gguf file, --synthetic MODEL, --suite, --server URL",
         )
-    for name, given, belongs in (
-        ("--write", options.write, options.suite),
-        ("--quick", options.quick, options.suite),
-        ("--file-type", options.file_type, options.synthetic is not None),
+    has_server = options.server is not None
+    for name, given, belongs, owner in (
+        ("--write", options.write, options.suite, "--suite"),
+        ("--quick", options.quick, options.suite, "--suite"),
+        ("--api-key", options.api_key, has_server, "--server"),
+        ("--machine", options.machine, has_server, "--server"),
+        ("--plan-only", options.plan_only, not has_server, "a file"),
+        ("--force", options.force, not has_server, "a file"),
+        (
+            "--file-type",
+            options.file_type,
+            has_server or options.synthetic is not None,
+            "--synthetic or --server",
+        ),
     ):
         if given and not belongs:
-            owner = "--synthetic" if name == "--file-type" else "--suite"
             raise InvalidRequestError(what="option", got=name, allowed=f"only with {owner}")
+    if has_server:
+        return
     if options.model is not None and not (options.model and Path(options.model).exists()):
         raise UnreadableFileError(
             what="file",

@@ -163,14 +163,21 @@ def requested_bytes(total_bytes: int, utilisation_permille: int) -> int:
 
 
 def bill_of(
-    model: ModelSpec, machine: Machine, settings: VllmSettings, *, idle: bool = False
+    model: ModelSpec,
+    machine: Machine,
+    settings: VllmSettings,
+    *,
+    idle: bool = False,
+    permille: int | None = None,
 ) -> Bill:
     """Return the bill; nothing is free where that is not known.
 
-    `idle` is as after everything else on the devices has been closed.
+    `idle` is as after everything else on the devices has been closed. `permille` is the share that
+    vLLM was told to use, where that is known; else the largest that is free.
     """
     devices = _devices(model, machine, settings)
-    permille = min(one.utilisation_permille(idle=idle) for one in devices)
+    if permille is None:
+        permille = min(one.utilisation_permille(idle=idle) for one in devices)
     cached = [one for one in devices if one.cache.groups]
     low, mid, high = (
         min((_n_blocks(one, permille, which) for one in cached), default=0)

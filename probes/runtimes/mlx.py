@@ -1,0 +1,82 @@
+"""mlx-lm: a Python package; its server is known by its process, or by what it does not answer.
+
+It listens where llama-server does, and tells next to nothing of itself.
+Source: ml-explore/mlx-lm 0.32.2 mlx_lm/server.py (http.server of the standard library, /health,
+/v1/models).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from whatfits.probes.runtimes.answers import entries, json_object, text
+from whatfits.probes.runtimes.installed import environment_version
+from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+
+if TYPE_CHECKING:
+    from whatfits.probes.runtimes.answers import Answers
+    from whatfits.probes.runtimes.listeners import Listener
+    from whatfits.probes.runtimes.surroundings import Surroundings
+
+__all__ = [
+    "FACTS",
+    "ID",
+    "LABEL",
+    "PORTS",
+    "TELL_TALES",
+    "is_it",
+    "parse_loaded",
+    "read_installed",
+    "server_version",
+]
+
+ID: Final = "mlx"
+LABEL: Final = "MLX (mlx-lm)"
+PORTS: Final = (8080,)
+TELL_TALES: Final = ("/health", "/v1/models")
+FACTS: Final = ()
+_MARKS: Final = ("mlx_lm.server", "mlx_lm/server.py")
+_SERVER: Final = "BaseHTTP/"
+
+
+def read_installed(here: Surroundings) -> InstalledRuntime | None:
+    """Return the package of this Python, else the program of another."""
+    version = here.package_version("mlx-lm")
+    if version is not None:
+        return InstalledRuntime(ID, LABEL, "runtime", version, sys.prefix, "this Python's packages")
+    program = here.program("mlx_lm.server", "mlx_lm.generate")
+    if program is None:
+        return None
+    version = environment_version(here, program, "mlx_lm")
+    return InstalledRuntime(ID, LABEL, "runtime", version, program, "the packages beside it")
+
+
+def is_it(answers: Answers, listener: Listener | None) -> bool:
+    """Return whether it is mlx_lm.server: well, with models, and by its process or its library."""
+    if json_object(answers, "/health") != {"status": "ok"}:
+        return False
+    models = json_object(answers, "/v1/models")
+    if models.get("object") != "list" or _is_owned(models):
+        return False
+    command = " ".join(listener.command) if listener is not None else ""
+    if any(mark in command for mark in _MARKS):
+        return True
+    return answers["/health"].headers.get("server", "").startswith(_SERVER)
+
+
+def _is_owned(models: dict[str, object]) -> bool:
+    return any("owned_by" in model for model in entries(models.get("data")))
+
+
+def server_version(_answers: Answers) -> str | None:
+    """Return None: only an answer of the model would tell."""
+    return None
+
+
+def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+    """Return the models on disk that it would load; which one is in memory it does not tell."""
+    names = (
+        text(entry.get("id")) for entry in entries(json_object(answers, "/v1/models").get("data"))
+    )
+    return tuple(LoadedModel(name) for name in names if name)

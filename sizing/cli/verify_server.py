@@ -1,0 +1,208 @@
+"""`whatfits verify --server URL`: a running server's own figures against the prediction."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.api import load_machine
+from whatfits.sizing.connecting import KEY_VARIABLE
+from whatfits.sizing.errors import InvalidRequestError, ProbeError
+from whatfits.sizing.json_values import dump_json
+
+if TYPE_CHECKING:
+    import argparse
+
+    from whatfits.probes.runtimes.address import ServerAddress
+    from whatfits.probes.runtimes.answers import Answers
+    from whatfits.probes.runtimes.listeners import Listener
+    from whatfits.probes.runtimes.registry import RuntimeProbe
+    from whatfits.probes.runtimes.report import LoadedModel
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["Case", "run_server"]
+
+_LISTENERS: Final = "whatfits.probes.runtimes.listeners:read_listeners"
+_DEADLINE_S: Final = 3.0
+_MOST_KEY: Final = 4096
+_UNAUTHORISED: Final = (401, 403)
+_SEE_START: Final = "'whatfits start' shows the servers on this machine"
+
+
+class Case(NamedTuple):
+    """A server with one model, and what it is to be compared with.
+
+    Attributes:
+        address: where it is.
+        probe: what it is.
+        version: None when it does not say.
+        listener: its process; None when that cannot be seen from here.
+        loaded: what it says of the model.
+        spec: the model as it was read here.
+        machine: where it runs.
+        options: what was typed.
+        beside: what the server loads beside the model, by its own word.
+        notes: what has to be said of that.
+    """
+
+    address: ServerAddress
+    probe: RuntimeProbe
+    version: str | None
+    listener: Listener | None
+    loaded: LoadedModel
+    spec: ModelSpec
+    machine: Machine
+    options: argparse.Namespace
+    beside: Workload
+    notes: tuple[str, ...] = ()
+
+
+def run_server(options: argparse.Namespace) -> int:
+    """Run the command; 0 when every figure lies in its interval, else 1.
+
+    Raises:
+        BadInputError: the server cannot be reached, known or compared; the message says why.
+    """
+    from whatfits.probes.runtimes.address import parse_address, resolve
+    from whatfits.probes.runtimes.servers import server_on
+    from whatfits.sizing.cli.server_compare import compared, require_rules
+    from whatfits.sizing.cli.server_model import served_model, with_files
+    from whatfits.sizing.workload import Workload
+
+    key = _api_key(options.api_key)
+    address = resolve(parse_address(options.server))
+    listener = _listener(address)
+    probe, answers = server_on(
+        address.ip, address.port, listener=listener, api_key=key, deadline_s=_DEADLINE_S
+    )
+    probe = _known(probe, answers, address)
+    require_rules(probe.ID)
+    loaded = _chosen(probe, answers, options.model)
+    machine = _machine(options, address)
+    beside, notes = Workload(), tuple[str, ...]()
+    if probe.ID == "ollama" and address.is_here:
+        loaded, beside, notes = with_files(address, loaded, api_key=key)
+    answer = compared(
+        Case(
+            address=address,
+            probe=probe,
+            version=probe.server_version(answers),
+            listener=listener,
+            loaded=loaded,
+            spec=served_model(options, address, loaded, runtime=probe.ID),
+            machine=machine,
+            options=options,
+            beside=beside,
+            notes=notes,
+        )
+    )
+    if options.json:
+        sys.stdout.write(dump_json(answer) + "\n")
+    else:
+        from whatfits.sizing.cli.render import show
+        from whatfits.sizing.cli.verify_server_text import server_document
+
+        show(server_document(answer), plain=options.plain)
+    return 0 if answer.verdict != "outside" else 1
+
+
+def _api_key(typed: str | None) -> str | None:
+    """Return the key to send; it never appears in a message.
+
+    Raises:
+        InvalidRequestError: it cannot stand in a header.
+    """
+    key = typed or os.environ.get(KEY_VARIABLE) or None
+    if key is not None and not (len(key) <= _MOST_KEY and key.isascii() and key.isprintable()):
+        raise InvalidRequestError(what="API key", allowed="printable ASCII characters")
+    return key
+
+
+def _listener(address: ServerAddress) -> Listener | None:
+    """Return the process behind a port of this machine, as far as this user may see it."""
+    if not address.is_here:
+        return None
+    from whatfits.probes.isolate import run_isolated
+    from whatfits.probes.runtimes.listeners import parse_listeners
+
+    try:
+        found = parse_listeners(run_isolated(_LISTENERS, deadline_s=_DEADLINE_S))
+    except ProbeError:
+        return None
+    return next((listener for listener in found if listener.port == address.port), None)
+
+
+def _known(probe: RuntimeProbe | None, answers: Answers, address: ServerAddress) -> RuntimeProbe:
+    """Return the runtime that answers.
+
+    Raises:
+        InvalidRequestError: nobody answers, or nobody known.
+    """
+    if not answers:
+        raise InvalidRequestError(
+            what="server", got=address.url, allowed="one that answers", next_step=_SEE_START
+        )
+    if probe is not None:
+        return probe
+    if any(answer.status in _UNAUTHORISED for answer in answers.values()):
+        raise InvalidRequestError(
+            what="server wants another API key:",
+            got=address.url,
+            next_step=f"put it into {KEY_VARIABLE}, or give --api-key",
+        )
+    from whatfits.probes.runtimes.registry import runtime_probes
+
+    raise InvalidRequestError(
+        what="server that is none of the known:",
+        got=address.url,
+        allowed=", ".join(known.LABEL for known in runtime_probes()),
+        next_step=_SEE_START,
+    )
+
+
+def _chosen(probe: RuntimeProbe, answers: Answers, named: str | None) -> LoadedModel:
+    """Return the model that is meant: the one that is named, else the only one.
+
+    Raises:
+        InvalidRequestError: none is loaded, or it has to be said which.
+    """
+    loaded = probe.parse_loaded(answers)
+    if loaded is None:
+        wants_key = any(answer.status in _UNAUTHORISED for answer in answers.values())
+        raise InvalidRequestError(
+            what=f"{probe.LABEL} does not say what it has loaded",
+            next_step=f"it wants an API key: put it into {KEY_VARIABLE}, or give --api-key"
+            if wants_key
+            else "ask the address of the server that holds the model",
+        )
+    names = [model.name for model in loaded]
+    for model in loaded:
+        if named in (model.name, model.name.removesuffix(":latest")):
+            return model
+    if len(loaded) == 1:
+        return loaded[0]
+    if not loaded:
+        raise InvalidRequestError(
+            what=f"{probe.LABEL} has no model loaded", next_step="send it a request first"
+        )
+    raise InvalidRequestError(
+        what="model of the server", got=named or "none named", allowed=", ".join(names[:10])
+    )
+
+
+def _machine(options: argparse.Namespace, address: ServerAddress) -> Machine:
+    """Return the machine that the server runs on.
+
+    Raises:
+        InvalidRequestError: it is another one, and nobody said which.
+    """
+    if options.machine is None and not address.is_here:
+        raise InvalidRequestError(
+            what="server on another machine:",
+            got=address.url,
+            next_step="say which machine that is: --machine NAME, or a saved 'hardware --json'",
+        )
+    return load_machine(options.machine)
