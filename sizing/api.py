@@ -15,18 +15,28 @@ from whatfits.sizing.machine import Machine
 from whatfits.sizing.runtimes import Run, find_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.runtimes import Asked
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["answer", "check", "hardware", "load_machine", "load_model", "plan", "plan_for"]
+__all__ = [
+    "answer",
+    "check",
+    "hardware",
+    "load_machine",
+    "load_model",
+    "plan",
+    "plan_for",
+    "together",
+]
 
 _UNVERIFIED_MARK: Final = "unverified-"
 
@@ -133,6 +143,48 @@ def plan_for(
         longest=longest,
         force=force,
         quality=quality_cost,
+    )
+
+
+def together(
+    models: Sequence[str | ModelSpec],
+    *,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    first_port: int = 8080,
+    force: bool = False,
+) -> TogetherPlan:
+    """Return whether and how several models stay loaded on a machine at once.
+
+    Args:
+        models: as in `check`, each with its file type behind a colon where it is not the usual
+            one; placed in this order.
+        machine: as in `check`.
+        workload: as in `check`, the same for all; a context longer than a model was trained for is
+            cut to what it was.
+        placement: as in `check`, the same for all.
+        first_port: that of the first model's server; the others count up from it.
+        force: give the commands even of models that do not fit.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.residents import place_together
+    from whatfits.sizing.sources.named_model import load_named
+
+    return place_together(
+        answer,
+        [load_named(model) if isinstance(model, str) else model for model in models],
+        machine=load_machine(machine),
+        workload=_workload(workload),
+        request=_placement(placement),
+        requantised=requantised,
+        quality=quality_cost,
+        first_port=first_port,
+        force=force,
     )
 
 

@@ -228,7 +228,6 @@ class Trials:
             request.gpu_layers is not None
             or request.cpu_moe_layers is not None
             or bool(request.overrides)
-            or request.devices is not None
         )
 
     def _spill(self, first: Trial, attempt: Callable[[PlacementRequest], Trial]) -> list[Trial]:
@@ -277,7 +276,8 @@ class Trials:
         index, so one more of them can take one away from a device, or move the output layer. What
         a device could not hold, it is not asked again to hold more of.
         """
-        if len(usable_accelerators(self._machine)) == 1 or self._request.split_mode == "none":
+        usable = resolve_placement(self._model, self._request, self._machine).accelerators
+        if len(usable) == 1:
             return kept
         overfull: dict[str, int] = {}
         for layers in range(most, kept, -1):

@@ -34,12 +34,14 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {
         "check": Plan,
         "plan": BestPlan,
         "need": forms.NeedAnswer,
+        "together": TogetherPlan,
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer,

@@ -15,6 +15,7 @@ from drawn import model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from whatfits.sizing import together
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.search import Trials
@@ -239,3 +240,21 @@ def test_experts_on_the_host_lie_where_their_names_would_put_them(
     by_count = tried(name, machine, 4096, cpu_moe_layers=count)
     by_name = tried(name, machine, 4096, overrides=((pattern, "CPU"),))
     assert by_count.memory == by_name.memory
+
+
+@settings(max_examples=60)
+@given(data=st.data(), context=st.sampled_from([512, 4096, 16_384]))
+def test_models_that_run_together_never_overrun_a_pool(data: st.DataObject, context: int) -> None:
+    names = data.draw(st.lists(st.sampled_from(DENSE[:3]), min_size=1, max_size=3))
+    machine = data.draw(machines(data.draw(st.sampled_from(DENSE))))
+    plan = together(
+        [model(name) for name in names], machine=machine, workload={"context_tokens": context}
+    )
+    verdicts = [one.verdict for one in plan.models]
+    assert plan.verdict == max(verdicts, key=BEST_FIRST.index)
+    if plan.verdict not in RUNS:
+        return
+    for pool, share in zip(machine.pools, plan.pools, strict=True):
+        assert sum(share.high_bytes) <= _surely_free_bytes(pool) == share.free_bytes
+        rows = [row for one in plan.models for row in one.memory.devices if row.pool == pool.id]
+        assert sum(share.high_bytes) == sum(row.high_bytes for row in rows)
