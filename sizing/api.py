@@ -204,6 +204,7 @@ def answer(
         return entry.own().plan(spec, machine, workload, request, force=force)
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import ModelSummary, Plan
+    from whatfits.sizing.load_time import load_from_disk_s
     from whatfits.sizing.search import Trials
     from whatfits.sizing.speed import estimate_speed
     from whatfits.sizing.version import SCHEMA_VERSION
@@ -253,6 +254,7 @@ def answer(
         remedies=_remedies(spec, machine, asked.workload, asked.request, trial),
         notes=(*spec.notes, *asked.notes, *_unverified(machine), *trial.judgement.notes),
         basis=basis_of(spec, trial, machine, speed),
+        load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
 
 

@@ -9,6 +9,7 @@ from whatfits.sizing.api import answer, load_model
 from whatfits.sizing.cli.options import (
     Parser,
     add_beside_options,
+    add_disk_option,
     add_machine_options,
     add_output_options,
     add_placement_options,
@@ -16,6 +17,7 @@ from whatfits.sizing.cli.options import (
     beside_of,
     machine_of,
     placement_of,
+    with_disk,
     workload_of,
 )
 from whatfits.sizing.json_values import dump_json
@@ -41,6 +43,7 @@ def _parser() -> Parser:
         help="compute buffers from llama.cpp's own plan; needs: pip install 'whatfits[bench]'",
     )
     add_machine_options(parser)
+    add_disk_option(parser)
     add_workload_options(parser)
     add_beside_options(parser)
     add_placement_options(parser)
@@ -54,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     find_runtime(options.runtime)  # before anything is read
     workload, request = beside_of(options, workload_of(options)), placement_of(options)
     spec = load_model(options.model, file_type=options.file_type)
-    machine = machine_of(options)
+    machine = with_disk(machine_of(options), options)
     exact = None
     if options.exact:
         from whatfits.sizing.cli.check_exact import ExactPlan

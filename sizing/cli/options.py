@@ -19,6 +19,7 @@ __all__ = [
     "Parser",
     "add_beside_options",
     "add_device_option",
+    "add_disk_option",
     "add_machine_options",
     "add_output_options",
     "add_placement_options",
@@ -31,6 +32,7 @@ __all__ = [
     "tokens_per_s",
     "whole_number",
     "with_chosen_devices",
+    "with_disk",
     "workload_of",
 ]
 
@@ -231,6 +233,29 @@ def add_placement_options(parser: Parser) -> None:
 def add_device_option(parser: argparse._ActionsContainer) -> None:
     """Add the option that leaves some accelerators out."""
     parser.add_argument("--device", metavar="ID,…|none", help="accelerators to use")
+
+
+def add_disk_option(parser: Parser) -> None:
+    """Add the option that says how fast the disk is."""
+    parser.add_argument(
+        "--disk-bandwidth",
+        action=parsed(_bandwidth),
+        metavar="SIZE/s",
+        help="read bandwidth of the disk with the model, as 3.5GB/s: for the time of a load",
+    )
+
+
+def with_disk(machine: Machine, options: argparse.Namespace) -> Machine:
+    """Return the machine with the disk's speed that was given."""
+    given = options.disk_bandwidth
+    return machine if given is None else replace(machine, disk_bandwidth_bytes_per_s=given)
+
+
+def _bandwidth(text: str) -> int:
+    n_bytes = parse_bytes(text.removesuffix("/s"))
+    if n_bytes < 1:
+        raise InvalidRequestError(what="bandwidth", got=text, allowed="more than 0, as '3.5GB/s'")
+    return n_bytes
 
 
 def whole_number(text: str) -> int:
