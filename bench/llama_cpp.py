@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Buffers",
+    "Registered",
     "Reservation",
     "Run",
     "dry_run",
@@ -144,12 +145,34 @@ def library(name: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
-def _host_buffer_type() -> int:
-    """Return the address of the plain CPU buffer type."""
-    function = library("ggml-base").ggml_backend_cpu_buffer_type
-    function.restype = ctypes.c_void_p
-    address: int = function()
-    return address
+class Registered:
+    """The devices that llama.cpp has registered, by its own names; `CPU` is the host."""
+
+    def device(self, name: str) -> int:
+        """Return the address of a device.
+
+        Raises:
+            ProbeError: llama.cpp has none of that name.
+        """
+        function = library("ggml").ggml_backend_dev_by_name
+        function.argtypes = [ctypes.c_char_p]
+        function.restype = ctypes.c_void_p
+        address: int | None = function(name.encode())
+        if address is None:
+            raise ProbeError(f"llama.cpp has no device {name!r} here")
+        return address
+
+    def buffer_type(self, name: str) -> int:
+        """Return the address of a device's plain buffer type.
+
+        Raises:
+            ProbeError: llama.cpp has no device of that name.
+        """
+        function = library("ggml-base").ggml_backend_dev_buffer_type
+        function.argtypes = [ctypes.c_void_p]
+        function.restype = ctypes.c_void_p
+        address: int = function(self.device(name))
+        return address
 
 
 def _breakdown(context: Any) -> dict[str, Buffers]:  # noqa: ANN401 - a C pointer
@@ -243,11 +266,8 @@ def running(path: Path, settings: RunSettings, *, real: bool) -> Iterator[Run]:
         ProbeError: llama.cpp refuses the model or the settings; the message holds its reason.
     """
     binding = _backend()
-    host_buffer_type = _host_buffer_type() if settings.host_overrides else None
     with _captured_log(binding) as log:
-        params, alive = model_params(
-            binding, settings, real=real, host_buffer_type=host_buffer_type
-        )
+        params, alive = model_params(binding, settings, real=real, backends=Registered())
         model = binding.llama_model_load_from_file(str(path).encode(), params)
         if not model:
             raise ProbeError(f"llama.cpp refused the model: {_last_error(log)}")

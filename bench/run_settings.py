@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RunSettings", "context_params", "model_params"]
+__all__ = ["Backends", "RunSettings", "context_params", "model_params"]
 
 _FLASH: Final = {"auto": -1, "off": 0, "on": 1}
 _SPLIT_MODE: Final = {"none": 0, "layer": 1}
@@ -36,7 +36,10 @@ class RunSettings:
         gpu_layers: layers on accelerators; -1: all.
         tensor_split: share of each accelerator; empty: by free memory.
         split_mode: `layer`, or `none` for one accelerator.
-        host_overrides: tensors that match one of these expressions stay on the host.
+        devices: llama.cpp's names of the accelerators it may use; None for all.
+        overrides: (expression, name of an accelerator or `CPU`) pairs for tensors, the first that
+            matches wins.
+        host_overrides: after those, tensors that match one of these expressions stay on the host.
         kv_offload: the cache lies with its layers.
         op_offload: large operations on host weights move to an accelerator.
     """
@@ -57,9 +60,23 @@ class RunSettings:
     gpu_layers: int = -1
     tensor_split: tuple[float, ...] = ()
     split_mode: str = "layer"
+    devices: tuple[str, ...] | None = None
+    overrides: tuple[tuple[str, str], ...] = ()
     host_overrides: tuple[str, ...] = ()
     kv_offload: bool = True
     op_offload: bool = True
+
+
+class Backends(Protocol):
+    """What llama.cpp calls its devices and where their buffers lie, as addresses."""
+
+    def device(self, name: str) -> int:
+        """Return the device of a name."""
+        ...
+
+    def buffer_type(self, name: str) -> int:
+        """Return the buffer type of a device."""
+        ...
 
 
 class _Override(ctypes.Structure):
@@ -73,9 +90,13 @@ def model_params(
     settings: RunSettings,
     *,
     real: bool,
-    host_buffer_type: int | None,
+    backends: Backends,
 ) -> tuple[Any, list[object]]:
-    """Return llama_model_params, and what has to stay alive while they are used."""
+    """Return llama_model_params, and what has to stay alive while they are used.
+
+    Raises:
+        ProbeError: a device is named that llama.cpp does not have.
+    """
     params = binding.llama_model_default_params()
     alive: list[object] = []
     params.no_alloc = not real
@@ -87,10 +108,16 @@ def model_params(
     if settings.tensor_split:
         params.tensor_split = _floats(settings.tensor_split, binding.llama_max_devices())
         alive.append(params.tensor_split)
-    if settings.host_overrides:
-        overrides = (_Override * (len(settings.host_overrides) + 1))()
-        for index, pattern in enumerate(settings.host_overrides):
-            overrides[index] = _Override(pattern.encode(), host_buffer_type)
+    if settings.devices is not None:
+        names = settings.devices
+        devices = (ctypes.c_void_p * (len(names) + 1))(*map(backends.device, names))
+        params.devices = ctypes.addressof(devices)
+        alive.append(devices)
+    pairs = [*settings.overrides, *((pattern, "CPU") for pattern in settings.host_overrides)]
+    if pairs:
+        overrides = (_Override * (len(pairs) + 1))()
+        for index, (pattern, name) in enumerate(pairs):
+            overrides[index] = _Override(pattern.encode(), backends.buffer_type(name))
         params.tensor_buft_overrides = ctypes.addressof(overrides)
         alive.append(overrides)
     return params, alive

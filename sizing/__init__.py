@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from whatfits.sizing.api import check, hardware, load_machine, load_model, plan
+    from whatfits.sizing.api import check, hardware, load_machine, load_model, plan, together
     from whatfits.sizing.errors import BadInputError, WhatfitsError
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
@@ -32,6 +32,7 @@ __all__ = [
     "load_machine",
     "load_model",
     "plan",
+    "together",
 ]
 
 _MODULES: Final = {
@@ -47,6 +48,7 @@ _MODULES: Final = {
     "load_machine": "api",
     "load_model": "api",
     "plan": "api",
+    "together": "api",
 }
 
 

@@ -15,18 +15,28 @@ from whatfits.sizing.machine import Machine
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run, find_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.runtimes import Asked
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["answer", "check", "hardware", "load_machine", "load_model", "plan", "plan_for"]
+__all__ = [
+    "answer",
+    "check",
+    "hardware",
+    "load_machine",
+    "load_model",
+    "plan",
+    "plan_for",
+    "together",
+]
 
 _PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
 _UNVERIFIED_MARK: Final = "unverified-"
@@ -149,6 +159,48 @@ def plan_for(
     )
 
 
+def together(
+    models: Sequence[str | ModelSpec],
+    *,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    first_port: int = 8080,
+    force: bool = False,
+) -> TogetherPlan:
+    """Return whether and how several models stay loaded on a machine at once.
+
+    Args:
+        models: as in `check`, each with its file type behind a colon where it is not the usual
+            one; placed in this order.
+        machine: as in `check`.
+        workload: as in `check`, the same for all; a context longer than a model was trained for is
+            cut to what it was.
+        placement: as in `check`, the same for all.
+        first_port: that of the first model's server; the others count up from it.
+        force: give the commands even of models that do not fit.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.residents import place_together
+    from whatfits.sizing.sources.named_model import load_named
+
+    return place_together(
+        answer,
+        [load_named(model) if isinstance(model, str) else model for model in models],
+        machine=load_machine(machine),
+        workload=_workload(workload),
+        request=_placement(placement),
+        requantised=requantised,
+        quality=quality_cost,
+        first_port=first_port,
+        force=force,
+    )
+
+
 def answer(
     spec: ModelSpec,
     *,
@@ -166,6 +218,7 @@ def answer(
         return replace(plan, notes=(*plan.notes, *_unverified(machine)))
     from whatfits.sizing.basis import basis_of
     from whatfits.sizing.estimate import ModelSummary, Plan
+    from whatfits.sizing.load_time import load_from_disk_s
     from whatfits.sizing.search import Trials
     from whatfits.sizing.speed import estimate_speed
     from whatfits.sizing.version import SCHEMA_VERSION
@@ -222,6 +275,7 @@ def answer(
         remedies=_remedies(spec, machine, asked.workload, asked.request, trial),
         notes=(*spec.notes, *asked.notes, *_unverified(machine), *trial.judgement.notes),
         basis=basis_of(spec, trial, machine, speed),
+        load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
 
 
@@ -234,7 +288,11 @@ def _fitted(spec: ModelSpec, machine: Machine, asked: Asked) -> PlacementRequest
     decided = fit_to_memory(
         spec, machine, asked.workload, asked.request, margin_bytes=asked.fit_margin_bytes
     )
-    return decided.request
+    if decided.request.gpu_layers is not None or asked.request.devices == ():
+        return decided.request
+    # nothing was to be moved: all of them stay, whatever our own search would say
+    every = spec.n_layers + spec.hparams.n_layer_nextn + 1
+    return replace(decided.request, gpu_layers=every)
 
 
 def _extras(spec: ModelSpec, workload: Workload) -> Extras:

@@ -10,6 +10,7 @@ from whatfits.sizing.compute import closed_form_range, compute_stages
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.graph.models import has_graph
 from whatfits.sizing.kv_cache import cache_cells
+from whatfits.sizing.load_time import load_basis, load_from_disk_s
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.speed import SPEED_SOURCE
@@ -38,6 +39,8 @@ def basis_of(
         reasons.append(growth_basis(trial.growth))
     if speed is not None and speed.decode_tokens_per_s is not None:
         reasons.append(_speed(trial))
+    if load_from_disk_s(model, trial.memory, machine) is not None:
+        reasons.append(load_basis(model, trial.memory, machine))
     return tuple(reasons)
 
 

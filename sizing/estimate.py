@@ -285,3 +285,4 @@ class Plan:
     remedies: tuple[Remedy, ...]
     notes: tuple[str, ...]
     basis: tuple[Basis, ...]
+    load_from_disk_s: float | None = None

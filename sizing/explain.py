@@ -193,6 +193,9 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
         limit = f" (trained for {format_tokens(trained)})" if trained else ""
         rows.append(("Largest context", f"{format_tokens(largest)} tokens{limit}"))
     rows += _speed_facts(plan.speed)
+    if plan.load_from_disk_s is not None:
+        seconds = _number(plan.load_from_disk_s)
+        rows.append(("Loads in", f"{seconds} s or more, when nothing of the file is cached"))
     if plan.memory.mapped_bytes:
         rows.append(
             (

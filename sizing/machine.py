@@ -152,7 +152,11 @@ class MeasuredOverhead:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A computer as sizing sees it: pools, devices in the runtime's order, links."""
+    """A computer as sizing sees it: pools, devices in the runtime's order, links.
+
+    `disk_bandwidth_bytes_per_s` is how fast the disk with the models is read in one go; None when
+    unknown.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -163,6 +167,7 @@ class Machine:
     os: str | None = None
     os_version: str | None = None
     overheads: tuple[MeasuredOverhead, ...] = ()
+    disk_bandwidth_bytes_per_s: int | None = None
 
     def pool(self, pool_id: str) -> Pool:
         """Return the pool of that id.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest
 
-__all__ = ["Placement", "resolve_placement", "usable_accelerators"]
+__all__ = ["Placement", "expert_layer", "resolve_placement", "usable_accelerators"]
 
 _EXPERT: Final = re.compile(r"^blk\.(\d+)\.ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
 _HOST_NAMES: Final = frozenset({"cpu", "host"})
@@ -71,8 +71,8 @@ class Placement:
             if pattern.search(name):
                 return device
         if self.cpu_moe_layers:
-            expert = _EXPERT.match(name)
-            if expert and int(expert[1]) < self.cpu_moe_layers:
+            layer = expert_layer(name)
+            if layer is not None and layer < self.cpu_moe_layers:
                 return None
         return default
 
@@ -90,6 +90,12 @@ class Placement:
     def layers_in_use(self) -> frozenset[int | None]:
         """The devices that have at least one layer."""
         return frozenset(self.layer_device)
+
+
+def expert_layer(name: str) -> int | None:
+    """Return the layer whose routed experts a tensor belongs to, biases included; None: another."""
+    found = _EXPERT.match(name)
+    return int(found[1]) if found else None
 
 
 def usable_accelerators(machine: Machine) -> tuple[Device, ...]:

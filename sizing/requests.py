@@ -182,6 +182,11 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
                 raise InvalidRequestError(
                     what=f"machine: {name} of pool {pool.id!r}", got=amount, allowed="0 or more"
                 )
+    disk = found.disk_bandwidth_bytes_per_s
+    if disk is not None and disk < 1:
+        raise InvalidRequestError(
+            what="machine: disk_bandwidth_bytes_per_s", got=disk, allowed="more than 0, or null"
+        )
     return found
 
 

@@ -22,7 +22,7 @@ from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import Judgement, judge, pool_needs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from whatfits.sizing.estimate import Memory
     from whatfits.sizing.extras import Extras
@@ -201,22 +201,26 @@ class Trials:
             default=0,
         )
 
-    def _rough_slack(self, request: PlacementRequest, *, like: Trial) -> int:
-        """Return the room on accelerators, all but weights and caches taken from another trial."""
-        placement = resolve_placement(self._model, request, self._machine)
+    def _rough_rooms(self, placement: Placement, *, like: Sequence[Trial]) -> dict[str, int]:
+        """Return the room in each accelerator's pool: weights and caches exact, the rest as tried.
+
+        The rest, driver and working memory, is the least that a trial saw on each device.
+        """
+        rests: dict[str, int] = {}
+        for trial in like:
+            for row in trial.memory.devices:
+                rest = row.high_bytes - row.weights_bytes - row.kv_cache_bytes
+                rests[row.device] = min(rests.get(row.device, rest), rest)
         needs: dict[str, int] = {}
-        for row in like.memory.devices:
-            rest = row.high_bytes - row.weights_bytes - row.kv_cache_bytes
-            needs[row.pool] = needs.get(row.pool, 0) + rest
         devices = (*placement.accelerators, placement.host)
-        kept = self._bill.weights_and_caches(like.settings, placement)
+        kept = self._bill.weights_and_caches(like[-1].settings, placement)
         for device, n_bytes in zip(devices, kept, strict=True):
-            needs[device.pool] = needs.get(device.pool, 0) + n_bytes
-        return min(
-            -1 if (free := self._machine.pool(pool).free_low_bytes) is None else free - need
+            needs[device.pool] = needs.get(device.pool, 0) + n_bytes + rests.get(device.id, 0)
+        return {
+            pool: -1 if (free := self._machine.pool(pool).free_low_bytes) is None else free - need
             for pool, need in needs.items()
             if pool != placement.host.pool or len(needs) == 1
-        )
+        }
 
     def _is_fixed(self) -> bool:
         request = self._request
@@ -224,7 +228,6 @@ class Trials:
             request.gpu_layers is not None
             or request.cpu_moe_layers is not None
             or bool(request.overrides)
-            or request.devices is not None
         )
 
     def _spill(self, first: Trial, attempt: Callable[[PlacementRequest], Trial]) -> list[Trial]:
@@ -243,7 +246,8 @@ class Trials:
                 return self._slack(seen[-1], host_too=False)
 
             def rough(number: int) -> int:
-                return self._rough_slack(request_of(number), like=seen[-1])
+                placement = resolve_placement(self._model, request_of(number), self._machine)
+                return min(self._rough_rooms(placement, like=seen[-1:]).values())
 
             return last_proven(low, high, rough=rough, exact=exact)
 
@@ -252,11 +256,48 @@ class Trials:
             spilled.append(attempt(replace(base, cpu_moe_layers=n_layers - (kept or 0))))
             if spilled[-1].runs:
                 return spilled
-        layers = most(0, n_layers, lambda n: replace(base, gpu_layers=n))
+        layers = most(0, n_layers, lambda n: replace(base, gpu_layers=n)) or 0
+        layers = self._more_layers(layers, n_layers, first.settings, attempt)
         if layers:
             spilled.append(attempt(replace(base, gpu_layers=layers)))
         spilled.append(attempt(replace(base, devices=())))
         return spilled
+
+    def _more_layers(
+        self,
+        kept: int,
+        most: int,
+        settings: Settings,
+        attempt: Callable[[PlacementRequest], Trial],
+    ) -> int:
+        """Return the most layers that leave room, knowing a number that does.
+
+        Over several accelerators room does not shrink with every layer: layers are shared out by
+        index, so one more of them can take one away from a device, or move the output layer. What
+        a device could not hold, it is not asked again to hold more of.
+        """
+        usable = resolve_placement(self._model, self._request, self._machine).accelerators
+        if len(usable) == 1:
+            return kept
+        overfull: dict[str, int] = {}
+        for layers in range(most, kept, -1):
+            request = replace(self._request, gpu_layers=layers)
+            placement = resolve_placement(self._model, request, self._machine)
+            counts = {
+                device.pool: placement.layer_device.count(index)
+                for index, device in enumerate(placement.accelerators)
+            }
+            if any(count > overfull.get(pool, count) for pool, count in counts.items()):
+                continue
+            like = [trial for (_, asked), trial in self._tried.items() if asked == settings]
+            rooms = self._rough_rooms(placement, like=like)
+            if min(rooms.values()) >= 0:
+                trial = attempt(request)
+                if self._slack(trial, host_too=False) >= 0:
+                    return layers
+            for pool in (pool for pool, room in rooms.items() if room < 0):
+                overfull[pool] = min(counts[pool], overfull.get(pool, counts[pool]))
+        return kept
 
 
 def can_spill(placement: Placement) -> bool:

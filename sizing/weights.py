@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.model import FullAttention
+from whatfits.sizing.placement import expert_layer
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
 from whatfits.sizing.values import dataclass
 
@@ -292,7 +293,9 @@ class WeightTable:
 def _groups_of(model: ModelSpec, *, singly: bool) -> tuple[_Group, ...]:
     grouped: dict[tuple[object, ...], list[TensorSpec]] = {}
     for tensor in model.tensors:
-        key: tuple[object, ...] = (tensor.role, tensor.layer, _EXPERTS in tensor.name)
+        # biases of experts go with them, but are no matrices that a token reads a share of
+        experts = (_EXPERTS in tensor.name, expert_layer(tensor.name) is not None)
+        key: tuple[object, ...] = (tensor.role, tensor.layer, *experts)
         if singly:
             key = (*key, tensor.name)
         grouped.setdefault(key, []).append(tensor)

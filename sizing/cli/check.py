@@ -10,6 +10,7 @@ from whatfits.sizing.api import answer, load_model
 from whatfits.sizing.cli.options import (
     Parser,
     add_beside_options,
+    add_disk_option,
     add_machine_options,
     add_output_options,
     add_placement_options,
@@ -17,6 +18,7 @@ from whatfits.sizing.cli.options import (
     beside_of,
     machine_of,
     placement_of,
+    with_disk,
     workload_of,
 )
 from whatfits.sizing.errors import InvalidRequestError
@@ -52,6 +54,7 @@ def _parser() -> Parser:
         help="compute buffers from llama.cpp's own plan; needs: pip install 'whatfits[bench]'",
     )
     add_machine_options(parser)
+    add_disk_option(parser)
     add_workload_options(parser)
     add_beside_options(parser)
     add_placement_options(parser)
@@ -74,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
     spec = load_model(
         options.model, file_type=options.file_type, quick=options.quick, runtime=entry.id
     )
-    machine = machine_of(options)
+    machine = with_disk(machine_of(options), options)
     exact = None
     if options.exact:
         from whatfits.sizing.cli.check_exact import ExactPlan

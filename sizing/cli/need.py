@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.cli.options import (
     Parser,
+    add_device_option,
     add_machine_options,
     add_output_options,
     add_workload_options,
@@ -16,6 +17,7 @@ from whatfits.sizing.cli.options import (
     parsed,
     tokens_per_s,
     whole_number,
+    with_chosen_devices,
     workload_of,
 )
 from whatfits.sizing.document import Document, Lines, Table
@@ -52,6 +54,7 @@ def _parser() -> Parser:
         "--min-speed", action=parsed(tokens_per_s), metavar="TOKENS/S", help="write this fast"
     )
     add_machine_options(parser)
+    add_device_option(parser)
     add_workload_options(parser)
     add_output_options(parser)
     return parser
@@ -62,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().read(arguments)
     spec = load_model(options.model, file_type=options.file_type)
     workload = _for_users(workload_of(options), spec, options.users)
-    machine = machine_of(options)
+    machine = with_chosen_devices(machine_of(options), options)
     from whatfits.sizing.catalog.lookup import device_entries
 
     search = NeedSearch(

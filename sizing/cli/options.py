@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 __all__ = [
     "Parser",
     "add_beside_options",
+    "add_device_option",
+    "add_disk_option",
     "add_machine_options",
     "add_output_options",
     "add_placement_options",
     "add_workload_options",
     "beside_of",
+    "devices_of",
     "machine_of",
     "parsed",
     "placement_of",
     "tokens_per_s",
     "whole_number",
+    "with_chosen_devices",
+    "with_disk",
     "workload_of",
 ]
 
@@ -216,13 +221,41 @@ def add_placement_options(parser: Parser) -> None:
         "-ot", "--override-tensor", action="append", default=[], metavar="REGEX=DEVICE"
     )
     group.add_argument("-sm", "--split-mode", choices=("layer", "none"))
-    group.add_argument("--device", metavar="ID,…|none", help="accelerators to use")
+    add_device_option(group)
     group.add_argument("--no-kv-offload", action="store_true")
     group.add_argument("--no-op-offload", action="store_true")
     group.add_argument("--no-mmap", action="store_true")
     group.add_argument("--no-repack", action="store_true")
     group.add_argument("-ngld", "--gpu-layers-draft", action=parsed(whole_number), metavar="N")
     group.add_argument("--no-mmproj-offload", action="store_true", help="projector on the host")
+
+
+def add_device_option(parser: argparse._ActionsContainer) -> None:
+    """Add the option that leaves some accelerators out."""
+    parser.add_argument("--device", metavar="ID,…|none", help="accelerators to use")
+
+
+def add_disk_option(parser: Parser) -> None:
+    """Add the option that says how fast the disk is."""
+    parser.add_argument(
+        "--disk-bandwidth",
+        action=parsed(_bandwidth),
+        metavar="SIZE/s",
+        help="read bandwidth of the disk with the model, as 3.5GB/s: for the time of a load",
+    )
+
+
+def with_disk(machine: Machine, options: argparse.Namespace) -> Machine:
+    """Return the machine with the disk's speed that was given."""
+    given = options.disk_bandwidth
+    return machine if given is None else replace(machine, disk_bandwidth_bytes_per_s=given)
+
+
+def _bandwidth(text: str) -> int:
+    n_bytes = parse_bytes(text.removesuffix("/s"))
+    if n_bytes < 1:
+        raise InvalidRequestError(what="bandwidth", got=text, allowed="more than 0, as '3.5GB/s'")
+    return n_bytes
 
 
 def whole_number(text: str) -> int:
@@ -297,14 +330,42 @@ def beside_of(options: argparse.Namespace, workload: Workload) -> Workload:
     )
 
 
+def devices_of(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the ids of the accelerators that may be used; None for all, empty for none."""
+    if options.device is None:
+        return None
+    none = options.device.lower() in ("none", "cpu", "")
+    return () if none else tuple(options.device.split(","))
+
+
+def with_chosen_devices(machine: Machine, options: argparse.Namespace) -> Machine:
+    """Return the machine with the accelerators that may be used, and their pools, alone.
+
+    Raises:
+        InvalidRequestError: it has no accelerator of a name.
+    """
+    chosen = devices_of(options)
+    if chosen is None:
+        return machine
+    names = {device.id.lower() for device in machine.accelerators}
+    for name in chosen:
+        if name.lower() not in names:
+            allowed = ", ".join(sorted(names)) or "none: there is no accelerator"
+            raise InvalidRequestError(what="device", got=name, allowed=allowed)
+    wanted = {name.lower() for name in chosen}
+    kept = tuple(d for d in machine.devices if d.kind == "cpu" or d.id.lower() in wanted)
+    pools = {device.pool for device in kept}
+    return replace(
+        machine,
+        devices=kept,
+        pools=tuple(p for p in machine.pools if p.kind != "vram" or p.id in pools),
+    )
+
+
 def placement_of(options: argparse.Namespace) -> PlacementRequest:
     """Return the placement that the options ask for."""
     from whatfits.sizing.workload import PlacementRequest
 
-    devices: tuple[str, ...] | None = None
-    if options.device is not None:
-        none = options.device.lower() in ("none", "cpu", "")
-        devices = () if none else tuple(options.device.split(","))
     return PlacementRequest(
         gpu_layers=options.gpu_layers,
         tensor_split=options.tensor_split,
@@ -315,7 +376,7 @@ def placement_of(options: argparse.Namespace) -> PlacementRequest:
         kv_offload=False if options.no_kv_offload else None,
         op_offload=False if options.no_op_offload else None,
         split_mode=options.split_mode,
-        devices=devices,
+        devices=devices_of(options),
         mmap=False if options.no_mmap else None,
         repack="off" if options.no_repack else "auto",
         gpu_layers_draft=options.gpu_layers_draft,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.api import load_model, plan_for
 from whatfits.sizing.cli.options import (
     Parser,
+    add_disk_option,
     add_machine_options,
     add_output_options,
     add_placement_options,
@@ -16,6 +17,7 @@ from whatfits.sizing.cli.options import (
     parsed,
     placement_of,
     tokens_per_s,
+    with_disk,
     workload_of,
 )
 from whatfits.sizing.json_values import dump_json
@@ -41,6 +43,7 @@ def _parser() -> Parser:
     parser.add_argument("--longest", action="store_true", help="the longest context that runs")
     parser.add_argument("--force", action="store_true", help="print the commands in any case")
     add_machine_options(parser)
+    add_disk_option(parser)
     add_workload_options(parser)
     add_placement_options(parser)
     add_output_options(parser)
@@ -55,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     plan = plan_for(
         spec,
         name=options.model,
-        machine=machine_of(options),
+        machine=with_disk(machine_of(options), options),
         workload=workload,
         request=request,
         fixed_file_type=options.file_type is not None,

@@ -35,6 +35,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.server_verification import ServerVerification
     from whatfits.sizing.verification import Verification
 
@@ -42,6 +43,7 @@ def answer_schema() -> dict[str, Any]:
         "check": Plan,
         "plan": BestPlan,
         "need": forms.NeedAnswer,
+        "together": TogetherPlan,
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer | forms.LocalListAnswer,

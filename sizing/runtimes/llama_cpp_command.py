@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import Workload
 
-__all__ = ["llama_server_command"]
+__all__ = ["csv_field", "llama_server_command"]
 
 _HUB: Final = "hf:"
 _HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
+_F32_DIGITS: Final = 9  # as many as tell every 32-bit float from its neighbours
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
 # HIP), ggml/src/ggml-metal/ggml-metal.cpp, ggml-vulkan.cpp.
 _DEVICE_NAMES: Final = {"cuda": "CUDA", "rocm": "ROCm", "metal": "MTL", "vulkan": "Vulkan"}
@@ -85,6 +86,11 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
             words += ["--device", "none"]
     else:
         words += ["-ngl", str(placement.gpu_layers)]
+    # before the experts: the first expression on the line that matches a tensor wins
+    if request.overrides:
+        names = {device.id.lower(): _device_name(device) for device in placement.accelerators}
+        pairs = (f"{pattern}={names.get(to.lower(), 'CPU')}" for pattern, to in request.overrides)
+        words += ["-ot", ",".join(pairs)]
     if placement.cpu_moe_layers:
         words += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
     if request.devices:
@@ -92,10 +98,6 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
     words += _split_flags(trial)
     if request.split_mode:
         words += ["-sm", request.split_mode]
-    if request.overrides:
-        names = {device.id.lower(): _device_name(device) for device in placement.accelerators}
-        pairs = (f"{pattern}={names.get(to.lower(), 'CPU')}" for pattern, to in request.overrides)
-        words += ["-ot", ",".join(pairs)]
     if request.op_offload is False:
         words.append("--no-op-offload")
     if request.mmap is False:
@@ -112,7 +114,7 @@ def _split_flags(trial: Trial) -> list[str]:
     """
     placement, request = trial.placement, trial.request
     if request.tensor_split:
-        return ["-ts", ",".join(f"{share:g}" for share in request.tensor_split)]
+        return ["-ts", ",".join(f"{share:.{_F32_DIGITS}g}" for share in request.tensor_split)]
     if len(placement.accelerators) < 2 or not placement.gpu_layers:  # noqa: PLR2004 - nothing to share
         return []
     places = (*placement.layer_device, placement.output_device)
@@ -152,9 +154,13 @@ def _beside_flags(workload: Workload, trial: Trial) -> list[str]:
         words += _projector_flags(workload.mmproj)
         if request.mmproj_offload is False:
             words.append("--no-mmproj-offload")
-    for path in workload.lora:
-        words += ["--lora", path.rpartition(":")[2].rpartition("/")[2] if _is_hub(path) else path]
+    if workload.lora:
+        words += ["--lora", ",".join(csv_field(_adapter_file(path)) for path in workload.lora)]
     return words
+
+
+def _adapter_file(path: str) -> str:
+    return path.rpartition(":")[2].rpartition("/")[2] if _is_hub(path) else path
 
 
 def _is_hub(path: str) -> bool:
@@ -168,6 +174,14 @@ def _projector_flags(path: str) -> list[str]:
     repository, _, file = path.removeprefix(_HUB).partition(":")
     name, _, revision = repository.partition("@")
     return ["--mmproj-url", f"{_HUB_ADDRESS}/{name}/resolve/{revision or 'main'}/{file}"]
+
+
+def csv_field(text: str) -> str:
+    """Return a value of a list that is separated by commas, quoted where it has to be."""
+    if not any(mark in text for mark in ',"'):
+        return text
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _draft_file(trial: Trial, named: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whatfits.bench import llama_cpp
-from whatfits.bench.llama_cpp import Buffers
+from whatfits.bench.llama_cpp import Buffers, Registered
 from whatfits.bench.run_settings import RunSettings, context_params, model_params
 from whatfits.bench.synthetic import write_synthetic_gguf
 
@@ -36,7 +36,7 @@ def plan_both(
     settings = RunSettings(swa_full=False, outputs_max=parallel, **wanted)
     binding = llama_cpp._backend()
     with llama_cpp._captured_log(binding):
-        params, _ = model_params(binding, settings, real=False, host_buffer_type=None)
+        params, _ = model_params(binding, settings, real=False, backends=Registered())
         params.load_mtp = True
         loaded = binding.llama_model_load_from_file(str(path).encode(), params)
         main_params = context_params(binding, settings)

@@ -1,0 +1,180 @@
+"""Tries of several models on one machine, and the changes that make all of them run.
+
+A change is only named after all models were placed again with it and did better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.planner import LADDER
+from whatfits.sizing.search import Trials
+from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
+from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import pool_needs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from whatfits.sizing.estimate import Memory, Verdict
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["Resident", "ResidentRemedies", "reserved", "without", "worst_of"]
+
+_WORST_LAST: Final = ("fits", "slow", "tight", "unknown", "no")
+_IS_LOADED: Final = frozenset({"fits", "slow", "tight"})
+_SHORTEST_USEFUL_CONTEXT: Final = 2048
+_CONTEXT_STEP: Final = 256
+
+
+class Resident(NamedTuple):
+    """One model that shall stay loaded, and how it is used."""
+
+    spec: ModelSpec
+    workload: Workload
+
+
+class _Together(NamedTuple):
+    """What came of all models: the worst verdict, and the middle of their need."""
+
+    verdict: Verdict
+    total_bytes: int
+
+
+def worst_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the worst of some verdicts."""
+    return max(verdicts, key=_WORST_LAST.index)
+
+
+def reserved(machine: Machine, taken_bytes: dict[str, int]) -> Machine:
+    """Return the machine with so many bytes more of its pools kept out of reach."""
+    pools = tuple(
+        replace(pool, reserve_bytes=pool.reserve_bytes + taken_bytes.get(pool.id, 0))
+        for pool in machine.pools
+    )
+    return replace(machine, pools=pools)
+
+
+def without(machine: Machine, memory: Memory, verdict: Verdict) -> Machine:
+    """Return the machine as a model leaves it that takes the upper end of its need.
+
+    The need becomes a reserve: what other programs hold could be closed, this must not be. A model
+    that does not run takes nothing.
+    """
+    if verdict not in _IS_LOADED:
+        return machine
+    taken = {need.pool.id: need.high_bytes for need in pool_needs(memory, machine)}
+    return reserved(machine, taken)
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentRemedies:
+    """Everything needed to place changed models.
+
+    Attributes:
+        residents: the models as asked.
+        machine: the machine as asked.
+        request: the placement as asked.
+        verdict: what came of all of them.
+        requantised: returns a model under another file type.
+        quality: returns what a file type costs in quality, in words.
+    """
+
+    residents: tuple[Resident, ...]
+    machine: Machine
+    request: PlacementRequest
+    verdict: Verdict
+    requantised: Callable[[ModelSpec, str], ModelSpec]
+    quality: Callable[[str], str]
+
+    def remedies(self) -> tuple[Remedy, ...]:
+        """Return the first change of each kind that betters the verdict of all."""
+        kinds = (self._fewer_tokens, self._smaller_type, self._one_less)
+        firsts = (next(kind(), None) for kind in kinds)
+        return tuple(remedy for remedy in firsts if remedy is not None)
+
+    def _tried(self, residents: Sequence[Resident]) -> _Together:
+        left, verdicts, total = self.machine, [], 0
+        for spec, workload in residents:
+            trial = Trials(spec, left, workload, self.request).best()
+            verdicts.append(trial.judgement.verdict)
+            total += trial.memory.total_bytes
+            left = without(left, trial.memory, verdicts[-1])
+        return _Together(worst_of(verdicts), total)
+
+    def _betters(self, found: _Together) -> bool:
+        better = _WORST_LAST.index(found.verdict) < _WORST_LAST.index(self.verdict)
+        return better and found.verdict in ("fits", "slow")
+
+    def _fewer_tokens(self) -> Iterator[Remedy]:
+        """Yield half the longest context, a quarter, …: for every model that has more than that."""
+        contexts = [_context_tokens(resident) for resident in self.residents]
+        most = max(contexts) // 2 // _CONTEXT_STEP * _CONTEXT_STEP
+        while most >= _SHORTEST_USEFUL_CONTEXT:
+            changed = [
+                Resident(spec, replace(workload, context_tokens=min(context, most)))
+                for (spec, workload), context in zip(self.residents, contexts, strict=True)
+            ]
+            found = self._tried(changed)
+            if self._betters(found):
+                yield Remedy(
+                    key="context",
+                    text=f"use at most {format_tokens(most)} tokens of context",
+                    change={"context_tokens": [r.workload.context_tokens for r in changed]},
+                    needs_bytes=found.total_bytes,
+                    verdict=found.verdict,
+                    cost=f"{format_tokens(max(contexts) - most)} tokens less to remember",
+                )
+            most = most // 2 // _CONTEXT_STEP * _CONTEXT_STEP
+
+    def _smaller_type(self) -> Iterator[Remedy]:
+        """Yield smaller file types of the largest model, best quality first."""
+        sizes = [resident.spec.tensor_bytes for resident in self.residents]
+        index = sizes.index(max(sizes))
+        spec, workload = self.residents[index]
+        for name in LADDER if spec.tensors else ():
+            smaller = self.requantised(spec, name)
+            if smaller.tensor_bytes >= spec.tensor_bytes:
+                continue
+            changed = [*self.residents]
+            changed[index] = Resident(smaller, workload)
+            found = self._tried(changed)
+            if self._betters(found):
+                yield Remedy(
+                    key="file_type",
+                    text=f"use {spec.name} in {name}: {format_bytes(smaller.tensor_bytes)} of "
+                    f"weights instead of {format_bytes(spec.tensor_bytes)}",
+                    change={"model": spec.name, "file_type": name},
+                    needs_bytes=found.total_bytes,
+                    verdict=found.verdict,
+                    cost=self.quality(name),
+                )
+
+    def _one_less(self) -> Iterator[Remedy]:
+        """Yield the rest without one model, the last one left out first."""
+        if len(self.residents) == 1:
+            return
+        for index in reversed(range(len(self.residents))):
+            rest = (*self.residents[:index], *self.residents[index + 1 :])
+            found = self._tried(rest)
+            if self._betters(found):
+                name = self.residents[index].spec.name
+                yield Remedy(
+                    key="drop",
+                    text=f"leave out {name}",
+                    change={"drop": index},
+                    needs_bytes=found.total_bytes,
+                    verdict=found.verdict,
+                    cost=f"{name} has to be loaded when it is wanted",
+                )
+
+
+def _context_tokens(resident: Resident) -> int:
+    """Return the context of a model as asked for, or its default."""
+    trained = resident.spec.hparams.context_train_tokens or DEFAULT_CONTEXT_TOKENS
+    return resident.workload.context_tokens or min(DEFAULT_CONTEXT_TOKENS, trained)
