@@ -21,13 +21,15 @@ from whatfits.sizing.planner import (
 )
 from whatfits.sizing.quants.default_type import UNASKED
 from whatfits.sizing.runtimes import RUNTIMES
+from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
+from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.workload import PlacementRequest, Workload
+    from whatfits.sizing.workload import Workload
 
 __all__ = ["BestPlan", "best_plan"]
 
@@ -106,8 +108,9 @@ def best_plan(
     model = specs[chosen.file_type]
     asked = replace(workload, context_tokens=context)
     plan = answer(model, machine=machine, workload=asked, request=request, force=force)
+    first = _answered(plan, known=plan.notes)
     runtimes = (
-        _answered(plan, known=plan.notes),
+        replace(first, notes=_left_to_itself(plan, model, asked, request)),
         *_others(answer, plan, model, asked, request, force=force, loaded_for=loaded_for),
     )
     values = {field.name: getattr(plan, field.name) for field in fields(Plan) if field.init}
@@ -131,6 +134,28 @@ def _specs(spec: ModelSpec, *, fixed: bool) -> dict[str, ModelSpec]:
     specs = {name: requantised(spec, name) for name in LADDER if name != present}
     specs[present] = spec
     return dict(sorted(specs.items(), key=lambda item: item[1].tensor_bytes, reverse=True))
+
+
+def _left_to_itself(
+    plan: Plan, model: ModelSpec, workload: Workload, request: PlacementRequest
+) -> tuple[str, ...]:
+    """Return what llama.cpp's own fitting step would do otherwise; nothing where it does the same.
+
+    Only what the command says counts: a placement that was asked for is not fitted.
+    """
+    if not plan.placement.devices or request != PlacementRequest(devices=request.devices):
+        return ()
+    own = fit_to_memory(model, plan.machine, workload, request).request
+    every = model.n_layers + 1
+    layers = every if own.gpu_layers is None else own.gpu_layers
+    by_name = len(own.overrides)
+    planned = (min(plan.placement.gpu_layers or 0, every), plan.placement.cpu_moe_layers or 0)
+    if (layers, by_name) == planned:
+        return ()
+    parts = f", parts of {by_name} of them on the host" if by_name else ""
+    kept = f"{layers} of {every} layers on devices{parts}"
+    said = f"Without -ngl llama.cpp's own fitting would keep {kept}: it leaves 1 GiB of each free."
+    return (said,)
 
 
 def _others(

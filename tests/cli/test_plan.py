@@ -100,6 +100,18 @@ def test_text_has_the_rules_and_the_commands(say: Callable[..., Any]) -> None:
         assert any(line.startswith(start) for line in said.lines), start
 
 
+def test_what_llama_cpp_would_do_by_itself_is_said_where_it_differs(
+    say: Callable[..., Any],
+) -> None:
+    asked = ("qwen3-30b-a3b", *CARD, "--file-type", "Q4_K_M", "--context", "8k")
+    spilled = planned(say, *asked)
+    (note,) = spilled["runtimes"][0]["notes"]
+    moved = int(note.partition("parts of ")[2].partition(" ")[0])
+    assert moved != spilled["placement"]["cpu_moe_layers"] > 0
+    small = planned(say, "qwen3-0.6b", *CARD, "--context", "8k")
+    assert small["runtimes"][0]["notes"] == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
