@@ -188,6 +188,6 @@ def _runs_vllm(machine: Machine, device: Device) -> bool:
 def _install(program: Program, machine: Machine, device: Device | None) -> tuple[InstallLine, ...]:
     """Return the line for the machine's system, or one for each when that is not known."""
     kind = "cpu" if device is None else device.kind
-    systems = [name for name in _SYSTEMS if machine.os in (name, None)]
+    systems: list[OsName] = [name for name in _SYSTEMS if machine.os in (name, None)]
     lines = ((name, program.install_line(name, kind)) for name in systems or _SYSTEMS)
     return tuple(InstallLine(name, line) for name, line in lines if line is not None)

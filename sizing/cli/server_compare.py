@@ -22,7 +22,7 @@ from whatfits.sizing.version import SCHEMA_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from whatfits.sizing.cli.verify_server import Case
+    from whatfits.sizing.cli.server_case import Case
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.server_verification import ComparedValue

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_machine
+from whatfits.sizing.cli.server_case import Case
 from whatfits.sizing.connecting import KEY_VARIABLE
 from whatfits.sizing.errors import InvalidRequestError, ProbeError
 from whatfits.sizing.json_values import dump_json
@@ -20,44 +21,14 @@ if TYPE_CHECKING:
     from whatfits.probes.runtimes.registry import RuntimeProbe
     from whatfits.probes.runtimes.report import LoadedModel
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.workload import Workload
 
-__all__ = ["Case", "run_server"]
+__all__ = ["run_server"]
 
 _LISTENERS: Final = "whatfits.probes.runtimes.listeners:read_listeners"
 _DEADLINE_S: Final = 3.0
 _MOST_KEY: Final = 4096
 _UNAUTHORISED: Final = (401, 403)
 _SEE_START: Final = "'whatfits start' shows the servers on this machine"
-
-
-class Case(NamedTuple):
-    """A server with one model, and what it is to be compared with.
-
-    Attributes:
-        address: where it is.
-        probe: what it is.
-        version: None when it does not say.
-        listener: its process; None when that cannot be seen from here.
-        loaded: what it says of the model.
-        spec: the model as it was read here.
-        machine: where it runs.
-        options: what was typed.
-        beside: what the server loads beside the model, by its own word.
-        notes: what has to be said of that.
-    """
-
-    address: ServerAddress
-    probe: RuntimeProbe
-    version: str | None
-    listener: Listener | None
-    loaded: LoadedModel
-    spec: ModelSpec
-    machine: Machine
-    options: argparse.Namespace
-    beside: Workload
-    notes: tuple[str, ...] = ()
 
 
 def run_server(options: argparse.Namespace) -> int:

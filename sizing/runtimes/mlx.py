@@ -7,7 +7,7 @@ context. The rules are in the files beside this one: `mlx_weights`, `mlx_cache`,
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.closing_in import last_with_room
 from whatfits.sizing.estimate import ModelSummary, Plan
@@ -18,6 +18,7 @@ from whatfits.sizing.runtimes.mlx_memory import MlxBill
 from whatfits.sizing.runtimes.mlx_models import mlx_model
 from whatfits.sizing.runtimes.mlx_settings import MOST_STEPS, refuse_placement, resolve_mlx_settings
 from whatfits.sizing.runtimes.mlx_speed import mlx_speed
+from whatfits.sizing.runtimes.mlx_trial import MlxTrial
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK, as_mlx
 from whatfits.sizing.verdict import judge, pool_needs
@@ -27,39 +28,20 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.estimate import Memory, Remedy
+    from whatfits.sizing.estimate import Remedy
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.mlx_models import MlxModel
     from whatfits.sizing.runtimes.mlx_settings import MlxSettings
     from whatfits.sizing.runtimes.mlx_types import MlxType
-    from whatfits.sizing.verdict import Judgement
     from whatfits.sizing.workload import Workload
 
-__all__ = ["MlxTrial", "plan", "try_mlx"]
+__all__ = ["plan", "try_mlx"]
 
 _RUNTIME: Final = "mlx"
-_RUNS: Final = frozenset({"fits", "slow"})
 _CONTEXT_STEP_TOKENS: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
 _KV_NAMES: Final = {None: "f16", 8: "q8_0", 4: "q4_0"}
-
-
-class MlxTrial(NamedTuple):
-    """One request worked out: what it takes, and the verdict on it."""
-
-    model: ModelSpec
-    settings: MlxSettings
-    placement: Placement
-    bill: MlxBill
-    memory: Memory
-    judgement: Judgement
-
-    @property
-    def runs(self) -> bool:
-        """Whether the upper end of every pool is free."""
-        return self.judgement.verdict in _RUNS
 
 
 def plan(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.runtimes.mlx import MlxTrial
+    from whatfits.sizing.runtimes.mlx_trial import MlxTrial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["mlx_remedies"]

@@ -58,8 +58,8 @@ def vllm_devices(machine: Machine, request: PlacementRequest) -> tuple[Device, .
         )
     kinds = {device.kind for device in chosen}
     if len(kinds) > 1 or not kinds <= set(_BACKENDS):
-        other = next((d for d in chosen if d.kind not in _BACKENDS), chosen[-1])
-        raise _refused(other)
+        strange = [device for device in chosen if device.kind not in _BACKENDS]
+        raise _refused((strange or list(chosen))[0])
     for device in chosen:
         known = capability(device)
         if known is not None and known < _FIRST_CAPABILITY:

@@ -1,0 +1,33 @@
+"""One request under MLX, worked out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Memory
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.runtimes.mlx_memory import MlxBill
+    from whatfits.sizing.runtimes.mlx_settings import MlxSettings
+    from whatfits.sizing.verdict import Judgement
+
+__all__ = ["MlxTrial"]
+
+_RUNS: Final = frozenset({"fits", "slow"})
+
+
+class MlxTrial(NamedTuple):
+    """One request worked out: what it takes, and the verdict on it."""
+
+    model: ModelSpec
+    settings: MlxSettings
+    placement: Placement
+    bill: MlxBill
+    memory: Memory
+    judgement: Judgement
+
+    @property
+    def runs(self) -> bool:
+        """Whether the upper end of every pool is free."""
+        return self.judgement.verdict in _RUNS
