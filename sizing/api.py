@@ -8,11 +8,11 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run, find_runtime
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.residents import TogetherPlan
-    from whatfits.sizing.runtimes import Asked
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -37,9 +36,6 @@ __all__ = [
     "plan_for",
     "together",
 ]
-
-_PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
-_UNVERIFIED_MARK: Final = "unverified-"
 
 
 def check(
@@ -214,85 +210,23 @@ def answer(
     """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
+        from whatfits.sizing.unverified import unverified_notes
+
         plan = entry.own().plan(spec, machine, workload, request, force=force)
-        return replace(plan, notes=(*plan.notes, *_unverified(machine)))
-    from whatfits.sizing.basis import basis_of
-    from whatfits.sizing.estimate import ModelSummary, Plan
-    from whatfits.sizing.load_time import load_from_disk_s
-    from whatfits.sizing.search import Trials
-    from whatfits.sizing.speed import estimate_speed
-    from whatfits.sizing.version import SCHEMA_VERSION
+        return replace(plan, notes=(*plan.notes, *unverified_notes(machine)))
+    from whatfits.sizing.llama_answer import llama_plan
 
-    adapter = entry.adapter()
-    asked = adapter.asked(spec, machine, workload, request)
-    extras = _extras(spec, workload)
-    if spec.companions:
-        from whatfits.sizing.companions import with_companions
-
-        if runtime == DEFAULT_RUNTIME:  # others load what belongs to a model by themselves
-            workload, _ = with_companions(workload, extras, spec.companions)
-        with_them, extras = with_companions(asked.workload, extras, spec.companions)
-        asked = asked._replace(workload=with_them)
-    trials = Trials(
+    return llama_plan(
         spec,
-        machine,
-        asked.workload,
-        _fitted(spec, machine, asked),
-        extras,
-        experts_move=asked.experts_move,
-    )
-    trial = trials.best()
-    if refined is not None:
-        trial = refined(trial)
-    weights = trials.weights(trial)
-    speed = estimate_speed(
-        spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
-    )
-    resolved = _resolved(asked.workload, trial)
-    largest = trials.largest_context(trial)
-    if asked.slot_contexts is not None:
-        resolved = replace(
-            resolved, context_tokens=(resolved.context_tokens or 0) // asked.slot_contexts
-        )
-        largest = None if largest is None else largest // asked.slot_contexts
-    commands = {}
-    if trial.runs or trial.judgement.verdict == "tight" or force:
-        run = Run(spec, _model_file(spec), workload, request, trial, machine)
-        commands[runtime] = adapter.commands(run)
-    return Plan(
-        schema_version=SCHEMA_VERSION,
-        model=ModelSummary.of(spec),
-        workload=resolved,
-        placement=_placed(trial),
-        runtime=runtime,
+        entry=entry,
         machine=machine,
-        verdict=trial.judgement.verdict,
-        verdict_reason=trial.judgement.reason,
-        memory=trial.memory,
-        largest_context_tokens=largest,
-        speed=speed,
-        commands=commands,
-        remedies=_remedies(spec, machine, asked.workload, asked.request, trial),
-        notes=(*spec.notes, *asked.notes, *_unverified(machine), *trial.judgement.notes),
-        basis=basis_of(spec, trial, machine, speed),
-        load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
+        workload=workload,
+        request=request,
+        extras=_extras(spec, workload),
+        remedies=_remedies,
+        force=force,
+        refined=refined,
     )
-
-
-def _fitted(spec: ModelSpec, machine: Machine, asked: Asked) -> PlacementRequest:
-    """Return where things go: as asked for, or as llama.cpp's own fitting step decides it."""
-    if asked.fit_margin_bytes is None:
-        return asked.request
-    from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
-
-    decided = fit_to_memory(
-        spec, machine, asked.workload, asked.request, margin_bytes=asked.fit_margin_bytes
-    )
-    if decided.request.gpu_layers is not None or asked.request.devices == ():
-        return decided.request
-    # nothing was to be moved: all of them stay, whatever our own search would say
-    every = spec.n_layers + spec.hparams.n_layer_nextn + 1
-    return replace(decided.request, gpu_layers=every)
 
 
 def _extras(spec: ModelSpec, workload: Workload) -> Extras:
@@ -302,17 +236,6 @@ def _extras(spec: ModelSpec, workload: Workload) -> Extras:
     from whatfits.sizing.sources.extra_files import load_extras
 
     return load_extras(spec, workload)
-
-
-def _unverified(machine: Machine) -> tuple[str, ...]:
-    """Return one sentence for each device with values that nobody re-read at a source."""
-    said: dict[str, str] = {}
-    for device in machine.devices:
-        marks = [f for f in device.features if f.startswith(_UNVERIFIED_MARK)]
-        if marks:
-            named = ", ".join(mark.removeprefix(_UNVERIFIED_MARK) for mark in marks)
-            said[device.name] = f"Unverified of {device.name}, not read at a source: {named}."
-    return tuple(said.values())
 
 
 def _remedies(
@@ -427,68 +350,3 @@ def _placement(given: PlacementRequest | Mapping[str, Any] | None) -> PlacementR
     from whatfits.sizing.requests import placement_from_object
 
     return placement_from_object(given)
-
-
-def _resolved(workload: Workload, trial: Trial) -> Workload:
-    """Return the workload with every default filled in; the context as it was asked for."""
-    settings = trial.settings
-    return replace(
-        workload,
-        context_tokens=workload.context_tokens or settings.requested_context_tokens,
-        parallel=settings.sequences,
-        kv_type_k=settings.kv_type_k.lower(),
-        kv_type_v=settings.kv_type_v.lower(),
-        batch=settings.batch_tokens,
-        micro_batch=settings.micro_batch_tokens,
-        kv_unified=settings.streams == 1 and settings.sequences > 1
-        if workload.kv_unified is None
-        else workload.kv_unified,
-        swa_full=settings.swa_full,
-        outputs_max=settings.output_rows,
-        **_resolved_extras(workload, trial),
-    )
-
-
-def _resolved_extras(workload: Workload, trial: Trial) -> dict[str, Any]:
-    """Return the fields of what stands beside the model, defaults filled in where they count."""
-    from whatfits.sizing.speculation import draft_type, drafted_tokens
-    from whatfits.sizing.units import MIB
-
-    if workload.program != "server":
-        return {}
-    growth = trial.growth
-    values: dict[str, Any] = {
-        "cache_ram_mib": growth.cache_ram_bytes // MIB,
-        "ctx_checkpoints": growth.checkpoints,
-    }
-    kind = draft_type(workload)
-    if kind != "none":
-        values |= {
-            "spec_type": kind,
-            "spec_draft_n_max": drafted_tokens(workload),
-            "kv_type_k_draft": workload.kv_type_k_draft or "f16",
-            "kv_type_v_draft": workload.kv_type_v_draft or "f16",
-        }
-    return values
-
-
-def _placed(trial: Trial) -> PlacementRequest:
-    """Return the placement as it was decided, in the runtime's own terms."""
-    placement = trial.placement
-    return replace(
-        trial.request,
-        gpu_layers=placement.gpu_layers,
-        tensor_split=placement.tensor_split,
-        cpu_moe_layers=placement.cpu_moe_layers,
-        devices=tuple(device.id for device in placement.accelerators),
-        kv_offload=placement.kv_offload,
-        op_offload=placement.op_offload,
-        mmap=placement.mmap,
-    )
-
-
-def _model_file(spec: ModelSpec) -> str:
-    """Return the path to write into a command: the file itself, or its usual name."""
-    if spec.source == "catalog" or spec.planned:
-        return f"{spec.name}-{spec.file_type}.gguf".translate(_PLAIN)
-    return spec.file or spec.source

@@ -1,0 +1,194 @@
+"""The answer of a program that starts llama.cpp: what it asks for, placed, sized, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.basis import basis_of
+from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.load_time import load_from_disk_s
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
+from whatfits.sizing.search import Trials
+from whatfits.sizing.speculation import draft_type, drafted_tokens
+from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.units import MIB
+from whatfits.sizing.unverified import unverified_notes
+from whatfits.sizing.version import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from whatfits.sizing.estimate import Remedy
+    from whatfits.sizing.extras import Extras
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes import Asked, RuntimeEntry
+    from whatfits.sizing.search import Trial
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+    Remedies: TypeAlias = Callable[
+        [ModelSpec, Machine, Workload, PlacementRequest, Trial], tuple[Remedy, ...]
+    ]
+
+__all__ = ["llama_plan"]
+
+_PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
+
+
+def llama_plan(
+    spec: ModelSpec,
+    *,
+    entry: RuntimeEntry,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    extras: Extras,
+    remedies: Remedies,
+    force: bool,
+    refined: Callable[[Trial], Trial] | None,
+) -> Plan:
+    """Return the plan of one runtime.
+
+    `extras` is what the workload names beside the model; `remedies` finds what would help;
+    `refined` betters the chosen trial.
+
+    Raises:
+        InvalidRequestError: a value is out of range, or the program has no such setting.
+    """
+    adapter = entry.adapter()
+    asked = adapter.asked(spec, machine, workload, request)
+    if spec.companions:
+        from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
+
+        if entry.id == DEFAULT_RUNTIME:  # others load what belongs to a model by themselves
+            workload, _ = with_companions(workload, extras, spec.companions)
+        with_them, extras = with_companions(asked.workload, extras, spec.companions)
+        asked = asked._replace(workload=with_them)
+    trials = Trials(
+        spec,
+        machine,
+        asked.workload,
+        _fitted(spec, machine, asked),
+        extras,
+        experts_move=asked.experts_move,
+    )
+    trial = trials.best()
+    if refined is not None:
+        trial = refined(trial)
+    weights = trials.weights(trial)
+    speed = estimate_speed(
+        spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
+    )
+    commands = {}
+    if trial.runs or trial.judgement.verdict == "tight" or force:
+        run = Run(spec, _model_file(spec), workload, request, trial, machine)
+        commands[entry.id] = adapter.commands(run)
+    return Plan(
+        schema_version=SCHEMA_VERSION,
+        model=ModelSummary.of(spec),
+        workload=_in_own_terms(_resolved(asked.workload, trial), asked),
+        placement=_placed(trial),
+        runtime=entry.id,
+        machine=machine,
+        verdict=trial.judgement.verdict,
+        verdict_reason=trial.judgement.reason,
+        memory=trial.memory,
+        largest_context_tokens=_of_a_slot(trials.largest_context(trial), asked),
+        speed=speed,
+        commands=commands,
+        remedies=remedies(spec, machine, asked.workload, asked.request, trial),
+        notes=(*spec.notes, *asked.notes, *unverified_notes(machine), *trial.judgement.notes),
+        basis=basis_of(spec, trial, machine, speed),
+        load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
+    )
+
+
+def _in_own_terms(workload: Workload, asked: Asked) -> Workload:
+    """Return a workload whose context is what the program's own setting says."""
+    return replace(workload, context_tokens=_of_a_slot(workload.context_tokens, asked))
+
+
+def _of_a_slot(context_tokens: int | None, asked: Asked) -> int | None:
+    if context_tokens is None or asked.slot_contexts is None:
+        return context_tokens
+    return context_tokens // asked.slot_contexts
+
+
+def _fitted(spec: ModelSpec, machine: Machine, asked: Asked) -> PlacementRequest:
+    """Return where things go: as asked for, or as llama.cpp's own fitting step decides it."""
+    if asked.fit_margin_bytes is None:
+        return asked.request
+    from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory  # noqa: PLC0415 - few runtimes
+
+    decided = fit_to_memory(
+        spec, machine, asked.workload, asked.request, margin_bytes=asked.fit_margin_bytes
+    )
+    if decided.request.gpu_layers is not None or asked.request.devices == ():
+        return decided.request
+    # nothing was to be moved: all of them stay, whatever our own search would say
+    every = spec.n_layers + spec.hparams.n_layer_nextn + 1
+    return replace(decided.request, gpu_layers=every)
+
+
+def _resolved(workload: Workload, trial: Trial) -> Workload:
+    """Return the workload with every default filled in; the context as it was asked for."""
+    settings = trial.settings
+    return replace(
+        workload,
+        context_tokens=workload.context_tokens or settings.requested_context_tokens,
+        parallel=settings.sequences,
+        kv_type_k=settings.kv_type_k.lower(),
+        kv_type_v=settings.kv_type_v.lower(),
+        batch=settings.batch_tokens,
+        micro_batch=settings.micro_batch_tokens,
+        kv_unified=settings.streams == 1 and settings.sequences > 1
+        if workload.kv_unified is None
+        else workload.kv_unified,
+        swa_full=settings.swa_full,
+        outputs_max=settings.output_rows,
+        **_resolved_extras(workload, trial),
+    )
+
+
+def _resolved_extras(workload: Workload, trial: Trial) -> dict[str, Any]:
+    """Return the fields of what stands beside the model, defaults filled in where they count."""
+    if workload.program != "server":
+        return {}
+    growth = trial.growth
+    values: dict[str, Any] = {
+        "cache_ram_mib": growth.cache_ram_bytes // MIB,
+        "ctx_checkpoints": growth.checkpoints,
+    }
+    kind = draft_type(workload)
+    if kind != "none":
+        values |= {
+            "spec_type": kind,
+            "spec_draft_n_max": drafted_tokens(workload),
+            "kv_type_k_draft": workload.kv_type_k_draft or "f16",
+            "kv_type_v_draft": workload.kv_type_v_draft or "f16",
+        }
+    return values
+
+
+def _placed(trial: Trial) -> PlacementRequest:
+    """Return the placement as it was decided, in the runtime's own terms."""
+    placement = trial.placement
+    return replace(
+        trial.request,
+        gpu_layers=placement.gpu_layers,
+        tensor_split=placement.tensor_split,
+        cpu_moe_layers=placement.cpu_moe_layers,
+        devices=tuple(device.id for device in placement.accelerators),
+        kv_offload=placement.kv_offload,
+        op_offload=placement.op_offload,
+        mmap=placement.mmap,
+    )
+
+
+def _model_file(spec: ModelSpec) -> str:
+    """Return the path to write into a command: the file itself, or its usual name."""
+    if spec.source == "catalog" or spec.planned:
+        return f"{spec.name}-{spec.file_type}.gguf".translate(_PLAIN)
+    return spec.file or spec.source
