@@ -239,7 +239,11 @@ def _extras(spec: ModelSpec, workload: Workload) -> Extras:
 
 
 def _remedies(
-    spec: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest, trial: Trial
+    spec: ModelSpec,
+    machine: Machine,
+    workload: Workload,
+    trial: Trial,
+    attempt: Callable[[ModelSpec, Machine, Workload], Trial],
 ) -> tuple[Remedy, ...]:
     """Return what would help; nothing is loaded when nothing has to."""
     if trial.judgement.verdict in ("fits", "unknown"):
@@ -254,8 +258,8 @@ def _remedies(
         model=spec,
         machine=machine,
         workload=workload,
-        request=request,
         trial=trial,
+        attempt=attempt,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
         smaller=lambda: smaller_models(spec, room_bytes=room_bytes),

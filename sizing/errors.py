@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 _MAX_SHOWN = 120
+_OFFLINE = "check the network, or name a file on this disk or a model of the catalog"
 
 
 def printable(text: object) -> str:
@@ -204,7 +205,7 @@ class UnreachableError(BadInputError):
     code = "unreachable"
 
     def __init__(self, url: str, *, reason: str = "cannot be reached", next_step: str = "") -> None:
-        super().__init__(what=f"the address {reason}:", got=url, next_step=next_step)
+        super().__init__(what=f"the address {reason}:", got=url, next_step=next_step or _OFFLINE)
 
 
 class RemoteAnswerError(BadInputError):

@@ -12,7 +12,7 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
 from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.speed import estimate_speed
-from whatfits.sizing.units import MIB
+from whatfits.sizing.units import MIB, format_tokens
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
+    Attempt: TypeAlias = Callable[[ModelSpec, Machine, Workload], Trial]
     Remedies: TypeAlias = Callable[
-        [ModelSpec, Machine, Workload, PlacementRequest, Trial], tuple[Remedy, ...]
+        [ModelSpec, Machine, Workload, Trial, Attempt], tuple[Remedy, ...]
     ]
 
 __all__ = ["llama_plan"]
@@ -58,37 +59,46 @@ def llama_plan(
         InvalidRequestError: a value is out of range, or the program has no such setting.
     """
     adapter = entry.adapter()
-    asked = adapter.asked(spec, machine, workload, request)
-    if spec.companions:
-        from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
+    own = extras
 
-        if entry.id == DEFAULT_RUNTIME:  # others load what belongs to a model by themselves
-            workload, _ = with_companions(workload, extras, spec.companions)
-        with_them, extras = with_companions(asked.workload, extras, spec.companions)
-        asked = asked._replace(workload=with_them)
-    trials = Trials(
-        spec,
-        machine,
-        asked.workload,
-        _fitted(spec, machine, asked),
-        extras,
-        experts_move=asked.experts_move,
-    )
+    def placed(model: ModelSpec, where: Machine, wanted: Workload) -> tuple[Asked, Trials]:
+        """Return what the program asks for, and the trials of it."""
+        asked = adapter.asked(model, where, wanted, request)
+        beside = own
+        if spec.companions:
+            from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
+
+            with_them, beside = with_companions(asked.workload, own, spec.companions)
+            asked = asked._replace(workload=with_them)
+        fitted, moves = _fitted(model, where, asked), asked.experts_move
+        return asked, Trials(model, where, asked.workload, fitted, beside, experts_move=moves)
+
+    def attempt(model: ModelSpec, where: Machine, wanted: Workload) -> Trial:
+        return placed(model, where, wanted)[1].best()
+
+    asked, trials = placed(spec, machine, workload)
     trial = trials.best()
     if refined is not None:
         trial = refined(trial)
+    resolved = _in_own_terms(_resolved(asked.workload, trial), asked)
     weights = trials.weights(trial)
     speed = estimate_speed(
         spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
     )
+    filled = replace(workload, context_tokens=resolved.context_tokens)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
-        run = Run(spec, _model_file(spec), workload, request, trial, machine)
+        shown = workload
+        if spec.companions and entry.id == DEFAULT_RUNTIME:  # others load them by themselves
+            from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
+
+            shown, _ = with_companions(workload, extras, spec.companions)
+        run = Run(spec, _model_file(spec), shown, request, trial, machine)
         commands[entry.id] = adapter.commands(run)
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
-        workload=_in_own_terms(_resolved(asked.workload, trial), asked),
+        workload=resolved,
         placement=_placed(trial),
         runtime=entry.id,
         machine=machine,
@@ -98,11 +108,29 @@ def llama_plan(
         largest_context_tokens=_of_a_slot(trials.largest_context(trial), asked),
         speed=speed,
         commands=commands,
-        remedies=remedies(spec, machine, asked.workload, asked.request, trial),
-        notes=(*spec.notes, *asked.notes, *unverified_notes(machine), *trial.judgement.notes),
+        remedies=remedies(spec, machine, filled, trial, attempt),
+        notes=(
+            *spec.notes,
+            *asked.notes,
+            *_beyond_training(spec, trial),
+            *unverified_notes(machine),
+            *trial.judgement.notes,
+        ),
         basis=basis_of(spec, trial, machine, speed),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
+
+
+def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
+    """Return what to say of a sequence that may get longer than the model was trained for."""
+    trained = spec.hparams.context_train_tokens
+    asked = trial.settings.requested_context_tokens
+    if trial.settings.streams > 1:
+        asked //= trial.settings.sequences
+    if trained is None or asked <= trained:
+        return ()
+    more = "memory for more is taken, and not made good use of"
+    return (f"The model was trained for {format_tokens(trained)} tokens: {more}.",)
 
 
 def _in_own_terms(workload: Workload, asked: Asked) -> Workload:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raised_limit_bytes
-from whatfits.sizing.search import Trials
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import dataclass
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
-    from whatfits.sizing.workload import PlacementRequest, Workload
+    from whatfits.sizing.workload import Workload
 
 __all__ = ["RemedySearch", "shorter_contexts", "verdict_rank"]
 
@@ -40,9 +39,9 @@ class RemedySearch:
     Attributes:
         model: the model as asked.
         machine: the machine as asked.
-        workload: the workload as asked.
-        request: the placement as asked.
+        workload: the workload as asked, in the program's own terms, its context filled in.
         trial: what came of it.
+        attempt: returns what comes of a changed request, by the program's own rules.
         requantised: returns the model under another file type; None when that is not possible.
         quality: returns what a file type costs in quality, in words.
         smaller: returns smaller models, nearest first.
@@ -51,8 +50,8 @@ class RemedySearch:
     model: ModelSpec
     machine: Machine
     workload: Workload
-    request: PlacementRequest
     trial: Trial
+    attempt: Callable[[ModelSpec, Machine, Workload], Trial]
     requantised: Callable[[str], ModelSpec] | None
     quality: Callable[[str], str]
     smaller: Callable[[], Iterator[ModelSpec]] | None = None
@@ -82,14 +81,7 @@ class RemedySearch:
         machine: Machine | None = None,
         workload: Workload | None = None,
     ) -> Trial:
-        trials = Trials(
-            model or self.model,
-            machine or self.machine,
-            workload or self.workload,
-            self.request,
-            self.trial.extras,
-        )
-        return trials.best()
+        return self.attempt(model or self.model, machine or self.machine, workload or self.workload)
 
     def _improves(self, trial: Trial) -> bool:
         verdict = trial.judgement.verdict
@@ -142,7 +134,7 @@ class RemedySearch:
             )
 
     def _shorter_context(self) -> Iterator[Remedy]:
-        asked = self.trial.settings.context_tokens
+        asked = self.workload.context_tokens or 0
         keep = ("fits",) if self.trial.judgement.verdict == "slow" else ("fits", "slow")
         for context in shorter_contexts(asked):
             trial = self._try(workload=replace(self.workload, context_tokens=context))

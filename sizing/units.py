@@ -61,13 +61,15 @@ def _split_number(text: str, units: dict[str, int]) -> int | None:
     unit = compact[len(digits) :]
     if unit not in units or not digits:
         return None
+    if digits.isdecimal():
+        return int(digits) * units[unit]
     try:
         value = float(digits) * units[unit]
     except ValueError:
         return None
     if not math.isfinite(value) or value < 0:
         return None
-    return round(value)
+    return round(value) if units[unit] > 1 or value.is_integer() else None
 
 
 def parse_bytes(text: str) -> int:

@@ -200,3 +200,29 @@ def test_a_command_is_withheld_where_nothing_fits() -> None:
         assert check("llama-3.1-70b", runtime=runtime, machine="8gb").commands == {}
         forced = check("llama-3.1-70b", runtime=runtime, machine="8gb", force=True)
         assert list(forced.commands) == [runtime]
+
+
+def test_a_remedy_is_in_the_programs_own_terms_and_holds_by_its_own_rules() -> None:
+    asked = {"parallel": 7, "kv_type_k": "q8_0", "kv_type_v": "q8_0", "context_tokens": 32_768}
+    machine = "rtx-4090 + 32gb"
+    plan = check("gemma-3-27b", runtime="ollama", machine=machine, workload=asked)
+    assert plan.verdict != "fits"
+    offered = [remedy for remedy in plan.remedies if remedy.key == "context"]
+    assert offered
+    for remedy in offered:
+        shorter = remedy.change["workload"]["context_tokens"]
+        assert shorter < 32_768
+        changed = {**asked, "context_tokens": shorter}
+        after = check("gemma-3-27b", runtime="ollama", machine=machine, workload=changed)
+        assert after.verdict == remedy.verdict
+        assert after.memory.total_bytes == remedy.needs_bytes
+
+
+def test_a_context_beyond_training_is_said() -> None:
+    machine = "rtx-4090 + 64gb"
+    longer = check("qwen3-8b", machine=machine, workload={"context_tokens": 65_536})
+    assert any("trained for 40,960 tokens" in note for note in longer.notes)
+    usual = check("qwen3-8b", machine=machine, workload={"context_tokens": 32_768})
+    assert not any("trained for" in note for note in usual.notes)
+    slots = check("qwen3-8b", machine=machine, workload={"context_tokens": 65_536, "parallel": 2})
+    assert not any("trained for" in note for note in slots.notes)
