@@ -24,7 +24,7 @@ from whatfits.probes.system import SourceHungError
 from whatfits.probes.unified import held_of_allowance
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
-from whatfits.sizing.reserve import raised_limit_bytes
+from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.units import GIB, MIB, format_bytes
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def _pool(draft: Draft, facts: AppleFacts) -> Pool:
         draft.say(
             "metal_limit",
             f"macOS lets the GPU use {format_bytes(limit)} of {format_bytes(total)}.",
-            next_step=f"'sudo sysctl iogpu.wired_limit_mb={safe // MIB}' raises it to "
+            next_step=f"'{raise_limit_command(safe)}' raises it to "
             f"{format_bytes(safe)} until the next start (0 restores the rule)",
         )
     return Pool(

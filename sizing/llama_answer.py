@@ -11,7 +11,6 @@ from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
 from whatfits.sizing.speculation import draft_type, drafted_tokens
-from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.units import MIB, format_tokens
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -81,10 +80,7 @@ def llama_plan(
     if refined is not None:
         trial = refined(trial)
     resolved = _in_own_terms(_resolved(asked.workload, trial), asked)
-    weights = trials.weights(trial)
-    speed = estimate_speed(
-        spec, trial.settings, trial.placement, weights, prompt_tokens=workload.prompt_tokens
-    )
+    speed = trials.speed(trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:

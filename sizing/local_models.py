@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 from whatfits.sizing.companions import with_companions
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.extras import NO_EXTRAS
-from whatfits.sizing.ranking import VERDICT_ORDER, headroom_bytes
+from whatfits.sizing.ranking import headroom_bytes
 from whatfits.sizing.search import Trials
-from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
@@ -157,13 +157,7 @@ def need_of(spec: ModelSpec, machine: Machine, workload: Workload) -> LocalNeed:
     workload, extras = with_companions(workload, NO_EXTRAS, spec.companions)
     trials = Trials(spec, machine, workload, PlacementRequest(), extras)
     trial = trials.best()
-    speed = estimate_speed(
-        spec,
-        trial.settings,
-        trial.placement,
-        trials.weights(trial),
-        prompt_tokens=workload.prompt_tokens,
-    )
+    speed = trials.speed(trial)
     return LocalNeed(
         parameters=spec.parameters,
         active_parameters=spec.active_parameters,

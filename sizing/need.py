@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import RateRange  # noqa: TC001 - read by pydantic
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.search import Trials
-from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest
@@ -34,7 +34,6 @@ NEED_RULE: Final = (
     "fastest memory there is; cheapest at launch first, then those without a known price by memory."
 )
 _MOST_DEVICES: Final = 8
-_KINDS: Final = {"NVIDIA": "cuda", "AMD": "rocm", "Intel": "vulkan", "Apple": "metal"}
 _CARDS: Final = frozenset({"discrete", "workstation", "datacentre"})
 _RAM_SIZES_GIB: Final = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _LEAST_RAM_GIB: Final = 32  # beside cards: what stays on the host is small
@@ -135,13 +134,7 @@ class NeedSearch:
         trial = trials.first()
         if trial.judgement.verdict != "fits":
             return None
-        speed = estimate_speed(
-            self._model,
-            trial.settings,
-            trial.placement,
-            trials.weights(trial),
-            prompt_tokens=self._workload.prompt_tokens,
-        )
+        speed = trials.speed(trial)
         rate = speed.decode_tokens_per_s
         if self._floor is not None and (rate is None or rate.mid < self._floor):
             return None
@@ -231,7 +224,7 @@ class NeedSearch:
 
         for entry in entries:
             # one build of a runtime drives cards of one maker
-            if not _is_card(entry) or (kinds and _KINDS[entry.vendor] not in kinds):
+            if not _is_card(entry) or (kinds and KIND_OF_VENDOR[entry.vendor] not in kinds):
                 continue
             for memory_gib in sorted(entry.memory_gib):
                 found = self._fewest(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.search import Trials
-from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [
-    "LADDER",
     "USUAL_CONTEXT_TOKENS",
     "FileTypeOption",
     "choose",
@@ -31,10 +31,7 @@ __all__ = [
     "file_type_rule",
 ]
 
-# from better to worse quality
-LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 USUAL_CONTEXT_TOKENS: Final = 32_768
-_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +77,7 @@ def file_type_options(
     for spec in specs:
         trials = Trials(spec, machine, workload, request, replays=replays)
         trial = trials.best()
-        speed = estimate_speed(
-            spec,
-            trial.settings,
-            trial.placement,
-            trials.weights(trial),
-            prompt_tokens=workload.prompt_tokens,
-        )
+        speed = trials.speed(trial)
         name = spec.file_type or ""
         found.append(
             FileTypeOption(
@@ -112,10 +103,10 @@ def choose(
     come best quality first. When none is fast enough, the fastest.
     """
     if least_tokens_per_s is None:
-        return min(options, key=lambda option: _ORDER[option.verdict]), True
+        return min(options, key=lambda option: VERDICT_ORDER[option.verdict]), True
     quick = [option for option in options if _rate(option) >= least_tokens_per_s]
     if quick:
-        return min(quick, key=lambda option: _ORDER[option.verdict]), True
+        return min(quick, key=lambda option: VERDICT_ORDER[option.verdict]), True
     return max(options, key=_rate), False
 
 

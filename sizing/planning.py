@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.estimate import Plan, RuntimeAnswer
 from whatfits.sizing.planner import (
-    LADDER,
     USUAL_CONTEXT_TOKENS,
     FileTypeOption,
     choose,
@@ -19,7 +18,7 @@ from whatfits.sizing.planner import (
     file_type_options,
     file_type_rule,
 )
-from whatfits.sizing.quants.default_type import UNASKED
+from whatfits.sizing.quants.default_type import LADDER, UNASKED
 from whatfits.sizing.runtimes import RUNTIMES
 from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
 from whatfits.sizing.workload import PlacementRequest

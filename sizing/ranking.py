@@ -18,8 +18,8 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.search import Trials, can_spill
-from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE_TYPE_RULE",
     "MONTHS_A_YEAR",
-    "VERDICT_ORDER",
     "RankedModel",
     "Ranker",
     "headroom_bytes",
@@ -53,7 +52,6 @@ FILE_TYPE_RULE: Final = (
 _LADDER: Final = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K"}
 _BEST: Final = "Q8_0"
 _LEAST: Final = "Q4_K_M"
-VERDICT_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 # the leanest types of the ladder's last and first mixes: bounds, not estimates
 _LOWEST_BITS: Final = 4.25
 _BEST_BITS: Final = 8.5
@@ -165,13 +163,7 @@ class Ranker:
         return None if chosen is None else self._row(entry, *chosen)
 
     def _row(self, entry: ModelEntry, spec: ModelSpec, trials: Trials, trial: Trial) -> RankedModel:
-        speed = estimate_speed(
-            spec,
-            trial.settings,
-            trial.placement,
-            trials.weights(trial),
-            prompt_tokens=self.workload.prompt_tokens,
-        )
+        speed = trials.speed(trial)
         return RankedModel(
             model=entry.id,
             family=entry.family,

@@ -9,26 +9,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.quants.file_types import find_file_type
-from whatfits.sizing.reserve import raised_limit_bytes
+from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from whatfits.sizing.estimate import Verdict
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import Workload
 
-__all__ = ["RemedySearch", "shorter_contexts", "verdict_rank"]
+__all__ = ["RemedySearch", "shorter_contexts"]
 
-# From better to worse quality; the first that helps is offered.
-_FILE_TYPE_LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 _SHORTEST_USEFUL_CONTEXT: Final = 2048
-_RANK: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 _MOST_REMEDIES: Final = 4
 
 
@@ -85,7 +83,7 @@ class RemedySearch:
 
     def _improves(self, trial: Trial) -> bool:
         verdict = trial.judgement.verdict
-        return trial.runs and _RANK[verdict] < _RANK[self.trial.judgement.verdict]
+        return trial.runs and VERDICT_ORDER[verdict] < VERDICT_ORDER[self.trial.judgement.verdict]
 
     def _close_others(self) -> Iterator[Remedy]:
         pools = tuple(
@@ -171,7 +169,7 @@ class RemedySearch:
         if self.requantised is None or not self.model.tensors:
             return
         present = self.model.tensor_bytes
-        for name in _FILE_TYPE_LADDER:
+        for name in LADDER:
             model = self.requantised(name)
             if model.tensor_bytes >= present:
                 continue
@@ -220,7 +218,7 @@ def _fewer_parameters(model: ModelSpec, smaller: ModelSpec) -> str:
 
 def _limit_command(machine: Machine, limit_bytes: int) -> str:
     if machine.os == "macos":
-        return f": sudo sysctl iogpu.wired_limit_mb={limit_bytes // 2**20}"
+        return f": {raise_limit_command(limit_bytes)}"
     return ""
 
 
@@ -232,8 +230,3 @@ def shorter_contexts(asked: int) -> tuple[int, ...]:
         found.append(context)
         context = context // 2 // 256 * 256
     return tuple(found)
-
-
-def verdict_rank(verdict: Verdict) -> int:
-    """Return the order of verdicts, best first."""
-    return _RANK[verdict]

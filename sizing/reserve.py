@@ -57,3 +57,8 @@ def raised_limit_bytes(total_bytes: int) -> int:
     """
     keep = next((keep for up_to, keep in _KEPT_UNIFIED if total_bytes <= up_to), 8 * GIB)
     return max(total_bytes // 2, total_bytes - keep)
+
+
+def raise_limit_command(limit_bytes: int) -> str:
+    """Return what raises a Mac's GPU limit until the next start."""
+    return f"sudo sysctl iogpu.wired_limit_mb={limit_bytes // MIB}"

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import Remedy
-from whatfits.sizing.planner import LADDER
+from whatfits.sizing.quants.default_type import LADDER
+from whatfits.sizing.remedies import shorter_contexts
 from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -28,8 +29,6 @@ __all__ = ["Resident", "ResidentRemedies", "reserved", "without", "worst_of"]
 
 _WORST_LAST: Final = ("fits", "slow", "tight", "unknown", "no")
 _IS_LOADED: Final = frozenset({"fits", "slow", "tight"})
-_SHORTEST_USEFUL_CONTEXT: Final = 2048
-_CONTEXT_STEP: Final = 256
 
 
 class Resident(NamedTuple):
@@ -114,8 +113,7 @@ class ResidentRemedies:
     def _fewer_tokens(self) -> Iterator[Remedy]:
         """Yield half the longest context, a quarter, …: for every model that has more than that."""
         contexts = [_context_tokens(resident) for resident in self.residents]
-        most = max(contexts) // 2 // _CONTEXT_STEP * _CONTEXT_STEP
-        while most >= _SHORTEST_USEFUL_CONTEXT:
+        for most in shorter_contexts(max(contexts)):
             changed = [
                 Resident(spec, replace(workload, context_tokens=min(context, most)))
                 for (spec, workload), context in zip(self.residents, contexts, strict=True)
@@ -130,7 +128,6 @@ class ResidentRemedies:
                     verdict=found.verdict,
                     cost=f"{format_tokens(max(contexts) - most)} tokens less to remember",
                 )
-            most = most // 2 // _CONTEXT_STEP * _CONTEXT_STEP
 
     def _smaller_type(self) -> Iterator[Remedy]:
         """Yield smaller file types of the largest model, best quality first."""

@@ -18,13 +18,14 @@ from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import Judgement, judge, pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from whatfits.sizing.estimate import Memory
+    from whatfits.sizing.estimate import Memory, Speed
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.growth import Growth
@@ -144,6 +145,16 @@ class Trials:
     def weights(self, trial: Trial) -> Weights:
         """Return where the weights of a trial lie."""
         return self._bill.weights(trial.placement)
+
+    def speed(self, trial: Trial) -> Speed:
+        """Return how fast a trial would be."""
+        return estimate_speed(
+            self._model,
+            trial.settings,
+            trial.placement,
+            self.weights(trial),
+            prompt_tokens=self._workload.prompt_tokens,
+        )
 
     def largest_context(self, trial: Trial) -> int | None:
         """Return the longest context that runs, at most what the model was trained for.

@@ -8,7 +8,7 @@ no: beyond that.  unknown: an input is missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.placement import Placement
 
-__all__ = ["Judgement", "PoolNeed", "judge", "pool_needs"]
+__all__ = ["VERDICT_ORDER", "Judgement", "PoolNeed", "judge", "pool_needs"]
+
+# best first
+VERDICT_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 
 
 class PoolNeed(NamedTuple):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.catalog.expressions import DevicePart, RamPart
 
-__all__ = ["machine_expression"]
+__all__ = ["KIND_OF_VENDOR", "machine_expression"]
 
-_KINDS: Final = {"NVIDIA": "cuda", "AMD": "rocm", "Intel": "vulkan", "Apple": "metal"}
+KIND_OF_VENDOR: Final = {"NVIDIA": "cuda", "AMD": "rocm", "Intel": "vulkan", "Apple": "metal"}
 _RAM_CHANNELS: Final = 2
 _CPU: Final = "cpu"
 
@@ -154,7 +154,7 @@ class _Draft:
         self.names.append(f"{_times(part.count)}{entry.name}{size}")
 
     def _add_device(self, entry: DeviceEntry, pool: Pool, *, bandwidth: int | None) -> None:
-        kind = _KINDS[entry.vendor]
+        kind = KIND_OF_VENDOR[entry.vendor]
         flops = entry.compute_flops_per_s
         device = Device(
             id=self._id(kind),

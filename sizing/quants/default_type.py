@@ -6,9 +6,11 @@ from typing import Final
 
 from whatfits.sizing.quants.file_types import find_file_type
 
-__all__ = ["DEFAULT_FILE_TYPE", "UNASKED", "chosen_file_type"]
+__all__ = ["DEFAULT_FILE_TYPE", "LADDER", "UNASKED", "chosen_file_type"]
 
 DEFAULT_FILE_TYPE: Final = "Q4_K_M"
+# from better to worse quality
+LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 UNASKED: Final = "No file type was asked for"
 _NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
 

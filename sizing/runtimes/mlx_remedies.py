@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
-from whatfits.sizing.remedies import shorter_contexts, verdict_rank
-from whatfits.sizing.reserve import raised_limit_bytes
+from whatfits.sizing.remedies import shorter_contexts
+from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.runtimes.mlx_types import DEFAULT_TYPE, find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK
 from whatfits.sizing.sources.mlx_model import load_mlx_model
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,6 @@ __all__ = ["mlx_remedies"]
 
 _LADDER: Final = ("8bit", "6bit", "5bit", "4bit", "3bit")
 _MOST_REMEDIES: Final = 4
-_MIB: Final = 2**20
 _SMALL_STEP_TOKENS: Final = 512
 _BASE: Final = "F16"
 _NO_FIGURE: Final = "less exact: no figure of MLX's file types was read"
@@ -93,8 +93,8 @@ class _Search:
             )
         except BadInputError:  # this model cannot be run so
             return None
-        before = verdict_rank(self._trial.judgement.verdict)
-        return trial if trial.runs and verdict_rank(trial.judgement.verdict) < before else None
+        before, after = self._trial.judgement.verdict, trial.judgement.verdict
+        return trial if trial.runs and VERDICT_ORDER[after] < VERDICT_ORDER[before] else None
 
     def _pool_id(self) -> str:
         return self._trial.memory.devices[0].pool
@@ -131,7 +131,7 @@ class _Search:
             yield Remedy(
                 key="raise_limit",
                 text=f"raise the GPU's memory limit to {format_bytes(raised)}: "
-                f"sudo sysctl iogpu.wired_limit_mb={raised // _MIB}",
+                f"{raise_limit_command(raised)}",
                 change={},
                 needs_bytes=None,
                 verdict=found.judgement.verdict,

@@ -12,6 +12,7 @@ from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,15 +74,13 @@ class VllmRemedies:
         machine: Machine | None = None,
     ) -> Iterator[Remedy]:
         """Yield the change when it betters the verdict."""
-        from whatfits.sizing.remedies import verdict_rank  # noqa: PLC0415 - not when it fits
-
         spec, where = model or self.model, machine or self.machine
         workload = replace(self.workload, **change.get("workload", {}))
         try:
             other = judged(spec, where, resolve_vllm(spec, where, workload, self.request))
         except BadInputError:  # it cannot be cut over the devices in that way
             return
-        if verdict_rank(other.verdict) < verdict_rank(self.found.verdict):
+        if VERDICT_ORDER[other.verdict] < VERDICT_ORDER[self.found.verdict]:
             needs = None if key == "close" else other.memory.total_bytes
             yield Remedy(key, text, change, needs, other.verdict, cost)
 
