@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from whatfits.sizing.api import check, load_machine, load_model
-from whatfits.sizing.cli.options import Parser
+from whatfits.sizing.cli.parser import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.json_values import dump_json, to_json_value
 from whatfits.sizing.runtimes import find_runtime

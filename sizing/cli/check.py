@@ -7,20 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import answer, load_model
-from whatfits.sizing.cli.options import (
-    Parser,
-    add_beside_options,
+from whatfits.sizing.cli.machine_options import (
     add_disk_option,
     add_machine_options,
-    add_output_options,
+    machine_of,
+    with_disk,
+)
+from whatfits.sizing.cli.options import (
+    add_beside_options,
     add_placement_options,
     add_workload_options,
     beside_of,
-    machine_of,
     placement_of,
-    with_disk,
     workload_of,
 )
+from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import find_runtime

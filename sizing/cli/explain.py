@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.api import answer, load_machine, load_model
-from whatfits.sizing.cli.options import Parser, add_output_options
+from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.errors import (
     InvalidRequestError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from whatfits.sizing.cli.options import Parser, add_output_options
+from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.version import SCHEMA_VERSION

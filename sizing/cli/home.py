@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.list_models import load_entry, rows_table
-from whatfits.sizing.cli.options import Parser, add_machine_options, add_output_options, machine_of
+from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
+from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.explain import machine_sentence
 from whatfits.sizing.json_values import dump_json

@@ -5,16 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.options import (
-    Parser,
-    add_machine_options,
-    add_output_options,
-    add_workload_options,
-    machine_of,
-    parsed,
-    whole_number,
-    workload_of,
-)
+from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
+from whatfits.sizing.cli.options import add_workload_options, workload_of
+from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import machine_sentence, short_rate

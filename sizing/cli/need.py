@@ -7,18 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_machine, load_model
-from whatfits.sizing.cli.options import (
-    Parser,
+from whatfits.sizing.cli.machine_options import (
     add_device_option,
     add_machine_options,
-    add_output_options,
-    add_workload_options,
     machine_of,
+    with_chosen_devices,
+)
+from whatfits.sizing.cli.options import add_workload_options, workload_of
+from whatfits.sizing.cli.parser import (
+    Parser,
+    add_output_options,
     parsed,
     tokens_per_s,
     whole_number,
-    with_chosen_devices,
-    workload_of,
 )
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError

@@ -6,20 +6,19 @@ import sys
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import load_model, plan_for
-from whatfits.sizing.cli.options import (
-    Parser,
+from whatfits.sizing.cli.machine_options import (
     add_disk_option,
     add_machine_options,
-    add_output_options,
+    machine_of,
+    with_disk,
+)
+from whatfits.sizing.cli.options import (
     add_placement_options,
     add_workload_options,
-    machine_of,
-    parsed,
     placement_of,
-    tokens_per_s,
-    with_disk,
     workload_of,
 )
+from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, tokens_per_s
 from whatfits.sizing.json_values import dump_json
 
 if TYPE_CHECKING:

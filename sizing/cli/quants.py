@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.options import Parser, add_output_options
+from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.units import format_bytes

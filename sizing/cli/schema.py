@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.cli.options import Parser
+from whatfits.sizing.cli.parser import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,14 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.options import (
-    Parser,
-    add_machine_options,
-    add_output_options,
-    machine_of,
-    parsed,
-    whole_number,
-)
+from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
+from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 

@@ -6,18 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import together
-from whatfits.sizing.cli.options import (
-    Parser,
+from whatfits.sizing.cli.machine_options import (
     add_device_option,
     add_machine_options,
-    add_output_options,
-    add_workload_options,
     devices_of,
     machine_of,
-    parsed,
-    whole_number,
-    workload_of,
 )
+from whatfits.sizing.cli.options import add_workload_options, workload_of
+from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
 from whatfits.sizing.explain import short_rate
 from whatfits.sizing.json_values import dump_json

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.cli.options import (
-    Parser,
-    add_output_options,
     add_placement_options,
     add_workload_options,
-    parsed,
     placement_of,
     workload_of,
 )
+from whatfits.sizing.cli.parser import Parser, add_output_options, parsed
 from whatfits.sizing.errors import InvalidRequestError, UnknownModelError, UnreadableFileError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.units import format_bytes

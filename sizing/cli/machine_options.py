@@ -1,0 +1,153 @@
+"""Options that choose or change the machine, and what they become."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from whatfits.sizing.cli.parser import parsed
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.units import parse_bytes
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from whatfits.sizing.cli.parser import Parser
+    from whatfits.sizing.machine import Machine
+
+__all__ = [
+    "add_device_option",
+    "add_disk_option",
+    "add_machine_options",
+    "devices_of",
+    "machine_of",
+    "with_chosen_devices",
+    "with_disk",
+]
+
+
+def add_machine_options(parser: Parser) -> None:
+    """Add the options that choose or change the machine."""
+    parser.add_argument(
+        "--machine",
+        metavar="NAME|FILE",
+        help="another machine: 'rtx-4090 + 64gb', 'm4 max 64gb', '64gb', or a saved report",
+    )
+    parser.add_argument(
+        "--idle", action="store_true", help="as after a restart: nothing held by other programs"
+    )
+    parser.add_argument(
+        "--reserve",
+        action="append",
+        default=[],
+        metavar="SIZE|POOL=SIZE",
+        help="memory to keep free, of the host's pool or of a named one",
+    )
+
+
+def add_device_option(parser: argparse._ActionsContainer) -> None:
+    """Add the option that leaves some accelerators out."""
+    parser.add_argument("--device", metavar="ID,…|none", help="accelerators to use")
+
+
+def add_disk_option(parser: Parser) -> None:
+    """Add the option that says how fast the disk is."""
+    parser.add_argument(
+        "--disk-bandwidth",
+        action=parsed(_bandwidth),
+        metavar="SIZE/s",
+        help="read bandwidth of the disk with the model, as 3.5GB/s: for the time of a load",
+    )
+
+
+def machine_of(options: argparse.Namespace) -> Machine:
+    """Return the machine that the options name, idle and with other reserves when asked."""
+    from whatfits.sizing.api import load_machine
+
+    machine = load_machine(options.machine)
+    if options.idle:
+        machine = _idle(machine)
+    return _with_reserves(machine, options.reserve)
+
+
+def _idle(machine: Machine) -> Machine:
+    from whatfits.sizing.reserve import idle_ram_reserve_bytes, idle_unified_reserve_bytes
+
+    pools = []
+    for pool in machine.pools:
+        changes: dict[str, Any] = {"used_bytes": 0}
+        if pool.kind == "ram":
+            changes["reserve_bytes"] = idle_ram_reserve_bytes(machine.os)
+        elif pool.kind == "unified" and pool.total_bytes is not None:
+            changes["reserve_bytes"] = idle_unified_reserve_bytes(
+                os=machine.os, total_bytes=pool.total_bytes, limit_bytes=pool.limit_bytes
+            )
+        pools.append(replace(pool, **changes))
+    return replace(machine, pools=tuple(pools))
+
+
+def _with_reserves(machine: Machine, texts: Sequence[str]) -> Machine:
+    host = machine.host_pool
+    by_id = {pool.id: pool for pool in machine.pools}
+    for text in texts:
+        name, equals, size = text.rpartition("=")
+        pool_id = name if equals else (host.id if host else "")
+        if pool_id not in by_id:
+            raise InvalidRequestError(
+                what="pool of --reserve", got=pool_id, allowed=", ".join(by_id) or "no pool known"
+            )
+        if by_id[pool_id].total_bytes is None:
+            raise InvalidRequestError(
+                what="pool of --reserve",
+                got=pool_id,
+                allowed="one whose size is known",
+                next_step="name the machine with --machine",
+            )
+        by_id[pool_id] = replace(by_id[pool_id], reserve_bytes=parse_bytes(size))
+    return replace(machine, pools=tuple(by_id.values()))
+
+
+def devices_of(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the ids of the accelerators that may be used; None for all, empty for none."""
+    if options.device is None:
+        return None
+    none = options.device.lower() in ("none", "cpu", "")
+    return () if none else tuple(options.device.split(","))
+
+
+def with_chosen_devices(machine: Machine, options: argparse.Namespace) -> Machine:
+    """Return the machine with the accelerators that may be used, and their pools, alone.
+
+    Raises:
+        InvalidRequestError: it has no accelerator of a name.
+    """
+    chosen = devices_of(options)
+    if chosen is None:
+        return machine
+    names = {device.id.lower() for device in machine.accelerators}
+    for name in chosen:
+        if name.lower() not in names:
+            allowed = ", ".join(sorted(names)) or "none: there is no accelerator"
+            raise InvalidRequestError(what="device", got=name, allowed=allowed)
+    wanted = {name.lower() for name in chosen}
+    kept = tuple(d for d in machine.devices if d.kind == "cpu" or d.id.lower() in wanted)
+    pools = {device.pool for device in kept}
+    return replace(
+        machine,
+        devices=kept,
+        pools=tuple(p for p in machine.pools if p.kind != "vram" or p.id in pools),
+    )
+
+
+def with_disk(machine: Machine, options: argparse.Namespace) -> Machine:
+    """Return the machine with the disk's speed that was given."""
+    given = options.disk_bandwidth
+    return machine if given is None else replace(machine, disk_bandwidth_bytes_per_s=given)
+
+
+def _bandwidth(text: str) -> int:
+    n_bytes = parse_bytes(text.removesuffix("/s"))
+    if n_bytes < 1:
+        raise InvalidRequestError(what="bandwidth", got=text, allowed="more than 0, as '3.5GB/s'")
+    return n_bytes

@@ -1,0 +1,136 @@
+"""How commands read their arguments: complaints are our own one-line errors."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from whatfits.sizing.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "Parser",
+    "add_output_options",
+    "parsed",
+    "tokens_per_s",
+    "whole_number",
+]
+
+_HELP_COLUMNS: Final = 79
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help of a fixed width: asking the terminal would load shutil, for every option there is."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_HELP_COLUMNS)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are our own one-line errors."""
+
+    def __init__(self, *, command: str, description: str) -> None:
+        """Name the command; abbreviations of options are not accepted."""
+        super().__init__(
+            prog=f"whatfits {command}".strip(),
+            description=description,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
+        )
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the options that were given.
+
+        Raises:
+            InvalidRequestError: an option is unknown, or one has no value or a wrong one.
+        """
+        options, extra = self.parse_known_args(arguments)
+        if extra:
+            self._refuse(extra[0])
+        return options
+
+    def _refuse(self, given: str) -> NoReturn:
+        name = given.partition("=")[0]
+        known = sorted(self._option_string_actions)
+        near: list[str] = []
+        if given.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, known, n=1, cutoff=0.6)
+        help_text = f"see '{self.prog} --help'"
+        raise InvalidRequestError(
+            what="unknown option" if given.startswith("-") else "one argument too many:",
+            got=name,
+            next_step=f"did you mean '{near[0]}'? {help_text}" if near else help_text,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing usage and exiting.
+
+        Raises:
+            InvalidRequestError: always.
+        """
+        raise InvalidRequestError(what=message, next_step=f"see '{self.prog} --help'")
+
+
+def parsed(parse: Callable[[str], object]) -> type[argparse.Action]:
+    """Return an action that stores what `parse` makes of a value.
+
+    As `type=`, `parse` would lose its message: argparse replaces every ValueError by its own.
+    """
+
+    class Parsed(argparse.Action):
+        def __call__(
+            self,
+            parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse passes it
+            namespace: argparse.Namespace,
+            values: object,
+            option_string: str | None = None,
+        ) -> None:
+            try:
+                value = parse(str(values))
+            except InvalidRequestError as error:
+                raise InvalidRequestError(
+                    what=f"{option_string or self.dest}: {error.what}",
+                    got=error.got,
+                    allowed=error.allowed,
+                    next_step=error.next_step,
+                ) from None
+            setattr(namespace, self.dest, value)
+
+    return Parsed
+
+
+def add_output_options(parser: Parser) -> None:
+    """Add `--json` and `--plain`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--plain", action="store_true", help="one fact a line, no colour, no boxes")
+
+
+def whole_number(text: str) -> int:
+    """Return a whole number, as typed.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidRequestError(what="number", got=text, allowed="a whole number") from None
+
+
+def tokens_per_s(text: str) -> float:
+    """Return a speed, as typed.
+
+    Raises:
+        InvalidRequestError: it is no number above 0.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise InvalidRequestError(what="speed", got=text, allowed="tokens a second, above 0")
+    return rate
