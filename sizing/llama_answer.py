@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from whatfits.sizing.estimate import Remedy
-    from whatfits.sizing.extras import Extras
+    from whatfits.sizing.extras import Companion, Extras
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Asked, RuntimeEntry
@@ -57,25 +57,8 @@ def llama_plan(
     Raises:
         InvalidRequestError: a value is out of range, or the program has no such setting.
     """
-    adapter = entry.adapter()
-    own = extras
-
-    def placed(model: ModelSpec, where: Machine, wanted: Workload) -> tuple[Asked, Trials]:
-        """Return what the program asks for, and the trials of it."""
-        asked = adapter.asked(model, where, wanted, request)
-        beside = own
-        if spec.companions:
-            from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
-
-            with_them, beside = with_companions(asked.workload, own, spec.companions)
-            asked = asked._replace(workload=with_them)
-        fitted, moves = _fitted(model, where, asked), asked.experts_move
-        return asked, Trials(model, where, asked.workload, fitted, beside, experts_move=moves)
-
-    def attempt(model: ModelSpec, where: Machine, wanted: Workload) -> Trial:
-        return placed(model, where, wanted)[1].best()
-
-    asked, trials = placed(spec, machine, workload)
+    program = _Program(entry, request, extras, spec.companions)
+    asked, trials = program.asks(spec, machine, workload)
     trial = trials.best()
     if refined is not None:
         trial = refined(trial)
@@ -84,13 +67,7 @@ def llama_plan(
     filled = replace(workload, context_tokens=resolved.context_tokens)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
-        shown = workload
-        if spec.companions and entry.id == DEFAULT_RUNTIME:  # others load them by themselves
-            from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
-
-            shown, _ = with_companions(workload, extras, spec.companions)
-        run = Run(spec, _model_file(spec), shown, request, trial, machine)
-        commands[entry.id] = adapter.commands(run)
+        commands[entry.id] = program.commands(spec, machine, workload, trial)
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
@@ -104,7 +81,7 @@ def llama_plan(
         largest_context_tokens=_of_a_slot(trials.largest_context(trial), asked),
         speed=speed,
         commands=commands,
-        remedies=remedies(spec, machine, filled, trial, attempt),
+        remedies=remedies(spec, machine, filled, trial, program.attempt),
         notes=(
             *spec.notes,
             *asked.notes,
@@ -115,6 +92,44 @@ def llama_plan(
         basis=basis_of(spec, trial, machine, speed),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
+
+
+class _Program(NamedTuple):
+    """A program that starts llama.cpp, and what stays the same whatever is tried with it."""
+
+    entry: RuntimeEntry
+    request: PlacementRequest
+    extras: Extras
+    companions: tuple[Companion, ...]
+
+    def asks(self, model: ModelSpec, machine: Machine, workload: Workload) -> tuple[Asked, Trials]:
+        """Return what the program asks llama.cpp for, and the trials of it."""
+        asked = self.entry.adapter().asked(model, machine, workload, self.request)
+        with_them, beside = self._with_companions(asked.workload)
+        asked = asked._replace(workload=with_them)
+        fitted, moves = _fitted(model, machine, asked), asked.experts_move
+        return asked, Trials(model, machine, with_them, fitted, beside, experts_move=moves)
+
+    def attempt(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial:
+        """Return the best trial of a changed request."""
+        return self.asks(model, machine, workload)[1].best()
+
+    def commands(
+        self, model: ModelSpec, machine: Machine, workload: Workload, trial: Trial
+    ) -> tuple[str, ...]:
+        """Return the commands that start a trial."""
+        shown = workload
+        if self.entry.id == DEFAULT_RUNTIME:  # others load companions by themselves
+            shown, _ = self._with_companions(workload)
+        run = Run(model, _model_file(model), shown, self.request, trial, machine)
+        return self.entry.adapter().commands(run)
+
+    def _with_companions(self, workload: Workload) -> tuple[Workload, Extras]:
+        if not self.companions:
+            return workload, self.extras
+        from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
+
+        return with_companions(workload, self.extras, self.companions)
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
