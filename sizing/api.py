@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.estimate import Plan, Remedy
@@ -212,7 +212,8 @@ def answer(
     if not entry.starts_llama_cpp:
         from whatfits.sizing.unverified import unverified_notes
 
-        plan = entry.own().plan(spec, machine, workload, request, force=force)
+        others = _other_models(runtime)
+        plan = entry.own().plan(spec, machine, workload, request, others=others, force=force)
         return replace(plan, notes=(*plan.notes, *unverified_notes(machine)))
     from whatfits.sizing.llama_answer import llama_plan
 
@@ -227,6 +228,20 @@ def answer(
         force=force,
         refined=refined,
     )
+
+
+def _other_models(runtime: str) -> OtherModels:
+    """Return how a runtime's remedies get at other models."""
+
+    def loaded(name: str, file_type: str | None) -> ModelSpec:
+        return load_model(name, file_type=file_type, runtime=runtime)
+
+    def smaller(spec: ModelSpec, room_bytes: int) -> Iterable[ModelSpec]:
+        from whatfits.sizing.sources.smaller_models import smaller_models
+
+        return smaller_models(spec, room_bytes=room_bytes)
+
+    return OtherModels(loaded, smaller)
 
 
 def _extras(spec: ModelSpec, workload: Workload) -> Extras:

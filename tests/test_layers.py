@@ -155,6 +155,12 @@ def test_only_the_roots_import_the_roots(name: str) -> None:
     } == set()
 
 
+@pytest.mark.parametrize("name", [name for name in PURE if name != "sizing/api.py"])
+def test_the_pure_part_reads_no_model_by_itself(name: str) -> None:
+    modules = {module for module, _ in imports_of(name)}
+    assert {m for m in modules if f"{m}.".startswith("whatfits.sizing.sources.")} == set()
+
+
 def test_every_reason_is_still_needed() -> None:
     for name, allowed in REASONS.items():
         assert allowed <= {module.split(".")[0] for module, _ in imports_of(name)}, name

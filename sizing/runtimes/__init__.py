@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 from whatfits.sizing.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -23,6 +25,7 @@ __all__ = [
     "RUNTIMES",
     "Asked",
     "LlamaAdapter",
+    "OtherModels",
     "OwnRuntime",
     "Run",
     "RuntimeEntry",
@@ -92,6 +95,19 @@ class LlamaAdapter(Protocol):
         ...
 
 
+class OtherModels(NamedTuple):
+    """How to get at models other than the one that was asked for: reading them is the caller's.
+
+    Attributes:
+        load: the model behind a name in a file type, as the runtime loads it; BadInputError when
+            there is none.
+        smaller: smaller models than one, that may fit into a room of bytes, nearest first.
+    """
+
+    load: Callable[[str, str | None], ModelSpec]
+    smaller: Callable[[ModelSpec, int], Iterable[ModelSpec]]
+
+
 class OwnRuntime(Protocol):
     """A program that allocates in its own way."""
 
@@ -102,6 +118,7 @@ class OwnRuntime(Protocol):
         workload: Workload,
         request: PlacementRequest,
         *,
+        others: OtherModels,
         force: bool,
     ) -> Plan:
         """Return the whole answer; no commands for what does not fit, unless forced.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Remedy
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes import OtherModels
     from whatfits.sizing.runtimes.mlx_models import MlxModel
     from whatfits.sizing.runtimes.mlx_settings import MlxSettings
     from whatfits.sizing.runtimes.mlx_types import MlxType
@@ -50,6 +51,7 @@ def plan(
     workload: Workload,
     request: PlacementRequest,
     *,
+    others: OtherModels,
     force: bool,
 ) -> Plan:
     """Return the whole answer; no commands for what does not fit, unless forced.
@@ -91,7 +93,7 @@ def plan(
         largest_context_tokens=_largest_context(trial, rules, machine, workload),
         speed=speed,
         commands=commands,
-        remedies=_remedies(trial, machine, workload, request),
+        remedies=_remedies(trial, machine, workload, request, others),
         notes=(*spec.notes, *_notes(trial, rules, machine), *trial.judgement.notes),
         basis=mlx_basis(
             spec,
@@ -185,13 +187,17 @@ def _notes(trial: MlxTrial, rules: MlxModel, machine: Machine) -> Iterator[str]:
 
 
 def _remedies(
-    trial: MlxTrial, machine: Machine, workload: Workload, request: PlacementRequest
+    trial: MlxTrial,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    others: OtherModels,
 ) -> tuple[Remedy, ...]:
     if trial.judgement.verdict in ("fits", "unknown"):
         return ()
     from whatfits.sizing.runtimes.mlx_remedies import mlx_remedies  # noqa: PLC0415 - rarely needed
 
-    return mlx_remedies(trial, machine, workload, request, try_mlx)
+    return mlx_remedies(trial, machine, workload, request, attempt=try_mlx, others=others)
 
 
 def _resolved(workload: Workload, settings: MlxSettings) -> Workload:

@@ -15,7 +15,6 @@ from whatfits.sizing.remedies import shorter_contexts
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.runtimes.mlx_types import DEFAULT_TYPE, find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK
-from whatfits.sizing.sources.mlx_model import load_mlx_model
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.verdict import VERDICT_ORDER
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes import OtherModels
     from whatfits.sizing.runtimes.mlx_trial import MlxTrial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -41,10 +41,12 @@ def mlx_remedies(
     machine: Machine,
     workload: Workload,
     request: PlacementRequest,
+    *,
     attempt: Callable[[ModelSpec, Machine, Workload, PlacementRequest], MlxTrial],
+    others: OtherModels,
 ) -> tuple[Remedy, ...]:
     """Return the changes that improve the verdict, cheapest first."""
-    search = _Search(trial, machine, workload, request, attempt)
+    search = _Search(trial, machine, workload, request, attempt=attempt, others=others)
     found: list[Remedy] = []
     for candidates in (
         search.close_others,
@@ -68,13 +70,16 @@ class _Search:
         machine: Machine,
         workload: Workload,
         request: PlacementRequest,
+        *,
         attempt: Callable[[ModelSpec, Machine, Workload, PlacementRequest], MlxTrial],
+        others: OtherModels,
     ) -> None:
         self._trial = trial
         self._machine = machine
         self._workload = workload
         self._request = request
         self._attempt = attempt
+        self._others = others
 
     def _better(
         self,
@@ -193,7 +198,7 @@ class _Search:
             if find_mlx_type(file_type).bits_per_weight >= present:
                 continue
             with suppress(BadInputError):  # the source is gone, or not one of ours
-                smaller = load_mlx_model(name, file_type=file_type)
+                smaller = self._others.load(name, file_type)
                 found = self._better(model=smaller)
                 if found is not None:
                     yield Remedy(
@@ -210,19 +215,15 @@ class _Search:
         """Yield the nearest smaller model that runs; only when this one does not."""
         if self._trial.judgement.verdict != "no" or self._trial.model.source != "catalog":
             return
-        from whatfits.sizing.sources.smaller_models import (  # noqa: PLC0415 - rarely needed
-            smaller_models,
-        )
-
         free = self._machine.pool(self._pool_id()).free_low_bytes
         model = self._trial.model
         file_type = str(model.metadata[MARK]) if model.planned else None
         bits = find_mlx_type(file_type or DEFAULT_TYPE).bits_per_weight
-        for other in smaller_models(replace(model, file_type=_BASE), room_bytes=free or 0):
+        for other in self._others.smaller(replace(model, file_type=_BASE), free or 0):
             if (other.parameters or 0) * bits / 8 > (free or 0):
                 continue
             with suppress(BadInputError):  # mlx-lm does not run it
-                smaller = load_mlx_model(other.name, file_type=file_type)
+                smaller = self._others.load(other.name, file_type)
                 found = self._better(model=smaller)
                 if found is not None:
                     yield Remedy(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import CheckpointFacts, ModelSpec
+    from whatfits.sizing.runtimes import OtherModels
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
     from whatfits.sizing.runtimes.vllm_verdict import Judged
     from whatfits.sizing.workload import PlacementRequest, Workload
@@ -42,6 +43,7 @@ def plan(
     workload: Workload,
     request: PlacementRequest,
     *,
+    others: OtherModels,  # noqa: ARG001 - its remedies stay with the checkpoint that was read
     force: bool,
 ) -> Plan:
     """Return the whole answer; no commands for what does not fit, unless forced.
