@@ -21,8 +21,7 @@ __all__ = [
 ]
 
 _HUB: Final = ("hf:", "https://huggingface.co/", "https://hf.co/")
-_URLS: Final = ("http://", "https://")
-_ADDRESSES: Final = ("hf:", "ollama:", *_URLS)
+_ADDRESSES: Final = ("hf:", "ollama:")
 _FILE_SUFFIXES: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json")
 _CHECKPOINT_SUFFIXES: Final = (".safetensors", ".json")
 _GGUF_SUFFIX: Final = ".gguf"
@@ -33,7 +32,7 @@ _MAX_ENTRIES: Final = 20_000
 
 def is_address(text: str) -> bool:
     """Whether a name means something on another machine."""
-    return text.lower().startswith(_ADDRESSES)
+    return text.lower().startswith(_ADDRESSES) or is_url(text)
 
 
 def is_ollama(text: str) -> bool:
@@ -76,8 +75,12 @@ def is_checkpoint(text: str) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """Whether a name is the address of one file."""
-    return text.lower().startswith(_URLS)
+    """Whether a name is the address of one file; of any scheme, so that the wrong ones are refused.
+
+    One letter is no scheme but a Windows drive: `C://models/m.gguf`.
+    """
+    scheme, separator, _ = text.partition("://")
+    return bool(separator) and len(scheme) > 1 and scheme.isalnum()
 
 
 def is_name(text: str) -> bool:

@@ -25,6 +25,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "ambiguous model": ("check", "gemma"),
     "address that is not public": ("check", "https://127.0.0.1/model.gguf"),
     "address in the clear": ("check", "http://example.com/model.gguf"),
+    "address of another scheme": ("check", "ftp://example.com/model.gguf"),
+    "address in a bucket": ("check", "s3://bucket/model.gguf"),
     "registry that is not public": ("check", "ollama:127.0.0.1/library/llama3"),
     "unknown file type": (*MODEL, "--file-type", "Q9_X"),
     "empty file type": (*MODEL, "--file-type", ""),
@@ -210,3 +212,16 @@ def test_control_characters_in_a_name_reach_no_terminal(
     assert said.code == 2
     assert said.err.count("\n") == 1
     assert said.err.rstrip("\n").isprintable()
+
+
+def test_a_reserve_of_memory_whose_size_is_not_known_is_refused(
+    say: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text(
+        '{"pools": [{"id": "ram", "kind": "ram", "total_bytes": null}],'
+        ' "devices": [{"id": "cpu", "kind": "cpu", "name": "x", "pool": "ram"}]}'
+    )
+    said = say(*MODEL, "--machine", str(path), "--reserve", "1GiB")
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert "size is known" in said.err

@@ -25,7 +25,7 @@ _ALLOWED: Final = "https://HOST/PATH of a public host, port 443, without a user 
 
 # RFC 3986, split once. Only printable ASCII, and none of the characters that parsers disagree on.
 _URL: Final = re.compile(
-    r"(?P<scheme>[A-Za-z]+)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?:#.*)?"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?:#.*)?"
 )
 _CHARACTERS: Final = re.compile(r"[!#-;=?-\[\]_a-z~]+")  # without space " < > \ ^ ` { | }
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(?::(?P<port>[1-9][0-9]*))?")
