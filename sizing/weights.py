@@ -11,16 +11,22 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import allocated_bytes
-from whatfits.sizing.model import FullAttention
-from whatfits.sizing.placement import expert_layer
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
 from whatfits.sizing.values import dataclass
+from whatfits.sizing.weight_groups import (
+    EXPERTS,
+    groups_of,
+    sharing_layers,
+    spans_of,
+    union_bytes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable
 
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement
+    from whatfits.sizing.weight_groups import WeightGroup
 
 __all__ = [
     "EMBEDDING_IS_OUTPUT",
@@ -38,7 +44,6 @@ EMBEDDING_IS_OUTPUT: Final = frozenset({"bitnet"})
 PLAIN_HOST_BUFFER: Final = "CPU"
 _OUTPUT_NAME: Final = "output.weight"
 _EMBEDDING_NAME: Final = "token_embd.weight"
-_EXPERTS: Final = "exps.weight"
 _LAYER: Final = "blk."
 # Models that are not causal and have an output matrix all the same, tied when the file has none.
 # Source: src/models/{dream,gemma-embedding,llada,rnd1}.cpp (load_arch_tensors).
@@ -46,29 +51,6 @@ _HEADED: Final = frozenset({"dream", "gemma-embedding", "llada", "llama-embed", 
 # These make the tied output before the embedding, so that without mapping both are read into the
 # host's memory. Source: measured (gemma-3n-E4B Q4_K_M: 440 MB more without mmap).
 _TIED_TWICE: Final = frozenset({"gemma3n", "gemma4"})
-# This one multiplies by the embedding itself, wherever that lies. Source: src/models/bitnet.cpp.
-_NEVER_COPIED: Final = frozenset({"bitnet"})
-# Only layers without a window read the shared rotation factors. Source: src/models/gemma4.cpp.
-_SHARED_BY_FULL_LAYERS: Final = frozenset({"gemma4"})
-
-
-class _Group(NamedTuple):
-    """Tensors that always lie together: same role, layer and kind of weight.
-
-    Attributes:
-        role: which device they follow.
-        layer: their layer.
-        tensors: the tensors.
-        n_bytes: bytes of their data.
-        streamed_bytes: what an offloaded operation copies of them: the expert stacks, or one
-            matrix.
-    """
-
-    role: str
-    layer: int | None
-    tensors: tuple[TensorSpec, ...]
-    n_bytes: int
-    streamed_bytes: int
 
 
 class _OnHost(NamedTuple):
@@ -124,8 +106,8 @@ class WeightTable:
 
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
-        self._groups = _groups_of(model, singly=False)
-        self._single: tuple[_Group, ...] | None = None
+        self._groups = groups_of(model, singly=False)
+        self._single: tuple[WeightGroup, ...] | None = None
         self._sizes: dict[tuple[int, str], int] = {}
         self._host: dict[tuple[int, frozenset[str] | None], _OnHost] = {}
         self._spans: dict[int, dict[int, tuple[int, int]]] = {}
@@ -135,21 +117,20 @@ class WeightTable:
         has_head = model.hparams.causal or model.architecture in _HEADED
         has_head = has_head and model.architecture not in EMBEDDING_IS_OUTPUT
         tied = has_head and _OUTPUT_NAME not in names
-        tied = tied and model.architecture not in _NEVER_COPIED
         self._tied: TensorSpec | None = embedding if tied else None
-        self._sharing = _sharing_layers(model)
+        self._sharing = sharing_layers(model)
 
     def place(self, placement: Placement) -> Weights:
         """Return the bytes of every buffer under a placement."""
         groups = self._groups
         if placement.overrides:
             if self._single is None:
-                self._single = _groups_of(self._model, singly=True)
+                self._single = groups_of(self._model, singly=True)
             groups = self._single
         devices = [0] * len(placement.accelerators)
         host = HostWeights()
         features = frozenset(placement.host.features) if placement.extra_buffers else None
-        placed: list[tuple[_Group, int | None]] = []
+        placed: list[tuple[WeightGroup, int | None]] = []
         for group in groups:
             placed.extend((group, at) for at in _targets(group, placement, self._sharing))
         for group, target in placed:
@@ -169,7 +150,7 @@ class WeightTable:
             read_host=read_host,
         )
 
-    def _streamed(self, placed: list[tuple[_Group, int | None]], placement: Placement) -> int:
+    def _streamed(self, placed: list[tuple[WeightGroup, int | None]], placement: Placement) -> int:
         """Return the most host weights one step copies; a tied output is the embedding itself."""
         sizes = [group.streamed_bytes for group, target in placed if target is None]
         tied = self._tied
@@ -177,7 +158,7 @@ class WeightTable:
             sizes.append(tied.n_bytes)
         return max(sizes, default=0)
 
-    def _on_device(self, group: _Group, kind: str) -> int:
+    def _on_device(self, group: WeightGroup, kind: str) -> int:
         key = (id(group), kind)
         size = self._sizes.get(key)
         if size is None:
@@ -188,7 +169,7 @@ class WeightTable:
             self._sizes[key] = size
         return size
 
-    def _on_host(self, group: _Group, features: frozenset[str] | None) -> _OnHost:
+    def _on_host(self, group: WeightGroup, features: frozenset[str] | None) -> _OnHost:
         key = (id(group), features)
         known = self._host.get(key)
         if known is None:
@@ -199,7 +180,7 @@ class WeightTable:
                 sizes[buffer] = sizes.get(buffer, 0) + size
                 if buffer == PLAIN_HOST_BUFFER:
                     plain.append(tensor)
-            known = self._host[key] = _OnHost(sizes, _spans_of(plain))
+            known = self._host[key] = _OnHost(sizes, spans_of(plain))
         return known
 
     def _host_buffer(
@@ -215,7 +196,7 @@ class WeightTable:
         return known
 
     def _read_per_token(
-        self, placed: list[tuple[_Group, int | None]], placement: Placement
+        self, placed: list[tuple[WeightGroup, int | None]], placement: Placement
     ) -> tuple[list[int], int]:
         hparams = self._model.hparams
         devices, host = [0] * len(placement.accelerators), 0
@@ -231,7 +212,7 @@ class WeightTable:
             if group.role in ("input", "shared"):
                 continue
             size = group.n_bytes
-            if _EXPERTS in group.tensors[0].name and hparams.n_expert:
+            if EXPERTS in group.tensors[0].name and hparams.n_expert:
                 size = size * hparams.n_expert_used // hparams.n_expert
             add(size, target)
         if self._tied is not None:
@@ -262,7 +243,7 @@ class WeightTable:
 
     def _mapped(
         self,
-        placed: list[tuple[_Group, int | None]],
+        placed: list[tuple[WeightGroup, int | None]],
         placement: Placement,
         features: frozenset[str] | None,
     ) -> int:
@@ -281,46 +262,13 @@ class WeightTable:
             for file_index, (start, end) in found.items():
                 first, last = spans.get((place, file_index), (start, end))
                 spans[place, file_index] = (min(first, start), max(last, end))
-        return _union(spans)
+        return union_bytes(spans)
 
-    def _spans_on_metal(self, group: _Group) -> dict[int, tuple[int, int]]:
+    def _spans_on_metal(self, group: WeightGroup) -> dict[int, tuple[int, int]]:
         known = self._spans.get(id(group))
         if known is None:
-            known = self._spans[id(group)] = _spans_of(group.tensors)
+            known = self._spans[id(group)] = spans_of(group.tensors)
         return known
-
-
-def _groups_of(model: ModelSpec, *, singly: bool) -> tuple[_Group, ...]:
-    grouped: dict[tuple[object, ...], list[TensorSpec]] = {}
-    for tensor in model.tensors:
-        # biases of experts go with them, but are no matrices that a token reads a share of
-        experts = (_EXPERTS in tensor.name, expert_layer(tensor.name) is not None)
-        key: tuple[object, ...] = (tensor.role, tensor.layer, *experts)
-        if singly:
-            key = (*key, tensor.name)
-        grouped.setdefault(key, []).append(tensor)
-    return tuple(
-        _Group(
-            tensors[0].role,
-            tensors[0].layer,
-            tuple(tensors),
-            sum([tensor.n_bytes for tensor in tensors]),
-            _streamed(tensors),
-        )
-        for tensors in grouped.values()
-    )
-
-
-def _sharing_layers(model: ModelSpec) -> tuple[int, ...] | None:
-    """Return the layers that read the shared tensors; None for every layer."""
-    layers = model.layers
-    if model.architecture not in _SHARED_BY_FULL_LAYERS:
-        return None
-    owners = [
-        i if layer.cache_layer is None else layer.cache_layer for i, layer in enumerate(layers)
-    ]
-    full = [isinstance(layers[owner].attention, FullAttention) for owner in owners]
-    return tuple(index for index, is_full in enumerate(full) if is_full)
 
 
 def tensor_targets(
@@ -349,31 +297,10 @@ def tensor_targets(
 
 
 def _targets(
-    group: _Group, placement: Placement, sharing: tuple[int, ...] | None
+    group: WeightGroup, placement: Placement, sharing: tuple[int, ...] | None
 ) -> tuple[int | None, ...]:
     name = group.tensors[0].name
     return tensor_targets(group.role, group.layer, name, placement, sharing=sharing)
-
-
-def _streamed(tensors: Sequence[TensorSpec]) -> int:
-    """Return what an offloaded operation copies of a group: its expert stacks, or one matrix."""
-    if tensors[0].role == "input":
-        return 0
-    sizes = [tensor.n_bytes for tensor in tensors if len(tensor.shape) > 1]
-    experts = [tensor.n_bytes for tensor in tensors if _EXPERTS in tensor.name]
-    return max(sum(experts), max(sizes, default=0))
-
-
-def _spans_of(tensors: Iterable[TensorSpec]) -> dict[int, tuple[int, int]]:
-    """Return the first and the last byte of tensors in each file; unknown places are left out."""
-    spans: dict[int, tuple[int, int]] = {}
-    for tensor in tensors:
-        start = tensor.offset_bytes
-        if start is not None:
-            end = start + tensor.n_bytes
-            first, last = spans.get(tensor.file_index, (start, end))
-            spans[tensor.file_index] = (min(first, start), max(last, end))
-    return spans
 
 
 def _host_buffer(
@@ -387,17 +314,3 @@ def _host_buffer(
     return PLAIN_HOST_BUFFER, allocated_bytes(
         tensor.type, tensor.shape[0], tensor.n_bytes, device_kind="cpu"
     )
-
-
-def _union(spans: dict[tuple[str, int], tuple[int, int]]) -> int:
-    """Return the bytes covered by spans of the same files, overlaps counted once."""
-    by_file: dict[int, list[tuple[int, int]]] = {}
-    for (_, file_index), span in spans.items():
-        by_file.setdefault(file_index, []).append(span)
-    covered = 0
-    for parts in by_file.values():
-        end_so_far = -1
-        for start, end in sorted(parts):
-            covered += max(0, end - max(start, end_so_far))
-            end_so_far = max(end_so_far, end)
-    return covered
