@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.placement import Placement
 
-__all__ = ["VERDICT_ORDER", "Judgement", "PoolNeed", "judge", "pool_needs"]
+__all__ = ["MAY_RUN", "VERDICT_ORDER", "Judgement", "PoolNeed", "judge", "pool_needs"]
 
 # best first
 VERDICT_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
+MAY_RUN: Final = frozenset({"fits", "slow", "tight"})
 
 
 class PoolNeed(NamedTuple):

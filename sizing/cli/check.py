@@ -26,6 +26,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
 
 __all__ = ["run"]
-
-_ANSWERED = frozenset({"fits", "tight", "slow"})
 
 
 def _parser() -> Parser:
@@ -104,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
         from whatfits.sizing.explain import plan_document
 
         show(plan_document(plan), plain=options.plain)
-    return 0 if plan.verdict in _ANSWERED else 1
+    return 0 if plan.verdict in MAY_RUN else 1
 
 
 def _with_disk(plan: Plan, spec: ModelSpec) -> Plan:

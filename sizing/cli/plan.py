@@ -20,13 +20,12 @@ from whatfits.sizing.cli.options import (
 )
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, tokens_per_s
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["run"]
-
-_ANSWERED = frozenset({"fits", "tight", "slow"})
 
 
 def _parser() -> Parser:
@@ -72,4 +71,4 @@ def run(arguments: Sequence[str]) -> int:
         from whatfits.sizing.cli.render import show
 
         show(plan_with_choices(plan), plain=options.plain)
-    return 0 if plan.verdict in _ANSWERED else 1
+    return 0 if plan.verdict in MAY_RUN else 1

@@ -19,6 +19,7 @@ from whatfits.sizing.explain import short_rate
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.residents import FIRST_PORT
 from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.residents import PoolShare, TogetherPlan
 
 __all__ = ["run"]
-
-_ANSWERED = frozenset({"fits", "tight", "slow"})
 
 
 def _parser() -> Parser:
@@ -66,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
         from whatfits.sizing.cli.render import show
 
         show(_document(plan), plain=options.plain)
-    return 0 if plan.verdict in _ANSWERED else 1
+    return 0 if plan.verdict in MAY_RUN else 1
 
 
 def _document(plan: TogetherPlan) -> Document:

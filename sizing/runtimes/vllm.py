@@ -20,6 +20,7 @@ from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
+from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def plan(
     settings = resolve_vllm(spec, machine, workload, request)
     found = judged(spec, machine, settings)
     commands: dict[str, tuple[str, ...]] = {}
-    if found.verdict in ("fits", "tight", "slow") or force:
+    if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
     search = VllmRemedies(spec, machine, workload, request, settings, found)
     return Plan(
@@ -117,7 +118,7 @@ def _placed(request: PlacementRequest, settings: VllmSettings) -> PlacementReque
 
 def _start_notes(settings: VllmSettings, found: Judged) -> Iterator[str]:
     """Yield what vLLM will print, and how it was decided to start it."""
-    if found.bill.n_blocks[1] and found.verdict in ("fits", "tight", "slow"):
+    if found.bill.n_blocks[1] and found.verdict in MAY_RUN:
         yield from cache_lines(found.bill)
     if found.verdict == "tight":
         yield (
