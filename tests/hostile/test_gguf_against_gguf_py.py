@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gguf_builder as b
 import pytest
 from gguf_case import REFUSED, Case
 from gguf_cases import all_cases
+from other_readers import answers_of
 from valid_gguf import valid_files
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.readers.gguf import GgufHeader, read_gguf_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.skipif(find_spec("gguf") is None, reason="gguf-py is not installed"),
@@ -59,24 +60,6 @@ MORE_TOLERANT = {
 }
 
 
-def asked(files: list[bytes], folder: Path) -> list[Any]:
-    """Return what gguf-py found in each file; None for a refusal."""
-    paths = [folder / f"{index}.gguf" for index in range(len(files))]
-    for data, path in zip(files, paths, strict=True):
-        path.write_bytes(data)
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("ask_gguf_py.py"))],
-        input="".join(f"{path}\n" for path in paths),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    answers = [json.loads(line) for line in child.stdout.splitlines()]
-    assert len(answers) == len(files)
-    return answers
-
-
 def differences(header: GgufHeader, theirs: dict[str, Any]) -> set[str]:
     """Return the parts of a header that the two readers found differently."""
     found = set()
@@ -101,7 +84,9 @@ def differences(header: GgufHeader, theirs: dict[str, Any]) -> set[str]:
 def test_sound_files_hold_the_same_for_both(tmp_path: Path) -> None:
     files = [*b.seeds().values(), *valid_files(VALID, seed=29)]
     compared, used = 0, set()
-    for index, (data, theirs) in enumerate(zip(files, asked(files, tmp_path), strict=True)):
+    for index, (data, theirs) in enumerate(
+        zip(files, answers_of("ask_gguf_py.py", files, tmp_path), strict=True)
+    ):
         header = read_gguf_header(data)
         others = {tensor.type for tensor in header.tensors} & set(OTHER_TYPES)
         if theirs is None:
@@ -116,7 +101,7 @@ def test_sound_files_hold_the_same_for_both(tmp_path: Path) -> None:
 
 def test_odd_files_are_taken_alike_and_each_other_answer_has_a_reason(tmp_path: Path) -> None:
     cases = [case for _, case in all_cases() if len(case.data) <= MAX_BYTES]
-    answers = asked([case.data for case in cases], tmp_path)
+    answers = answers_of("ask_gguf_py.py", [case.data for case in cases], tmp_path)
     used: set[str] = set()
     both = 0
     for case, theirs in zip(cases, answers, strict=True):

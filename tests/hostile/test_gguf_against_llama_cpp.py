@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gguf_builder as b
 import pytest
 from gguf_case import ACCEPTED, REFUSED
 from gguf_cases import all_cases
+from other_readers import answers_of
 from valid_gguf import valid_files
 
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.readers.gguf import GgufHeader, read_gguf_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.oracle,
@@ -49,24 +50,6 @@ MORE_TOLERANT = {
 }
 
 
-def asked(files: list[bytes], folder: Path) -> list[dict[str, Any] | None]:
-    """Return what llama.cpp's reader says about each file."""
-    paths = [folder / f"{index}.gguf" for index in range(len(files))]
-    for data, path in zip(files, paths, strict=True):
-        path.write_bytes(data)
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("ask_llama_cpp.py"))],
-        input="".join(f"{path}\n" for path in paths),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
-    )
-    answers = [json.loads(line) for line in child.stdout.splitlines()]
-    assert len(answers) == len(files)
-    return answers
-
-
 def assert_same(header: GgufHeader, theirs: dict[str, Any], *, where: str) -> None:
     """Both readers found the same values, lengths and tensors."""
     assert (header.version, header.alignment) == (theirs["version"], theirs["alignment"]), where
@@ -90,7 +73,9 @@ def assert_same(header: GgufHeader, theirs: dict[str, Any], *, where: str) -> No
 
 def test_sound_files_hold_the_same_for_both(tmp_path: Path) -> None:
     files = [*b.seeds().values(), *b.large_seeds().values(), *valid_files(VALID, seed=11)]
-    for index, (data, theirs) in enumerate(zip(files, asked(files, tmp_path), strict=True)):
+    for index, (data, theirs) in enumerate(
+        zip(files, answers_of("ask_llama_cpp.py", files, tmp_path), strict=True)
+    ):
         header = read_gguf_header(data)
         assert header.findings == ()
         assert theirs is not None, index
@@ -100,7 +85,7 @@ def test_sound_files_hold_the_same_for_both(tmp_path: Path) -> None:
 
 def test_odd_files_are_taken_alike_and_each_other_answer_has_a_reason(tmp_path: Path) -> None:
     cases = [case for _, case in all_cases() if len(case.data) <= MAX_BYTES]
-    answers = asked([case.data for case in cases], tmp_path)
+    answers = answers_of("ask_llama_cpp.py", [case.data for case in cases], tmp_path)
     used: set[str] = set()
     both = 0
     for case, theirs in zip(cases, answers, strict=True):
