@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -181,7 +182,7 @@ def _kill(number: int, after_s: float) -> None:
     while time.monotonic() < ends_s:
         for child in psutil.Process().children():
             time.sleep(after_s)
-            if child.is_running():
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it may just have ended
                 child.send_signal(number)
             return
         time.sleep(0.001)
