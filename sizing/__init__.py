@@ -12,7 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from whatfits.sizing.api import check, hardware, load_machine, load_model, plan, together
+    from whatfits.sizing.api import (
+        check,
+        find_models,
+        hardware,
+        load_machine,
+        load_model,
+        plan,
+        together,
+    )
     from whatfits.sizing.errors import BadInputError, WhatfitsError
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
@@ -28,6 +36,7 @@ __all__ = [
     "WhatfitsError",
     "Workload",
     "check",
+    "find_models",
     "hardware",
     "load_machine",
     "load_model",
@@ -44,6 +53,7 @@ _MODULES: Final = {
     "WhatfitsError": "errors",
     "Workload": "workload",
     "check": "api",
+    "find_models": "api",
     "hardware": "api",
     "load_machine": "api",
     "load_model": "api",

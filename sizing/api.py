@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.ranking import RankedModel
     from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "answer",
     "check",
+    "find_models",
     "hardware",
     "load_machine",
     "load_model",
@@ -195,6 +197,40 @@ def together(
         first_port=first_port,
         force=force,
     )
+
+
+def find_models(
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    *,
+    file_type: str | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+) -> list[RankedModel]:
+    """Return the catalog's models on a machine, one row each: verdict first, biggest first.
+
+    Args:
+        machine: as in `check`.
+        file_type: one quantisation for all; unset, the best by the stated rule
+            (`whatfits.sizing.ranking.FILE_TYPE_RULE`).
+        workload: as in `check`, the same for all.
+
+    Raises:
+        BadInputError: something given cannot be used, or no model can run under the workload.
+    """
+    from whatfits.sizing.catalog.lookup import model_entries
+    from whatfits.sizing.catalog.shares import stored_model
+    from whatfits.sizing.ranker import rank
+    from whatfits.sizing.ranking import sort_rows
+    from whatfits.sizing.sources.catalog_model import load_entry
+
+    rows = rank(
+        model_entries(),
+        load_machine(machine),
+        load=load_entry,
+        workload=_workload(workload),
+        file_type=file_type,
+        stored=stored_model,
+    )
+    return sort_rows(rows, "size")
 
 
 def answer(

@@ -168,7 +168,7 @@ def need_of(spec: ModelSpec, machine: Machine, workload: Workload) -> LocalNeed:
         weights_bytes=trial.memory.weights_bytes,
         total_bytes=trial.memory.total_bytes,
         high_bytes=trial.memory.high_bytes,
-        headroom_bytes=headroom_bytes(trial, machine),
+        headroom_bytes=headroom_bytes(trial.memory, machine),
         largest_context_tokens=None,
         decode_tokens_per_s=speed.decode_tokens_per_s,
         approximate=spec.weights is not None,

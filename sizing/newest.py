@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.estimate import Verdict
-    from whatfits.sizing.ranking import RankedModel, Ranker
+    from whatfits.sizing.ranker import Ranker
+    from whatfits.sizing.ranking import RankedModel
 
 __all__ = ["FAMILY_RULE", "QUICK_RULE", "NewestOfLines", "is_quick"]
 

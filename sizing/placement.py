@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest
 
-__all__ = ["Placement", "expert_layer", "resolve_placement", "usable_accelerators"]
+__all__ = [
+    "Placement",
+    "expert_layer",
+    "layer_devices",
+    "place_layers",
+    "resolve_placement",
+    "usable_accelerators",
+]
 
 _EXPERT: Final = re.compile(r"^blk\.(\d+)\.ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
 _HOST_NAMES: Final = frozenset({"cpu", "host"})
@@ -125,13 +132,24 @@ def resolve_placement(
     Raises:
         InvalidRequestError: a value is out of range, or names a device that is not there.
     """
+    n_layers = model.n_layers + model.hparams.n_layer_nextn
+    return place_layers(n_layers, request, machine, gpu_layers=gpu_layers)
+
+
+def place_layers(
+    n_layers: int, request: PlacementRequest, machine: Machine, *, gpu_layers: int | None = None
+) -> Placement:
+    """Return the placement of so many layers, next-token-prediction layers included.
+
+    Raises:
+        InvalidRequestError: see `resolve_placement`.
+    """
     accelerators = _chosen(usable_accelerators(machine), request.devices)
     host = machine.host
     if host is None:
         raise InvalidRequestError(
             what="machine", got=machine.name, allowed="a machine with a device of kind 'cpu'"
         )
-    n_layers = model.n_layers + model.hparams.n_layer_nextn
     wanted = request.gpu_layers if request.gpu_layers is not None else gpu_layers
     on_gpu = _gpu_layers(wanted, n_layers, accelerators)
     if request.split_mode == "none":
@@ -141,7 +159,7 @@ def resolve_placement(
     if split is not None and request.split_mode == "none":
         split = split[: len(accelerators)]  # shares of the devices left out are not looked at
     shares = _shares(split, accelerators, machine)
-    layer_device = _assign_layers(n_layers, on_gpu, shares)
+    layer_device = layer_devices(n_layers, on_gpu, shares)
     mmap = request.mmap
     if mmap is None:
         mmap = all(supports_mmap(device.kind, device.features) for device in accelerators)
@@ -159,6 +177,26 @@ def resolve_placement(
         repack=request.repack != "off",
         tensor_split=tuple(shares) if len(accelerators) > 1 else None,
     )
+
+
+def layer_devices(n_layers: int, on_gpu: int, shares: Sequence[float]) -> tuple[int | None, ...]:
+    """Return the device of each layer and, last, of the output layer; None is the host.
+
+    `shares` are the accelerators' proportions; `on_gpu` counts the output layer.
+    """
+    if not shares or on_gpu == 0:
+        return (None,) * (n_layers + 1)
+    running, ends = 0.0, []
+    for share in shares:
+        running = _f32(running + share)
+        ends.append(running)
+    ends = [_f32(end / running) for end in ends]
+    start = max(n_layers + 1 - on_gpu, 0)
+    devices: list[int | None] = [None] * start
+    devices += [
+        bisect_right(ends, _f32(float(index) / on_gpu)) for index in range(n_layers + 1 - start)
+    ]
+    return tuple(devices)
 
 
 def _chosen(usable: tuple[Device, ...], wanted: tuple[str, ...] | None) -> tuple[Device, ...]:
@@ -239,23 +277,6 @@ def _given_shares(split: Sequence[float], *, count: int) -> list[float]:
             allowed=f"numbers from 0 to {_LARGEST_SHARE:g}",
         )
     return [_f32(share) for share in (*split, *([0.0] * count))][:count]
-
-
-def _assign_layers(n_layers: int, on_gpu: int, shares: Sequence[float]) -> tuple[int | None, ...]:
-    """Return the device of each layer and, last, of the output layer."""
-    if not shares or on_gpu == 0:
-        return (None,) * (n_layers + 1)
-    running, ends = 0.0, []
-    for share in shares:
-        running = _f32(running + share)
-        ends.append(running)
-    ends = [_f32(end / running) for end in ends]
-    start = max(n_layers + 1 - on_gpu, 0)
-    devices: list[int | None] = [None] * start
-    devices += [
-        bisect_right(ends, _f32(float(index) / on_gpu)) for index in range(n_layers + 1 - start)
-    ]
-    return tuple(devices)
 
 
 def _overrides(

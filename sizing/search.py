@@ -127,7 +127,8 @@ class Trials:
             known = self._tried[request, settings] = self._new_trial(request, settings)
         return known
 
-    def _new_trial(self, request: PlacementRequest, settings: Settings) -> Trial:
+    def _placed(self, request: PlacementRequest, settings: Settings) -> tuple[Placement, Settings]:
+        """Return a placement, and the settings as the devices that have layers allow them."""
         placement = resolve_placement(self._model, request, self._machine)
         if not self._flash:
             settings = resolve_settings(
@@ -135,6 +136,10 @@ class Trials:
                 replace(self._workload, context_tokens=settings.requested_context_tokens),
                 flash_supported=layers_can_fuse(self._model, placement),
             )
+        return placement, settings
+
+    def _new_trial(self, request: PlacementRequest, settings: Settings) -> Trial:
+        placement, settings = self._placed(request, settings)
         memory = self._bill.memory(
             settings, placement, self._machine, is_server=self._workload.program == "server"
         )
@@ -148,11 +153,18 @@ class Trials:
 
     def speed(self, trial: Trial) -> Speed:
         """Return how fast a trial would be."""
+        return self._speed(trial.placement, trial.settings)
+
+    def first_speed(self) -> Speed:
+        """Return how fast the request as it is would be: its bill is not made for that."""
+        return self._speed(*self._placed(self._request, self._settings(None)))
+
+    def _speed(self, placement: Placement, settings: Settings) -> Speed:
         return estimate_speed(
             self._model,
-            trial.settings,
-            trial.placement,
-            self.weights(trial),
+            settings,
+            placement,
+            self._bill.weights(placement),
             prompt_tokens=self._workload.prompt_tokens,
         )
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.placement import Placement
 
-__all__ = ["MAY_RUN", "VERDICT_ORDER", "Judgement", "PoolNeed", "judge", "pool_needs"]
+__all__ = ["MAY_RUN", "VERDICT_ORDER", "Judgement", "PoolNeed", "judge", "pool_needs", "spilled_of"]
 
 # best first
-VERDICT_ORDER: Final = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
+VERDICT_ORDER: Final[dict[Verdict, int]] = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
 MAY_RUN: Final = frozenset({"fits", "slow", "tight"})
 
 
@@ -62,7 +62,7 @@ def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
 def judge(memory: Memory, placement: Placement, machine: Machine) -> Judgement:
     """Return the verdict on one placement."""
     needs = pool_needs(memory, machine)
-    spilled = _spilled(placement, machine)
+    spilled = spilled_of(placement, machine)
     host_pool = placement.host.pool
     notes: list[str] = []
     checked = []
@@ -124,7 +124,7 @@ def _at_most(need_bytes: int, free_bytes: int | None) -> bool:
     return free_bytes is not None and need_bytes <= free_bytes
 
 
-def _spilled(placement: Placement, machine: Machine) -> str | None:
+def spilled_of(placement: Placement, machine: Machine) -> str | None:
     """Return what lies outside the fastest pool there is, in words; None when nothing does."""
     fast = {pool.id for pool in machine.pools if pool.kind in ("vram", "unified")}
     usable = {device.pool for device in machine.accelerators if "unusable" not in device.features}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.list_models import load_entry, rows_table
+from whatfits.sizing.cli.list_models import rows_table
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
 from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.explain import machine_sentence
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_quick
-from whatfits.sizing.ranking import FILE_TYPE_RULE, Ranker
+from whatfits.sizing.ranker import Ranker
+from whatfits.sizing.ranking import FILE_TYPE_RULE
+from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
@@ -36,9 +38,10 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.read(arguments)
     machine = machine_of(options)
     from whatfits.sizing.catalog.lookup import model_entries
+    from whatfits.sizing.catalog.shares import stored_model
 
     entries = (entry for entry in model_entries() if entry.kind != "embedding")
-    newest = NewestOfLines(entries, Ranker(machine, load_entry))
+    newest = NewestOfLines(entries, Ranker(machine, load_entry, stored=stored_model))
     rows, quick = newest.rows(), newest.rows(is_quick)
     if options.json:
         from whatfits.sizing.cli.answers import HomeAnswer

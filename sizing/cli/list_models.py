@@ -12,7 +12,9 @@ from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import machine_sentence, short_rate
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.ranking import FILE_TYPE_RULE, rank, sort_rows
+from whatfits.sizing.ranker import Ranker, rows_of
+from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
+from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.cli.answers import ListAnswer
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.ranking import RankedModel
 
-__all__ = ["answer_of", "load_entry", "rows_table", "run"]
+__all__ = ["answer_of", "rows_table", "run"]
 
 _DEFAULT_SHOWN: Final = 25
 _SORTS: Final = ("size", "memory", "released", "name", "disk")
@@ -56,23 +57,51 @@ def run(arguments: Sequence[str]) -> int:
         raise InvalidRequestError(
             what="--sort without --local", got=options.sort, allowed=", ".join(_SORTS[:-1])
         )
-    rows = rank(
-        _entries(options),
+    from whatfits.sizing.catalog.shares import stored_model
+
+    ranker = Ranker(
         machine,
-        load=load_entry,
+        load_entry,
         workload=workload_of(options),
         file_type=options.file_type,
+        stored=stored_model,
     )
-    rows = [row for row in sort_rows(rows, options.sort) if options.verdict in (None, row.verdict)]
+    entries = {entry.id: entry for entry in _entries(options)}
+    limit = options.limit
+    if limit is None:
+        limit = 0 if options.json else _DEFAULT_SHOWN
+    rows, left = _first_rows(ranker, list(entries.values()), options, limit)
+    shown = [ranker.with_speed(row, entries[row.model]) for row in rows]
     if options.json:
-        shown = rows if not options.limit else rows[: options.limit]
         sys.stdout.write(dump_json(answer_of(machine, FILE_TYPE_RULE, shown)) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
-        limit = _DEFAULT_SHOWN if options.limit is None else options.limit or len(rows)
-        show(_document(machine, rows, limit), plain=options.plain)
+        show(_document(machine, shown, left=left), plain=options.plain)
     return 0
+
+
+def _first_rows(
+    ranker: Ranker, entries: Sequence[ModelEntry], options: argparse.Namespace, limit: int
+) -> tuple[list[RankedModel], int]:
+    """Return the first rows, all with a limit of 0, and how many more there are.
+
+    Speeds are still missing: nothing is sorted by them. What spills comes after all that fits, so
+    that it is only worked out when it is to be shown.
+    """
+    wanted = options.verdict
+    later = []
+    if limit and wanted in (None, "fits"):
+        later = [entry for entry in entries if ranker.is_known_to_spill(entry)]
+    known = {entry.id for entry in later}
+    rows = rows_of((e for e in entries if e.id not in known), ranker.outline_if_any)
+    left = 0 if wanted else len(later)
+    if sum(row.verdict == "fits" for row in rows) < limit and not wanted:
+        rows += rows_of(later, ranker.outline_if_any)
+        left = 0
+    rows = [row for row in sort_rows(rows, options.sort) if wanted in (None, row.verdict)]
+    shown = rows[:limit] if limit else rows
+    return shown, left + len(rows) - len(shown)
 
 
 def _limit(text: str) -> int:
@@ -80,13 +109,6 @@ def _limit(text: str) -> int:
     if limit < 0:
         raise InvalidRequestError(what="number of rows", got=text, allowed="0 (all) or more")
     return limit
-
-
-def load_entry(entry: ModelEntry, file_type: str | None) -> ModelSpec:
-    """Return the model of a catalog entry under a file type."""
-    from whatfits.sizing.sources.catalog_model import spec_of_entry
-
-    return spec_of_entry(entry, file_type=file_type)
 
 
 def _entries(options: argparse.Namespace) -> Iterator[ModelEntry]:
@@ -141,8 +163,7 @@ def _size(row: RankedModel) -> str:
     return text
 
 
-def _document(machine: Machine, rows: Sequence[RankedModel], limit: int) -> Document:
-    shown = rows[:limit]
+def _document(machine: Machine, shown: Sequence[RankedModel], *, left: int) -> Document:
     tokens = format_tokens(shown[0].context_tokens) if shown else "8,192"
     lines = [f"{machine.name}: {machine_sentence(machine)}"]
     from whatfits.sizing.catalog.lookup import catalog_date
@@ -151,9 +172,9 @@ def _document(machine: Machine, rows: Sequence[RankedModel], limit: int) -> Docu
     notes = [f"{rule}.", f"Catalog as of {catalog_date()}."]
     if any(row.approximate for row in shown):
         notes.append("* weights from parameters and bits: an interval, see 'whatfits check MODEL'.")
-    if len(rows) > limit:
-        notes.append(f"{len(rows) - limit} more rows: --limit 0 shows all.")
-    if not rows:
+    if left:
+        notes.append(f"{left} more rows: --limit 0 shows all.")
+    if not shown:
         notes = ["No catalog model answers to these filters on this machine."]
     return Document(
         (

@@ -25,7 +25,7 @@ from whatfits.sizing.units import pad
 if TYPE_CHECKING:
     from whatfits.sizing.model import TensorSpec
 
-__all__ = ["AMX", "CPU_REPACK", "repack_buffer", "repacked_bytes"]
+__all__ = ["AMX", "CPU_REPACK", "deciding_features", "repack_buffer", "repacked_bytes"]
 
 AMX: Final = "AMX"
 CPU_REPACK: Final = "CPU_REPACK"
@@ -69,6 +69,10 @@ _AMX_COLUMNS: Final = {
 
 _AMX_EXTRA_BLOCK_BYTES: Final = {"Q8_0": 4, "Q4_K": 4, "Q5_K": 4, "IQ4_XS": 2}
 """Storage type → bytes its blocks grow by: a sum to correct with, or scales spread out."""
+
+_DECIDING: Final = frozenset(
+    {"amx", *(feature for kernels in _REPACK_KERNELS.values() for feature, _ in kernels)}
+)
 
 # Weights that never reach a matrix product: looked up by row, added, or convolved.
 _NO_PRODUCT_NAMES: Final = frozenset(
@@ -123,6 +127,11 @@ def repack_buffer(spec: TensorSpec, *, features: frozenset[str]) -> str | None:
     rows = spec.shape[1]
     kernels = _REPACK_KERNELS.get(spec.type, ())
     return CPU_REPACK if any(f in held and rows % n == 0 for f, n in kernels) else None
+
+
+def deciding_features(features: frozenset[str]) -> frozenset[str]:
+    """Return the features that decide where weights go: CPUs with the same ones treat all alike."""
+    return _held_features(features) & _DECIDING
 
 
 def repacked_bytes(spec: TensorSpec, *, buffer: str) -> int:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.share import Part, Share
     from whatfits.sizing.weights import Weights
 
-__all__ = ["Bill"]
+__all__ = ["Bill", "device_row"]
 
 
 class Bill:
@@ -64,7 +64,7 @@ class Bill:
         for index, device in enumerate((*placement.accelerators, placement.host)):
             share = sum((part.shares[index] for part in parts), own[index])
             overhead = overhead_of(machine, device, is_server=is_server)
-            rows.append(_row(machine, device, share, overhead))
+            rows.append(device_row(machine, device, share, overhead))
         return Memory.of(
             rows,
             mapped_bytes=weights.mapped_bytes + sum(part.mapped_bytes for part in parts),
@@ -88,7 +88,8 @@ def _listed(part: Part) -> MemoryPart:
     )
 
 
-def _row(machine: Machine, device: Device, share: Share, overhead: Overhead) -> DeviceMemory:
+def device_row(machine: Machine, device: Device, share: Share, overhead: Overhead) -> DeviceMemory:
+    """Return the row of one device: what the program has there, and what it loses beside it."""
     pool = machine.pool(device.pool)
     return DeviceMemory(
         device=device.id,

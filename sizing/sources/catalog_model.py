@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "spec_of_entry"]
+__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "load_entry", "spec_of_entry"]
 
 
 def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
@@ -31,6 +31,11 @@ def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
         UnknownFileTypeError: no such file type.
     """
     return spec_of_entry(find_model(name), file_type=file_type)
+
+
+def load_entry(entry: ModelEntry, file_type: str | None) -> ModelSpec:
+    """Return the model of a catalog entry, as a ranking asks for it."""
+    return spec_of_entry(entry, file_type=file_type)
 
 
 def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:

@@ -70,3 +70,17 @@ def test_no_match_is_said_in_words(say: Callable[..., Any]) -> None:
     said = say("list", "--machine", "12gb", "--family", "nothing-like-this")
     assert said.code == 0
     assert "No catalog model answers to these filters on this machine." in said.lines
+
+
+@pytest.mark.parametrize("verdict", [(), ("--verdict", "fits"), ("--verdict", "slow")], ids=str)
+@pytest.mark.parametrize("limit", ["1", "3", "500"])
+def test_the_first_rows_are_the_first_of_all(
+    say: Callable[..., Any], verdict: tuple[str, ...], limit: str
+) -> None:
+    asked = ("list", "--machine", "rtx-3060-12gb + 32gb", "--family", "gemma", *verdict)
+    everything = say(*asked, "--limit", "0", "--json").json["models"]
+    few = say(*asked, "--limit", limit, "--json").json["models"]
+    assert few == everything[: int(limit)]
+    left = len(everything) - len(few)
+    said = say(*asked, "--limit", limit)
+    assert (f"{left} more rows: --limit 0 shows all." in said.lines) == (left > 0)

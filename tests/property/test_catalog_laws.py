@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 from drawn import large_machine
 
 from whatfits.sizing.catalog.lookup import ModelEntry, model_entries
-from whatfits.sizing.cli.list_models import load_entry
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-from whatfits.sizing.ranking import RankedModel, rank
+from whatfits.sizing.ranker import rank
+from whatfits.sizing.sources.catalog_model import load_entry
+
+if TYPE_CHECKING:
+    from whatfits.sizing.ranking import RankedModel
 
 ENTRIES = tuple(model_entries())
 # Norms and biases are stored wider, never narrower; a rounded count of parameters may be high.

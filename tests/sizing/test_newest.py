@@ -8,9 +8,10 @@ import pytest
 
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import ModelEntry, model_entries
-from whatfits.sizing.cli.list_models import load_entry
 from whatfits.sizing.newest import NewestOfLines, is_quick
-from whatfits.sizing.ranking import RankedModel, Ranker, months_of, rank
+from whatfits.sizing.ranker import Ranker, rank
+from whatfits.sizing.ranking import RankedModel, months_of
+from whatfits.sizing.sources.catalog_model import load_entry
 
 MACHINES = ("rtx-4090 + 64gb", "rtx 3060 12gb + 16gb", "mac-m4-max-64gb", "16gb")
 YEAR, TWO_YEARS = 12, 24

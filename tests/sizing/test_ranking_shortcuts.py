@@ -6,10 +6,11 @@ import pytest
 
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import ModelEntry, model_entries
-from whatfits.sizing.cli.list_models import load_entry
+from whatfits.sizing.catalog.shares import stored_model
 from whatfits.sizing.errors import MalformedFileError
-from whatfits.sizing.ranking import rank
+from whatfits.sizing.ranker import rank
 from whatfits.sizing.search import Trial, Trials
+from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 MACHINES = (
@@ -48,7 +49,8 @@ def full(entry: ModelEntry, machine: str) -> tuple[str, str, int, int]:
 @pytest.mark.parametrize("start", [0, EVERY // 2])
 def test_rows_are_those_of_the_full_search(machine: str, start: int) -> None:
     entries = list(model_entries())[start::EVERY]
-    rows = rank(entries, load_machine(machine), load=load_entry)
+    rows = rank(entries, load_machine(machine), load=load_entry, stored=stored_model)
+    assert rows == rank(entries, load_machine(machine), load=load_entry)
     known = {entry.id: entry for entry in entries}
     assert rows
     for row in rows:

@@ -1,0 +1,143 @@
+"""The trial of a catalog model from what is stored of it, and the file type by the rule.
+
+Only where nothing has to be searched for: everything on the accelerators, or on the CPU. As soon as
+something would have to leave an accelerator, the engine is to be asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly
+from whatfits.sizing.estimate import Memory
+from whatfits.sizing.overhead import overhead_of
+from whatfits.sizing.placement import place_layers
+from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE
+from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.runtimes.llama_cpp import device_row
+from whatfits.sizing.search import can_spill
+from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import VERDICT_ORDER, judge
+from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from whatfits.sizing.catalog.lookup import ModelEntry
+    from whatfits.sizing.catalog.shares import StoredModel
+    from whatfits.sizing.estimate import Verdict
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.placement import Placement
+
+    StoredOf: TypeAlias = Callable[[str], StoredModel | None]
+
+__all__ = ["NOT_STORED", "SPILLS", "Outline", "StoredTrials"]
+
+NOT_STORED: Final = "not stored"
+SPILLS: Final = "spills"
+_BETTER_TYPES: Final = ("Q8_0", "Q6_K", "Q5_K_M")
+_RUNS: Final = frozenset({"fits", "slow"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A model under a file type: its bill and the verdict.
+
+    Attributes:
+        model: what is stored of it.
+        file_type: chosen by the rule.
+        context_tokens: context as asked for, or its default.
+        memory: the bill; of what is mapped and of what may grow nothing is stored.
+        verdict: the verdict on it.
+        can_spill: whether something could leave the accelerator.
+    """
+
+    model: StoredModel
+    file_type: str
+    context_tokens: int
+    memory: Memory
+    verdict: Verdict
+    can_spill: bool
+
+    @property
+    def runs(self) -> bool:
+        """Whether the upper end of every pool is free."""
+        return self.verdict in _RUNS
+
+
+class StoredTrials:
+    """Chooses file types by what is stored, for one machine and workload."""
+
+    def __init__(
+        self, machine: Machine, workload: Workload, file_type: str | None, stored: StoredOf | None
+    ) -> None:
+        """Find out whether anything is stored for this machine and workload.
+
+        Raises:
+            UnknownFileTypeError: no such file type.
+        """
+        plain = replace(workload, context_tokens=None, prompt_tokens=None, output_tokens=None)
+        self._kind = kind_of_machine(machine) if plain == Workload() else None
+        self._machine = machine
+        self._context_tokens = workload.context_tokens
+        self._file_type = None if file_type is None else find_file_type(file_type).name
+        self._stored_of = stored
+        self._placements: dict[int, Placement | None] = {}
+
+    def chosen(
+        self, entry: ModelEntry, *, entirely: bool
+    ) -> Outline | Literal["not stored", "spills"] | None:
+        """Return a model under the file type of the rule; in words, why the engine must be asked.
+
+        With `entirely`, None as soon as it is clear that it would have to spill.
+        """
+        if self._kind is None or self._stored_of is None:
+            return NOT_STORED
+        model = self._stored_of(entry.id)
+        if model is None:
+            return NOT_STORED
+        least = self._first(model, self._file_type or model.default_type)
+        if least is None:
+            return NOT_STORED
+        has_ladder = self._file_type is None and model.default_type == DEFAULT_FILE_TYPE
+        if not least.runs:
+            if entirely:
+                return None
+            return SPILLS if least.can_spill else least
+        if has_ladder:
+            for name in _BETTER_TYPES:
+                better = self._first(model, name)
+                if better is None:
+                    return NOT_STORED
+                if VERDICT_ORDER[better.verdict] <= VERDICT_ORDER[least.verdict]:
+                    return better
+        return least
+
+    def _first(self, model: StoredModel, file_type: str) -> Outline | None:
+        """Return a model with everything where it runs fastest; None when that is not stored."""
+        machine, tokens = self._machine, self._context_tokens
+        if tokens is None:
+            tokens = model.default_context_tokens
+        shares = model.shares(self._kind or "", file_type, tokens)
+        if shares is None:
+            return None
+        placement = self._placement(model.n_layers)
+        if placement is None:
+            return None
+        devices = (*placement.accelerators, placement.host)
+        rows = [
+            device_row(machine, device, share, overhead_of(machine, device, is_server=True))
+            for device, share in zip(devices, shares, strict=True)
+        ]
+        memory = Memory.of(rows, mapped_bytes=0, growth_limit_bytes=0)
+        verdict = judge(memory, placement, machine).verdict
+        return Outline(model, file_type, tokens, memory, verdict, can_spill(placement))
+
+    def _placement(self, n_layers: int) -> Placement | None:
+        """Return the placement of so many layers; None where it is not the stored one."""
+        if n_layers not in self._placements:
+            placement = place_layers(n_layers, PlacementRequest(), self._machine)
+            self._placements[n_layers] = placement if splits_evenly(placement) else None
+        return self._placements[n_layers]
