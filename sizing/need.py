@@ -1,8 +1,9 @@
 """The inverse question: which machines run a model at this context, for so many, so fast.
 
 Candidates are the catalog's devices, one to eight of them, machines whose CPU and GPU share one
-memory, and plain RAM. Each is sized by the same engine as any other machine; of each the smallest
-that holds everything in its fastest memory is named. Prices are those at launch, where read.
+memory, plain RAM, and GPUs by the hour. Each is sized by the same engine as any other machine; of
+each the smallest that holds everything in its fastest memory is named. Prices are those at launch,
+where read; rents are those of their day.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import RateRange  # noqa: TC001 - read by pydantic
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.renting import Rented, rented, rented_order
 from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator
 
     from whatfits.sizing.catalog.device_entries import DeviceEntry
+    from whatfits.sizing.catalog.rentals import RentalOffer
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
@@ -126,6 +130,29 @@ class NeedSearch:
             runs_here=runs_here,
         )
 
+    def rented(
+        self, entries: Iterable[DeviceEntry], offers: Iterable[RentalOffer], *, today: dt.date
+    ) -> tuple[Rented, ...]:
+        """Return every offer that runs it, the cheapest an hour first; `today` ages the prices.
+
+        Raises:
+            InvalidRequestError: the request cannot run anywhere.
+        """
+        known = {entry.id: entry for entry in entries}
+        runs: dict[tuple[str, int], RunsOn | None] = {}
+        found = []
+        for offer in offers:
+            asked = offer.device, offer.least_gpus
+            if asked not in runs:
+                entry = known[offer.device]
+                runs[asked] = self._fewest(
+                    entry, min(entry.memory_gib), self._machine_of, ram=True, least=offer.least_gpus
+                )
+            row = runs[asked]
+            if row is not None:
+                found.append(rented(offer, row, today=today))
+        return tuple(sorted(found, key=rented_order))
+
     def _tried(self, machine: Machine) -> _Tried | None:
         """Return what it takes where it fits entirely and is fast enough; else None."""
         trials = Trials(
@@ -164,9 +191,10 @@ class NeedSearch:
         *,
         ram: bool,
         present_gib: int = 0,
+        least: int = 1,
     ) -> RunsOn | None:
         """Return the fewest of a device that hold it, beside what is present already."""
-        for count in range(1, _MOST_DEVICES + 1):
+        for count in range(least, _MOST_DEVICES + 1):
             if not self._holds(present_gib + count * memory_gib):
                 continue
             times = f"{count}x " if count > 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,11 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import short_rate
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.need import NEED_RULE, NeedSearch
+from whatfits.sizing.renting import (
+    RENT_RULE,
+    cheapest_of_each,
+    old_price_warning,
+)
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.need import Need, RunsOn
+    from whatfits.sizing.renting import Rented
     from whatfits.sizing.workload import Workload
 
 __all__ = ["run"]
@@ -67,12 +74,14 @@ def run(arguments: Sequence[str]) -> int:
     spec = load_model(options.model, file_type=options.file_type)
     workload = _for_users(workload_of(options), spec, options.users)
     machine = with_chosen_devices(machine_of(options), options)
-    from whatfits.sizing.catalog.lookup import device_entries
+    from whatfits.sizing.catalog.lookup import device_entries, rental_offers
 
+    devices = tuple(device_entries())
     search = NeedSearch(
         spec, workload, machine_of=load_machine, least_tokens_per_s=options.min_speed
     )
-    found = search.need(device_entries(), here=machine)
+    found = search.need(devices, here=machine)
+    rented = search.rented(devices, rental_offers(), today=dt.datetime.now(tz=dt.UTC).date())
     if options.json:
         from whatfits.sizing.cli.answers import NeedAnswer
         from whatfits.sizing.estimate import ModelSummary
@@ -81,20 +90,27 @@ def run(arguments: Sequence[str]) -> int:
             schema_version=SCHEMA_VERSION,
             model=ModelSummary.of(spec),
             workload=workload,
-            rule=NEED_RULE,
+            rule=f"{NEED_RULE} {RENT_RULE}",
             machine=machine,
             runs_here=found.runs_here,
             cards=found.cards,
             shared=found.shared,
             ram=found.ram,
             additions=found.additions,
+            rented=rented,
+            warnings=_warnings(rented),
         )
         sys.stdout.write(dump_json(answer) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
-        show(_document(spec, workload, machine, found), plain=options.plain)
-    return 0 if found.cards or found.shared or found.ram is not None else 1
+        show(_document(spec, workload, machine, found, rented), plain=options.plain)
+    return 0 if found.cards or found.shared or found.ram is not None or rented else 1
+
+
+def _warnings(rented: Sequence[Rented]) -> tuple[str, ...]:
+    old = old_price_warning(rented)
+    return () if old is None else (old,)
 
 
 def _users(text: str) -> int:
@@ -122,7 +138,13 @@ def _for_users(workload: Workload, spec: ModelSpec, users: int | None) -> Worklo
     return replace(workload, context_tokens=context * users, parallel=users)
 
 
-def _document(spec: ModelSpec, workload: Workload, machine: Machine, found: Need) -> Document:
+def _document(
+    spec: ModelSpec,
+    workload: Workload,
+    machine: Machine,
+    found: Need,
+    rented: Sequence[Rented],
+) -> Document:
     slots = workload.parallel or 1
     each = format_tokens((workload.context_tokens or 0) // slots)
     users = f"{slots} users with {each} tokens each" if slots > 1 else f"{each} tokens"
@@ -136,9 +158,15 @@ def _document(spec: ModelSpec, workload: Workload, machine: Machine, found: Need
         )
     ]
     blocks += _tables(found)
+    offers = cheapest_of_each(rented)
+    if offers:
+        blocks.append(_rents(offers, of=len(rented)))
     if len(blocks) == 1:
         blocks.append(Lines(("No machine of the catalog runs it.",), tone="bad"))
-    blocks.append(Lines((NEED_RULE,), tone="dim"))
+    blocks.append(Lines((NEED_RULE, *((RENT_RULE,) if rented else ())), tone="dim"))
+    warnings = _warnings(offers[:_SHOWN])
+    if warnings:
+        blocks.append(Lines(warnings))
     return Document(tuple(blocks))
 
 
@@ -169,6 +197,27 @@ def _table(rows: Sequence[RunsOn], *, title: str) -> Table:
     )
     more = f" ({len(rows) - _SHOWN} more with --json)" if len(rows) > _SHOWN else ""
     return Table(columns, cells, title=title + more, right=columns[1:])
+
+
+def _rents(offers: Sequence[Rented], *, of: int) -> Table:
+    """Return the cheapest offer of each device; the others stand in the JSON answer."""
+    columns = ("--machine", "memory", "needs", "tokens/s", "an hour", "on", "from", "terms")
+    shown = offers[:_SHOWN]
+    cells = tuple(
+        (
+            row.machine,
+            f"{row.memory_gib} GiB",
+            format_bytes(row.high_bytes),
+            short_rate(row.decode_tokens_per_s),
+            f"${row.usd_per_hour:,.2f}",
+            row.as_of,
+            row.provider,
+            row.terms,
+        )
+        for row in shown
+    )
+    more = f" ({of - len(shown)} more with --json)" if of > len(shown) else ""
+    return Table(columns, cells, title=f"Rented by the hour{more}", right=columns[1:6])
 
 
 def _price(row: RunsOn) -> str:

@@ -81,6 +81,42 @@ def test_an_addition_is_of_the_same_maker_and_makes_it_run(say: Callable[..., An
     assert one_more["devices"] == 1
 
 
+def test_every_rented_machine_runs_it_by_check_at_a_price_with_a_day_and_a_source(
+    say: Callable[..., Any],
+) -> None:
+    rows = needed(say, "qwen3-8b", "--machine", "64gb")["rented"]
+    assert [row["usd_per_hour"] for row in rows] == sorted(row["usd_per_hour"] for row in rows)
+    assert {"RunPod", "Lambda", "Nebius", "GCP", "AWS", "Azure"} <= {
+        row["provider"] for row in rows
+    }
+    for row in rows[::12]:
+        assert row["as_of"] <= row["checked"]
+        assert row["source"]
+        checked = verdict(say, row["machine"], "--context", "8192")
+        assert checked["verdict"] == "fits", row["machine"]
+        assert checked["memory"]["high_bytes"] == row["high_bytes"]
+
+
+def test_rents_say_their_day_and_their_provider(say: Callable[..., Any]) -> None:
+    out = say("need", "llama-3.3-70b", "--machine", "64gb", "--plain").out
+    assert "Rented by the hour" in out
+    assert "an hour: $0.36; on: 2026-09-20; from: OpenRelay; terms: on-demand" in out
+
+
+def test_a_floor_holds_for_rented_machines_too(say: Callable[..., Any]) -> None:
+    rows = needed(say, "qwen3-8b", "--machine", "64gb", "--min-speed", "150")["rented"]
+    assert rows
+    assert all(row["decode_tokens_per_s"]["mid"] >= 150 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "machine", ["nvidia-dgx-spark-gb10", "amd-radeon-8060s-ryzen-ai-max-395", "apple-m3-ultra"]
+)
+def test_machines_of_one_memory_come_out(say: Callable[..., Any], machine: str) -> None:
+    rows = needed(say, "llama-3.3-70b", "--machine", "64gb")["shared"]
+    assert any(row["machine"].startswith(machine) for row in rows)
+
+
 def test_a_mac_takes_no_cards(say: Callable[..., Any]) -> None:
     assert needed(say, "llama-3.3-70b", "--machine", "m4 16gb")["additions"] == []
 
