@@ -56,6 +56,7 @@ REASONS = {
     "sizing/catalog/bits.py": {"sys", "pathlib"},  # same
     "sizing/catalog/checks.py": {"datetime"},  # compares dates of rows, asks no clock
     "sizing/catalog/schema.py": {"datetime"},  # the type of a date
+    "sizing/renting.py": {"datetime"},  # the days between two dates, asks no clock
 }
 # Module → what it calls that the pure part otherwise does not, and why that changes no answer.
 CALLS = {

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary, Plan
-from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
+from whatfits.sizing.runtimes.vllm_basis import cache_lines, speed_basis, vllm_basis
 from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
 from whatfits.sizing.runtimes.vllm_devices import is_slice
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.runtimes.vllm_speed import vllm_speed
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -68,6 +69,7 @@ def plan(
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
+    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
     search = VllmRemedies(spec, machine, workload, request, settings, found)
     return Plan(
         schema_version=SCHEMA_VERSION,
@@ -80,7 +82,7 @@ def plan(
         verdict_reason=found.reason,
         memory=found.memory,
         largest_context_tokens=found.largest_context_tokens,
-        speed=None,
+        speed=speed,
         commands=commands,
         remedies=search.remedies(),
         notes=(
@@ -89,7 +91,7 @@ def plan(
             *_checkpoint_notes(facts, settings),
             *_other_notes(machine),
         ),
-        basis=vllm_basis(spec, settings, found.bill),
+        basis=(*vllm_basis(spec, settings, found.bill), *speed_basis(settings, speed)),
     )
 
 
@@ -166,4 +168,4 @@ def _other_notes(machine: Machine) -> Iterator[str]:
     if machine.os == "windows":
         yield "vLLM runs on Linux only: under Windows, start it in WSL."
     yield "What vLLM's own processes take of the host's memory is not counted: no log was read."
-    yield "No speed is told for vLLM: the estimate here was made for llama.cpp's kernels."
+    yield "The speed is that of one request alone: many at once write more in all, each less."
