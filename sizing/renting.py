@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from whatfits.sizing.catalog.rentals import RentalOffer
-    from whatfits.sizing.need import RunsOn
+    from whatfits.sizing.need_rows import RunsOn
 
-__all__ = ["RENT_RULE", "Rented", "cheapest_of_each", "old_price_warning", "rented", "rented_order"]
+__all__ = ["RENT_RULE", "Rented", "cheapest_of_each", "rent_warnings", "rented", "rented_order"]
 
 RENT_RULE: Final = (
     "Rented: of each offer the fewest GPUs, up to eight, that hold everything; cheapest an hour "
@@ -103,13 +103,14 @@ def cheapest_of_each(rows: Iterable[Rented]) -> tuple[Rented, ...]:
     return tuple(first.values())
 
 
-def old_price_warning(rows: Iterable[Rented]) -> str | None:
-    """Return a sentence where prices are more than 90 days old; None where none is."""
+def rent_warnings(rows: Iterable[Rented]) -> tuple[str, ...]:
+    """Return a sentence where prices are more than 90 days old; none where none is."""
     ages = [row.age_days for row in rows]
     old = sum(age > _OLD_DAYS for age in ages)
     if not old:
-        return None
-    return (
+        return ()
+    said = (
         f"Rents move: {old} of these {len(ages)} prices {'is' if old == 1 else 'are'} more than "
         f"{_OLD_DAYS} days old, the oldest {max(ages)}; look them up before you rent."
     )
+    return (said,)

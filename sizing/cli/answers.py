@@ -9,7 +9,7 @@ from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.need import RunsOn
+from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.ranking import RankedModel
 from whatfits.sizing.renting import Rented
@@ -122,6 +122,7 @@ class NeedAnswer:
         additions: cards to add to the machine; none where it runs already.
         rented: GPUs by the hour, the cheapest first.
         warnings: what to know before relying on it: prices that are old.
+        runtime: whose memory rules counted.
     """
 
     schema_version: str
@@ -136,6 +137,7 @@ class NeedAnswer:
     additions: tuple[RunsOn, ...]
     rented: tuple[Rented, ...] = ()
     warnings: tuple[str, ...] = ()
+    runtime: str = "llama.cpp"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,18 +23,20 @@ from whatfits.sizing.runtimes.vllm_speed import vllm_speed
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
+from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import CheckpointFacts, ModelSpec
     from whatfits.sizing.runtimes import OtherModels
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
     from whatfits.sizing.runtimes.vllm_verdict import Judged
-    from whatfits.sizing.workload import PlacementRequest, Workload
+    from whatfits.sizing.workload import Workload
 
-__all__ = ["plan"]
+__all__ = ["plan", "tried"]
 
 _ID: Final = "vllm"
 
@@ -93,6 +95,24 @@ def plan(
         ),
         basis=(*vllm_basis(spec, settings, found.bill), *speed_basis(settings, speed)),
     )
+
+
+def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, Speed | None] | None:
+    """Return what it takes at most, and the speed of one request; None where it does not fit.
+
+    Sequences that were asked for have to fit into the cache all at once, each at its longest.
+
+    Raises:
+        InvalidRequestError: vLLM does not run there, or has no such setting.
+        UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
+    """
+    refuse_unknown_caches(spec)
+    settings = resolve_vllm(spec, machine, workload, PlacementRequest())
+    found = judged(spec, machine, settings)
+    if found.verdict != "fits" or not found.bill.holds(workload.parallel or 1):
+        return None
+    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
+    return found.memory.high_bytes, speed
 
 
 def _resolved(workload: Workload, settings: VllmSettings) -> Workload:

@@ -10,7 +10,8 @@ from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.lookup import device_entries
 from whatfits.sizing.catalog.rentals import RentalOffer
 from whatfits.sizing.need import NeedSearch
-from whatfits.sizing.renting import Rented, cheapest_of_each, old_price_warning
+from whatfits.sizing.need_trials import LlamaMachines
+from whatfits.sizing.renting import Rented, cheapest_of_each, rent_warnings
 from whatfits.sizing.workload import Workload
 
 TODAY = dt.date(2026, 11, 25)
@@ -31,7 +32,9 @@ def offer(device: str, price: float, *, least: int = 1, as_of: str = "2026-11-01
 
 
 def found(*offers: RentalOffer, model: str = "llama-3.3-70b") -> tuple[Rented, ...]:
-    search = NeedSearch(load_model(model), Workload(context_tokens=8192), machine_of=load_machine)
+    spec = load_model(model)
+    trials = LlamaMachines(spec, Workload(context_tokens=8192))
+    search = NeedSearch(spec, trials, machine_of=load_machine)
     return search.rented(device_entries(), offers, today=TODAY)
 
 
@@ -69,7 +72,7 @@ def test_the_cheapest_of_a_device_stands_for_it() -> None:
 def test_a_price_is_old_after_ninety_days(as_of: str, age_days: int, is_old: bool) -> None:
     rows = found(offer("nvidia-h100-sxm5-80-gb", 3.0, as_of=as_of))
     assert rows[0].age_days == age_days
-    assert (old_price_warning(rows) is not None) == is_old
+    assert bool(rent_warnings(rows)) == is_old
 
 
 def test_the_warning_counts_what_is_old_and_names_the_oldest() -> None:
@@ -78,6 +81,5 @@ def test_the_warning_counts_what_is_old_and_names_the_oldest() -> None:
         offer("nvidia-h100-sxm5-80-gb", 3.0, as_of="2026-07-01"),
         offer("nvidia-a40-pcie", 0.4),
     )
-    warning = old_price_warning(rows)
-    assert warning is not None
+    (warning,) = rent_warnings(rows)
     assert "2 of these 3 prices are more than 90 days old, the oldest 328" in warning
