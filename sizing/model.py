@@ -240,6 +240,7 @@ class CheckpointFacts:
 
     Attributes:
         reference: what it is given: a repository or a folder.
+        revision: of the repository; None for the newest.
         label: the quantisation for people; None for 16 bits.
         must_be_found: nobody named a checkpoint of this quantisation; `reference` stands for it.
         quantised_on_load: `reference` is the 16-bit checkpoint, and the runtime quantises it.
@@ -260,6 +261,7 @@ class CheckpointFacts:
     states_in_f32: bool = False
     has_other_parts: bool = False
     stored_bytes: int | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

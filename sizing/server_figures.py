@@ -9,6 +9,7 @@ API (size_bytes: on disk), vllm-project/vllm 0.33.0 vllm/v1/metrics/loggers.py (
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.overhead import overhead_of, process_overhead
@@ -26,6 +27,7 @@ __all__ = [
     "file_value",
     "held_value",
     "ollama_values",
+    "python_value",
     "resident_value",
     "settings_values",
     "taken_value",
@@ -124,6 +126,18 @@ def resident_value(plan: Plan, resident_bytes: int) -> ComparedValue:
         resident_bytes,
         "resident memory of its process",
     )
+
+
+def python_value(plan: Plan, resident_bytes: int) -> ComparedValue:
+    """Return the memory of a Python process that llama.cpp runs in, beside what it has to hold.
+
+    Python and its packages take some too, how much is not known: there is no upper end. Mapped
+    weights can be taken back by the system, so that the lower end is the cache.
+    """
+    found = resident_value(plan, resident_bytes)
+    host = plan.memory.devices[-1]
+    held = host.weights_bytes + host.kv_cache_bytes + host.output_bytes
+    return replace(found, predicted=held, high=None)
 
 
 def held_value(plan: Plan, resident_bytes: int) -> ComparedValue:

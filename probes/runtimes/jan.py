@@ -70,7 +70,9 @@ def server_version(_answers: Answers) -> str | None:
     return None
 
 
-def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+def parse_loaded(
+    answers: Answers, _listener: Listener | None = None
+) -> tuple[LoadedModel, ...] | None:
     """Return the models it offers to whoever has the key; None without it."""
     said = json_object(answers, "/v1/models")
     if "data" not in said:

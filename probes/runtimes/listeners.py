@@ -28,6 +28,7 @@ class Listener(NamedTuple):
         parent: name of the program that started it; None as above.
         command: its command line, for its settings; never shown.
         resident_bytes: memory the process holds; None as above.
+        folder: where it was started, from where its relative paths count; None as above.
     """
 
     port: int
@@ -37,6 +38,7 @@ class Listener(NamedTuple):
     parent: str | None = None
     command: tuple[str, ...] = ()
     resident_bytes: int | None = None
+    folder: str | None = None
 
 
 def read_listeners() -> dict[str, object]:
@@ -80,9 +82,18 @@ def _process(psutil: Any, pid: int) -> dict[str, object]:  # noqa: ANN401 - a mo
                 "parent": parent.name() if parent else None,
                 "command": process.cmdline()[:_MOST_ARGUMENTS],
                 "resident_bytes": process.memory_info().rss,
+                "folder": _folder(psutil, process),
             }
     except psutil.Error:
         return {}
+
+
+def _folder(psutil: Any, process: Any) -> str | None:  # noqa: ANN401 - a module, an object of it
+    try:
+        folder: str = process.cwd()
+    except psutil.Error:
+        return None
+    return folder
 
 
 def parse_listeners(raw: Mapping[str, object]) -> tuple[Listener, ...]:
@@ -102,6 +113,7 @@ def parse_listeners(raw: Mapping[str, object]) -> tuple[Listener, ...]:
             parent=text(row.get("parent")),
             command=tuple(str(word) for word in words),
             resident_bytes=count(row.get("resident_bytes")),
+            folder=text(row.get("folder")),
         )
         if port not in found or found[port].is_ipv6:
             found[port] = listener

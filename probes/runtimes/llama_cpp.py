@@ -70,7 +70,9 @@ def server_version(answers: Answers) -> str | None:
     return text(json_object(answers, "/props").get("build_info"))
 
 
-def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+def parse_loaded(
+    answers: Answers, _listener: Listener | None = None
+) -> tuple[LoadedModel, ...] | None:
     """Return the model; None for a router, which starts others, and for one that wants a key."""
     props = json_object(answers, "/props")
     path = text(props.get("model_path"))

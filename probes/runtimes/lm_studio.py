@@ -85,7 +85,9 @@ def server_version(_answers: Answers) -> str | None:
     return None
 
 
-def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+def parse_loaded(
+    answers: Answers, _listener: Listener | None = None
+) -> tuple[LoadedModel, ...] | None:
     """Return each loaded instance; None when a token is wanted."""
     said = json_object(answers, "/api/v1/models")
     if "models" not in said:

@@ -7,12 +7,14 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/server.py (http.server of the standard l
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.runtimes.answers import entries, json_object, text
 from whatfits.probes.runtimes.installed import environment_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+from whatfits.probes.runtimes.started_with import option
 
 if TYPE_CHECKING:
     from whatfits.probes.runtimes.answers import Answers
@@ -38,6 +40,7 @@ TELL_TALES: Final = ("/health", "/v1/models")
 FACTS: Final = ()
 _MARKS: Final = ("mlx_lm.server", "mlx_lm/server.py")
 _SERVER: Final = "BaseHTTP/"
+_OK: Final = 200
 
 
 def read_installed(here: Surroundings) -> InstalledRuntime | None:
@@ -53,11 +56,17 @@ def read_installed(here: Surroundings) -> InstalledRuntime | None:
 
 
 def is_it(answers: Answers, listener: Listener | None) -> bool:
-    """Return whether it is mlx_lm.server: well, with models, and by its process or its library."""
+    """Return whether it is mlx_lm.server: well, with models, and by its process or its library.
+
+    Where nothing was ever downloaded from the Hub its list of models breaks off after the headers.
+    """
     if json_object(answers, "/health") != {"status": "ok"}:
         return False
+    listed = answers.get("/v1/models")
     models = json_object(answers, "/v1/models")
-    if models.get("object") != "list" or _is_owned(models):
+    if models.get("object") != "list" and (listed is None or listed.body or listed.status != _OK):
+        return False
+    if _is_owned(models):
         return False
     command = " ".join(listener.command) if listener is not None else ""
     if any(mark in command for mark in _MARKS):
@@ -74,9 +83,24 @@ def server_version(_answers: Answers) -> str | None:
     return None
 
 
-def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
-    """Return the models on disk that it would load; which one is in memory it does not tell."""
-    names = (
-        text(entry.get("id")) for entry in entries(json_object(answers, "/v1/models").get("data"))
-    )
+def parse_loaded(
+    answers: Answers, listener: Listener | None = None
+) -> tuple[LoadedModel, ...] | None:
+    """Return the model it was started with; where that cannot be seen, all that it would load.
+
+    Which of those is in memory its API does not tell; None when its list broke off.
+    """
+    models = json_object(answers, "/v1/models")
+    names = [text(entry.get("id")) for entry in entries(models.get("data"))]
+    started = option(listener.command, "--model") if listener is not None else None
+    if started is not None:
+        own = next((name for name in names if name and _is_same(name, started)), started)
+        return (LoadedModel(own, path=own),)
+    if not models:
+        return None
     return tuple(LoadedModel(name) for name in names if name)
+
+
+def _is_same(name: str, started: str) -> bool:
+    """Return whether a name of the list, which resolves links, is that of the command line."""
+    return os.path.realpath(name) == os.path.realpath(started)

@@ -85,7 +85,9 @@ def server_version(answers: Answers) -> str | None:
     return text(json_object(answers, "/api/version").get("version"))
 
 
-def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+def parse_loaded(
+    answers: Answers, _listener: Listener | None = None
+) -> tuple[LoadedModel, ...] | None:
     """Return the models in memory; None when it does not say."""
     said = json_object(answers, "/api/ps")
     if "models" not in said:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "RuntimeProbe", "runtime_probes"]
 
-RUNTIMES: Final = ("llama_cpp", "ollama", "lm_studio", "jan", "vllm", "sglang", "mlx")
+RUNTIMES: Final = (
+    "llama_cpp",
+    "ollama",
+    "lm_studio",
+    "jan",
+    "vllm",
+    "sglang",
+    "llama_cpp_python",
+    "mlx",
+)
 
 
 class RuntimeProbe(Protocol):
@@ -37,8 +46,10 @@ class RuntimeProbe(Protocol):
         """Return the version that the server tells."""
         ...
 
-    def parse_loaded(self, answers: Answers) -> tuple[LoadedModel, ...] | None:
-        """Return what it has loaded; None when it does not say."""
+    def parse_loaded(
+        self, answers: Answers, listener: Listener | None = None
+    ) -> tuple[LoadedModel, ...] | None:
+        """Return what it has loaded, by its word or its process's; None when it does not say."""
         ...
 
 

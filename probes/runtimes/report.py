@@ -19,7 +19,8 @@ class InstalledRuntime:
     """A runtime or an app that is on this machine.
 
     Attributes:
-        id: `llama.cpp`, `ollama`, `lm-studio`, `jan`, `vllm`, `sglang`, `mlx`.
+        id: `llama.cpp`, `ollama`, `lm-studio`, `jan`, `vllm`, `sglang`, `mlx`,
+            `llama-cpp-python`.
         label: for people.
         layer: `runtime` does the work, `app` has a window to chat in, `both` bundles the two.
         version: None when it does not tell without being started.

@@ -30,7 +30,7 @@ _MARGIN_S: Final = 0.1
 _MOST_PORTS: Final = 24
 _UNAUTHORISED: Final = 401
 _PROGRAMS: Final = ("llama-server", "ollama", "lm studio", "llmster", "jan", "vllm")
-_MODULES: Final = ("vllm", "sglang", "mlx_lm")
+_MODULES: Final = ("vllm", "sglang", "mlx_lm", "llama_cpp.server", "llama_cpp/server")
 _STARTERS: Final = ("ollama", "lm studio", "llmster", "jan")
 
 
@@ -133,7 +133,7 @@ def _server(
         said = f"Something that is none of the known servers answers on port {port}{name}."
         return None, [Finding("unknown_server", "info", said)]
     url = f"http://{'[::1]' if host == '::1' else host}:{port}/v1"
-    loaded = probe.parse_loaded(answers)
+    loaded = probe.parse_loaded(answers, listener)
     needs_key = loaded is None and any(a.status == _UNAUTHORISED for a in answers.values())
     server = RunningServer(
         probe.ID, probe.LABEL, url, port, process, probe.server_version(answers), needs_key, loaded

@@ -54,7 +54,9 @@ def server_version(answers: Answers) -> str | None:
     return text(json_object(answers, "/server_info").get("version"))
 
 
-def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+def parse_loaded(
+    answers: Answers, _listener: Listener | None = None
+) -> tuple[LoadedModel, ...] | None:
     """Return the model and its longest request."""
     said = json_object(answers, "/server_info")
     path = text(said.get("model_path"))

@@ -65,7 +65,9 @@ def server_version(answers: Answers) -> str | None:
     return text(json_object(answers, "/version").get("version"))
 
 
-def parse_loaded(answers: Answers) -> tuple[LoadedModel, ...] | None:
+def parse_loaded(
+    answers: Answers, _listener: Listener | None = None
+) -> tuple[LoadedModel, ...] | None:
     """Return the model with its longest request, and the settings of its cache."""
     metrics = answers.get("/metrics")
     cache: tuple[tuple[str, str], ...] = ()

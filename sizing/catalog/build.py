@@ -20,6 +20,7 @@ from whatfits.sizing.catalog.schema import (
     MemorySystemsFile,
     ModelFile,
     QuantsFile,
+    RentalPricesFile,
 )
 from whatfits.sizing.catalog.sources import SOURCE_DIR, read_sources
 from whatfits.sizing.catalog.totals import marketed_totals
@@ -34,7 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = ["generated_files", "main", "stale_files"]
 
-_FORMS: Final = (ModelFile, DeviceFile, DriverTotalsFile, MemorySystemsFile, QuantsFile)
+_FORMS: Final = (
+    ModelFile,
+    DeviceFile,
+    DriverTotalsFile,
+    MemorySystemsFile,
+    QuantsFile,
+    RentalPricesFile,
+)
 
 
 def generated_files(sources: Sources) -> dict[str, bytes]:
@@ -51,6 +59,7 @@ def generated_files(sources: Sources) -> dict[str, bytes]:
         "index/devices.jsonl": _devices(sources),
         "index/memory_systems.json": _pretty_line(_record(sources.memory_systems)),
         "index/quants.json": _pretty_line(_record(sources.quants)),
+        "index/rental_prices.json": _rental_prices(sources),
         "schema.json": _schema(),
     }
 
@@ -86,6 +95,11 @@ def _devices(sources: Sources) -> bytes:
         names.table,
         records,
     )
+
+
+def _rental_prices(sources: Sources) -> bytes:
+    rows = [_line(_record(row)).decode().rstrip() for row in sources.rental_offers]
+    return ('{"offers":[\n' + ",\n".join(rows) + "\n]}\n").encode()
 
 
 def _record(row: BaseModel) -> dict[str, Any]:

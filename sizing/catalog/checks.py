@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         DriverTotalsFile,
         MemorySystemsFile,
         ModelRow,
+        RentalRow,
     )
     from whatfits.sizing.catalog.sources import Sources
 
@@ -50,6 +51,7 @@ def problems(sources: Sources) -> list[str]:
         found += [f"{device.id}: {text}" for text in (*_device(device), *_dates(device))]
     found += _totals(sources.devices, sources.driver_totals)
     found += _platforms(sources.memory_systems)
+    found += _rentals(sources.rental_offers, {row.id for row in sources.devices})
     return found
 
 
@@ -177,3 +179,19 @@ def _platforms(table: MemorySystemsFile) -> Iterator[str]:
                 re.compile(row.brand_pattern)
             except re.error as error:
                 yield f"platform {row.id}: brand_pattern: {error}"
+
+
+def _rentals(offers: tuple[RentalRow, ...], devices: set[str]) -> Iterator[str]:
+    yield from _repeated(
+        "rental offer",
+        (f"{row.provider}, {row.device}, {row.terms}, {row.least_gpus}" for row in offers),
+    )
+    for row in offers:
+        where = f"rental offer of {row.provider} for {row.offered_as!r}"
+        if row.device not in devices:
+            yield f"{where}: no device {row.device!r}"
+        if row.as_of > row.checked:
+            yield f"{where}: as_of {row.as_of} is after checked {row.checked}"
+        for name in row.unverified:
+            if name not in type(row).model_fields:
+                yield f"{where}: unverified field {name!r} does not exist"

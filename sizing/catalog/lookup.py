@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.catalog.memory_platforms import MemoryPlatform
     from whatfits.sizing.catalog.model_entries import ModelEntry
+    from whatfits.sizing.catalog.rentals import RentalOffer
 
 __all__ = [
     "DeviceEntry",
@@ -26,6 +27,7 @@ __all__ = [
     "match_driver_name",
     "model_entries",
     "pcie_bandwidth_bytes_per_s",
+    "rental_offers",
 ]
 
 
@@ -71,6 +73,13 @@ def device_entries() -> Iterator[DeviceEntry]:
     from whatfits.sizing.catalog import device_entries as devices  # noqa: PLC0415 - on use
 
     return devices.device_entries()
+
+
+def rental_offers() -> Iterator[RentalOffer]:
+    """Yield every offer of GPUs by the hour."""
+    from whatfits.sizing.catalog import rentals  # noqa: PLC0415 - on use
+
+    return rentals.rental_offers()
 
 
 def match_driver_name(

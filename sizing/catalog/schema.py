@@ -22,6 +22,8 @@ __all__ = [
     "ModelRow",
     "PlatformRow",
     "QuantsFile",
+    "RentalPricesFile",
+    "RentalRow",
 ]
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
@@ -193,6 +195,28 @@ class DriverTotalsFile(_Row):
     checked: dt.date
     margin_ratio: Annotated[float, Field(ge=0, lt=0.1)]
     rows: list[DriverTotalRow]
+
+
+class RentalRow(_Row):
+    """A price by the hour: `offered_as` is the provider's name of the GPU, `terms` its words."""
+
+    provider: Text
+    device: Id
+    offered_as: Text
+    terms: Text
+    usd_per_gpu_hour: PositiveFloat
+    least_gpus: Annotated[int, Field(ge=1, le=8)]
+    unverified: tuple[Text, ...] = Field(default=(), strict=False)
+    note: Text | None = None
+    as_of: dt.date
+    source: Text
+    checked: dt.date
+
+
+class RentalPricesFile(_Row):
+    """`rental_prices.toml`."""
+
+    offers: list[RentalRow]
 
 
 class RamChannelRow(_Row):

@@ -17,6 +17,8 @@ from whatfits.sizing.catalog.schema import (
     ModelFile,
     ModelRow,
     QuantsFile,
+    RentalPricesFile,
+    RentalRow,
 )
 from whatfits.sizing.errors import CatalogError
 
@@ -38,6 +40,7 @@ class Sources:
     driver_totals: DriverTotalsFile
     memory_systems: MemorySystemsFile
     quants: QuantsFile
+    rental_offers: tuple[RentalRow, ...]
 
 
 def read_sources(folder: Path = SOURCE_DIR) -> Sources:
@@ -62,6 +65,7 @@ def read_sources(folder: Path = SOURCE_DIR) -> Sources:
         driver_totals=_read(folder / "driver_totals.toml", DriverTotalsFile),
         memory_systems=_read(folder / "memory_systems.toml", MemorySystemsFile),
         quants=_read(folder / "quants.toml", QuantsFile),
+        rental_offers=tuple(_read(folder / "rental_prices.toml", RentalPricesFile).offers),
     )
 
 

@@ -9,9 +9,10 @@ from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.need import RunsOn
+from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.ranking import RankedModel
+from whatfits.sizing.renting import Rented
 from whatfits.sizing.workload import Workload
 
 __all__ = [
@@ -119,6 +120,9 @@ class NeedAnswer:
         shared: machines whose CPU and GPU share one memory.
         ram: the least plain RAM; null where not even the most holds it.
         additions: cards to add to the machine; none where it runs already.
+        rented: GPUs by the hour, the cheapest first.
+        warnings: what to know before relying on it: prices that are old.
+        runtime: whose memory rules counted.
     """
 
     schema_version: str
@@ -131,6 +135,9 @@ class NeedAnswer:
     shared: tuple[RunsOn, ...]
     ram: RunsOn | None
     additions: tuple[RunsOn, ...]
+    rented: tuple[Rented, ...] = ()
+    warnings: tuple[str, ...] = ()
+    runtime: str = "llama.cpp"
 
 
 @dataclass(frozen=True, slots=True)

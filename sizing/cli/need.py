@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -21,26 +22,23 @@ from whatfits.sizing.cli.parser import (
     tokens_per_s,
     whole_number,
 )
-from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.explain import short_rate
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.need import NEED_RULE, NeedSearch
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.need_trials import LlamaMachines, OwnMachines
+from whatfits.sizing.renting import RENT_RULE, rent_warnings
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES, find_runtime
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.document import Block
-    from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.need import Need, RunsOn
+    from whatfits.sizing.runtimes import RuntimeEntry
     from whatfits.sizing.workload import Workload
 
 __all__ = ["run"]
 
-_SHOWN: Final = 8
 _DEFAULT_CONTEXT: Final = 8192
 
 
@@ -48,6 +46,9 @@ def _parser() -> Parser:
     parser = Parser(command="need", description="Which machines run MODEL, the cheapest first.")
     parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
+    parser.add_argument(
+        "--runtime", default=DEFAULT_RUNTIME, help="whose rules to use: llama.cpp, vllm, mlx"
+    )
     parser.add_argument(
         "--users", action=parsed(_users), metavar="N", help="each with the whole context"
     )
@@ -64,15 +65,22 @@ def _parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when some machine runs it, 1 when none of the catalog does."""
     options = _parser().read(arguments)
-    spec = load_model(options.model, file_type=options.file_type)
-    workload = _for_users(workload_of(options), spec, options.users)
+    entry = _runtime(options.runtime)
+    spec = load_model(options.model, file_type=options.file_type, runtime=entry.id)
+    is_own = not entry.starts_llama_cpp
+    workload = _for_users(workload_of(options), spec, options.users, is_own=is_own)
     machine = with_chosen_devices(machine_of(options), options)
-    from whatfits.sizing.catalog.lookup import device_entries
+    from whatfits.sizing.catalog.lookup import device_entries, rental_offers
 
+    devices = tuple(device_entries())
     search = NeedSearch(
-        spec, workload, machine_of=load_machine, least_tokens_per_s=options.min_speed
+        spec,
+        OwnMachines(entry.own(), spec, workload) if is_own else LlamaMachines(spec, workload),
+        machine_of=load_machine,
+        least_tokens_per_s=options.min_speed,
     )
-    found = search.need(device_entries(), here=machine)
+    found = search.need(devices, here=machine)
+    rented = search.rented(devices, rental_offers(), today=dt.datetime.now(tz=dt.UTC).date())
     if options.json:
         from whatfits.sizing.cli.answers import NeedAnswer
         from whatfits.sizing.estimate import ModelSummary
@@ -81,20 +89,26 @@ def run(arguments: Sequence[str]) -> int:
             schema_version=SCHEMA_VERSION,
             model=ModelSummary.of(spec),
             workload=workload,
-            rule=NEED_RULE,
+            rule=f"{NEED_RULE} {RENT_RULE}",
             machine=machine,
             runs_here=found.runs_here,
             cards=found.cards,
             shared=found.shared,
             ram=found.ram,
             additions=found.additions,
+            rented=rented,
+            runtime=entry.id,
+            warnings=rent_warnings(rented),
         )
         sys.stdout.write(dump_json(answer) + "\n")
     else:
+        from whatfits.sizing.cli.need_text import need_document
         from whatfits.sizing.cli.render import show
 
-        show(_document(spec, workload, machine, found), plain=options.plain)
-    return 0 if found.cards or found.shared or found.ram is not None else 1
+        show(
+            need_document(spec, workload, machine, found, rented, entry=entry), plain=options.plain
+        )
+    return 0 if found.cards or found.shared or found.ram is not None or rented else 1
 
 
 def _users(text: str) -> int:
@@ -104,8 +118,28 @@ def _users(text: str) -> int:
     return count
 
 
-def _for_users(workload: Workload, spec: ModelSpec, users: int | None) -> Workload:
+def _runtime(name: str) -> RuntimeEntry:
+    """Return the runtime whose rules count; what starts llama.cpp itself has llama.cpp's.
+
+    Raises:
+        InvalidRequestError: there is none of that name, or it is such a program.
+    """
+    entry = find_runtime(name)
+    if entry.starts_llama_cpp and entry.id != DEFAULT_RUNTIME:
+        own = [known.id for known in RUNTIMES if not known.starts_llama_cpp]
+        raise InvalidRequestError(
+            what="runtime for need",
+            got=name,
+            allowed=", ".join((DEFAULT_RUNTIME, *own)),
+            next_step=f"{entry.label} starts llama.cpp: what runs that runs it",
+        )
+    return entry
+
+
+def _for_users(workload: Workload, spec: ModelSpec, users: int | None, *, is_own: bool) -> Workload:
     """Return the workload with a sequence a user, each with the context that was asked for.
+
+    `is_own`: the runtime counts the context of one sequence, not that of all together.
 
     Raises:
         InvalidRequestError: the number of sequences was given too.
@@ -119,60 +153,5 @@ def _for_users(workload: Workload, spec: ModelSpec, users: int | None) -> Worklo
         raise InvalidRequestError(
             what="--users with --parallel", got=workload.parallel, allowed="one of them"
         )
-    return replace(workload, context_tokens=context * users, parallel=users)
-
-
-def _document(spec: ModelSpec, workload: Workload, machine: Machine, found: Need) -> Document:
-    slots = workload.parallel or 1
-    each = format_tokens((workload.context_tokens or 0) // slots)
-    users = f"{slots} users with {each} tokens each" if slots > 1 else f"{each} tokens"
-    here = "runs" if found.runs_here else "does not run entirely in the fastest memory"
-    blocks: list[Block] = [
-        Lines(
-            (
-                f"{spec.name} {spec.file_type or ''} for {users}.",
-                f"{machine.name}: it {here} here.",
-            )
-        )
-    ]
-    blocks += _tables(found)
-    if len(blocks) == 1:
-        blocks.append(Lines(("No machine of the catalog runs it.",), tone="bad"))
-    blocks.append(Lines((NEED_RULE,), tone="dim"))
-    return Document(tuple(blocks))
-
-
-def _tables(found: Need) -> list[Block]:
-    ram = () if found.ram is None else (found.ram,)
-    titled = (
-        ("Add to this machine", found.additions),
-        ("A PC with cards", found.cards),
-        ("CPU and GPU on one memory", found.shared),
-        ("RAM alone", ram),
-    )
-    return [_table(rows, title=title) for title, rows in titled if rows]
-
-
-def _table(rows: Sequence[RunsOn], *, title: str) -> Table:
-    columns = ("--machine", "memory", "needs", "tokens/s", "at launch", "from", "watts")
-    cells = tuple(
-        (
-            row.machine,
-            f"{row.memory_gib} GiB",
-            format_bytes(row.high_bytes),
-            short_rate(row.decode_tokens_per_s),
-            _price(row),
-            row.released or "unknown",
-            "unknown" if row.power_watts is None else str(row.power_watts),
-        )
-        for row in rows[:_SHOWN]
-    )
-    more = f" ({len(rows) - _SHOWN} more with --json)" if len(rows) > _SHOWN else ""
-    return Table(columns, cells, title=title + more, right=columns[1:])
-
-
-def _price(row: RunsOn) -> str:
-    if row.launch_price_usd is None:
-        return "unknown"
-    unsure = "?" if "unverified" in (row.price_basis or "") else ""
-    return f"${row.launch_price_usd:,}{unsure}"
+    times = 1 if is_own else users
+    return replace(workload, context_tokens=context * times, parallel=users)

@@ -12,6 +12,10 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.runtimes import RUNTIMES
 from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
+from whatfits.sizing.runtimes.llama_cpp_python_flags import (
+    is_llama_cpp_python,
+    read_python_flags,
+)
 from whatfits.sizing.runtimes.llama_server_flags import read_flags
 from whatfits.sizing.server_settings import completed, filled, is_llama_server, machine_before
 from whatfits.sizing.server_verification import ServerVerification, VerifiedServer, verdict_of
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.server_verification import ComparedValue
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["compared", "require_rules"]
+__all__ = ["compared", "require_rules", "rules_of"]
 
 _NO_MEMORY: Final = "it tells no memory; ask the address of the llama-server that it started"
 
@@ -41,6 +45,11 @@ class _Compared(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def rules_of(runtime: str) -> str:
+    """Return the id of the runtime whose memory rules a server follows."""
+    return _SAME_RULES.get(runtime, runtime)
+
+
 def require_rules(runtime: str) -> None:
     """Refuse a server whose figures cannot be compared, before its model is read.
 
@@ -48,7 +57,7 @@ def require_rules(runtime: str) -> None:
         InvalidRequestError: saying why.
     """
     known = {entry.id for entry in RUNTIMES}
-    if runtime not in known:
+    if rules_of(runtime) not in known:
         raise InvalidRequestError(
             what=f"{runtime} cannot be compared: there are no memory rules for it;",
             allowed=", ".join(entry.label for entry in RUNTIMES if entry.id in _COMPARERS),
@@ -87,7 +96,11 @@ def compared(case: Case) -> ServerVerification:
 
 def _planned(case: Case, workload: Workload, request: PlacementRequest, machine: Machine) -> Plan:
     return answer(
-        case.spec, machine=machine, workload=workload, request=request, runtime=case.probe.ID
+        case.spec,
+        machine=machine,
+        workload=workload,
+        request=request,
+        runtime=rules_of(case.probe.ID),
     )
 
 
@@ -154,6 +167,32 @@ def _llama_server(case: Case) -> _Compared:
         source = "memory of its process, by the driver"
         values.append(figures.taken_value(plan, taken, source=source))
     return _Compared(plan, tuple(values), notes)
+
+
+def _llama_cpp_python(case: Case) -> _Compared:
+    """Compare the memory of the process with what llama.cpp holds in it: its API tells nothing."""
+    listener = case.listener
+    typed, asked = workload_of(case.options), placement_of(case.options)
+    if listener is None or not is_llama_cpp_python(listener.command):
+        plan = _planned(case, typed, asked, case.machine)
+        return _Compared(
+            plan, (), ("its command line cannot be seen, and its API tells no memory",)
+        )
+    flags = read_python_flags(listener.command)
+    workload, request = filled(flags.workload, typed), filled(flags.request, asked)
+    resident, taken = listener.resident_bytes, _taken_bytes(case)
+    machine = machine_before(case.machine, host_bytes=resident or 0, accelerator_bytes=taken or 0)
+    if not machine.accelerators:
+        request = replace(request, gpu_layers=None)
+    plan = _planned(case, workload, request, machine)
+    values = []
+    if resident is not None:
+        values.append(figures.python_value(plan, resident))
+    if taken is not None:
+        source = "memory of its process, by the driver"
+        values.append(figures.taken_value(plan, taken, source=source))
+    left_out = (f"{flag} of its command line is not counted here." for flag in flags.left_out)
+    return _Compared(plan, tuple(values), (*case.notes, *left_out, _PYTHON_BESIDE))
 
 
 def _lm_studio(case: Case) -> _Compared:
@@ -231,9 +270,15 @@ def _vllm_notes(workload: Workload, n_devices: int) -> Iterator[str]:
 _NO_COMMAND_LINE: Final = (
     "Its command line cannot be seen, so where its layers lie is not known: memory is not compared."
 )
+_PYTHON_BESIDE: Final = (
+    "What Python and its packages take in the same process is not known: only that what has to be "
+    "held is there is checked."
+)
+_SAME_RULES: Final = {"llama-cpp-python": "llama.cpp"}
 _COMPARERS: Final[dict[str, Callable[[Case], _Compared]]] = {
     "ollama": _ollama,
     "llama.cpp": _llama_server,
+    "llama-cpp-python": _llama_cpp_python,
     "lm-studio": _lm_studio,
     "vllm": _vllm,
     "mlx": _mlx,

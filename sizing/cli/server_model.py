@@ -24,6 +24,7 @@ __all__ = ["served_model", "with_files"]
 
 _DEADLINE_S: Final = 3.0
 _MOST_SHOWN_BYTES: Final = 4_000_000  # licences are in it, and the template
+_MLX_16_BITS: Final = "bf16"
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
@@ -50,19 +51,26 @@ def with_files(
 
 
 def served_model(
-    options: argparse.Namespace, address: ServerAddress, loaded: LoadedModel, *, runtime: str
+    options: argparse.Namespace,
+    address: ServerAddress,
+    loaded: LoadedModel,
+    *,
+    runtime: str,
+    folder: str | None = None,
 ) -> ModelSpec:
     """Return the model: as named, else by the file that the server names, else by its name.
+
+    `folder` is where the server was started, if that is known.
 
     Raises:
         BadInputError: it cannot be read here.
     """
     named = options.model
     if named and named not in (loaded.name, loaded.name.removesuffix(":latest")):
-        return load_model(named, file_type=options.file_type, runtime=runtime)
-    for name, file_type in _sources(address, loaded):
+        return _as_served(named, options.file_type, runtime)
+    for name, file_type in _sources(address, loaded, folder):
         try:
-            return load_model(name, file_type=options.file_type or file_type, runtime=runtime)
+            return _as_served(name, options.file_type or file_type, runtime)
         except BadInputError:
             continue
     raise InvalidRequestError(
@@ -73,15 +81,30 @@ def served_model(
     )
 
 
-def _sources(address: ServerAddress, loaded: LoadedModel) -> Sequence[tuple[str, str | None]]:
+def _as_served(name: str, file_type: str | None, runtime: str) -> ModelSpec:
+    """Return a model as a server holds it: MLX's converts nothing, and runs 16 bits as they are."""
+    spec = load_model(name, file_type=file_type, runtime=runtime)
+    is_checkpoint = spec.source != "catalog"
+    if runtime == "mlx" and file_type is None and spec.planned and is_checkpoint:
+        return load_model(name, file_type=_MLX_16_BITS, runtime=runtime)
+    return spec
+
+
+def _sources(
+    address: ServerAddress, loaded: LoadedModel, folder: str | None
+) -> Sequence[tuple[str, str | None]]:
     """Return names to read the model by, with a file type where the name does not settle it.
 
     A path is only a path on the machine of the server.
     """
     found: list[tuple[str, str | None]] = []
-    if address.is_here and loaded.path and os.path.isabs(loaded.path):  # noqa: PTH117 - a text
-        found.append((loaded.path, None))
-    plain = [(loaded.path or "", None), (loaded.name.replace(":", "-"), loaded.file_type)]
+    path = loaded.path
+    if address.is_here and path:
+        if os.path.isabs(path):  # noqa: PTH117 - a text
+            found.append((path, None))
+        elif folder is not None:
+            found.append((os.path.join(folder, path), None))  # noqa: PTH118 - same
+    plain = [(path or "", None), (loaded.name.replace(":", "-"), loaded.file_type)]
     for name, file_type in plain:
         # what a server calls a name must not be a way to a file here
         if _NAME.fullmatch(name) and not os.path.lexists(name):

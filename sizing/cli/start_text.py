@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
 from whatfits.sizing.explain import machine_sentence
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.starting import Pick
 
 __all__ = ["start_document"]
+
+# What may answer here without being recommended: it is no program of `programs`.
+_ONLY_FOUND: Final = {"sglang": "SGLang", "llama-cpp-python": "llama-cpp-python"}
 
 
 def start_document(answer: StartAnswer, *, machine_option: str) -> Document:
@@ -102,7 +105,8 @@ def _pick(chosen: Pick) -> Iterator[Block]:
 
 def _connect(answer: StartAnswer) -> Iterator[Block]:
     connection = answer.connection
-    label = find_program(connection.runtime).label if connection.runtime != "sglang" else "SGLang"
+    own = _ONLY_FOUND.get(connection.runtime)
+    label = find_program(connection.runtime).label if own is None else own
     state = "answers now" if connection.is_running else "once it runs"
     key = ", wants an API key" if connection.needs_key else ""
     yield Facts(

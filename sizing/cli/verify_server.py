@@ -39,7 +39,7 @@ def run_server(options: argparse.Namespace) -> int:
     """
     from whatfits.probes.runtimes.address import parse_address, resolve
     from whatfits.probes.runtimes.servers import server_on
-    from whatfits.sizing.cli.server_compare import compared, require_rules
+    from whatfits.sizing.cli.server_compare import compared, require_rules, rules_of
     from whatfits.sizing.cli.server_model import served_model, with_files
     from whatfits.sizing.workload import Workload
 
@@ -51,7 +51,7 @@ def run_server(options: argparse.Namespace) -> int:
     )
     probe = _known(probe, answers, address)
     require_rules(probe.ID)
-    loaded = _chosen(probe, answers, options.model)
+    loaded = _chosen(probe, answers, listener, options.model)
     machine = _machine(options, address)
     beside, notes = Workload(), tuple[str, ...]()
     if probe.ID == "ollama" and address.is_here:
@@ -63,7 +63,13 @@ def run_server(options: argparse.Namespace) -> int:
             version=probe.server_version(answers),
             listener=listener,
             loaded=loaded,
-            spec=served_model(options, address, loaded, runtime=probe.ID),
+            spec=served_model(
+                options,
+                address,
+                loaded,
+                runtime=rules_of(probe.ID),
+                folder=None if listener is None else listener.folder,
+            ),
             machine=machine,
             options=options,
             beside=beside,
@@ -134,13 +140,15 @@ def _known(probe: RuntimeProbe | None, answers: Answers, address: ServerAddress)
     )
 
 
-def _chosen(probe: RuntimeProbe, answers: Answers, named: str | None) -> LoadedModel:
+def _chosen(
+    probe: RuntimeProbe, answers: Answers, listener: Listener | None, named: str | None
+) -> LoadedModel:
     """Return the model that is meant: the one that is named, else the only one.
 
     Raises:
         InvalidRequestError: none is loaded, or it has to be said which.
     """
-    loaded = probe.parse_loaded(answers)
+    loaded = probe.parse_loaded(answers, listener)
     if loaded is None:
         wants_key = any(answer.status in _UNAUTHORISED for answer in answers.values())
         raise InvalidRequestError(

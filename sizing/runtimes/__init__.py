@@ -14,7 +14,7 @@ from whatfits.sizing.errors import InvalidRequestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.estimate import Plan, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
@@ -125,6 +125,16 @@ class OwnRuntime(Protocol):
 
         Raises:
             InvalidRequestError: the program has no such setting, or it is out of range.
+        """
+        ...
+
+    def tried(
+        self, spec: ModelSpec, machine: Machine, workload: Workload
+    ) -> tuple[int, Speed | None] | None:
+        """Return the upper end of what it takes, and the speed; None where it does not fit.
+
+        Raises:
+            InvalidRequestError: the program does not run there, or has no such setting.
         """
         ...
 

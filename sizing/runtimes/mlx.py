@@ -28,7 +28,7 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.estimate import Remedy
+    from whatfits.sizing.estimate import Remedy, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import OtherModels
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.runtimes.mlx_types import MlxType
     from whatfits.sizing.workload import Workload
 
-__all__ = ["plan", "try_mlx"]
+__all__ = ["plan", "tried", "try_mlx"]
 
 _RUNTIME: Final = "mlx"
 _CONTEXT_STEP_TOKENS: Final = 256
@@ -104,6 +104,21 @@ def plan(
             speed=speed,
         ),
     )
+
+
+def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, Speed | None] | None:
+    """Return what it takes at most, and the speed; None where it does not fit.
+
+    Raises:
+        InvalidRequestError: MLX does not run there, or has no such setting.
+        UnsupportedArchitectureError: mlx-lm does not run it.
+    """
+    trial = try_mlx(spec, machine, workload, PlacementRequest())
+    if trial.judgement.verdict != "fits":
+        return None
+    kind = _KV_NAMES[trial.settings.kv_bits]
+    speed = mlx_speed(spec, workload, trial.placement, kv_type=kind, context=trial.settings)
+    return trial.memory.high_bytes, speed
 
 
 def try_mlx(

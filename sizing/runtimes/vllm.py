@@ -12,28 +12,31 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary, Plan
-from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
+from whatfits.sizing.runtimes.vllm_basis import cache_lines, speed_basis, vllm_basis
 from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
 from whatfits.sizing.runtimes.vllm_devices import is_slice
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.runtimes.vllm_speed import vllm_speed
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
+from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import CheckpointFacts, ModelSpec
     from whatfits.sizing.runtimes import OtherModels
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
     from whatfits.sizing.runtimes.vllm_verdict import Judged
-    from whatfits.sizing.workload import PlacementRequest, Workload
+    from whatfits.sizing.workload import Workload
 
-__all__ = ["plan"]
+__all__ = ["plan", "tried"]
 
 _ID: Final = "vllm"
 
@@ -68,6 +71,7 @@ def plan(
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
+    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
     search = VllmRemedies(spec, machine, workload, request, settings, found)
     return Plan(
         schema_version=SCHEMA_VERSION,
@@ -80,7 +84,7 @@ def plan(
         verdict_reason=found.reason,
         memory=found.memory,
         largest_context_tokens=found.largest_context_tokens,
-        speed=None,
+        speed=speed,
         commands=commands,
         remedies=search.remedies(),
         notes=(
@@ -89,8 +93,26 @@ def plan(
             *_checkpoint_notes(facts, settings),
             *_other_notes(machine),
         ),
-        basis=vllm_basis(spec, settings, found.bill),
+        basis=(*vllm_basis(spec, settings, found.bill), *speed_basis(settings, speed)),
     )
+
+
+def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, Speed | None] | None:
+    """Return what it takes at most, and the speed of one request; None where it does not fit.
+
+    Sequences that were asked for have to fit into the cache all at once, each at its longest.
+
+    Raises:
+        InvalidRequestError: vLLM does not run there, or has no such setting.
+        UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
+    """
+    refuse_unknown_caches(spec)
+    settings = resolve_vllm(spec, machine, workload, PlacementRequest())
+    found = judged(spec, machine, settings)
+    if found.verdict != "fits" or not found.bill.holds(workload.parallel or 1):
+        return None
+    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
+    return found.memory.high_bytes, speed
 
 
 def _resolved(workload: Workload, settings: VllmSettings) -> Workload:
@@ -166,4 +188,4 @@ def _other_notes(machine: Machine) -> Iterator[str]:
     if machine.os == "windows":
         yield "vLLM runs on Linux only: under Windows, start it in WSL."
     yield "What vLLM's own processes take of the host's memory is not counted: no log was read."
-    yield "No speed is told for vLLM: the estimate here was made for llama.cpp's kernels."
+    yield "The speed is that of one request alone: many at once write more in all, each less."

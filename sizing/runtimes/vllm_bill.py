@@ -106,6 +106,15 @@ class Bill(NamedTuple):
             for one in self.devices
         )
 
+    def holds(self, n_requests: int) -> bool:
+        """Return whether every device's cache surely holds so many longest requests at once."""
+        low = self.n_blocks[0]
+        return all(
+            one.cache.concurrency(low, request_tokens=self.request_tokens) >= n_requests
+            for one in self.devices
+            if one.cache.groups
+        )
+
     def longest_request(self, n_blocks: int, *, most_tokens: int) -> int | None:
         """Return the longest request that fits on every device; None when none does."""
         found = [

@@ -56,6 +56,8 @@ def _options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> dict
         options["pipeline-parallel-size"] = settings.cut.stages
     if settings.cache_type != "auto":
         options["kv-cache-dtype"] = settings.cache_type
+    if facts.revision is not None:
+        options["revision"] = facts.revision
     if facts.quantised_on_load:
         options["quantization"] = "fp8"
     known = [capability(device) for device in settings.devices]

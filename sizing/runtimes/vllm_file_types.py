@@ -165,6 +165,7 @@ def requantised_checkpoint(
     found = replace(
         facts,
         reference=facts.reference if on_load else f"{model.name}-{name}",
+        revision=facts.revision if on_load else None,
         label=None if wanted is None else wanted.label,
         must_be_found=not on_load,
         quantised_on_load=on_load,

@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.errors import InvalidRequestError, printable
 from whatfits.sizing.model import ByteRange
 from whatfits.sizing.runtimes.mlx_models import check_model_type
 from whatfits.sizing.runtimes.mlx_types import (
@@ -23,7 +23,8 @@ from whatfits.sizing.runtimes.mlx_types import (
 )
 from whatfits.sizing.runtimes.mlx_weights import as_mlx
 from whatfits.sizing.sources import load as load_source
-from whatfits.sizing.sources.claims import is_checkpoint, is_path
+from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_hub_name, is_path
+from whatfits.sizing.sources.folder import checkpoint_spec, display_name
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
@@ -45,7 +46,6 @@ _MORE: Final = 1.08
 _DROPPED: Final = re.compile(
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)(?:\.|$)"
 )
-_GGUF_SUFFIX: Final = ".gguf"
 _WHY_DEFAULT: Final = f"No file type was asked for: {DEFAULT_TYPE}, the usual balance."
 _PROJECTOR: Final = "--mmproj"
 _ONLY_LLAMA: Final = ("No file type was asked for:", "llama.cpp", _PROJECTOR)
@@ -62,18 +62,19 @@ def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:
             that mlx-lm does not run.
     """
     wanted = None if file_type is None else find_mlx_type(file_type)
-    is_local = is_path(name.strip())
-    if is_local and not is_checkpoint(name.strip()) and os.path.exists(name.strip()):  # noqa: PTH110 - paths may be any bytes
-        raise _gguf(name)
-    base = load_source(name, file_type=_BASE)
-    if base.source.lower().endswith(_GGUF_SUFFIX):
-        raise _gguf(name)
-    if is_local:
-        return _of_checkpoint(base, name.strip(), wanted)
-    if base.source == "catalog":
-        from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - one path
+    text = name.strip()
+    if is_hub_name(text):
+        return _of_hub(text, wanted)
+    if is_checkpoint(text):
+        from whatfits.sizing.sources.checkpoint_files import read_checkpoint  # noqa: PLC0415 - one path
 
-        check_model_type(find_model(base.name).config.get("model_type"), name=base.name)
+        return _of_checkpoint(read_checkpoint(text), wanted, name=text, shown=display_name(text))
+    if is_address(text) or (is_path(text) and os.path.exists(text)):  # noqa: PTH110 - paths may be any bytes
+        raise _gguf(name)
+    base = load_source(text, file_type=_BASE)
+    from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - one path
+
+    check_model_type(find_model(base.name).config.get("model_type"), name=base.name)
     if wanted is None and _native(base):
         return _published(base)
     return _converted(base, wanted)
@@ -83,19 +84,36 @@ def _gguf(name: str) -> InvalidRequestError:
     return InvalidRequestError(
         what="model for MLX",
         got=name,
-        allowed="a name of the catalog, or a folder with safetensors",
+        allowed="a name of the catalog, hf:org/repo, or a folder with safetensors",
         next_step="mlx-lm runs no GGUF: use --runtime llama.cpp",
     )
 
 
-def _of_checkpoint(base: ModelSpec, name: str, wanted: MlxType | None) -> ModelSpec:
-    """Return a checkpoint on disk, as it is where MLX reads it so and nothing else is asked for."""
+def _of_hub(name: str, wanted: MlxType | None) -> ModelSpec:
+    from whatfits.sizing.sources.hub.checkpoint import read_hub_checkpoint  # noqa: PLC0415 - one path
+
+    read = read_hub_checkpoint(name, runtime="MLX")
+    if wanted is None and read.file_type is not None:
+        wanted = find_mlx_type(read.file_type)
+    run = _of_checkpoint(read.found, wanted, name=read.source, shown=read.shown, where=read.where)
+    said = read.notes
+    if read.revision is not None:
+        said += (f"mlx-lm's programs take the newest revision, not {printable(read.revision)}.",)
+    return replace(run, notes=(*run.notes, *said))
+
+
+def _of_checkpoint(
+    found: Checkpoint, wanted: MlxType | None, *, name: str, shown: str, where: str = "On disk"
+) -> ModelSpec:
+    """Return a checkpoint as it is where MLX reads it so and nothing else is asked for.
+
+    `name` is where its figures come from, `shown` what to call it, `where` the files lie.
+    """
     from whatfits.sizing.quants.layouts.from_config import (  # noqa: PLC0415 - one path
         checkpoint_quantisation,
     )
-    from whatfits.sizing.sources.checkpoint_files import read_checkpoint  # noqa: PLC0415 - same
 
-    found = read_checkpoint(name)
+    base = checkpoint_spec(found, name=name, shown=shown, file_type=_BASE, where=where)
     config = {} if found.config is None else found.config.values
     check_model_type(config.get("model_type"), name=base.name)
     quantisation = checkpoint_quantisation(config)

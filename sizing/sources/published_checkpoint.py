@@ -1,4 +1,4 @@
-"""A model as a runtime takes it that loads checkpoints: a catalog name, a folder or its files.
+"""A model as a runtime takes it that loads checkpoints: of the catalog, a folder, a repository.
 
 The tensors are those of the model's table, with the bytes a checkpoint of the chosen quantisation
 stores them in. Unset, that is the publisher's own; 16 bits when he has none.
@@ -30,7 +30,12 @@ from whatfits.sizing.runtimes.vllm_file_types import (
     stored_as,
 )
 from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint
-from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_path
+from whatfits.sizing.sources.claims import (
+    is_address,
+    is_checkpoint,
+    is_hub_name,
+    is_path,
+)
 from whatfits.sizing.sources.folder import display_name
 from whatfits.sizing.units import format_bytes
 
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
     from whatfits.sizing.readers.safetensors import StoredTensor
+    from whatfits.sizing.sources.checkpoint_files import Checkpoint
 
 __all__ = ["load_published"]
 
@@ -49,15 +55,18 @@ _OTHER_PARTS: Final = re.compile(
 )
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
 _STATE_TYPES: Final = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
+_MLX: Final = "mlx"
 _ELSEWHERE: Final = "take --runtime llama.cpp"
-_ALLOWED: Final = "a catalog name, or a folder with config.json and safetensors"
+_ALLOWED: Final = "a catalog name, hf:org/repo, or a folder with config.json and safetensors"
 
 
 def load_published(name: str, *, file_type: str | None = None) -> ModelSpec:
     """Return the model of a catalog name or a checkpoint, with the bytes of the latter.
 
+    A checkpoint lies in a folder here, or in a repository: `hf:org/repo`.
+
     Raises:
-        InvalidRequestError: it is a GGUF or an address.
+        InvalidRequestError: it is a GGUF, or an address of another kind.
         UnknownModelError: nothing of that name, or several.
         UnknownFileTypeError: no such quantisation.
         UnreadableFileError: missing, not permitted, not a checkpoint.
@@ -67,9 +76,13 @@ def load_published(name: str, *, file_type: str | None = None) -> ModelSpec:
         raise InvalidRequestError(what="model", got=name, allowed=_ALLOWED)
     text = name.strip()
     asked = None if file_type is None else find_checkpoint_type(file_type)
+    if is_hub_name(text):
+        return _of_hub(text, asked)
     if is_address(text):
-        next_step = "addresses are not read yet: download the checkpoint, or use the catalog name"
-        raise InvalidRequestError(what="model", got=text, allowed=_ALLOWED, next_step=next_step)
+        next_step = "vLLM reads checkpoints: take --runtime llama.cpp for this address"
+        raise InvalidRequestError(
+            what="model for vllm", got=text, allowed=_ALLOWED, next_step=next_step
+        )
     if is_checkpoint(text):
         return _of_folder(text, asked)
     if is_path(text):
@@ -115,31 +128,77 @@ def _native(entry: ModelEntry) -> CheckpointQuantisation | None:
         ) from error
 
 
+def _of_hub(name: str, asked: str | None) -> ModelSpec:
+    from whatfits.sizing.sources.hub.checkpoint import read_hub_checkpoint  # noqa: PLC0415 - on use
+
+    read = read_hub_checkpoint(name, runtime="vllm")
+    if asked is None and read.file_type is not None:
+        asked = find_checkpoint_type(read.file_type)
+    return _of_checkpoint(
+        read.found,
+        asked,
+        shown=read.shown,
+        source=read.source,
+        facts=CheckpointFacts(reference=read.repository, revision=read.revision),
+        where=read.where,
+        said=read.notes,
+    )
+
+
 def _of_folder(name: str, asked: str | None) -> ModelSpec:
     found = read_checkpoint(name)
+    folder = os.path.abspath(found.folder)  # noqa: PTH100 - paths may be any bytes
+    return _of_checkpoint(
+        found,
+        asked,
+        shown=display_name(name),
+        source=name,
+        facts=CheckpointFacts(reference=folder),
+        where="On disk",
+    )
+
+
+def _of_checkpoint(
+    found: Checkpoint,
+    asked: str | None,
+    *,
+    shown: str,
+    source: str,
+    facts: CheckpointFacts,
+    where: str,
+    said: tuple[str, ...] = (),
+) -> ModelSpec:
+    """Return the model of a checkpoint's files; `said` is what is known of where they came from."""
     if found.config is None:
         raise UnsupportedArchitectureError(
             what=f"a checkpoint without {CONFIG}:",
-            got=name,
+            got=source,
             next_step=f"put the {CONFIG} of the model into the same folder",
         )
     config = dict(found.config.values)
-    folder = os.path.abspath(found.folder)  # noqa: PTH100 - paths may be any bytes
-    spec = _table(config, name=display_name(name), source=name, origin=f"{CONFIG}: {name}")
+    own = checkpoint_quantisation(config)
+    if own is not None and own.method == _MLX:
+        raise InvalidRequestError(
+            what="model for vllm",
+            got=source,
+            allowed="quantised otherwise than by MLX: vLLM does not read that",
+            next_step="take --runtime mlx, or the checkpoint it was made of",
+        )
+    spec = _table(config, name=shown, source=source, origin=f"{CONFIG}: {source}")
     text = config.get("text_config")
     inner: Mapping[str, object] = text if isinstance(text, dict) else config
     stored = None if found.missing or not found.tensors else _language_bytes(found.tensors)
-    facts = CheckpointFacts(
-        reference=folder,
+    facts = replace(
+        facts,
         states_in_f32=_states_in_f32(inner),
         has_other_parts=any(part in config for part in _OTHER_CONFIGS),
         stored_bytes=stored,
     )
-    chosen = _chosen(spec, facts, checkpoint_quantisation(config), asked, config)
+    chosen = _chosen(spec, facts, own, asked, config)
     notes = (*found.config.findings, *found.findings)
     if stored is not None:
-        notes += (f"On disk, other parts left out: {stored:,} bytes ({format_bytes(stored)}).",)
-    return replace(chosen, notes=(*chosen.notes, *notes))
+        notes += (f"{where}, other parts left out: {stored:,} bytes ({format_bytes(stored)}).",)
+    return replace(chosen, notes=(*chosen.notes, *notes, *said))
 
 
 def _table(config: Mapping[str, object], *, name: str, source: str, origin: str) -> ModelSpec:

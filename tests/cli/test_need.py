@@ -81,6 +81,96 @@ def test_an_addition_is_of_the_same_maker_and_makes_it_run(say: Callable[..., An
     assert one_more["devices"] == 1
 
 
+def test_every_rented_machine_runs_it_by_check_at_a_price_with_a_day_and_a_source(
+    say: Callable[..., Any],
+) -> None:
+    rows = needed(say, "qwen3-8b", "--machine", "64gb")["rented"]
+    assert [row["usd_per_hour"] for row in rows] == sorted(row["usd_per_hour"] for row in rows)
+    assert {"RunPod", "Lambda", "Nebius", "GCP", "AWS", "Azure"} <= {
+        row["provider"] for row in rows
+    }
+    for row in rows[::12]:
+        assert row["as_of"] <= row["checked"]
+        assert row["source"]
+        checked = verdict(say, row["machine"], "--context", "8192")
+        assert checked["verdict"] == "fits", row["machine"]
+        assert checked["memory"]["high_bytes"] == row["high_bytes"]
+
+
+def test_rents_say_their_day_and_their_provider(say: Callable[..., Any]) -> None:
+    out = say("need", "llama-3.3-70b", "--machine", "64gb", "--plain").out
+    assert "Rented by the hour" in out
+    assert "an hour: $0.36; on: 2026-09-20; from: OpenRelay; terms: on-demand" in out
+
+
+def test_a_floor_holds_for_rented_machines_too(say: Callable[..., Any]) -> None:
+    rows = needed(say, "qwen3-8b", "--machine", "64gb", "--min-speed", "150")["rented"]
+    assert rows
+    assert all(row["decode_tokens_per_s"]["mid"] >= 150 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "machine", ["nvidia-dgx-spark-gb10", "amd-radeon-8060s-ryzen-ai-max-395", "apple-m3-ultra"]
+)
+def test_machines_of_one_memory_come_out(say: Callable[..., Any], machine: str) -> None:
+    rows = needed(say, "llama-3.3-70b", "--machine", "64gb")["shared"]
+    assert any(row["machine"].startswith(machine) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "kinds", "machine"),
+    [
+        ("vllm", ("cards", "shared", "rented"), "rtx-4090 + 64gb"),
+        ("mlx", ("shared",), "m4 max 64gb"),
+    ],
+)
+def test_another_runtime_has_its_own_rules_and_machines(
+    say: Callable[..., Any],
+    is_valid: Callable[[str, object], None],
+    runtime: str,
+    kinds: tuple[str, ...],
+    machine: str,
+) -> None:
+    asked = ("--runtime", runtime, "--context", "4k")
+    answer = needed(say, "qwen3-8b", "--machine", machine, *asked)
+    is_valid("need", answer)
+    assert (answer["runtime"], answer["runs_here"]) == (runtime, True)
+    for kind in ("cards", "shared", "rented"):
+        assert bool(answer[kind]) == (kind in kinds), kind
+    for row in [row for kind in kinds for row in answer[kind]][::9]:
+        checked = verdict(say, row["machine"], *asked)
+        assert checked["verdict"] == "fits", row["machine"]
+        assert checked["memory"]["high_bytes"] == row["high_bytes"]
+        speed = checked["speed"]["decode_tokens_per_s"]
+        assert row["decode_tokens_per_s"] == speed
+
+
+def test_users_under_vllm_have_a_cache_that_holds_them_all(say: Callable[..., Any]) -> None:
+    asked = ("qwen3-8b", "--machine", "64gb", "--runtime", "vllm", "--context", "32k")
+    alone, many = needed(say, *asked), needed(say, *asked, "--users", "16")
+    assert many["workload"]["context_tokens"] == 32768
+    counts = {row["name"].split(" × ")[-1]: row["devices"] for row in alone["cards"]}
+    more = [row for row in many["cards"] if row["devices"] > counts[row["name"].split(" × ")[-1]]]
+    assert len(more) > 10
+    # 16 contexts of 32,768 tokens, in each of 36 layers keys and values of 8 heads of 128
+    cache_bytes = 16 * 32768 * 36 * 2 * 8 * 128 * 2
+    assert all(row["memory_gib"] * 2**30 > cache_bytes for row in many["cards"])
+
+
+def test_a_request_that_no_machine_takes_is_refused_with_the_reason(
+    say: Callable[..., Any],
+) -> None:
+    said = say("need", "qwen3-8b", "--runtime", "vllm", "--kv-type", "q8_0", "--machine", "64gb")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "kv_type for vllm" in said.err
+
+
+def test_what_starts_llama_cpp_has_no_machines_of_its_own(say: Callable[..., Any]) -> None:
+    said = say("need", "qwen3-8b", "--runtime", "ollama", "--machine", "64gb")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "allowed: llama.cpp, vllm, mlx" in said.err
+
+
 def test_a_mac_takes_no_cards(say: Callable[..., Any]) -> None:
     assert needed(say, "llama-3.3-70b", "--machine", "m4 16gb")["additions"] == []
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conftest import Said
 
 CARD = ("--machine", "rtx 4090 + 64gb")
-PROBES = ("llama_cpp", "ollama", "lm_studio", "jan", "vllm", "sglang", "mlx")
+PROBES = ("llama_cpp", "ollama", "lm_studio", "jan", "vllm", "sglang", "llama_cpp_python", "mlx")
 
 
 @pytest.fixture

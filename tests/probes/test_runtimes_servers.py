@@ -272,3 +272,35 @@ def test_cache_settings_are_taken_from_their_line_alone() -> None:
         "block_size": "16",
         "num_gpu_blocks": "7",
     }
+
+
+def test_a_model_is_named_by_the_command_line_where_the_list_tells_too_many() -> None:
+    recording = recorded("mlx-lm")
+    listed = recording["answers"]["/v1/models"]["json"]["data"]
+    listed.append({**listed[0], "id": "mlx-community/other"})
+    probe = identify(runtime_probes(), said(recording), None)
+    assert probe is not None
+    assert len(probe.parse_loaded(said(recording)) or ()) == 2
+    command = ("python", "-m", "mlx_lm.server", "--model", "/models/small")
+    (loaded,) = probe.parse_loaded(said(recording), Listener(8080, command=command)) or ()
+    assert loaded.path == "/models/small"
+
+
+def test_a_list_that_broke_off_still_shows_mlx_but_no_model() -> None:
+    answers = said(recorded("mlx-lm"))
+    answers["/v1/models"] = answers["/v1/models"]._replace(body=b"")
+    probe = identify(runtime_probes(), answers, None)
+    assert probe is not None
+    assert (probe.ID, probe.parse_loaded(answers)) == ("mlx", None)
+    command = ("mlx_lm.server", "--model=org/repo")
+    (loaded,) = probe.parse_loaded(answers, Listener(8080, command=command)) or ()
+    assert loaded.name == "org/repo"
+
+
+def test_llama_cpp_python_names_its_file_by_its_command_line() -> None:
+    answers = said(recorded("llama-cpp-python"))
+    probe = identify(runtime_probes(), answers, None)
+    assert probe is not None
+    command = ("python", "-m", "llama_cpp.server", "--model", "small.gguf")
+    (loaded,) = probe.parse_loaded(answers, Listener(8000, command=command)) or ()
+    assert (loaded.name, loaded.path) == ("/models/small.gguf", "small.gguf")

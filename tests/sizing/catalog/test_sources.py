@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import tomllib
 from dataclasses import replace
@@ -25,6 +26,8 @@ def test_every_model_and_device_of_the_collection_is_there(sources: Sources) -> 
     assert len(sources.memory_systems.platforms) == 46
     assert len(sources.quants.file_types) == 36
     assert len(sources.quants.mlx_measured) == 83
+    # 73 rows of rents: the newest of each offer, without two of no day.
+    assert len(sources.rental_offers) == 52
 
 
 def test_the_sources_have_no_problem(sources: Sources) -> None:
@@ -35,6 +38,16 @@ def test_every_row_names_its_source_and_its_day(sources: Sources) -> None:
     for row in (*sources.models, *sources.devices):
         assert row.source, row.id
         assert row.checked.isoformat() == "2026-11-22", row.id
+
+
+def test_every_rent_has_a_day_and_a_source_and_says_where_its_gpu_was_not_read(
+    sources: Sources,
+) -> None:
+    for row in sources.rental_offers:
+        assert row.source
+        assert row.as_of <= row.checked
+    unsure = {row.offered_as for row in sources.rental_offers if "device" in row.unverified}
+    assert unsure == {"A100 40GB", "H100", "H200"}
 
 
 def test_each_family_lies_in_one_file() -> None:
@@ -125,6 +138,30 @@ def test_a_contradiction_in_a_device_is_found(
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"device": "nvidia-h100"}, "no device 'nvidia-h100'"),
+        ({"as_of": dt.date(2026, 11, 23)}, "as_of 2026-11-23 is after checked 2026-11-22"),
+        ({"unverified": ("no_such_field",)}, "does not exist"),
+    ],
+)
+def test_a_contradiction_in_a_rent_is_found(
+    sources: Sources, change: dict[str, Any], said: str
+) -> None:
+    first, *others = sources.rental_offers
+    changed = (first.model_copy(update=change), *others)
+    assert any(said in text for text in problems(replace(sources, rental_offers=changed)))
+
+
+def test_an_offer_that_stands_twice_is_found(sources: Sources) -> None:
+    twice = (*sources.rental_offers, sources.rental_offers[0])
+    assert any(
+        text.startswith("rental offer") and text.endswith("occurs twice")
+        for text in problems(replace(sources, rental_offers=twice))
+    )
+
+
+@pytest.mark.parametrize(
     ("file", "old", "new"),
     [
         ("models/yi.toml", 'family = "yi"', 'family = "yi"\nsurprise = 1'),
@@ -134,6 +171,8 @@ def test_a_contradiction_in_a_device_is_found(
         ("devices/intel.toml", 'vendor = "Intel"', 'vendor = "intel"'),
         ("devices/intel.toml", "unified_memory = false", 'unified_memory = "no"'),
         ("memory_systems.toml", "gen = 4", "gen = 4.5"),
+        ("rental_prices.toml", "least_gpus = 1", "least_gpus = 9"),
+        ("rental_prices.toml", "usd_per_gpu_hour = 5.0", "usd_per_gpu_hour = 0.0"),
         ("quants.toml", "[[file_types]]", "[[file_types"),
         ("driver_totals.toml", 'confidence = "low"', 'confidence = "some"'),
     ],

@@ -273,14 +273,9 @@ def test_every_number_has_its_reason() -> None:
         "memory.compute_bytes",
         "memory.overhead_bytes",
         "memory.devices.free_bytes",
+        "speed.decode_tokens_per_s",
     ]
     assert all(b.formula and b.source and b.error for b in asked().basis)
-
-
-def test_no_speed_is_told_and_the_notes_say_why() -> None:
-    plan = asked()
-    assert plan.speed is None
-    assert any(note.startswith("No speed is told for vLLM") for note in plan.notes)
 
 
 def test_a_gguf_model_is_refused() -> None:

@@ -107,7 +107,7 @@ def test_a_gguf_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "hf:org/repo", "https://example.org/model"])
+@pytest.mark.parametrize("name", ["", "  ", "hf:org", "ollama:qwen3", "https://example.org/model"])
 def test_what_is_no_model_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequestError):
         load_published(name)

@@ -1,0 +1,121 @@
+"""`whatfits need` in words: a table of each kind of machine, the cheapest of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.document import Document, Lines, Table
+from whatfits.sizing.explain import short_rate
+from whatfits.sizing.need import NEED_RULE
+from whatfits.sizing.renting import RENT_RULE, cheapest_of_each, rent_warnings
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.units import format_bytes, format_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.document import Block
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.need_rows import Need, RunsOn
+    from whatfits.sizing.renting import Rented
+    from whatfits.sizing.runtimes import RuntimeEntry
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["need_document"]
+
+_SHOWN: Final = 8
+
+
+def need_document(
+    spec: ModelSpec,
+    workload: Workload,
+    machine: Machine,
+    found: Need,
+    rented: Sequence[Rented],
+    *,
+    entry: RuntimeEntry,
+) -> Document:
+    """Return what runs a model by the rules of `entry`; `rented` is in the order of its prices."""
+    slots = workload.parallel or 1
+    times = slots if entry.starts_llama_cpp else 1
+    each = format_tokens((workload.context_tokens or 0) // times)
+    users = f"{slots} users with {each} tokens each" if slots > 1 else f"{each} tokens"
+    under = "" if entry.id == DEFAULT_RUNTIME else f" under {entry.label}"
+    here = "runs" if found.runs_here else "does not run entirely in the fastest memory"
+    blocks: list[Block] = [
+        Lines(
+            (
+                f"{spec.name} {spec.file_type or ''} for {users}{under}.",
+                f"{machine.name}: it {here} here.",
+            )
+        )
+    ]
+    blocks += _tables(found)
+    offers = cheapest_of_each(rented)
+    if offers:
+        blocks.append(_rents(offers, of=len(rented)))
+    if len(blocks) == 1:
+        blocks.append(Lines(("No machine of the catalog runs it.",), tone="bad"))
+    blocks.append(Lines((NEED_RULE, *((RENT_RULE,) if rented else ())), tone="dim"))
+    warnings = rent_warnings(offers[:_SHOWN])
+    if warnings:
+        blocks.append(Lines(warnings))
+    return Document(tuple(blocks))
+
+
+def _tables(found: Need) -> list[Block]:
+    ram = () if found.ram is None else (found.ram,)
+    titled = (
+        ("Add to this machine", found.additions),
+        ("A PC with cards", found.cards),
+        ("CPU and GPU on one memory", found.shared),
+        ("RAM alone", ram),
+    )
+    return [_table(rows, title=title) for title, rows in titled if rows]
+
+
+def _table(rows: Sequence[RunsOn], *, title: str) -> Table:
+    columns = ("--machine", "memory", "needs", "tokens/s", "at launch", "from", "watts")
+    cells = tuple(
+        (
+            row.machine,
+            f"{row.memory_gib} GiB",
+            format_bytes(row.high_bytes),
+            short_rate(row.decode_tokens_per_s),
+            _price(row),
+            row.released or "unknown",
+            "unknown" if row.power_watts is None else str(row.power_watts),
+        )
+        for row in rows[:_SHOWN]
+    )
+    more = f" ({len(rows) - _SHOWN} more with --json)" if len(rows) > _SHOWN else ""
+    return Table(columns, cells, title=title + more, right=columns[1:])
+
+
+def _rents(offers: Sequence[Rented], *, of: int) -> Table:
+    """Return the cheapest offer of each device; the others stand in the JSON answer."""
+    columns = ("--machine", "memory", "needs", "tokens/s", "an hour", "on", "from", "terms")
+    shown = offers[:_SHOWN]
+    cells = tuple(
+        (
+            row.machine,
+            f"{row.memory_gib} GiB",
+            format_bytes(row.high_bytes),
+            short_rate(row.decode_tokens_per_s),
+            f"${row.usd_per_hour:,.2f}",
+            row.as_of,
+            row.provider,
+            row.terms,
+        )
+        for row in shown
+    )
+    more = f" ({of - len(shown)} more with --json)" if of > len(shown) else ""
+    return Table(columns, cells, title=f"Rented by the hour{more}", right=columns[1:6])
+
+
+def _price(row: RunsOn) -> str:
+    if row.launch_price_usd is None:
+        return "unknown"
+    unsure = "?" if "unverified" in (row.price_basis or "") else ""
+    return f"${row.launch_price_usd:,}{unsure}"
