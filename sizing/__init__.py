@@ -12,7 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from whatfits.sizing.api import check, hardware, load_machine, load_model, plan, together
+    from whatfits.sizing.api import (
+        check,
+        hardware,
+        load_machine,
+        load_model,
+        need,
+        plan,
+        together,
+    )
     from whatfits.sizing.errors import BadInputError, WhatfitsError
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
@@ -31,6 +39,7 @@ __all__ = [
     "hardware",
     "load_machine",
     "load_model",
+    "need",
     "plan",
     "together",
 ]
@@ -47,6 +56,7 @@ _MODULES: Final = {
     "hardware": "api",
     "load_machine": "api",
     "load_model": "api",
+    "need": "api",
     "plan": "api",
     "together": "api",
 }

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.need_trials import Tried
+    from whatfits.sizing.renting import Rented
+    from whatfits.sizing.workload import Workload
 
 __all__ = ["Need", "RunsOn", "cheapest_first", "plain_ram", "row_of"]
 
@@ -55,6 +57,8 @@ class Need:
         ram: the least plain RAM; None where not even the most holds it.
         additions: cards that could be added to the machine that was asked about.
         runs_here: whether it runs there as it is.
+        rented: GPUs by the hour, the cheapest first; none where nobody said what day it is.
+        workload: what it was asked for, the sequences of all users together.
     """
 
     cards: tuple[RunsOn, ...]
@@ -62,6 +66,8 @@ class Need:
     ram: RunsOn | None
     additions: tuple[RunsOn, ...]
     runs_here: bool
+    rented: tuple[Rented, ...]
+    workload: Workload
 
 
 def row_of(

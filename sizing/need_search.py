@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.need_trials import MachineTrials, Tried
+    from whatfits.sizing.workload import Workload
 
 __all__ = ["NEED_RULE", "NeedSearch"]
 
@@ -45,19 +46,34 @@ class NeedSearch:
     def __init__(
         self,
         model: ModelSpec,
+        workload: Workload,
         trials: MachineTrials,
         *,
         machine_of: Callable[[str], Machine],
         least_tokens_per_s: float | None = None,
     ) -> None:
-        """`trials` says what runs where; `machine_of` makes a machine of an expression."""
+        """`trials` says what runs where, `machine_of` makes a machine of an expression."""
         self._model = model
+        self._workload = workload
         self._trials = trials
         self._machine_of = machine_of
         self._floor = least_tokens_per_s
 
-    def need(self, entries: Iterable[DeviceEntry], *, here: Machine) -> Need:
-        """Return every kind of answer; `here` is the machine that cards would be added to.
+    def need(
+        self,
+        entries: Iterable[DeviceEntry],
+        *,
+        here: Machine,
+        offers: Iterable[RentalOffer] = (),
+        today: dt.date | None = None,
+    ) -> Need:
+        """Return every kind of answer.
+
+        Args:
+            entries: devices of the catalog.
+            here: the machine that cards would be added to.
+            offers: GPUs by the hour.
+            today: the day that their prices are aged by; None leaves them out.
 
         Raises:
             InvalidRequestError: the request cannot run anywhere.
@@ -70,18 +86,15 @@ class NeedSearch:
             ram=self._ram(),
             additions=() if runs_here else cheapest_first(self._additions(known, here)),
             runs_here=runs_here,
+            rented=() if today is None else self._rented(known, offers, today),
+            workload=self._workload,
         )
         self._trials.require_a_machine()
         return found
 
-    def rented(
-        self, entries: Iterable[DeviceEntry], offers: Iterable[RentalOffer], *, today: dt.date
+    def _rented(
+        self, entries: Iterable[DeviceEntry], offers: Iterable[RentalOffer], today: dt.date
     ) -> tuple[Rented, ...]:
-        """Return every offer that runs it, the cheapest an hour first; `today` ages the prices.
-
-        Raises:
-            InvalidRequestError: the request cannot run anywhere.
-        """
         known = {entry.id: entry for entry in entries}
         runs: dict[tuple[str, int], RunsOn | None] = {}
         found = []
