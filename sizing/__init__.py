@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         hardware,
         load_machine,
         load_model,
+        need,
         plan,
         together,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "hardware",
     "load_machine",
     "load_model",
+    "need",
     "plan",
     "together",
 ]
@@ -57,6 +59,7 @@ _MODULES: Final = {
     "hardware": "api",
     "load_machine": "api",
     "load_model": "api",
+    "need": "api",
     "plan": "api",
     "together": "api",
 }

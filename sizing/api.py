@@ -16,11 +16,13 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.need_rows import Need
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.ranking import RankedModel
     from whatfits.sizing.residents import TogetherPlan
@@ -34,6 +36,7 @@ __all__ = [
     "hardware",
     "load_machine",
     "load_model",
+    "need",
     "plan",
     "plan_for",
     "together",
@@ -231,6 +234,54 @@ def find_models(
         stored=stored_model,
     )
     return sort_rows(rows, "size")
+
+
+def need(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    runtime: str = DEFAULT_RUNTIME,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    users: int | None = None,
+    least_tokens_per_s: float | None = None,
+    today: date | None = None,
+) -> Need:
+    """Return which machines run a model entirely in their fastest memory, and what to add to one.
+
+    Args:
+        model: as in `check`.
+        file_type: as in `check`.
+        runtime: whose rules to use: `llama.cpp`, `vllm` or `mlx`.
+        machine: as in `check`; the one that cards would be added to.
+        workload: as in `check`; an unset context is 8,192 tokens, or less where training ended.
+        users: each with the whole context, all at once; unset: the workload as it is.
+        least_tokens_per_s: how fast it has to write, by the middle of the estimate.
+        today: the day that prices of rented GPUs are aged by; None leaves those out.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.lookup import device_entries, rental_offers
+    from whatfits.sizing.need_search import NeedSearch
+    from whatfits.sizing.needing import for_users, need_runtime, trials_under
+
+    entry = need_runtime(runtime)
+    spec = model
+    if isinstance(spec, str):
+        spec = load_model(spec, file_type=file_type, runtime=runtime)
+    is_own = not entry.starts_llama_cpp
+    asked = for_users(_workload(workload), spec, users, is_own=is_own)
+    search = NeedSearch(
+        spec,
+        asked,
+        trials_under(entry, spec, asked),
+        machine_of=load_machine,
+        least_tokens_per_s=least_tokens_per_s,
+    )
+    return search.need(
+        device_entries(), here=load_machine(machine), offers=rental_offers(), today=today
+    )
 
 
 def answer(

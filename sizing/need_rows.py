@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.need_trials import Tried
+    from whatfits.sizing.renting import Rented
+    from whatfits.sizing.workload import Workload
 
 __all__ = ["Need", "RunsOn", "cheapest_first", "plain_ram", "row_of"]
 
@@ -53,8 +55,10 @@ class Need:
         cards: PCs with cards of one kind.
         shared: machines whose CPU and GPU share one memory.
         ram: the least plain RAM; None where not even the most holds it.
-        additions: cards that could be added to the machine that was asked about.
+        additions: cards, or RAM, that could be added to the machine that was asked about.
         runs_here: whether it runs there as it is.
+        rented: GPUs by the hour, the cheapest first; none where nobody said what day it is.
+        workload: what it was asked for, the sequences of all users together.
     """
 
     cards: tuple[RunsOn, ...]
@@ -62,6 +66,8 @@ class Need:
     ram: RunsOn | None
     additions: tuple[RunsOn, ...]
     runs_here: bool
+    rented: tuple[Rented, ...]
+    workload: Workload
 
 
 def row_of(
@@ -95,11 +101,11 @@ def cheapest_first(found: Iterable[RunsOn]) -> tuple[RunsOn, ...]:
     return tuple(sorted(found, key=order))
 
 
-def plain_ram(memory_gib: int, tried: Tried) -> RunsOn:
-    """Return a PC without a card as a row."""
+def plain_ram(memory_gib: int, tried: Tried, *, name: str) -> RunsOn:
+    """Return RAM alone as a row: that of a PC without a card, or what is added to one."""
     return RunsOn(
         machine=f"{memory_gib}gb",
-        name="a PC without a card",
+        name=name,
         devices=0,
         memory_gib=memory_gib,
         high_bytes=tried.high_bytes,

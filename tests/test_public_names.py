@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # What the library's front door has; what `sizing.api` adds for the command line stays there.
-FRONT_DOOR = {"check", "find_models", "hardware", "load_machine", "load_model", "plan", "together"}
+FRONT_DOOR = {
+    "check",
+    "find_models",
+    "hardware",
+    "load_machine",
+    "load_model",
+    "need",
+    "plan",
+    "together",
+}
 _LOADED = """
 import json, sys, typing
 before = set(sys.modules)

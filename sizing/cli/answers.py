@@ -119,7 +119,7 @@ class NeedAnswer:
         cards: PCs with cards of one kind.
         shared: machines whose CPU and GPU share one memory.
         ram: the least plain RAM; null where not even the most holds it.
-        additions: cards to add to the machine; none where it runs already.
+        additions: cards, or RAM, to add to the machine; none where it runs already.
         rented: GPUs by the hour, the cheapest first.
         warnings: what to know before relying on it: prices that are old.
         runtime: whose memory rules counted.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.explain import short_rate
-from whatfits.sizing.need import NEED_RULE
+from whatfits.sizing.need_search import NEED_RULE
 from whatfits.sizing.renting import RENT_RULE, cheapest_of_each, rent_warnings
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.need_rows import Need, RunsOn
     from whatfits.sizing.renting import Rented
     from whatfits.sizing.runtimes import RuntimeEntry
-    from whatfits.sizing.workload import Workload
 
 __all__ = ["need_document"]
 
@@ -29,14 +28,13 @@ _SHOWN: Final = 8
 
 def need_document(
     spec: ModelSpec,
-    workload: Workload,
     machine: Machine,
     found: Need,
-    rented: Sequence[Rented],
     *,
     entry: RuntimeEntry,
 ) -> Document:
-    """Return what runs a model by the rules of `entry`; `rented` is in the order of its prices."""
+    """Return what runs a model by the rules of `entry`."""
+    workload, rented = found.workload, found.rented
     slots = workload.parallel or 1
     times = slots if entry.starts_llama_cpp else 1
     each = format_tokens((workload.context_tokens or 0) // times)

@@ -175,6 +175,16 @@ def test_a_mac_takes_no_cards(say: Callable[..., Any]) -> None:
     assert needed(say, "llama-3.3-70b", "--machine", "m4 16gb")["additions"] == []
 
 
+def test_ram_is_added_to_a_machine_without_a_card(say: Callable[..., Any]) -> None:
+    answer = needed(say, "llama-3.3-70b", "--machine", "16gb")
+    (ram,) = [row for row in answer["additions"] if row["devices"] == 0]
+    assert (ram["machine"], ram["name"]) == ("32gb", "32 GiB more RAM")
+    assert answer["ram"]["machine"] == "48gb"
+    assert ram["high_bytes"] == answer["ram"]["high_bytes"]
+    with_card = needed(say, "llama-3.3-70b", "--machine", "rtx 3060 12gb + 16gb")
+    assert all(row["devices"] for row in with_card["additions"])
+
+
 def test_what_runs_nowhere_ends_with_one(say: Callable[..., Any]) -> None:
     said = say("need", "kimi-k2", "--min-speed", "100000", "--machine", "64gb")
     assert said.code == 1

@@ -323,6 +323,24 @@ class TestVllm:
         assert said.code == 2
         assert "/metrics" in said.err
 
+    def test_a_folder_that_it_serves_is_read_by_vllms_own_rules(
+        self, say: Callable[..., Said], tmp_path: Path
+    ) -> None:
+        from whatfits.sizing.catalog.lookup import find_model
+
+        config = json.dumps(find_model("llama-3.1-8b").config, default=list)
+        (tmp_path / "config.json").write_text(config, encoding="utf-8")
+        blocks = 6 * GIB // self.BLOCK_BYTES
+        recording = vllm(num_gpu_blocks=str(blocks), kv_cache_memory_bytes=str(6 * GIB))
+        (served_model,) = recording["answers"]["/v1/models"]["json"]["data"]
+        served_model |= {"id": "mine", "root": str(tmp_path)}
+        with serving(recording) as served:
+            said = say("verify", "--server", served.url, *CARD, "--json")
+            named = say("verify", str(tmp_path), "--server", served.url, *CARD, "--json")
+        assert said.code == named.code == 0, said
+        assert said.json["model"]["source"] == named.json["model"]["source"] == str(tmp_path)
+        assert said.json["model"]["file_type"] == "bf16"
+
 
 class TestMlx:
     MAC = ("--machine", "mac-m4-max-64gb")

@@ -6,10 +6,11 @@ import datetime as dt
 
 import pytest
 
-from whatfits.sizing.api import load_machine, load_model
+from whatfits.sizing.api import load_machine, load_model, need
 from whatfits.sizing.catalog.lookup import device_entries
 from whatfits.sizing.catalog.rentals import RentalOffer
-from whatfits.sizing.need import NeedSearch
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.need_search import NeedSearch
 from whatfits.sizing.need_trials import LlamaMachines
 from whatfits.sizing.renting import Rented, cheapest_of_each, rent_warnings
 from whatfits.sizing.workload import Workload
@@ -32,10 +33,11 @@ def offer(device: str, price: float, *, least: int = 1, as_of: str = "2026-11-01
 
 
 def found(*offers: RentalOffer, model: str = "llama-3.3-70b") -> tuple[Rented, ...]:
-    spec = load_model(model)
-    trials = LlamaMachines(spec, Workload(context_tokens=8192))
-    search = NeedSearch(spec, trials, machine_of=load_machine)
-    return search.rented(device_entries(), offers, today=TODAY)
+    spec, workload = load_model(model), Workload(context_tokens=8192)
+    trials = LlamaMachines(spec, workload)
+    search = NeedSearch(spec, workload, trials, machine_of=load_machine)
+    devices = [entry for entry in device_entries() if entry.id in {one.device for one in offers}]
+    return search.need(devices, here=load_machine("8gb"), offers=offers, today=TODAY).rented
 
 
 def test_as_many_are_rented_as_hold_it_and_all_of_them_are_paid() -> None:
@@ -83,3 +85,14 @@ def test_the_warning_counts_what_is_old_and_names_the_oldest() -> None:
     )
     (warning,) = rent_warnings(rows)
     assert "2 of these 3 prices are more than 90 days old, the oldest 328" in warning
+
+
+def test_without_a_day_no_rents_are_told() -> None:
+    asked = {"machine": "8gb", "workload": {"context_tokens": 2048}}
+    assert need("qwen3-0.6b", **asked).rented == ()
+    assert len(need("qwen3-0.6b", **asked, today=TODAY).rented) == 52
+
+
+def test_users_below_one_are_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="number of users"):
+        need("qwen3-0.6b", machine="8gb", users=0)

@@ -8,11 +8,10 @@ where read; rents are those of their day.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.additions import takes_parts, with_cards, with_ram
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.need_rows import Need, RunsOn, cheapest_first, plain_ram, row_of
 from whatfits.sizing.renting import Rented, rented, rented_order
 from whatfits.sizing.units import GIB
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.need_trials import MachineTrials, Tried
+    from whatfits.sizing.workload import Workload
 
 __all__ = ["NEED_RULE", "NeedSearch"]
 
@@ -45,19 +45,34 @@ class NeedSearch:
     def __init__(
         self,
         model: ModelSpec,
+        workload: Workload,
         trials: MachineTrials,
         *,
         machine_of: Callable[[str], Machine],
         least_tokens_per_s: float | None = None,
     ) -> None:
-        """`trials` says what runs where; `machine_of` makes a machine of an expression."""
+        """`trials` says what runs where, `machine_of` makes a machine of an expression."""
         self._model = model
+        self._workload = workload
         self._trials = trials
         self._machine_of = machine_of
         self._floor = least_tokens_per_s
 
-    def need(self, entries: Iterable[DeviceEntry], *, here: Machine) -> Need:
-        """Return every kind of answer; `here` is the machine that cards would be added to.
+    def need(
+        self,
+        entries: Iterable[DeviceEntry],
+        *,
+        here: Machine,
+        offers: Iterable[RentalOffer] = (),
+        today: dt.date | None = None,
+    ) -> Need:
+        """Return every kind of answer.
+
+        Args:
+            entries: devices of the catalog.
+            here: the machine that cards would be added to.
+            offers: GPUs by the hour.
+            today: the day that their prices are aged by; None leaves them out.
 
         Raises:
             InvalidRequestError: the request cannot run anywhere.
@@ -70,18 +85,15 @@ class NeedSearch:
             ram=self._ram(),
             additions=() if runs_here else cheapest_first(self._additions(known, here)),
             runs_here=runs_here,
+            rented=() if today is None else self._rented(known, offers, today),
+            workload=self._workload,
         )
         self._trials.require_a_machine()
         return found
 
-    def rented(
-        self, entries: Iterable[DeviceEntry], offers: Iterable[RentalOffer], *, today: dt.date
+    def _rented(
+        self, entries: Iterable[DeviceEntry], offers: Iterable[RentalOffer], today: dt.date
     ) -> tuple[Rented, ...]:
-        """Return every offer that runs it, the cheapest an hour first; `today` ages the prices.
-
-        Raises:
-            InvalidRequestError: the request cannot run anywhere.
-        """
         known = {entry.id: entry for entry in entries}
         runs: dict[tuple[str, int], RunsOn | None] = {}
         found = []
@@ -161,20 +173,21 @@ class NeedSearch:
         for size in _RAM_SIZES_GIB:
             tried = self._tried(self._machine_of(f"{size}gb")) if self._holds(size) else None
             if tried is not None:
-                return plain_ram(size, tried)
+                return plain_ram(size, tried, name="a PC without a card")
         return None
 
     def _additions(self, entries: Iterable[DeviceEntry], here: Machine) -> Iterator[RunsOn]:
-        """Yield cards that make it fit when they are added; none where all memory is one."""
-        if not _takes_cards(here):
+        """Yield what makes it fit when it is added; nothing where all memory is one."""
+        if not takes_parts(here):
             return
+        yield from self._more_ram(here)
         kinds = {device.kind for device in here.accelerators}
 
         sizes = (here.pool(device.pool).total_bytes or 0 for device in here.accelerators)
         present_gib = -(-sum(sizes) // GIB)
 
         def together(cards: str) -> Machine:
-            return _with_cards(here, self._machine_of(cards))
+            return with_cards(here, self._machine_of(cards))
 
         for entry in entries:
             # one build of a runtime drives cards of one maker
@@ -188,6 +201,21 @@ class NeedSearch:
                     yield found
                     break
 
+    def _more_ram(self, here: Machine) -> Iterator[RunsOn]:
+        """Yield the least RAM to add, to a machine without a card whose RAM nothing limits."""
+        pool = here.host_pool
+        if here.accelerators or pool is None or pool.total_bytes is None or pool.limit_bytes:
+            return
+        present_gib = -(-pool.total_bytes // GIB)
+        for size in _RAM_SIZES_GIB:
+            if size <= present_gib or not self._holds(size):
+                continue
+            more = size - present_gib
+            tried = self._tried(with_ram(here, more * GIB))
+            if tried is not None:
+                yield plain_ram(more, tried, name=f"{more} GiB more RAM")
+                return
+
 
 def _ram_beside(memory_gib: int) -> int:
     """Return the RAM of a PC with cards: as much as they have, in a size that can be bought."""
@@ -197,28 +225,3 @@ def _ram_beside(memory_gib: int) -> int:
 
 def _is_card(entry: DeviceEntry) -> bool:
     return entry.kind in _CARDS and not entry.unified_memory
-
-
-def _takes_cards(machine: Machine) -> bool:
-    """Return whether cards can be put into a machine: not where all memory is one."""
-    return machine.host_pool is not None and machine.host_pool.kind == "ram"
-
-
-def _with_cards(machine: Machine, cards: Machine) -> Machine:
-    """Return a machine with the accelerators of another one behind its own."""
-    taken = {device.id for device in machine.devices}
-    pools, devices = list(machine.pools), list(machine.accelerators)
-    for number, device in enumerate(cards.accelerators, start=len(machine.accelerators)):
-        pool = replace(cards.pool(device.pool), id=f"added{number}", reserve_bytes=0)
-        device_id = next(
-            name for n in range(len(taken) + 1) if (name := f"{device.kind}{n}") not in taken
-        )
-        taken.add(device_id)
-        pools.append(pool)
-        devices.append(replace(device, id=device_id, pool=pool.id))
-    host = machine.host
-    if host is None:
-        raise InvalidRequestError(
-            what="machine", got=machine.name, allowed="a machine with a device of kind 'cpu'"
-        )
-    return replace(machine, pools=tuple(pools), devices=(*devices, host))
