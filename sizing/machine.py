@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Final, Literal
 
+from whatfits.sizing.calibration import (
+    Calibration,  # noqa: TC001 - resolved by pydantic for the schema
+)
 from whatfits.sizing.values import dataclass
 
 __all__ = [
@@ -155,7 +158,7 @@ class Machine:
     """A computer as sizing sees it: pools, devices in the runtime's order, links.
 
     `disk_bandwidth_bytes_per_s` is how fast the disk with the models is read in one go; None when
-    unknown.
+    unknown. `calibration` is what was measured here; None when nothing was.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -168,6 +171,7 @@ class Machine:
     os_version: str | None = None
     overheads: tuple[MeasuredOverhead, ...] = ()
     disk_bandwidth_bytes_per_s: int | None = None
+    calibration: Calibration | None = None
 
     def pool(self, pool_id: str) -> Pool:
         """Return the pool of that id.
