@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Final, Literal
 
+from whatfits.sizing.calibration import (
+    Calibration,  # noqa: TC001 - resolved by pydantic for the schema
+)
 from whatfits.sizing.values import dataclass
 
 __all__ = [
@@ -101,6 +104,7 @@ class Device:
         bandwidth_bytes_per_s: peak memory bandwidth; None when unknown.
         fp16_flops_per_s: dense FP16 matrix rate; None when unknown.
         features: facts that change memory or commands, as `avx2`, `cc8.9`, `integrated`, `wddm`.
+        power_watts: power limit of the board as published; None when unknown.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -112,6 +116,7 @@ class Device:
     bandwidth_bytes_per_s: int | None = None
     fp16_flops_per_s: int | None = None
     features: tuple[str, ...] = ()
+    power_watts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,7 @@ class Machine:
     """A computer as sizing sees it: pools, devices in the runtime's order, links.
 
     `disk_bandwidth_bytes_per_s` is how fast the disk with the models is read in one go; None when
-    unknown.
+    unknown. `calibration` is what was measured here; None when nothing was.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -168,6 +173,7 @@ class Machine:
     os_version: str | None = None
     overheads: tuple[MeasuredOverhead, ...] = ()
     disk_bandwidth_bytes_per_s: int | None = None
+    calibration: Calibration | None = None
 
     def pool(self, pool_id: str) -> Pool:
         """Return the pool of that id.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from whatfits.sizing.calibration import calibration_fault
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.workload import PlacementRequest, Workload
@@ -187,6 +188,12 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
         raise InvalidRequestError(
             what="machine: disk_bandwidth_bytes_per_s", got=disk, allowed="more than 0, or null"
         )
+    if found.calibration is not None:
+        fault = calibration_fault(found.calibration, {device.id for device in found.devices})
+        if fault is not None:
+            raise InvalidRequestError(
+                what=f"machine: calibration.{fault.what}", got=fault.got, allowed=fault.allowed
+            )
     return found
 
 

@@ -164,8 +164,8 @@ class Trials:
             self._model,
             settings,
             placement,
-            self._bill.weights(placement),
             prompt_tokens=self._workload.prompt_tokens,
+            machine=self._machine,
         )
 
     def largest_context(self, trial: Trial) -> int | None:

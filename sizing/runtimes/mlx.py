@@ -78,7 +78,12 @@ def plan(
             left_bytes=_left_bytes(trial, machine),
         )
     speed = mlx_speed(
-        spec, workload, trial.placement, kv_type=_KV_NAMES[settings.kv_bits], context=settings
+        spec,
+        workload,
+        trial.placement,
+        kv_type=_KV_NAMES[settings.kv_bits],
+        context=settings,
+        machine=machine,
     )
     return Plan(
         schema_version=SCHEMA_VERSION,
@@ -117,7 +122,9 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
     if trial.judgement.verdict != "fits":
         return None
     kind = _KV_NAMES[trial.settings.kv_bits]
-    speed = mlx_speed(spec, workload, trial.placement, kv_type=kind, context=trial.settings)
+    speed = mlx_speed(
+        spec, workload, trial.placement, kv_type=kind, context=trial.settings, machine=machine
+    )
     return trial.memory.high_bytes, speed
 
 

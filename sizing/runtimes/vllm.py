@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.basis_speed import speed_basis
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary, Plan
-from whatfits.sizing.runtimes.vllm_basis import cache_lines, speed_basis, vllm_basis
+from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
 from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
 from whatfits.sizing.runtimes.vllm_devices import is_slice
@@ -71,7 +72,7 @@ def plan(
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
-    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
+    speed = vllm_speed(spec, machine, workload, settings)
     search = VllmRemedies(spec, machine, workload, request, settings, found)
     return Plan(
         schema_version=SCHEMA_VERSION,
@@ -93,7 +94,10 @@ def plan(
             *_checkpoint_notes(facts, settings),
             *_other_notes(machine),
         ),
-        basis=(*vllm_basis(spec, settings, found.bill), *speed_basis(settings, speed)),
+        basis=(
+            *vllm_basis(spec, settings, found.bill),
+            *speed_basis(speed, settings.devices, machine, "vllm"),
+        ),
     )
 
 
@@ -111,7 +115,7 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
     found = judged(spec, machine, settings)
     if found.verdict != "fits" or not found.bill.holds(workload.parallel or 1):
         return None
-    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
+    speed = vllm_speed(spec, machine, workload, settings)
     return found.memory.high_bytes, speed
 
 
@@ -188,4 +192,3 @@ def _other_notes(machine: Machine) -> Iterator[str]:
     if machine.os == "windows":
         yield "vLLM runs on Linux only: under Windows, start it in WSL."
     yield "What vLLM's own processes take of the host's memory is not counted: no log was read."
-    yield "The speed is that of one request alone: many at once write more in all, each less."

@@ -6,19 +6,17 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Basis
-from whatfits.sizing.speed import SPEED_SOURCE
 from whatfits.sizing.units import format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.estimate import Speed
     from whatfits.sizing.model import ByteRange, ModelSpec
     from whatfits.sizing.runtimes.vllm_bill import Bill, DeviceBill
     from whatfits.sizing.runtimes.vllm_kv_plan import CacheGroup
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
 
-__all__ = ["cache_lines", "speed_basis", "vllm_basis"]
+__all__ = ["cache_lines", "vllm_basis"]
 
 _VLLM: Final = "vllm-project/vllm 0.33.0"
 
@@ -41,29 +39,6 @@ def cache_lines(bill: Bill) -> tuple[str, ...]:
 def vllm_basis(model: ModelSpec, settings: VllmSettings, bill: Bill) -> tuple[Basis, ...]:
     """Return the reasons behind an answer, in the order of its fields."""
     return tuple(_reasons(model, settings, bill))
-
-
-def speed_basis(settings: VllmSettings, speed: Speed) -> tuple[Basis, ...]:
-    """Return the reason behind the speed; none where there is no speed."""
-    if speed.decode_tokens_per_s is None:
-        return ()
-    return (
-        Basis(
-            key="speed.decode_tokens_per_s",
-            formula=(
-                "1 / (sum over stages of bytes a token / (share x ranks x bandwidth of the slowest)"
-                " + layers x constant)"
-            ),
-            inputs={
-                "ranks": settings.cut.ranks,
-                "stages": settings.cut.stages,
-                **{device.id: device.bandwidth_bytes_per_s for device in settings.devices},
-            },
-            source=f"{SPEED_SOURCE}; none of them is of vLLM",
-            error="an estimate with a wide interval: nothing was measured on this machine, and "
-            "what ranks tell each other is not counted",
-        ),
-    )
 
 
 def _reasons(model: ModelSpec, settings: VllmSettings, bill: Bill) -> Iterator[Basis]:

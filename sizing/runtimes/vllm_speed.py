@@ -1,9 +1,8 @@
-"""How fast vLLM writes one request alone: the roofline of `speed` over its ranks and stages.
+"""How fast vLLM is: its own weights and cache through the terms of `speed`, at vLLM's costs.
 
-Ranks read their parts of a layer at the same time, so a stage is a device of their bandwidths
-together, each at that of the slowest. Stages follow each other. What ranks tell each other after
-every layer is not counted: the lower end of the interval has room for it, the upper end has not.
-Source: vllm-project/vllm 0.33.0 vllm/distributed/utils.py (get_pp_indices); see `speed`.
+Source: vllm-project/vllm 0.33.0 vllm/distributed/utils.py for the layers of a stage. Prompts are
+read in batches of `--max-num-batched-tokens`. An FP8 cache is counted as one byte an element with
+the scales of Q8_0, 6 % more than it is.
 """
 
 from __future__ import annotations
@@ -11,123 +10,83 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.model import LatentAttention
-from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.machine import Device
+from whatfits.sizing.placement import Placement
 from whatfits.sizing.runtimes.vllm_parallel import stage_layers
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
-from whatfits.sizing.weights import HostWeights, Weights
-from whatfits.sizing.workload import PlacementRequest, Workload
+from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from whatfits.sizing.estimate import Speed
-    from whatfits.sizing.machine import Device, Machine
-    from whatfits.sizing.model import ModelSpec, TensorSpec
-    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
 
-__all__ = ["vllm_speed"]
+__all__ = ["vllm_placement", "vllm_speed"]
 
-_EXPERTS: Final = "_exps."
 _EMBEDDING: Final = "token_embd.weight"
-_LOOKED_UP: Final = (_EMBEDDING, "per_layer_token_embd.weight")
-_OUTPUT: Final = "output.weight"
-# The cache's element types in terms of `speed`: FP8 has a byte, q8_0 a sixteenth more.
 _CACHE_TYPES: Final = {"auto": "f16", "fp8": "q8_0"}
+_MOST_AT_ONCE: Final = 256  # sequences whose cache is laid out one by one here
 
 
 def vllm_speed(
-    model: ModelSpec, machine: Machine, settings: VllmSettings, *, prompt_tokens: int | None
-) -> Speed:
-    """Return prompt and decode speed of one request, with their intervals."""
-    kind = _CACHE_TYPES[settings.cache_type]
-    latent = any(isinstance(layer.attention, LatentAttention) for layer in model.layers)
+    model: ModelSpec, machine: Machine, workload: Workload, settings: VllmSettings
+) -> Speed | None:
+    """Return prompt and decode speed with their intervals; None where weights have no table.
+
+    The throughput is told for as many requests at once as were asked for, not for the most there
+    may be.
+    """
+    if not any(tensor.name == _EMBEDDING for tensor in model.tensors):
+        return None
+    parallel = min(workload.parallel or 1, _MOST_AT_ONCE)
+    kv_type = _CACHE_TYPES[settings.cache_type]
     asked = Workload(
-        context_tokens=settings.request_tokens,
-        parallel=1,
-        kv_type_k=kind,
-        kv_type_v=None if latent else kind,
+        context_tokens=settings.request_tokens * parallel,
+        parallel=parallel,
+        kv_type_k=kv_type,
+        kv_type_v=kv_type,
+        batch=settings.batch_tokens,
+        micro_batch=settings.batch_tokens,
     )
-    stages = stage_layers(model.n_layers, settings.cut.stages)
-    placement = _placed(model, machine, settings, stages)
-    reads = [_read_bytes(model, layers, is_last=layers is stages[-1]) for layers in stages]
-    on_devices = [] if settings.on_host else reads
-    weights = Weights(
-        devices=on_devices,
-        host=HostWeights(),
-        mapped_bytes=0,
-        streamed_bytes=0,
-        read_devices=on_devices,
-        read_host=sum(reads) if settings.on_host else 0,
-    )
+    resolved = replace(resolve_settings(model, asked), sequences=parallel)
     return estimate_speed(
         model,
-        resolve_settings(model, asked),
-        placement,
-        weights,
-        prompt_tokens=prompt_tokens,
+        resolved,
+        vllm_placement(model, machine, settings),
+        prompt_tokens=workload.prompt_tokens,
+        machine=machine,
+        engine="vllm",
+        ranks=settings.cut.ranks,
     )
 
 
-def _placed(
-    model: ModelSpec, machine: Machine, settings: VllmSettings, stages: Sequence[range]
-) -> Placement:
-    """Return each stage's layers on the device that its ranks are together."""
-    host = resolve_placement(model, PlacementRequest(devices=()), machine)
-    if settings.on_host:
-        return host
-    ranks = settings.cut.ranks
-    devices = [
-        _together(settings.devices[first : first + ranks])
-        for first in range(0, ranks * len(stages), ranks)
-    ]
-    layer_device = tuple(stage for stage, layers in enumerate(stages) for _ in layers)
-    return replace(
-        host,
-        accelerators=tuple(devices),
-        layer_device=layer_device,
-        output_device=len(stages) - 1,
-        gpu_layers=len(layer_device) + 1,
+def vllm_placement(model: ModelSpec, machine: Machine, settings: VllmSettings) -> Placement:
+    """Return where the layers lie: on the slowest device of their stage, whose ranks share them."""
+    cut = settings.cut
+    host = machine.host or Device("cpu", "cpu", "unknown CPU", machine.devices[0].pool)
+    layers: list[int | None] = []
+    for stage, held in enumerate(stage_layers(model.n_layers, cut.stages)):
+        layers += [None if settings.on_host else stage] * len(held)
+    stages = () if settings.on_host else range(0, cut.ranks * cut.stages, cut.ranks)
+    heads = tuple(min(settings.devices[at : at + cut.ranks], key=_bandwidth) for at in stages)
+    return Placement(
+        accelerators=heads,
+        host=host,
+        layer_device=tuple(layers),
+        output_device=layers[-1] if layers else None,
+        gpu_layers=0 if settings.on_host else len(layers) + 1,
+        cpu_moe_layers=0,
+        overrides=(),
         kv_offload=True,
+        op_offload=False,
+        mmap=False,
+        repack=False,
+        tensor_split=None,
     )
 
 
-def _together(devices: Sequence[Device]) -> Device:
-    """Return ranks as one device: as many times the slowest of them."""
-    bandwidths = [device.bandwidth_bytes_per_s for device in devices]
-    flops = [device.fp16_flops_per_s for device in devices]
-    return replace(
-        devices[0],
-        bandwidth_bytes_per_s=_times_slowest(bandwidths),
-        fp16_flops_per_s=_times_slowest(flops),
-    )
-
-
-def _times_slowest(rates: Sequence[int | None]) -> int | None:
-    known = [rate for rate in rates if rate is not None]
-    return len(rates) * min(known) if len(known) == len(rates) else None
-
-
-def _read_bytes(model: ModelSpec, layers: range, *, is_last: bool) -> int:
-    """Return the weights that one token reads of a stage: of experts their share, no tables."""
-    tied = not any(tensor.name == _OUTPUT for tensor in model.tensors)
-    return sum(
-        _share(tensor, model)
-        for tensor in model.tensors
-        if (tensor.layer in layers if tensor.layer is not None else _is_output(tensor, tied=tied))
-        and (tensor.layer is not None or is_last)
-    )
-
-
-def _is_output(tensor: TensorSpec, *, tied: bool) -> bool:
-    """Return whether a tensor of no layer is read whole: not the tables that are looked up in."""
-    return tensor.name not in _LOOKED_UP or (tied and tensor.name == _EMBEDDING)
-
-
-def _share(tensor: TensorSpec, model: ModelSpec) -> int:
-    hparams = model.hparams
-    if _EXPERTS in tensor.name and hparams.n_expert:
-        return tensor.n_bytes * hparams.n_expert_used // hparams.n_expert
-    return tensor.n_bytes
+def _bandwidth(device: Device) -> int:
+    """Return a device's bandwidth; one that is not known comes first, so that it is said."""
+    return device.bandwidth_bytes_per_s or 0

@@ -25,14 +25,6 @@ def decode(model: str, machine: str | Machine = ONE, **more: object) -> RateRang
     return plan.speed.decode_tokens_per_s
 
 
-def test_on_one_card_it_is_what_llama_cpp_reads_in_16_bits_too() -> None:
-    plan = check("qwen3-4b", file_type="BF16", machine=ONE)
-    assert plan.speed is not None
-    assert plan.speed.decode_tokens_per_s is not None
-    expected = plan.speed.decode_tokens_per_s
-    assert decode("qwen3-4b").mid == pytest.approx(expected.mid, rel=0.02)
-
-
 def test_ranks_read_at_the_same_time_and_stages_one_after_the_other() -> None:
     one = decode("qwen3-4b")
     ranks = decode("qwen3-4b", TWO, placement={"split_mode": "row"})
@@ -41,7 +33,7 @@ def test_ranks_read_at_the_same_time_and_stages_one_after_the_other() -> None:
     assert 1.2 * one.mid < ranks.mid < 2 * one.mid
 
 
-def test_two_ranks_are_one_card_of_twice_the_bandwidth() -> None:
+def test_two_ranks_are_no_faster_than_one_card_of_twice_the_bandwidth() -> None:
     single = load_machine(ONE)
     twice = replace(
         single,
@@ -53,7 +45,7 @@ def test_two_ranks_are_one_card_of_twice_the_bandwidth() -> None:
         ),
     )
     ranks = decode("qwen3-4b", TWO, placement={"split_mode": "row"})
-    assert ranks.mid == decode("qwen3-4b", twice).mid
+    assert decode("qwen3-4b").mid < ranks.mid < decode("qwen3-4b", twice).mid
 
 
 def test_the_slowest_of_the_ranks_sets_the_pace() -> None:
@@ -84,8 +76,3 @@ def test_a_card_of_unknown_bandwidth_gives_a_reason_and_no_speed() -> None:
     assert plan.speed.decode_tokens_per_s is None
     assert "bandwidth" in (plan.speed.reason or "")
     assert "speed.decode_tokens_per_s" not in {basis.key for basis in plan.basis}
-
-
-def test_it_is_said_that_it_is_the_speed_of_one() -> None:
-    notes = check("qwen3-4b", runtime="vllm", machine=ONE).notes
-    assert any(note.startswith("The speed is that of one request alone") for note in notes)
