@@ -105,8 +105,11 @@ class Ranker:
         """Return a row with its speed."""
         if row.model not in self._without_speed:
             return row
-        _, trials = self._tried(entry, row.file_type, Replays())
-        return replace(row, decode_tokens_per_s=trials.first_speed().decode_tokens_per_s)
+        rate = self._stored.decode_rate(entry.id, row.file_type)
+        if isinstance(rate, str):
+            _, trials = self._tried(entry, row.file_type, Replays())
+            rate = trials.first_speed().decode_tokens_per_s
+        return replace(row, decode_tokens_per_s=rate)
 
     def row_if_entirely(self, entry: ModelEntry) -> RankedModel | None:
         """Return the row of one model if it lies entirely in the fastest memory, else None.

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.speed_costs import costs_of, measured_costs
-from whatfits.sizing.speed_terms import Rates, cut_over_ranks, decode_terms, prompt_terms
+from whatfits.sizing.speed_terms import (
+    Rates,
+    at_peak_rates,
+    cut_over_ranks,
+    decode_terms,
+    prompt_terms,
+)
 from whatfits.sizing.speed_work import step_work
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ __all__ = [
     "DEFAULT_PROMPT_TOKENS",
     "SPEED_SOURCE",
     "Timed",
+    "decode_rate",
     "device_costs",
     "estimate_speed",
     "peak_rates",
@@ -91,13 +98,12 @@ def estimate_speed(
         decode_terms(model, settings, placement, rates, depth=depth, step=work), ranks
     )
     used = {term.device for term in terms}
-    missing = [device.name for i, device in enumerate(devices) if i in used and not rates[i].bytes]
+    missing = _without_bandwidth(used, devices, rates)
     if missing:
         return _unknown(f"memory bandwidth of {missing[0]} is not known")
-    host = len(devices) - 1
-    assumed = host in used and _is_assumed(placement.host, costs[host])
-    reasons = [_UNKNOWN_HOST] if assumed else []
-    step = timed(terms, costs, decoding=True, host=host if assumed else None)
+    guessed = _guessed_host(used, devices, costs)
+    reasons = [] if guessed is None else [_UNKNOWN_HOST]
+    step = timed(terms, costs, decoding=True, host=guessed)
     prompt = prompt_terms(model, settings, placement, rates, tokens=depth, depth=0, step=work)
     prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
     reasons += [reason] if reason and model.hparams.causal else []
@@ -110,9 +116,7 @@ def estimate_speed(
         several = decode_terms(
             model, settings, placement, rates, depth=depth, sequences=settings.sequences, step=work
         )
-        whole = timed(
-            cut_over_ranks(several, ranks), costs, decoding=True, host=host if assumed else None
-        )
+        whole = timed(cut_over_ranks(several, ranks), costs, decoding=True, host=guessed)
         throughput = whole.rate(settings.sequences)
     return Speed(
         None if prefill is None else prefill.rate(depth),
@@ -123,6 +127,38 @@ def estimate_speed(
         throughput_tokens_per_s=throughput,
         energy_per_million_tokens_kwh=_energy(placement, used, step, ranks),
     )
+
+
+def decode_rate(
+    units: Sequence[Term],
+    devices: Sequence[Device],
+    rates: Sequence[Rates],
+    costs: Sequence[DeviceCosts],
+) -> RateRange | None:
+    """Return decode speed from terms in bytes and counts; None without a bandwidth it needs.
+
+    The same as `estimate_speed` says of the model that the terms were made of.
+    """
+    used = {term.device for term in units}
+    if _without_bandwidth(used, devices, rates):
+        return None
+    terms = at_peak_rates(units, rates)
+    return timed(terms, costs, decoding=True, host=_guessed_host(used, devices, costs)).rate()
+
+
+def _without_bandwidth(
+    used: set[int], devices: Sequence[Device], rates: Sequence[Rates]
+) -> list[str]:
+    return [device.name for i, device in enumerate(devices) if i in used and not rates[i].bytes]
+
+
+def _guessed_host(
+    used: set[int], devices: Sequence[Device], costs: Sequence[DeviceCosts]
+) -> int | None:
+    """Return the host's index where it works and its bandwidth is a guess."""
+    host = len(devices) - 1
+    known = devices[host].bandwidth_bytes_per_s or costs[host].level == "here"
+    return None if known or host not in used else host
 
 
 def _unknown(reason: str) -> Speed:
@@ -172,10 +208,6 @@ def _measured(device: Device, machine: Machine | None) -> DeviceCalibration | No
     if machine is None or machine.calibration is None:
         return None
     return machine.calibration.device(device.id)
-
-
-def _is_assumed(host: Device, costs: DeviceCosts) -> bool:
-    return not host.bandwidth_bytes_per_s and costs.level != "here"
 
 
 def timed(

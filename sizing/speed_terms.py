@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.speed_work import DeviceWork, StepWork
 
-__all__ = ["Rates", "Term", "cut_over_ranks", "decode_terms", "prompt_terms"]
+__all__ = ["Rates", "Term", "at_peak_rates", "cut_over_ranks", "decode_terms", "prompt_terms"]
 
 _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
 # A state is decayed, added to and read: two operations an element each.
@@ -217,6 +217,14 @@ def cut_over_ranks(terms: Sequence[Term], ranks: int) -> list[Term]:
     cut = [t if _is_count(t) else t._replace(amount=t.amount / ranks) for t in terms]
     layers = sum(t.amount for t in terms if t.costs == ("layer",))
     return [*cut, Term(0, 2 * layers, ("hop",))] if layers else cut
+
+
+def at_peak_rates(terms: Sequence[Term], rates: Sequence[Rates]) -> list[Term]:
+    """Return terms of decoding that are in bytes as seconds at each device's peak rate."""
+    return [
+        t if _is_count(t) else t._replace(amount=t.amount / (rates[t.device].bytes or 1.0))
+        for t in terms
+    ]
 
 
 def _is_count(term: Term) -> bool:

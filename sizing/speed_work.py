@@ -93,7 +93,8 @@ def touched_share(n_expert: int, n_expert_used: int, tokens: float) -> float:
     """Return which share of the experts some of `tokens` go through, routed evenly."""
     if not n_expert:
         return 1.0
-    return 1.0 - (1.0 - min(1.0, n_expert_used / n_expert)) ** tokens
+    passed_by: float = (1.0 - min(1.0, n_expert_used / n_expert)) ** tokens
+    return 1.0 - passed_by
 
 
 def step_work(model: ModelSpec, placement: Placement) -> StepWork:
@@ -147,8 +148,18 @@ class _Sum:
             _add(elements, group.elements)
 
     def work(self) -> DeviceWork:
-        counts = (self.layers, len(self.expert_layers), self.state_layers, self.delta_layers)
-        return DeviceWork(*self.tables, *counts)
+        dense, experts, output, elements, expert_elements = self.tables
+        return DeviceWork(
+            dense_bytes=dense,
+            expert_bytes=experts,
+            output_bytes=output,
+            dense_elements=elements,
+            expert_elements=expert_elements,
+            layers=self.layers,
+            expert_layers=len(self.expert_layers),
+            state_layers=self.state_layers,
+            delta_layers=self.delta_layers,
+        )
 
 
 def _add(total: dict[str, int], part: Mapping[str, int]) -> None:

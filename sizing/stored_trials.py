@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly
+from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly, stored_decode_terms
 from whatfits.sizing.estimate import Memory
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import place_layers
@@ -17,6 +17,7 @@ from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.runtimes.llama_cpp import device_row
 from whatfits.sizing.search import can_spill
+from whatfits.sizing.speed import decode_rate, device_costs, peak_rates
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER, judge
 from whatfits.sizing.workload import PlacementRequest, Workload
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.catalog.shares import StoredModel
-    from whatfits.sizing.estimate import Verdict
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.estimate import RateRange, Verdict
+    from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.placement import Placement
+    from whatfits.sizing.speed_costs import DeviceCosts
+    from whatfits.sizing.speed_terms import Rates
 
     StoredOf: TypeAlias = Callable[[str], StoredModel | None]
 
@@ -84,6 +87,8 @@ class StoredTrials:
         self._context_tokens = workload.context_tokens
         self._file_type = None if file_type is None else find_file_type(file_type).name
         self._stored_of = stored
+        self._is_short = workload.prompt_tokens is None
+        self._costs: tuple[tuple[Device, ...], list[Rates], list[DeviceCosts]] | None = None
         self._placements: dict[int, Placement | None] = {}
 
     def chosen(
@@ -114,6 +119,24 @@ class StoredTrials:
                 if VERDICT_ORDER[better.verdict] <= VERDICT_ORDER[least.verdict]:
                     return better
         return least
+
+    def decode_rate(
+        self, model_id: str, file_type: str
+    ) -> RateRange | Literal["not stored"] | None:
+        """Return the decode speed of a model that was chosen here."""
+        if not self._is_short:
+            return NOT_STORED
+        if self._costs is None:
+            placement = place_layers(1, PlacementRequest(), self._machine)
+            devices = (*placement.accelerators, placement.host)
+            rates = peak_rates(devices, self._machine)
+            costs = device_costs(devices, self._machine, None, rates)
+            self._costs = devices, rates, costs
+        devices, rates, costs = self._costs
+        terms = stored_decode_terms(model_id, file_type, len(devices) - 1)
+        if terms is None:
+            return NOT_STORED
+        return decode_rate(terms, devices, rates, costs) if terms else None
 
     def _first(self, model: StoredModel, file_type: str) -> Outline | None:
         """Return a model with everything where it runs fastest; None when that is not stored."""

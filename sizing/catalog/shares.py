@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.buffers import has_pinned_host_memory
-from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.catalog.index_file import open_index, read_json
 from whatfits.sizing.placement import layer_devices, usable_accelerators
 from whatfits.sizing.quants.repack import deciding_features
 from whatfits.sizing.share import Share
+from whatfits.sizing.speed_terms import Term
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
@@ -25,13 +26,16 @@ __all__ = [
     "CONTEXTS",
     "FILE_NAME",
     "KINDS",
+    "WORK_FILE_NAME",
     "StoredModel",
     "kind_of_machine",
     "splits_evenly",
+    "stored_decode_terms",
     "stored_model",
 ]
 
 FILE_NAME: Final = "shares.json"
+WORK_FILE_NAME: Final = "decode_work.jsonl"
 CONTEXTS: Final = (4096, 8192, 16384, 32768, 65536, 131072, 262144)
 _CPU: Final = "cpu"
 # what makes a graph lie elsewhere, or be laid out differently, than on other devices of its kind
@@ -156,3 +160,19 @@ def stored_model(model_id: str) -> StoredModel | None:
     """Return what is stored of a catalog model; None when nothing is."""
     record = read_json(FILE_NAME)["models"].get(model_id)
     return None if record is None else StoredModel(record)
+
+
+def stored_decode_terms(model_id: str, file_type: str, accelerators: int) -> list[Term] | None:
+    """Return the terms of one step of decoding, in bytes and counts, with nothing on the host.
+
+    After a short prompt, with every default. An encoder, which writes nothing, has none; None when
+    that is not stored.
+    """
+    index = open_index(WORK_FILE_NAME)
+    number = index.header["models"].get(model_id)
+    if number is None:
+        return None
+    terms = index.entry(number).get(file_type)
+    if terms is None:
+        return None
+    return [Term(at, amount, tuple(costs)) for at, amount, *costs in terms[accelerators]]

@@ -1,7 +1,7 @@
-"""Works out what every catalog model takes, and writes the index that `shares` reads.
+"""Works out what every catalog model takes, and writes the two files that `shares` reads.
 
-python -m whatfits.sizing.catalog.shares_build           write index/shares.json
-python -m whatfits.sizing.catalog.shares_build --check   only say whether it is stale
+python -m whatfits.sizing.catalog.shares_build           write them
+python -m whatfits.sizing.catalog.shares_build --check   only say whether they are stale
 
 About three minutes: every model, on every kind of machine, is sized by the engine itself.
 """
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.catalog.index_file import index_path
 from whatfits.sizing.catalog.lookup import model_entries
-from whatfits.sizing.catalog.shares import CONTEXTS, FILE_NAME, KINDS
+from whatfits.sizing.catalog.shares import CONTEXTS, FILE_NAME, KINDS, WORK_FILE_NAME
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.graph.index import Replays
@@ -24,17 +25,22 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.sources.catalog_model import spec_of_entry
+from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
+from whatfits.sizing.speed_terms import Rates, decode_terms
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.share import Share
 
-__all__ = ["machine_of_kind", "main", "record_of", "shares_table"]
+__all__ = ["decode_work_of", "machine_of_kind", "main", "record_of", "shares_table"]
 
 _LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 _POOL_BYTES: Final = 2**40  # the size of a pool changes no share
+_LAYOUTS: Final = ("cpu", "cuda", "2x cuda")  # none, one and two accelerators
 
 
 def machine_of_kind(kind: str) -> Machine:
@@ -62,7 +68,7 @@ def record_of(entry: ModelEntry) -> dict[str, Any] | None:
         return None  # its shape has holes
     if default.weights is not None or not default.tensors or default.cache_interval:
         return None
-    kinds = _LADDER if entry.native_quantisation is None else (default.file_type or "",)
+    kinds = record_types(entry)
     specs = [
         default if t == default.file_type else spec_of_entry(entry, file_type=t) for t in kinds
     ]
@@ -80,7 +86,7 @@ def record_of(entry: ModelEntry) -> dict[str, Any] | None:
     if not on:
         return None
     return {
-        "types": list(kinds),
+        "types": kinds,
         "contexts": contexts,
         "layers": default.n_layers + default.hparams.n_layer_nextn,
         "parameters": default.parameters,
@@ -133,11 +139,63 @@ def _place(specs: list[ModelSpec], machine: Machine, contexts: list[int]) -> dic
     }
 
 
+def decode_work_of(entry: ModelEntry) -> dict[str, list[list[list[Any]]]]:
+    """Return the terms of decoding: file type → number of accelerators → terms.
+
+    A term is its device, its amount in bytes or counts, and the names of its costs.
+    """
+    found: dict[str, list[list[list[Any]]]] = {}
+    for name in record_types(entry):
+        spec = spec_of_entry(entry, file_type=name)
+        found[name] = [_decode_terms(spec, kind) for kind in _LAYOUTS]
+    return found
+
+
+def _decode_terms(spec: ModelSpec, kind: str) -> list[list[Any]]:
+    if not spec.hparams.causal:
+        return []
+    placement = resolve_placement(spec, PlacementRequest(), machine_of_kind(kind))
+    unit = [Rates(1.0, 1.0, 1.0)] * (len(placement.accelerators) + 1)
+    settings = resolve_settings(spec, Workload())
+    terms = decode_terms(spec, settings, placement, unit, depth=DEFAULT_PROMPT_TOKENS)
+    return [[term.device, _whole(term.amount), *term.costs] for term in terms]
+
+
+def _whole(amount: float) -> float:
+    """Return a whole number as one, which is shorter to write and the same to reckon with."""
+    return int(amount) if amount == int(amount) else amount
+
+
 def _working(share: Share) -> int | list[int]:
     """Return the working memory of a share: one number where it is exact."""
     certain = share.total_bytes - share.compute_bytes
     ends = [share.low_bytes - certain, share.compute_bytes, share.high_bytes - certain]
     return ends[0] if ends[0] == ends[1] == ends[2] else ends
+
+
+def record_types(entry: ModelEntry) -> list[str]:
+    """Return the file types that are stored of a model, best first."""
+    if entry.native_quantisation is None:
+        return list(_LADDER)
+    return [spec_of_entry(entry).file_type or ""]
+
+
+def work_table(names: Sequence[str]) -> bytes:
+    """Return the terms of decoding of these models as an index file."""
+    wanted = set(names)
+    lines = [
+        json.dumps(decode_work_of(entry), separators=(",", ":")).encode() + b"\n"
+        for entry in model_entries()
+        if entry.id in wanted
+    ]
+    kept = [entry.id for entry in model_entries() if entry.id in wanted]
+    offsets = [0, *accumulate(len(line) for line in lines)][:-1]
+    header = {
+        "table_bytes": 0,
+        "offsets": offsets,
+        "models": {name: number for number, name in enumerate(kept)},
+    }
+    return json.dumps(header, separators=(",", ":")).encode() + b"\n" + b"".join(lines)
 
 
 def shares_table() -> bytes:
@@ -153,12 +211,15 @@ def shares_table() -> bytes:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the index, or with `--check` compare it; 1 when it is stale."""
-    path = Path(index_path(FILE_NAME))
-    content = shares_table()
+    """Write both files, or with `--check` compare them; 1 when one is stale."""
+    shares = shares_table()
+    work = work_table(list(json.loads(shares)["models"]))
+    files = {Path(index_path(FILE_NAME)): shares, Path(index_path(WORK_FILE_NAME)): work}
     if "--check" in arguments:
-        return 0 if path.is_file() and path.read_bytes() == content else 1
-    path.write_bytes(content)
+        stale = [p for p, content in files.items() if not p.is_file() or p.read_bytes() != content]
+        return 1 if stale else 0
+    for path, content in files.items():
+        path.write_bytes(content)
     return 0
 
 

@@ -7,17 +7,31 @@ import random
 import pytest
 
 from whatfits.sizing.api import load_machine
-from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.catalog.index_file import open_index, read_json
 from whatfits.sizing.catalog.lookup import model_entries
-from whatfits.sizing.catalog.shares import FILE_NAME, KINDS, kind_of_machine, stored_model
-from whatfits.sizing.catalog.shares_build import machine_of_kind, record_of
+from whatfits.sizing.catalog.shares import (
+    FILE_NAME,
+    KINDS,
+    WORK_FILE_NAME,
+    kind_of_machine,
+    stored_model,
+)
+from whatfits.sizing.catalog.shares_build import decode_work_of, machine_of_kind, record_of
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.search import Trials
 from whatfits.sizing.sources.catalog_model import spec_of_entry
+from whatfits.sizing.stored_trials import StoredTrials
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 ENTRIES = [entry for entry in model_entries() if stored_model(entry.id) is not None]
+MACHINES = (
+    "rtx-4090 + 64gb",
+    "2x rtx-3090 + 64gb",
+    "mac-m4-max-64gb",
+    "rx-7900-xtx + 32gb",
+    "64gb",
+)
 STALE = "run 'python -m whatfits.sizing.catalog.shares_build' (or 'make data')"
 WHOLE_EVERY = 40  # the whole build takes minutes: of all others one case each is asked
 
@@ -52,11 +66,29 @@ def test_one_case_of_every_model_is_the_engines(entry: object) -> None:
     assert (spec.parameters, spec.active_parameters) == (model.parameters, model.active_parameters)
 
 
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
+def test_the_speed_of_every_model_is_the_engines(entry: object) -> None:
+    model = stored_model(entry.id)  # type: ignore[attr-defined]
+    assert model is not None
+    chance = random.Random(f"{entry.id} speed")  # type: ignore[attr-defined] # noqa: S311 - same
+    machine = load_machine(chance.choice(MACHINES))
+    file_type, tokens = chance.choice(model.file_types), chance.choice(model.contexts)
+    spec = spec_of_entry(entry, file_type=file_type)  # type: ignore[arg-type]
+    workload = Workload(context_tokens=tokens)
+    trials = Trials(spec, machine, workload, PlacementRequest(), replays=Replays())
+    said = StoredTrials(machine, workload, None, stored_model).decode_rate(entry.id, file_type)  # type: ignore[attr-defined]
+    assert said == trials.first_speed().decode_tokens_per_s, STALE
+    assert (said is None) == (not spec.hparams.causal)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES[::WHOLE_EVERY], ids=lambda entry: entry.id)
 def test_the_whole_record_of_some_models_is_what_would_be_built(entry: object) -> None:
     stored = read_json(FILE_NAME)["models"][entry.id]  # type: ignore[attr-defined]
     assert stored == record_of(entry), STALE  # type: ignore[arg-type]
+    index = open_index(WORK_FILE_NAME)
+    work = index.entry(index.header["models"][entry.id])  # type: ignore[attr-defined]
+    assert work == decode_work_of(entry), STALE  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", KINDS)
