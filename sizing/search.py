@@ -18,6 +18,7 @@ from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import Judgement, judge, pool_needs
@@ -153,19 +154,34 @@ class Trials:
 
     def speed(self, trial: Trial) -> Speed:
         """Return how fast a trial would be."""
-        return self._speed(trial.placement, trial.settings)
+        return self._speed(trial.placement, trial.settings, trial.request)
 
     def first_speed(self) -> Speed:
         """Return how fast the request as it is would be: its bill is not made for that."""
-        return self._speed(*self._placed(self._request, self._settings(None)))
+        return self._speed(*self._placed(self._request, self._settings(None)), self._request)
 
-    def _speed(self, placement: Placement, settings: Settings) -> Speed:
-        return estimate_speed(
+    def _speed(self, placement: Placement, settings: Settings, request: PlacementRequest) -> Speed:
+        speed = estimate_speed(
             self._model,
             settings,
             placement,
             prompt_tokens=self._workload.prompt_tokens,
             machine=self._machine,
+        )
+        draft = self._extras.draft
+        if draft is None or draft_type(self._workload) != "draft-simple":
+            return speed
+        from whatfits.sizing.speed_drafts import with_drafts  # noqa: PLC0415 - rarely needed
+
+        return with_drafts(
+            speed,
+            self._model,
+            draft,
+            settings=settings,
+            placement=placement,
+            machine=self._machine,
+            workload=self._workload,
+            request=request,
         )
 
     def largest_context(self, trial: Trial) -> int | None:
