@@ -7,6 +7,7 @@ and operations of attention. Pure: what was measured comes in as values.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.fitting import Equation, solved
@@ -24,13 +25,21 @@ if TYPE_CHECKING:
     from whatfits.bench.bandwidth import MachineRates
     from whatfits.bench.fitting import Costs
     from whatfits.bench.micro import Measured, Target
+    from whatfits.sizing.calibration import Calibration
 
-__all__ = ["calibrated", "decode_equation", "disturbances", "prefill_equation"]
+__all__ = [
+    "calibrated",
+    "decode_equation",
+    "disturbances",
+    "prefill_equation",
+    "with_older_rates",
+]
 
 _FIRST_DEPTH: Final = 16  # where the first decoded token of a repeat stands
 _LAYER, _TOKEN, _CACHE, _ATTENTION = "layer", "token", "cache", "attention"
 _MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
 _PERCENT: Final = 100
+_OLDER: Final = "the rates of llama.cpp are of"
 
 
 def calibrated(
@@ -145,3 +154,33 @@ def disturbances(measured: Sequence[Measured], rates: MachineRates | None) -> tu
             "clock may have changed, or memory is shared with other guests"
         )
     return tuple(found)
+
+
+def with_older_rates(new: Calibration, older: Calibration | None) -> Calibration:
+    """Return a calibration whose devices keep an older one's rates of llama.cpp where it has none.
+
+    A quick measurement is newer, but says less. What is kept says of when it is.
+    """
+    if older is None:
+        return new
+    devices = []
+    for device in new.devices:
+        known = older.device(device.device)
+        if device.decode or known is None or not known.decode:
+            devices.append(device)
+            continue
+        kept = {
+            "decode": known.decode,
+            "prefill": known.prefill,
+            "layer_seconds": known.layer_seconds,
+            "token_seconds": known.token_seconds,
+            "cache_bytes_per_s": known.cache_bytes_per_s,
+            "attention_flops_per_s": known.attention_flops_per_s,
+        }
+        note = f"{_OLDER} {older.measured_at[:10]}"
+        if any(warning.startswith(_OLDER) for warning in known.warnings):
+            note = next(warning for warning in known.warnings if warning.startswith(_OLDER))
+        devices.append(replace(device, **kept, warnings=(*device.warnings, note)))
+    names = {device.device for device in new.devices}
+    left = (device for device in older.devices if device.device not in names)
+    return replace(new, devices=(*devices, *left))

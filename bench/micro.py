@@ -162,8 +162,7 @@ def run_trials(
             try:
                 path = Path(folder) / "model.gguf"
                 write_shape(path, trial.drawn)
-                for measured in _timed(target, trial, path, ends_s=ends_s, progress=progress):
-                    found.append(measured)
+                found.extend(_timed(target, trial, path, ends_s=ends_s, progress=progress))
             except (ProbeError, OSError) as error:
                 notes.append(f"{name}: {error}")
     return tuple(found), tuple(notes)
