@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis_beside import growth_basis, part_basis
+from whatfits.sizing.basis_speed import speed_basis
 from whatfits.sizing.compute import closed_form_range, compute_stages
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.graph.models import has_graph
@@ -13,7 +14,6 @@ from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.load_time import load_basis, load_from_disk_s
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.overhead import overhead_of
-from whatfits.sizing.speed import SPEED_SOURCE
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed
@@ -37,8 +37,8 @@ def basis_of(
     reasons += [part_basis(part) for part in trial.memory.parts]
     if trial.memory.growth_limit_bytes:
         reasons.append(growth_basis(trial.growth))
-    if speed is not None and speed.decode_tokens_per_s is not None:
-        reasons.append(_speed(trial))
+    placement = trial.placement
+    reasons += speed_basis(speed, (*placement.accelerators, placement.host), machine)
     if load_from_disk_s(model, trial.memory, machine) is not None:
         reasons.append(load_basis(model, trial.memory, machine))
     return tuple(reasons)
@@ -209,15 +209,4 @@ def free_basis(machine: Machine) -> Basis:
         inputs=inputs,
         source="; ".join(limits) or "the machine as given",
         error="lower ends of totals and limits are used for a promise",
-    )
-
-
-def _speed(trial: Trial) -> Basis:
-    devices = (*trial.placement.accelerators, trial.placement.host)
-    return Basis(
-        key="speed.decode_tokens_per_s",
-        formula="1 / (sum over devices of bytes a token / (share x bandwidth) + layers x constant)",
-        inputs={device.id: device.bandwidth_bytes_per_s for device in devices},
-        source=SPEED_SOURCE,
-        error="an estimate with a wide interval: nothing was measured on this machine",
     )

@@ -6,6 +6,7 @@ kernel's cost of unpacking does: see `QUANT_KINDS`.
 
 from __future__ import annotations
 
+from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -29,9 +30,10 @@ __all__ = [
 CALIBRATION_SCHEMA_VERSION: Final = "1.0"
 
 # Kinds whose kernels unpack alike, from no unpacking to the most.
-QUANT_KINDS: Final = ("float", "q8", "legacy", "k", "iq", "fp4")
+QUANT_KINDS: Final = ("float", "bf16", "q8", "legacy", "k", "iq", "fp4")
 _KIND_OF_TYPE: Final = {
-    **dict.fromkeys(("F32", "F16", "BF16", "F64"), "float"),
+    **dict.fromkeys(("F32", "F16", "F64", "16 BITS", "32 BITS"), "float"),
+    "BF16": "bf16",
     **dict.fromkeys(("Q8_0", "Q8_1", "Q8_K", "FP8", "I8"), "q8"),
     **dict.fromkeys(("MXFP4", "NVFP4"), "fp4"),
 }
@@ -40,11 +42,17 @@ _MOST_CPU_SHARE: Final = 1.5  # clocks differ a little, never by half
 _LONGEST_SECONDS: Final = 60.0
 
 
+@cache
 def quant_kind(type_name: str) -> str:
-    """Return the kind of quantisation of a storage type, as ggml names it: one of `QUANT_KINDS`."""
-    known = _KIND_OF_TYPE.get(type_name)
+    """Return the kind of quantisation of a storage type: one of `QUANT_KINDS`.
+
+    Types are named as ggml does, or as MLX's (`affine 4 bits`, of which 8 are bytes all the same).
+    """
+    known = _KIND_OF_TYPE.get(type_name.upper())
     if known is not None:
         return known
+    if type_name.endswith("8 bits"):
+        return "q8"
     if type_name.startswith(("IQ", "TQ")):
         return "iq"
     return "k" if type_name.endswith("_K") else "legacy"

@@ -163,13 +163,25 @@ class RateRange:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast, and how that is known (`estimated`, `measured here`, `measured elsewhere`)."""
+    """How fast, and how that is known.
+
+    Attributes:
+        prefill_tokens_per_s: tokens of a prompt read.
+        decode_tokens_per_s: tokens written, by one sequence alone.
+        time_to_first_token_s: seconds for the whole prompt and one token.
+        provenance: `measured here`, `measured on the same device elsewhere` or `estimated`.
+        reason: what is not known, or was assumed.
+        throughput_tokens_per_s: tokens written by all sequences together; None for one.
+        energy_per_million_tokens_kwh: of decoding alone, accelerators at their power limit.
+    """
 
     prefill_tokens_per_s: RateRange | None
     decode_tokens_per_s: RateRange | None
     time_to_first_token_s: RateRange | None
     provenance: str
     reason: str | None = None
+    throughput_tokens_per_s: RateRange | None = None
+    energy_per_million_tokens_kwh: RateRange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ class Device:
         bandwidth_bytes_per_s: peak memory bandwidth; None when unknown.
         fp16_flops_per_s: dense FP16 matrix rate; None when unknown.
         features: facts that change memory or commands, as `avx2`, `cc8.9`, `integrated`, `wddm`.
+        power_watts: power limit of the board as published; None when unknown.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -115,6 +116,7 @@ class Device:
     bandwidth_bytes_per_s: int | None = None
     fp16_flops_per_s: int | None = None
     features: tuple[str, ...] = ()
+    power_watts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,8 +152,8 @@ class Trials:
             self._model,
             trial.settings,
             trial.placement,
-            self.weights(trial),
             prompt_tokens=self._workload.prompt_tokens,
+            machine=self._machine,
         )
 
     def largest_context(self, trial: Trial) -> int | None:

@@ -1,160 +1,243 @@
-"""How fast: a roofline with wide, stated intervals.
+"""How fast: the terms of a step times what they cost on these devices, with an interval.
 
-Decoding reads every active weight and the cache once a token, so it is bound by memory bandwidth
-plus a constant a layer; reading a prompt is bound by arithmetic. Until this machine has been
-measured both carry the spread that public benchmark rows show.
+Source: `speed_terms` for the terms, `speed_costs` for the costs, tests/accuracy/speed_fit.py for
+how they were fitted and docs/accuracy.md for how far they are off.
 """
 
 from __future__ import annotations
 
+from math import exp, hypot, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import RateRange, Speed
-from whatfits.sizing.kv_cache import cache_cells
-from whatfits.sizing.model import LatentAttention, SlidingWindow
-from whatfits.sizing.quants.ggml_types import row_bytes
+from whatfits.sizing.speed_costs import costs_of, measured_costs
+from whatfits.sizing.speed_terms import Rates, cut_over_ranks, decode_terms, prompt_terms
+from whatfits.sizing.speed_work import step_work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.machine import Device
-    from whatfits.sizing.model import LayerSpec, ModelSpec
+    from whatfits.sizing.calibration import DeviceCalibration
+    from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
-    from whatfits.sizing.weights import Weights
+    from whatfits.sizing.speed_costs import DeviceCosts
+    from whatfits.sizing.speed_terms import Term
 
-__all__ = ["DEFAULT_PROMPT_TOKENS", "SPEED_SOURCE", "estimate_speed"]
+__all__ = [
+    "DEFAULT_PROMPT_TOKENS",
+    "SPEED_SOURCE",
+    "Timed",
+    "device_costs",
+    "estimate_speed",
+    "peak_rates",
+    "timed",
+]
 
 DEFAULT_PROMPT_TOKENS: Final = 512
 SPEED_SOURCE: Final = (
-    "public benchmark rows: effective bandwidth of GDDR cards near the published one with "
-    "0.07-0.10 ms a layer, HBM cards well under it; system memory sustains 70-90 % of its peak; "
-    "prompt efficiency differs up to five-fold between device families"
+    "costs fitted on half of some thousand public benchmark figures, judged on the other half: "
+    "docs/accuracy.md"
 )
+# Two channels of DDR5-4800; with DDR4-3200 or DDR5-7200 it is a third less or half more.
+_UNKNOWN_HOST_BYTES_PER_S: Final = 76.8e9
+_UNKNOWN_HOST_SPREAD: Final = log(1.5)
+_UNKNOWN_HOST: Final = "the speed of the system memory is not known: 51 to 115 GB/s were assumed"
+# PCIe 4.0 with eight lanes: 16 GT/s x 8 x 128/130 / 8 bits.
+_UNKNOWN_LINK_BYTES_PER_S: Final = 15.75e9
+_SHARED: Final = frozenset({"integrated", "unified"})
+_PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
 
-class _Efficiency(NamedTuple):
-    """Share of a peak that is reached: low, middle and high."""
+class Timed(NamedTuple):
+    """Seconds of a step: the middle, and logarithms of both ends over it."""
 
+    seconds: float
     low: float
-    mid: float
     high: float
 
-
-_ACCELERATOR_BANDWIDTH: Final = _Efficiency(0.5, 0.85, 0.97)
-_HOST_BANDWIDTH: Final = _Efficiency(0.5, 0.75, 0.9)
-_LAYER_SECONDS: Final = _Efficiency(0.25e-3, 0.085e-3, 0.05e-3)  # slow, middle, fast
-_ACCELERATOR_COMPUTE: Final = _Efficiency(0.15, 0.4, 1.0)
-_FLOPS_PER_WEIGHT: Final = 2
-# Memory whose speed nobody told: from one channel of DDR4-2400 to two of DDR5-7500.
-_UNKNOWN_HOST_BYTES_PER_S: Final = _Efficiency(19.2e9, 60e9, 120e9)
-_UNKNOWN_HOST: Final = "the speed of the system memory is not known: 19 to 120 GB/s were assumed"
+    def rate(self, count: float = 1.0) -> RateRange:
+        """Return `count` over the time."""
+        middle = count / self.seconds
+        fast, slow = middle * exp(-self.low), middle * exp(-self.high)
+        return RateRange(_rounded(slow), _rounded(middle), _rounded(fast))
 
 
 def estimate_speed(
     model: ModelSpec,
     settings: Settings,
     placement: Placement,
-    weights: Weights,
     *,
     prompt_tokens: int | None,
+    machine: Machine | None = None,
+    engine: str | None = None,
+    ranks: int = 1,
 ) -> Speed:
     """Return prompt and decode speed at the depth of the prompt, with intervals.
 
-    A rate is None when a bandwidth or an arithmetic rate it needs is unknown; the reason says
-    which.
+    `machine` tells links and what was measured here; `engine` is a runtime with kernels of its own
+    (`mlx`, `vllm`), `ranks` how many devices share each layer. A rate is None when a bandwidth or
+    an arithmetic rate it needs is unknown; the reason says which.
     """
     depth = min(prompt_tokens or DEFAULT_PROMPT_TOKENS, settings.sequence_tokens)
-    reads = [*weights.read_devices, weights.read_host]
-    for layer, target in zip(model.layers, placement.layer_device, strict=False):
-        index = -1 if target is None or not placement.kv_offload else target
-        reads[index] += _cache_read(layer, settings, depth)
+    if not model.tensors:
+        return _unknown("the tensor table of this model is not known")
     devices = (*placement.accelerators, placement.host)
-    missing = [
-        device.name
-        for device, n_bytes in zip(devices, reads, strict=True)
-        if n_bytes and not device.bandwidth_bytes_per_s and device.kind != "cpu"
-    ]
-    if missing or not model.tensors:
-        reason = (
-            f"memory bandwidth of {missing[0]} is not known"
-            if missing
-            else "the tensor table of this model is not known"
-        )
-        return Speed(None, None, None, "unknown", reason)
-    prefill = _prefill(model, placement)
-    if not model.hparams.causal:
-        return Speed(prefill, None, None, "estimated", "an encoder writes no tokens")
-    decode = _decode(model, devices, reads)
-    first = None if prefill is None else _first_token(depth, prefill, decode)
-    assumed = bool(reads[-1]) and not placement.host.bandwidth_bytes_per_s
-    return Speed(prefill, decode, first, "estimated", _UNKNOWN_HOST if assumed else None)
-
-
-def _cache_read(layer: LayerSpec, settings: Settings, depth: int) -> int:
-    """Return the bytes of cache one token attends to in a layer, at a depth in tokens."""
-    total = 0
-    cache = layer.attention
-    if cache is not None:
-        tokens = min(depth, cache_cells(cache, settings))
-        if isinstance(cache, SlidingWindow):
-            tokens = min(tokens, cache.window_tokens)
-        total += tokens * row_bytes(settings.kv_type_k, cache.key_width)
-        if not isinstance(cache, LatentAttention):
-            total += tokens * row_bytes(settings.kv_type_v, cache.value_width)
-    if layer.recurrent is not None:
-        total += 4 * (layer.recurrent.shift_elements + layer.recurrent.state_elements)
-    return total
-
-
-def _decode(model: ModelSpec, devices: Sequence[Device], reads: Sequence[int]) -> RateRange:
-    seconds = []
-    for level in range(3):
-        total = _LAYER_SECONDS[level] * model.n_layers
-        for device, n_bytes in zip(devices, reads, strict=True):
-            if n_bytes:
-                total += n_bytes / _sustained(device, level)
-        seconds.append(total)
-    slow, middle, fast = seconds
-    return RateRange(_rounded(1 / slow), _rounded(1 / middle), _rounded(1 / fast))
-
-
-def _sustained(device: Device, level: int) -> float:
-    """Return the bytes a second a device sustains: slow, middle or fast estimate."""
-    peak = device.bandwidth_bytes_per_s
-    if device.kind != "cpu":
-        return _ACCELERATOR_BANDWIDTH[level] * (peak or 1)
-    return _HOST_BANDWIDTH[level] * (peak or _UNKNOWN_HOST_BYTES_PER_S[level])
-
-
-def _prefill(model: ModelSpec, placement: Placement) -> RateRange | None:
-    """Arithmetic-bound; None when weights lie on the host, or a device's rate is unknown."""
-    on_host = None in placement.layer_device or placement.has_overrides
-    if model.active_parameters is None or on_host:
-        return None
-    indexes = {index for index in placement.layer_device if index is not None}
-    used = [placement.accelerators[index] for index in sorted(indexes)]
-    if not used or any(not device.fp16_flops_per_s for device in used):
-        return None
-    work = _FLOPS_PER_WEIGHT * model.active_parameters
-    count = len(placement.layer_device)
-    seconds = sum(
-        work
-        * placement.layer_device.count(placement.accelerators.index(device))
-        / count
-        / (device.fp16_flops_per_s or 1)
-        for device in used
+    rates = peak_rates(devices, machine)
+    costs = device_costs(devices, machine, engine, rates)
+    work = step_work(model, placement)
+    terms = cut_over_ranks(
+        decode_terms(model, settings, placement, rates, depth=depth, step=work), ranks
     )
-    low, mid, high = (_rounded(share / seconds) for share in _ACCELERATOR_COMPUTE)
+    used = {term.device for term in terms}
+    missing = [device.name for i, device in enumerate(devices) if i in used and not rates[i].bytes]
+    if missing:
+        return _unknown(f"memory bandwidth of {missing[0]} is not known")
+    host = len(devices) - 1
+    assumed = host in used and _is_assumed(placement.host, costs[host])
+    reasons = [_UNKNOWN_HOST] if assumed else []
+    step = timed(terms, costs, decoding=True, host=host if assumed else None)
+    prompt = prompt_terms(model, settings, placement, rates, tokens=depth, depth=0, step=work)
+    prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
+    reasons += [reason] if reason and model.hparams.causal else []
+    provenance = _provenance([costs[index].level for index in used])
+    if not model.hparams.causal:
+        rate = None if prefill is None else prefill.rate(depth)
+        return Speed(rate, None, None, provenance, "an encoder writes no tokens")
+    throughput = None
+    if settings.sequences > 1:
+        several = decode_terms(
+            model, settings, placement, rates, depth=depth, sequences=settings.sequences, step=work
+        )
+        whole = timed(
+            cut_over_ranks(several, ranks), costs, decoding=True, host=host if assumed else None
+        )
+        throughput = whole.rate(settings.sequences)
+    return Speed(
+        None if prefill is None else prefill.rate(depth),
+        step.rate(),
+        None if prefill is None else _first_token(prefill, step),
+        provenance,
+        "; ".join(reasons) or None,
+        throughput_tokens_per_s=throughput,
+        energy_per_million_tokens_kwh=_energy(placement, used, step, ranks),
+    )
+
+
+def _unknown(reason: str) -> Speed:
+    return Speed(None, None, None, "unknown", reason)
+
+
+def peak_rates(devices: Sequence[Device], machine: Machine | None) -> list[Rates]:
+    """Return the peak rates of the devices, the host last; where unknown, what was measured here.
+
+    Of memory whose speed nobody told, a usual one is assumed; nothing is copied where CPU and GPU
+    share it.
+    """
+    links = {}
+    if machine is not None:
+        links = {link.to: link.bandwidth_bytes_per_s for link in machine.links}
+    rates = []
+    for device in devices:
+        found = _measured(device, machine)
+        peak: float | None = device.bandwidth_bytes_per_s
+        flops: float | None = device.fp16_flops_per_s
+        if found is not None:
+            peak = peak or found.read_bytes_per_s
+            flops = flops or next((rate.flops_per_s for rate in found.prefill), None)
+        if device.kind == "cpu":
+            peak = peak or _UNKNOWN_HOST_BYTES_PER_S
+        is_shared = device.kind == "metal" or not _SHARED.isdisjoint(device.features)
+        link = peak if is_shared else links.get(device.id) or _UNKNOWN_LINK_BYTES_PER_S
+        rates.append(Rates(peak, flops, link))
+    return rates
+
+
+def device_costs(
+    devices: Sequence[Device],
+    machine: Machine | None,
+    engine: str | None,
+    rates: Sequence[Rates],
+) -> list[DeviceCosts]:
+    """Return the costs of the devices; what was measured here wins."""
+    costs = []
+    for device, rate in zip(devices, rates, strict=True):
+        known, found = costs_of(device, engine), _measured(device, machine)
+        costs.append(known if found is None else measured_costs(known, found, rate))
+    return costs
+
+
+def _measured(device: Device, machine: Machine | None) -> DeviceCalibration | None:
+    if machine is None or machine.calibration is None:
+        return None
+    return machine.calibration.device(device.id)
+
+
+def _is_assumed(host: Device, costs: DeviceCosts) -> bool:
+    return not host.bandwidth_bytes_per_s and costs.level != "here"
+
+
+def timed(
+    terms: Sequence[Term], costs: Sequence[DeviceCosts], *, decoding: bool, host: int | None = None
+) -> Timed:
+    """Return the time of terms and its interval.
+
+    Devices miss independently of each other: each one's width counts by its share of the time.
+    `host` is the device whose bandwidth is a guess, which widens its part.
+    """
+    seconds = [0.0] * len(costs)
+    for term in terms:
+        seconds[term.device] += term.amount * costs[term.device].of(term.costs)
+    total = sum(seconds)
+    low = high = 0.0
+    for index, part in enumerate(seconds):
+        known = costs[index]
+        ends = known.decode_interval if decoding else known.prompt_interval
+        guess = _UNKNOWN_HOST_SPREAD if index == host else 0.0
+        low = hypot(low, part / total * hypot(ends[0], guess))
+        high = hypot(high, part / total * hypot(ends[1], guess))
+    return Timed(total, -low, high)
+
+
+def _prefill(
+    terms: Sequence[Term],
+    devices: Sequence[Device],
+    rates: Sequence[Rates],
+    costs: Sequence[DeviceCosts],
+) -> tuple[Timed | None, str | None]:
+    """Return the time of the prompt, or why it is not known."""
+    for index in sorted({term.device for term in terms}):
+        if not rates[index].flops:
+            return None, f"the arithmetic rate of {devices[index].name} is not known"
+    return timed(terms, costs, decoding=False), None
+
+
+def _first_token(prefill: Timed, step: Timed) -> RateRange:
+    """Return seconds to the first token: the prompt, then one step."""
+    ends = [prefill.seconds * exp(end) for end in (prefill.low, 0.0, prefill.high)]
+    steps = [step.seconds * exp(end) for end in (step.low, 0.0, step.high)]
+    low, mid, high = (_rounded(a + b) for a, b in zip(ends, steps, strict=True))
     return RateRange(low, mid, high)
 
 
-def _first_token(prompt_tokens: int, prefill: RateRange, decode: RateRange) -> RateRange:
-    return RateRange(
-        _rounded(prompt_tokens / prefill.high + 1 / decode.high),
-        _rounded(prompt_tokens / prefill.mid + 1 / decode.mid),
-        _rounded(prompt_tokens / prefill.low + 1 / decode.low),
-    )
+def _provenance(levels: Sequence[str]) -> str:
+    """Return where the speed comes from: no better than the least known device of those used."""
+    if all(level == "here" for level in levels):
+        return _PROVENANCE["here"]
+    if all(level in _PROVENANCE for level in levels):
+        return _PROVENANCE["device"]
+    return "estimated"
+
+
+def _energy(placement: Placement, used: set[int], step: Timed, ranks: int) -> RateRange | None:
+    """Return kWh a million tokens with every device that works at its power limit, or None."""
+    powers = [device.power_watts for i, device in enumerate(placement.accelerators) if i in used]
+    if not powers or None in powers:
+        return None
+    joules = ranks * sum(power or 0 for power in powers) * step.seconds * 1e6
+    low, mid, high = (_rounded(joules * exp(end) / 3.6e6) for end in (step.low, 0.0, step.high))
+    return RateRange(low, mid, high)
 
 
 def _rounded(value: float) -> float:

@@ -164,6 +164,7 @@ class _Draft:
             bandwidth_bytes_per_s=None if bandwidth is None else bandwidth // entry.dies,
             fp16_flops_per_s=None if flops is None else flops // entry.dies,
             features=features_of(entry),
+            power_watts=None if entry.power_watts is None else entry.power_watts // entry.dies,
         )
         self.devices.append(device)
         if pool.kind == "vram":

@@ -78,7 +78,12 @@ def plan(
             left_bytes=_left_bytes(trial, machine),
         )
     speed = mlx_speed(
-        spec, workload, trial.placement, kv_type=_KV_NAMES[settings.kv_bits], context=settings
+        spec,
+        workload,
+        trial.placement,
+        kv_type=_KV_NAMES[settings.kv_bits],
+        context=settings,
+        machine=machine,
     )
     return Plan(
         schema_version=SCHEMA_VERSION,

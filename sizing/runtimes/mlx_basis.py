@@ -6,11 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.basis import free_basis
+from whatfits.sizing.basis_speed import speed_basis
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.runtimes.mlx_memory import PROCESS
 from whatfits.sizing.runtimes.mlx_weights import stored_arrays
-from whatfits.sizing.speed import SPEED_SOURCE
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed
@@ -45,8 +45,8 @@ def mlx_basis(
     ]
     if bill.growth_limit_bytes(settings):
         reasons.append(_growth(settings))
-    if speed is not None and speed.decode_tokens_per_s is not None:
-        reasons.append(_speed(placement))
+    devices = (*placement.accelerators, placement.host)
+    reasons += speed_basis(speed, devices, machine, "mlx")
     return tuple(reasons)
 
 
@@ -154,15 +154,4 @@ def _growth(settings: MlxSettings) -> Basis:
         inputs={"context_tokens": settings.context_tokens},
         source=f"{_MLX_LM} server.py (--prompt-cache-size 10), models/cache.py (LRUPromptCache)",
         error="a limit, reached when ten different prompts of that length have been answered",
-    )
-
-
-def _speed(placement: Placement) -> Basis:
-    devices = placement.accelerators or (placement.host,)
-    return Basis(
-        key="speed.decode_tokens_per_s",
-        formula="1 / (bytes a token / (share x bandwidth) + layers x constant)",
-        inputs={device.id: device.bandwidth_bytes_per_s for device in devices},
-        source=f"{SPEED_SOURCE}; 0.08-0.25 ms a layer under MLX on an Apple M3 Ultra",
-        error="an estimate with a wide interval: nothing was measured on this machine",
     )

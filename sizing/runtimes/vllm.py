@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.basis_speed import speed_basis
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
@@ -19,6 +20,7 @@ from whatfits.sizing.runtimes.vllm_devices import is_slice
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.runtimes.vllm_speed import vllm_speed
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -68,6 +70,7 @@ def plan(
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
+    speed = vllm_speed(spec, machine, workload, settings)
     search = VllmRemedies(spec, machine, workload, request, settings, found)
     return Plan(
         schema_version=SCHEMA_VERSION,
@@ -80,7 +83,7 @@ def plan(
         verdict_reason=found.reason,
         memory=found.memory,
         largest_context_tokens=found.largest_context_tokens,
-        speed=None,
+        speed=speed,
         commands=commands,
         remedies=search.remedies(),
         notes=(
@@ -89,7 +92,10 @@ def plan(
             *_checkpoint_notes(facts, settings),
             *_other_notes(machine),
         ),
-        basis=vllm_basis(spec, settings, found.bill),
+        basis=(
+            *vllm_basis(spec, settings, found.bill),
+            *speed_basis(speed, settings.devices, machine, "vllm"),
+        ),
     )
 
 
@@ -166,4 +172,3 @@ def _other_notes(machine: Machine) -> Iterator[str]:
     if machine.os == "windows":
         yield "vLLM runs on Linux only: under Windows, start it in WSL."
     yield "What vLLM's own processes take of the host's memory is not counted: no log was read."
-    yield "No speed is told for vLLM: the estimate here was made for llama.cpp's kernels."

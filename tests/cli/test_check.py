@@ -70,12 +70,18 @@ def test_an_encoder_is_said_to_write_nothing(say: Callable[..., Any]) -> None:
     assert "Writes" not in labels
 
 
-def test_no_speed_of_reading_is_promised_while_experts_lie_on_the_host() -> None:
+def test_reading_is_slower_while_experts_lie_on_the_host() -> None:
     experts = check("qwen3-30b-a3b", machine="rtx-3060 12gb + 64gb")
     assert experts.placement.cpu_moe_layers
-    assert experts.speed is not None
-    assert experts.speed.decode_tokens_per_s is not None
-    assert experts.speed.prefill_tokens_per_s is None
+    whole = check("qwen3-30b-a3b", machine="rtx-3090 + 64gb")
+    assert not whole.placement.cpu_moe_layers
+    for plan in (experts, whole):
+        assert plan.speed is not None
+        assert plan.speed.decode_tokens_per_s is not None
+    slow, fast = experts.speed.prefill_tokens_per_s, whole.speed.prefill_tokens_per_s
+    assert slow is not None
+    assert fast is not None
+    assert slow.mid < fast.mid / 3
 
 
 TWO = "rtx-3090 + rtx 3060 12gb + 64gb"

@@ -99,4 +99,4 @@ def test_another_major_version_is_refused_and_a_newer_minor_one_is_not() -> None
 def test_every_storage_type_has_a_kind() -> None:
     assert {quant_kind(name) for name in GGML_TYPES} <= set(QUANT_KINDS)
     shown = {name: quant_kind(name) for name in ("BF16", "Q8_0", "Q4_0", "Q4_K", "IQ4_XS", "MXFP4")}
-    assert list(shown.values()) == ["float", "q8", "legacy", "k", "iq", "fp4"]
+    assert list(shown.values()) == ["bf16", "q8", "legacy", "k", "iq", "fp4"]

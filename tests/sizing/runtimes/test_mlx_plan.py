@@ -43,6 +43,7 @@ def test_every_figure_has_a_basis() -> None:
         "memory.devices.free_bytes",
         "memory.growth_limit_bytes",
         "speed.decode_tokens_per_s",
+        "speed.prefill_tokens_per_s",
     ]
 
 

@@ -273,14 +273,21 @@ def test_every_number_has_its_reason() -> None:
         "memory.compute_bytes",
         "memory.overhead_bytes",
         "memory.devices.free_bytes",
+        "speed.decode_tokens_per_s",
+        "speed.prefill_tokens_per_s",
+        "speed.energy_per_million_tokens_kwh",
     ]
     assert all(b.formula and b.source and b.error for b in asked().basis)
 
 
-def test_no_speed_is_told_and_the_notes_say_why() -> None:
-    plan = asked()
-    assert plan.speed is None
-    assert any(note.startswith("No speed is told for vLLM") for note in plan.notes)
+def test_the_ranks_of_a_card_write_faster_than_one_and_slower_than_as_many_times() -> None:
+    one, two = asked(), asked(machine="2x rtx-4090 + 64gb")
+    for plan in (one, two):
+        assert plan.speed is not None
+        assert plan.speed.decode_tokens_per_s is not None
+    alone, shared = one.speed.decode_tokens_per_s.mid, two.speed.decode_tokens_per_s.mid
+    assert two.placement.split_mode == "row"
+    assert alone < shared < 2 * alone
 
 
 def test_a_gguf_model_is_refused() -> None:

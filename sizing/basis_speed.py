@@ -1,0 +1,146 @@
+"""Why a speed is what it is: the terms, what they cost on each device, and how wrong it may be."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.estimate import Basis
+from whatfits.sizing.speed import SPEED_SOURCE, device_costs, peak_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.estimate import Speed
+    from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.speed_costs import DeviceCosts
+    from whatfits.sizing.speed_terms import Rates
+
+__all__ = ["speed_basis"]
+
+_LEVELS: Final = {
+    "here": "measured on this machine",
+    "device": "benchmarks of the same device elsewhere",
+    "family": "benchmarks of other devices of its family",
+    "unknown": "no device of its family was among the benchmarks",
+}
+_DECODE: Final = (
+    "1 / (sum over devices of weights read / (share x bandwidth) + cache and states at this depth "
+    "/ (share x bandwidth) + layers x seconds + changes of device x seconds + seconds a token)"
+)
+_PROMPT: Final = (
+    "tokens / (operations of weights / (share x arithmetic rate) + operations of attention / "
+    "(share x arithmetic rate) + a micro-batch each: weights read, those on the host copied over "
+    "the link, layers x seconds)"
+)
+_SHOWN: Final = ("experts", "cache")
+
+
+def speed_basis(
+    speed: Speed | None, devices: Sequence[Device], machine: Machine, engine: str | None = None
+) -> tuple[Basis, ...]:
+    """Return why the rates of an answer are what they are; nothing for what is not told.
+
+    `devices` are those that may work, the host last.
+    """
+    if speed is None:
+        return ()
+    rates = peak_rates(devices, machine)
+    costs = device_costs(devices, machine, engine, rates)
+    found = []
+    if speed.decode_tokens_per_s is not None:
+        found.append(
+            Basis(
+                key="speed.decode_tokens_per_s",
+                formula=_DECODE,
+                inputs={
+                    device.id: _decode_inputs(rate, cost)
+                    for device, rate, cost in zip(devices, rates, costs, strict=True)
+                },
+                source=_source(machine),
+                error=_error(costs, decoding=True),
+            )
+        )
+    if speed.prefill_tokens_per_s is not None:
+        found.append(
+            Basis(
+                key="speed.prefill_tokens_per_s",
+                formula=_PROMPT,
+                inputs={
+                    device.id: _prompt_inputs(rate, cost)
+                    for device, rate, cost in zip(devices, rates, costs, strict=True)
+                    if rate.flops
+                },
+                source=_source(machine),
+                error=_error(costs, decoding=False),
+            )
+        )
+    if speed.energy_per_million_tokens_kwh is not None:
+        found.append(_energy(devices))
+    return tuple(found)
+
+
+def _energy(devices: Sequence[Device]) -> Basis:
+    return Basis(
+        key="speed.energy_per_million_tokens_kwh",
+        formula="power limits of the accelerators x seconds of a million tokens / 3.6e6",
+        inputs={d.id: d.power_watts for d in devices if d.power_watts is not None},
+        source="power limits as published, from the catalog of devices",
+        error="an upper bound for the accelerators: decoding rarely draws the whole limit; the "
+        "rest of the computer is not counted",
+    )
+
+
+def _source(machine: Machine) -> str:
+    if machine.calibration is None:
+        return SPEED_SOURCE
+    return f"measured on this machine at {machine.calibration.measured_at}; else {SPEED_SOURCE}"
+
+
+def _decode_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
+    """Return bandwidth, the shares of it that are reached, and the constants in microseconds."""
+    inputs: dict[str, Any] = {
+        "bandwidth_bytes_per_s": rates.bytes,
+        "family": costs.family,
+        "known_from": _LEVELS[costs.level],
+    }
+    kinds = [name for name in costs.table if name.startswith("weights.")]
+    for name in (*kinds, *_SHOWN):
+        inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
+    for name in ("layer", "hop", "token"):
+        inputs[f"{name}_microseconds"] = _short(1e6 * costs.of((name,)))
+    return inputs
+
+
+def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
+    inputs: dict[str, Any] = {
+        "flops_per_s": rates.flops,
+        "link_bytes_per_s": rates.link_bytes,
+        "family": costs.family,
+        "known_from": _LEVELS[costs.level],
+    }
+    kinds = [name for name in costs.table if name.startswith("prompt.")]
+    for name in (*kinds, "prompt_experts", "attention", "link"):
+        inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
+    return inputs
+
+
+def _share(costs: DeviceCosts, name: str) -> float:
+    cost = costs.of((name,))
+    return _short(1 / cost) if cost else 1.0
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _error(costs: Sequence[DeviceCosts], *, decoding: bool) -> str:
+    """Return in words what the interval means for the device that is known least."""
+    order = tuple(_LEVELS)
+    worst = max((cost.level for cost in costs[:-1] or costs), key=order.index)
+    found = next(cost for cost in costs if cost.level == worst)
+    low, high = found.decode_interval if decoding else found.prompt_interval
+    return (
+        f"four in five figures lie within the interval ({_LEVELS[worst]}: the time is "
+        f"{exp(low):.2f} to {exp(high):.2f} times what is told)"
+    )

@@ -1,0 +1,151 @@
+"""What the terms of a step cost on a device: as measured here, or as public benchmarks show.
+
+`catalog/efficiencies.json` is made by tests/accuracy/speed_fit.py. A cost is the inverse of the
+share of a peak that is reached, or seconds. It is looked up for back end and generation, for the
+back end, for all; a device that was among the benchmarks has factors of its own besides.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from math import exp, log
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from whatfits.sizing.speed_families import family_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from whatfits.sizing.calibration import DeviceCalibration
+    from whatfits.sizing.machine import Device
+    from whatfits.sizing.speed_terms import Rates
+
+__all__ = ["DeviceCosts", "Level", "costs_of", "efficiencies", "measured_costs", "read_costs"]
+
+Level = str
+"""How near the benchmarks are: `here`, `device`, `family`, `unknown` (only the back end or all)."""
+
+_PATH: Final = Path(__file__).parent / "catalog" / "efficiencies.json"
+_LEAST_SPREAD: Final = 0.05
+_ALL: Final = "all"
+
+
+class DeviceCosts(NamedTuple):
+    """The costs of one device.
+
+    Attributes:
+        level: how near the benchmarks are.
+        table: cost by name.
+        factors: what all costs of weights (`weights`) and of a prompt (`prompt`) are times.
+        decode_interval: logarithms of the time's lower and upper end over its middle.
+        prompt_interval: the same of a prompt.
+        family: whose costs they are.
+    """
+
+    level: Level
+    table: Mapping[str, float]
+    factors: Mapping[str, float]
+    decode_interval: tuple[float, float]
+    prompt_interval: tuple[float, float]
+    family: str
+
+    def of(self, names: Iterable[str]) -> float:
+        """Return the product of the costs of these names."""
+        product = 1.0
+        for name in names:
+            product *= self.table[name] * self.factors.get(name.partition(".")[0], 1.0)
+        return product
+
+
+@cache
+def efficiencies() -> dict[str, Any]:
+    """Return the fitted costs as they lie in the package."""
+    found: dict[str, Any] = json.loads(_PATH.read_text("utf-8"))
+    return found
+
+
+def costs_of(device: Device, engine: str | None = None) -> DeviceCosts:
+    """Return what public benchmarks say of a device under a runtime (None: llama.cpp)."""
+    return read_costs(efficiencies(), device, engine)
+
+
+def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) -> DeviceCosts:
+    """Return the costs of a device out of fitted ones: the nearest family's, and its own factors.
+
+    A processor is never nearer than its kind: what memory it has decides.
+    """
+    kind, generation = family_of(device, engine)
+    families = fitted["families"]
+    keys = (f"{kind}:{generation}", kind, _ALL)
+    family = next(key for key in keys if key in families)
+    own = fitted["devices"].get(f"{kind}:{device_key(device.name)}")
+    level = "device" if own else "family" if family == keys[0] else "unknown"
+    decode, prompt = (fitted["intervals"][phase][level] for phase in ("decode", "prefill"))
+    return DeviceCosts(
+        level, families[family], own or {}, (decode[0], decode[1]), (prompt[0], prompt[1]), family
+    )
+
+
+def device_key(name: str) -> str:
+    """Return a device's name without its maker, in small letters: drivers differ in both."""
+    small = name.casefold()
+    for maker in ("nvidia ", "amd ", "apple ", "intel "):
+        small = small.removeprefix(maker)
+    return small
+
+
+def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -> DeviceCosts:
+    """Return costs with what was measured here in place of the family's.
+
+    A kind that was not measured differs from the family's as the others do on the average. The
+    interval is that of the repeats, at least 5 % to either side.
+    """
+    table = {**known.table}
+    plain = {
+        name: cost * known.factors.get(name.partition(".")[0], 1.0) for name, cost in table.items()
+    }
+    decode = {r.quant_kind: (rates.bytes or 1.0) / r.bytes_per_s for r in found.decode}
+    prompt = {r.quant_kind: (rates.flops or 1.0) / r.flops_per_s for r in found.prefill}
+    table |= plain
+    _replace(table, plain, "weights", decode)
+    _replace(table, plain, "prompt", prompt)
+    peak_bytes, peak_flops = rates.bytes or 1.0, rates.flops or 1.0
+    measured = {
+        "layer": found.layer_seconds,
+        "token": found.token_seconds,
+        "cache": found.cache_bytes_per_s and peak_bytes / found.cache_bytes_per_s,
+        "attention": found.attention_flops_per_s and peak_flops / found.attention_flops_per_s,
+    }
+    table |= {name: cost for name, cost in measured.items() if cost is not None}
+    if found.cache_bytes_per_s:
+        table["decode_attention"] = 0.0  # it is in the cache's rate
+    return known._replace(
+        level="here" if decode else known.level,
+        table=table,
+        factors={},
+        decode_interval=_interval([r.spread for r in found.decode], known.decode_interval),
+        prompt_interval=_interval([r.spread for r in found.prefill], known.prompt_interval),
+    )
+
+
+def _replace(
+    table: dict[str, float], plain: Mapping[str, float], group: str, measured: Mapping[str, float]
+) -> None:
+    """Put measured costs of weights or prompts into `table`, by kind of quantisation."""
+    if not measured:
+        return
+    ratios = [log(cost / plain[f"{group}.{kind}"]) for kind, cost in measured.items()]
+    shift = exp(sum(ratios) / len(ratios))
+    for name in plain:
+        if name.startswith(f"{group}."):
+            table[name] = plain[name] * shift
+    table |= {f"{group}.{kind}": cost for kind, cost in measured.items()}
+
+
+def _interval(spreads: list[float], other: tuple[float, float]) -> tuple[float, float]:
+    if not spreads:
+        return other
+    width = log(1 + max(_LEAST_SPREAD, *spreads))
+    return (-width, width)

@@ -1,0 +1,59 @@
+"""Which devices behave alike: the family whose efficiencies a device takes.
+
+A family is a back end and a generation, as `cuda:ada` or `metal:m3`. What is not known of a
+generation is taken from its back end, and what is not known of a back end from all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Device
+
+__all__ = ["family_of"]
+
+# Source: NVIDIA CUDA C++ programming guide, compute capabilities.
+_CUDA: Final = (
+    ((12, 1), "gb10"),
+    ((10, 0), "blackwell"),
+    ((9, 0), "hopper"),
+    ((8, 9), "ada"),
+    ((8, 6), "ampere"),
+    ((8, 0), "ampere-hbm"),
+    ((7, 5), "turing"),
+    ((7, 0), "volta"),
+    ((6, 0), "pascal"),
+    ((5, 0), "maxwell"),
+)
+# Source: LLVM AMDGPU usage, processors.
+_ROCM: Final = (
+    ("gfx12", "rdna4"),
+    ("gfx115", "rdna3.5"),
+    ("gfx11", "rdna3"),
+    ("gfx10", "rdna2"),
+    ("gfx9", "cdna"),
+)
+_CAPABILITY: Final = re.compile(r"^cc(\d+)\.(\d+)$")
+_APPLE: Final = re.compile(r"\bM(\d+)\b")
+
+
+def family_of(device: Device, engine: str | None = None) -> tuple[str, str | None]:
+    """Return (back end, generation) of a device; the generation is None when it does not say.
+
+    `engine` is a runtime with kernels of its own (`mlx`, `vllm`); None for llama.cpp's.
+    """
+    return engine if engine and device.kind != "cpu" else device.kind, _generation(device)
+
+
+def _generation(device: Device) -> str | None:
+    for feature in device.features:
+        found = _CAPABILITY.match(feature)
+        if found:
+            version = (int(found[1]), int(found[2]))
+            return next((name for least, name in _CUDA if version >= least), None)
+        if feature.startswith("gfx"):
+            return next((name for start, name in _ROCM if feature.startswith(start)), None)
+    apple = _APPLE.search(device.name) if device.kind == "metal" else None
+    return f"m{apple[1]}" if apple else None

@@ -1,0 +1,223 @@
+"""The time of a step as a sum of terms: an amount at its peak rate, times costs that are fitted.
+
+Decoding: bytes of weights over bandwidth, by kind of quantisation; bytes of cache and of states;
+a constant a layer, more where there are experts or a state; one a token, one a change of device.
+A prompt: operations over the arithmetic rate by kind of quantisation; operations of attention;
+weights read, and those on the host copied, once a micro-batch. Source: this is what llama.cpp's
+graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for offloaded operations); the costs are
+fitted on public benchmarks (`speed_costs`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.speed_attention import attended, prompt_attention_flops
+from whatfits.sizing.speed_work import step_work, touched_share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.settings import Settings
+    from whatfits.sizing.speed_work import DeviceWork, StepWork
+
+__all__ = ["Rates", "Term", "cut_over_ranks", "decode_terms", "prompt_terms"]
+
+_FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
+# A state is decayed, added to and read: two operations an element each.
+_FLOPS_PER_STATE_BYTE: Final = 6 / 8
+# Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
+_LEAST_OFFLOADED_TOKENS: Final = 32
+
+
+class Rates(NamedTuple):
+    """Peak rates of one device, per second; None where unknown.
+
+    `link_bytes` is the way from the host's memory to it.
+    """
+
+    bytes: float | None
+    flops: float | None
+    link_bytes: float | None = None
+
+
+class Term(NamedTuple):
+    """A part of a time.
+
+    Attributes:
+        device: index of the device whose family sets the costs; the host is the last.
+        amount: seconds at the peak rate, or a count.
+        costs: names of the costs it is multiplied with.
+    """
+
+    device: int
+    amount: float
+    costs: tuple[str, ...]
+
+
+def decode_terms(
+    model: ModelSpec,
+    settings: Settings,
+    placement: Placement,
+    rates: Sequence[Rates],
+    *,
+    depth: int,
+    sequences: int = 1,
+    step: StepWork | None = None,
+) -> list[Term]:
+    """Return the terms of one step that writes a token in each of `sequences` sequences.
+
+    Every device with work needs a bandwidth. Dense weights are read once for all sequences, the
+    experts that any of them goes through once, the cache of each apart. `step` is the work where it
+    has been worked out already.
+    """
+    step = step or step_work(model, placement)
+    read = attended(model, settings, placement, depth)
+    met = prompt_attention_flops(model, placement, tokens=1, depth=max(0, depth - 1))
+    share = _touched(model, sequences)
+    terms: list[Term] = []
+    for index, work in enumerate(step.devices):
+        cache = (read.cache_bytes[index] + read.state_bytes[index]) * sequences
+        if not work.is_used and not cache:
+            continue
+        peak = rates[index].bytes or 1.0
+        terms += [Term(index, n / peak, (f"weights.{k}",)) for k, n in work.dense_bytes.items()]
+        terms += [
+            Term(index, n * share / peak, (f"weights.{k}", "experts"))
+            for k, n in work.expert_bytes.items()
+        ]
+        if cache:
+            terms.append(Term(index, cache / peak, ("cache",)))
+        if met[index]:
+            terms.append(Term(index, met[index] * sequences / peak, ("decode_attention",)))
+        terms += _per_layer(index, work, "")
+        if sequences > 1:
+            terms += _more_sequences(index, work, model, rates[index], sequences)
+    return [*terms, *_per_token(step)]
+
+
+def _touched(model: ModelSpec, tokens: float) -> float:
+    return touched_share(model.hparams.n_expert, model.hparams.n_expert_used, tokens)
+
+
+def _per_layer(index: int, work: DeviceWork, phase: str) -> Iterator[Term]:
+    counts = (("layer", work.layers), ("expert_layer", work.expert_layers))
+    states = (("state_layer", work.state_layers), ("delta_layer", work.delta_layers))
+    for name, count in (*counts, *states):
+        if count:
+            yield Term(index, count, (phase + name,))
+
+
+def _per_token(step: StepWork) -> list[Term]:
+    used = [index for index, work in enumerate(step.devices) if work.is_used]
+    terms = [Term(used[0], 1.0, ("token",))] if used else []
+    if step.hops:
+        terms.append(Term(used[0] if used else 0, step.hops, ("hop",)))
+    return terms
+
+
+def _more_sequences(
+    index: int, work: DeviceWork, model: ModelSpec, rates: Rates, sequences: int
+) -> Iterator[Term]:
+    """Yield the arithmetic of the sequences beyond the first, as a prompt's is counted."""
+    if not rates.flops:
+        return
+    factor = _FLOPS_PER_ELEMENT * (sequences - 1) / rates.flops
+    for kind, elements in work.dense_elements.items():
+        yield Term(index, elements * factor, (f"prompt.{kind}",))
+    share = _touched(model, 1)
+    for kind, elements in work.expert_elements.items():
+        yield Term(index, elements * share * factor, (f"prompt.{kind}", "prompt_experts"))
+
+
+def prompt_terms(
+    model: ModelSpec,
+    settings: Settings,
+    placement: Placement,
+    rates: Sequence[Rates],
+    *,
+    tokens: int,
+    depth: int,
+    step: StepWork | None = None,
+) -> list[Term]:
+    """Return the terms of reading `tokens` tokens after `depth` others.
+
+    Every device that computes needs an arithmetic rate, and one that host weights are copied to a
+    link. `step` is the work where it has been worked out already.
+    """
+    step = step or step_work(model, placement)
+    read = attended(model, settings, placement, 0)
+    flops = prompt_attention_flops(model, placement, tokens=tokens, depth=depth)
+    batch = min(tokens, settings.micro_batch_tokens)
+    batches = -(-tokens // settings.micro_batch_tokens)
+    one, many = _touched(model, 1), _touched(model, batch)
+    host = len(step.devices) - 1
+    copied = _offloads(placement, batch)
+    overlap = _overlap(step, batches)
+    terms: list[Term] = []
+    for index, work in enumerate(step.devices):
+        at = 0 if index == host and copied else index
+        peak = rates[at].flops or 1.0
+        factor = _FLOPS_PER_ELEMENT * tokens / peak
+        terms += [Term(at, n * factor, (f"prompt.{k}",)) for k, n in work.dense_elements.items()]
+        terms += [
+            Term(at, n * one * factor, (f"prompt.{k}", "prompt_experts"))
+            for k, n in work.expert_elements.items()
+        ]
+        if flops[index]:
+            terms.append(Term(at, flops[index] / peak, ("attention",)))
+        if read.state_bytes[index]:
+            states = _FLOPS_PER_STATE_BYTE * read.state_bytes[index] * tokens
+            terms.append(Term(at, states / peak, ("prompt_state",)))
+        n_bytes = _streamed(work, many) * batches
+        if n_bytes and at != index:
+            terms.append(Term(at, n_bytes / (rates[at].link_bytes or 1.0), ("link",)))
+        elif n_bytes:
+            terms.append(Term(at, n_bytes / (rates[at].bytes or 1.0), ("prompt_weights",)))
+        terms += [t._replace(amount=t.amount * batches) for t in _per_layer(at, work, "prompt_")]
+    if overlap == 1.0:
+        return terms
+    lost = [Term(t.device, t.amount * (1.0 - overlap), (*t.costs, "pipeline_loss")) for t in terms]
+    return [*(t._replace(amount=t.amount * overlap) for t in terms), *lost]
+
+
+def _overlap(step: StepWork, batches: int) -> float:
+    """Return the share of the devices' summed time that passes.
+
+    Accelerators that hold everything between them work on micro-batches that follow each other at
+    the same time. Source: llama-context.cpp, pipeline_parallel.
+    """
+    used = sum(work.is_used for work in step.devices)
+    if used <= 1 or step.devices[-1].is_used:
+        return 1.0
+    return (batches + used - 1) / (batches * used)
+
+
+def _offloads(placement: Placement, tokens: int) -> bool:
+    """Return whether weights on the host are copied to an accelerator for that many tokens."""
+    enough = tokens >= _LEAST_OFFLOADED_TOKENS
+    return bool(placement.accelerators) and placement.op_offload and enough
+
+
+def _streamed(work: DeviceWork, touched: float) -> float:
+    """Return the bytes of weights that a micro-batch goes through: of experts those it touches."""
+    return sum(work.dense_bytes.values()) + touched * sum(work.expert_bytes.values())
+
+
+def cut_over_ranks(terms: Sequence[Term], ranks: int) -> list[Term]:
+    """Return the terms where each matrix is cut over `ranks` devices like the first.
+
+    They add up what they have after attention and after the feed-forward part: two hops a layer.
+    Source: vLLM, vllm/model_executor/layers/linear.py (RowParallelLinear).
+    """
+    if ranks == 1:
+        return [*terms]
+    cut = [t if _is_count(t) else t._replace(amount=t.amount / ranks) for t in terms]
+    layers = sum(t.amount for t in terms if t.costs == ("layer",))
+    return [*cut, Term(0, 2 * layers, ("hop",))] if layers else cut
+
+
+def _is_count(term: Term) -> bool:
+    return term.costs[0].endswith(("layer", "token", "hop"))

@@ -1,0 +1,220 @@
+"""What one token, or one prompt, makes each device do: bytes to read and sums to multiply.
+
+Every count follows from the tensors and the placement; no rate and no constant is in here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.calibration import quant_kind
+from whatfits.sizing.placement import expert_layer
+from whatfits.sizing.weight_groups import EXPERTS, groups_of, sharing_layers
+from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT, tensor_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.weight_groups import WeightGroup
+
+__all__ = ["DeviceWork", "StepWork", "step_work", "touched_share"]
+
+_EMBEDDING: Final = "token_embd.weight"
+_OUTPUT: Final = "output.weight"
+_REMEMBERED: Final = 8
+# Source: llama.cpp src/models (build_delta_net).
+_DELTA_RULE: Final = frozenset({"kimi-linear", "qwen3next", "qwen35", "qwen35moe"})
+
+
+class GroupWork(NamedTuple):
+    """A group of tensors that always lie together.
+
+    Attributes:
+        role: which device they follow.
+        layer: their layer.
+        name: a tensor of it, by which overrides find them.
+        is_expert: routed experts, of which a token reads a share.
+        n_bytes: bytes by kind of quantisation.
+        elements: elements of matrices by kind of quantisation.
+    """
+
+    role: str
+    layer: int | None
+    name: str
+    is_expert: bool
+    n_bytes: Mapping[str, int]
+    elements: Mapping[str, int]
+
+
+class DeviceWork(NamedTuple):
+    """What lies on one device, by kind of quantisation.
+
+    Attributes:
+        dense_bytes: weights that every token reads.
+        expert_bytes: routed experts, all of them.
+        output_bytes: of `dense_bytes`, what only tokens with logits need.
+        dense_elements: elements of the matrices every token is multiplied with, output left out.
+        expert_elements: the same of all routed experts.
+        layers: layers that compute here.
+        expert_layers: those with routed experts here.
+        state_layers: those with a recurrent state.
+        delta_layers: those whose state follows a delta rule, which has kernels of its own.
+    """
+
+    dense_bytes: dict[str, int]
+    expert_bytes: dict[str, int]
+    output_bytes: dict[str, int]
+    dense_elements: dict[str, int]
+    expert_elements: dict[str, int]
+    layers: int
+    expert_layers: int
+    state_layers: int
+    delta_layers: int
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything lies here."""
+        return bool(self.dense_bytes or self.expert_bytes)
+
+
+class StepWork(NamedTuple):
+    """The work of all devices: accelerators in their order, the host last.
+
+    `hops` is how often a token's activations change device.
+    """
+
+    devices: tuple[DeviceWork, ...]
+    hops: int
+
+
+def touched_share(n_expert: int, n_expert_used: int, tokens: float) -> float:
+    """Return which share of the experts some of `tokens` go through, routed evenly."""
+    if not n_expert:
+        return 1.0
+    return 1.0 - (1.0 - min(1.0, n_expert_used / n_expert)) ** tokens
+
+
+def step_work(model: ModelSpec, placement: Placement) -> StepWork:
+    """Return the work under a placement; tables that are looked up are no work."""
+    groups = _groups(model)
+    sharing = sharing_layers(model)
+    count = len(placement.accelerators)
+    found = [_Sum() for _ in range(count + 1)]
+    host_experts: set[int] = set()
+    by_delta = model.architecture in _DELTA_RULE
+    for group in groups:
+        targets = _targets(group, placement, sharing)
+        for target in targets:
+            found[count if target is None else target].add(group)
+        if group.is_expert and None in targets and group.layer is not None:
+            host_experts.add(group.layer)
+    hops, before = 0, placement.output_device
+    for index, (layer, target) in enumerate(
+        zip(model.layers, placement.layer_device, strict=False)
+    ):
+        here = found[count if target is None else target]
+        here.layers += 1
+        if layer.recurrent is not None:
+            here.delta_layers += by_delta
+            here.state_layers += not by_delta
+        hops += target != before
+        before = target
+        hops += 2 * (target is not None and index in host_experts)
+    return StepWork(tuple(sum_.work() for sum_ in found), hops)
+
+
+class _Sum:
+    """A `DeviceWork` while it is added up."""
+
+    def __init__(self) -> None:
+        self.tables: tuple[dict[str, int], ...] = ({}, {}, {}, {}, {})
+        self.layers = self.state_layers = self.delta_layers = 0
+        self.expert_layers: set[int | None] = set()
+
+    def add(self, group: GroupWork) -> None:
+        dense, experts, output, elements, expert_elements = self.tables
+        if group.is_expert:
+            self.expert_layers.add(group.layer)
+            _add(experts, group.n_bytes)
+            _add(expert_elements, group.elements)
+            return
+        _add(dense, group.n_bytes)
+        if group.role == "output":
+            _add(output, group.n_bytes)
+        else:
+            _add(elements, group.elements)
+
+    def work(self) -> DeviceWork:
+        counts = (self.layers, len(self.expert_layers), self.state_layers, self.delta_layers)
+        return DeviceWork(*self.tables, *counts)
+
+
+def _add(total: dict[str, int], part: Mapping[str, int]) -> None:
+    for kind, amount in part.items():
+        total[kind] = total.get(kind, 0) + amount
+
+
+def _targets(
+    group: GroupWork, placement: Placement, sharing: tuple[int, ...] | None
+) -> tuple[int | None, ...]:
+    if not placement.has_overrides and group.role == "layer":
+        return (placement.layer_device[group.layer or 0],)
+    return tensor_targets(group.role, group.layer, group.name, placement, sharing=sharing)
+
+
+_KNOWN: dict[int, tuple[object, tuple[GroupWork, ...]]] = {}
+
+
+def _groups(model: ModelSpec) -> tuple[GroupWork, ...]:
+    """Return the groups of a model; those of the last few models are remembered."""
+    known = _KNOWN.get(id(model.tensors))
+    if known is not None and known[0] is model.tensors:
+        return known[1]
+    made = tuple(_made(model))
+    if len(_KNOWN) >= _REMEMBERED:
+        _KNOWN.pop(next(iter(_KNOWN)))
+    _KNOWN[id(model.tensors)] = (model.tensors, made)
+    return made
+
+
+def _made(model: ModelSpec) -> list[GroupWork]:
+    """Return the groups that are work; a tied model multiplies with its embedding at the end.
+
+    Layers that only predict further tokens are not read.
+    """
+    made = [
+        _work_of(group, group.role)
+        for group in groups_of(model, singly=False)
+        if group.role not in ("input", "shared")
+        and (group.layer is None or group.layer < model.n_layers)
+    ]
+    names = {tensor.name: tensor for tensor in model.tensors}
+    tied = model.hparams.causal and _OUTPUT not in names and _EMBEDDING in names
+    if tied or model.architecture in EMBEDDING_IS_OUTPUT:
+        embedding = names[_EMBEDDING]
+        kind = quant_kind(embedding.type)
+        size, elements = {kind: embedding.n_bytes}, {kind: _product(embedding.shape)}
+        made.append(GroupWork("output", None, _OUTPUT, False, size, elements))
+    return made
+
+
+def _work_of(group: WeightGroup, role: str) -> GroupWork:
+    n_bytes: dict[str, int] = {}
+    elements: dict[str, int] = {}
+    for tensor in group.tensors:
+        kind = quant_kind(tensor.type)
+        n_bytes[kind] = n_bytes.get(kind, 0) + tensor.n_bytes
+        if len(tensor.shape) > 1:
+            elements[kind] = elements.get(kind, 0) + _product(tensor.shape)
+    name = group.tensors[0].name
+    is_expert = EXPERTS in name and expert_layer(name) is not None
+    return GroupWork(role, group.layer, name, is_expert, n_bytes, elements)
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    product = 1
+    for dimension in shape:
+        product *= dimension
+    return product

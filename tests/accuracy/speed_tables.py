@@ -1,0 +1,159 @@
+"""The fitted costs as the package carries them, with intervals from rows that were left out.
+
+python tests/accuracy/speed_tables.py    fit anew and write sizing/catalog/efficiencies.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from speed_fit import CODE, Fit, fit
+from speed_rows import rows
+
+from whatfits.sizing.calibration import QUANT_KINDS
+from whatfits.sizing.speed import timed
+from whatfits.sizing.speed_costs import read_costs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from speed_rows import Row
+
+__all__ = ["PATH", "fitted_tables", "predicted", "tables_of", "write"]
+
+PATH: Final = Path(__file__).parents[2] / "sizing" / "catalog" / "efficiencies.json"
+PHASES: Final = ("decode", "prefill")
+_FOLDS: Final = 8
+_ENDS: Final = (0.1, 0.9)  # four in five lie between
+_COSTS: Final = (
+    *(f"weights.{kind}" for kind in QUANT_KINDS),
+    *(f"prompt.{kind}" for kind in QUANT_KINDS),
+    *("experts", "cache", "decode_attention", "link"),
+    *("layer", "expert_layer", "state_layer", "delta_layer", "token", "hop"),
+    *("prompt_experts", "prompt_weights", "attention", "prompt_state", "pipeline_loss"),
+    *("prompt_layer", "prompt_expert_layer", "prompt_state_layer", "prompt_delta_layer"),
+)
+_NO_INTERVALS: Final = {
+    phase: dict.fromkeys(("device", "family", "unknown"), (0.0, 0.0)) for phase in PHASES
+}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def tables_of(
+    fitted: Fit, used: Sequence[Row], intervals: dict[str, Any] = _NO_INTERVALS
+) -> dict[str, Any]:
+    """Return the costs of every family among `used`, of every back end and of all."""
+    counted: dict[str, Counter[str]] = defaultdict(Counter)
+    names: set[tuple[str, ...]] = {()}
+    for row in used:
+        family = tuple(row.family.split(":"))
+        for part in (family, family[:1], ()):
+            names.add(part)
+            counted[":".join(part) or "all"][row.phase] += 1
+    names.add(("cpu",))
+    families = {}
+    for name in sorted(names):
+        kind, generation = (*name, "", None)[0], name[1] if len(name) > 1 else None
+        families[":".join(name) or "all"] = {
+            cost: _rounded(fitted.cost(cost, kind=kind, generation=generation)) for cost in _COSTS
+        }
+    return {
+        "source": "tests/recorded/field_speed, the half of it that does not judge",
+        "made_by": CODE,
+        "figures": {name: dict(sorted(counts.items())) for name, counts in sorted(counted.items())},
+        "families": families,
+        "devices": {
+            f"{kind}:{device}": {name: _rounded(value) for name, value in sorted(factors.items())}
+            for (kind, device), factors in sorted(fitted.devices.items())
+        },
+        "intervals": intervals,
+    }
+
+
+def predicted(row: Row, tables: dict[str, Any]) -> tuple[float, float, float]:
+    """Return tokens a second by some tables: low, middle and high."""
+    costs = [read_costs(tables, device, row.engine) for device in row.devices]
+    host = len(costs) - 1 if row.host_is_guessed else None
+    time = timed(row.terms, costs, decoding=row.phase == "decode", host=host)
+    rate = time.rate()
+    return rate.low, 1 / time.seconds, rate.high
+
+
+def _left_out(used: Sequence[Row], group: Callable[[Row], str]) -> list[float]:
+    """Return log(true time / predicted) of each row, by a fit without the rows of its group."""
+    misses = [0.0] * len(used)
+    for left in sorted({group(row) for row in used}):
+        kept = [row for row in used if group(row) != left]
+        tables = tables_of(fit(kept), kept)
+        for index, row in enumerate(used):
+            if group(row) == left:
+                misses[index] = log(predicted(row, tables)[1] / row.tokens_per_s)
+    return misses
+
+
+def _fold(row: Row) -> str:
+    """Return one of a few folds: a model on a device lies in one of them."""
+    return str(sum(f"{row.device}|{row.model}".encode()) % _FOLDS)
+
+
+def _ends(misses: Iterable[float], weights: Iterable[float]) -> tuple[float, float]:
+    """Return the weighted quantiles between which four in five lie."""
+    values, shares = np.array(list(misses)), np.array(list(weights))
+    order = np.argsort(values)
+    running = np.cumsum(shares[order]) / shares.sum()
+    low, high = (float(values[order][np.searchsorted(running, end)]) for end in _ENDS)
+    return _rounded(min(low, 0.0)), _rounded(max(high, 0.0))
+
+
+def _intervals(used: Sequence[Row]) -> dict[str, Any]:
+    """Return the ends by phase, for what is near and for what is further away.
+
+    Near: another model on the same device was fitted on. Family: another device of it. Unknown:
+    no device of the family.
+    """
+    found: dict[str, Any] = {}
+    groups = {"device": _fold, "family": lambda row: row.device, "unknown": lambda row: row.family}
+    for phase in PHASES:
+        part = [row for row in used if row.phase == phase]
+        good = [index for index, row in enumerate(part) if row.trust == "high"]
+        counts = Counter((part[i].device, part[i].model) for i in good)
+        weights = [counts[part[i].device, part[i].model] ** -0.5 for i in good]
+        found[phase] = {}
+        for name, group in groups.items():
+            misses = _left_out(part, group)
+            found[phase][name] = _ends([misses[i] for i in good], weights)
+        near, family, far = (found[phase][name] for name in groups)
+        widened = (min(near[0], family[0]), max(near[1], family[1]))
+        found[phase]["family"] = widened
+        found[phase]["unknown"] = (min(widened[0], far[0]), max(widened[1], far[1]))
+    return found
+
+
+def fitted_tables(
+    *, without: str | None = None, intervals: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the tables fitted on the half that does not judge.
+
+    `without` leaves a family out, as if no device of it had been seen.
+    """
+    used = [row for row in rows() if not row.judges and row.family != without]
+    parts = [fit([row for row in used if row.phase == phase]) for phase in PHASES]
+    joined = Fit({**parts[0].values, **parts[1].values})
+    return tables_of(joined, used, _intervals(used) if intervals is None else intervals)
+
+
+def write() -> None:
+    """Fit anew and write the file."""
+    PATH.write_text(json.dumps(fitted_tables(), indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    write()
