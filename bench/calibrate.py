@@ -61,8 +61,10 @@ def calibrated(
     """
     at = target.threads if threads is None else threads
     counted = [m for m in measured if m.step.threads == at]
-    decodes = [m for m in counted if m.step.kind == "decode"]
-    prefills = [m for m in counted if m.step.kind == "prefill"]
+    # a timing without one undisturbed repeat tells of other programs, not of this machine
+    clean = [m for m in counted if m.timing.clean]
+    decodes = [m for m in clean if m.step.kind == "decode"]
+    prefills = [m for m in clean if m.step.kind == "prefill"]
     decode = solved([decode_equation(m) for m in decodes])
     prefill = solved([prefill_equation(m) for m in prefills])
     plateau = None if rates is None else rates.plateau
@@ -139,14 +141,14 @@ def disturbances(measured: Sequence[Measured], rates: MachineRates | None) -> tu
     unclean = [m for m in measured if not m.timing.clean]
     if unclean:
         names = ", ".join(dict.fromkeys(f"{m.drawn.name} {m.step.kind}" for m in unclean))
-        found.append(f"other programs were running all the while: {names}")
+        found.append(f"left out, since other programs were running all the while: {names}")
     disturbed = [m for m in measured if m.timing.clean and not m.timing.is_clean]
     if disturbed:
         found.append(
             f"other programs were running: of {len(disturbed)} of {len(measured)} timings less "
             "than half of the repeats count"
         )
-    loose = [m for m in measured if m.timing.spread > _MOST_SPREAD]
+    loose = [m for m in measured if m.timing.clean and m.timing.spread > _MOST_SPREAD]
     if loose:
         worst = max(m.timing.spread for m in loose)
         found.append(

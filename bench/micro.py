@@ -42,7 +42,7 @@ _WIDE: Final = Shape("wide", 2048, 4, 5632, 32, 8)
 _LONG: Final = Shape("long", 2048, 10, 5632, 32, 8)
 _ROOM_FACTOR: Final = 3  # file in the page cache, weights, and their rearranged copy
 _CLEAN_REPEATS: Final = 3
-_TRIES: Final = 4
+_PATIENCE_S: Final = 6.0  # with a step that other programs disturb
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,10 @@ def trials(*, threads: int, sweep: Sequence[int]) -> tuple[Trial, ...]:
     """
 
     def decode(depth: int = 0, count: int = threads) -> Step:
-        return Step("decode", _DECODED, depth, count, 5)
+        return Step("decode", _DECODED, depth, count, 5, longest_s=2.0)
 
     def prefill(tokens: int, depth: int = 0) -> Step:
-        return Step("prefill", tokens, depth, threads, 2)
+        return Step("prefill", tokens, depth, threads, 2, longest_s=2.0)
 
     swept = tuple(decode(count=count) for count in sweep if count != threads)
     return (
@@ -194,10 +194,9 @@ def settled(model: LoadedModel, step: Step, *, ends_s: float) -> Timing:
     Raises:
         ProbeError: llama.cpp could not do it.
     """
+    ends_s = min(ends_s, time.monotonic() + _PATIENCE_S)
     timing = model.time(step)
     enough = min(_CLEAN_REPEATS, step.repeats)
-    for _ in range(_TRIES):
-        if len(timing.clean) >= enough or time.monotonic() >= ends_s:
-            break
+    while len(timing.clean) < enough and time.monotonic() < ends_s:
         timing = timing.with_more(model.time(step))
     return timing

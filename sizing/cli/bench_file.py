@@ -123,7 +123,7 @@ def measured_file(
 
 
 def _context_tokens(spec: ModelSpec) -> int:
-    trained = spec.context_train_tokens
+    trained = spec.hparams.context_train_tokens
     return _ROOM_TOKENS if trained is None else min(_ROOM_TOKENS, trained)
 
 

@@ -56,7 +56,7 @@ def _machine_document(answer: BenchAnswer) -> Document:
         blocks += rates_blocks(device)
     if answer.warnings:
         blocks.append(Lines(answer.warnings, title="Warnings", tone="warn"))
-    if answer.stored_in:
+    if answer.stored_in and any(device.decode for device in answer.calibration.devices):
         blocks.append(Lines(("Speeds of every answer now rest on these rates.",), tone="dim"))
     return Document(tuple(blocks))
 
