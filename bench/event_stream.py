@@ -18,7 +18,7 @@ __all__ = ["Event", "EventStream", "event_of"]
 _MOST_HEAD_BYTES: Final = 65_536
 _MOST_LINE_BYTES: Final = 1 << 20
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?:[ \r]|$)")
-_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]{0,1024}\r\n")
+_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})(?:[ \t;][^\r\n]{0,1024})?\r\n")
 _MOST_CHUNK_HEAD: Final = 1100
 _DONE: Final = b"[DONE]"
 _MOST_TOKENS: Final = 10**9
@@ -111,6 +111,7 @@ class EventStream:
         self._body = bytearray()
         self._chunked = False
         self._chunk_left = 0
+        self._is_past_last_chunk = False
 
     def take(self, data: bytes) -> list[Event]:
         """Return the events that are complete with these bytes.
@@ -118,6 +119,8 @@ class EventStream:
         Raises:
             SourceGarbledError: it is no HTTP, no stream of events, or a line has no end.
         """
+        if self._is_past_last_chunk:
+            return []
         self._raw += data
         if self.status is None and not self._take_head():
             return []
@@ -171,7 +174,7 @@ class EventStream:
                 self._chunk_left = int(size[1], 16)
                 del self._raw[: size.end()]
                 if self._chunk_left == 0:
-                    self.is_ended = True
+                    self.is_ended = self._is_past_last_chunk = True
                     self._raw.clear()
                     return
             taken = self._raw[: self._chunk_left]
