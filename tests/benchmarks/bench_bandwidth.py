@@ -121,7 +121,8 @@ def main() -> None:
         met = "" if abs(ratio - 1) <= WITHIN else f" outside {WITHIN:.0%}"
         say(
             f"{count:7} {median(own) / GB:8.1f} {spread(own):7.1%}"
-            f" {median(theirs[count]) / GB:8.1f} {spread(theirs[count]):7.1%} {ratio:6.2f}{met}{void}"
+            f" {median(theirs[count]) / GB:8.1f} {spread(theirs[count]):7.1%}"
+            f" {ratio:6.2f}{met}{void}"
         )
     say(f"the probe takes {median(seconds):.2f} s, at most {max(seconds):.2f}")
 

@@ -1,12 +1,12 @@
 """Predicted after `bench` against measured: other shapes and file types, at two depths.
 
-    python tests/benchmarks/bench_calibration.py [--rounds N]
+    python tests/benchmarks/bench_calibration.py [--minutes N]
 
 The models of `whatfits bench` and three others are loaded at once and timed in turn, round after
-round, so that a busy machine slows all of them alike. The calibration is made of the first kind
-alone; the others are then predicted as any answer would. Between two models a control is timed, one
-step of the calibration: a run whose control spreads by more than a tenth is void. Only repeats that
-nobody disturbed count. The last table says what threads bring.
+round until the time is over, so that a busy machine slows all of them alike. The calibration is
+made of the first kind alone; the others are then predicted as any answer would. Between two models
+a control is timed, one step of the calibration: a run whose control spreads by more than a tenth is
+void. Only repeats that nobody disturbed count. The last table says what threads bring.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ JUDGES = (
 VOID_SPREAD = 0.1
 WITHIN = 0.1
 FIRST_DEPTH = 24
+PATIENCE_S = 1.5
 
 
 def judge(threads: int, shape: Shape, file_type: str) -> Trial:
@@ -64,7 +65,7 @@ def judge(threads: int, shape: Shape, file_type: str) -> Trial:
 
 
 def measure(
-    target: Target, chosen: list[Trial], rounds: int, paths: dict[str, Path]
+    target: Target, chosen: list[Trial], minutes: float, paths: dict[str, Path]
 ) -> tuple[list[Measured], list[float]]:
     """Return every step with its repeats of all rounds, and the control's seconds."""
     found: dict[tuple[int, Step], Timing] = {}
@@ -75,15 +76,18 @@ def measure(
             stack.enter_context(LoadedModel(paths[trial.drawn.name], target.settings))
             for trial in chosen
         ]
-        for number in range(rounds):
+        ends_s = time.monotonic() + 60 * minutes
+        number = 0
+        while number == 0 or time.monotonic() < ends_s:
+            number += 1
             for index, trial in enumerate(chosen):
-                timed = models[0].time(control)
+                timed = models[0].time(replace(control, longest_s=PATIENCE_S))
                 controls += [repeat.seconds for repeat in timed.clean]
                 for step in trial.steps:
-                    timing = models[index].time(step)
+                    timing = models[index].time(replace(step, longest_s=PATIENCE_S))
                     known = found.get((index, step))
                     found[index, step] = timing if known is None else known.with_more(timing)
-            say(f"round {number + 1} of {rounds} at {time.strftime('%H:%M:%S')}")
+            say(f"round {number} ended at {time.strftime('%H:%M:%S')}")
     rows = [Measured(chosen[index].drawn, step, timing) for (index, step), timing in found.items()]
     return rows, controls
 
@@ -130,29 +134,28 @@ def report(machine: Machine, rows: list[Measured], paths: dict[str, Path], threa
                 if r.drawn is row.drawn and r.step == replace(row.step, threads=threads, repeats=3)
             )
             ratio = many.tokens_per_s / row.tokens_per_s
-            say(
-                f"{row.drawn.name:12} {row.tokens_per_s:9.1f} {many.tokens_per_s:10.1f} {ratio:6.2f}"
-            )
+            rates = f"{row.tokens_per_s:9.1f} {many.tokens_per_s:10.1f} {ratio:6.2f}"
+            say(f"{row.drawn.name:12} {rates}")
 
 
 def main() -> None:
     """Run everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=5)
     options = parser.parse_args()
     probed = detect()
     machine, threads = probed.machine, host_threads(probed)
     host = machine.host
     assert host is not None
     target = Target(host.id, host.name, None, threads)
-    known = [replace(t, steps=t.steps) for t in trials(threads=threads, sweep=())]
+    known = list(trials(threads=threads, sweep=()))
     others = [judge(threads, shape, file_type) for shape, file_type in JUDGES]
     with tempfile.TemporaryDirectory() as folder:
         paths = {}
         for trial in (*known, *others):
             paths[trial.drawn.name] = Path(folder) / f"{trial.drawn.name.replace(' ', '-')}.gguf"
             write_shape(paths[trial.drawn.name], trial.drawn)
-        rows, controls = measure(target, [*known, *others], options.rounds, paths)
+        rows, controls = measure(target, [*known, *others], options.minutes, paths)
         names = {trial.drawn.name for trial in known}
         device = calibrated(target, [r for r in rows if r.drawn.name in names], None)
         calibration = Calibration(
@@ -166,9 +169,8 @@ def main() -> None:
         return
     width = spread(controls)
     told = "VOID" if width > VOID_SPREAD else "valid"
-    say(
-        f"control {1e3 * median(controls):.1f} ms, spread {width:.1%}, {len(controls)} repeats: {told}"
-    )
+    middle = f"{1e3 * median(controls):.1f} ms, spread {width:.1%}"
+    say(f"control {middle}, {len(controls)} repeats: {told}")
 
 
 if __name__ == "__main__":
