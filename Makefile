@@ -39,6 +39,7 @@ data: $(VENV)/.dev
 accuracy: $(VENV)/.dev
 	$(BIN)/python tests/oracle/record_plans.py suite
 	$(BIN)/python tests/oracle/record_plans.py offload
+	$(BIN)/python tests/accuracy/speed_tables.py
 	$(BIN)/python tests/accuracy/generate.py
 
 # Before a release: 100 million files put together by chance. make fuzz INPUTS=1000000 SEED=7 for fewer or others.

@@ -1,18 +1,16 @@
 """What the terms of a step cost on a device: as measured here, or as public benchmarks show.
 
-`catalog/efficiencies.json` is made by tests/accuracy/speed_fit.py. A cost is the inverse of the
-share of a peak that is reached, or seconds. It is looked up for back end and generation, for the
-back end, for all; a device that was among the benchmarks has factors of its own besides.
+`catalog/index/efficiencies.json` is made by tests/accuracy/speed_tables.py. A cost is the inverse
+of the share of a peak that is reached, or seconds. It is looked up for back end and generation, for
+the back end, for all; a device that was among the benchmarks has factors of its own besides.
 """
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from math import exp, log
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.speed_families import family_of
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ __all__ = ["DeviceCosts", "Level", "costs_of", "efficiencies", "measured_costs",
 Level = str
 """How near the benchmarks are: `here`, `device`, `family`, `unknown` (only the back end or all)."""
 
-_PATH: Final = Path(__file__).parent / "catalog" / "efficiencies.json"
+_INDEX: Final = "efficiencies.json"
 _LEAST_SPREAD: Final = 0.05
 _ALL: Final = "all"
 
@@ -59,11 +57,13 @@ class DeviceCosts(NamedTuple):
         return product
 
 
-@cache
 def efficiencies() -> dict[str, Any]:
-    """Return the fitted costs as they lie in the package."""
-    found: dict[str, Any] = json.loads(_PATH.read_text("utf-8"))
-    return found
+    """Return the fitted costs as they lie in the package.
+
+    Raises:
+        CatalogError: the packaged file is missing or broken.
+    """
+    return read_json(_INDEX)
 
 
 def costs_of(device: Device, engine: str | None = None) -> DeviceCosts:

@@ -2,6 +2,7 @@
 
 python tests/accuracy/generate.py                  predict every case anew: some minutes
 python tests/accuracy/generate.py ARCHITECTURE…    predict theirs anew, keep the others
+python tests/accuracy/generate.py --speed          judge speeds anew, keep all cases
 python tests/accuracy/generate.py --text           only write the text anew
 
 `make accuracy` does the first. The truths are recorded by tests/oracle/record_plans.py and by
@@ -22,6 +23,8 @@ import cases  # noqa: E402 - found by the line above
 import peer_section  # noqa: E402 - same
 import plan_sections  # noqa: E402 - same
 import recorded_sections  # noqa: E402 - same
+import speed_judged  # noqa: E402 - same
+import speed_section  # noqa: E402 - same
 
 from whatfits.bench.verify import REFERENCE  # noqa: E402 - after them
 
@@ -60,6 +63,7 @@ def document() -> str:
         "Real loads": recorded_sections.loads_section(),
         "Sizes of published files": recorded_sections.files_section(),
         "Other estimators on the same cases": peer_section.section(),
+        "Speeds": speed_section.section(),
         "What intervals mean, and what was not measured": _MEANT,
     }
     parts = (f"## {title}\n\n{text.rstrip()}\n" for title, text in sections.items())
@@ -68,8 +72,10 @@ def document() -> str:
 
 def main(arguments: list[str]) -> None:
     """Predict what is asked for and write both files."""
-    if arguments != ["--text"]:
+    if arguments not in (["--text"], ["--speed"]):
         cases.save(cases.measure(arguments))
+    if arguments in ([], ["--speed"]):
+        speed_judged.save(speed_judged.judged())
     DOCUMENT.write_text(document(), "utf-8")
 
 

@@ -1,6 +1,4 @@
-"""Fits the costs of speed on half of the recorded figures: sizing/catalog/efficiencies.json.
-
-python tests/accuracy/speed_fit.py    fit anew and write it: a minute (`make accuracy` does it too)
+"""Fits the costs of speed on half of the recorded figures: sizing/catalog/index/efficiencies.json.
 
 The logarithm of each time is compared with that of its terms. A cost is a value for all, a
 deviation of the back end, of the generation and, for weights and prompts, of the device; each is
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CODE", "Fit", "fit"]
 
-CODE: Final = "tests/accuracy/speed_fit.py"
+CODE: Final = "tests/accuracy/speed_tables.py"
 
 
 class Prior(NamedTuple):

@@ -1,6 +1,6 @@
 """The fitted costs as the package carries them, with intervals from rows that were left out.
 
-python tests/accuracy/speed_tables.py    fit anew and write sizing/catalog/efficiencies.json
+python tests/accuracy/speed_tables.py    fit anew and write sizing/catalog/index/efficiencies.json
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATH", "fitted_tables", "predicted", "tables_of", "write"]
 
-PATH: Final = Path(__file__).parents[2] / "sizing" / "catalog" / "efficiencies.json"
+PATH: Final = Path(__file__).parents[2] / "sizing/catalog/index/efficiencies.json"
 PHASES: Final = ("decode", "prefill")
 _FOLDS: Final = 8
 _ENDS: Final = (0.1, 0.9)  # four in five lie between

@@ -1,0 +1,86 @@
+"""The section over speeds: how far off they are by family, with the peers' rule beside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from speed_judged import ALL, load
+from speed_rows import PEER_SHARE, rows
+from tables import percent, table
+
+if TYPE_CHECKING:
+    from speed_judged import Judged
+
+__all__ = ["BARS", "section"]
+
+# (phase, whether the family was fitted) → median and 90th percentile that are aimed at
+BARS: Final = {
+    ("decode", True): (0.12, 0.30),
+    ("decode", False): (0.20, 0.45),
+    ("prefill", True): (0.25, 0.60),
+}
+COVERED: Final = (0.75, 0.90)
+_NAMES: Final = {"decode": "Writing", "prefill": "Reading a prompt"}
+_HEAD: Final = ("family", "figures", "devices", "median", "p90", "in the interval")
+
+
+def section() -> str:
+    """Return the text and the tables."""
+    found = load()
+    fitted = sum(not row.judges for row in rows())
+    judging = sum(row.judges for row in rows())
+    said = (
+        f"{fitted + judging:,} figures that others published (`tests/recorded/field_speed`). A "
+        "model on a device lies wholly in one half by a hash of both names: the costs were fitted "
+        f"on {fitted:,} figures, and these tables are over the other {judging:,}. *Never seen* "
+        "leaves the whole family out of the fit as well. The peers' rule is bandwidth / size x "
+        f"{PEER_SHARE}. Low trust: the source did not tell something that matters, as where the "
+        "weights lay; those figures are shown apart and no aim is held against them. Errors go "
+        "without signs; the interval is made to hold four figures in five. More than half of the "
+        "figures of high trust come from one laptop and one workstation card, and half of the "
+        "figures that judge from the laptop, whose memory speed was not told."
+    )
+    parts = [said, _aims(found)]
+    parts += [
+        f"### {_NAMES[phase]}, {trust} trust\n\n{_table(found, phase, trust)}"
+        for phase in _NAMES
+        for trust in ("high", "low")
+    ]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def of_all(found: tuple[Judged, ...], phase: str) -> Judged:
+    """Return the errors over all figures of high trust."""
+    return next(one for one in found if (one.phase, one.trust, one.family) == (phase, "high", ALL))
+
+
+def _aims(found: tuple[Judged, ...]) -> str:
+    lines = []
+    for (phase, is_seen), (median, p90) in BARS.items():
+        one = of_all(found, phase)
+        got = (one.median, one.p90) if is_seen else (one.unseen_median, one.unseen_p90)
+        covered = one.covered if is_seen else one.unseen_covered
+        name = _NAMES[phase] if is_seen else f"{_NAMES[phase]}, family never seen"
+        aims = (f"{percent(median)} / {percent(p90)}", f"{percent(got[0])} / {percent(got[1])}")
+        met = " and ".join(
+            f"{what} {'met' if value <= aim else 'missed'}"
+            for what, value, aim in (("median", got[0], median), ("p90", got[1], p90))
+        )
+        lines.append((name, *aims, met, percent(covered)))
+    return table(("", "aim: median / p90", "found", "", "in the interval"), lines)
+
+
+def _table(found: tuple[Judged, ...], phase: str, trust: str) -> str:
+    part = [one for one in found if (one.phase, one.trust) == (phase, trust)]
+    head = [*_HEAD, "never seen: median", "p90", "in the interval"]
+    if phase == "decode":
+        head += ["peers: median", "p90"]
+    lines = []
+    for one in part:
+        cells = [one.family, f"{one.rows:,}", str(one.devices), percent(one.median)]
+        cells += [percent(one.p90), percent(one.covered)]
+        cells += [percent(one.unseen_median), percent(one.unseen_p90), percent(one.unseen_covered)]
+        if one.peer_median is not None and one.peer_p90 is not None:
+            cells += [percent(one.peer_median), percent(one.peer_p90)]
+        lines.append(tuple(cells))
+    return table(tuple(head), lines)

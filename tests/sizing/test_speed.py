@@ -1,0 +1,240 @@
+"""Speed worked out by hand: the terms of small cases, and what a calibration changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import exp
+
+import pytest
+
+from whatfits.sizing.api import check, load_machine, load_model
+from whatfits.sizing.calibration import (
+    Calibration,
+    DeviceCalibration,
+    MeasuredDecode,
+    MeasuredPrefill,
+)
+from whatfits.sizing.machine import Device
+from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.speed_attention import prompt_attention_flops
+from whatfits.sizing.speed_costs import costs_of
+from whatfits.sizing.speed_families import family_of
+from whatfits.sizing.speed_terms import Rates, cut_over_ranks, decode_terms, prompt_terms
+from whatfits.sizing.speed_work import step_work, touched_share
+from whatfits.sizing.weights import WeightTable
+from whatfits.sizing.workload import PlacementRequest, Workload
+
+CARD = "rtx-4090 + 64gb"
+LLAMA = load_model("llama-3.1-8b", file_type="Q4_K_M")
+EXPERTS = load_model("qwen3-30b-a3b", file_type="Q4_K_M")
+
+
+def _calibrated(*, spread: float = 0.08, **given: object):  # noqa: ANN202 - a Machine
+    machine = load_machine("64gb ddr5-5600")
+    measured = DeviceCalibration(
+        device="cpu",
+        name="a CPU",
+        decode=(MeasuredDecode("k", 50e9, spread),),
+        layer_seconds=0.0,
+        token_seconds=0.0,
+        cache_bytes_per_s=50e9,
+    )
+    calibration = Calibration("1.0", "2026-11-20T10:00:00Z", "abc", (), (measured,))
+    return replace(machine, calibration=replace(calibration, **given))  # type: ignore[arg-type]
+
+
+def test_the_bytes_of_the_terms_are_the_weights_that_a_token_reads() -> None:
+    machine = load_machine("rtx-3060 12gb + 64gb")
+    for spec, request in (
+        (LLAMA, PlacementRequest()),
+        (LLAMA, PlacementRequest(gpu_layers=11)),
+        (EXPERTS, PlacementRequest(cpu_moe_layers=20)),
+        (load_model("gemma-3-4b", file_type="Q8_0"), PlacementRequest()),
+    ):
+        placement = resolve_placement(spec, request, machine)
+        weights = WeightTable(spec).place(placement)
+        share = touched_share(spec.hparams.n_expert, spec.hparams.n_expert_used, 1)
+        read = [
+            sum(work.dense_bytes.values()) + share * sum(work.expert_bytes.values())
+            for work in step_work(spec, placement).devices
+        ]
+        assert read == pytest.approx([*weights.read_devices, weights.read_host], rel=1e-6)
+
+
+def test_terms_of_a_dense_model_by_hand() -> None:
+    machine = load_machine(CARD)
+    placement = resolve_placement(LLAMA, PlacementRequest(), machine)
+    settings = resolve_settings(LLAMA, Workload())
+    rates = [Rates(1e12, 1e14), Rates(6e10, None)]
+    by_cost = {
+        term.costs: term.amount
+        for term in decode_terms(LLAMA, settings, placement, rates, depth=1000)
+    }
+    kinds = [t for t in LLAMA.tensors if t.type in ("Q4_K", "Q6_K") and t.role != "input"]
+    assert by_cost["weights.k",] == pytest.approx(sum(t.n_bytes for t in kinds) / 1e12)
+    # 32 layers x 1,000 tokens x (1,024 keys + 1,024 values) x 2 bytes
+    assert by_cost["cache",] == pytest.approx(32 * 1000 * 2048 * 2 / 1e12)
+    assert by_cost["layer",] == 32
+    assert by_cost["token",] == 1
+    assert "hop" not in {name for costs in by_cost for name in costs}
+
+
+def test_operations_of_attention_by_hand() -> None:
+    placement = resolve_placement(LLAMA, PlacementRequest(), load_machine(CARD))
+    # 32 layers x 32 heads x (128 + 128) elements x 2 operations x pairs of tokens
+    flops = prompt_attention_flops(LLAMA, placement, tokens=100, depth=0)
+    assert flops == (32 * 32 * 256 * 2 * (100 * 101 / 2), 0.0)
+    deeper = prompt_attention_flops(LLAMA, placement, tokens=100, depth=50)
+    assert deeper[0] - flops[0] == 32 * 32 * 256 * 2 * 100 * 50
+
+
+def test_experts_on_the_host_are_copied_once_a_micro_batch() -> None:
+    machine = load_machine("rtx-3060 12gb + 64gb")
+    placement = resolve_placement(EXPERTS, PlacementRequest(cpu_moe_layers=48), machine)
+    rates = [Rates(1e12, 1e14, 16e9), Rates(6e10, None)]
+
+    def copied(micro: int) -> float:
+        settings = resolve_settings(EXPERTS, Workload(batch=2048, micro_batch=micro))
+        terms = prompt_terms(EXPERTS, settings, placement, rates, tokens=2048, depth=0)
+        return sum(term.amount for term in terms if term.costs == ("link",))
+
+    every = sum(t.n_bytes for t in EXPERTS.tensors if "exps" in t.name)
+    assert copied(2048) == pytest.approx(every / 16e9, rel=0.01)
+    assert copied(512) == pytest.approx(4 * copied(2048), rel=0.01)
+    speeds = [
+        check(
+            "qwen3-30b-a3b",
+            machine="rtx-3060 12gb + 64gb",
+            placement={"cpu_moe_layers": 48},
+            workload={"prompt_tokens": 4096, "batch": size, "micro_batch": size},
+        ).speed
+        for size in (512, 2048)
+    ]
+    small, large = (s and s.prefill_tokens_per_s for s in speeds)
+    assert small is not None
+    assert large is not None
+    assert 1.5 < large.mid / small.mid < 4  # public figures: about 2.5
+
+
+def test_experts_touched_by_several_tokens() -> None:
+    assert touched_share(128, 8, 1) == pytest.approx(1 / 16)
+    assert touched_share(128, 8, 2) == pytest.approx(1 - (15 / 16) ** 2)
+    assert touched_share(0, 0, 7) == 1.0
+
+
+def test_ranks_share_the_matrices_and_add_up_twice_a_layer() -> None:
+    placement = resolve_placement(LLAMA, PlacementRequest(), load_machine(CARD))
+    settings = resolve_settings(LLAMA, Workload())
+    terms = decode_terms(LLAMA, settings, placement, [Rates(1e12, 1e14)] * 2, depth=100)
+    cut = cut_over_ranks(terms, 2)
+    whole = {term.costs: term.amount for term in terms}
+    halves = {term.costs: term.amount for term in cut}
+    assert halves["weights.k",] == whole["weights.k",] / 2
+    assert halves["layer",] == whole["layer",]
+    assert halves["hop",] == 64
+    assert cut_over_ranks(terms, 1) == terms
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "features", "family"),
+    [
+        ("cuda", "GeForce RTX 4090", ("cc8.9",), ("cuda", "ada")),
+        ("cuda", "A100", ("cc8.0",), ("cuda", "ampere-hbm")),
+        ("cuda", "GB10", ("cc12.1", "unified"), ("cuda", "gb10")),
+        ("rocm", "8060S", ("gfx1151",), ("rocm", "rdna3.5")),
+        ("metal", "Apple M4 Max", (), ("metal", "m4")),
+        ("cuda", "a card", (), ("cuda", None)),
+    ],
+)
+def test_families(kind: str, name: str, features: tuple[str, ...], family: object) -> None:
+    assert family_of(Device("d", kind, name, "p", features=features)) == family
+
+
+def test_what_is_known_least_has_the_widest_interval() -> None:
+    known = costs_of(Device("d", "cuda", "NVIDIA GeForce RTX 4090", "p", features=("cc8.9",)))
+    family = costs_of(Device("d", "cuda", "GeForce RTX 4060", "p", features=("cc8.9",)))
+    unknown = costs_of(Device("d", "sycl", "a card", "p"))
+    assert [c.level for c in (known, family, unknown)] == ["device", "family", "unknown"]
+    for ends in ("decode_interval", "prompt_interval"):
+        widths = [
+            getattr(costs, ends)[1] - getattr(costs, ends)[0] for costs in (known, family, unknown)
+        ]
+        assert widths == sorted(widths)
+        assert widths[0] > 0.1
+
+
+def test_a_calibration_takes_the_place_of_the_family() -> None:
+    machine = _calibrated()
+    spec = load_model("llama-3.1-8b", file_type="Q4_K_M")
+    placement = resolve_placement(spec, PlacementRequest(), machine)
+    settings = resolve_settings(spec, Workload())
+    speed = estimate_speed(spec, settings, placement, prompt_tokens=512, machine=machine)
+    weights = WeightTable(spec).place(placement).read_host
+    seconds = (weights + 32 * 512 * 2048 * 2) / 50e9
+    assert speed.provenance == "measured here"
+    assert speed.decode_tokens_per_s is not None
+    assert speed.decode_tokens_per_s.mid == pytest.approx(1 / seconds, rel=0.01)
+    width = speed.decode_tokens_per_s.high / speed.decode_tokens_per_s.mid
+    assert width == pytest.approx(1.08, rel=0.01)
+    # without a measured prompt there is still no arithmetic rate
+    assert speed.prefill_tokens_per_s is None
+
+
+def test_no_interval_is_narrower_than_five_percent() -> None:
+    plan = check("llama-3.1-8b", machine=_calibrated(spread=0.001))
+    assert plan.speed is not None
+    assert plan.speed.decode_tokens_per_s is not None
+    rate = plan.speed.decode_tokens_per_s
+    assert rate.high / rate.mid == pytest.approx(1.05, rel=0.01)
+
+
+def test_a_kind_that_was_not_measured_moves_with_those_that_were() -> None:
+    measured = check("llama-3.1-8b", file_type="Q8_0", machine=_calibrated())
+    plain = check("llama-3.1-8b", file_type="Q8_0", machine="64gb ddr5-5600")
+    assert measured.speed is not None
+    assert plain.speed is not None
+    assert measured.speed.decode_tokens_per_s is not None
+    assert plain.speed.decode_tokens_per_s is not None
+    cpu = Device("cpu", "cpu", "a CPU", "ram")
+    shift = (89.6e9 / 50e9) / costs_of(cpu).of(("weights.k",))
+    ratio = plain.speed.decode_tokens_per_s.mid / measured.speed.decode_tokens_per_s.mid
+    assert ratio == pytest.approx(shift, rel=0.1)
+
+
+def test_a_measured_prompt_rate_is_an_arithmetic_rate() -> None:
+    machine = _calibrated()
+    assert machine.calibration is not None
+    (device,) = machine.calibration.devices
+    device = replace(device, prefill=(MeasuredPrefill("k", 4e11, 0.1),))
+    machine = replace(machine, calibration=replace(machine.calibration, devices=(device,)))
+    speed = check("llama-3.1-8b", machine=machine, workload={"prompt_tokens": 512}).speed
+    assert speed is not None
+    assert speed.prefill_tokens_per_s is not None
+    # nearly all of it is two operations a weight of 7 billion in the layers
+    assert speed.prefill_tokens_per_s.mid == pytest.approx(4e11 / (2 * 7.0e9), rel=0.2)
+
+
+def test_energy_is_the_power_limit_over_the_rate() -> None:
+    speed = check("llama-3.1-8b", machine=CARD).speed
+    assert speed is not None
+    assert speed.decode_tokens_per_s is not None
+    assert speed.energy_per_million_tokens_kwh is not None
+    kwh = 450 * 1e6 / speed.decode_tokens_per_s.mid / 3.6e6
+    assert speed.energy_per_million_tokens_kwh.mid == pytest.approx(kwh, rel=0.01)
+
+
+def test_a_guessed_memory_speed_is_said_and_widens_the_interval() -> None:
+    known, guessed = (
+        check("llama-3.1-8b", machine=name).speed for name in ("64gb ddr5-4800", "64gb")
+    )
+    assert known is not None
+    assert guessed is not None
+    assert known.reason is None or "system memory" not in known.reason
+    assert guessed.reason is not None
+    assert "system memory is not known" in guessed.reason
+    assert known.decode_tokens_per_s is not None
+    assert guessed.decode_tokens_per_s is not None
+    assert guessed.decode_tokens_per_s.mid == pytest.approx(known.decode_tokens_per_s.mid)
+    assert guessed.decode_tokens_per_s.high > known.decode_tokens_per_s.high * exp(0.05)
