@@ -8,7 +8,7 @@ and operations of attention. Pure: what was measured comes in as values.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.bench.fitting import Equation, solved
 from whatfits.bench.timing import CLEAN_SHARE, median
@@ -171,7 +171,7 @@ def with_older_rates(new: Calibration, older: Calibration | None) -> Calibration
         if device.decode or known is None or not known.decode:
             devices.append(device)
             continue
-        kept = {
+        kept: dict[str, Any] = {
             "decode": known.decode,
             "prefill": known.prefill,
             "layer_seconds": known.layer_seconds,

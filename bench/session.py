@@ -74,7 +74,8 @@ def measure(
     chosen = targets(report, accelerators or {})
     for number, target in enumerate(chosen):
         is_host = target.llama_name is None
-        measured, notes = (), ()
+        measured: tuple[Measured, ...] = ()
+        notes: tuple[str, ...] = ()
         if accelerators is not None:
             # what is left of the time is shared by the devices that are left
             left_s = started + budget_s - time.monotonic()

@@ -112,8 +112,10 @@ class FileTiming:
         spread: half of what 80 of 100 repeats cover, as a share of the median.
         cpu_share: null when an accelerator computed.
         predicted_tokens_per_s: null when it could not be predicted.
-        ratio: predicted over measured; null likewise.
+        ratio: predicted over measured; null likewise, and where no repeat was undisturbed.
         is_inside: whether what was measured lies in the interval; null likewise.
+        repeats: that were made.
+        clean_repeats: that nobody disturbed.
     """
 
     kind: str
@@ -125,6 +127,8 @@ class FileTiming:
     predicted_tokens_per_s: RateRange | None
     ratio: float | None
     is_inside: bool | None
+    repeats: int
+    clean_repeats: int
 
 
 @dataclass(frozen=True, slots=True)

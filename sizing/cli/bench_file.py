@@ -33,7 +33,6 @@ _PROMPT_TOKENS: Final = 512
 _DECODED_TOKENS: Final = 16
 _ROOM_TOKENS: Final = _DEPTHS[-1] + _PROMPT_TOKENS
 _FIRST_DEPTH: Final = 24  # the middle of the first tokens that are decoded
-_CLEAN: Final = 0.9
 
 
 def measured_file(
@@ -108,8 +107,10 @@ def measured_file(
                 allowed=str(error),
             ) from None
         warnings.append(str(error))
-    if any(t.cpu_share is not None and t.cpu_share < _CLEAN for t in timings):
-        warnings.append("other programs were running: their repeats were left out where possible")
+    if any(2 * timing.clean_repeats < timing.repeats for timing in timings):
+        warnings.append("other programs were running: repeats they disturbed were left out")
+    if any(not timing.clean_repeats for timing in timings):
+        warnings.append("where no repeat was undisturbed, the figure is a floor and not compared")
     return FileBenchAnswer(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
@@ -158,6 +159,7 @@ def file_timing(step: Step, timing: Timing, speed: Speed) -> FileTiming:
     measured = step.tokens / timing.median_seconds
     is_prompt = step.kind == "prefill"
     predicted = speed.prefill_tokens_per_s if is_prompt else speed.decode_tokens_per_s
+    compared = predicted if timing.clean else None
     return FileTiming(
         kind=step.kind,
         tokens=step.tokens,
@@ -166,6 +168,8 @@ def file_timing(step: Step, timing: Timing, speed: Speed) -> FileTiming:
         spread=timing.spread,
         cpu_share=timing.cpu_share,
         predicted_tokens_per_s=predicted,
-        ratio=None if predicted is None else predicted.mid / measured,
-        is_inside=None if predicted is None else predicted.low <= measured <= predicted.high,
+        ratio=None if compared is None else compared.mid / measured,
+        is_inside=None if compared is None else compared.low <= measured <= compared.high,
+        repeats=len(timing.repeats),
+        clean_repeats=len(timing.clean),
     )

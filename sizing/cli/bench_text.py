@@ -114,7 +114,10 @@ def _timing(row: TimingRow) -> tuple[str, ...]:
 
 
 def _file_document(answer: FileBenchAnswer) -> Document:
-    columns = ("step", "depth", "measured", "spread", "predicted", "from", "to", "ratio", "")
+    columns = (
+        *("step", "depth", "measured", "spread", "clean"),
+        *("predicted", "from", "to", "ratio", ""),
+    )
     on = f"{answer.gpu_layers} layers on accelerators, {answer.threads} threads"
     return Document(
         (
@@ -129,7 +132,7 @@ def _file_document(answer: FileBenchAnswer) -> Document:
                 columns,
                 tuple(_file_row(row) for row in answer.timings),
                 title="Tokens a second",
-                right=columns[1:8],
+                right=columns[1:9],
             ),
             *((Lines(answer.warnings, title="Warnings", tone="warn"),) if answer.warnings else ()),
         )
@@ -138,17 +141,17 @@ def _file_document(answer: FileBenchAnswer) -> Document:
 
 def _file_row(row: FileTiming) -> tuple[str, ...]:
     predicted = row.predicted_tokens_per_s
-    known = predicted is not None
     return (
         f"{row.kind} {row.tokens}",
         f"{row.depth_tokens:,}",
         f"{row.tokens_per_s:,.1f}",
         _percent(row.spread),
+        f"{row.clean_repeats} of {row.repeats}",
         f"{predicted.mid:,.1f}" if predicted is not None else "unknown",
         f"{predicted.low:,.1f}" if predicted is not None else "",
         f"{predicted.high:,.1f}" if predicted is not None else "",
         "" if row.ratio is None else f"{row.ratio:.2f}",
-        "outside" if known and not row.is_inside else "",
+        "outside" if row.is_inside is False else "",
     )
 
 
