@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.kept_file import KeptFile, is_kept, kept_path
+from whatfits.probes.kept_file import CALIBRATION, KeptFile, kept_path
 from whatfits.sizing.calibration import (
     Calibration,
     DeviceCalibration,
@@ -29,12 +29,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CalibrationStore",
     "default_calibration_path",
-    "is_calibration_stored",
     "with_calibration",
 ]
 
 VERSION: Final = 1
-_FILE: Final = "calibration.json"
 _MOST_MACHINES: Final = 16
 _MOST_BYTES: Final = 1 << 20
 _RATES: Final = (
@@ -48,14 +46,9 @@ _RATES: Final = (
 )
 
 
-def is_calibration_stored() -> bool:
-    """Return whether there is a file, at next to no cost when there is none."""
-    return is_kept(_FILE)
-
-
 def default_calibration_path() -> Path:
     """Return where the file lies."""
-    return kept_path(_FILE)
+    return kept_path(CALIBRATION)
 
 
 def with_calibration(machine: Machine, path: Path) -> Machine:

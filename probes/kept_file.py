@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["KeptFile", "is_kept", "kept_path"]
+__all__ = ["CALIBRATION", "KeptFile", "is_kept", "kept_path"]
 
+CALIBRATION: Final = "calibration.json"
 _LONGEST_WAIT_S: Final = 5.0  # another writer holds the file for milliseconds
 _LOOK_S: Final = 0.02
 

@@ -336,10 +336,10 @@ def _replayed(recording: Mapping[str, Any]) -> Machine:
 
 def _with_measurements(machine: Machine) -> Machine:
     """Return this machine with what was measured on it: by real loads, and by `bench`."""
-    from whatfits.probes.calibration import is_calibration_stored
+    from whatfits.probes.kept_file import CALIBRATION, is_kept
     from whatfits.probes.measurements import is_anything_stored
 
-    if is_calibration_stored():
+    if is_kept(CALIBRATION):
         from whatfits.probes.calibration import default_calibration_path, with_calibration
 
         machine = with_calibration(machine, default_calibration_path())

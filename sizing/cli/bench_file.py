@@ -97,7 +97,7 @@ def measured_file(
                 if progress is not None:
                     progress(f"{step.kind} at {step.depth:,} tokens")
                 speed = _predicted(spec, machine, step, request)
-                provenance = speed.provenance
+                provenance = provenance if speed is None else speed.provenance
                 timings.append(file_timing(step, _timed(model, step, ends_s), speed))
     except ProbeError as error:
         if not timings:
@@ -148,17 +148,21 @@ def _timed(model: LoadedModel, step: Step, ends_s: float) -> Timing:
     return settled(model, step, ends_s=ends_s)
 
 
-def _predicted(spec: ModelSpec, machine: Machine, step: Step, request: PlacementRequest) -> Speed:
+def _predicted(
+    spec: ModelSpec, machine: Machine, step: Step, request: PlacementRequest
+) -> Speed | None:
     tokens = step.tokens if step.kind == "prefill" else max(step.depth, _FIRST_DEPTH)
     workload = Workload(context_tokens=_context_tokens(spec), program="api", prompt_tokens=tokens)
     return answer(spec, machine=machine, workload=workload, request=request, force=True).speed
 
 
-def file_timing(step: Step, timing: Timing, speed: Speed) -> FileTiming:
+def file_timing(step: Step, timing: Timing, speed: Speed | None) -> FileTiming:
     """Return a timing beside what was predicted for it."""
     measured = step.tokens / timing.median_seconds
-    is_prompt = step.kind == "prefill"
-    predicted = speed.prefill_tokens_per_s if is_prompt else speed.decode_tokens_per_s
+    predicted = None
+    if speed is not None:
+        is_prompt = step.kind == "prefill"
+        predicted = speed.prefill_tokens_per_s if is_prompt else speed.decode_tokens_per_s
     compared = predicted if timing.clean else None
     return FileTiming(
         kind=step.kind,

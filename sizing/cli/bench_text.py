@@ -46,12 +46,12 @@ def _machine_document(answer: BenchAnswer) -> Document:
         rows = tuple(_kernel(row) for row in answer.reads)
         blocks.append(Table(columns, rows, title=f"Reading memory{size}", right=columns[:6]))
     if answer.timings:
-        columns = (
+        names = (
             *("device", "model", "step", "depth", "threads"),
             *("tokens/s", "spread", "CPU share", "clean"),
         )
         timed = tuple(_timing(row) for row in answer.timings)
-        blocks.append(Table(columns, timed, title="llama.cpp", right=columns[3:]))
+        blocks.append(Table(names, timed, title="llama.cpp", right=names[3:]))
     for device in answer.calibration.devices:
         blocks += rates_blocks(device)
     if answer.warnings:

@@ -75,13 +75,14 @@ def _with_loads(report: ProbeReport) -> ProbeReport:
 
 def _with_calibration(report: ProbeReport) -> ProbeReport:
     """Return a report of this machine with what `bench` has measured."""
-    from whatfits.probes.calibration import default_calibration_path, is_calibration_stored
+    from whatfits.probes.kept_file import CALIBRATION, is_kept
 
-    if not is_calibration_stored():
+    if not is_kept(CALIBRATION):
         return report
     from datetime import UTC, datetime
 
     from whatfits.probes.calibrated_report import calibrated_report
+    from whatfits.probes.calibration import default_calibration_path
 
     return calibrated_report(report, default_calibration_path(), now=datetime.now(UTC))
 

@@ -18,9 +18,9 @@ from whatfits.probes import calibration as stored
 from whatfits.probes.calibration import (
     CalibrationStore,
     default_calibration_path,
-    is_calibration_stored,
     with_calibration,
 )
+from whatfits.probes.kept_file import CALIBRATION, is_kept
 from whatfits.probes.measurements import fingerprint
 from whatfits.sizing import load_machine
 from whatfits.sizing.calibration import (
@@ -185,9 +185,9 @@ def test_the_file_lies_in_the_users_data_folder(
 ) -> None:
     for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))
-    assert not is_calibration_stored()
+    assert not is_kept(CALIBRATION)
     CalibrationStore(default_calibration_path()).keep(calibration())
-    assert is_calibration_stored()
+    assert is_kept(CALIBRATION)
     assert default_calibration_path().is_relative_to(tmp_path)
 
 
