@@ -2,8 +2,8 @@
 
 Decoding reads weights, so that what counts is a stream of reads: the dot product of two arrays too
 large for any cache. Threads are doubled until reading grows no more. A rate counts as measured only
-when each thread got its processor; where it did not, the figure of one thread is corrected by its
-processor time, and what is said of the others is a floor.
+when each thread got its processor; where it did not, undisturbed rounds decide if there are any,
+the figure of one thread is else corrected by its processor time, and that of several is a floor.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class KernelRate:
 
     Attributes:
         threads: that worked together.
-        per_s: median over the rounds, bytes or operations a second.
+        per_s: median over the rounds that nobody disturbed, over all where there is none; bytes or
+            operations a second.
         best_per_s: of the fastest round.
-        spread: half of what 80 of 100 rounds cover, as a share of the median.
-        cpu_share: processor time over wall time while the threads worked.
+        spread: half of what 80 of 100 of those rounds cover, as a share of the median.
+        cpu_share: processor time over wall time while the threads worked, over all rounds.
         corrected_per_s: of one thread, by its processor time instead of the wall's; else None.
     """
 
@@ -81,6 +82,13 @@ class KernelRate:
     def is_measured(self) -> bool:
         """Whether every thread had its processor for itself."""
         return self.cpu_share >= CLEAN_SHARE
+
+    @property
+    def likeliest_per_s(self) -> float:
+        """The rate, corrected by processor time where it was disturbed and can be."""
+        if self.is_measured or self.corrected_per_s is None:
+            return self.per_s
+        return self.corrected_per_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class MachineRates:
         """Reading at the fewest threads from which on more bring nothing."""
         best = self.reads[0]
         for rate in self.reads[1:]:
-            if rate.per_s > _PLATEAU * best.per_s:
+            if rate.likeliest_per_s > _PLATEAU * best.likeliest_per_s:
                 best = rate
         return best
 
@@ -138,9 +146,8 @@ def judged(rounds: Sequence[Sequence[tuple[float, float]]], *, work_per_round: f
 
     A round lasts as long as its slowest thread.
     """
-    rates = [work_per_round / max(wall for wall, _ in row) for row in rounds]
-    wall = sum(pair[0] for row in rounds for pair in row)
-    cpu = sum(pair[1] for row in rounds for pair in row)
+    clean = [row for row in rounds if _share([row]) >= CLEAN_SHARE]
+    rates = [work_per_round / max(wall for wall, _ in row) for row in clean or rounds]
     threads = len(rounds[0])
     corrected = None
     if threads == 1:
@@ -150,11 +157,16 @@ def judged(rounds: Sequence[Sequence[tuple[float, float]]], *, work_per_round: f
     return KernelRate(
         threads=threads,
         per_s=median(rates),
-        best_per_s=max(rates),
+        best_per_s=max(work_per_round / max(wall for wall, _ in row) for row in rounds),
         spread=spread(rates),
-        cpu_share=cpu / wall,
+        cpu_share=_share(rounds),
         corrected_per_s=corrected,
     )
+
+
+def _share(rounds: Sequence[Sequence[tuple[float, float]]]) -> float:
+    wall = sum(pair[0] for row in rounds for pair in row)
+    return sum(pair[1] for row in rounds for pair in row) / wall
 
 
 class _Child:

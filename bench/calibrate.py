@@ -71,7 +71,7 @@ def calibrated(
     return DeviceCalibration(
         device=target.device,
         name=target.name,
-        read_bytes_per_s=None if plateau is None else plateau.per_s,
+        read_bytes_per_s=None if plateau is None else plateau.likeliest_per_s,
         read_threads=None if plateau is None else plateau.threads,
         cpu_share=None if rates is None else min(1.0, rates.cpu_share),
         matrix_flops_per_s=None if rates is None else rates.matrix.per_s,
@@ -135,8 +135,8 @@ def disturbances(measured: Sequence[Measured], rates: MachineRates | None) -> tu
     if rates is not None and rates.cpu_share < CLEAN_SHARE:
         share = round(_PERCENT * rates.cpu_share)
         found.append(
-            f"not measured but a floor: while memory was read, the threads had {share} % of their "
-            "processors"
+            f"estimated rather than measured: while memory was read, the threads had {share} % of "
+            "their processors"
         )
     unclean = [m for m in measured if not m.timing.clean]
     if unclean:

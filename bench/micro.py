@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +42,9 @@ _WIDE: Final = Shape("wide", 2048, 4, 5632, 32, 8)
 _LONG: Final = Shape("long", 2048, 10, 5632, 32, 8)
 _ROOM_FACTOR: Final = 3  # file in the page cache, weights, and their rearranged copy
 _CLEAN_REPEATS: Final = 3
+_CACHES: Final = 3  # weights are at least so many times the cache
+_LEAST_WEIGHTS_BYTES: Final = 95 * MIB  # what the layers of the smallest model hold
+_MOST_TIMES: Final = 8
 _PATIENCE_S: Final = 6.0  # with a step that other programs disturb
 
 
@@ -101,11 +104,19 @@ class Measured:
         return self.step.tokens / self.timing.median_seconds
 
 
-def trials(*, threads: int, sweep: Sequence[int]) -> tuple[Trial, ...]:
+def trials(
+    *, threads: int, sweep: Sequence[int] = (), cache_bytes: int | None = None
+) -> tuple[Trial, ...]:
     """Return what is measured, the most needed first.
 
-    `sweep` are further counts of threads, timed with one model to be shown.
+    Args:
+        threads: to compute with.
+        sweep: further counts of threads, timed with one model to be shown.
+        cache_bytes: of the last level; models get more layers where it is large, so that their
+            weights come from memory.
     """
+    times = min(max(1, -(-_CACHES * (cache_bytes or 0) // _LEAST_WEIGHTS_BYTES)), _MOST_TIMES)
+    wide, deep, long = (replace(s, layers=s.layers * times) for s in (_WIDE, _DEEP, _LONG))
 
     def decode(depth: int = 0, count: int = threads) -> Step:
         return Step("decode", _DECODED, depth, count, 5, longest_s=2.0)
@@ -116,7 +127,7 @@ def trials(*, threads: int, sweep: Sequence[int]) -> tuple[Trial, ...]:
     swept = tuple(decode(count=count) for count in sweep if count != threads)
     return (
         Trial(
-            draw(_WIDE, "Q4_K_M"),
+            draw(wide, "Q4_K_M"),
             (
                 *swept,
                 decode(),
@@ -126,12 +137,12 @@ def trials(*, threads: int, sweep: Sequence[int]) -> tuple[Trial, ...]:
                 prefill(512, DEPTH_TOKENS),
             ),
         ),
-        Trial(draw(_WIDE, "Q8_0"), (decode(), prefill(512), decode(DEPTH_TOKENS))),
-        Trial(draw(_DEEP, "Q4_K_M"), (decode(), prefill(512), decode(DEPTH_TOKENS))),
-        Trial(draw(_WIDE, "F16"), (decode(), prefill(512))),
-        Trial(draw(_LONG, "Q4_K_M"), (decode(),)),
-        Trial(draw(_WIDE, "Q4_0"), (decode(), prefill(512))),
-        Trial(draw(_WIDE, "Q6_K"), (decode(), prefill(512))),
+        Trial(draw(wide, "Q8_0"), (decode(), prefill(512), decode(DEPTH_TOKENS))),
+        Trial(draw(deep, "Q4_K_M"), (decode(), prefill(512), decode(DEPTH_TOKENS))),
+        Trial(draw(wide, "F16"), (decode(), prefill(512))),
+        Trial(draw(long, "Q4_K_M"), (decode(),)),
+        Trial(draw(wide, "Q4_0"), (decode(), prefill(512))),
+        Trial(draw(wide, "Q6_K"), (decode(), prefill(512))),
     )
 
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from whatfits.bench.micro import Measured
     from whatfits.probes.report import ProbeReport
 
-__all__ = ["Session", "host_threads", "measure", "targets", "versions"]
+__all__ = ["Session", "cache_bytes", "host_threads", "measure", "targets", "versions"]
 
+# No driver tells it. The largest: 96 MiB (NVIDIA, Blackwell GB202), 96 MiB (AMD, Navi 31).
+_ACCELERATOR_CACHE_BYTES: Final = 96 << 20
 _DRIVER: Final = "driver_version"
 _PACKAGES: Final = ("numpy", "llama_cpp_python")
 
@@ -83,7 +85,11 @@ def measure(
             sweep = thread_counts(target.threads) if is_host else ()
             measured, notes = run_trials(
                 target,
-                trials(threads=target.threads, sweep=sweep),
+                trials(
+                    threads=target.threads,
+                    sweep=sweep,
+                    cache_bytes=cache_bytes(report) if is_host else _ACCELERATOR_CACHE_BYTES,
+                ),
                 ends_s=ends_s,
                 free_bytes=None if host_pool is None else host_pool.free_bytes,
                 progress=progress,
@@ -108,7 +114,7 @@ def measure(
 def _rates(report: ProbeReport) -> tuple[MachineRates | None, tuple[str, ...]]:
     pool = report.machine.host_pool
     total = buffer_bytes(
-        cache_bytes=_count(report, "cpu.l3_total_bytes") or _count(report, "cpu.l3_bytes"),
+        cache_bytes=cache_bytes(report),
         free_bytes=None if pool is None else pool.free_bytes,
     )
     try:
@@ -132,7 +138,12 @@ def host_threads(report: ProbeReport) -> int:
     """Return how many threads llama.cpp would compute with: one a core that may be used."""
     cores = _count(report, "cpu.performance_cores") or _count(report, "cpu.physical_cores")
     usable = _count(report, "cpu.usable_cores") or _count(report, "cpu.logical_cores")
-    return max(1, min(count for count in (cores, usable, 256) if count))
+    return min((count for count in (cores, usable) if count), default=1)
+
+
+def cache_bytes(report: ProbeReport) -> int | None:
+    """Return the bytes of the last-level cache, of all sockets; None when unknown."""
+    return _count(report, "cpu.l3_total_bytes") or _count(report, "cpu.l3_bytes")
 
 
 def versions(report: ProbeReport) -> tuple[tuple[str, str], ...]:

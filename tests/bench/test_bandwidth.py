@@ -77,6 +77,20 @@ def test_one_thread_that_got_half_a_processor_is_flagged_and_corrected() -> None
     assert found.corrected_per_s == 10.0
 
 
+def test_rounds_that_nobody_disturbed_decide_and_the_others_are_flagged_all_the_same() -> None:
+    found = judged([[(4.0, 1.0)], [(1.0, 1.0)], [(1.0, 1.0)]], work_per_round=10.0)
+    assert found.per_s == 10.0
+    assert found.spread == 0.0
+    assert found.cpu_share == 0.5
+    assert not found.is_measured
+
+
+def test_what_is_kept_of_a_disturbed_thread_is_its_rate_by_processor_time() -> None:
+    assert judged([[(2.0, 1.0)]], work_per_round=10.0).likeliest_per_s == 10.0
+    assert judged([[(1.0, 0.95)]], work_per_round=10.0).likeliest_per_s == 10.0
+    assert judged([[(2.0, 1.0), (2.0, 1.0)]], work_per_round=10.0).likeliest_per_s == 5.0
+
+
 def test_a_clock_too_coarse_to_see_a_round_corrects_nothing() -> None:
     assert judged([[(0.001, 0.0)]], work_per_round=1.0).corrected_per_s is None
 

@@ -34,7 +34,7 @@ PROMPT_COSTS["attention"] = 1 / 60e9
 def timed(share: float = 1.0, noise: float = 0.0) -> list[Measured]:
     """Return the usual trials as a machine of those costs would take them."""
     found = []
-    for trial in trials(threads=4, sweep=()):
+    for trial in trials(threads=4):
         for step in trial.steps:
             one = Measured(trial.drawn, step, Timing(4, (Repeat(1.0, 4.0),)))
             equation = (decode_equation if step.kind == "decode" else prefill_equation)(one)
@@ -97,7 +97,7 @@ def test_without_llama_cpp_only_the_kernels_speak() -> None:
     assert found.decode == ()
     assert found.token_seconds is None
     (warning,) = found.warnings
-    assert warning.startswith("not measured but a floor")
+    assert warning.startswith("estimated rather than measured")
     assert "70 %" in warning
 
 

@@ -3,7 +3,9 @@
     python tests/benchmarks/bench_bandwidth.py [--rounds N]
 
 Needs a C compiler (`cc`) with OpenMP. Both take the dot product of two streams of the same size in
-as many threads, in turn, round after round; medians are compared. A run in which the C loop itself
+as many threads, in turn, round after round; medians are compared. Then every core gets a busy
+process: each probe must be flagged, and the figure of one thread be right when corrected by its
+processor time. A run in which the C loop itself
 spreads by more than a tenth, or was disturbed, is void. The last line is the probe's own time.
 """
 
@@ -69,6 +71,7 @@ int main(int argc, char **argv) {
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-funroll-loops", "-fopenmp")
 WITHIN = 0.15
 VOID_SPREAD = 0.1
+LOADED_PROBES = 10
 
 
 def built(folder: Path) -> Path:
@@ -85,6 +88,26 @@ def c_rates(program: Path, total_bytes: int, threads: int, rounds: int) -> list[
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     pairs = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
     return [total_bytes / wall for wall, cpu in pairs if cpu >= CLEAN_SHARE * threads * wall]
+
+
+def under_load(total_bytes: int, cores: int, quiet_per_s: float | None) -> None:
+    """Print how many probes are flagged under a load, and how far corrected figures are off."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    loads = [subprocess.Popen(spin) for _ in range(cores)]
+    flagged, corrected = 0, []
+    try:
+        for _ in range(LOADED_PROBES):
+            rates = measure_rates(total_bytes=total_bytes, cores=cores)
+            flagged += rates.cpu_share < CLEAN_SHARE
+            corrected.append(rates.reads[0].corrected_per_s or 0.0)
+    finally:
+        for load in loads:
+            load.kill()
+            load.wait()
+    say(f"under load {flagged} of {LOADED_PROBES} probes are flagged")
+    if quiet_per_s is not None:
+        shown = ", ".join(f"{value / quiet_per_s:.2f}" for value in corrected)
+        say(f"one thread, corrected, over the quiet figure: {shown}")
 
 
 def main() -> None:
@@ -124,6 +147,7 @@ def main() -> None:
             f" {median(theirs[count]) / GB:8.1f} {spread(theirs[count]):7.1%}"
             f" {ratio:6.2f}{met}{void}"
         )
+    under_load(total, cores, median(ours[1]) if ours[1] else None)
     say(f"the probe takes {median(seconds):.2f} s, at most {max(seconds):.2f}")
 
 

@@ -26,7 +26,7 @@ from bench_gguf import say
 
 from whatfits.bench.calibrate import calibrated
 from whatfits.bench.micro import DEPTH_TOKENS, Measured, Target, Trial, trials
-from whatfits.bench.session import host_threads, versions
+from whatfits.bench.session import cache_bytes, host_threads, versions
 from whatfits.bench.shapes import Shape, draw, write_shape
 from whatfits.bench.speed_process import LoadedModel, Step
 from whatfits.bench.timing import median, spread
@@ -148,7 +148,7 @@ def main() -> None:
     host = machine.host
     assert host is not None
     target = Target(host.id, host.name, None, threads)
-    known = list(trials(threads=threads, sweep=()))
+    known = list(trials(threads=threads, cache_bytes=cache_bytes(probed)))
     others = [judge(threads, shape, file_type) for shape, file_type in JUDGES]
     with tempfile.TemporaryDirectory() as folder:
         paths = {}
