@@ -43,7 +43,21 @@ def calibrated_report(report: ProbeReport, path: Path, *, now: datetime) -> Prob
         text = f"The calibration does not fit this machine ({fault.what} {fault.got})."
         return _with(report, Finding("calibration_not_fitting", "warning", text, _AGAIN))
     report = replace(report, machine=replace(report.machine, calibration=found))
-    return _with(report, *_findings(found, now))
+    return _with(report, *_findings(found, now), *_other_drivers(report, found))
+
+
+def _other_drivers(report: ProbeReport, found: Calibration) -> tuple[Finding, ...]:
+    """Return a finding where a driver is another than when it was measured."""
+    now = {item.key: str(item.value) for item in report.evidence if item.value is not None}
+    changed = [
+        f"{name} {version}, now {now[name]}"
+        for name, version in found.versions
+        if now.get(name, version) != version
+    ]
+    if not changed:
+        return ()
+    text = f"Measured with another driver: {', '.join(changed)}."
+    return (Finding("calibration_of_another_driver", "warning", text, _AGAIN),)
 
 
 def _with(report: ProbeReport, *findings: Finding) -> ProbeReport:

@@ -11,7 +11,7 @@ import pytest
 from whatfits.probes.calibrated_report import age_in_words, calibrated_report
 from whatfits.probes.calibration import CalibrationStore
 from whatfits.probes.measurements import fingerprint
-from whatfits.probes.report import ProbeReport
+from whatfits.probes.report import Evidence, ProbeReport
 from whatfits.sizing import load_machine
 from whatfits.sizing.calibration import Calibration, DeviceCalibration, MeasuredDecode
 
@@ -97,3 +97,18 @@ def test_a_day_that_cannot_be_or_lacks_its_zone_has_no_age(tmp_path: Path, when:
     CalibrationStore(tmp_path / "c.json").keep(kept)
     found = calibrated_report(REPORT, tmp_path / "c.json", now=NOW)
     assert "age unknown" in found.findings[0].text
+
+
+@pytest.mark.parametrize(("now", "told"), [("580.1", True), ("575.2", False), (None, False)])
+def test_another_driver_than_it_was_measured_with_is_told(
+    tmp_path: Path, now: str | None, *, told: bool
+) -> None:
+    key = "nvidia.driver_version"
+    versions = (("whatfits", "0.0.1"), (key, "575.2"))
+    kept = Calibration("1.0", NOW.isoformat(), fingerprint(REPORT.machine), versions, (HOST,))
+    CalibrationStore(tmp_path / "c.json").keep(kept)
+    report = replace(REPORT, evidence=(Evidence(key, now, "text", "NVML", "reported"),))
+    found = calibrated_report(report, tmp_path / "c.json", now=NOW)
+    assert found.machine.calibration == kept
+    codes = {finding.code for finding in found.findings}
+    assert ("calibration_of_another_driver" in codes) is told
