@@ -75,9 +75,22 @@ def speed_basis(
                 error=_error(costs, decoding=False),
             )
         )
+    if speed.speculative_tokens_per_s is not None:
+        found.append(_drafts())
     if speed.energy_per_million_tokens_kwh is not None:
         found.append(_energy(devices))
     return tuple(found)
+
+
+def _drafts() -> Basis:
+    return Basis(
+        key="speed.speculative_tokens_per_s",
+        formula="(1 - a^(n+1)) / (1 - a) tokens / (n x a step of the draft model + a step of this "
+        "one over n + 1 tokens)",
+        inputs={"accepted": {"low": 0.5, "mid": 0.7, "high": 0.85}},
+        source="Leviathan et al., Fast Inference from Transformers via Speculative Decoding (2023)",
+        error="the share of drafts that is accepted is assumed: it depends on models and text",
+    )
 
 
 def _energy(devices: Sequence[Device]) -> Basis:

@@ -172,6 +172,7 @@ class Speed:
         provenance: `measured here`, `measured on the same device elsewhere` or `estimated`.
         reason: what is not known, or was assumed.
         throughput_tokens_per_s: tokens written by all sequences together; None for one.
+        speculative_tokens_per_s: tokens written by one sequence with a model that drafts.
         energy_per_million_tokens_kwh: of decoding alone, accelerators at their power limit.
     """
 
@@ -181,6 +182,7 @@ class Speed:
     provenance: str
     reason: str | None = None
     throughput_tokens_per_s: RateRange | None = None
+    speculative_tokens_per_s: RateRange | None = None
     energy_per_million_tokens_kwh: RateRange | None = None
 
 

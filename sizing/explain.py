@@ -224,6 +224,11 @@ def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
     if speed.decode_tokens_per_s is not None:
         writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
         rows.append(("Writes", f"{writes} ({speed.provenance})"))
+    if speed.speculative_tokens_per_s is not None:
+        drafts = rate_text(speed.speculative_tokens_per_s, "tokens/s")
+        rows.append(("With drafts", f"{drafts} (50 to 85 % of them accepted)"))
+    if speed.throughput_tokens_per_s is not None:
+        rows.append(("Together", rate_text(speed.throughput_tokens_per_s, "tokens/s")))
     if speed.prefill_tokens_per_s is not None:
         reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
         rows.append(("Reads", f"{reads} ({speed.provenance})"))

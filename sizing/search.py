@@ -18,6 +18,7 @@ from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import Judgement, judge, pool_needs
@@ -148,12 +149,27 @@ class Trials:
 
     def speed(self, trial: Trial) -> Speed:
         """Return how fast a trial would be."""
-        return estimate_speed(
+        speed = estimate_speed(
             self._model,
             trial.settings,
             trial.placement,
             prompt_tokens=self._workload.prompt_tokens,
             machine=self._machine,
+        )
+        draft = self._extras.draft
+        if draft is None or draft_type(self._workload) != "draft-simple":
+            return speed
+        from whatfits.sizing.speed_drafts import with_drafts  # noqa: PLC0415 - rarely needed
+
+        return with_drafts(
+            speed,
+            self._model,
+            draft,
+            settings=trial.settings,
+            placement=trial.placement,
+            machine=self._machine,
+            workload=self._workload,
+            request=trial.request,
         )
 
     def largest_context(self, trial: Trial) -> int | None:

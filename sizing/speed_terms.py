@@ -65,12 +65,14 @@ def decode_terms(
     *,
     depth: int,
     sequences: int = 1,
+    one_cache: bool = False,
     step: StepWork | None = None,
 ) -> list[Term]:
     """Return the terms of one step that writes a token in each of `sequences` sequences.
 
     Every device with work needs a bandwidth. Dense weights are read once for all sequences, the
-    experts that any of them goes through once, the cache of each apart. `step` is the work where it
+    experts that any of them goes through once, the cache of each apart; `one_cache` when they are
+    tokens of one sequence. `step` is the work where it
     has been worked out already.
     """
     step = step or step_work(model, placement)
@@ -79,7 +81,8 @@ def decode_terms(
     share = _touched(model, sequences)
     terms: list[Term] = []
     for index, work in enumerate(step.devices):
-        cache = (read.cache_bytes[index] + read.state_bytes[index]) * sequences
+        caches = 1 if one_cache else sequences
+        cache = (read.cache_bytes[index] + read.state_bytes[index]) * caches
         if not work.is_used and not cache:
             continue
         peak = rates[index].bytes or 1.0

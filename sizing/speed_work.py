@@ -54,7 +54,6 @@ class DeviceWork(NamedTuple):
     Attributes:
         dense_bytes: weights that every token reads.
         expert_bytes: routed experts, all of them.
-        output_bytes: of `dense_bytes`, what only tokens with logits need.
         dense_elements: elements of the matrices every token is multiplied with, output left out.
         expert_elements: the same of all routed experts.
         layers: layers that compute here.
@@ -65,7 +64,6 @@ class DeviceWork(NamedTuple):
 
     dense_bytes: dict[str, int]
     expert_bytes: dict[str, int]
-    output_bytes: dict[str, int]
     dense_elements: dict[str, int]
     expert_elements: dict[str, int]
     layers: int
@@ -93,7 +91,7 @@ def touched_share(n_expert: int, n_expert_used: int, tokens: float) -> float:
     """Return which share of the experts some of `tokens` go through, routed evenly."""
     if not n_expert:
         return 1.0
-    return 1.0 - (1.0 - min(1.0, n_expert_used / n_expert)) ** tokens
+    return 1.0 - float((1.0 - min(1.0, n_expert_used / n_expert)) ** tokens)
 
 
 def step_work(model: ModelSpec, placement: Placement) -> StepWork:
@@ -129,26 +127,33 @@ class _Sum:
     """A `DeviceWork` while it is added up."""
 
     def __init__(self) -> None:
-        self.tables: tuple[dict[str, int], ...] = ({}, {}, {}, {}, {})
+        self.tables: tuple[dict[str, int], ...] = ({}, {}, {}, {})
         self.layers = self.state_layers = self.delta_layers = 0
         self.expert_layers: set[int | None] = set()
 
     def add(self, group: GroupWork) -> None:
-        dense, experts, output, elements, expert_elements = self.tables
+        dense, experts, elements, expert_elements = self.tables
         if group.is_expert:
             self.expert_layers.add(group.layer)
             _add(experts, group.n_bytes)
             _add(expert_elements, group.elements)
             return
         _add(dense, group.n_bytes)
-        if group.role == "output":
-            _add(output, group.n_bytes)
-        else:
+        if group.role != "output":  # only the last token of a prompt needs it
             _add(elements, group.elements)
 
     def work(self) -> DeviceWork:
-        counts = (self.layers, len(self.expert_layers), self.state_layers, self.delta_layers)
-        return DeviceWork(*self.tables, *counts)
+        dense, experts, elements, expert_elements = self.tables
+        return DeviceWork(
+            dense_bytes=dense,
+            expert_bytes=experts,
+            dense_elements=elements,
+            expert_elements=expert_elements,
+            layers=self.layers,
+            expert_layers=len(self.expert_layers),
+            state_layers=self.state_layers,
+            delta_layers=self.delta_layers,
+        )
 
 
 def _add(total: dict[str, int], part: Mapping[str, int]) -> None:
