@@ -19,7 +19,7 @@ from typing import Any, Final
 from whatfits.bench.run_settings import RunSettings
 from whatfits.sizing.errors import WhatfitsError
 
-__all__ = ["LoadRequest", "end_with_parent", "memory_now"]
+__all__ = ["LoadRequest", "end_with_parent", "limit_process", "memory_now"]
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _CPU_GRACE_S: Final = 2
@@ -50,7 +50,7 @@ def main() -> None:
     """Serve one request and end."""
     descriptor, request = int(sys.argv[1]), LoadRequest(**json.loads(sys.argv[2]))
     end_with_parent()
-    _limit(request)
+    limit_process(request)
     try:
         _load(request, descriptor)
     except (WhatfitsError, MemoryError) as error:
@@ -123,7 +123,8 @@ def end_with_parent() -> None:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
-def _limit(request: LoadRequest) -> None:
+def limit_process(request: LoadRequest) -> None:
+    """Hold this process to the request's limits, as far as the system knows such."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["ChildProcess"]
 
@@ -33,6 +33,7 @@ class ChildProcess:
 
     `arguments` makes the rest of the command from the number of the descriptor to answer on. With
     `by_streams` the child is asked on its standard input (`say`) and answers on its output.
+    `environment` is added to the little that it knows.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ChildProcess:
         *,
         folder: str | None = None,
         by_streams: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start it.
 
@@ -58,7 +60,7 @@ class ChildProcess:
                 stdout=write if by_streams else subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd=folder,
-                env=_environment() | {_MARK: self._mark},
+                env=_environment() | dict(environment or {}) | {_MARK: self._mark},
                 pass_fds=() if by_streams else (write,),
                 start_new_session=True,
             )

@@ -256,6 +256,32 @@ class Run:
         if status != 0:
             raise ProbeError(f"llama.cpp could not decode (status {status})")
 
+    @property
+    def context_tokens(self) -> int:
+        """Context after padding."""
+        size: int = self._binding.llama_n_ctx(self._context)
+        return size
+
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many threads from now on."""
+        self._binding.llama_set_n_threads(self._context, threads, threads)
+
+    def wait(self) -> None:
+        """Wait until what was asked for is computed: an accelerator goes on by itself."""
+        self._binding.llama_synchronize(self._context)
+
+    def forget_from(self, position: int) -> None:
+        """Take the tokens from a position on out of the cache.
+
+        Raises:
+            ProbeError: a cache of states cannot forget a part of them.
+        """
+        memory = self._binding.llama_get_memory(self._context)
+        if position == 0:
+            self._binding.llama_memory_clear(memory, False)
+        elif not self._binding.llama_memory_seq_rm(memory, 0, position, -1):
+            raise ProbeError("this model's cache cannot forget a part of its tokens")
+
 
 @contextmanager
 def running(path: Path, settings: RunSettings, *, real: bool) -> Iterator[Run]:

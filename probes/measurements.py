@@ -1,26 +1,21 @@
 """What was measured on this machine, kept between runs: read by every answer, written by `bench`.
 
-One JSON file in the user's data folder, replaced whole so that no reader ever sees half of it, by
-one writer at a time. A file that cannot be understood is set aside under another name before a new
-one is written, and named to the caller: never lost.
+One JSON file in the user's data folder (`kept_file`). One that cannot be understood is set aside
+before a new one is written, and named to the caller.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-import time
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from whatfits.probes.kept_file import KeptFile, is_kept, kept_path
 from whatfits.sizing.errors import printable
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from whatfits.sizing.machine import Machine
@@ -32,8 +27,6 @@ _FILE: Final = "measurements.json"
 _MAX_RECORDS: Final = 500
 _MAX_BYTES: Final = 4 << 20
 _LARGEST: Final = 2**63 - 1
-_LONGEST_WAIT_S: Final = 5.0  # another writer holds the file for milliseconds
-_LOOK_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +64,13 @@ class LoadRecord:
 
 
 def is_anything_stored() -> bool:
-    """Return whether the file exists.
-
-    On Linux there are but two places where it can lie. When it lies in neither, as nearly always,
-    this is known without what builds paths, whose import takes longer than all of a probe.
-    """
-    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
-        home = os.path.expanduser("~/.local/share")  # noqa: PTH111 - pathlib is not loaded here
-        folders = (os.environ.get("XDG_DATA_HOME", "").strip(), home)
-        if not any(os.path.exists(f"{folder}/whatfits/{_FILE}") for folder in folders):  # noqa: PTH110 - same
-            return False
-    return default_path().exists()
+    """Return whether the file exists, at next to no cost when it does not."""
+    return is_kept(_FILE)
 
 
 def default_path() -> Path:
     """Return where the file lies."""
-    import platformdirs  # noqa: PLC0415 - not on the cold path of other answers
-
-    return platformdirs.user_data_path("whatfits") / _FILE
+    return kept_path(_FILE)
 
 
 class Store:
@@ -101,7 +83,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._path = path
+        self._file = KeptFile(path, most_bytes=_MAX_BYTES)
         self.set_aside: Path | None = None
         self.unreadable = ""
 
@@ -123,77 +105,28 @@ class Store:
         Raises:
             OSError: the file cannot be read or written; what was there stays as it was.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with _only_writer(self._path.with_suffix(".lock")):
+        with self._file.only_writer():
             try:
                 known = self._read()
             except _NotUnderstoodError:
                 known = ()
-                self._put_aside()
+                self.set_aside = self._file.put_aside()
             kept = (*known, *records)[-_MAX_RECORDS:]
             text = json.dumps({"version": VERSION, "loads": [asdict(record) for record in kept]})
-            self._replace(text)
-
-    def _replace(self, text: str) -> None:
-        half = self._path.with_suffix(".half")  # one that was left by a writer's end is overwritten
-        try:
-            with half.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            half.replace(self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                half.unlink(missing_ok=True)
-            raise
+            self._file.replace(text)
 
     def _read(self) -> tuple[LoadRecord, ...]:
-        try:
-            with self._path.open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-        except FileNotFoundError:
+        data = self._file.read()
+        if data is None:
             return ()
         try:
             return _parsed(data)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise _NotUnderstoodError(printable(error)) from error
 
-    def _put_aside(self) -> None:
-        aside, count = self._path.with_suffix(".broken.json"), 1
-        while aside.exists():
-            count += 1
-            aside = self._path.with_suffix(f".broken-{count}.json")
-        self._path.replace(aside)
-        self.set_aside = aside
-
 
 class _NotUnderstoodError(Exception):
     """The file is no file of measurements, or one of another version."""
-
-
-@contextmanager
-def _only_writer(lock: Path) -> Iterator[None]:
-    """Wait until no other process writes; the system frees the lock of one that has ended.
-
-    Raises:
-        TimeoutError: another one does not end.
-    """
-    try:
-        import fcntl  # noqa: PLC0415 - not on Windows, where replacing an open file fails by itself
-    except ImportError:
-        yield
-        return
-    with lock.open("wb") as file:
-        ends_s = time.monotonic() + _LONGEST_WAIT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > ends_s:
-                    raise TimeoutError(f"another process holds {lock}") from None
-                time.sleep(_LOOK_S)
-        yield
 
 
 def _parsed(data: bytes) -> tuple[LoadRecord, ...]:

@@ -422,20 +422,21 @@ def _replayed(recording: Mapping[str, Any]) -> Machine:
 
 
 def _with_measurements(machine: Machine) -> Machine:
-    """Return this machine with what real loads on it have measured, if there were any."""
-    from whatfits.probes.measurements import (
-        Store,
-        default_path,
-        fingerprint,
-        is_anything_stored,
-    )
+    """Return this machine with what was measured on it: by real loads, and by `bench`."""
+    from whatfits.probes.kept_file import CALIBRATION, is_kept
+    from whatfits.probes.measurements import is_anything_stored
 
-    if not is_anything_stored():
-        return machine
-    from whatfits.probes.overheads import with_measured_overheads
+    if is_kept(CALIBRATION):
+        from whatfits.probes.calibration import default_calibration_path, with_calibration
 
-    loads = Store(default_path()).loads(machine=fingerprint(machine))
-    return with_measured_overheads(machine, loads)
+        machine = with_calibration(machine, default_calibration_path())
+    if is_anything_stored():
+        from whatfits.probes.measurements import Store, default_path, fingerprint
+        from whatfits.probes.overheads import with_measured_overheads
+
+        loads = Store(default_path()).loads(machine=fingerprint(machine))
+        machine = with_measured_overheads(machine, loads)
+    return machine
 
 
 def _workload(given: Workload | Mapping[str, Any] | None) -> Workload:

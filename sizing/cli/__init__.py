@@ -30,6 +30,7 @@ COMMANDS: Final = (
     ("need", "which machines run MODEL: cards, shared memory, RAM, what to add to this one"),
     ("together", "do several MODELs stay loaded at once, each with a server of its own"),
     ("start", "runtimes and apps here, which to begin with, how to connect to a server"),
+    ("bench", "measure this machine, a file or a running server, and let answers use it"),
     ("verify", "predicted bytes against llama.cpp's plan, a real load, or a running server"),
     ("quants", "the table of file types: bits per weight, quality, size for MODEL"),
     ("explain", "a label (Q4_K_M), a term (kv cache), or the numbers of MODEL"),

@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     if options.machine:
         report = ProbeReport(load_machine(options.machine))
     else:
-        report = _with_loads(hardware())
+        report = _with_calibration(_with_loads(hardware()))
     if options.json:
         sys.stdout.write(dump_json(_answer(report)) + "\n")
     else:
@@ -71,6 +71,20 @@ def _with_loads(report: ProbeReport) -> ProbeReport:
     from whatfits.probes.overheads import measured_report
 
     return measured_report(report, default_path())
+
+
+def _with_calibration(report: ProbeReport) -> ProbeReport:
+    """Return a report of this machine with what `bench` has measured."""
+    from whatfits.probes.kept_file import CALIBRATION, is_kept
+
+    if not is_kept(CALIBRATION):
+        return report
+    from datetime import UTC, datetime
+
+    from whatfits.probes.calibrated_report import calibrated_report
+    from whatfits.probes.calibration import default_calibration_path
+
+    return calibrated_report(report, default_calibration_path(), now=datetime.now(UTC))
 
 
 def _answer(report: ProbeReport) -> HardwareAnswer:

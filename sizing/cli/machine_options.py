@@ -44,6 +44,11 @@ def add_machine_options(parser: Parser) -> None:
         metavar="SIZE|POOL=SIZE",
         help="memory to keep free, of the host's pool or of a named one",
     )
+    parser.add_argument(
+        "--no-calibration",
+        action="store_true",
+        help="speeds as if 'whatfits bench' had never run",
+    )
 
 
 def add_device_option(parser: argparse._ActionsContainer) -> None:
@@ -66,6 +71,8 @@ def machine_of(options: argparse.Namespace) -> Machine:
     from whatfits.sizing.api import load_machine
 
     machine = load_machine(options.machine)
+    if options.no_calibration:
+        machine = replace(machine, calibration=None)
     if options.idle:
         machine = _idle(machine)
     return _with_reserves(machine, options.reserve)

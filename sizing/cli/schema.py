@@ -31,6 +31,7 @@ def answer_schema() -> dict[str, Any]:
 
     from whatfits.bench.suite_report import SuiteAnswer
     from whatfits.sizing.cli import answers as forms
+    from whatfits.sizing.cli.bench_answer import BenchAnswer, FileBenchAnswer, ServerBenchAnswer
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.estimate import Plan
@@ -51,6 +52,7 @@ def answer_schema() -> dict[str, Any]:
         "quants": forms.QuantsAnswer,
         "explain": forms.ExplainAnswer,
         "start": StartAnswer,
+        "bench": BenchAnswer | FileBenchAnswer | ServerBenchAnswer,
         "verify": Verification | SuiteAnswer | ServerVerification,
         "error": forms.ErrorAnswer,
     }

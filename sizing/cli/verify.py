@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.verification import Verification
 
-__all__ = ["run"]
+__all__ = ["load_limits", "run"]
 
 _LONGEST_S: Final = 24 * 3600.0
 
@@ -177,7 +177,17 @@ def _verified(options: argparse.Namespace) -> Verification:
     with _model(options) as (spec, path), _progress(quiet=options.json) as progress:
         prepared = prepare(spec, machine, workload, request)
         real = bool(options.model) and not options.plan_only
-        limits = _limits(prepared, machine, options, drivers=bool(accelerators)) if real else None
+        limits = None
+        if real:
+            limits = load_limits(
+                prepared,
+                machine,
+                model=options.model,
+                seconds=options.timeout,
+                force=options.force,
+                drivers=bool(accelerators),
+                instead="close something, use --plan-only, or --force",
+            )
         answer = verify(
             spec,
             path,
@@ -211,13 +221,21 @@ def _model(options: argparse.Namespace) -> Iterator[tuple[ModelSpec, Path]]:
         yield write_catalog_model(path, name, file_type=chosen), path
 
 
-def _limits(
-    prepared: Prepared, machine: Machine, options: argparse.Namespace, *, drivers: bool
+def load_limits(
+    prepared: Prepared,
+    machine: Machine,
+    *,
+    model: str,
+    seconds: float,
+    force: bool,
+    drivers: bool,
+    instead: str,
 ) -> LoadLimits:
-    """Return what the load may take; drivers reserve more addresses than there is memory.
+    """Return what a load may take; `drivers` reserve more addresses than there is memory.
 
     Raises:
-        InvalidRequestError: it may not fit, and nobody said to load it all the same.
+        InvalidRequestError: it may not fit, and nobody said to load it all the same; `instead` is
+            what to do then.
     """
     from whatfits.bench.loads import LoadLimits
 
@@ -225,17 +243,17 @@ def _limits(
     needed = host.high_bytes + prepared.memory.mapped_bytes
     pool = machine.pool(host.pool)
     free = pool.free_low_bytes
-    if not options.force and (free is None or host.high_bytes > free):
+    if not force and (free is None or host.high_bytes > free):
         known = "an unknown amount" if free is None else format_bytes(free)
         raise InvalidRequestError(
             what="model",
-            got=options.model,
+            got=model,
             allowed=f"what fits into {known} free in {pool.id}; this load needs up to "
             f"{format_bytes(host.high_bytes)}",
-            next_step="close something, use --plan-only, or --force",
+            next_step=instead,
         )
-    unlimited = options.force or drivers
-    return LoadLimits(seconds=options.timeout, memory_bytes=None if unlimited else needed)
+    unlimited = force or drivers
+    return LoadLimits(seconds=seconds, memory_bytes=None if unlimited else needed)
 
 
 @contextmanager

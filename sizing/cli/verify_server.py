@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from whatfits.probes.runtimes.report import LoadedModel
     from whatfits.sizing.machine import Machine
 
-__all__ = ["run_server"]
+__all__ = ["api_key_of", "run_server"]
 
 _LISTENERS: Final = "whatfits.probes.runtimes.listeners:read_listeners"
 _DEADLINE_S: Final = 3.0
@@ -43,7 +43,7 @@ def run_server(options: argparse.Namespace) -> int:
     from whatfits.sizing.cli.server_model import served_model, with_files
     from whatfits.sizing.workload import Workload
 
-    key = _api_key(options.api_key)
+    key = api_key_of(options.api_key)
     address = resolve(parse_address(options.server))
     listener = _listener(address)
     probe, answers = server_on(
@@ -86,7 +86,7 @@ def run_server(options: argparse.Namespace) -> int:
     return 0 if answer.verdict != "outside" else 1
 
 
-def _api_key(typed: str | None) -> str | None:
+def api_key_of(typed: str | None) -> str | None:
     """Return the key to send; it never appears in a message.
 
     Raises:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from whatfits.probes.calibration import CalibrationStore, default_calibration_path
+from whatfits.probes.measurements import fingerprint
+from whatfits.sizing.api import load_machine
+from whatfits.sizing.calibration import Calibration
 from whatfits.sizing.version import VERSION
 
 HEAVY = {
@@ -86,3 +90,15 @@ def test_version_and_help_load_no_more_than_the_root() -> None:
 def test_the_version_is_that_of_the_project_file() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert project["project"]["version"] == VERSION
+
+
+def test_a_calibration_is_read_without_anything_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    here = load_machine(None)
+    kept = Calibration("1.0", "2026-01-01T00:00:00+00:00", fingerprint(here))
+    CalibrationStore(default_calibration_path()).keep(kept)
+    assert load_machine(None).calibration == kept
+    assert _loaded("check", "llama-3.1-8b", "--json") & HEAVY == set()

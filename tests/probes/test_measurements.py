@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from recorded_load import RECORD
 
-from whatfits.probes import measurements
+from whatfits.probes import kept_file
 from whatfits.probes.measurements import Store, default_path, fingerprint, is_anything_stored
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.units import GIB, MIB
@@ -224,7 +224,7 @@ def test_a_writer_that_never_ends_is_not_waited_for(
 ) -> None:
     fcntl = pytest.importorskip("fcntl")
     Store(path).add([RECORD])
-    monkeypatch.setattr(measurements, "_LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(kept_file, "_LONGEST_WAIT_S", 0.1)
     with path.with_suffix(".lock").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError, match="another process"):

@@ -1,0 +1,188 @@
+"""Timings and kernel rates → the calibration of this machine.
+
+The sums are those of the model of speed: decoding is bytes of weights by kind of quantisation, a
+cost a layer and a token, and bytes of cache at a depth; a prompt is operations with weights by kind
+and operations of attention. Pure: what was measured comes in as values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.bench.fitting import Equation, solved
+from whatfits.bench.timing import CLEAN_SHARE, median
+from whatfits.sizing.calibration import (
+    QUANT_KINDS,
+    DeviceCalibration,
+    MeasuredDecode,
+    MeasuredPrefill,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from whatfits.bench.bandwidth import MachineRates
+    from whatfits.bench.fitting import Costs
+    from whatfits.bench.micro import Measured, Target
+    from whatfits.sizing.calibration import Calibration
+
+__all__ = [
+    "calibrated",
+    "decode_equation",
+    "disturbances",
+    "prefill_equation",
+    "with_older_rates",
+]
+
+_FIRST_DEPTH: Final = 16  # where the first decoded token of a repeat stands
+_LAYER, _TOKEN, _CACHE, _ATTENTION = "layer", "token", "cache", "attention"
+_MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
+_PERCENT: Final = 100
+_OLDER: Final = "the rates of llama.cpp are of"
+
+
+def calibrated(
+    target: Target,
+    measured: Sequence[Measured],
+    rates: MachineRates | None,
+    *,
+    threads: int | None = None,
+    notes: Sequence[str] = (),
+) -> DeviceCalibration:
+    """Return what was measured of one device.
+
+    Args:
+        target: the device.
+        measured: its timings; empty without llama.cpp.
+        rates: of the kernels, for a processor; None for an accelerator.
+        threads: only timings with so many count; None for the target's.
+        notes: what was left out, as it goes into the warnings.
+    """
+    at = target.threads if threads is None else threads
+    counted = [m for m in measured if m.step.threads == at]
+    # a timing without one undisturbed repeat tells of other programs, not of this machine
+    clean = [m for m in counted if m.timing.clean]
+    decodes = [m for m in clean if m.step.kind == "decode"]
+    prefills = [m for m in clean if m.step.kind == "prefill"]
+    decode = solved([decode_equation(m) for m in decodes])
+    prefill = solved([prefill_equation(m) for m in prefills])
+    plateau = None if rates is None else rates.plateau
+    return DeviceCalibration(
+        device=target.device,
+        name=target.name,
+        read_bytes_per_s=None if plateau is None else plateau.likeliest_per_s,
+        read_threads=None if plateau is None else plateau.threads,
+        cpu_share=None if rates is None else min(1.0, rates.cpu_share),
+        matrix_flops_per_s=None if rates is None else rates.matrix.per_s,
+        decode=tuple(
+            MeasuredDecode(kind, 1 / cost, width) for kind, cost, width in _kinds(decode, decodes)
+        ),
+        prefill=tuple(
+            MeasuredPrefill(kind, 1 / cost, width)
+            for kind, cost, width in _kinds(prefill, prefills)
+        ),
+        layer_seconds=decode.seconds.get(_LAYER, 0.0) if decodes else None,
+        token_seconds=decode.seconds.get(_TOKEN, 0.0) if decodes else None,
+        cache_bytes_per_s=decode.rate(_CACHE),
+        attention_flops_per_s=prefill.rate(_ATTENTION),
+        warnings=(*disturbances(counted, rates), *notes),
+    )
+
+
+def decode_equation(measured: Measured) -> Equation:
+    """Return the time of one token as a sum, at the middle of the tokens that were decoded."""
+    drawn, step = measured.drawn, measured.step
+    depth = max(step.depth, _FIRST_DEPTH) + step.tokens / 2
+    amounts: Mapping[str, float] = {
+        **drawn.bytes_by_kind,
+        _LAYER: drawn.shape.layers,
+        _TOKEN: 1.0,
+        _CACHE: depth * drawn.cache_bytes_per_token,
+    }
+    return Equation(amounts, measured.timing.median_seconds / step.tokens)
+
+
+def prefill_equation(measured: Measured) -> Equation:
+    """Return the time of a prompt as a sum; each of its tokens attends to all before it."""
+    drawn, step = measured.drawn, measured.step
+    pairs = step.tokens * step.depth + step.tokens * (step.tokens + 1) / 2
+    amounts: Mapping[str, float] = {
+        drawn.kind: step.tokens * drawn.flops_per_token,
+        _ATTENTION: pairs * drawn.attention_flops,
+    }
+    return Equation(amounts, measured.timing.median_seconds)
+
+
+def _kinds(costs: Costs, measured: Sequence[Measured]) -> Iterator[tuple[str, float, float]]:
+    """Yield each kind of quantisation with its cost and its spread.
+
+    The spread is the larger of what repeats show and of how far the sum misses a timing: a width
+    that only told how well a timing repeats would promise too much of other models.
+    """
+    for kind in QUANT_KINDS:
+        # what a few norms in float32 take tells nothing of float weights
+        own = [i for i, m in enumerate(measured) if m.drawn.kind == kind]
+        if kind in costs.seconds and own:
+            repeats = median([measured[i].timing.spread for i in own])
+            misses = max(abs(costs.misses[i]) for i in own)
+            yield kind, costs.seconds[kind], max(repeats, misses)
+
+
+def disturbances(measured: Sequence[Measured], rates: MachineRates | None) -> tuple[str, ...]:
+    """Return what may have disturbed the measurement, in words."""
+    found = []
+    if rates is not None and rates.cpu_share < CLEAN_SHARE:
+        share = round(_PERCENT * rates.cpu_share)
+        found.append(
+            f"estimated rather than measured: while memory was read, the threads had {share} % of "
+            "their processors"
+        )
+    unclean = [m for m in measured if not m.timing.clean]
+    if unclean:
+        names = ", ".join(dict.fromkeys(f"{m.drawn.name} {m.step.kind}" for m in unclean))
+        found.append(f"left out, since other programs were running all the while: {names}")
+    disturbed = [m for m in measured if m.timing.clean and not m.timing.is_clean]
+    if disturbed:
+        found.append(
+            f"other programs were running: of {len(disturbed)} of {len(measured)} timings less "
+            "than half of the repeats count"
+        )
+    loose = [m for m in measured if m.timing.clean and m.timing.spread > _MOST_SPREAD]
+    if loose:
+        worst = max(m.timing.spread for m in loose)
+        found.append(
+            f"repeats lie up to {round(_PERCENT * worst)} % apart in {len(loose)} timings: the "
+            "clock may have changed, or memory is shared with other guests"
+        )
+    return tuple(found)
+
+
+def with_older_rates(new: Calibration, older: Calibration | None) -> Calibration:
+    """Return a calibration whose devices keep an older one's rates of llama.cpp where it has none.
+
+    A quick measurement is newer, but says less. What is kept says of when it is.
+    """
+    if older is None:
+        return new
+    devices = []
+    for device in new.devices:
+        known = older.device(device.device)
+        if device.decode or known is None or not known.decode:
+            devices.append(device)
+            continue
+        kept: dict[str, Any] = {
+            "decode": known.decode,
+            "prefill": known.prefill,
+            "layer_seconds": known.layer_seconds,
+            "token_seconds": known.token_seconds,
+            "cache_bytes_per_s": known.cache_bytes_per_s,
+            "attention_flops_per_s": known.attention_flops_per_s,
+        }
+        note = f"{_OLDER} {older.measured_at[:10]}"
+        if any(warning.startswith(_OLDER) for warning in known.warnings):
+            note = next(warning for warning in known.warnings if warning.startswith(_OLDER))
+        devices.append(replace(device, **kept, warnings=(*device.warnings, note)))
+    names = {device.device for device in new.devices}
+    left = (device for device in older.devices if device.device not in names)
+    return replace(new, devices=(*devices, *left))

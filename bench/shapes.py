@@ -1,0 +1,149 @@
+"""The synthetic models that a machine is measured with: small, of several shapes, nobody's own.
+
+Weights are larger than the last-level cache, so that decoding reads memory. Shapes differ in how
+many layers share the bytes: that tells the cost of a layer and of a token from that of a byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+from whatfits.bench.synthetic_weights import write_random_gguf
+from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from whatfits.sizing.model import TensorSpec
+
+__all__ = ["Drawn", "Shape", "draw", "write_shape"]
+
+_HEAD_WIDTH: Final = 64
+_KV_TYPE_BYTES: Final = 2  # F16 keys and values
+_FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
+_EMBEDDING: Final = "token_embd.weight"
+_OUTPUT: Final = "output.weight"
+_CONTEXT_TOKENS: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A dense transformer.
+
+    Attributes:
+        name: for people.
+        hidden: width of the residual stream.
+        layers: how many.
+        feed_forward: width of the feed-forward part.
+        heads: query heads of 64 elements.
+        kv_heads: key and value heads.
+        vocabulary: tokens.
+    """
+
+    name: str
+    hidden: int
+    layers: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    vocabulary: int = 8192
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The shape as a configuration of the plainest architecture."""
+        return {
+            "model_type": "llama",
+            "architectures": ["LlamaForCausalLM"],
+            "hidden_size": self.hidden,
+            "num_hidden_layers": self.layers,
+            "intermediate_size": self.feed_forward,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": _HEAD_WIDTH,
+            "vocab_size": self.vocabulary,
+            "max_position_embeddings": _CONTEXT_TOKENS,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10_000.0,
+            "tie_word_embeddings": False,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A shape under a file type: what a step of it reads and computes.
+
+    Attributes:
+        shape: the shape.
+        file_type: quantisation.
+        kind: what of `QUANT_KINDS` nearly all of it is.
+        metadata: of its file.
+        tensors: of its file, in order.
+        bytes_by_kind: bytes of weights that one token reads.
+        flops_per_token: operations with weights, the output matrix left out: a prompt has one.
+        cache_bytes_per_token: keys and values that one token in the cache takes.
+        attention_flops: operations of one token with one other in the cache.
+    """
+
+    shape: Shape
+    file_type: str
+    kind: str
+    metadata: Mapping[str, object]
+    tensors: tuple[TensorSpec, ...]
+    bytes_by_kind: Mapping[str, int]
+    flops_per_token: int
+    cache_bytes_per_token: int
+    attention_flops: int
+
+    @property
+    def name(self) -> str:
+        """The shape's name and its file type."""
+        return f"{self.shape.name} {self.file_type}"
+
+    @property
+    def total_bytes(self) -> int:
+        """All of its tensors."""
+        return sum(tensor.n_bytes for tensor in self.tensors)
+
+
+def draw(shape: Shape, file_type: str) -> Drawn:
+    """Return a shape under a file type, with what a step of it takes.
+
+    Raises:
+        UnknownFileTypeError: no such file type.
+    """
+    from whatfits.sizing.architectures.spec import config_file  # noqa: PLC0415 - reads a family
+
+    metadata, tensors = config_file(shape.config, file_type=file_type)
+    read = [tensor for tensor in tensors if tensor.name != _EMBEDDING]
+    by_kind = dict.fromkeys(QUANT_KINDS, 0)
+    for tensor in read:
+        by_kind[quant_kind(tensor.type)] += tensor.n_bytes
+    per_prompt_token = [t for t in read if t.name != _OUTPUT and len(t.shape) > 1]
+    return Drawn(
+        shape=shape,
+        file_type=file_type,
+        kind=max(by_kind, key=lambda kind: by_kind[kind]),
+        metadata=metadata,
+        tensors=tensors,
+        bytes_by_kind={kind: n_bytes for kind, n_bytes in by_kind.items() if n_bytes},
+        flops_per_token=_FLOPS_PER_ELEMENT * sum(prod(t.shape) for t in per_prompt_token),
+        cache_bytes_per_token=2 * _KV_TYPE_BYTES * shape.layers * shape.kv_heads * _HEAD_WIDTH,
+        attention_flops=2 * _FLOPS_PER_ELEMENT * shape.layers * shape.heads * _HEAD_WIDTH,
+    )
+
+
+def write_shape(path: Path, drawn: Drawn) -> int:
+    """Write a shape with random weights; return the bytes of the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    metadata = {
+        "llama.context_length": _CONTEXT_TOKENS,
+        **drawn.metadata,
+        "tokenizer.ggml.model": "none",
+    }
+    return write_random_gguf(path, metadata=metadata, tensors=drawn.tensors)

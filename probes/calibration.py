@@ -1,0 +1,205 @@
+"""The calibration of this machine, kept between runs: written by `bench`, read by every answer.
+
+One JSON file in the user's data folder (`kept_file`) holds the newest calibration of each machine
+that shares the folder, by fingerprint. It is parsed by hand: an answer may not wait for a library.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.probes.kept_file import CALIBRATION, KeptFile, kept_path
+from whatfits.sizing.calibration import (
+    Calibration,
+    DeviceCalibration,
+    MeasuredDecode,
+    MeasuredPrefill,
+    calibration_fault,
+)
+from whatfits.sizing.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from whatfits.sizing.machine import Machine
+
+__all__ = [
+    "CalibrationStore",
+    "default_calibration_path",
+    "with_calibration",
+]
+
+VERSION: Final = 1
+_MOST_MACHINES: Final = 16
+_MOST_BYTES: Final = 1 << 20
+_RATES: Final = (
+    "read_bytes_per_s",
+    "cpu_share",
+    "matrix_flops_per_s",
+    "layer_seconds",
+    "token_seconds",
+    "cache_bytes_per_s",
+    "attention_flops_per_s",
+)
+
+
+def default_calibration_path() -> Path:
+    """Return where the file lies."""
+    return kept_path(CALIBRATION)
+
+
+def with_calibration(machine: Machine, path: Path) -> Machine:
+    """Return the machine with its calibration; one of another machine is not looked at."""
+    from whatfits.probes.measurements import fingerprint  # noqa: PLC0415 - where there is a file
+
+    found = CalibrationStore(path).calibration(fingerprint(machine))
+    if found is None or calibration_fault(found, {device.id for device in machine.devices}):
+        return machine
+    return replace(machine, calibration=found)
+
+
+class CalibrationStore:
+    """The file of calibrations.
+
+    Attributes:
+        set_aside: where a file that could not be understood was moved; None when all is well.
+        unreadable: why the last reading gave nothing although there is a file; empty otherwise.
+        others: machines that the file has a calibration of beside the one that was asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open nothing yet."""
+        self._file = KeptFile(path, most_bytes=_MOST_BYTES)
+        self.set_aside: Path | None = None
+        self.unreadable = ""
+        self.others = 0
+
+    def calibration(self, machine: str) -> Calibration | None:
+        """Return the calibration of the machine with that fingerprint; None when there is none.
+
+        A reader moves nothing: `unreadable` says what is wrong with the file.
+        """
+        try:
+            known = self._read()
+        except (OSError, _NotUnderstoodError) as error:
+            self.unreadable = str(error)
+            return None
+        self.others = sum(one.fingerprint != machine for one in known)
+        return next((one for one in known if one.fingerprint == machine), None)
+
+    def keep(self, calibration: Calibration) -> None:
+        """Keep a calibration in place of an older one of its machine.
+
+        Raises:
+            OSError: the file cannot be read or written; what was there stays as it was.
+        """
+        from dataclasses import asdict  # noqa: PLC0415 - for the writer only
+
+        with self._file.only_writer():
+            try:
+                known = self._read()
+            except _NotUnderstoodError:
+                known = ()
+                self.set_aside = self._file.put_aside()
+            others = [one for one in known if one.fingerprint != calibration.fingerprint]
+            kept = [*others, calibration][-_MOST_MACHINES:]
+            text = json.dumps({"version": VERSION, "machines": [asdict(one) for one in kept]})
+            self._file.replace(text)
+
+    def _read(self) -> tuple[Calibration, ...]:
+        data = self._file.read()
+        if data is None:
+            return ()
+        try:
+            return _parsed(data)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise _NotUnderstoodError(printable(error)) from error
+
+
+class _NotUnderstoodError(Exception):
+    """The file is no file of calibrations, or one of another version."""
+
+
+def _parsed(data: bytes) -> tuple[Calibration, ...]:
+    if len(data) > _MOST_BYTES:
+        raise ValueError("too large")
+    document: Any = json.loads(data)
+    if document["version"] != VERSION:
+        raise ValueError("written by another version")
+    return tuple(_calibration(row) for row in _rows(document["machines"]))
+
+
+def _calibration(row: dict[str, Any]) -> Calibration:
+    found = Calibration(
+        schema_version=_text(row["schema_version"]),
+        measured_at=_text(row["measured_at"]),
+        fingerprint=_text(row["fingerprint"]),
+        versions=tuple(_pair(pair) for pair in _list(row["versions"])),
+        devices=tuple(_device(device) for device in _rows(row["devices"])),
+    )
+    fault = calibration_fault(found, {device.device for device in found.devices})
+    if fault is not None:
+        raise ValueError(f"{fault.what} is {fault.got}")
+    return found
+
+
+def _device(row: dict[str, Any]) -> DeviceCalibration:
+    rates: dict[str, Any] = {name: _optional(row[name], _number) for name in _RATES}
+    return DeviceCalibration(
+        device=_text(row["device"]),
+        name=_text(row["name"]),
+        read_threads=_optional(row["read_threads"], _count),
+        decode=tuple(
+            MeasuredDecode(_text(r["quant_kind"]), _number(r["bytes_per_s"]), _number(r["spread"]))
+            for r in _rows(row["decode"])
+        ),
+        prefill=tuple(
+            MeasuredPrefill(_text(r["quant_kind"]), _number(r["flops_per_s"]), _number(r["spread"]))
+            for r in _rows(row["prefill"])
+        ),
+        warnings=tuple(_text(warning) for warning in _list(row["warnings"])),
+        **rates,
+    )
+
+
+def _optional(value: object, parse: Callable[[object], Any]) -> Any:  # noqa: ANN401 - what `parse` gives
+    return None if value is None else parse(value)
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a list is missing")
+    return value
+
+
+def _rows(value: object) -> list[dict[str, Any]]:
+    rows = _list(value)
+    if not all(isinstance(row, dict) for row in rows):
+        raise TypeError("an object is missing")
+    return rows
+
+
+def _pair(value: object) -> tuple[str, str]:
+    name, version = _list(value)
+    return _text(name), _text(version)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{printable(value)} is no text")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{printable(value)} is no number")
+    return float(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{printable(value)} is no whole number")
+    return value
