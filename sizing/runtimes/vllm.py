@@ -72,7 +72,13 @@ def plan(
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
-    speed = vllm_speed(spec, machine, workload, settings)
+    speed = vllm_speed(
+        spec,
+        machine,
+        settings,
+        prompt_tokens=workload.prompt_tokens,
+        parallel=workload.parallel,
+    )
     search = VllmRemedies(spec, machine, workload, request, settings, found)
     return Plan(
         schema_version=SCHEMA_VERSION,
@@ -115,7 +121,7 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
     found = judged(spec, machine, settings)
     if found.verdict != "fits" or not found.bill.holds(workload.parallel or 1):
         return None
-    speed = vllm_speed(spec, machine, workload, settings)
+    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
     return found.memory.high_bytes, speed
 
 
