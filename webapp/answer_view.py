@@ -1,0 +1,130 @@
+"""An answer as a page shows it: the verdict in words first, then everything behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from whatfits.sizing.explain import verdict_sentence
+from whatfits.sizing.headline import headline, speed_sentences
+from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.planning import BestPlan
+from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
+from whatfits.sizing.reasons import reason
+from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.webapp.charts import memory_alt, memory_chart
+from whatfits.webapp.inputs import set_inputs
+from whatfits.webapp.state import remedy_state
+from whatfits.webapp.words import inert
+
+if TYPE_CHECKING:
+    from whatfits.sizing.errors import WhatfitsError
+    from whatfits.sizing.estimate import Plan, Remedy
+
+__all__ = ["commands", "memory", "reasons", "refusal", "speed", "verdict"]
+
+_BOXES: Final = {
+    "fits": (st.success, ":material/check_circle:"),
+    "slow": (st.warning, ":material/hourglass_bottom:"),
+    "tight": (st.warning, ":material/warning:"),
+    "no": (st.error, ":material/cancel:"),
+    "unknown": (st.warning, ":material/help:"),
+}
+
+
+def refusal(error: WhatfitsError) -> None:
+    """Say in a line why there is no answer."""
+    st.error(inert(str(error)), icon=":material/error:")
+
+
+def verdict(plan: Plan) -> None:
+    """Say whether it fits, and offer what would help as buttons that do it."""
+    box, icon = _BOXES[plan.verdict]
+    box(f"**{inert(headline(plan))}**", icon=icon)
+    st.markdown(inert(verdict_sentence(plan)))
+    if plan.remedies:
+        st.markdown("**What would help**")
+        for number, remedy in enumerate(plan.remedies):
+            _remedy(number, remedy)
+
+
+def _remedy(number: int, remedy: Remedy) -> None:
+    state = remedy_state(remedy.change)
+    text = f"{remedy.text[:1].upper()}{remedy.text[1:]}"
+    if state:
+        st.button(inert(text), key=f"remedy{number}", on_click=set_inputs, args=(state,))
+    elif "`" not in text and ": sudo " in text:
+        words, _, command = text.partition(": ")
+        st.markdown(inert(f"{words}:"))
+        st.code(command, language="bash", wrap_lines=True)
+    else:
+        st.markdown(inert(text))
+    st.caption(inert(f"Then: {remedy.verdict}; the price: {remedy.cost}"))
+
+
+def memory(plan: Plan) -> None:
+    """Show where the bytes go, as bars against capacity and as the same numbers."""
+    st.subheader("Memory")
+    st.altair_chart(memory_chart(plan), alt=memory_alt(plan), width="stretch")
+    bills = pool_bills(plan)
+    table: dict[str, list[str]] = {"": [*PART_LABELS.values(), "together", "may hold", "installed"]}
+    for bill in bills:
+        sizes = [size for _, size in bill.parts]
+        ends = [bill.bar_bytes, bill.limit_bytes, bill.installed_bytes]
+        table[bill.label] = [_size(size) for size in (*sizes, *ends)]
+    st.table(table, hide_index=True, alt=memory_alt(plan))
+    if plan.largest_context_tokens is not None:
+        most = format_tokens(plan.largest_context_tokens)
+        st.markdown(f"The longest context that runs here: **{most} tokens**.")
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else format_bytes(size)
+
+
+def speed(plan: Plan) -> None:
+    """Say how fast it writes and reads, as ranges."""
+    st.subheader("Speed")
+    st.markdown("  \n".join(inert(sentence) for sentence in speed_sentences(plan)))
+
+
+def commands(plan: Plan) -> None:
+    """Show what to type, a tab a runtime, and the answer as a file."""
+    st.subheader("Start it")
+    if isinstance(plan, BestPlan):
+        answers = plan.runtimes
+        for tab, one in zip(
+            st.tabs([find_runtime(one.runtime).label for one in answers]), answers, strict=True
+        ):
+            with tab:
+                _command(one.commands, f"{one.reason}.", one.notes)
+    else:
+        _command(plan.commands.get(plan.runtime, ()), plan.verdict_reason, plan.notes)
+    st.download_button(
+        "Answer as JSON",
+        dump_json(plan),
+        file_name="whatfits.json",
+        mime="application/json",
+        on_click="ignore",
+    )
+
+
+def _command(lines: tuple[str, ...], said: str, notes: tuple[str, ...]) -> None:
+    if lines:
+        st.code("\n".join(lines), language="bash", wrap_lines=True)
+    st.markdown(inert(said))
+    for note in notes:
+        st.caption(inert(note))
+
+
+def reasons(plan: Plan) -> None:
+    """Show the formula behind each number with what went into it."""
+    with st.expander("Why? Every number with its formula, inputs and source"):
+        for basis in plan.basis:
+            facts = reason(basis, plan)
+            st.markdown(f"**{inert(facts.title)}**")
+            st.markdown("\n".join(f"- {name}: {inert(text)}" for name, text in facts.rows))
+        for note in plan.notes:
+            st.caption(inert(note))

@@ -1,0 +1,132 @@
+"""The inputs as widgets: each bound to its name in the address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from whatfits.sizing.units import parse_tokens
+from whatfits.webapp.choices import (
+    context_words,
+    draft_choices,
+    is_card,
+    machine_choices,
+    model_choices,
+    model_words,
+)
+from whatfits.webapp.engine import forget_this_machine
+from whatfits.webapp.mode import is_public
+from whatfits.webapp.state import HERE, INPUTS, Question, input_of, question_of
+from whatfits.webapp.words import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ask_context",
+    "ask_machine",
+    "ask_model",
+    "ask_more",
+    "ask_quant",
+    "question",
+    "set_inputs",
+]
+
+_URL: Final = "query-params"
+_PUBLIC_MACHINE: Final = "rtx-4090"
+
+
+def _common(key: str) -> dict[str, Any]:
+    item = input_of(key)
+    return {"label": item.label, "key": key, "help": item.help, "bind": _URL}
+
+
+def _select(key: str, options: tuple[str, ...], **more: Any) -> Any:  # noqa: ANN401 - as declared
+    default = input_of(key).default
+    index = options.index(default) if default in options else 0
+    return st.selectbox(options=options, index=index, required=True, **_common(key), **more)
+
+
+def _number(key: str) -> int | None:
+    item = input_of(key)
+    least = 1 if item.default == 1 else 0
+    found: int | None = st.number_input(
+        min_value=least, max_value=item.most, value=item.default, step=1, **_common(key)
+    )
+    return found
+
+
+def ask_model() -> None:
+    """Ask for the model: one of the catalog, or what somebody typed."""
+    model = _select("model", model_choices(), accept_new_options=True)
+    if words := model_words(model or ""):
+        st.caption(inert(words))
+
+
+def ask_machine() -> None:
+    """Ask for the machine; a card also for how many, and for the RAM around it."""
+    options = machine_choices(with_here=not is_public())
+    if is_public():
+        st.session_state.setdefault("machine", _PUBLIC_MACHINE)
+    machine = _select("machine", options, accept_new_options=True)
+    if is_card(machine or ""):
+        left, right = st.columns(2)
+        with left:
+            _number("cards")
+        with right:
+            _select("ram", input_of("ram").allowed)
+    elif machine == HERE:
+        st.button(
+            "Read this computer again",
+            on_click=forget_this_machine,
+            type="tertiary",
+            help="What is free changes with what else runs.",
+        )
+
+
+def ask_quant() -> None:
+    """Ask for the quantisation."""
+    _select("quant", input_of("quant").allowed)
+
+
+def ask_context() -> None:
+    """Ask for the context, from a short chat to a whole repository."""
+    item = input_of("context")
+    chosen = st.select_slider(options=item.allowed, value=item.default, **_common("context"))
+    st.caption(context_words(parse_tokens(chosen)))
+
+
+def ask_more() -> None:
+    """Ask for everything that has a good default."""
+    left, right = st.columns(2)
+    with left:
+        _select("runtime", input_of("runtime").allowed)
+        _number("users")
+        _select("kv", input_of("kv").allowed)
+        _select("flash", input_of("flash").allowed)
+        st.select_slider(options=input_of("ubatch").allowed, value=512, **_common("ubatch"))
+        st.toggle(value=False, **_common("idle"))
+    with right:
+        _number("layers")
+        _number("experts")
+        _number("reserve")
+        _number("prompt")
+        _select("draft", draft_choices())
+        st.text_input(max_chars=100, **_common("split"))
+
+
+def question() -> Question:
+    """Return what this session asks.
+
+    Raises:
+        InvalidRequestError: one of the values cannot be used.
+    """
+    keys = [item.key for item in INPUTS]
+    return question_of({key: st.session_state[key] for key in keys if key in st.session_state})
+
+
+def set_inputs(values: Mapping[str, Any]) -> None:
+    """Set inputs before the next run, as a remedy's button does."""
+    for key, value in values.items():
+        st.session_state[key] = value
