@@ -31,11 +31,10 @@ def headline(plan: Plan) -> str:
         return f"Fits, but slowly: {plan.verdict_reason.partition(';')[0]}"
     if plan.verdict == "tight":
         return f"Tight: {plan.verdict_reason}"
-    short = max(bills, key=lambda bill: bill.total_bytes - (bill.free_bytes or 0))
-    missing = short.total_bytes - (short.free_bytes or 0)
-    if missing <= 0:
+    short = max(bills, key=lambda bill: bill.short_bytes)
+    if not short.short_bytes:
         return f"Does not fit: {plan.verdict_reason}"
-    return f"Does not fit: {format_bytes(missing)} short in {short.label}"
+    return f"Does not fit: {format_bytes(short.short_bytes)} short in {short.label}"
 
 
 def speed_sentences(plan: Plan) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ class PoolBill:
         limit_bytes: what may be used at most, from the lower end; None when unknown.
         installed_bytes: capacity; None when unknown.
         free_bytes: what the run may take, from the lower end; None when unknown.
+        is_limited: less may be used than is installed.
+        short_bytes: what is missing by the middle of need and room; 0 when nothing is.
     """
 
     pool: str
@@ -48,6 +50,8 @@ class PoolBill:
     limit_bytes: int | None
     installed_bytes: int | None
     free_bytes: int | None
+    is_limited: bool
+    short_bytes: int
 
     @property
     def spare_bytes(self) -> int | None:
@@ -58,15 +62,6 @@ class PoolBill:
     def overflows(self) -> bool:
         """Whether the upper end of the need is more than is free."""
         return self.spare_bytes is not None and self.spare_bytes < 0
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether less may be used than is installed."""
-        return (
-            self.limit_bytes is not None
-            and self.installed_bytes is not None
-            and self.limit_bytes < self.installed_bytes
-        )
 
     @property
     def bar_bytes(self) -> int:
@@ -103,7 +98,15 @@ def _bill(pool: Pool, rows: list[DeviceMemory], plan: Plan) -> PoolBill:
         limit_bytes=pool.allowance_low_bytes,
         installed_bytes=pool.total_bytes,
         free_bytes=pool.free_low_bytes,
+        is_limited=pool.allowance_bytes != pool.total_bytes,
+        short_bytes=_short(total, pool),
     )
+
+
+def _short(total_bytes: int, pool: Pool) -> int:
+    """Return what a pool lacks: as it is now, or as when idle where its use is not known."""
+    free = pool.free_when_idle_bytes if pool.free_bytes is None else pool.free_bytes
+    return 0 if free is None else max(0, total_bytes - free)
 
 
 def _label(pool: Pool, plan: Plan) -> str:

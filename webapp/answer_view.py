@@ -9,6 +9,7 @@ import streamlit as st
 from whatfits.sizing.explain import verdict_sentence
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.mac_limit import mac_limit
 from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
@@ -17,7 +18,8 @@ from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.webapp.charts import memory_alt, memory_chart
 from whatfits.webapp.inputs import set_inputs
 from whatfits.webapp.state import remedy_state
-from whatfits.webapp.words import inert
+from whatfits.webapp.theme import ink
+from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
@@ -67,17 +69,28 @@ def _remedy(number: int, remedy: Remedy) -> None:
 def memory(plan: Plan) -> None:
     """Show where the bytes go, as bars against capacity and as the same numbers."""
     st.subheader("Memory")
-    st.altair_chart(memory_chart(plan), alt=memory_alt(plan), width="stretch")
+    st.altair_chart(memory_chart(plan, ink()), alt=memory_alt(plan), width="stretch")
     bills = pool_bills(plan)
-    table: dict[str, list[str]] = {"": [*PART_LABELS.values(), "together", "may hold", "installed"]}
-    for bill in bills:
-        sizes = [size for _, size in bill.parts]
-        ends = [bill.bar_bytes, bill.limit_bytes, bill.installed_bytes]
-        table[bill.label] = [_size(size) for size in (*sizes, *ends)]
-    st.table(table, hide_index=True, alt=memory_alt(plan))
+    labels = [bill.label for bill in bills]
+    rows = [
+        [label, *(_size(dict(bill.parts)[part]) for bill in bills)]
+        for part, label in PART_LABELS.items()
+        if any(dict(bill.parts)[part] for bill in bills)
+    ]
+    rows += [
+        ["together", *(_size(bill.bar_bytes) for bill in bills)],
+        ["may be used", *(_size(bill.limit_bytes) for bill in bills)],
+        ["installed", *(_size(bill.installed_bytes) for bill in bills)],
+    ]
+    st.markdown(table(["part", *labels], rows, right=labels))
     if plan.largest_context_tokens is not None:
         most = format_tokens(plan.largest_context_tokens)
         st.markdown(f"The longest context that runs here: **{most} tokens**.")
+    limit = mac_limit(plan.machine)
+    if limit is not None:
+        st.markdown(inert(limit.sentence))
+        if limit.command is not None:
+            st.code(limit.command, language="bash", wrap_lines=True)
 
 
 def _size(size: int | None) -> str:
@@ -121,7 +134,12 @@ def _command(lines: tuple[str, ...], said: str, notes: tuple[str, ...]) -> None:
 
 def reasons(plan: Plan) -> None:
     """Show the formula behind each number with what went into it."""
-    with st.expander("Why? Every number with its formula, inputs and source"):
+    panel = st.expander(
+        "Why? Every number with its formula, inputs and source", key="why", on_change="rerun"
+    )
+    if not panel.open:
+        return
+    with panel:
         for basis in plan.basis:
             facts = reason(basis, plan)
             st.markdown(f"**{inert(facts.title)}**")

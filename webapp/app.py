@@ -5,13 +5,20 @@ from __future__ import annotations
 import streamlit as st
 
 st.set_page_config(page_title="whatfits: what can this machine run?", layout="centered")
+st.html(
+    "<style>"
+    "[data-testid='stMainBlockContainer'] {padding-top: 4rem}"
+    "[data-testid='stMarkdownContainer'] :is(table, th, td) {font-size: .875rem}"
+    "[data-testid='stMarkdownContainer'] :is(th, td) {padding: .2rem .5rem}"
+    "</style>"
+)
 st.navigation(
     [
-        st.Page("pages/fit.py", title="Will it fit?", default=True),
-        st.Page("pages/runs.py", title="What can I run?", url_path="runs"),
-        st.Page("pages/explore.py", title="Explore", url_path="explore"),
-        st.Page("pages/learn.py", title="Learn", url_path="learn"),
-        st.Page("pages/method.py", title="Method", url_path="method"),
+        st.Page("screens/fit.py", title="Will it fit?", default=True),
+        st.Page("screens/runs.py", title="What can I run?", url_path="runs"),
+        st.Page("screens/explore.py", title="Explore", url_path="explore"),
+        st.Page("screens/learn.py", title="Learn", url_path="learn"),
+        st.Page("screens/method.py", title="Method", url_path="method"),
     ],
     position="top",
 ).run()

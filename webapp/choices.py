@@ -21,6 +21,7 @@ __all__ = [
     "context_words",
     "draft_choices",
     "is_card",
+    "is_open",
     "machine_choices",
     "model_choices",
     "model_words",
@@ -32,6 +33,7 @@ _CONTEXT_MARKS: Final = (
     (65_536, "enough for a long document"),
     (2**20, "enough for a book or a whole repository"),
 )
+_OPEN_LICENCES: Final = frozenset({"apache-2.0", "mit"})
 _LARGEST_DRAFT: Final = 4 * 10**9
 _LIKELY: Final = (
     "rtx-3060-12-gb",
@@ -138,3 +140,9 @@ def model_words(model: str) -> str:
     if entry.licence:
         facts.append(f"licence {entry.licence}")
     return " · ".join(facts)
+
+
+def is_open(model: str) -> bool:
+    """Whether a catalog model's licence lets everybody use it for anything."""
+    entry = _models().get(model)
+    return entry is not None and (entry.licence or "").lower() in _OPEN_LICENCES

@@ -14,18 +14,33 @@ from whatfits.sizing.api import answer, load_machine, load_model, plan_for
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine_changes import idle_machine, with_reserves
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
-from whatfits.webapp.state import HERE, Question
+from whatfits.sizing.units import parse_tokens
+from whatfits.sizing.verdict import MAY_RUN
+from whatfits.webapp.choices import is_open
+from whatfits.webapp.state import CONTEXTS, HERE, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from whatfits.sizing.curves import ContextCurve
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.ranking import RankedModel
 
-__all__ = ["Memory", "answered", "forget_this_machine", "machine_named", "machine_of"]
+__all__ = [
+    "Memory",
+    "answered",
+    "curves",
+    "forget_this_machine",
+    "machine_named",
+    "machine_of",
+    "ranked",
+]
 
 _MOST_ANSWERS: Final = 256
+_MOST_RANKINGS: Final = 32
+_KV_TYPES: Final = ("f16", "q8_0", "q4_0")
 _LONGEST_NAME: Final = 200
 
 
@@ -62,12 +77,14 @@ class Memory:
 
 _answers: Final = Memory(_MOST_ANSWERS)
 _machines: Final = Memory(64)
+_rankings: Final = Memory(_MOST_RANKINGS)
+_curves: Final = Memory(_MOST_RANKINGS)
 
 
 def forget_this_machine() -> None:
     """Read this machine anew when it is asked for next."""
-    _machines.clear()
-    _answers.clear()
+    for memory in (_machines, _answers, _rankings, _curves):
+        memory.clear()
 
 
 def machine_named(name: str) -> Machine:
@@ -137,3 +154,56 @@ def _worked_out(question: Question, given: ModelSpec | None) -> Plan:
         request=question.placement,
         fixed_file_type=question.file_type is not None,
     )
+
+
+def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[RankedModel, ...]:
+    """Return every catalog model that runs on a question's machine with its context.
+
+    Raises:
+        BadInputError: the machine is not known, or no model can run under the workload.
+    """
+    from whatfits.sizing.catalog.lookup import model_entries  # noqa: PLC0415 - on use
+    from whatfits.sizing.ranking import rank  # noqa: PLC0415 - on use
+    from whatfits.sizing.sources.catalog_model import spec_of_entry  # noqa: PLC0415 - on use
+
+    machine = machine_of(question)
+
+    def work() -> tuple[RankedModel, ...]:
+        rows = rank(
+            (entry for entry in model_entries() if kind in (None, entry.kind)),
+            machine,
+            load=lambda entry, file_type: spec_of_entry(entry, file_type=file_type),
+            workload=question.workload,
+            file_type=question.file_type,
+        )
+        return tuple(row for row in rows if row.verdict in MAY_RUN)
+
+    found: tuple[RankedModel, ...] = _rankings.of(
+        (machine, question.workload, question.file_type, kind), work
+    )
+    return tuple(row for row in found if is_open(row.model)) if open_only else found
+
+
+def curves(question: Question, spec: ModelSpec | None = None) -> tuple[ContextCurve, ...]:
+    """Return what a question's model needs over contexts, a curve for each precision.
+
+    Raises:
+        BadInputError: what was asked cannot be answered.
+    """
+    from whatfits.sizing.curves import context_curves  # noqa: PLC0415 - on use
+
+    def work() -> tuple[ContextCurve, ...]:
+        model = spec or load_model(question.model, file_type=question.file_type)
+        return context_curves(
+            model,
+            machine_of(question),
+            question.workload,
+            question.placement,
+            kv_types=_KV_TYPES,
+            contexts=[parse_tokens(context) for context in CONTEXTS],
+        )
+
+    if spec is not None:
+        return work()
+    found: tuple[ContextCurve, ...] = _curves.of(question, work)
+    return found

@@ -17,7 +17,7 @@ from whatfits.webapp.choices import (
 )
 from whatfits.webapp.engine import forget_this_machine
 from whatfits.webapp.mode import is_public
-from whatfits.webapp.state import HERE, INPUTS, Question, input_of, question_of
+from whatfits.webapp.state import HERE, INPUTS, Question, input_of, other_machine_of, question_of
 from whatfits.webapp.words import inert
 
 if TYPE_CHECKING:
@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ask_context",
+    "ask_filters",
     "ask_machine",
     "ask_model",
     "ask_more",
+    "ask_other_machine",
     "ask_quant",
+    "other_machine",
     "question",
     "set_inputs",
+    "value_of",
 ]
 
 _URL: Final = "query-params"
@@ -45,7 +49,7 @@ def _common(key: str) -> dict[str, Any]:
 def _select(key: str, options: tuple[str, ...], **more: Any) -> Any:  # noqa: ANN401 - as declared
     default = input_of(key).default
     index = options.index(default) if default in options else 0
-    return st.selectbox(options=options, index=index, required=True, **_common(key), **more)
+    return st.selectbox(options=options, index=index, **_common(key), **more)
 
 
 def _number(key: str) -> int | None:
@@ -114,6 +118,33 @@ def ask_more() -> None:
         _number("prompt")
         _select("draft", draft_choices())
         st.text_input(max_chars=100, **_common("split"))
+
+
+def ask_other_machine() -> None:
+    """Ask for a machine to hold against the first."""
+    _select("other", machine_choices(with_here=not is_public()), accept_new_options=True)
+
+
+def ask_filters() -> None:
+    """Ask which models to show, and in which order."""
+    left, right = st.columns(2)
+    with left:
+        _select("use", input_of("use").allowed)
+        _select("sort", input_of("sort").allowed)
+    with right:
+        _select("licence", input_of("licence").allowed)
+        ask_context()
+
+
+def value_of(key: str) -> Any:  # noqa: ANN401 - as declared
+    """Return what this session has chosen for an input."""
+    return st.session_state.get(key, input_of(key).default)
+
+
+def other_machine() -> str:
+    """Return the second machine as one expression."""
+    keys = [item.key for item in INPUTS]
+    return other_machine_of({k: st.session_state[k] for k in keys if k in st.session_state})
 
 
 def question() -> Question:

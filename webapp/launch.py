@@ -17,8 +17,8 @@ USUAL_PORT: Final = 8501
 _PORTS_TRIED: Final = 50
 _MOST_UPLOADED_MB: Final = 32
 _THEME: Final = {
-    "theme.primaryColor": "#2f6fe4",
-    "theme.baseRadius": "small",
+    "theme.light.primaryColor": "#1d5fd1",
+    "theme.dark.primaryColor": "#7aa7f7",
 }
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "Input",
     "Question",
     "input_of",
+    "other_machine_of",
     "question_of",
     "remedy_state",
 ]
@@ -76,6 +77,33 @@ INPUTS: Final = (
     ),
     Input("cards", "How many cards", 1, "Graphics cards of that kind in one machine.", most=16),
     Input("ram", "RAM beside it", "32gb", "The memory of the PC around the card.", RAM_SIZES),
+    Input(
+        "other",
+        "Another machine",
+        "rtx-3090",
+        "A second machine to hold against the first, for the same model.",
+    ),
+    Input(
+        "use",
+        "Kind of model",
+        "any",
+        "Text, text with images or sound, or embeddings for search.",
+        ("any", "llm", "vlm", "embedding"),
+    ),
+    Input(
+        "licence",
+        "Licence",
+        "any",
+        "Open: Apache 2.0 or MIT. Others have conditions of their own.",
+        ("any", "open"),
+    ),
+    Input(
+        "sort",
+        "Order",
+        "size",
+        "Within the same verdict: most parameters first, newest first, or least memory first.",
+        ("size", "released", "memory", "name"),
+    ),
     Input(
         "quant",
         "Quantisation",
@@ -250,6 +278,12 @@ def question_of(state: Mapping[str, Any]) -> Question:
         reserve_mib=values["reserve"],
         idle=bool(values["idle"]),
     )
+
+
+def other_machine_of(state: Mapping[str, Any]) -> str:
+    """Return the second machine as one expression; a card gets the RAM of the first."""
+    values = {item.key: state.get(item.key, item.default) for item in INPUTS}
+    return _machine_of({**values, "machine": values["other"], "cards": 1})
 
 
 def _machine_of(values: Mapping[str, Any]) -> str:

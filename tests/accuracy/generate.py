@@ -1,4 +1,4 @@
-"""Writes docs/accuracy.json and docs/accuracy.md from recorded truths and today's predictions.
+"""Writes docs/accuracy.* and webapp/accuracy.json from recorded truths and today's predictions.
 
 python tests/accuracy/generate.py                  predict every case anew: some minutes
 python tests/accuracy/generate.py ARCHITECTURE…    predict theirs anew, keep the others
@@ -19,6 +19,7 @@ for folder in ("accuracy", "golden", "oracle", "sizing/quants"):  # whose helper
     sys.path.append(str(ROOT / "tests" / folder))
 
 import cases  # noqa: E402 - found by the line above
+import page_summary  # noqa: E402 - same
 import peer_section  # noqa: E402 - same
 import plan_sections  # noqa: E402 - same
 import recorded_sections  # noqa: E402 - same
@@ -71,6 +72,7 @@ def main(arguments: list[str]) -> None:
     if arguments != ["--text"]:
         cases.save(cases.measure(arguments))
     DOCUMENT.write_text(document(), "utf-8")
+    page_summary.PATH.write_text(page_summary.text(cases.load()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,0 @@
-"""The pages; each file is run by Streamlit as a script."""

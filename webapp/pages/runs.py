@@ -1,5 +1,0 @@
-"""A page."""
-
-import streamlit as st
-
-st.title("runs")
