@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from whatfits.sizing.explain import verdict_sentence
+from whatfits.sizing.glossary import FIVE_WORDS
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.mac_limit import mac_limit
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
     from whatfits.sizing.estimate import Plan, Remedy
 
-__all__ = ["commands", "memory", "reasons", "refusal", "speed", "verdict"]
+__all__ = ["commands", "five_words", "memory", "reasons", "refusal", "speed", "verdict"]
 
 _BOXES: Final = {
     "fits": (st.success, ":material/check_circle:"),
@@ -64,6 +65,12 @@ def _remedy(number: int, remedy: Remedy) -> None:
     else:
         st.markdown(inert(text))
     st.caption(inert(f"Then: {remedy.verdict}; the price: {remedy.cost}"))
+
+
+def five_words() -> None:
+    """Say what the words mean, to those who did not switch it off."""
+    if st.toggle("New to this? Five words", value=True, key="words", persist_state="session"):
+        st.markdown("\n".join(f"- **{inert(word)}**: {inert(said)}" for word, said in FIVE_WORDS))
 
 
 def memory(plan: Plan) -> None:

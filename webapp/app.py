@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
+from whatfits.webapp.mode import is_public
+from whatfits.webapp.sessions import take_place
+
 st.set_page_config(page_title="whatfits: what can this machine run?", layout="centered")
+if is_public() and "place" not in st.session_state:
+    place = take_place()
+    if place is None:
+        st.error("Every place is taken; try again in a few minutes.")
+        st.stop()
+    st.session_state["place"] = place
 st.html(
     "<style>"
     "[data-testid='stMainBlockContainer'] {padding-top: 4rem}"

@@ -11,12 +11,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.api import answer, load_machine, load_model, plan_for
-from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.catalog.lookup import find_model
+from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.machine_changes import idle_machine, with_reserves
-from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.requantise import requantised
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.units import parse_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.webapp.choices import is_open
+from whatfits.webapp.mode import is_public
 from whatfits.webapp.state import CONTEXTS, HERE, Question
 
 if TYPE_CHECKING:
@@ -29,12 +33,15 @@ if TYPE_CHECKING:
     from whatfits.sizing.ranking import RankedModel
 
 __all__ = [
+    "BusyError",
     "Memory",
     "answered",
     "curves",
     "forget_this_machine",
     "machine_named",
     "machine_of",
+    "model_of",
+    "name_of",
     "ranked",
 ]
 
@@ -42,14 +49,22 @@ _MOST_ANSWERS: Final = 256
 _MOST_RANKINGS: Final = 32
 _KV_TYPES: Final = ("f16", "q8_0", "q4_0")
 _LONGEST_NAME: Final = 200
+_MISSING: Final = object()
+
+
+class BusyError(WhatfitsError):
+    """Too many others are being answered."""
+
+    code = "busy"
 
 
 class Memory:
     """The last results by what they were asked with; the same question is worked out once."""
 
-    def __init__(self, most: int) -> None:
-        """Keep at most so many."""
+    def __init__(self, most: int, *, patience_s: float = 60.0) -> None:
+        """Keep at most so many, and let nobody wait longer."""
         self._most = most
+        self._patience_s = patience_s
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = Lock()
 
@@ -57,17 +72,24 @@ class Memory:
         """Return what is known under the key, or what `work` returns; its errors are not kept.
 
         One at a time: two at once would each take twice as long, and the same may be asked.
+
+        Raises:
+            BusyError: those who asked before take too long.
         """
-        if key in self._kept:
-            return self._kept[key]
-        with self._lock:
-            if key in self._kept:
-                return self._kept[key]
-            found = work()
-            self._kept[key] = found
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+        found = self._kept.get(key, _MISSING)
+        if found is not _MISSING:
             return found
+        if not self._lock.acquire(timeout=self._patience_s):
+            raise BusyError("many are asking at once; try again in a minute")
+        try:
+            found = self._kept.get(key, _MISSING)
+            if found is _MISSING:
+                found = self._kept[key] = work()
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            return found
+        finally:
+            self._lock.release()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -118,37 +140,75 @@ def machine_of(question: Question) -> Machine:
     return machine
 
 
-def answered(question: Question, spec: ModelSpec | None = None) -> Plan:
-    """Return the answer to a question; `spec` is a model that was read from a file.
+def answered(question: Question, dropped: ModelSpec | None = None) -> Plan:
+    """Return the answer to a question; `dropped` is a model that was read from a visitor's file.
 
     With llama.cpp it is the whole plan, every other runtime's answer in it.
 
     Raises:
         BadInputError: what was asked cannot be answered; the message says why.
     """
-    if spec is not None:
-        return _worked_out(question, spec)
+    if dropped is not None:
+        return _worked_out(question, dropped)
     plan: Plan = _answers.of(question, lambda: _worked_out(question, None))
     return plan
 
 
-def _worked_out(question: Question, given: ModelSpec | None) -> Plan:
+def model_of(question: Question, dropped: ModelSpec | None = None) -> ModelSpec:
+    """Return the model that a question means: of a file, of the catalog, or of Hugging Face.
+
+    A name is never taken for a path, nor for any other address.
+
+    Raises:
+        BadInputError: it is not known, or not read here.
+    """
+    if dropped is None:
+        name = name_of(question.model)
+        return load_model(name, file_type=question.file_type, runtime=question.runtime)
+    if question.runtime != DEFAULT_RUNTIME and not find_runtime(question.runtime).starts_llama_cpp:
+        raise InvalidRequestError(
+            what="runtime for a dropped file",
+            got=question.runtime,
+            allowed="llama.cpp, ollama, lm-studio, jan",
+        )
+    if question.file_type in (None, dropped.file_type):
+        return dropped
+    return requantised(dropped, question.file_type)
+
+
+def name_of(model: str) -> str:
+    """Return the name that the library loads a model by.
+
+    Raises:
+        UnknownModelError: the catalog has no such model.
+        InvalidRequestError: an address that is not read on a public page, or an odd one.
+    """
+    if not is_hub_name(model):
+        return find_model(model).id
+    if is_public():
+        raise InvalidRequestError(
+            what="model",
+            got=model,
+            allowed="a model of the catalog",
+            next_step="on your own machine: whatfits web",
+        )
+    return model
+
+
+def _worked_out(question: Question, dropped: ModelSpec | None) -> Plan:
     machine = machine_of(question)
-    runtime = question.runtime
-    spec = given
-    if spec is None:
-        spec = load_model(question.model, file_type=question.file_type, runtime=runtime)
-    if runtime != DEFAULT_RUNTIME:
+    spec = model_of(question, dropped)
+    if question.runtime != DEFAULT_RUNTIME:
         return answer(
             spec,
             machine=machine,
             workload=question.workload,
             request=question.placement,
-            runtime=runtime,
+            runtime=question.runtime,
         )
     return plan_for(
         spec,
-        name=None if given is not None else question.model,
+        name=name_of(question.model) if dropped is None else None,
         machine=machine,
         workload=question.workload,
         request=question.placement,
@@ -184,7 +244,7 @@ def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[Ra
     return tuple(row for row in found if is_open(row.model)) if open_only else found
 
 
-def curves(question: Question, spec: ModelSpec | None = None) -> tuple[ContextCurve, ...]:
+def curves(question: Question, dropped: ModelSpec | None = None) -> tuple[ContextCurve, ...]:
     """Return what a question's model needs over contexts, a curve for each precision.
 
     Raises:
@@ -193,9 +253,8 @@ def curves(question: Question, spec: ModelSpec | None = None) -> tuple[ContextCu
     from whatfits.sizing.curves import context_curves  # noqa: PLC0415 - on use
 
     def work() -> tuple[ContextCurve, ...]:
-        model = spec or load_model(question.model, file_type=question.file_type)
         return context_curves(
-            model,
+            model_of(question, dropped),
             machine_of(question),
             question.workload,
             question.placement,
@@ -203,7 +262,7 @@ def curves(question: Question, spec: ModelSpec | None = None) -> tuple[ContextCu
             contexts=[parse_tokens(context) for context in CONTEXTS],
         )
 
-    if spec is not None:
+    if dropped is not None:
         return work()
     found: tuple[ContextCurve, ...] = _curves.of(question, work)
     return found

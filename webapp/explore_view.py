@@ -24,6 +24,7 @@ from whatfits.webapp.charts import (
     quant_rows,
 )
 from whatfits.webapp.engine import answered, curves, machine_of
+from whatfits.webapp.inputs import dropped
 from whatfits.webapp.theme import ink
 from whatfits.webapp.words import inert, table
 
@@ -36,8 +37,10 @@ __all__ = ["context_and_memory", "size_and_quality", "two_machines"]
 
 def context_and_memory(question: Question) -> None:
     """Show the need over contexts, a line for each precision of the cache."""
-    plan = answered(replace(question, runtime=DEFAULT_RUNTIME))
-    found = curves(replace(question, file_type=plan.model.file_type, runtime=DEFAULT_RUNTIME))
+    plan = answered(replace(question, runtime=DEFAULT_RUNTIME), dropped())
+    found = curves(
+        replace(question, file_type=plan.model.file_type, runtime=DEFAULT_RUNTIME), dropped()
+    )
     free = fast_free_bytes(machine_of(question))
     said = context_alt(found, free_bytes=free)
     st.markdown(inert(f"{plan.model.name} in {plan.model.file_type}. {said}"))
@@ -69,7 +72,7 @@ def context_and_memory(question: Question) -> None:
 
 def size_and_quality(question: Question) -> None:
     """Show each quantisation's size, measured loss and speed."""
-    plan = answered(replace(question, file_type=None, runtime=DEFAULT_RUNTIME))
+    plan = answered(replace(question, file_type=None, runtime=DEFAULT_RUNTIME), dropped())
     if not isinstance(plan, BestPlan):
         return
     st.markdown(inert(headline(plan)) + inert(f": {plan.model.file_type}. {plan.rules[0]}"))
@@ -117,7 +120,7 @@ def size_and_quality(question: Question) -> None:
 
 def two_machines(first: Question, second: Question) -> None:
     """Show the same model on two machines."""
-    plans = (answered(first), answered(second))
+    plans = (answered(first, dropped()), answered(second, dropped()))
     names = [inert(plan.machine.name) for plan in plans]
     for name, plan in zip(names, plans, strict=True):
         st.markdown(f"**{name}**: {inert(headline(plan))}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
+from whatfits.sizing.errors import WhatfitsError
+from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.units import parse_tokens
 from whatfits.webapp.choices import (
     context_words,
@@ -15,6 +17,7 @@ from whatfits.webapp.choices import (
     model_choices,
     model_words,
 )
+from whatfits.webapp.drop import ask_file, model_of_sent
 from whatfits.webapp.engine import forget_this_machine
 from whatfits.webapp.mode import is_public
 from whatfits.webapp.state import HERE, INPUTS, Question, input_of, other_machine_of, question_of
@@ -22,6 +25,8 @@ from whatfits.webapp.words import inert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from whatfits.sizing.model import ModelSpec
 
 __all__ = [
     "ask_context",
@@ -31,12 +36,16 @@ __all__ = [
     "ask_more",
     "ask_other_machine",
     "ask_quant",
+    "dropped",
+    "may_read_address",
     "other_machine",
     "question",
     "set_inputs",
     "value_of",
 ]
 
+_DROPPED: Final = "dropped_model"
+_ALLOWED: Final = "allowed_addresses"
 _URL: Final = "query-params"
 _PUBLIC_MACHINE: Final = "rtx-4090"
 
@@ -62,10 +71,57 @@ def _number(key: str) -> int | None:
 
 
 def ask_model() -> None:
-    """Ask for the model: one of the catalog, or what somebody typed."""
-    model = _select("model", model_choices(), accept_new_options=True)
-    if words := model_words(model or ""):
+    """Ask for the model: of the catalog, of Hugging Face by name, or in a file."""
+    taken = dropped()
+    if taken is not None:
+        st.markdown(f"**Model**: {inert(taken.name)}, from your file")
+        st.button("Choose from the catalog instead", on_click=_forget_file, type="tertiary")
+        return
+    model = (_select("model", model_choices(), accept_new_options=True) or "").strip()
+    if words := model_words(model):
         st.caption(inert(words))
+    panel = st.expander("A model that is not in the list", key="file_panel", on_change="rerun")
+    if not panel.open:
+        return
+    with panel:
+        if not is_public():
+            st.caption("Type hf:owner/name into Model, and Enter: its header is read there.")
+        sent = ask_file()
+        if sent is not None:
+            _take_file(sent)
+
+
+def _take_file(sent: Mapping[str, Any]) -> None:
+    """Remember the model of a file for this session, or say why it cannot be read."""
+    try:
+        st.session_state[_DROPPED] = model_of_sent(sent)
+    except WhatfitsError as error:
+        st.error(inert(str(error)))
+    else:
+        st.rerun()
+
+
+def _forget_file() -> None:
+    st.session_state.pop(_DROPPED, None)
+
+
+def dropped() -> ModelSpec | None:
+    """Return the model of this session's file; None without one."""
+    found: ModelSpec | None = st.session_state.get(_DROPPED)
+    return found
+
+
+def may_read_address() -> bool:
+    """Whether a model's header may be fetched from Hugging Face: never because of a link alone."""
+    model = str(value_of("model")).strip()
+    if dropped() is not None or is_public() or not is_hub_name(model):
+        return True
+    allowed: set[str] = st.session_state.setdefault(_ALLOWED, set())
+    if model in allowed:
+        return True
+    st.info(f"{inert(model)} is not in the catalog.", icon=":material/cloud_download:")
+    st.button("Read its header from Hugging Face", on_click=allowed.add, args=(model,))
+    return False
 
 
 def ask_machine() -> None:

@@ -15,7 +15,8 @@ __all__ = ["free_port", "options", "serve"]
 LOOPBACK: Final = "127.0.0.1"
 USUAL_PORT: Final = 8501
 _PORTS_TRIED: Final = 50
-_MOST_UPLOADED_MB: Final = 32
+_MOST_UPLOADED_MB: Final = 1  # nothing is uploaded: a dropped file sends its beginning
+_MOST_SENT_MB: Final = 48
 _THEME: Final = {
     "theme.light.primaryColor": "#1d5fd1",
     "theme.dark.primaryColor": "#7aa7f7",
@@ -34,7 +35,7 @@ def options(*, port: int, host: str, browser: bool) -> dict[str, Any]:
         "server.enableXsrfProtection": True,
         "server.enableStaticServing": False,
         "server.maxUploadSize": _MOST_UPLOADED_MB,
-        "server.maxMessageSize": 2 * _MOST_UPLOADED_MB,
+        "server.maxMessageSize": _MOST_SENT_MB,
         "browser.gatherUsageStats": False,
         "browser.serverAddress": "localhost" if host in ("0.0.0.0", "::") else host,  # noqa: S104 - compared
         "client.toolbarMode": "minimal",

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from whatfits.sizing.catalog.quality import quality_rows
-from whatfits.sizing.estimate import Plan
 from whatfits.sizing.explain import rate_text
-from whatfits.sizing.glossary import FIVE_WORDS, find_term
+from whatfits.sizing.glossary import find_term
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.mac_limit import mac_limit
 from whatfits.sizing.planning import BestPlan
@@ -22,6 +21,7 @@ from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
 from whatfits.webapp.charts import memory_alt, memory_chart
 from whatfits.webapp.engine import answered
+from whatfits.webapp.inputs import dropped
 from whatfits.webapp.state import Question
 from whatfits.webapp.theme import ink
 from whatfits.webapp.words import inert, table
@@ -29,9 +29,10 @@ from whatfits.webapp.words import inert, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
 
-__all__ = ["STEPS", "Step", "five_words"]
+__all__ = ["STEPS", "Step"]
 
 _LABEL: Final = "Q4_K_M"
 _LADDER: Final = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
@@ -53,11 +54,6 @@ class Step:
     show: Callable[[Question, Machine], None]
 
 
-def five_words() -> None:
-    """Show the five words that everything else is made of."""
-    st.markdown("\n".join(f"- **{inert(word)}**: {inert(said)}" for word, said in FIVE_WORDS))
-
-
 def _term(name: str, machine: Machine) -> None:
     term = find_term(name)
     st.markdown(inert(term.meaning))
@@ -75,13 +71,13 @@ def _layers(_question: Question, machine: Machine) -> None:
 
 def _memory(question: Question, machine: Machine) -> None:
     _term("4-bit rule", machine)
-    plan = answered(replace(question, runtime=DEFAULT_RUNTIME))
+    plan = answered(replace(question, runtime=DEFAULT_RUNTIME), dropped())
     st.altair_chart(memory_chart(plan, ink()), alt=memory_alt(plan), width="stretch")
     st.markdown(inert(memory_alt(plan)))
 
 
 def _what_fits(question: Question, _machine: Machine) -> None:
-    plan = answered(replace(question, runtime=DEFAULT_RUNTIME))
+    plan = answered(replace(question, runtime=DEFAULT_RUNTIME), dropped())
     model = f"{plan.model.name} {plan.model.file_type or ''}".strip()
     st.markdown(f"**{inert(model)}**: {inert(headline(plan))}")
     st.page_link("screens/runs.py", label="Every model that runs on this machine")
@@ -96,7 +92,7 @@ def _quantisation(question: Question, machine: Machine) -> None:
     )
     rows = []
     for name in _LADDER:
-        plan = answered(replace(question, file_type=name, runtime=DEFAULT_RUNTIME))
+        plan = answered(replace(question, file_type=name, runtime=DEFAULT_RUNTIME), dropped())
         loss = max((row.perplexity_change for row in quality_rows(name)), default=None)
         rows.append(
             (
@@ -115,7 +111,7 @@ def _runtimes(question: Question, _machine: Machine) -> None:
         "GGUF is llama.cpp's file format, which Ollama, LM Studio and Jan read too. vLLM keeps the "
         "cache in pages and batches continuously, so that one model serves many; MLX is Apple's."
     )
-    plan = answered(replace(question, runtime=DEFAULT_RUNTIME))
+    plan = answered(replace(question, runtime=DEFAULT_RUNTIME), dropped())
     if not isinstance(plan, BestPlan):
         return
     rows = [
@@ -179,7 +175,7 @@ def _local_or_cloud(question: Question, _machine: Machine) -> None:
     st.markdown(
         "The two go together: easy questions to the small model here, hard ones to a strong one."
     )
-    plan = answered(replace(question, runtime=DEFAULT_RUNTIME))
+    plan = answered(replace(question, runtime=DEFAULT_RUNTIME), dropped())
     st.markdown(inert(_local_speed(plan)))
 
 

@@ -21,6 +21,8 @@ with right:
 context, quants, machines = st.tabs(
     ["Context", "Quality", "Two machines"], on_change="rerun", key="view"
 )
+if not inputs.may_read_address():
+    st.stop()
 try:
     question = inputs.question()
     with context:

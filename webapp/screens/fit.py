@@ -18,13 +18,16 @@ with right:
     inputs.ask_context()
 with st.expander("More: users, cache, placement, runtime"):
     inputs.ask_more()
+if not inputs.may_read_address():
+    st.stop()
 try:
     with st.spinner("Working it out"):
-        plan = answered(inputs.question())
+        plan = answered(inputs.question(), inputs.dropped())
 except WhatfitsError as error:
     answer_view.refusal(error)
 else:
     answer_view.verdict(plan)
+    answer_view.five_words()
     answer_view.memory(plan)
     answer_view.speed(plan)
     answer_view.commands(plan)

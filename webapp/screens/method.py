@@ -18,8 +18,7 @@ from whatfits.webapp.words import inert, table
 
 ACCURACY = Path(__file__).parents[1] / "accuracy.json"
 GAPS = (
-    "No real GPU was measured: what a driver, its context and its pools take is an interval from "
-    "published figures.",
+    "No real GPU was measured: what a driver and its context take is a published interval.",
     "Metal, Vulkan and ROCm keep scratch memory by rules of their own, read in their source.",
     "Speeds are estimates with wide intervals until something was measured on the machine.",
     "Quality was measured on one model; others lose more or less by the same quantisation.",
@@ -35,8 +34,10 @@ st.markdown(
 st.subheader("Formulas")
 inputs.ask_model()
 inputs.ask_machine()
+if not inputs.may_read_address():
+    st.stop()
 try:
-    plan = answered(inputs.question())
+    plan = answered(inputs.question(), inputs.dropped())
 except WhatfitsError as error:
     refusal(error)
 else:
