@@ -118,6 +118,10 @@ def machine_named(name: str) -> Machine:
     from whatfits.sizing.catalog.machines import machine_expression  # noqa: PLC0415 - on use
 
     if name == HERE:
+        if is_public():
+            raise InvalidRequestError(
+                what="machine", got=name, allowed="one of the list: the server's own is not shown"
+            )
         machine: Machine = _machines.of(HERE, lambda: load_machine(None))
         return machine
     if len(name) > _LONGEST_NAME:
@@ -150,6 +154,7 @@ def answered(question: Question, dropped: ModelSpec | None = None) -> Plan:
     """
     if dropped is not None:
         return _worked_out(question, dropped)
+    machine_named(question.machine)  # refused in public, whatever was answered before
     plan: Plan = _answers.of(question, lambda: _worked_out(question, None))
     return plan
 
