@@ -73,4 +73,4 @@ def model_of_sent(sent: Mapping[str, Any]) -> ModelSpec:
         data = base64.b64decode(head, validate=True)
     except (binascii.Error, ValueError):
         raise odd from None
-    return load_dropped(name[:_LONGEST_NAME], data, size_bytes=size)
+    return load_dropped(name[-_LONGEST_NAME:], data, size_bytes=size)

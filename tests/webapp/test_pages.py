@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.sizing import plan
-from whatfits.sizing.api import load_machine, load_model
+from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.curves import context_curves
 from whatfits.sizing.explain import short_rate, verdict_sentence
