@@ -40,14 +40,36 @@ __all__ = [
     "may_read_address",
     "other_machine",
     "question",
+    "restore",
     "set_inputs",
     "value_of",
 ]
 
 _DROPPED: Final = "dropped_model"
+_SCREEN: Final = "screen_shown"
+_KEPT: Final = "kept_values"
 _ALLOWED: Final = "allowed_addresses"
 _URL: Final = "query-params"
 _PUBLIC_MACHINE: Final = "rtx-4090"
+
+
+def restore(screen: str) -> None:
+    """Give a page the values that were chosen on another one; what its address says comes first.
+
+    Widgets of the same name on two pages are two widgets to Streamlit, each with its default.
+    """
+    if st.session_state.get(_SCREEN) == screen:
+        return
+    st.session_state[_SCREEN] = screen
+    for key, value in st.session_state.get(_KEPT, {}).items():
+        if key not in st.query_params:
+            st.session_state[key] = value
+
+
+def _keep(key: str, value: Any) -> Any:  # noqa: ANN401 - as declared
+    """Remember a value for the other pages, whose widgets are others of the same name."""
+    st.session_state.setdefault(_KEPT, {})[key] = value
+    return value
 
 
 def _common(key: str) -> dict[str, Any]:
@@ -58,7 +80,7 @@ def _common(key: str) -> dict[str, Any]:
 def _select(key: str, options: tuple[str, ...], **more: Any) -> Any:  # noqa: ANN401 - as declared
     default = input_of(key).default
     index = options.index(default) if default in options else 0
-    return st.selectbox(options=options, index=index, **_common(key), **more)
+    return _keep(key, st.selectbox(options=options, index=index, **_common(key), **more))
 
 
 def _number(key: str) -> int | None:
@@ -67,6 +89,7 @@ def _number(key: str) -> int | None:
     found: int | None = st.number_input(
         min_value=least, max_value=item.most, value=item.default, step=1, **_common(key)
     )
+    _keep(key, found)
     return found
 
 
@@ -154,6 +177,7 @@ def ask_context() -> None:
     """Ask for the context, from a short chat to a whole repository."""
     item = input_of("context")
     chosen = st.select_slider(options=item.allowed, value=item.default, **_common("context"))
+    _keep("context", chosen)
     st.caption(context_words(parse_tokens(chosen)))
 
 
@@ -165,15 +189,16 @@ def ask_more() -> None:
         _number("users")
         _select("kv", input_of("kv").allowed)
         _select("flash", input_of("flash").allowed)
-        st.select_slider(options=input_of("ubatch").allowed, value=512, **_common("ubatch"))
-        st.toggle(value=False, **_common("idle"))
+        steps = input_of("ubatch").allowed
+        _keep("ubatch", st.select_slider(options=steps, value=512, **_common("ubatch")))
+        _keep("idle", st.toggle(value=False, **_common("idle")))
     with right:
         _number("layers")
         _number("experts")
         _number("reserve")
         _number("prompt")
         _select("draft", draft_choices())
-        st.text_input(max_chars=100, **_common("split"))
+        _keep("split", st.text_input(max_chars=100, **_common("split")))
 
 
 def ask_other_machine() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inert", "linked_table", "table"]
 
+_ADDRESS: Final = re.compile(r"https?:|www\.|@", re.IGNORECASE)
 # what Markdown, its emoji and colour directives, and TeX give a meaning to
 _SPECIAL: Final = frozenset("\\`*_{}[]()<>#+-.!|~$:&^=@/")
 
@@ -16,6 +18,8 @@ _SPECIAL: Final = frozenset("\\`*_{}[]()<>#+-.!|~$:&^=@/")
 def inert(text: str) -> str:
     """Return text that shows as it is: no link, image, emphasis, formula, emoji or HTML."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    # addresses become links even when every mark of theirs is escaped
+    shown = _ADDRESS.sub(lambda found: f"{found[0][:-1]}\N{WORD JOINER}{found[0][-1]}", shown)
     return "".join(f"\\{c}" if c in _SPECIAL else c for c in shown)
 
 

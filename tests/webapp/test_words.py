@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from whatfits.webapp.words import inert, linked_table, table
 
+JOINER = "\N{WORD JOINER}"
 MARKS = set("`*_[]<>#|~$:&!")
 HOSTILE = [
     "![x](http://evil.example/a.png)",
@@ -30,7 +33,8 @@ def test_every_mark_of_markdown_is_escaped(text: str) -> None:
         if character in MARKS:
             assert shown[at - 1] == "\\", shown
     assert "\n" not in shown
-    assert all(character.isprintable() for character in shown)
+    assert all(character.isprintable() or character == JOINER for character in shown)
+    assert re.search(r"https?\\?:\\?/|www\\?\.", shown) is None
 
 
 def test_plain_words_are_left_alone() -> None:
