@@ -23,6 +23,7 @@ st.html(
     "<style>"
     "[data-testid='stMainBlockContainer'] {padding-top: 4rem}"
     "[data-testid='stMarkdownContainer'] :is(table, th, td) {font-size: .875rem}"
+    "[data-testid='stMarkdownContainer']:has(> table) {overflow-x: auto}"
     "[data-testid='stMarkdownContainer'] :is(th, td) {padding: .2rem .5rem}"
     # else the button to copy is there for a mouse alone
     "[data-testid='stCode'] :is(button, [data-testid='stCodeCopyButton'])"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import altair as alt
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planner import FileTypeOption
     from whatfits.sizing.pool_bills import PoolBill
+
+    Layers: TypeAlias = alt.LayerChart | alt.FacetChart
 
 __all__ = [
     "DARK",
@@ -115,7 +117,7 @@ def _rule_rows(bills: Sequence[PoolBill]) -> list[dict[str, Any]]:
     return rows
 
 
-def memory_chart(plan: Plan, ink: Ink) -> alt.LayerChart:
+def memory_chart(plan: Plan, ink: Ink) -> Layers:
     """Return a bar a pool, part by part, against what the pool may hold.
 
     The height is a step for each pool: under a fixed one the legend takes the room of the bars.
@@ -126,7 +128,7 @@ def memory_chart(plan: Plan, ink: Ink) -> alt.LayerChart:
     colours = {PART_LABELS[key]: c for key, c in PART_COLOURS.items() if PART_LABELS[key] in there}
     y = alt.Y("pool:N", sort=[bill.label for bill in bills], title=None, axis=None)
     bars = (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(alt.InlineData(values=rows))
         .mark_bar(size=_BAR_PIXELS)
         .encode(
             x=alt.X("begin:Q", title="GiB", axis=alt.Axis(tickCount=6, grid=False)),
@@ -141,7 +143,7 @@ def memory_chart(plan: Plan, ink: Ink) -> alt.LayerChart:
         )
     )
     names = (
-        alt.Chart(alt.Data(values=[{"pool": bill.label, "zero": 0} for bill in bills]))
+        alt.Chart(alt.InlineData(values=[{"pool": bill.label, "zero": 0} for bill in bills]))
         .mark_text(align="left", dy=_LABEL_RISE, fontSize=13, color=ink.text)
         .encode(x="zero:Q", y=y, text="pool:N")
     )
@@ -158,7 +160,7 @@ def _rules(ends: list[dict[str, Any]], y: alt.Y, ink: Ink) -> list[alt.Chart]:
         if not own:
             continue
         layers.append(
-            alt.Chart(alt.Data(values=own))
+            alt.Chart(alt.InlineData(values=own))
             .mark_tick(thickness=thickness, size=_RULE_PIXELS, orient="vertical", color=colour)
             .encode(x="at:Q", y=y, tooltip=[alt.Tooltip("label:N")])
         )
@@ -168,7 +170,7 @@ def _rules(ends: list[dict[str, Any]], y: alt.Y, ink: Ink) -> list[alt.Chart]:
                 # below for a limit, above for what is installed: the two may lie close together
                 rise = _LABEL_FALL if is_limit else _LABEL_RISE
                 layers.append(
-                    alt.Chart(alt.Data(values=side))
+                    alt.Chart(alt.InlineData(values=side))
                     .mark_text(
                         align="right" if left else "left", dy=rise, fontSize=13, color=colour
                     )
@@ -199,7 +201,7 @@ def context_chart(
     free_bytes: int | None,
     here: tuple[int, int] | None,
     ink: Ink,
-) -> alt.LayerChart:
+) -> Layers:
     """Return the need over contexts, a line a precision, against what is free.
 
     `here`: context and bytes of what was asked.
@@ -223,7 +225,7 @@ def context_chart(
         axis=alt.Axis(grid=False, labelExpr=_TOKENS, tickCount=6),
     )
     lines = (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(alt.InlineData(values=rows))
         .mark_line(point=alt.OverlayMarkDef(size=40))
         .encode(
             x=x,
@@ -245,7 +247,7 @@ def context_chart(
     layers = [lines]
     if free_bytes is not None:
         free = [{"free": free_bytes / GIB, "label": f"free {format_bytes(free_bytes)}"}]
-        base = alt.Chart(alt.Data(values=free))
+        base = alt.Chart(alt.InlineData(values=free))
         layers.append(base.mark_rule(color=ink.limit, strokeWidth=3).encode(y="free:Q"))
         layers.append(
             base.mark_text(align="left", dy=-9, dx=4, fontSize=13, color=ink.limit).encode(
@@ -253,7 +255,7 @@ def context_chart(
             )
         )
     if here is not None:
-        you = alt.Chart(alt.Data(values=[{"context": here[0], "need": here[1] / GIB}]))
+        you = alt.Chart(alt.InlineData(values=[{"context": here[0], "need": here[1] / GIB}]))
         layers.append(
             you.mark_point(shape="diamond", size=180, filled=True, color=ink.text).encode(
                 x="context:Q", y="need:Q"
@@ -301,9 +303,9 @@ def quant_rows(
     ]
 
 
-def quant_chart(rows: list[dict[str, Any]], ink: Ink) -> alt.LayerChart:
+def quant_chart(rows: list[dict[str, Any]], ink: Ink) -> Layers:
     """Return size against loss of quality; shape says whether it runs, area how fast it writes."""
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("size:Q", title="GiB needed, at most", scale=alt.Scale(zero=False, padding=30)),
         y=alt.Y("loss:Q", title="perplexity above 16 bits (lower is better)"),
     )

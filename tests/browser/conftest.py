@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
-
-from whatfits.webapp.launch import free_port
 
 if (HERE := str(Path(__file__).parent)) not in sys.path:
     sys.path.append(HERE)
 
-from browser_pages import WAIT_MS, wait
+from browser_pages import FLAGS, WAIT_MS, Server, browser_path, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-LOOPBACK = "127.0.0.1"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 # Streamlit looks below a page's own address first, and expects not to be answered there.
 EXPECTED_404 = re.compile(r"/(runs|explore|learn|method)/_stcore/")
-
-
-class Server:
-    """The pages' server in a process of its own."""
-
-    def __init__(self, *options: str) -> None:
-        self.port = free_port(LOOPBACK, None)
-        self.url = f"http://{LOOPBACK}:{self.port}/"
-        command = [sys.executable, "-m", "whatfits.sizing", "web", "--no-browser", *options]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONUTF8": "1"},
-        )
-        end = time.monotonic() + 60
-        while True:
-            try:
-                with urlopen(f"{self.url}_stcore/health", timeout=5):  # noqa: S310 - ours
-                    return
-            except URLError:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
-
-    def stop(self) -> None:
-        """End it."""
-        self.process.terminate()
-        self.process.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +33,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Start Chromium once for all tests."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = browser_path()
     if found is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")

@@ -21,6 +21,7 @@ MACHINE = "machine=rtx-4090"
 RULE_PIXELS = 30
 CONTRAST = 4.5
 AT_COPY = """document.activeElement.matches('[data-testid="stCode"] button')"""
+ALERT = '[data-testid="stAlert"]'
 CHART = '[data-testid="stVegaLiteChart"]'
 
 
@@ -30,7 +31,7 @@ def address(page: Any) -> dict[str, str]:  # noqa: ANN401 - playwright's own
 
 
 def verdict(page: Any) -> Any:  # noqa: ANN401 - same
-    return page.get_by_role("alert").first
+    return page.get_by_test_id("stAlert").first
 
 
 def test_the_verdict_stands_before_any_chart(opened: Callable[..., Any]) -> None:
@@ -39,7 +40,7 @@ def test_the_verdict_stands_before_any_chart(opened: Callable[..., Any]) -> None
     page.wait_for_selector(f"{CHART} svg.marks")
     order = page.evaluate(
         """() => {
-          const alert = document.querySelector('[role="alert"]');
+          const alert = document.querySelector('[data-testid="stAlert"]');
           const chart = document.querySelector('[data-testid="stVegaLiteChart"]');
           return alert.compareDocumentPosition(chart) & Node.DOCUMENT_POSITION_FOLLOWING;
         }"""
@@ -182,7 +183,7 @@ def test_hostile_names_are_inert(opened: Callable[..., Any], name: str) -> None:
     page = opened(f"?model={name}&machine=64gb")
     assert "unknown model" in verdict(page).inner_text()
     assert page.evaluate("window.hit") is None
-    assert page.locator('[role="alert"] a, [role="alert"] img').count() == 0
+    assert page.locator(f"{ALERT} a, {ALERT} img").count() == 0
 
 
 CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")

@@ -55,12 +55,12 @@ carried = {
 table = [
     (
         row.model,
-        "?" if row.parameters is None else format_count(row.parameters),
         row.file_type,
         row.verdict,
-        format_bytes(row.high_bytes),
-        "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
         short_rate(row.decode_tokens_per_s),
+        "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
+        format_bytes(row.high_bytes),
+        "?" if row.parameters is None else format_count(row.parameters),
     )
     for row in rows[:SHOWN]
 ]
@@ -68,7 +68,7 @@ links = [
     "./?" + urlencode({**carried, "model": row.model, "quant": row.file_type})
     for row in rows[:SHOWN]
 ]
-columns = ("model", "size", "quant", "verdict", "at most", "to spare", "tokens/s")
+columns = ("model", "quant", "verdict", "tokens/s", "to spare", "at most", "size")
 if rows:
     st.markdown(
         linked_table(columns, table, links, right=("size", "at most", "to spare", "tokens/s"))
