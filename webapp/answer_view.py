@@ -16,10 +16,9 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.webapp.charts import memory_alt, memory_chart
 from whatfits.webapp.inputs import set_inputs
 from whatfits.webapp.state import remedy_state
-from whatfits.webapp.theme import ink
+from whatfits.webapp.theme import show_memory
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
@@ -76,8 +75,8 @@ def five_words() -> None:
 def memory(plan: Plan) -> None:
     """Show where the bytes go, as bars against capacity and as the same numbers."""
     st.subheader("Memory")
-    st.altair_chart(memory_chart(plan, ink()), alt=memory_alt(plan), width="stretch")
     bills = pool_bills(plan)
+    show_memory(bills)
     labels = [bill.label for bill in bills]
     rows = [
         [label, *(_size(dict(bill.parts)[part]) for bill in bills)]

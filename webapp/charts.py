@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import altair as alt
 
-from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
+from whatfits.sizing.pool_bills import PART_LABELS
 from whatfits.sizing.units import GIB, format_bytes, format_tokens
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import MAY_RUN
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.sizing.curves import ContextCurve
-    from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planner import FileTypeOption
     from whatfits.sizing.pool_bills import PoolBill
 
@@ -31,6 +31,7 @@ __all__ = [
     "memory_alt",
     "memory_chart",
     "memory_rows",
+    "memory_spec",
     "quant_alt",
     "quant_chart",
     "quant_rows",
@@ -68,7 +69,12 @@ _LABEL_FALL: Final = 28
 _TOKENS: Final = "datum.value >= 1048576 ? '1m' : datum.value / 1024 + 'k'"
 _CURVE_PIXELS: Final = 320
 _LEGEND_COLUMNS: Final = 2
+_SPECS_KEPT: Final = 256
 _FIT: Final = alt.AutoSizeParams(type="fit-x", contains="padding")
+
+
+def _data(rows: list[dict[str, Any]]) -> alt.Data:
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
 
 
 def _legend(columns: int = _LEGEND_COLUMNS) -> alt.Legend:
@@ -117,18 +123,23 @@ def _rule_rows(bills: Sequence[PoolBill]) -> list[dict[str, Any]]:
     return rows
 
 
-def memory_chart(plan: Plan, ink: Ink) -> Layers:
+@lru_cache(maxsize=_SPECS_KEPT)
+def memory_spec(bills: tuple[PoolBill, ...], ink: Ink) -> str:
+    """Return the chart below as Vega-Lite's JSON: making it takes longer than all the rest."""
+    return memory_chart(bills, ink).to_json(indent=None)
+
+
+def memory_chart(bills: Sequence[PoolBill], ink: Ink) -> Layers:
     """Return a bar a pool, part by part, against what the pool may hold.
 
     The height is a step for each pool: under a fixed one the legend takes the room of the bars.
     """
-    bills = pool_bills(plan)
     rows, ends = memory_rows(bills), _rule_rows(bills)
     there = {row["part"] for row in rows}
     colours = {PART_LABELS[key]: c for key, c in PART_COLOURS.items() if PART_LABELS[key] in there}
     y = alt.Y("pool:N", sort=[bill.label for bill in bills], title=None, axis=None)
     bars = (
-        alt.Chart(alt.InlineData(values=rows))
+        alt.Chart(_data(rows))
         .mark_bar(size=_BAR_PIXELS)
         .encode(
             x=alt.X("begin:Q", title="GiB", axis=alt.Axis(tickCount=6, grid=False)),
@@ -143,7 +154,7 @@ def memory_chart(plan: Plan, ink: Ink) -> Layers:
         )
     )
     names = (
-        alt.Chart(alt.InlineData(values=[{"pool": bill.label, "zero": 0} for bill in bills]))
+        alt.Chart(_data([{"pool": bill.label, "zero": 0} for bill in bills]))
         .mark_text(align="left", dy=_LABEL_RISE, fontSize=13, color=ink.text)
         .encode(x="zero:Q", y=y, text="pool:N")
     )
@@ -160,7 +171,7 @@ def _rules(ends: list[dict[str, Any]], y: alt.Y, ink: Ink) -> list[alt.Chart]:
         if not own:
             continue
         layers.append(
-            alt.Chart(alt.InlineData(values=own))
+            alt.Chart(_data(own))
             .mark_tick(thickness=thickness, size=_RULE_PIXELS, orient="vertical", color=colour)
             .encode(x="at:Q", y=y, tooltip=[alt.Tooltip("label:N")])
         )
@@ -170,7 +181,7 @@ def _rules(ends: list[dict[str, Any]], y: alt.Y, ink: Ink) -> list[alt.Chart]:
                 # below for a limit, above for what is installed: the two may lie close together
                 rise = _LABEL_FALL if is_limit else _LABEL_RISE
                 layers.append(
-                    alt.Chart(alt.InlineData(values=side))
+                    alt.Chart(_data(side))
                     .mark_text(
                         align="right" if left else "left", dy=rise, fontSize=13, color=colour
                     )
@@ -179,10 +190,10 @@ def _rules(ends: list[dict[str, Any]], y: alt.Y, ink: Ink) -> list[alt.Chart]:
     return layers
 
 
-def memory_alt(plan: Plan) -> str:
+def memory_alt(bills: Sequence[PoolBill]) -> str:
     """Return the chart's conclusion in a sentence a pool."""
     said = []
-    for bill in pool_bills(plan):
+    for bill in bills:
         if bill.free_bytes is None:
             said.append(f"{bill.label}: {format_bytes(bill.high_bytes)} needed, free unknown.")
             continue
@@ -225,7 +236,7 @@ def context_chart(
         axis=alt.Axis(grid=False, labelExpr=_TOKENS, tickCount=6),
     )
     lines = (
-        alt.Chart(alt.InlineData(values=rows))
+        alt.Chart(_data(rows))
         .mark_line(point=alt.OverlayMarkDef(size=40))
         .encode(
             x=x,
@@ -247,7 +258,7 @@ def context_chart(
     layers = [lines]
     if free_bytes is not None:
         free = [{"free": free_bytes / GIB, "label": f"free {format_bytes(free_bytes)}"}]
-        base = alt.Chart(alt.InlineData(values=free))
+        base = alt.Chart(_data(free))
         layers.append(base.mark_rule(color=ink.limit, strokeWidth=3).encode(y="free:Q"))
         layers.append(
             base.mark_text(align="left", dy=-9, dx=4, fontSize=13, color=ink.limit).encode(
@@ -255,7 +266,7 @@ def context_chart(
             )
         )
     if here is not None:
-        you = alt.Chart(alt.InlineData(values=[{"context": here[0], "need": here[1] / GIB}]))
+        you = alt.Chart(_data([{"context": here[0], "need": here[1] / GIB}]))
         layers.append(
             you.mark_point(shape="diamond", size=180, filled=True, color=ink.text).encode(
                 x="context:Q", y="need:Q"
@@ -305,7 +316,7 @@ def quant_rows(
 
 def quant_chart(rows: list[dict[str, Any]], ink: Ink) -> Layers:
     """Return size against loss of quality; shape says whether it runs, area how fast it writes."""
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = alt.Chart(_data(rows)).encode(
         x=alt.X("size:Q", title="GiB needed, at most", scale=alt.Scale(zero=False, padding=30)),
         y=alt.Y("loss:Q", title="perplexity above 16 bits (lower is better)"),
     )

@@ -12,20 +12,19 @@ from whatfits.sizing.curves import fast_free_bytes
 from whatfits.sizing.explain import rate_text, short_rate
 from whatfits.sizing.headline import headline
 from whatfits.sizing.planning import BestPlan
+from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.webapp.charts import (
     context_alt,
     context_chart,
-    memory_alt,
-    memory_chart,
     quant_alt,
     quant_chart,
     quant_rows,
 )
 from whatfits.webapp.engine import answered, curves, machine_of
 from whatfits.webapp.inputs import dropped
-from whatfits.webapp.theme import ink
+from whatfits.webapp.theme import ink, show_memory
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def two_machines(first: Question, second: Question) -> None:
     for name, plan in zip(names, plans, strict=True):
         st.markdown(f"**{name}**: {inert(headline(plan))}")
     for plan in plans:
-        st.altair_chart(memory_chart(plan, ink()), alt=memory_alt(plan), width="stretch")
+        show_memory(pool_bills(plan))
     labels = _labels(plans)
     st.markdown(table(["", *labels], _compared(plans), right=labels))
 

@@ -13,17 +13,18 @@ from whatfits.sizing.glossary import find_term
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.mac_limit import mac_limit
 from whatfits.sizing.planning import BestPlan
+from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.quants.labels import explain_label
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.starting import LEVELS, pick
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
-from whatfits.webapp.charts import memory_alt, memory_chart
+from whatfits.webapp.charts import memory_alt
 from whatfits.webapp.engine import answered
 from whatfits.webapp.inputs import dropped
 from whatfits.webapp.state import Question
-from whatfits.webapp.theme import ink
+from whatfits.webapp.theme import show_memory
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def _layers(_question: Question, machine: Machine) -> None:
 def _memory(question: Question, machine: Machine) -> None:
     _term("4-bit rule", machine)
     plan = answered(replace(question, runtime=DEFAULT_RUNTIME), dropped())
-    st.altair_chart(memory_chart(plan, ink()), alt=memory_alt(plan), width="stretch")
-    st.markdown(inert(memory_alt(plan)))
+    bills = pool_bills(plan)
+    show_memory(bills)
+    st.markdown(inert(memory_alt(bills)))
 
 
 def _what_fits(question: Question, _machine: Machine) -> None:
