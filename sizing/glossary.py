@@ -14,8 +14,19 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine, Pool
 
-__all__ = ["TERMS", "Term", "fast_pool", "find_term"]
+__all__ = ["FIVE_WORDS", "TERMS", "Term", "fast_pool", "find_term"]
 
+# what a newcomer needs before anything else, at most twenty words each
+FIVE_WORDS: Final = (
+    ("Parameters", "the numbers the model learned."),
+    (
+        "Quantisation",
+        "how coarsely each is stored; a smaller file, slightly worse answers.",
+    ),
+    ("Context", "how much text it keeps in mind; it costs memory."),
+    ("KV cache", "its notes on what it has read."),
+    ("Headroom", "memory left for everything else."),
+)
 # Widths of Llama 3.1 8B (its config.json), the example everyone knows.
 _EXAMPLE: Final = "Llama 3.1 8B"
 _EXAMPLE_LAYERS: Final = 32

@@ -34,6 +34,7 @@ COMMANDS: Final = (
     ("verify", "predicted bytes against llama.cpp's plan, a real load, or a running server"),
     ("quants", "the table of file types: bits per weight, quality, size for MODEL"),
     ("explain", "a label (Q4_K_M), a term (kv cache), or the numbers of MODEL"),
+    ("web", "the calculator in a browser"),
     ("batch", "JSON Lines of requests in, answers out"),
     ("schema", "JSON Schema of every --json answer"),
 )

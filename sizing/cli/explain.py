@@ -14,10 +14,9 @@ from whatfits.sizing.errors import (
     UnknownModelError,
     UnknownTermError,
 )
-from whatfits.sizing.estimate import RateRange
-from whatfits.sizing.explain import rate_text
 from whatfits.sizing.glossary import fast_pool, find_term
 from whatfits.sizing.json_values import dump_json, to_json_value
+from whatfits.sizing.reasons import reason
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest, Workload
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.sizing.document import Block
-    from whatfits.sizing.estimate import Basis, Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.quants.labels import LabelParts
 
@@ -126,41 +124,5 @@ def _model(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
     plan = answer(
         load_model(text), machine=machine, workload=Workload(), request=PlacementRequest()
     )
-    blocks = tuple(_reason(basis, plan) for basis in plan.basis)
+    blocks = tuple(reason(basis, plan) for basis in plan.basis)
     return {"kind": "model", "plan": plan}, Document(blocks)
-
-
-def _reason(basis: Basis, plan: Plan) -> Facts:
-    inputs = "; ".join(f"{key} = {_value(value)}" for key, value in basis.inputs.items())
-    figure = _figure(basis.key, plan)
-    return Facts(
-        (
-            *((("value", figure),) if figure else ()),
-            ("formula", basis.formula),
-            ("inputs", inputs),
-            ("source", basis.source),
-            ("error", basis.error),
-        ),
-        title=basis.key,
-    )
-
-
-def _figure(key: str, plan: Plan) -> str:
-    """Return the figure of a plan that a reason stands behind; empty for what is one a device."""
-    place, _, name = key.partition(".")
-    figure = getattr(getattr(plan, place, None), name, None)
-    if isinstance(figure, int):
-        return f"{format_bytes(figure)} ({figure:,} bytes)"
-    return rate_text(figure, "tokens/s") if isinstance(figure, RateRange) else ""
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return "none known"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_value(item)}" for key, item in value.items())
-    return str(value)

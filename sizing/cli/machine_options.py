@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.parser import parsed
 from whatfits.sizing.errors import InvalidRequestError
@@ -11,7 +11,6 @@ from whatfits.sizing.units import parse_bytes
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from whatfits.sizing.cli.parser import Parser
     from whatfits.sizing.machine import Machine
@@ -73,46 +72,13 @@ def machine_of(options: argparse.Namespace) -> Machine:
     machine = load_machine(options.machine)
     if options.no_calibration:
         machine = replace(machine, calibration=None)
+    if not (options.idle or options.reserve):
+        return machine
+    from whatfits.sizing.machine_changes import idle_machine, with_reserves
+
     if options.idle:
-        machine = _idle(machine)
-    return _with_reserves(machine, options.reserve)
-
-
-def _idle(machine: Machine) -> Machine:
-    from whatfits.sizing.reserve import idle_ram_reserve_bytes, idle_unified_reserve_bytes
-
-    pools = []
-    for pool in machine.pools:
-        changes: dict[str, Any] = {"used_bytes": 0}
-        if pool.kind == "ram":
-            changes["reserve_bytes"] = idle_ram_reserve_bytes(machine.os)
-        elif pool.kind == "unified" and pool.total_bytes is not None:
-            changes["reserve_bytes"] = idle_unified_reserve_bytes(
-                os=machine.os, total_bytes=pool.total_bytes, limit_bytes=pool.limit_bytes
-            )
-        pools.append(replace(pool, **changes))
-    return replace(machine, pools=tuple(pools))
-
-
-def _with_reserves(machine: Machine, texts: Sequence[str]) -> Machine:
-    host = machine.host_pool
-    by_id = {pool.id: pool for pool in machine.pools}
-    for text in texts:
-        name, equals, size = text.rpartition("=")
-        pool_id = name if equals else (host.id if host else "")
-        if pool_id not in by_id:
-            raise InvalidRequestError(
-                what="pool of --reserve", got=pool_id, allowed=", ".join(by_id) or "no pool known"
-            )
-        if by_id[pool_id].total_bytes is None:
-            raise InvalidRequestError(
-                what="pool of --reserve",
-                got=pool_id,
-                allowed="one whose size is known",
-                next_step="name the machine with --machine",
-            )
-        by_id[pool_id] = replace(by_id[pool_id], reserve_bytes=parse_bytes(size))
-    return replace(machine, pools=tuple(by_id.values()))
+        machine = idle_machine(machine)
+    return with_reserves(machine, options.reserve)
 
 
 def devices_of(options: argparse.Namespace) -> tuple[str, ...] | None:

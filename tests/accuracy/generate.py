@@ -1,4 +1,4 @@
-"""Writes docs/accuracy.json and docs/accuracy.md from recorded truths and today's predictions.
+"""Writes docs/accuracy.* and webapp/accuracy.json from recorded truths and today's predictions.
 
 python tests/accuracy/generate.py                  predict every case anew: some minutes
 python tests/accuracy/generate.py ARCHITECTURE…    predict theirs anew, keep the others
@@ -20,6 +20,7 @@ for folder in ("accuracy", "golden", "oracle", "sizing/quants"):  # whose helper
     sys.path.append(str(ROOT / "tests" / folder))
 
 import cases  # noqa: E402 - found by the line above
+import page_summary  # noqa: E402 - same
 import peer_section  # noqa: E402 - same
 import plan_sections  # noqa: E402 - same
 import recorded_sections  # noqa: E402 - same
@@ -77,6 +78,7 @@ def main(arguments: list[str]) -> None:
     if arguments in ([], ["--speed"]):
         speed_judged.save(speed_judged.judged())
     DOCUMENT.write_text(document(), "utf-8")
+    page_summary.PATH.write_text(page_summary.text(cases.load()), "utf-8")
 
 
 if __name__ == "__main__":

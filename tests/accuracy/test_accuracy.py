@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import generate
+import page_summary
 import pytest
 from cases import RECORDS, measured
 from cases import load as written_cases
@@ -18,6 +19,13 @@ EVERY = {"suite": 9, "offload": 19}  # one group in so many is predicted anew: 2
 def test_the_document_is_what_its_cases_and_the_recordings_give() -> None:
     assert generate.DOCUMENT.read_text("utf-8") == generate.document(), (
         "docs/accuracy.md is stale: python tests/accuracy/generate.py --text"
+    )
+
+
+def test_the_page_says_what_the_cases_say() -> None:
+    written = page_summary.PATH.read_text("utf-8")
+    assert written == page_summary.text(written_cases()), (
+        "webapp/accuracy.json is stale: python tests/accuracy/generate.py --text"
     )
 
 

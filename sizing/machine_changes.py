@@ -1,0 +1,58 @@
+"""A machine as it would be: after a restart, or with more memory kept back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.reserve import idle_ram_reserve_bytes, idle_unified_reserve_bytes
+from whatfits.sizing.units import parse_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.machine import Machine
+
+__all__ = ["idle_machine", "with_reserves"]
+
+
+def idle_machine(machine: Machine) -> Machine:
+    """Return the machine as after a restart: nothing held by other programs."""
+    pools = []
+    for pool in machine.pools:
+        changes: dict[str, Any] = {"used_bytes": 0}
+        if pool.kind == "ram":
+            changes["reserve_bytes"] = idle_ram_reserve_bytes(machine.os)
+        elif pool.kind == "unified" and pool.total_bytes is not None:
+            changes["reserve_bytes"] = idle_unified_reserve_bytes(
+                os=machine.os, total_bytes=pool.total_bytes, limit_bytes=pool.limit_bytes
+            )
+        pools.append(replace(pool, **changes))
+    return replace(machine, pools=tuple(pools))
+
+
+def with_reserves(machine: Machine, texts: Sequence[str]) -> Machine:
+    """Return the machine with so much kept free: `SIZE` of the host's pool, or `POOL=SIZE`.
+
+    Raises:
+        InvalidRequestError: no such pool, one of unknown size, or no size.
+    """
+    host = machine.host_pool
+    by_id = {pool.id: pool for pool in machine.pools}
+    for text in texts:
+        name, equals, size = text.rpartition("=")
+        pool_id = name if equals else (host.id if host else "")
+        if pool_id not in by_id:
+            raise InvalidRequestError(
+                what="pool of --reserve", got=pool_id, allowed=", ".join(by_id) or "no pool known"
+            )
+        if by_id[pool_id].total_bytes is None:
+            raise InvalidRequestError(
+                what="pool of --reserve",
+                got=pool_id,
+                allowed="one whose size is known",
+                next_step="name the machine with --machine",
+            )
+        by_id[pool_id] = replace(by_id[pool_id], reserve_bytes=parse_bytes(size))
+    return replace(machine, pools=tuple(by_id.values()))

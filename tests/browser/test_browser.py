@@ -1,0 +1,212 @@
+"""What only a browser can show: the address, the keyboard, the phone, the height of a line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from browser_pages import wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.browser
+
+PHONE = 360
+PAGES = ("", "runs", "explore", "learn", "method")
+MACHINE = "machine=rtx-4090"
+RULE_PIXELS = 30
+CONTRAST = 4.5
+AT_COPY = """document.activeElement.matches('[data-testid="stCode"] button')"""
+ALERT = '[data-testid="stAlert"]'
+CHART = '[data-testid="stVegaLiteChart"]'
+
+
+def address(page: Any) -> dict[str, str]:  # noqa: ANN401 - playwright's own
+    query = parse_qs(urlsplit(page.url).query)
+    return {key: values[0] for key, values in query.items()}
+
+
+def verdict(page: Any) -> Any:  # noqa: ANN401 - same
+    return page.get_by_test_id("stAlert").first
+
+
+def test_the_verdict_stands_before_any_chart(opened: Callable[..., Any]) -> None:
+    page = opened(f"?{MACHINE}")
+    assert re.search(r"Fits, \d+\.\d GiB to spare", verdict(page).inner_text())
+    page.wait_for_selector(f"{CHART} svg.marks")
+    order = page.evaluate(
+        """() => {
+          const alert = document.querySelector('[data-testid="stAlert"]');
+          const chart = document.querySelector('[data-testid="stVegaLiteChart"]');
+          return alert.compareDocumentPosition(chart) & Node.DOCUMENT_POSITION_FOLLOWING;
+        }"""
+    )
+    assert order
+
+
+@pytest.mark.parametrize("machine", ["rtx-4090", "2x rtx-3090 + 64gb", "m4-pro 48gb"])
+@pytest.mark.parametrize("width", [PHONE, 1280])
+def test_the_capacity_has_a_line_of_real_height(
+    opened: Callable[..., Any], machine: str, width: int
+) -> None:
+    page = opened(f"?machine={machine.replace('+', '%2B')}", width=width)
+    page.wait_for_selector('[data-testid="stVegaLiteChart"] svg .mark-rect.role-mark path')
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll(
+          '[data-testid="stVegaLiteChart"] svg .mark-rect.role-mark path[aria-roledescription=tick]'
+        )].map(mark => mark.getBoundingClientRect().height)"""
+    )
+    assert heights
+    assert min(heights) >= RULE_PIXELS
+
+
+@pytest.mark.parametrize("screen", PAGES)
+def test_a_phone_needs_no_sideways_scroll(opened: Callable[..., Any], screen: str) -> None:
+    page = opened(f"{screen}?machine=m2+16gb", width=PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    main = page.locator('[data-testid="stMain"]')
+    assert main.evaluate("element => element.scrollWidth") <= PHONE
+
+
+LINK = {
+    "model": "qwen3-8b",
+    "machine": "rtx-3090",
+    "cards": "2",
+    "ram": "64gb",
+    "quant": "Q5_K_M",
+    "context": "16k",
+    "runtime": "ollama",
+    "kv": "q8_0",
+    "users": "3",
+    "flash": "on",
+    "ubatch": "256",
+    "prompt": "1000",
+    "draft": "qwen3-0.6b",
+    "layers": "30",
+    "reserve": "2048",
+    "split": "3,1",
+    "idle": "true",
+}
+
+
+def test_a_link_restores_every_input_and_stays_as_it_is(opened: Callable[..., Any]) -> None:
+    page = opened("?" + "&".join(f"{key}={value}" for key, value in LINK.items()))
+    assert address(page) == LINK
+    page.reload()
+    wait(page)
+    assert address(page) == LINK
+    page.get_by_text("More: users, cache, placement, runtime").click()
+    assert page.get_by_role("spinbutton", name="Users at once").input_value() == "3"
+    assert page.get_by_role("textbox", name="Split over the GPUs").input_value() == "3,1"
+    assert page.get_by_role("spinbutton", name="Layers on the GPU").input_value() == "30"
+
+
+def test_what_is_chosen_is_in_the_address(opened: Callable[..., Any]) -> None:
+    page = opened(f"?{MACHINE}")
+    page.get_by_role("combobox", name="Quantisation").click()
+    page.get_by_role("option", name="Q6_K").click()
+    page.wait_for_url("**quant=Q6_K**")
+    wait(page)
+    page.get_by_role("slider").press("ArrowRight")
+    page.wait_for_url("**context=16k**")
+    assert address(page) == {"machine": "rtx-4090", "quant": "Q6_K", "context": "16k"}
+
+
+def test_a_link_to_another_page_keeps_the_state(opened: Callable[..., Any]) -> None:
+    page = opened(f"?{MACHINE}&model=qwen3-8b")
+    page.get_by_role("link", name="Explore").click()
+    page.get_by_role("heading", level=1, name="Explore").wait_for()
+    wait(page)
+    assert page.get_by_role("combobox").first.input_value() == "qwen3-8b"
+
+
+def test_a_row_of_the_ranking_opens_its_answer(opened: Callable[..., Any]) -> None:
+    page = opened("runs?machine=m2+8gb&use=embedding&context=1k")
+    link = page.locator("table a").first
+    href = link.get_attribute("href")
+    assert href is not None
+    query = parse_qs(urlsplit(href).query)
+    assert query["model"] == [link.inner_text()]
+    assert query["machine"] == ["m2 8gb"]
+    with page.context.expect_page() as fresh:
+        link.click()
+    page = fresh.value
+    wait(page)
+    assert page.get_by_role("heading", level=1).inner_text() == "Will it fit?"
+    assert address(page)["model"] == query["model"][0]
+
+
+def test_a_remedy_needs_one_click(opened: Callable[..., Any]) -> None:
+    page = opened("?model=llama-3.3-70b&machine=rtx-3090&cards=2&quant=Q4_K_M&context=16k")
+    assert "Fits, but slowly" in verdict(page).inner_text()
+    page.get_by_role("button", name="Use 8,192 tokens of context").click()
+    page.get_by_text(re.compile(r"^Fits, \d")).first.wait_for()
+    wait(page)
+    assert "context" not in address(page)  # 8k is the default
+
+
+def test_the_keyboard_leads_from_the_model_to_the_copied_command(
+    opened: Callable[..., Any],
+) -> None:
+    page = opened(f"?{MACHINE}", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("combobox").first.focus()
+    page.keyboard.type("qwen3-8b")
+    page.get_by_role("option", name="qwen3-8b", exact=True).wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**model=qwen3-8b**")
+    wait(page)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(AT_COPY):
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("llama-server -m qwen3-8b-")
+
+
+HOSTILE = [
+    "%3Cimg+src%3Dx+onerror%3D%22window.hit%3D1%22%3E",
+    "%5Bclick%5D(javascript:window.hit=1)",
+    "![x](https://evil.example/a.png)",
+    "%3Cscript%3Ewindow.hit%3D1%3C%2Fscript%3E",
+    "https://evil.example/model.gguf",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_inert(opened: Callable[..., Any], name: str) -> None:
+    page = opened(f"?model={name}&machine=64gb")
+    assert "unknown model" in verdict(page).inner_text()
+    assert page.evaluate("window.hit") is None
+    assert page.locator(f"{ALERT} a, {ALERT} img").count() == 0
+
+
+CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "asked", [f"?{MACHINE}", "?model=llama-3.3-70b&machine=rtx-3090&cards=2&context=64k"]
+)
+def test_words_can_be_read(opened: Callable[..., Any], theme: str, asked: str) -> None:
+    page = opened(asked, theme=theme)
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 50
+    assert [(text, ratio) for text, ratio in found if ratio < CONTRAST] == []
+
+
+def test_a_chart_says_its_conclusion(opened: Callable[..., Any]) -> None:
+    page = opened(f"?{MACHINE}")
+    page.wait_for_selector(f"{CHART} svg.marks")
+    named = page.get_by_role("graphics-document").or_(page.locator(CHART))
+    labels = [
+        label
+        for at in range(named.count())
+        if (label := named.nth(at).get_attribute("aria-label")) is not None
+    ]
+    assert any("GiB needed of" in label and "to spare" in label for label in labels)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from whatfits.sizing import check, plan
+from whatfits.sizing.errors import BadInputError, UnknownModelError
+from whatfits.webapp import mode
+from whatfits.webapp.engine import (
+    BusyError,
+    Memory,
+    answered,
+    curves,
+    machine_named,
+    machine_of,
+    model_of,
+    name_of,
+    ranked,
+)
+from whatfits.webapp.state import question_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MACHINE = {"machine": "rtx-4090"}
+
+
+@pytest.fixture
+def public() -> Iterator[None]:
+    mode.set_mode(public=True)
+    yield
+    mode.set_mode(public=False)
+
+
+def test_the_automatic_answer_is_the_librarys_plan() -> None:
+    found = answered(question_of({**MACHINE, "model": "qwen3-8b"}))
+    assert found == plan("qwen3-8b", machine="rtx-4090 + 32gb", workload={"context_tokens": 8192})
+
+
+@pytest.mark.parametrize("runtime", ["ollama", "vllm"])
+def test_another_runtimes_answer_is_the_librarys_check(runtime: str) -> None:
+    found = answered(question_of({**MACHINE, "model": "qwen3-8b", "runtime": runtime}))
+    assert found == check(
+        "qwen3-8b",
+        runtime=runtime,
+        machine="rtx-4090 + 32gb",
+        workload={"context_tokens": 8192},
+    )
+
+
+def test_the_same_question_is_answered_once() -> None:
+    question = question_of({**MACHINE, "model": "llama-3.2-1b"})
+    assert answered(question) is answered(question)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/passwd", "../../etc/passwd", "file:///etc/passwd", "x" * 300, "C:\\x", "~/m.json"],
+)
+def test_a_machine_is_never_read_from_a_file(name: str) -> None:
+    with pytest.raises(BadInputError):
+        machine_named(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "./model.gguf",
+        "~/x.gguf",
+        "https://evil.example/x.gguf",
+        "http://169.254.169.254/latest",
+        "ollama:llama3",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+def test_a_model_is_never_read_from_a_path_or_a_free_address(name: str) -> None:
+    with pytest.raises(UnknownModelError):
+        name_of(name)
+
+
+def test_a_name_that_is_also_a_file_here_still_means_the_catalog(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    assert name_of("meta-llama/Llama-3.1-8B-Instruct") == "llama-3.1-8b"
+
+
+def test_strangers_cannot_make_it_read_an_address(public: None) -> None:
+    assert name_of("llama-3.1-8b") == "llama-3.1-8b"
+    with pytest.raises(BadInputError, match="a model of the catalog"):
+        name_of("hf:owner/name")
+
+
+def test_strangers_do_not_see_this_machine(public: None) -> None:
+    with pytest.raises(BadInputError, match="not shown"):
+        machine_named("this computer")
+
+
+def test_reserve_and_restart_change_the_machine() -> None:
+    host = machine_of(question_of({"machine": "64gb", "reserve": 4096})).host_pool
+    assert host is not None
+    assert host.reserve_bytes == 4096 * 2**20
+
+
+def test_rankings_are_filtered_by_licence_and_hold_what_runs() -> None:
+    question = question_of({"machine": "16gb", "quant": "Q4_K_M"})
+    every = ranked(question, kind="vlm", open_only=False)
+    assert every
+    assert {row.kind for row in every} == {"vlm"}
+    assert {row.verdict for row in every} <= {"fits", "slow", "tight"}
+    free = ranked(question, kind="vlm", open_only=True)
+    assert set(free) < set(every)
+
+
+def test_curves_grow_with_the_context_and_shrink_with_the_precision() -> None:
+    found = curves(question_of({**MACHINE, "model": "llama-3.1-8b", "quant": "Q4_K_M"}))
+    assert [curve.kv_type for curve in found] == ["f16", "q8_0", "q4_0"]
+    for curve in found:
+        needs = [point.high_bytes for point in curve.points]
+        assert needs == sorted(needs)
+    for wide, narrow in pairwise(found):
+        assert wide.points[-1].high_bytes > narrow.points[-1].high_bytes
+        assert (wide.largest_context_tokens or 0) <= (narrow.largest_context_tokens or 0)
+
+
+def test_memory_keeps_the_last_and_not_the_errors() -> None:
+    memory = Memory(2)
+    for key in "abc":
+        assert memory.of(key, lambda key=key: key * 2) == key * 2
+    assert memory.of("c", lambda: "anew") == "cc"
+    assert memory.of("a", lambda: "anew") == "anew"
+    with pytest.raises(ZeroDivisionError):
+        memory.of("d", lambda: 1 // 0)
+    assert memory.of("d", lambda: 4) == 4
+    memory.clear()
+    assert memory.of("d", lambda: 5) == 5
+
+
+def test_nobody_waits_for_ever() -> None:
+    memory, begun, end = Memory(2, patience_s=0.05), Event(), Event()
+
+    def slow() -> int:
+        begun.set()
+        end.wait(10)
+        return 1
+
+    worker = Thread(target=memory.of, args=("slow", slow))
+    worker.start()
+    begun.wait(10)
+    with pytest.raises(BusyError, match="try again"):
+        memory.of("other", lambda: 2)
+    end.set()
+    worker.join()
+    assert memory.of("slow", lambda: 3) == 1
+
+
+def test_a_dropped_model_can_be_asked_for_in_another_quantisation() -> None:
+    from whatfits.sizing import load_model
+
+    dropped = load_model("llama-3.2-1b", file_type="Q8_0")
+    asked = question_of({"quant": "Q4_K_M"})
+    assert model_of(asked, dropped).file_type == "Q4_K_M"
+    assert model_of(question_of({}), dropped) is dropped
+    with pytest.raises(BadInputError, match="dropped file"):
+        model_of(question_of({"runtime": "vllm"}), dropped)

@@ -1,0 +1,242 @@
+"""Every page as it is run: what it says are the library's numbers for the same request."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whatfits.sizing import plan
+from whatfits.sizing.api import load_machine
+from whatfits.sizing.catalog.lookup import model_entries
+from whatfits.sizing.curves import context_curves
+from whatfits.sizing.explain import short_rate, verdict_sentence
+from whatfits.sizing.headline import headline, speed_sentences
+from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
+from whatfits.sizing.ranking import rank, sort_rows
+from whatfits.sizing.reasons import reason
+from whatfits.sizing.sources.catalog_model import spec_of_entry
+from whatfits.sizing.units import format_bytes, format_tokens, parse_tokens
+from whatfits.sizing.workload import PlacementRequest, Workload
+from whatfits.webapp.words import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GRID = list(
+    product(
+        ("llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-12b"),
+        ("8gb", "2x rtx-3090 + 64gb", "m4-pro 24gb"),
+        (("auto", "8k"), ("Q6_K", "32k")),
+    )
+)
+
+
+def said(app: Any) -> str:  # noqa: ANN401 - Streamlit's own
+    kinds = ("success", "warning", "error", "info", "markdown", "caption", "code")
+    return "\n".join(element.value for kind in kinds for element in getattr(app, kind))
+
+
+@pytest.mark.parametrize(("model", "machine", "asked"), GRID)
+def test_every_number_of_an_answer_is_the_librarys(
+    page: Callable[..., Any], model: str, machine: str, asked: tuple[str, str]
+) -> None:
+    quant, context = asked
+    text = said(page(model=model, machine=machine, quant=quant, context=context, why="1"))
+    expected = plan(
+        model,
+        machine=machine,
+        file_type=None if quant == "auto" else quant,
+        workload={"context_tokens": parse_tokens(context)},
+    )
+    assert inert(headline(expected)) in text
+    assert inert(verdict_sentence(expected)) in text
+    for sentence in speed_sentences(expected):
+        assert inert(sentence) in text
+    for bill in pool_bills(expected):
+        for part, size in bill.parts:
+            if size:
+                assert inert(PART_LABELS[part]) in text
+                assert inert(format_bytes(size)) in text
+    for one in expected.runtimes:
+        assert inert(one.reason) in text
+        if one.commands:
+            assert "\n".join(one.commands) in text
+    if expected.largest_context_tokens:
+        assert f"**{format_tokens(expected.largest_context_tokens)} tokens**" in text
+
+
+def test_the_reasons_are_shown_when_they_are_asked_for(page: Callable[..., Any]) -> None:
+    app = page(machine="rtx-4090", quant="Q4_K_M")
+    app.session_state["why"] = True
+    app.run()
+    text = said(app)
+    expected = plan(
+        "llama-3.1-8b",
+        machine="rtx-4090 + 32gb",
+        file_type="Q4_K_M",
+        workload={"context_tokens": 8192},
+    )
+    for basis in expected.basis:
+        for name, value in reason(basis, expected).rows:
+            assert f"- {name}: {inert(value)}" in text
+
+
+def test_a_remedy_applies_itself(page: Callable[..., Any]) -> None:
+    app = page(model="llama-3.3-70b", machine="rtx-3090", cards="2", quant="Q4_K_M", context="16k")
+    assert app.warning[0].value.startswith("**Fits, but slowly")
+    labels = [button.label for button in app.button]
+    at = labels.index(inert("Use 8,192 tokens of context"))
+    app.button[at].click().run()
+    assert app.select_slider(key="context").value == "8k"
+    assert app.success[0].value.startswith("**Fits,")
+
+
+def test_the_answer_can_be_taken_along(page: Callable[..., Any]) -> None:
+    app = page(machine="rtx-4090 + 64gb", quant="Q4_K_M")
+    (download,) = app.get("download_button")
+    assert download.proto.label == "Answer as JSON"
+    expected = plan(
+        "llama-3.1-8b",
+        machine="rtx-4090 + 64gb",
+        file_type="Q4_K_M",
+        workload={"context_tokens": 8192},
+    )
+    assert dump_json(expected)
+
+
+def test_a_mac_is_told_both_limits_and_the_command(page: Callable[..., Any]) -> None:
+    text = said(page(machine="m4-max-40-core-gpu 64gb", quant="Q4_K_M"))
+    assert inert("CPU and GPU share 64.0 GiB") in text
+    assert "sudo sysctl iogpu.wired_limit_mb=57344" in text
+
+
+def test_the_ranking_is_the_librarys(page: Callable[..., Any]) -> None:
+    app = page("runs", machine="m2 8gb", use="embedding", context="1k")
+    machine = load_machine("m2 8gb")
+    rows = rank(
+        (entry for entry in model_entries() if entry.kind == "embedding"),
+        machine,
+        load=lambda entry, file_type: spec_of_entry(entry, file_type=file_type),
+        workload=Workload(context_tokens=1024),
+    )
+    runs = sort_rows([row for row in rows if row.verdict in ("fits", "slow", "tight")], "size")
+    assert runs
+    table = next(element.value for element in app.markdown if "| model |" in element.value)
+    lines = table.splitlines()[2:]
+    assert len(lines) == min(25, len(runs))
+    for line, row in zip(lines, runs, strict=False):
+        assert f"[{inert(row.model)}](./?" in line
+        assert f"model={row.model}&quant={row.file_type}" in line
+        for cell in (
+            row.file_type,
+            row.verdict,
+            format_bytes(row.high_bytes),
+            short_rate(row.decode_tokens_per_s),
+        ):
+            assert f"| {inert(cell)} |" in line
+
+
+def test_the_curves_are_the_librarys(page: Callable[..., Any]) -> None:
+    app = page("explore", machine="rtx-4090", ram="64gb", quant="Q4_K_M")
+    (curve,) = context_curves(
+        spec_of_entry(
+            next(e for e in model_entries() if e.id == "llama-3.1-8b"), file_type="Q4_K_M"
+        ),
+        load_machine("rtx-4090 + 64gb"),
+        Workload(context_tokens=8192),
+        PlacementRequest(),
+        kv_types=["q8_0"],
+        contexts=[parse_tokens("8k"), parse_tokens("128k")],
+    )
+    text = said(app)
+    for point in curve.points:
+        assert inert(f"{format_bytes(point.high_bytes)}, {point.verdict}") in text
+    assert inert(f"at most {format_tokens(curve.largest_context_tokens or 0)} tokens") in text
+
+
+@pytest.mark.parametrize("screen", ["learn", "method"])
+def test_a_page_opens_without_an_error(page: Callable[..., Any], screen: str) -> None:
+    app = page(screen, machine="m4-pro 24gb", model="qwen3-8b")
+    assert app.title[0].value == screen.title()
+    assert not app.error
+
+
+def test_the_claim_about_a_small_mac_is_held_against_the_arithmetic(
+    page: Callable[..., Any],
+) -> None:
+    text = said(page("learn", machine="m2 8gb", model="llama-3.2-1b"))
+    for model, file_type in (("llama-3.1-8b", "BF16"), ("qwen3-30b-a3b", "Q4_K_M")):
+        expected = plan(
+            model,
+            machine="m4-pro 24gb",
+            file_type=file_type,
+            workload={"context_tokens": 8192},
+        )
+        cells = (model, file_type, expected.verdict, format_bytes(expected.memory.high_bytes))
+        assert f"| {' | '.join(inert(cell) for cell in cells)} |" in text
+
+
+HOSTILE = [
+    "![x](http://evil.example/a.png)",
+    "[click](javascript:alert(1))",
+    "<img src=x onerror=alert(1)>",
+    "http://169.254.169.254/latest/meta-data",
+    "file:///etc/passwd",
+    "../../../../etc/passwd",
+    "$\\href{javascript:x}{y}$",
+    "a" * 5000,
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("key", ["model", "machine"])
+def test_a_hostile_name_is_refused_in_a_line_of_plain_text(
+    page: Callable[..., Any], key: str, name: str
+) -> None:
+    app = page(**{key: name})
+    (error,) = app.error
+    assert len(error.value) < 1000
+    assert re.search(r"(?<!\\)[<\[\]$!*_`]", error.value) is None
+
+
+def test_a_link_alone_reads_no_address(
+    page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "whatfits.webapp.engine.load_model", lambda name, **_: asked.append(name) or 1 / 0
+    )
+    app = page(model="hf:owner/name", machine="64gb")
+    assert asked == []
+    assert any(inert("hf:owner/name") in info.value for info in app.info)
+    assert any("Hugging Face" in button.label for button in app.button)
+
+
+@pytest.mark.parametrize("screen", ["fit", "runs", "explore", "learn", "method"])
+def test_strangers_see_nothing_of_this_machine(
+    page: Callable[..., Any], public: None, screen: str
+) -> None:
+    app = page(screen)
+    machine = app.selectbox(key="machine")
+    assert "this computer" not in machine.options
+    assert machine.value == "rtx-4090"
+    assert "this computer" not in said(app)
+
+
+def test_strangers_cannot_ask_for_this_machine_or_an_address(
+    page: Callable[..., Any], public: None
+) -> None:
+    assert inert("not shown") in said(page(machine="this computer"))
+    refused = page(machine="64gb", model="hf:owner/name")
+    assert inert("a model of the catalog") in refused.error[0].value
+
+
+def test_a_full_public_page_says_so(
+    page: Callable[..., Any], public: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whatfits.webapp.sessions.take_place", lambda: None)
+    assert page().error[0].value.startswith("Every place is taken")

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from whatfits.sizing import check
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.workload import PlacementRequest, Workload
+from whatfits.webapp.state import (
+    CONTEXTS,
+    INPUTS,
+    input_of,
+    other_machine_of,
+    question_of,
+    remedy_state,
+)
+
+CARD = {"machine": "rtx-4090", "model": "llama-3.3-70b"}
+
+
+def test_keys_are_unique_and_each_input_says_what_it_is() -> None:
+    assert len({item.key for item in INPUTS}) == len(INPUTS)
+    for item in INPUTS:
+        assert item.key.isalpha(), item.key
+        assert item.label, item.key
+        assert item.help.endswith("."), item.key
+
+
+def test_a_default_is_one_of_the_allowed_values() -> None:
+    for item in INPUTS:
+        assert not item.allowed or item.default in item.allowed, item.key
+
+
+def test_an_untouched_page_asks_for_the_defaults_of_the_library() -> None:
+    question = question_of({})
+    assert question.workload == Workload(context_tokens=8192)
+    assert question.placement == PlacementRequest()
+    assert question.file_type is None
+    assert question.machine == "this computer"
+
+
+def test_every_input_of_the_question_changes_it() -> None:
+    base = question_of({})
+    changed = {
+        "model": "qwen3-8b",
+        "machine": "64gb",
+        "quant": "Q6_K",
+        "context": "32k",
+        "runtime": "ollama",
+        "kv": "q8_0",
+        "users": 4,
+        "flash": "off",
+        "ubatch": 1024,
+        "prompt": 2048,
+        "draft": "qwen3-0.6b",
+        "layers": 20,
+        "experts": 3,
+        "split": "3,1",
+        "reserve": 4096,
+        "idle": True,
+    }
+    for key, value in changed.items():
+        assert question_of({key: value}) != base, key
+    elsewhere = {"cards", "ram", "other", "use", "licence", "sort"}
+    assert set(changed) | elsewhere == {item.key for item in INPUTS}
+
+
+def test_a_card_of_the_list_stands_in_a_pc_with_ram() -> None:
+    assert question_of(CARD).machine == "rtx-4090 + 32gb"
+    more = question_of({**CARD, "cards": 2, "ram": "128gb"})
+    assert more.machine == "2x rtx-4090 + 128gb"
+
+
+@pytest.mark.parametrize("written", ["2x rtx-3090 + 64gb", "m4-pro 48gb", "64gb"])
+def test_a_machine_that_is_written_out_stays_as_it_is(written: str) -> None:
+    assert question_of({"machine": written, "cards": 3, "ram": "8gb"}).machine == written
+
+
+def test_the_second_machine_is_one_card_beside_the_same_ram() -> None:
+    assert other_machine_of({"other": "rtx-3090", "cards": 4, "ram": "64gb"}) == "rtx-3090 + 64gb"
+
+
+def test_a_split_is_read_as_shares() -> None:
+    assert question_of({"split": "3, 1"}).placement.tensor_split == (3.0, 1.0)
+    with pytest.raises(InvalidRequestError):
+        question_of({"split": "a lot"})
+
+
+def test_values_that_were_cleared_are_the_defaults() -> None:
+    cleared = {"model": None, "machine": None, "quant": None, "kv": None, "draft": None}
+    assert question_of(cleared) == replace(question_of({}), model="")
+
+
+def test_a_remedy_sets_the_inputs_that_ask_for_it() -> None:
+    plan = check(
+        "llama-3.3-70b",
+        machine="2x rtx-3090 + 64gb",
+        file_type="Q4_K_M",
+        workload={"context_tokens": 16_384},
+    )
+    by_key = {remedy.key: remedy_state(remedy.change) for remedy in plan.remedies}
+    assert by_key["context"] == {"context": "8k"}
+    assert by_key["kv_type"] == {"kv": "q8_0"}
+    assert by_key["file_type"]["quant"] in input_of("quant").allowed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"workload": {"context_tokens": 3328}},
+        {"workload": {"context_tokens": 4096, "swa_full": True}},
+        {"placement": {"gpu_layers": 3}},
+        {"file_type": "IQ9_X"},
+        {},
+    ],
+)
+def test_a_remedy_that_the_inputs_cannot_carry_sets_none(change: dict[str, object]) -> None:
+    assert remedy_state(change) == {}
+
+
+def test_contexts_double() -> None:
+    assert [question_of({"context": text}).workload.context_tokens for text in CONTEXTS] == [
+        2**power for power in range(10, 21)
+    ]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from whatfits.webapp.words import inert, linked_table, table
+
+JOINER = "\N{WORD JOINER}"
+MARKS = set("`*_[]<>#|~$:&!")
+HOSTILE = [
+    "![x](http://evil.example/a.png)",
+    "[click](javascript:alert(1))",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "http://evil.example",
+    "www.evil.example",
+    "$\\href{javascript:x}{y}$",
+    ":red[warning] :material/bolt: :smile:",
+    "a | b | c",
+    "# title\n- list\n1. one",
+    "**bold** _it_ ~~no~~ `code`",
+    "\x1b[31mred\x1b[0m",
+    "\u202egnp.exe",
+    "&lt;b&gt;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_mark_of_markdown_is_escaped(text: str) -> None:
+    shown = inert(text)
+    for at, character in enumerate(shown):
+        if character in MARKS:
+            assert shown[at - 1] == "\\", shown
+    assert "\n" not in shown
+    assert all(character.isprintable() or character == JOINER for character in shown)
+    assert re.search(r"https?\\?:\\?/|www\\?\.", shown) is None
+
+
+def test_plain_words_are_left_alone() -> None:
+    assert inert("Llama 3 8B, 12 GiB") == "Llama 3 8B, 12 GiB"
+
+
+def test_a_table_cannot_be_broken_by_a_cell() -> None:
+    lines = table(["a", "b"], [["x | y", "1"], ["z", "2\n3"]], right=["b"]).splitlines()
+    assert lines[1] == "| :--- | ---: |"
+    assert len(lines) == 4
+    assert lines[2] == "| x \\| y | 1 |"
+
+
+def test_only_the_first_cell_of_a_row_leads_somewhere() -> None:
+    found = linked_table(["m", "n"], [["a-b", "a-b"]], ["./?model=a-b"]).splitlines()
+    assert found[2] == "| [a\\-b](./?model=a-b) | a\\-b |"

@@ -1,0 +1,154 @@
+"""An answer as a page shows it: the verdict in words first, then everything behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from whatfits.sizing.explain import verdict_sentence
+from whatfits.sizing.glossary import FIVE_WORDS
+from whatfits.sizing.headline import headline, speed_sentences
+from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.mac_limit import mac_limit
+from whatfits.sizing.planning import BestPlan
+from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
+from whatfits.sizing.reasons import reason
+from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.webapp.inputs import set_inputs
+from whatfits.webapp.state import remedy_state
+from whatfits.webapp.theme import show_memory
+from whatfits.webapp.words import inert, table
+
+if TYPE_CHECKING:
+    from whatfits.sizing.errors import WhatfitsError
+    from whatfits.sizing.estimate import Plan, Remedy
+
+__all__ = ["commands", "five_words", "memory", "reasons", "refusal", "speed", "verdict"]
+
+_BOXES: Final = {
+    "fits": (st.success, ":material/check_circle:"),
+    "slow": (st.warning, ":material/hourglass_bottom:"),
+    "tight": (st.warning, ":material/warning:"),
+    "no": (st.error, ":material/cancel:"),
+    "unknown": (st.warning, ":material/help:"),
+}
+
+
+def refusal(error: WhatfitsError) -> None:
+    """Say in a line why there is no answer."""
+    st.error(inert(str(error)), icon=":material/error:")
+
+
+def verdict(plan: Plan) -> None:
+    """Say whether it fits, and offer what would help as buttons that do it."""
+    box, icon = _BOXES[plan.verdict]
+    box(f"**{inert(headline(plan))}**", icon=icon)
+    st.markdown(inert(verdict_sentence(plan)))
+    if plan.remedies:
+        st.markdown("**What would help**")
+        for number, remedy in enumerate(plan.remedies):
+            _remedy(number, remedy)
+
+
+def _remedy(number: int, remedy: Remedy) -> None:
+    state = remedy_state(remedy.change)
+    text = f"{remedy.text[:1].upper()}{remedy.text[1:]}"
+    if state:
+        st.button(inert(text), key=f"remedy{number}", on_click=set_inputs, args=(state,))
+    elif "`" not in text and ": sudo " in text:
+        words, _, command = text.partition(": ")
+        st.markdown(inert(f"{words}:"))
+        st.code(command, language="bash", wrap_lines=True)
+    else:
+        st.markdown(inert(text))
+    st.caption(inert(f"Then: {remedy.verdict}; the price: {remedy.cost}"))
+
+
+def five_words() -> None:
+    """Say what the words mean, to those who did not switch it off."""
+    if st.toggle("New to this? Five words", value=True, key="words", persist_state="session"):
+        st.markdown("\n".join(f"- **{inert(word)}**: {inert(said)}" for word, said in FIVE_WORDS))
+
+
+def memory(plan: Plan) -> None:
+    """Show where the bytes go, as bars against capacity and as the same numbers."""
+    st.subheader("Memory")
+    bills = pool_bills(plan)
+    show_memory(bills)
+    labels = [bill.label for bill in bills]
+    rows = [
+        [label, *(_size(dict(bill.parts)[part]) for bill in bills)]
+        for part, label in PART_LABELS.items()
+        if any(dict(bill.parts)[part] for bill in bills)
+    ]
+    rows += [
+        ["together", *(_size(bill.bar_bytes) for bill in bills)],
+        ["may be used", *(_size(bill.limit_bytes) for bill in bills)],
+        ["installed", *(_size(bill.installed_bytes) for bill in bills)],
+    ]
+    st.markdown(table(["part", *labels], rows, right=labels))
+    if plan.largest_context_tokens is not None:
+        most = format_tokens(plan.largest_context_tokens)
+        st.markdown(f"The longest context that runs here: **{most} tokens**.")
+    limit = mac_limit(plan.machine)
+    if limit is not None:
+        st.markdown(inert(limit.sentence))
+        if limit.command is not None:
+            st.code(limit.command, language="bash", wrap_lines=True)
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else format_bytes(size)
+
+
+def speed(plan: Plan) -> None:
+    """Say how fast it writes and reads, as ranges."""
+    st.subheader("Speed")
+    st.markdown("  \n".join(inert(sentence) for sentence in speed_sentences(plan)))
+
+
+def commands(plan: Plan) -> None:
+    """Show what to type, a tab a runtime, and the answer as a file."""
+    st.subheader("Start it")
+    if isinstance(plan, BestPlan):
+        answers = plan.runtimes
+        for tab, one in zip(
+            st.tabs([find_runtime(one.runtime).label for one in answers]), answers, strict=True
+        ):
+            with tab:
+                _command(one.commands, f"{one.reason}.", one.notes)
+    else:
+        _command(plan.commands.get(plan.runtime, ()), plan.verdict_reason, plan.notes)
+    st.download_button(
+        "Answer as JSON",
+        dump_json(plan),
+        file_name="whatfits.json",
+        mime="application/json",
+        on_click="ignore",
+    )
+
+
+def _command(lines: tuple[str, ...], said: str, notes: tuple[str, ...]) -> None:
+    if lines:
+        st.code("\n".join(lines), language="bash", wrap_lines=True)
+    st.markdown(inert(said))
+    for note in notes:
+        st.caption(inert(note))
+
+
+def reasons(plan: Plan) -> None:
+    """Show the formula behind each number with what went into it."""
+    panel = st.expander(
+        "Why? Every number with its formula, inputs and source", key="why", on_change="rerun"
+    )
+    if not panel.open:
+        return
+    with panel:
+        for basis in plan.basis:
+            facts = reason(basis, plan)
+            st.markdown(f"**{inert(facts.title)}**")
+            st.markdown("\n".join(f"- {name}: {inert(text)}" for name, text in facts.rows))
+        for note in plan.notes:
+            st.caption(inert(note))

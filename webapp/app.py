@@ -1,0 +1,44 @@
+"""The router: four pages and Learn, over one state."""
+
+from __future__ import annotations
+
+import logging
+
+import streamlit as st
+
+from whatfits.webapp import inputs
+from whatfits.webapp.mode import is_public
+from whatfits.webapp.sessions import take_place
+
+# It warns where a value from another page meets a widget's default: here that is the purpose.
+logging.getLogger("streamlit.elements.lib.policies").setLevel(logging.ERROR)
+st.set_page_config(page_title="whatfits: what can this machine run?", layout="centered")
+if is_public() and "place" not in st.session_state:
+    place = take_place()
+    if place is None:
+        st.error("Every place is taken; try again in a few minutes.")
+        st.stop()
+    st.session_state["place"] = place
+st.html(
+    "<style>"
+    "[data-testid='stMainBlockContainer'] {padding-top: 4rem}"
+    "[data-testid='stMarkdownContainer'] :is(table, th, td) {font-size: .875rem}"
+    "[data-testid='stMarkdownContainer']:has(> table) {overflow-x: auto}"
+    "[data-testid='stMarkdownContainer'] :is(th, td) {padding: .2rem .5rem}"
+    # else the button to copy is there for a mouse alone
+    "[data-testid='stCode'] :is(button, [data-testid='stCodeCopyButton'])"
+    " {opacity: 1 !important; visibility: visible !important; transform: none !important}"
+    "</style>"
+)
+screen = st.navigation(
+    [
+        st.Page("screens/fit.py", title="Will it fit?", default=True),
+        st.Page("screens/runs.py", title="What can I run?", url_path="runs"),
+        st.Page("screens/explore.py", title="Explore", url_path="explore"),
+        st.Page("screens/learn.py", title="Learn", url_path="learn"),
+        st.Page("screens/method.py", title="Method", url_path="method"),
+    ],
+    position="top",
+)
+inputs.restore(screen.url_path)
+screen.run()

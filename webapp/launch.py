@@ -1,0 +1,87 @@
+"""Starts the pages' server in this process and opens a browser; ends with it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.webapp.mode import set_mode
+
+__all__ = ["free_port", "options", "serve"]
+
+LOOPBACK: Final = "127.0.0.1"
+USUAL_PORT: Final = 8501
+_PORTS_TRIED: Final = 50
+_MOST_UPLOADED_MB: Final = 1  # nothing is uploaded: a dropped file sends its beginning
+_MOST_SENT_MB: Final = 48
+_THEME: Final = {
+    "theme.light.primaryColor": "#1d5fd1",
+    "theme.dark.primaryColor": "#7aa7f7",
+}
+
+
+def options(*, port: int, host: str, browser: bool) -> dict[str, Any]:
+    """Return Streamlit's settings: nothing leaves this machine, and nothing of it shows."""
+    return {
+        "server.port": port,
+        "server.address": host,
+        "server.headless": not browser,
+        "server.fileWatcherType": "none",
+        "server.runOnSave": False,
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.enableStaticServing": False,
+        "server.maxUploadSize": _MOST_UPLOADED_MB,
+        "server.maxMessageSize": _MOST_SENT_MB,
+        "browser.gatherUsageStats": False,
+        "browser.serverAddress": "localhost" if host in ("0.0.0.0", "::") else host,  # noqa: S104 - compared
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": "false",
+        "global.developmentMode": False,
+        "logger.hideWelcomeMessage": True,
+        **_THEME,
+    }
+
+
+def free_port(host: str, port: int | None) -> int:
+    """Return the port that was asked for, or the first free one from the usual on.
+
+    Raises:
+        InvalidRequestError: it is taken, or the host is no address of this machine.
+    """
+    wanted = range(USUAL_PORT, USUAL_PORT + _PORTS_TRIED) if port is None else (port,)
+    failed: OSError | None = None
+    for number in wanted:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind((host, number))
+            except OSError as error:
+                failed = error
+                continue
+            return int(tried.getsockname()[1])
+    raise InvalidRequestError(
+        what="address to serve on",
+        got=f"{host}:{wanted[0]}",
+        allowed="a free port of this machine",
+        next_step=f"it says: {failed.strerror if failed else 'nothing'}; choose one with --port",
+    )
+
+
+def serve(*, port: int | None, host: str, browser: bool, public: bool) -> None:
+    """Serve the pages until somebody ends it (Ctrl-C, or a signal to terminate)."""
+    from streamlit.web import bootstrap  # noqa: PLC0415 - an extra
+
+    set_mode(public=public)
+    chosen = options(port=free_port(host, port), host=host, browser=browser)
+    script = Path(__file__).with_name("app.py")
+    bootstrap.load_config_options(flag_options=chosen)
+    shown = chosen["browser.serverAddress"]
+    sys.stdout.write(f"whatfits is at http://{shown}:{chosen['server.port']} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    bootstrap.run(str(script), False, [], chosen)

@@ -1,0 +1,40 @@
+"""Explore: context against memory, quantisation against quality, one machine against another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from whatfits.sizing.errors import WhatfitsError
+from whatfits.webapp import explore_view, inputs
+from whatfits.webapp.answer_view import refusal
+
+st.title("Explore")
+inputs.ask_model()
+inputs.ask_machine()
+left, right = st.columns(2)
+with left:
+    inputs.ask_quant()
+with right:
+    inputs.ask_context()
+context, quants, machines = st.tabs(
+    ["Context", "Quality", "Two machines"], on_change="rerun", key="view"
+)
+if not inputs.may_read_address():
+    st.stop()
+try:
+    question = inputs.question()
+    with context:
+        if context.open:
+            explore_view.context_and_memory(question)
+    with quants:
+        if quants.open:
+            explore_view.size_and_quality(question)
+    with machines:
+        if machines.open:
+            inputs.ask_other_machine()
+            other = replace(question, machine=inputs.other_machine(), idle=False)
+            explore_view.two_machines(question, other)
+except WhatfitsError as error:
+    refusal(error)
