@@ -228,8 +228,9 @@ def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[Ra
         BadInputError: the machine is not known, or no model can run under the workload.
     """
     from whatfits.sizing.catalog.lookup import model_entries  # noqa: PLC0415 - on use
-    from whatfits.sizing.ranking import rank  # noqa: PLC0415 - on use
-    from whatfits.sizing.sources.catalog_model import spec_of_entry  # noqa: PLC0415 - on use
+    from whatfits.sizing.catalog.shares import stored_model  # noqa: PLC0415 - on use
+    from whatfits.sizing.ranker import rank  # noqa: PLC0415 - on use
+    from whatfits.sizing.sources.catalog_model import load_entry  # noqa: PLC0415 - on use
 
     machine = machine_of(question)
 
@@ -237,9 +238,10 @@ def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[Ra
         rows = rank(
             (entry for entry in model_entries() if kind in (None, entry.kind)),
             machine,
-            load=lambda entry, file_type: spec_of_entry(entry, file_type=file_type),
+            load=load_entry,
             workload=question.workload,
             file_type=question.file_type,
+            stored=stored_model,
         )
         return tuple(row for row in rows if row.verdict in MAY_RUN)
 

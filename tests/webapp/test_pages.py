@@ -16,7 +16,8 @@ from whatfits.sizing.explain import short_rate, verdict_sentence
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
-from whatfits.sizing.ranking import rank, sort_rows
+from whatfits.sizing.ranker import rank
+from whatfits.sizing.ranking import sort_rows
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.units import format_bytes, format_tokens, parse_tokens
