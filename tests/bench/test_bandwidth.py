@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -116,27 +116,21 @@ def test_a_child_that_ends_at_once_is_an_error() -> None:
         measure_rates(total_bytes=MIB, cores=1, command=(sys.executable, "-c", "pass"))
 
 
-def _spin(ends_s: float) -> None:
-    while time.monotonic() < ends_s:
-        pass
+SPIN = "import time\nends_s = time.monotonic() + 60\nwhile time.monotonic() < ends_s: pass"
 
 
 @contextmanager
 def busy_processors(per_core: int) -> Iterator[None]:
     """Keep every processor busy with so many other processes."""
-    context = multiprocessing.get_context("spawn")
     count = per_core * len(os.sched_getaffinity(0))
-    ends_s = time.monotonic() + 60
-    loads = [context.Process(target=_spin, args=(ends_s,), daemon=True) for _ in range(count)]
-    for load in loads:
-        load.start()
+    loads = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(count)]
     try:
         time.sleep(0.5)
         yield
     finally:
         for load in loads:
-            load.terminate()
-            load.join()
+            load.kill()
+            load.wait()
 
 
 @pytest.mark.slow

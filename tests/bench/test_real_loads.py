@@ -208,8 +208,8 @@ def test_a_file_llama_cpp_refuses_is_told_as_refused(tmp_path: Path) -> None:
 
 LIMITED = """
 import json, pathlib, resource, sys
-from whatfits.bench.child import LoadRequest, _limit
-_limit(LoadRequest(path="x", memory_limit_bytes=5 << 30, cpu_limit_s=7))
+from whatfits.bench.child import LoadRequest, limit_process
+limit_process(LoadRequest(path="x", memory_limit_bytes=5 << 30, cpu_limit_s=7))
 try:
     wrote = pathlib.Path(sys.argv[1]).write_text("x" * 10)
 except OSError:

@@ -199,14 +199,16 @@ def test_a_server_that_means_no_good_is_an_error_in_time(
     behave: Callable[[socket.socket, dict[str, Any]], None], reason: str
 ) -> None:
     started = time.monotonic()
+    # only what never ends is to end by the deadline; a busy machine may be slow at the others
+    deadline_s = 1.0 if reason == "in time" else 30.0
     with serving(behave) as (endpoint, _):
-        reply = completion(endpoint, tokens=8, number=1, deadline_s=1.0)
+        reply = completion(endpoint, tokens=8, number=1, deadline_s=deadline_s)
     if reason == "error":
         assert reply.error  # JSON does not allow the raw character
     else:
         assert reason in reply.error
     assert "\x1b" not in reply.error
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < deadline_s + 4
 
 
 def test_a_port_that_nobody_listens_on_is_an_error() -> None:
