@@ -70,7 +70,13 @@ def plan(
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
-    speed = vllm_speed(spec, machine, workload, settings)
+    speed = vllm_speed(
+        spec,
+        machine,
+        settings,
+        prompt_tokens=workload.prompt_tokens,
+        parallel=workload.parallel,
+    )
     search = VllmRemedies(spec, machine, workload, request, settings, found)
     return Plan(
         schema_version=SCHEMA_VERSION,

@@ -18,6 +18,8 @@ from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -31,31 +33,36 @@ _MOST_AT_ONCE: Final = 256  # sequences whose cache is laid out one by one here
 
 
 def vllm_speed(
-    model: ModelSpec, machine: Machine, workload: Workload, settings: VllmSettings
+    model: ModelSpec,
+    machine: Machine,
+    settings: VllmSettings,
+    *,
+    prompt_tokens: int | None,
+    parallel: int | None = None,
 ) -> Speed | None:
     """Return prompt and decode speed with their intervals; None where weights have no table.
 
-    The throughput is told for as many requests at once as were asked for, not for the most there
-    may be.
+    `parallel` is how many requests at once the throughput is told for, where some were asked for:
+    the most there may be is no such number.
     """
     if not any(tensor.name == _EMBEDDING for tensor in model.tensors):
         return None
-    parallel = min(workload.parallel or 1, _MOST_AT_ONCE)
+    together = min(parallel or 1, _MOST_AT_ONCE)
     kv_type = _CACHE_TYPES[settings.cache_type]
     asked = Workload(
-        context_tokens=settings.request_tokens * parallel,
-        parallel=parallel,
+        context_tokens=settings.request_tokens * together,
+        parallel=together,
         kv_type_k=kv_type,
         kv_type_v=kv_type,
         batch=settings.batch_tokens,
         micro_batch=settings.batch_tokens,
     )
-    resolved = replace(resolve_settings(model, asked), sequences=parallel)
+    resolved = replace(resolve_settings(model, asked), sequences=together)
     return estimate_speed(
         model,
         resolved,
         vllm_placement(model, machine, settings),
-        prompt_tokens=workload.prompt_tokens,
+        prompt_tokens=prompt_tokens,
         machine=machine,
         engine="vllm",
         ranks=settings.cut.ranks,
@@ -63,13 +70,14 @@ def vllm_speed(
 
 
 def vllm_placement(model: ModelSpec, machine: Machine, settings: VllmSettings) -> Placement:
-    """Return where the layers lie: on the first device of their stage, whose ranks share them."""
+    """Return where the layers lie: on the slowest device of their stage, which the others await."""
     cut = settings.cut
     host = machine.host or Device("cpu", "cpu", "unknown CPU", machine.devices[0].pool)
     layers: list[int | None] = []
     for stage, held in enumerate(stage_layers(model.n_layers, cut.stages)):
         layers += [None if settings.on_host else stage] * len(held)
-    heads = () if settings.on_host else settings.devices[:: cut.ranks][: cut.stages]
+    starts = () if settings.on_host else range(0, cut.ranks * cut.stages, cut.ranks)
+    heads = tuple(_slowest(settings.devices[first : first + cut.ranks]) for first in starts)
     return Placement(
         accelerators=heads,
         host=host,
@@ -84,3 +92,8 @@ def vllm_placement(model: ModelSpec, machine: Machine, settings: VllmSettings) -
         repack=False,
         tensor_split=None,
     )
+
+
+def _slowest(devices: Sequence[Device]) -> Device:
+    """Return the device of a stage that the others wait for; one of unknown speed comes first."""
+    return min(devices, key=lambda device: device.bandwidth_bytes_per_s or 0)

@@ -38,7 +38,10 @@ def section() -> str:
         "weights lay; those figures are shown apart and no aim is held against them. Errors go "
         "without signs; the interval is made to hold four figures in five. More than half of the "
         "figures of high trust come from one laptop and one workstation card, and half of the "
-        "figures that judge from the laptop, whose memory speed was not told."
+        "figures that judge from the laptop, whose memory speed was not told. No constant was "
+        "fitted on the half that judges, but its errors had been seen when four terms were added "
+        "(layers by the delta rule apart, BF16 apart, devices that overlap over a prompt, the "
+        "operations of attention in writing): the errors on wholly new figures may be larger."
     )
     parts = [said, _aims(found)]
     parts += [
