@@ -116,15 +116,17 @@ def report(machine: Machine, rows: list[Measured], paths: dict[str, Path], threa
         told = predicted(machine, paths[row.drawn.name], row.step)
         ratio = None if told is None else told.mid / row.tokens_per_s
         is_inside = ratio is not None and abs(ratio - 1) <= WITHIN
-        inside, total = inside + is_inside, total + 1
+        is_clean = bool(row.timing.clean)
+        mark = "" if is_inside else "  outside" if is_clean else "  disturbed"
+        inside, total = inside + (is_inside and is_clean), total + is_clean
         clean = f"{len(row.timing.clean)}/{len(row.timing.repeats)}"
         shown = "unknown" if told is None else f"{told.mid:.1f}"
         say(
             f"{row.drawn.name:12} {row.step.kind:8}{row.step.tokens:4} {row.step.depth:6}"
             f" {row.tokens_per_s:9.1f} {row.timing.spread:7.1%} {clean:>8} {shown:>10}"
-            f" {'' if ratio is None else f'{ratio:6.3f}'}{'' if is_inside else '  outside'}"
+            f" {'' if ratio is None else f'{ratio:6.3f}'}{mark}"
         )
-    say(f"{inside} of {total} within {WITHIN:.0%}")
+    say(f"{inside} of {total} undisturbed within {WITHIN:.0%}")
     say(f"\n{'model':12} {'1 thread':>9} {f'{threads} threads':>10} {'ratio':>6}")
     for row in rows:
         if row.step.threads == 1 and threads > 1:
