@@ -25,6 +25,7 @@ st.html(
     "[data-testid='stMarkdownContainer'] :is(table, th, td) {font-size: .875rem}"
     "[data-testid='stMarkdownContainer']:has(> table) {overflow-x: auto}"
     "[data-testid='stMarkdownContainer'] :is(th, td) {padding: .2rem .5rem}"
+    "[data-testid='stMarkdownContainer'] td[style*='right'] {white-space: nowrap}"
     # else the button to copy is there for a mouse alone
     "[data-testid='stCode'] :is(button, [data-testid='stCodeCopyButton'])"
     " {opacity: 1 !important; visibility: visible !important; transform: none !important}"

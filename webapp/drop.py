@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any, Final
 
-import streamlit as st
+from streamlit.components import v2 as components
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.sources.dropped import MAX_HEAD_BYTES, load_dropped
@@ -47,7 +47,7 @@ export default function ({ parentElement, setTriggerValue }) {
 
 def ask_file() -> Mapping[str, Any] | None:
     """Ask for a file; return what the browser sent of it, in the run that follows its choice."""
-    place = st.components.v2.component(
+    place = components.component(
         "whatfits_file",
         html=_HTML,
         css=_CSS,

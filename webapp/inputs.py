@@ -176,7 +176,7 @@ def ask_quant() -> None:
 def ask_context() -> None:
     """Ask for the context, from a short chat to a whole repository."""
     item = input_of("context")
-    chosen = st.select_slider(options=item.allowed, value=item.default, **_common("context"))
+    chosen = str(st.select_slider(options=item.allowed, value=item.default, **_common("context")))
     _keep("context", chosen)
     st.caption(context_words(parse_tokens(chosen)))
 

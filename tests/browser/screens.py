@@ -34,8 +34,8 @@ class Shot(NamedTuple):
 
 
 DOCUMENTED = (
-    Shot("fit", f"?{CARD}", 820, "light", height=1000),
-    Shot("fit-phone", f"?{TWO}", 360, "dark", height=1100),
+    Shot("fit", f"?{CARD}", 820, "light", height=1420),
+    Shot("fit-phone", f"?{TWO}", 360, "dark", height=1420),
     Shot("runs", "runs?machine=rtx-4090", 820, "light", height=1000),
     Shot("explore", f"explore?{CARD}", 820, "light", height=1100),
     Shot("learn", f"learn?{CARD}", 820, "light", height=1100),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser_pages import wait
+from browser_pages import WAIT_MS, Server, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,3 +210,19 @@ def test_a_chart_says_its_conclusion(opened: Callable[..., Any]) -> None:
         if (label := named.nth(at).get_attribute("aria-label")) is not None
     ]
     assert any("GiB needed of" in label and "to spare" in label for label in labels)
+
+
+def test_a_public_server_shows_a_card_and_not_itself(browser: Any) -> None:  # noqa: ANN401 - same
+    server = Server("--public")
+    try:
+        page = browser.new_context().new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(server.url)
+        wait(page)
+        assert page.get_by_role("combobox", name="Machine").input_value() == "rtx-4090"
+        assert "this computer" not in page.inner_text("body")
+        page.goto(f"{server.url}?machine=this+computer")
+        wait(page)
+        assert "not shown" in verdict(page).inner_text()
+    finally:
+        server.stop()
