@@ -175,7 +175,7 @@ class _Child:
     def __init__(self, total_bytes: int, command: Sequence[str]) -> None:
         self._total_bytes = total_bytes
         try:
-            self._process = ChildProcess(command, by_streams=True, environment=_ONE_THREAD)
+            self._process = ChildProcess(command, by_streams=True, environment={**_ONE_THREAD})
         except OSError as error:
             raise ProbeError(f"the child could not be started: {error.strerror}") from error
 

@@ -118,7 +118,7 @@ def draw(shape: Shape, file_type: str) -> Drawn:
 
     metadata, tensors = config_file(shape.config, file_type=file_type)
     read = [tensor for tensor in tensors if tensor.name != _EMBEDDING]
-    by_kind = dict.fromkeys(QUANT_KINDS, 0)
+    by_kind: dict[str, int] = dict.fromkeys(QUANT_KINDS, 0)
     for tensor in read:
         by_kind[quant_kind(tensor.type)] += tensor.n_bytes
     per_prompt_token = [t for t in read if t.name != _OUTPUT and len(t.shape) > 1]

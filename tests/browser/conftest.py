@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXPECTED_404 = re.compile(r"/(runs|explore|learn|method)/_stcore/")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """Start the server once for all tests."""
     pytest.importorskip("streamlit", reason="needs the extra [web]")
@@ -30,7 +30,7 @@ def server() -> Iterator[Server]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Start Chromium once for all tests."""
     found = browser_path()
