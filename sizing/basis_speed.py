@@ -96,11 +96,13 @@ def _drafts() -> Basis:
 def _energy(devices: Sequence[Device]) -> Basis:
     return Basis(
         key="speed.energy_per_million_tokens_kwh",
-        formula="power limits of the accelerators x seconds of a million tokens / 3.6e6",
+        formula=(
+            "sum over accelerators of power limit x seconds at work for a million tokens / 3.6e6"
+        ),
         inputs={d.id: d.power_watts for d in devices if d.power_watts is not None},
         source="power limits as published, from the catalog of devices",
-        error="an upper bound for the accelerators: decoding rarely draws the whole limit; the "
-        "rest of the computer is not counted",
+        error="decoding rarely draws the whole limit; what waiting accelerators draw, and the rest "
+        "of the computer, is not counted",
     )
 
 

@@ -22,7 +22,7 @@ from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.ranking import RankedModel, headroom_bytes
 from whatfits.sizing.search import Trials, can_spill
 from whatfits.sizing.stored_trials import SPILLS, StoredTrials
-from whatfits.sizing.verdict import VERDICT_ORDER
+from whatfits.sizing.verdict import MAY_RUN, VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
@@ -60,8 +60,13 @@ class Ranker:
         workload: Workload | None = None,
         file_type: str | None = None,
         stored: StoredOf | None = None,
+        larger_too: bool = False,
     ) -> None:
-        """`load` turns an entry and a file type into a model; `stored` is what is known of it."""
+        """`load` turns an entry and a file type into a model; `stored` is what is known of it.
+
+        `larger_too`: models that are larger than all memory have rows as well.
+        """
+        self._larger_too = larger_too
         self.machine = machine
         self.workload = workload or Workload()
         self.load = load
@@ -98,12 +103,14 @@ class Ranker:
         return spills and not self._is_larger_than_all(entry)
 
     def _is_larger_than_all(self, entry: ModelEntry) -> bool:
+        if self._larger_too:
+            return False
         capacity = sum(pool.total_bytes or 0 for pool in self.machine.pools)
         return self._is_larger(entry, capacity)
 
     def with_speed(self, row: RankedModel, entry: ModelEntry) -> RankedModel:
         """Return a row with its speed."""
-        if row.model not in self._without_speed:
+        if row.model not in self._without_speed or row.verdict not in MAY_RUN:
             return row
         rate = self._stored.decode_rate(entry.id, row.file_type)
         if isinstance(rate, str):
@@ -167,7 +174,9 @@ class Ranker:
         )
 
     def _row(self, entry: ModelEntry, spec: ModelSpec, trials: Trials, trial: Trial) -> RankedModel:
-        speed = trials.speed(trial)
+        rate = None
+        if trial.judgement.verdict in MAY_RUN:
+            rate = trials.speed(trial).decode_tokens_per_s
         return RankedModel(
             model=entry.id,
             family=entry.family,
@@ -183,7 +192,7 @@ class Ranker:
             high_bytes=trial.memory.high_bytes,
             headroom_bytes=headroom_bytes(trial.memory, self.machine),
             largest_context_tokens=None,
-            decode_tokens_per_s=speed.decode_tokens_per_s,
+            decode_tokens_per_s=rate,
             approximate=spec.weights is not None,
         )
 

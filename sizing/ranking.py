@@ -52,7 +52,7 @@ class RankedModel:
         high_bytes: upper end of the need.
         headroom_bytes: what the tightest pool has left at the upper end; negative when short.
         largest_context_tokens: longest context that fits; None when it was not asked for.
-        decode_tokens_per_s: speed of writing; None when unknown.
+        decode_tokens_per_s: speed of writing; None when unknown, or when it does not run.
         approximate: weights come from parameters and bits, not from a tensor table.
     """
 
@@ -77,20 +77,21 @@ class RankedModel:
 def headroom_bytes(memory: Memory, machine: Machine) -> int | None:
     """Return what is left in the pool that is filled most, counting accelerators first.
 
-    By the upper end, so it is negative where that does not fit; None when a pool's free memory is
-    not known.
+    By the upper end, so it is negative where that does not fit: then of the pool that lacks most,
+    whichever it is. None when a pool's free memory is not known.
     """
-    left: list[int] = []
+    fast: list[int] = []
+    others: list[int] = []
     for pool in machine.pools:
         taken = sum(row.high_bytes for row in memory.devices if row.pool == pool.id)
-        fast = pool.kind != "ram" or len(machine.pools) == 1
-        if taken and fast and pool.free_low_bytes is not None:
-            left.append(pool.free_low_bytes - taken)
-    if not left:
-        host = memory.devices[-1]
-        free = machine.pool(host.pool).free_low_bytes
-        return None if free is None else free - host.high_bytes
-    return min(left)
+        if not taken or pool.free_low_bytes is None:
+            continue
+        is_fast = pool.kind != "ram" or len(machine.pools) == 1
+        (fast if is_fast else others).append(pool.free_low_bytes - taken)
+    least = min((*fast, *others), default=None)
+    if least is None or least < 0:
+        return least
+    return min(fast or others)
 
 
 def sort_rows(rows: Sequence[RankedModel], key: str) -> list[RankedModel]:

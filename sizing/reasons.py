@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.document import Facts
 from whatfits.sizing.estimate import RateRange
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Basis, Plan
 
 __all__ = ["reason"]
+
+_UNITS: Final = {
+    "energy_per_million_tokens_kwh": "kWh a million tokens",
+    "time_to_first_token_s": "seconds",
+}
 
 
 def reason(basis: Basis, plan: Plan) -> Facts:
@@ -37,7 +42,8 @@ def _figure(key: str, plan: Plan) -> str:
     figure = getattr(getattr(plan, place, None), name, None)
     if isinstance(figure, int):
         return f"{format_bytes(figure)} ({figure:,} bytes)"
-    return rate_text(figure, "tokens/s") if isinstance(figure, RateRange) else ""
+    unit = _UNITS.get(name, "tokens/s")
+    return rate_text(figure, unit) if isinstance(figure, RateRange) else ""
 
 
 def _value(value: object) -> str:

@@ -156,6 +156,23 @@ def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
     return _validated(PlacementRequest, _named_split(value), what="placement")
 
 
+def _check_rates(machine: Machine) -> None:
+    """Refuse rates that nothing can have.
+
+    Raises:
+        InvalidRequestError: a bandwidth, an arithmetic rate or a power below 1.
+    """
+    rated: list[tuple[str, object]] = [(f"device {d.id!r}", d) for d in machine.devices]
+    rated += [(f"link to {link.to!r}", link) for link in machine.links]
+    for where, holder in rated:
+        for name in ("bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts"):
+            rate = getattr(holder, name, None)
+            if rate is not None and rate < 1:
+                raise InvalidRequestError(
+                    what=f"machine: {name} of {where}", got=rate, allowed="more than 0, or null"
+                )
+
+
 def machine_from_object(value: Mapping[str, Any]) -> Machine:
     """Return a Machine from a JSON object, or from the `machine` of a saved hardware report.
 
@@ -183,6 +200,7 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
                 raise InvalidRequestError(
                     what=f"machine: {name} of pool {pool.id!r}", got=amount, allowed="0 or more"
                 )
+    _check_rates(found)
     disk = found.disk_bandwidth_bytes_per_s
     if disk is not None and disk < 1:
         raise InvalidRequestError(

@@ -101,8 +101,10 @@ def estimate_speed(
     missing = _without_bandwidth(used, devices, rates)
     if missing:
         return _unknown(f"memory bandwidth of {missing[0]} is not known")
-    guessed = _guessed_host(used, devices, costs)
+    guessed = _guessed_host(used, rates, costs)
     reasons = [] if guessed is None else [_UNKNOWN_HOST]
+    if (prompt_tokens or 0) > settings.sequence_tokens:
+        reasons.append(f"the prompt is longer than the context: told for {depth:,} tokens")
     step = timed(terms, costs, decoding=True, host=guessed)
     prompt = prompt_terms(model, settings, placement, rates, tokens=depth, depth=0, step=work)
     prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
@@ -112,7 +114,8 @@ def estimate_speed(
         rate = None if prefill is None else prefill.rate(depth)
         return Speed(rate, None, None, provenance, "an encoder writes no tokens")
     throughput = None
-    if settings.sequences > 1:
+    # many tokens at once are bound by arithmetic as well: without its rate nothing can be told
+    if settings.sequences > 1 and all(rates[index].flops for index in used):
         several = decode_terms(
             model, settings, placement, rates, depth=depth, sequences=settings.sequences, step=work
         )
@@ -121,11 +124,11 @@ def estimate_speed(
     return Speed(
         None if prefill is None else prefill.rate(depth),
         step.rate(),
-        None if prefill is None else _first_token(prefill, step),
+        None if prefill is None else _first_token(prefill),
         provenance,
         "; ".join(reasons) or None,
         throughput_tokens_per_s=throughput,
-        energy_per_million_tokens_kwh=_energy(placement, used, step, ranks),
+        energy_per_million_tokens_kwh=_energy(placement, _seconds(terms, costs), step, ranks),
     )
 
 
@@ -143,7 +146,7 @@ def decode_rate(
     if _without_bandwidth(used, devices, rates):
         return None
     terms = at_peak_rates(units, rates)
-    return timed(terms, costs, decoding=True, host=_guessed_host(used, devices, costs)).rate()
+    return timed(terms, costs, decoding=True, host=_guessed_host(used, rates, costs)).rate()
 
 
 def _without_bandwidth(
@@ -153,11 +156,11 @@ def _without_bandwidth(
 
 
 def _guessed_host(
-    used: set[int], devices: Sequence[Device], costs: Sequence[DeviceCosts]
+    used: set[int], rates: Sequence[Rates], costs: Sequence[DeviceCosts]
 ) -> int | None:
     """Return the host's index where it works and its bandwidth is a guess."""
-    host = len(devices) - 1
-    known = devices[host].bandwidth_bytes_per_s or costs[host].level == "here"
+    host = len(rates) - 1
+    known = not rates[host].is_assumed or costs[host].level == "here"
     return None if known or host not in used else host
 
 
@@ -182,11 +185,11 @@ def peak_rates(devices: Sequence[Device], machine: Machine | None) -> list[Rates
         if found is not None:
             peak = peak or found.read_bytes_per_s
             flops = flops or next((rate.flops_per_s for rate in found.prefill), None)
-        if device.kind == "cpu":
-            peak = peak or _UNKNOWN_HOST_BYTES_PER_S
+        is_assumed = device.kind == "cpu" and not peak
+        peak = _UNKNOWN_HOST_BYTES_PER_S if is_assumed else peak
         is_shared = device.kind == "metal" or not _SHARED.isdisjoint(device.features)
         link = peak if is_shared else links.get(device.id) or _UNKNOWN_LINK_BYTES_PER_S
-        rates.append(Rates(peak, flops, link))
+        rates.append(Rates(peak, flops, link, is_assumed))
     return rates
 
 
@@ -215,21 +218,32 @@ def timed(
 ) -> Timed:
     """Return the time of terms and its interval.
 
-    Devices miss independently of each other: each one's width counts by its share of the time.
-    `host` is the device whose bandwidth is a guess, which widens its part.
+    Devices of one family miss together, families independently of each other; each one's width
+    counts by its share of the time. `host` is the device whose bandwidth is a guess, which widens
+    its part.
     """
-    seconds = [0.0] * len(costs)
-    for term in terms:
-        seconds[term.device] += term.amount * costs[term.device].of(term.costs)
+    seconds = _seconds(terms, costs)
     total = sum(seconds)
-    low = high = 0.0
+    widths: dict[str, tuple[float, float]] = {}
     for index, part in enumerate(seconds):
         known = costs[index]
         ends = known.decode_interval if decoding else known.prompt_interval
         guess = _UNKNOWN_HOST_SPREAD if index == host else 0.0
-        low = hypot(low, part / total * hypot(ends[0], guess))
-        high = hypot(high, part / total * hypot(ends[1], guess))
+        low, high = widths.get(known.family, (0.0, 0.0))
+        widths[known.family] = (
+            low + part / total * hypot(ends[0], guess),
+            high + part / total * hypot(ends[1], guess),
+        )
+    low, high = (hypot(*ends) for ends in zip(*widths.values(), strict=True))
     return Timed(total, -low, high)
+
+
+def _seconds(terms: Sequence[Term], costs: Sequence[DeviceCosts]) -> list[float]:
+    """Return the seconds of each device's terms."""
+    seconds = [0.0] * len(costs)
+    for term in terms:
+        seconds[term.device] += term.amount * costs[term.device].of(term.costs)
+    return seconds
 
 
 def _prefill(
@@ -245,11 +259,11 @@ def _prefill(
     return timed(terms, costs, decoding=False), None
 
 
-def _first_token(prefill: Timed, step: Timed) -> RateRange:
-    """Return seconds to the first token: the prompt, then one step."""
-    ends = [prefill.seconds * exp(end) for end in (prefill.low, 0.0, prefill.high)]
-    steps = [step.seconds * exp(end) for end in (step.low, 0.0, step.high)]
-    low, mid, high = (_rounded(a + b) for a, b in zip(ends, steps, strict=True))
+def _first_token(prefill: Timed) -> RateRange:
+    """Return seconds to the first token: it is drawn from what the prompt's last token gave."""
+    low, mid, high = (
+        _rounded(prefill.seconds * exp(end)) for end in (prefill.low, 0.0, prefill.high)
+    )
     return RateRange(low, mid, high)
 
 
@@ -262,12 +276,21 @@ def _provenance(levels: Sequence[str]) -> str:
     return "estimated"
 
 
-def _energy(placement: Placement, used: set[int], step: Timed, ranks: int) -> RateRange | None:
-    """Return kWh a million tokens with every device that works at its power limit, or None."""
-    powers = [device.power_watts for i, device in enumerate(placement.accelerators) if i in used]
-    if not powers or None in powers:
+def _energy(
+    placement: Placement, seconds: Sequence[float], step: Timed, ranks: int
+) -> RateRange | None:
+    """Return kWh a million tokens of the accelerators, each at its power limit while it works.
+
+    None where a limit is not known. Stages work one after the other, ranks at the same time.
+    """
+    used = [
+        (device.power_watts, part)
+        for device, part in zip(placement.accelerators, seconds, strict=False)
+        if part
+    ]
+    if not used or any(power is None for power, _ in used):
         return None
-    joules = ranks * sum(power or 0 for power in powers) * step.seconds * 1e6
+    joules = ranks * sum((power or 0) * part for power, part in used) * 1e6
     low, mid, high = (_rounded(joules * exp(end) / 3.6e6) for end in (step.low, 0.0, step.high))
     return RateRange(low, mid, high)
 

@@ -89,7 +89,9 @@ def prompt_attention_flops(
         width = layer.n_head * (layer.key_length + layer.value_length)
         if isinstance(cache, LatentAttention):
             width = layer.n_head * 2 * (cache.key_width - cache.index_width)
-        found[-1 if target is None else target] += _FLOPS_PER_ELEMENT * width * pairs
+        # attention runs where the cache lies
+        at = -1 if target is None or not placement.kv_offload else target
+        found[at] += _FLOPS_PER_ELEMENT * width * pairs
     return tuple(found)
 
 

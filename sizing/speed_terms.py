@@ -35,12 +35,14 @@ _LEAST_OFFLOADED_TOKENS: Final = 32
 class Rates(NamedTuple):
     """Peak rates of one device, per second; None where unknown.
 
-    `link_bytes` is the way from the host's memory to it.
+    `link_bytes` is the way from the host's memory to it; `is_assumed` says that nobody told the
+    bandwidth, and a usual one stands in.
     """
 
     bytes: float | None
     flops: float | None
     link_bytes: float | None = None
+    is_assumed: bool = False
 
 
 class Term(NamedTuple):
@@ -170,7 +172,9 @@ def prompt_terms(
             for k, n in work.expert_elements.items()
         ]
         if flops[index]:
-            terms.append(Term(at, flops[index] / peak, ("attention",)))
+            # with the cache on the host it stays there, whatever is copied
+            there = at if placement.kv_offload else index
+            terms.append(Term(there, flops[index] / (rates[there].flops or 1.0), ("attention",)))
         if read.state_bytes[index]:
             states = _FLOPS_PER_STATE_BYTE * read.state_bytes[index] * tokens
             terms.append(Term(at, states / peak, ("prompt_state",)))

@@ -56,7 +56,9 @@ def measured_server(
     )
     if warm.error:
         raise InvalidRequestError(
-            what="server that does not complete:", got=address.url, allowed=warm.error
+            what="server",
+            got=address.url,
+            allowed=f"one that streams completions (this one: {warm.error})",
         )
     replies: list[Reply] = []
     timings = []

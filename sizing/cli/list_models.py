@@ -65,6 +65,7 @@ def run(arguments: Sequence[str]) -> int:
         workload=workload_of(options),
         file_type=options.file_type,
         stored=stored_model,
+        larger_too=options.verdict == "no",
     )
     entries = {entry.id: entry for entry in _entries(options)}
     limit = options.limit
@@ -72,12 +73,13 @@ def run(arguments: Sequence[str]) -> int:
         limit = 0 if options.json else _DEFAULT_SHOWN
     rows, left = _first_rows(ranker, list(entries.values()), options, limit)
     shown = [ranker.with_speed(row, entries[row.model]) for row in rows]
+    rule = FILE_TYPE_RULE if options.file_type is None else "file type: as given"
     if options.json:
-        sys.stdout.write(dump_json(answer_of(machine, FILE_TYPE_RULE, shown)) + "\n")
+        sys.stdout.write(dump_json(answer_of(machine, rule, shown)) + "\n")
     else:
         from whatfits.sizing.cli.render import show
 
-        show(_document(machine, shown, left=left), plain=options.plain)
+        show(_document(machine, shown, left=left, rule=rule), plain=options.plain)
     return 0
 
 
@@ -163,13 +165,13 @@ def _size(row: RankedModel) -> str:
     return text
 
 
-def _document(machine: Machine, shown: Sequence[RankedModel], *, left: int) -> Document:
-    tokens = format_tokens(shown[0].context_tokens) if shown else "8,192"
+def _document(machine: Machine, shown: Sequence[RankedModel], *, left: int, rule: str) -> Document:
+    # a model trained for less has its default at that
+    tokens = format_tokens(max((row.context_tokens for row in shown), default=0))
     lines = [f"{machine.name}: {machine_sentence(machine)}"]
     from whatfits.sizing.catalog.lookup import catalog_date
 
-    rule = FILE_TYPE_RULE[:1].upper() + FILE_TYPE_RULE[1:]
-    notes = [f"{rule}.", f"Catalog as of {catalog_date()}."]
+    notes = [f"{rule[:1].upper()}{rule[1:]}.", f"Catalog as of {catalog_date()}."]
     if any(row.approximate for row in shown):
         notes.append("* weights from parameters and bits: an interval, see 'whatfits check MODEL'.")
     if left:
@@ -179,7 +181,7 @@ def _document(machine: Machine, shown: Sequence[RankedModel], *, left: int) -> D
     return Document(
         (
             Lines(tuple(lines)),
-            rows_table(shown, title=f"Models with {tokens} tokens of context"),
+            rows_table(shown, title=f"Models with {tokens} tokens of context" if shown else ""),
             Lines(tuple(notes), tone="dim"),
         )
     )

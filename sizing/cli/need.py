@@ -93,5 +93,8 @@ def run(arguments: Sequence[str]) -> int:
         from whatfits.sizing.cli.need_text import need_document
         from whatfits.sizing.cli.render import show
 
-        show(need_document(spec, machine, found, entry=entry), plain=options.plain)
+        document = need_document(
+            spec, machine, found, entry=entry, least_tokens_per_s=options.min_speed
+        )
+        show(document, plain=options.plain)
     return 0 if found.cards or found.shared or found.ram is not None or found.rented else 1

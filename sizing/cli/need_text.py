@@ -32,6 +32,7 @@ def need_document(
     found: Need,
     *,
     entry: RuntimeEntry,
+    least_tokens_per_s: float | None = None,
 ) -> Document:
     """Return what runs a model by the rules of `entry`."""
     workload, rented = found.workload, found.rented
@@ -40,12 +41,15 @@ def need_document(
     each = format_tokens((workload.context_tokens or 0) // times)
     users = f"{slots} users with {each} tokens each" if slots > 1 else f"{each} tokens"
     under = "" if entry.id == DEFAULT_RUNTIME else f" under {entry.label}"
+    floor = ""
+    if least_tokens_per_s is not None:
+        floor = f" at {least_tokens_per_s:,.6g} tokens/s or more (the middle of the estimate)"
     here = "runs" if found.runs_here else "does not run entirely in the fastest memory"
     blocks: list[Block] = [
         Lines(
             (
                 f"{spec.name} {spec.file_type or ''} for {users}{under}.",
-                f"{machine.name}: it {here} here.",
+                f"{machine.name}: it {here} here{floor}.",
             )
         )
     ]
@@ -54,7 +58,7 @@ def need_document(
     if offers:
         blocks.append(_rents(offers, of=len(rented)))
     if len(blocks) == 1:
-        blocks.append(Lines(("No machine of the catalog runs it.",), tone="bad"))
+        blocks.append(Lines((f"No machine of the catalog runs it{floor}.",), tone="bad"))
     blocks.append(Lines((NEED_RULE, *((RENT_RULE,) if rented else ())), tone="dim"))
     warnings = rent_warnings(offers[:_SHOWN])
     if warnings:

@@ -84,3 +84,18 @@ def test_the_first_rows_are_the_first_of_all(
     left = len(everything) - len(few)
     said = say(*asked, "--limit", limit)
     assert (f"{left} more rows: --limit 0 shows all." in said.lines) == (left > 0)
+
+
+def test_models_that_no_memory_here_holds_are_listed_when_asked_for(
+    say: Callable[..., Any],
+) -> None:
+    rows = say("list", "--machine", "8gb", "--verdict", "no", "--family", "deepseek", "--json").json
+    names = {row["model"] for row in rows["models"]}
+    assert {"deepseek-r1", "deepseek-v3"} <= names
+    assert all(row["headroom_bytes"] < 0 for row in rows["models"])
+    assert all(row["decode_tokens_per_s"] is None for row in rows["models"])
+
+
+def test_a_given_file_type_is_the_rule(say: Callable[..., Any]) -> None:
+    said = say(*QWEN, "--file-type", "F16", "--limit", "1")
+    assert "File type: as given." in said.lines

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from math import exp
+from typing import TYPE_CHECKING
 
 import pytest
 
 from whatfits.sizing.api import check, load_machine, load_model
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
@@ -18,6 +20,9 @@ from whatfits.sizing.speed_terms import Rates, cut_over_ranks, decode_terms, pro
 from whatfits.sizing.speed_work import step_work, touched_share
 from whatfits.sizing.weights import WeightTable
 from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Speed
 
 CARD = "rtx-4090 + 64gb"
 LLAMA = load_model("llama-3.1-8b", file_type="Q4_K_M")
@@ -196,3 +201,62 @@ def test_nothing_is_told_of_drafts_that_nobody_makes() -> None:
     assert speed is not None
     assert speed.speculative_tokens_per_s is None
     assert speed.throughput_tokens_per_s is None
+
+
+def speed_of(machine: str, **more: object) -> Speed:
+    plan = check("llama-3.1-8b", machine=machine, **more)  # type: ignore[arg-type]
+    assert plan.speed is not None
+    return plan.speed
+
+
+def test_equal_cards_are_no_surer_than_one() -> None:
+    def width(machine: str) -> float:
+        rate = speed_of(machine).decode_tokens_per_s
+        assert rate is not None
+        return rate.high / rate.low
+
+    assert width("4x rtx-3090 + 64gb") >= 0.98 * width("rtx-3090 + 64gb")
+
+
+def test_cards_that_wait_for_each_other_take_no_more_energy() -> None:
+    one = speed_of("rtx-3090 + 64gb").energy_per_million_tokens_kwh
+    four = speed_of("4x rtx-3090 + 64gb").energy_per_million_tokens_kwh
+    assert one is not None
+    assert four is not None
+    assert four.mid == pytest.approx(one.mid, rel=0.1)
+
+
+def test_the_first_token_comes_with_the_prompt() -> None:
+    speed = speed_of("rtx-4090 + 64gb", workload={"prompt_tokens": 512})
+    assert speed.prefill_tokens_per_s is not None
+    assert speed.time_to_first_token_s is not None
+    expected = 512 / speed.prefill_tokens_per_s.mid
+    assert speed.time_to_first_token_s.mid == pytest.approx(expected, rel=0.02)
+
+
+def test_a_prompt_longer_than_the_context_is_said_to_be_cut() -> None:
+    speed = speed_of("rtx-4090 + 64gb", workload={"context_tokens": 4096, "prompt_tokens": 9000})
+    assert "longer than the context" in (speed.reason or "")
+
+
+def test_attention_over_a_cache_on_the_host_is_the_hosts() -> None:
+    speed = speed_of("rtx-4090 + 64gb", placement={"kv_offload": False})
+    assert speed.prefill_tokens_per_s is None
+    assert "the arithmetic rate of CPU is not known" in (speed.reason or "")
+
+
+def test_nothing_is_told_of_many_at_once_without_an_arithmetic_rate() -> None:
+    many = {"parallel": 8, "context_tokens": 65536}
+    assert speed_of("64gb", workload=many).throughput_tokens_per_s is None
+    assert speed_of("rtx-4090 + 64gb", workload=many).throughput_tokens_per_s is not None
+
+
+@pytest.mark.parametrize("name", ["bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts"])
+@pytest.mark.parametrize("rate", [0, -5])
+def test_a_rate_that_nothing_can_have_is_bad_input(name: str, rate: int) -> None:
+    machine = {
+        "pools": [{"id": "ram", "kind": "ram", "total_bytes": 2**36, "used_bytes": 0}],
+        "devices": [{"id": "cpu", "kind": "cpu", "name": "CPU", "pool": "ram", name: rate}],
+    }
+    with pytest.raises(InvalidRequestError, match=name):
+        load_machine(machine)
