@@ -218,9 +218,10 @@ def timed(
 ) -> Timed:
     """Return the time of terms and its interval.
 
-    Devices of one family miss together, families independently of each other; each one's width
-    counts by its share of the time. `host` is the device whose bandwidth is a guess, which widens
-    its part.
+    Each device's width counts by its share of the time. Decoding, devices of one family miss
+    together: what is off is how fast that kind reads. Families, and devices over a prompt, which
+    work on different parts of it, miss independently of each other. `host` is the device whose
+    bandwidth is a guess, which widens its part.
     """
     seconds = _seconds(terms, costs)
     total = sum(seconds)
@@ -229,8 +230,9 @@ def timed(
         known = costs[index]
         ends = known.decode_interval if decoding else known.prompt_interval
         guess = _UNKNOWN_HOST_SPREAD if index == host else 0.0
-        low, high = widths.get(known.family, (0.0, 0.0))
-        widths[known.family] = (
+        group = known.family if decoding else str(index)
+        low, high = widths.get(group, (0.0, 0.0))
+        widths[group] = (
             low + part / total * hypot(ends[0], guess),
             high + part / total * hypot(ends[1], guess),
         )
