@@ -18,6 +18,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 WAIT_MS = 60_000  # a busy machine is five times slower
+CALM_MS = 300
 READY = (
     '[data-testid="stApp"][data-test-script-state="notRunning"]'
     '[data-test-connection-state="CONNECTED"]'
@@ -28,7 +29,12 @@ def wait(page: Any) -> None:  # noqa: ANN401 - playwright's own
     """Wait until the page has said everything."""
     page.wait_for_selector(READY, timeout=WAIT_MS)
     page.get_by_role("heading", level=1).wait_for(timeout=WAIT_MS)
-    page.wait_for_selector(READY, timeout=WAIT_MS)
+    # a run may follow a run, as when inputs take their values from the address
+    for _ in range(WAIT_MS // CALM_MS):
+        page.wait_for_selector(READY, timeout=WAIT_MS)
+        page.wait_for_timeout(CALM_MS)
+        if page.locator(READY).count():
+            return
 
 
 def browser_path() -> str | None:
