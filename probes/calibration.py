@@ -1,16 +1,16 @@
 """The calibration of this machine, kept between runs: written by `bench`, read by every answer.
 
-One JSON file in the user's data folder (`kept_file`) holds the newest calibration of each machine
+One JSON file in the user's data folder (`kept_rows`) holds the newest calibration of each machine
 that shares the folder, by fingerprint. It is parsed by hand: an answer may not wait for a library.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.kept_file import CALIBRATION, KeptFile, kept_path
+from whatfits.probes.kept_file import CALIBRATION, kept_path
+from whatfits.probes.kept_rows import KeptRows
 from whatfits.sizing.calibration import (
     Calibration,
     DeviceCalibration,
@@ -32,7 +32,6 @@ __all__ = [
     "with_calibration",
 ]
 
-VERSION: Final = 1
 _MOST_MACHINES: Final = 16
 _MOST_BYTES: Final = 1 << 20
 _RATES: Final = (
@@ -61,20 +60,16 @@ def with_calibration(machine: Machine, path: Path) -> Machine:
     return replace(machine, calibration=found)
 
 
-class CalibrationStore:
+class CalibrationStore(KeptRows[Calibration]):
     """The file of calibrations.
 
     Attributes:
-        set_aside: where a file that could not be understood was moved; None when all is well.
-        unreadable: why the last reading gave nothing although there is a file; empty otherwise.
         others: machines that the file has a calibration of beside the one that was asked for.
     """
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._file = KeptFile(path, most_bytes=_MOST_BYTES)
-        self.set_aside: Path | None = None
-        self.unreadable = ""
+        super().__init__(path, key="machines", most_bytes=_MOST_BYTES, parse=_calibration)
         self.others = 0
 
     def calibration(self, machine: str) -> Calibration | None:
@@ -82,11 +77,7 @@ class CalibrationStore:
 
         A reader moves nothing: `unreadable` says what is wrong with the file.
         """
-        try:
-            known = self._read()
-        except (OSError, _NotUnderstoodError) as error:
-            self.unreadable = str(error)
-            return None
+        known = self.known()
         self.others = sum(one.fingerprint != machine for one in known)
         return next((one for one in known if one.fingerprint == machine), None)
 
@@ -96,43 +87,16 @@ class CalibrationStore:
         Raises:
             OSError: the file cannot be read or written; what was there stays as it was.
         """
-        from dataclasses import asdict  # noqa: PLC0415 - for the writer only
 
-        with self._file.only_writer():
-            try:
-                known = self._read()
-            except _NotUnderstoodError:
-                known = ()
-                self.set_aside = self._file.put_aside()
+        def changed(known: tuple[Calibration, ...]) -> list[Calibration]:
             others = [one for one in known if one.fingerprint != calibration.fingerprint]
-            kept = [*others, calibration][-_MOST_MACHINES:]
-            text = json.dumps({"version": VERSION, "machines": [asdict(one) for one in kept]})
-            self._file.replace(text)
+            return [*others, calibration][-_MOST_MACHINES:]
 
-    def _read(self) -> tuple[Calibration, ...]:
-        data = self._file.read()
-        if data is None:
-            return ()
-        try:
-            return _parsed(data)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise _NotUnderstoodError(printable(error)) from error
+        self.change(changed)
 
 
-class _NotUnderstoodError(Exception):
-    """The file is no file of calibrations, or one of another version."""
-
-
-def _parsed(data: bytes) -> tuple[Calibration, ...]:
-    if len(data) > _MOST_BYTES:
-        raise ValueError("too large")
-    document: Any = json.loads(data)
-    if document["version"] != VERSION:
-        raise ValueError("written by another version")
-    return tuple(_calibration(row) for row in _rows(document["machines"]))
-
-
-def _calibration(row: dict[str, Any]) -> Calibration:
+def _calibration(row: object) -> Calibration:
+    row = _object(row)
     found = Calibration(
         schema_version=_text(row["schema_version"]),
         measured_at=_text(row["measured_at"]),
@@ -175,11 +139,14 @@ def _list(value: object) -> list[Any]:
     return value
 
 
-def _rows(value: object) -> list[dict[str, Any]]:
-    rows = _list(value)
-    if not all(isinstance(row, dict) for row in rows):
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise TypeError("an object is missing")
-    return rows
+    return value
+
+
+def _rows(value: object) -> list[dict[str, Any]]:
+    return [_object(row) for row in _list(value)]
 
 
 def _pair(value: object) -> tuple[str, str]:

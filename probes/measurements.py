@@ -1,17 +1,15 @@
 """What was measured on this machine, kept between runs: read by every answer, written by `bench`.
 
-One JSON file in the user's data folder (`kept_file`). One that cannot be understood is set aside
-before a new one is written, and named to the caller.
+One JSON file in the user's data folder (`kept_rows`).
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.kept_file import KeptFile, is_kept, kept_path
-from whatfits.sizing.errors import printable
+from whatfits.probes.kept_file import is_kept, kept_path
+from whatfits.probes.kept_rows import KeptRows
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadRecord", "Store", "default_path", "fingerprint", "is_anything_stored"]
 
-VERSION: Final = 1
 _FILE: Final = "measurements.json"
 _MAX_RECORDS: Final = 500
 _MAX_BYTES: Final = 4 << 20
@@ -73,31 +70,19 @@ def default_path() -> Path:
     return kept_path(_FILE)
 
 
-class Store:
-    """The file of measurements.
-
-    Attributes:
-        set_aside: where a file that could not be understood was moved; None when all is well.
-        unreadable: why the last reading gave nothing although there is a file; empty otherwise.
-    """
+class Store(KeptRows[LoadRecord]):
+    """The file of measurements."""
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._file = KeptFile(path, most_bytes=_MAX_BYTES)
-        self.set_aside: Path | None = None
-        self.unreadable = ""
+        super().__init__(path, key="loads", most_bytes=_MAX_BYTES, parse=_record)
 
     def loads(self, *, machine: str) -> tuple[LoadRecord, ...]:
         """Return the loads of one machine, oldest first; empty when there is no file.
 
         A reader moves nothing: `unreadable` says what is wrong with the file.
         """
-        try:
-            records = self._read()
-        except (OSError, _NotUnderstoodError) as error:
-            self.unreadable = str(error)
-            return ()
-        return tuple(record for record in records if record.machine == machine)
+        return tuple(record for record in self.known() if record.machine == machine)
 
     def add(self, records: Sequence[LoadRecord]) -> None:
         """Add records; the oldest go when there are too many.
@@ -105,37 +90,7 @@ class Store:
         Raises:
             OSError: the file cannot be read or written; what was there stays as it was.
         """
-        with self._file.only_writer():
-            try:
-                known = self._read()
-            except _NotUnderstoodError:
-                known = ()
-                self.set_aside = self._file.put_aside()
-            kept = (*known, *records)[-_MAX_RECORDS:]
-            text = json.dumps({"version": VERSION, "loads": [asdict(record) for record in kept]})
-            self._file.replace(text)
-
-    def _read(self) -> tuple[LoadRecord, ...]:
-        data = self._file.read()
-        if data is None:
-            return ()
-        try:
-            return _parsed(data)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise _NotUnderstoodError(printable(error)) from error
-
-
-class _NotUnderstoodError(Exception):
-    """The file is no file of measurements, or one of another version."""
-
-
-def _parsed(data: bytes) -> tuple[LoadRecord, ...]:
-    if len(data) > _MAX_BYTES:
-        raise ValueError("too large")
-    document: Any = json.loads(data)
-    if document["version"] != VERSION:
-        raise ValueError("written by another version")
-    return tuple(_record(row) for row in document["loads"])
+        self.change(lambda known: (*known, *records)[-_MAX_RECORDS:])
 
 
 def _record(row: dict[str, Any]) -> LoadRecord:
