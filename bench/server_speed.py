@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Final
 from whatfits.bench.event_stream import EventStream
 from whatfits.bench.timing import median
 from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.server_timing import ServerTiming
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.bench.event_stream import Event
 
-__all__ = ["Endpoint", "Level", "Reply", "ask_at_once", "completion", "level_of"]
+__all__ = ["Endpoint", "Reply", "ask_at_once", "completion", "level_of"]
 
 _PATH: Final = "/v1/chat/completions"
 _MOST_BYTES: Final = 16 << 20
@@ -78,19 +79,6 @@ class Reply:
     def counted(self) -> int:
         """Tokens that were written, by the server's count where there is one."""
         return self.events if self.tokens is None else self.tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A server under so many requests at once; see `ServerTiming` for the fields."""
-
-    concurrency: int
-    answered: int
-    tokens: int
-    time_to_first_token_s: float | None
-    longest_time_to_first_token_s: float | None
-    tokens_per_s: float | None
-    total_tokens_per_s: float | None
 
 
 def completion(endpoint: Endpoint, *, tokens: int, number: int, deadline_s: float) -> Reply:
@@ -201,7 +189,7 @@ def ask_at_once(
     return tuple(reply for reply in replies if reply is not None)
 
 
-def level_of(replies: Sequence[Reply]) -> Level:
+def level_of(replies: Sequence[Reply]) -> ServerTiming:
     """Return what requests that ran at once show together; those that failed count as such.
 
     The first token is prompt and queue; speed is what follows it.
@@ -213,7 +201,7 @@ def level_of(replies: Sequence[Reply]) -> Level:
     wall = max((r.last_s or 0.0 for r in good), default=0.0) - min(
         (r.began_s for r in good), default=0.0
     )
-    return Level(
+    return ServerTiming(
         concurrency=len(replies),
         answered=len(good),
         tokens=total,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.options import add_placement_options
-from whatfits.sizing.cli.parser import Parser, add_output_options, parsed
+from whatfits.sizing.cli.parser import (
+    Parser,
+    add_output_options,
+    parsed,
+    refuse_strays,
+    seconds_up_to,
+)
+from whatfits.sizing.cli.progress import progress_shown
 from whatfits.sizing.errors import InvalidRequestError, MissingExtraError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from whatfits.bench.session import Session
     from whatfits.probes.report import ProbeReport
@@ -43,7 +49,7 @@ def _parser() -> Parser:
     parser.add_argument("--no-save", action="store_true", help="show it, but do not keep it")
     parser.add_argument(
         "--budget",
-        action=parsed(_seconds),
+        action=parsed(seconds_up_to(_LONGEST_S)),
         default=_BUDGET_S,
         metavar="SECONDS",
         help="begin no further step after so long (default: 110)",
@@ -94,27 +100,15 @@ def _check(options: argparse.Namespace) -> None:
             what="more than one thing to measure", allowed="a file, or --server URL, or neither"
         )
     is_machine = options.server is None and options.model is None
-    for name, given, belongs, owner in (
-        ("--api-key", options.api_key, options.server is not None, "--server"),
-        ("--name", options.name, options.server is not None, "--server"),
-        ("--quick", options.quick, is_machine, "the machine itself"),
-        ("--no-save", options.no_save, is_machine, "the machine itself"),
-        ("--force", options.force, options.model is not None, "a file"),
-    ):
-        if given and not belongs:
-            raise InvalidRequestError(what="option", got=name, allowed=f"only with {owner}")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _LONGEST_S:  # so is what is no number
-        raise InvalidRequestError(
-            what="seconds", got=text, allowed=f"a number above 0, at most {_LONGEST_S:,.0f}"
+    refuse_strays(
+        (
+            ("--api-key", options.api_key, options.server is not None, "--server"),
+            ("--name", options.name, options.server is not None, "--server"),
+            ("--quick", options.quick, is_machine, "the machine itself"),
+            ("--no-save", options.no_save, is_machine, "the machine itself"),
+            ("--force", options.force, options.model is not None, "a file"),
         )
-    return seconds
+    )
 
 
 def _measured_machine(
@@ -192,15 +186,3 @@ def _answer(
         warnings=(*own, *session.warnings, *notes),
         seconds=session.seconds,
     )
-
-
-@contextmanager
-def progress_shown(*, quiet: bool) -> Iterator[Callable[[str], None] | None]:
-    """Show what is being measured on standard error, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("starting") as status:
-        yield status.update

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.calibration import Calibration
 from whatfits.sizing.estimate import ModelSummary, RateRange
+from whatfits.sizing.server_timing import ServerTiming
 from whatfits.sizing.values import dataclass
 
 __all__ = [
@@ -12,7 +13,6 @@ __all__ = [
     "FileTiming",
     "KernelRow",
     "ServerBenchAnswer",
-    "ServerTiming",
     "TimingRow",
 ]
 
@@ -152,28 +152,6 @@ class FileBenchAnswer:
     load_seconds: float
     timings: tuple[FileTiming, ...]
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTiming:
-    """A server under so many requests at once.
-
-    Attributes:
-        concurrency: requests at once.
-        answered: of them, with at least one token.
-        tokens: that came, over all requests.
-        time_to_first_token_s: median, and the longest.
-        tokens_per_s: of one request after its first token, median; null when none had two.
-        total_tokens_per_s: over all requests, from the first byte sent to the last token.
-    """
-
-    concurrency: int
-    answered: int
-    tokens: int
-    time_to_first_token_s: float | None
-    longest_time_to_first_token_s: float | None
-    tokens_per_s: float | None
-    total_tokens_per_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

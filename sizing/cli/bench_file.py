@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.cli.bench_answer import FileBenchAnswer, FileTiming
-from whatfits.sizing.cli.options import placement_of
+from whatfits.sizing.cli.load_here import load_limits, request_here
 from whatfits.sizing.errors import InvalidRequestError, ProbeError, UnreadableFileError
 from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -17,10 +17,11 @@ from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from whatfits.bench.speed_process import LoadedModel, Step
     from whatfits.bench.timing import Timing
+    from whatfits.bench.verify import Prepared
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -32,6 +33,7 @@ _DEPTHS: Final = (0, 2048)
 _PROMPT_TOKENS: Final = 512
 _DECODED_TOKENS: Final = 16
 _ROOM_TOKENS: Final = _DEPTHS[-1] + _PROMPT_TOKENS
+_LEAST_S: Final = 60.0  # for the load and the first step, whatever the budget
 _FIRST_DEPTH: Final = 24  # the middle of the first tokens that are decoded
 
 
@@ -46,12 +48,9 @@ def measured_file(
     """
     from whatfits.bench.devices import named_accelerators
     from whatfits.bench.loads import require_llama_cpp
-    from whatfits.bench.requests import run_settings
     from whatfits.bench.session import host_threads
-    from whatfits.bench.speed_process import LoadedModel
     from whatfits.bench.verify import prepare
     from whatfits.probes import detect
-    from whatfits.sizing.cli.verify import load_limits
 
     require_llama_cpp()
     if not Path(options.model).exists():
@@ -60,67 +59,111 @@ def measured_file(
         )
     spec, machine = load_model(options.model), load_machine(None)
     accelerators = named_accelerators(machine)
-    request = placement_of(options)
-    if request.devices is None:
-        request = replace(request, devices=tuple(accelerators))
+    request = request_here(options, accelerators)
     workload = Workload(context_tokens=_context_tokens(spec), program="api")
     prepared = prepare(spec, machine, workload, request)
-    limits = load_limits(
-        prepared,
-        machine,
-        model=options.model,
-        seconds=options.budget,
-        force=options.force,
-        drivers=bool(accelerators),
-        instead="close something, or --force",
-    )
-    on_cpu = not any(index is not None for index in prepared.placement.layer_device)
     threads = host_threads(detect())
-    settings = run_settings(workload, prepared.settings, prepared.placement, mmap=False)
-    timings: list[FileTiming] = []
-    warnings: list[str] = []
-    provenance = "unknown"
-    ends_s = time.monotonic() + options.budget
-    loaded = LoadedModel(
-        Path(options.model),
-        replace(settings, outputs_max=1),
-        on_cpu=on_cpu,
-        memory_bytes=limits.memory_bytes,
-        longest_s=max(60.0, options.budget),
-    )
-    try:
-        with loaded as model:
-            for step in _steps(spec, threads):
-                if time.monotonic() >= ends_s:
-                    warnings.append(f"{step.kind} at {step.depth:,}: not measured for want of time")
-                    continue
-                if progress is not None:
-                    progress(f"{step.kind} at {step.depth:,} tokens")
-                speed = _predicted(spec, machine, step, request)
-                provenance = provenance if speed is None else speed.provenance
-                timings.append(file_timing(step, _timed(model, step, ends_s), speed))
-    except ProbeError as error:
-        if not timings:
-            raise InvalidRequestError(
-                what="model that llama.cpp cannot time here:",
-                got=options.model,
-                allowed=str(error),
-            ) from None
-        warnings.append(str(error))
-    if any(2 * timing.clean_repeats < timing.repeats for timing in timings):
-        warnings.append("other programs were running: repeats they disturbed were left out")
-    if any(not timing.clean_repeats for timing in timings):
-        warnings.append("where no repeat was undisturbed, the figure is a floor and not compared")
+    file = _File(options, spec, machine, request, progress)
+    loaded = file.opened(workload, prepared, with_drivers=bool(accelerators))
+    file.time(loaded, _steps(spec, threads))
     return FileBenchAnswer(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
-        provenance=provenance,
+        provenance=file.provenance,
         gpu_layers=sum(index is not None for index in prepared.placement.layer_device),
         threads=threads,
         load_seconds=loaded.load_seconds,
-        timings=tuple(timings),
-        warnings=tuple(warnings),
+        timings=tuple(file.timings),
+        warnings=(*file.warnings, *_disturbed(file.timings)),
     )
+
+
+class _File:
+    """A file that is being timed: what was asked, and what is known so far."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        spec: ModelSpec,
+        machine: Machine,
+        request: PlacementRequest,
+        progress: Callable[[str], None] | None,
+    ) -> None:
+        self._options = options
+        self._spec = spec
+        self._machine = machine
+        self._request = request
+        self._progress = progress
+        self.timings: list[FileTiming] = []
+        self.warnings: list[str] = []
+        self.provenance = "unknown"
+
+    def opened(self, workload: Workload, prepared: Prepared, *, with_drivers: bool) -> LoadedModel:
+        """Return the child process that is going to hold it, within limits.
+
+        Raises:
+            InvalidRequestError: it may not fit.
+        """
+        from whatfits.bench.requests import run_settings
+        from whatfits.bench.speed_process import LoadedModel
+
+        options = self._options
+        limits = load_limits(
+            prepared,
+            self._machine,
+            model=options.model,
+            seconds=options.budget,
+            force=options.force,
+            drivers=with_drivers,
+            instead="close something, or --force",
+        )
+        settings = run_settings(workload, prepared.settings, prepared.placement, mmap=False)
+        return LoadedModel(
+            Path(options.model),
+            replace(settings, outputs_max=1),
+            on_cpu=not any(index is not None for index in prepared.placement.layer_device),
+            memory_bytes=limits.memory_bytes,
+            longest_s=max(_LEAST_S, options.budget),
+        )
+
+    def time(self, loaded: LoadedModel, steps: Sequence[Step]) -> None:
+        """Time one step after the other until the budget is spent.
+
+        Raises:
+            InvalidRequestError: llama.cpp cannot time it at all.
+        """
+        from whatfits.bench.micro import settled
+
+        ends_s = time.monotonic() + self._options.budget
+        try:
+            with loaded as model:
+                for step in steps:
+                    if time.monotonic() >= ends_s:
+                        late = f"{step.kind} at {step.depth:,}: not measured for want of time"
+                        self.warnings.append(late)
+                        continue
+                    if self._progress is not None:
+                        self._progress(f"{step.kind} at {step.depth:,} tokens")
+                    speed = _predicted(self._spec, self._machine, step, self._request)
+                    self.provenance = self.provenance if speed is None else speed.provenance
+                    timing = settled(model, step, ends_s=ends_s)
+                    self.timings.append(file_timing(step, timing, speed))
+        except ProbeError as error:
+            if not self.timings:
+                raise InvalidRequestError(
+                    what="model that llama.cpp cannot time here:",
+                    got=self._options.model,
+                    allowed=str(error),
+                ) from None
+            self.warnings.append(str(error))
+
+
+def _disturbed(timings: Sequence[FileTiming]) -> Iterator[str]:
+    """Yield what is to be said where other programs were running."""
+    if any(2 * timing.clean_repeats < timing.repeats for timing in timings):
+        yield "other programs were running: repeats they disturbed were left out"
+    if any(not timing.clean_repeats for timing in timings):
+        yield "where no repeat was undisturbed, the figure is a floor and not compared"
 
 
 def _context_tokens(spec: ModelSpec) -> int:
@@ -140,12 +183,6 @@ def _steps(spec: ModelSpec, threads: int) -> list[Step]:
     if not spec.hparams.causal:
         return prefills
     return [decodes[0], *prefills, *decodes[1:]]
-
-
-def _timed(model: LoadedModel, step: Step, ends_s: float) -> Timing:
-    from whatfits.bench.micro import settled
-
-    return settled(model, step, ends_s=ends_s)
 
 
 def _predicted(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cli.bench_answer import ServerBenchAnswer, ServerTiming
+from whatfits.sizing.cli.bench_answer import ServerBenchAnswer
 from whatfits.sizing.cli.verify_server import api_key_of
 from whatfits.sizing.connecting import KEY_VARIABLE
 from whatfits.sizing.errors import InvalidRequestError, ProbeError, printable
@@ -73,7 +72,7 @@ def measured_server(
             deadline_s=_DEADLINE_S,
         )
         replies += found
-        timings.append(ServerTiming(**asdict(level_of(found))))
+        timings.append(level_of(found))
         if not timings[-1].answered:
             break
     errors = dict.fromkeys(reply.error for reply in replies if reply.error)
@@ -117,12 +116,20 @@ def _model(address: ServerAddress, named: str | None, key: str | None) -> str:
     names = parse_model_names(said.body) if said.status == _OK else ()
     if named is not None and (named in names or not names):
         return named
+    if not names:
+        raise InvalidRequestError(
+            what="server",
+            got=address.url,
+            allowed="one that lists its models at /v1/models, as OpenAI-compatible servers do; "
+            f"this one answered with status {said.status} and no list",
+            next_step="name the model with --name if it takes completions all the same",
+        )
     if named is None and len(names) == 1:
         return names[0]
     raise InvalidRequestError(
         what="model of the server (--name)",
         got=named or "none named",
-        allowed=", ".join(names[:_SHOWN_MODELS]) or "a server that lists its models: name one",
+        allowed=", ".join(names[:_SHOWN_MODELS]),
     )
 
 

@@ -10,8 +10,9 @@ from whatfits.sizing.units import GB, format_bytes
 
 if TYPE_CHECKING:
     from whatfits.sizing.calibration import DeviceCalibration
-    from whatfits.sizing.cli.bench_answer import FileTiming, KernelRow, ServerTiming, TimingRow
+    from whatfits.sizing.cli.bench_answer import FileTiming, KernelRow, TimingRow
     from whatfits.sizing.document import Block
+    from whatfits.sizing.server_timing import ServerTiming
 
 __all__ = ["bench_document", "rates_blocks"]
 

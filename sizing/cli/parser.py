@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from whatfits.sizing.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "Parser",
     "add_output_options",
     "parsed",
+    "refuse_strays",
+    "seconds_up_to",
     "tokens_per_s",
     "whole_number",
 ]
@@ -119,6 +121,38 @@ def whole_number(text: str) -> int:
         return int(text)
     except ValueError:
         raise InvalidRequestError(what="number", got=text, allowed="a whole number") from None
+
+
+def seconds_up_to(longest_s: float) -> Callable[[str], float]:
+    """Return what reads a time in seconds, above 0 and no longer than that.
+
+    Raises:
+        InvalidRequestError: when it reads anything else.
+    """
+
+    def read(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = 0.0
+        if not 0 < found <= longest_s:  # so is what is no number
+            raise InvalidRequestError(
+                what="seconds", got=text, allowed=f"a number above 0, at most {longest_s:,.0f}"
+            )
+        return found
+
+    return read
+
+
+def refuse_strays(options: Iterable[tuple[str, object, bool, str]]) -> None:
+    """Refuse options beside which they mean nothing: (name, value, belongs here, owner).
+
+    Raises:
+        InvalidRequestError: one was given that does not belong; its owner is named.
+    """
+    for name, given, belongs, owner in options:
+        if given and not belongs:
+            raise InvalidRequestError(what="option", got=name, allowed=f"only with {owner}")
 
 
 def tokens_per_s(text: str) -> float:

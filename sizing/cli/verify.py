@@ -5,33 +5,37 @@ from __future__ import annotations
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_machine, load_model
+from whatfits.sizing.cli.load_here import load_limits, request_here
 from whatfits.sizing.cli.options import (
     add_placement_options,
     add_workload_options,
-    placement_of,
     workload_of,
 )
-from whatfits.sizing.cli.parser import Parser, add_output_options, parsed
+from whatfits.sizing.cli.parser import (
+    Parser,
+    add_output_options,
+    parsed,
+    refuse_strays,
+    seconds_up_to,
+)
+from whatfits.sizing.cli.progress import progress_shown
 from whatfits.sizing.errors import InvalidRequestError, UnknownModelError, UnreadableFileError
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from whatfits.bench.loads import LoadLimits
     from whatfits.bench.verify import Prepared
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.verification import Verification
 
-__all__ = ["load_limits", "run"]
+__all__ = ["run"]
 
 _LONGEST_S: Final = 24 * 3600.0
 
@@ -62,7 +66,12 @@ def _parser() -> Parser:
     )
     parser.add_argument("--write", metavar="FILE", help="write the suite's table to a file")
     parser.add_argument("--plan-only", action="store_true", help="no real load")
-    parser.add_argument("--timeout", action=parsed(_seconds), default=600.0, metavar="SECONDS")
+    parser.add_argument(
+        "--timeout",
+        action=parsed(seconds_up_to(_LONGEST_S)),
+        default=600.0,
+        metavar="SECONDS",
+    )
     parser.add_argument("--force", action="store_true", help="load even when it may not fit")
     add_workload_options(parser)
     add_placement_options(parser)
@@ -115,22 +124,22 @@ def _check(options: argparse.Namespace) -> None:
             allowed="one of: a .gguf file, --synthetic MODEL, --suite, --server URL",
         )
     has_server = options.server is not None
-    for name, given, belongs, owner in (
-        ("--write", options.write, options.suite, "--suite"),
-        ("--quick", options.quick, options.suite, "--suite"),
-        ("--api-key", options.api_key, has_server, "--server"),
-        ("--machine", options.machine, has_server, "--server"),
-        ("--plan-only", options.plan_only, not has_server, "a file"),
-        ("--force", options.force, not has_server, "a file"),
+    refuse_strays(
         (
-            "--file-type",
-            options.file_type,
-            has_server or options.synthetic is not None,
-            "--synthetic or --server",
-        ),
-    ):
-        if given and not belongs:
-            raise InvalidRequestError(what="option", got=name, allowed=f"only with {owner}")
+            ("--write", options.write, options.suite, "--suite"),
+            ("--quick", options.quick, options.suite, "--suite"),
+            ("--api-key", options.api_key, has_server, "--server"),
+            ("--machine", options.machine, has_server, "--server"),
+            ("--plan-only", options.plan_only, not has_server, "a file"),
+            ("--force", options.force, not has_server, "a file"),
+            (
+                "--file-type",
+                options.file_type,
+                has_server or options.synthetic is not None,
+                "--synthetic or --server",
+            ),
+        )
+    )
     if has_server:
         return
     if options.model is not None and not (options.model and Path(options.model).exists()):
@@ -153,28 +162,19 @@ def _catalog_name(text: str) -> str:
     return text
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _LONGEST_S:  # so is what is no number
-        raise InvalidRequestError(
-            what="seconds", got=text, allowed=f"a number above 0, at most {_LONGEST_S:,.0f}"
-        )
-    return seconds
-
-
 def _verified(options: argparse.Namespace) -> Verification:
     from whatfits.bench.devices import named_accelerators
     from whatfits.bench.verify import prepare, verify
 
     machine = load_machine(None)
     accelerators = named_accelerators(machine)
-    workload, request = workload_of(options), placement_of(options)
-    if request.devices is None:
-        request = replace(request, devices=tuple(accelerators))
-    with _model(options) as (spec, path), _progress(quiet=options.json) as progress:
+    workload, request = workload_of(options), request_here(options, accelerators)
+    with (
+        _model(options) as (spec, path),
+        progress_shown(
+            quiet=options.json, first="asking llama.cpp for its plan", before="a child process: "
+        ) as progress,
+    ):
         prepared = prepare(spec, machine, workload, request)
         real = bool(options.model) and not options.plan_only
         limits = None
@@ -219,53 +219,6 @@ def _model(options: argparse.Namespace) -> Iterator[tuple[ModelSpec, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "synthetic.gguf"
         yield write_catalog_model(path, name, file_type=chosen), path
-
-
-def load_limits(
-    prepared: Prepared,
-    machine: Machine,
-    *,
-    model: str,
-    seconds: float,
-    force: bool,
-    drivers: bool,
-    instead: str,
-) -> LoadLimits:
-    """Return what a load may take; `drivers` reserve more addresses than there is memory.
-
-    Raises:
-        InvalidRequestError: it may not fit, and nobody said to load it all the same; `instead` is
-            what to do then.
-    """
-    from whatfits.bench.loads import LoadLimits
-
-    host = prepared.memory.devices[-1]
-    needed = host.high_bytes + prepared.memory.mapped_bytes
-    pool = machine.pool(host.pool)
-    free = pool.free_low_bytes
-    if not force and (free is None or host.high_bytes > free):
-        known = "an unknown amount" if free is None else format_bytes(free)
-        raise InvalidRequestError(
-            what="model",
-            got=model,
-            allowed=f"what fits into {known} free in {pool.id}; this load needs up to "
-            f"{format_bytes(host.high_bytes)}",
-            next_step=instead,
-        )
-    unlimited = force or drivers
-    return LoadLimits(seconds=seconds, memory_bytes=None if unlimited else needed)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str], None] | None]:
-    """Show the stages of a load on standard error, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("asking llama.cpp for its plan") as status:
-        yield lambda stage: status.update(f"a child process: {stage}")
 
 
 def _remember(

@@ -255,6 +255,18 @@ def test_of_several_models_one_has_to_be_named(say: Callable[..., Said]) -> None
     assert {request["model"] for request in asked} == {"b"}
 
 
+def test_a_server_that_lists_no_models_is_said_to_be_none_of_that_kind(
+    say: Callable[..., Said],
+) -> None:
+    with _serving(models=()) as (url, asked):
+        said = say("bench", "--server", url)
+    assert said.code == 2
+    assert "lists its models at /v1/models" in said.err
+    assert "status 200 and no list" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert asked == []
+
+
 def test_a_server_that_wants_a_key_says_so_and_gets_it(
     say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,62 @@
+"""What a load on this machine may use: the accelerators of llama.cpp's build, and free memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.cli.options import placement_of
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.units import format_bytes
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from whatfits.bench.loads import LoadLimits
+    from whatfits.bench.verify import Prepared
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.workload import PlacementRequest
+
+__all__ = ["load_limits", "request_here"]
+
+
+def request_here(options: argparse.Namespace, accelerators: Iterable[str]) -> PlacementRequest:
+    """Return the placement that was asked for; unset, on what llama.cpp's build here knows."""
+    request = placement_of(options)
+    return request if request.devices is not None else replace(request, devices=tuple(accelerators))
+
+
+def load_limits(
+    prepared: Prepared,
+    machine: Machine,
+    *,
+    model: str,
+    seconds: float,
+    force: bool,
+    drivers: bool,
+    instead: str,
+) -> LoadLimits:
+    """Return what a load may take; `drivers` reserve more addresses than there is memory.
+
+    Raises:
+        InvalidRequestError: it may not fit, and nobody said to load it all the same; `instead` is
+            what to do then.
+    """
+    from whatfits.bench.loads import LoadLimits
+
+    host = prepared.memory.devices[-1]
+    needed = host.high_bytes + prepared.memory.mapped_bytes
+    pool = machine.pool(host.pool)
+    free = pool.free_low_bytes
+    if not force and (free is None or host.high_bytes > free):
+        known = "an unknown amount" if free is None else format_bytes(free)
+        raise InvalidRequestError(
+            what="model",
+            got=model,
+            allowed=f"what fits into {known} free in {pool.id}; this load needs up to "
+            f"{format_bytes(host.high_bytes)}",
+            next_step=instead,
+        )
+    unlimited = force or drivers
+    return LoadLimits(seconds=seconds, memory_bytes=None if unlimited else needed)
