@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
+from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.estimate import Memory
     from whatfits.sizing.machine import Machine
 
@@ -23,12 +25,13 @@ __all__ = [
     "RankedModel",
     "headroom_bytes",
     "months_of",
+    "ranked_model",
     "sort_rows",
 ]
 
 FILE_TYPE_RULE: Final = (
-    "file type: the best of Q8_0, Q6_K, Q5_K_M and Q4_K_M that gets the best verdict, "
-    "or the model's native one"
+    f"file type: the best of {', '.join(RANKED_TYPES[:-1])} and {RANKED_TYPES[-1]} that gets the "
+    "best verdict, or the model's native one"
 )
 MONTHS_A_YEAR: Final = 12
 
@@ -72,6 +75,38 @@ class RankedModel:
     largest_context_tokens: int | None
     decode_tokens_per_s: RateRange | None
     approximate: bool
+
+
+def ranked_model(
+    entry: ModelEntry,
+    machine: Machine,
+    memory: Memory,
+    *,
+    parameters: tuple[int | None, int | None],
+    file_type: str,
+    verdict: Verdict,
+    context_tokens: int,
+    approximate: bool = False,
+) -> RankedModel:
+    """Return a row without its speed; `parameters` are all, and those used for one token."""
+    return RankedModel(
+        model=entry.id,
+        family=entry.family,
+        kind=entry.kind,
+        parameters=parameters[0],
+        active_parameters=parameters[1],
+        released=entry.released,
+        file_type=file_type,
+        verdict=verdict,
+        context_tokens=context_tokens,
+        weights_bytes=memory.weights_bytes,
+        total_bytes=memory.total_bytes,
+        high_bytes=memory.high_bytes,
+        headroom_bytes=headroom_bytes(memory, machine),
+        largest_context_tokens=None,
+        decode_tokens_per_s=None,
+        approximate=approximate,
+    )
 
 
 def headroom_bytes(memory: Memory, machine: Machine) -> int | None:

@@ -21,7 +21,7 @@ from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
-from whatfits.sizing.verdict import Judgement, judge, pool_needs
+from whatfits.sizing.verdict import RUNS, Judgement, judge, pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "Trials", "can_spill"]
 
-_RUNS: Final = frozenset({"fits", "slow"})
 _CONTEXT_STEP: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
 
@@ -59,7 +58,7 @@ class Trial:
     @property
     def runs(self) -> bool:
         """Whether the upper end of every pool is free."""
-        return self.judgement.verdict in _RUNS
+        return self.judgement.verdict in RUNS
 
 
 class Trials:

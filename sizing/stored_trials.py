@@ -13,13 +13,13 @@ from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly, store
 from whatfits.sizing.estimate import Memory
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import place_layers
-from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE
+from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE, RANKED_TYPES
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.runtimes.llama_cpp import device_row
 from whatfits.sizing.search import can_spill
 from whatfits.sizing.speed import decode_rate, device_costs, peak_rates
 from whatfits.sizing.values import dataclass
-from whatfits.sizing.verdict import VERDICT_ORDER, judge
+from whatfits.sizing.verdict import RUNS, VERDICT_ORDER, judge
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ __all__ = ["NOT_STORED", "SPILLS", "Outline", "StoredTrials"]
 
 NOT_STORED: Final = "not stored"
 SPILLS: Final = "spills"
-_BETTER_TYPES: Final = ("Q8_0", "Q6_K", "Q5_K_M")
-_RUNS: Final = frozenset({"fits", "slow"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Outline:
     @property
     def runs(self) -> bool:
         """Whether the upper end of every pool is free."""
-        return self.verdict in _RUNS
+        return self.verdict in RUNS
 
 
 class StoredTrials:
@@ -89,6 +87,7 @@ class StoredTrials:
         self._stored_of = stored
         self._is_short = workload.prompt_tokens is None
         self._costs: tuple[tuple[Device, ...], list[Rates], list[DeviceCosts]] | None = None
+        self._known: dict[str, Outline | Literal["not stored", "spills"]] = {}
         self._placements: dict[int, Placement | None] = {}
 
     def chosen(
@@ -96,23 +95,25 @@ class StoredTrials:
     ) -> Outline | Literal["not stored", "spills"] | None:
         """Return a model under the file type of the rule; in words, why the engine must be asked.
 
-        With `entirely`, None as soon as it is clear that it would have to spill.
+        With `entirely`, None when it would have to spill.
         """
-        if self._kind is None or self._stored_of is None:
-            return NOT_STORED
-        model = self._stored_of(entry.id)
+        found = self._known.get(entry.id)
+        if found is None:
+            found = self._known[entry.id] = self._chosen(entry.id)
+        runs = found != SPILLS and (isinstance(found, str) or found.runs)
+        return None if entirely and not runs else found
+
+    def _chosen(self, model_id: str) -> Outline | Literal["not stored", "spills"]:
+        model = self._stored_of(model_id) if self._kind and self._stored_of else None
         if model is None:
             return NOT_STORED
         least = self._first(model, self._file_type or model.default_type)
         if least is None:
             return NOT_STORED
-        has_ladder = self._file_type is None and model.default_type == DEFAULT_FILE_TYPE
         if not least.runs:
-            if entirely:
-                return None
             return SPILLS if least.can_spill else least
-        if has_ladder:
-            for name in _BETTER_TYPES:
+        if self._file_type is None and model.default_type == DEFAULT_FILE_TYPE:
+            for name in RANKED_TYPES[:-1]:
                 better = self._first(model, name)
                 if better is None:
                     return NOT_STORED

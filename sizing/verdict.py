@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.placement import Placement
 
-__all__ = ["MAY_RUN", "VERDICT_ORDER", "Judgement", "PoolNeed", "judge", "pool_needs", "spilled_of"]
+__all__ = [
+    "MAY_RUN",
+    "RUNS",
+    "VERDICT_ORDER",
+    "Judgement",
+    "PoolNeed",
+    "judge",
+    "pool_needs",
+    "spilled_of",
+]
 
 # best first
 VERDICT_ORDER: Final[dict[Verdict, int]] = {"fits": 0, "slow": 1, "tight": 2, "no": 3, "unknown": 4}
+RUNS: Final = frozenset({"fits", "slow"})
 MAY_RUN: Final = frozenset({"fits", "slow", "tight"})
 
 

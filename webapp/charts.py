@@ -228,18 +228,26 @@ def context_chart(
         for curve in curves
         for point in curve.points
     ]
-    kinds = [curve.kv_type for curve in curves]
-    x = alt.X(
-        "context:Q",
-        title="tokens of context",
-        scale=alt.Scale(type="log", base=2, nice=False),
-        axis=alt.Axis(grid=False, labelExpr=_TOKENS, tickCount=6),
-    )
-    lines = (
+    layers = [_curve_lines(rows, [curve.kv_type for curve in curves])]
+    if free_bytes is not None:
+        layers += _free_rule(free_bytes, ink)
+    if here is not None:
+        layers += _you_are_here(*here, ink)
+    return alt.layer(*layers).properties(height=_CURVE_PIXELS, autosize=_FIT)
+
+
+def _curve_lines(rows: list[dict[str, Any]], kinds: list[str]) -> alt.Chart:
+    """Return a line a precision, told apart by colour and by dashes."""
+    return (
         alt.Chart(_data(rows))
         .mark_line(point=alt.OverlayMarkDef(size=40))
         .encode(
-            x=x,
+            x=alt.X(
+                "context:Q",
+                title="tokens of context",
+                scale=alt.Scale(type="log", base=2, nice=False),
+                axis=alt.Axis(grid=False, labelExpr=_TOKENS, tickCount=6),
+            ),
             y=alt.Y(
                 "need:Q",
                 title="GiB",
@@ -255,29 +263,27 @@ def context_chart(
             tooltip=[alt.Tooltip(f"{name}:N") for name in ("context", "cache", "size", "verdict")],
         )
     )
-    layers = [lines]
-    if free_bytes is not None:
-        free = [{"free": free_bytes / GIB, "label": f"free {format_bytes(free_bytes)}"}]
-        base = alt.Chart(_data(free))
-        layers.append(base.mark_rule(color=ink.limit, strokeWidth=3).encode(y="free:Q"))
-        layers.append(
-            base.mark_text(align="left", dy=-9, dx=4, fontSize=13, color=ink.limit).encode(
-                y="free:Q", x=alt.value(0), text="label:N"
-            )
-        )
-    if here is not None:
-        you = alt.Chart(_data([{"context": here[0], "need": here[1] / GIB}]))
-        layers.append(
-            you.mark_point(shape="diamond", size=180, filled=True, color=ink.text).encode(
-                x="context:Q", y="need:Q"
-            )
-        )
-        layers.append(
-            you.mark_text(dy=-16, fontSize=13, color=ink.text, text="you are here").encode(
-                x="context:Q", y="need:Q"
-            )
-        )
-    return alt.layer(*layers).properties(height=_CURVE_PIXELS, autosize=_FIT)
+
+
+def _free_rule(free_bytes: int, ink: Ink) -> list[alt.Chart]:
+    """Return what is free as a rule with its label."""
+    free = [{"free": free_bytes / GIB, "label": f"free {format_bytes(free_bytes)}"}]
+    base = alt.Chart(_data(free))
+    label = base.mark_text(align="left", dy=-9, dx=4, fontSize=13, color=ink.limit)
+    return [
+        base.mark_rule(color=ink.limit, strokeWidth=3).encode(y="free:Q"),
+        label.encode(y="free:Q", x=alt.value(0), text="label:N"),
+    ]
+
+
+def _you_are_here(context_tokens: int, need_bytes: int, ink: Ink) -> list[alt.Chart]:
+    """Return a mark at what was asked."""
+    you = alt.Chart(_data([{"context": context_tokens, "need": need_bytes / GIB}]))
+    marks = (
+        you.mark_point(shape="diamond", size=180, filled=True, color=ink.text),
+        you.mark_text(dy=-16, fontSize=13, color=ink.text, text="you are here"),
+    )
+    return [mark.encode(x="context:Q", y="need:Q") for mark in marks]
 
 
 def context_alt(curves: Sequence[ContextCurve], *, free_bytes: int | None) -> str:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.api import answer, load_machine, load_model, plan_for
+from whatfits.sizing.api import answer, find_models, load_machine, load_model, plan_for
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.machine_changes import idle_machine, with_reserves
@@ -227,21 +227,11 @@ def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[Ra
     Raises:
         BadInputError: the machine is not known, or no model can run under the workload.
     """
-    from whatfits.sizing.catalog.lookup import model_entries  # noqa: PLC0415 - on use
-    from whatfits.sizing.catalog.shares import stored_model  # noqa: PLC0415 - on use
-    from whatfits.sizing.ranker import rank  # noqa: PLC0415 - on use
-    from whatfits.sizing.sources.catalog_model import load_entry  # noqa: PLC0415 - on use
-
     machine = machine_of(question)
 
     def work() -> tuple[RankedModel, ...]:
-        rows = rank(
-            (entry for entry in model_entries() if kind in (None, entry.kind)),
-            machine,
-            load=load_entry,
-            workload=question.workload,
-            file_type=question.file_type,
-            stored=stored_model,
+        rows = find_models(
+            machine, workload=question.workload, file_type=question.file_type, kind=kind
         )
         return tuple(row for row in rows if row.verdict in MAY_RUN)
 

@@ -22,6 +22,7 @@ from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.sources.catalog_model import spec_of_entry
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_work_of", "machine_of_kind", "main", "record_of", "shares_table"]
 
-_LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 _POOL_BYTES: Final = 2**40  # the size of a pool changes no share
 _LAYOUTS: Final = ("cpu", "cuda", "2x cuda")  # none, one and two accelerators
 
@@ -176,7 +176,7 @@ def _working(share: Share) -> int | list[int]:
 def record_types(entry: ModelEntry) -> list[str]:
     """Return the file types that are stored of a model, best first."""
     if entry.native_quantisation is None:
-        return list(_LADDER)
+        return list(RANKED_TYPES)
     return [spec_of_entry(entry).file_type or ""]
 
 

@@ -79,7 +79,13 @@ def run(arguments: Sequence[str]) -> int:
     else:
         from whatfits.sizing.cli.render import show
 
-        show(_document(machine, shown, left=left, rule=rule), plain=options.plain)
+        notes = [f"{rule[:1].upper()}{rule[1:]}."]
+        if left:
+            notes.append(f"{left} more rows: --limit 0 shows all.")
+        larger = sum(map(ranker.is_left_out, entries.values()))
+        if larger and options.verdict is None:
+            notes.append(f"{larger} models exceed all memory here: --verdict no lists them.")
+        show(_document(machine, shown, notes), plain=options.plain)
     return 0
 
 
@@ -165,23 +171,17 @@ def _size(row: RankedModel) -> str:
     return text
 
 
-def _document(machine: Machine, shown: Sequence[RankedModel], *, left: int, rule: str) -> Document:
-    # a model trained for less has its default at that
-    tokens = format_tokens(max((row.context_tokens for row in shown), default=0))
-    lines = [f"{machine.name}: {machine_sentence(machine)}"]
+def _document(machine: Machine, shown: Sequence[RankedModel], notes: Sequence[str]) -> Document:
     from whatfits.sizing.catalog.lookup import catalog_date
 
-    notes = [f"{rule[:1].upper()}{rule[1:]}.", f"Catalog as of {catalog_date()}."]
-    if any(row.approximate for row in shown):
-        notes.append("* weights from parameters and bits: an interval, see 'whatfits check MODEL'.")
-    if left:
-        notes.append(f"{left} more rows: --limit 0 shows all.")
+    place = Lines((f"{machine.name}: {machine_sentence(machine)}",))
     if not shown:
-        notes = ["No catalog model answers to these filters on this machine."]
-    return Document(
-        (
-            Lines(tuple(lines)),
-            rows_table(shown, title=f"Models with {tokens} tokens of context" if shown else ""),
-            Lines(tuple(notes), tone="dim"),
-        )
-    )
+        nothing = "No catalog model answers to these filters on this machine."
+        return Document((place, Lines((nothing,), tone="dim")))
+    # a model trained for less has its default at that
+    tokens = format_tokens(max(row.context_tokens for row in shown))
+    said = [*notes, f"Catalog as of {catalog_date()}."]
+    if any(row.approximate for row in shown):
+        said.append("* weights from parameters and bits: an interval, see 'whatfits check MODEL'.")
+    title = f"Models with {tokens} tokens of context"
+    return Document((place, rows_table(shown, title=title), Lines(tuple(said), tone="dim")))

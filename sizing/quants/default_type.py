@@ -6,11 +6,13 @@ from typing import Final
 
 from whatfits.sizing.quants.file_types import find_file_type
 
-__all__ = ["DEFAULT_FILE_TYPE", "LADDER", "UNASKED", "chosen_file_type"]
+__all__ = ["DEFAULT_FILE_TYPE", "LADDER", "RANKED_TYPES", "UNASKED", "chosen_file_type"]
 
 DEFAULT_FILE_TYPE: Final = "Q4_K_M"
 # from better to worse quality
 LADDER: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+# what a ranking chooses from: nothing worse than the default without being asked
+RANKED_TYPES: Final = LADDER[: LADDER.index(DEFAULT_FILE_TYPE) + 1]
 UNASKED: Final = "No file type was asked for"
 _NATIVE_FILE_TYPES: Final = {"mxfp4": "MXFP4_MOE"}
 

@@ -21,7 +21,7 @@ from whatfits.sizing.runtimes.mlx_speed import mlx_speed
 from whatfits.sizing.runtimes.mlx_trial import MlxTrial
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK, as_mlx
-from whatfits.sizing.verdict import judge, pool_needs
+from whatfits.sizing.verdict import MAY_RUN, judge, pool_needs
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest
 
@@ -68,23 +68,9 @@ def plan(
     trial = try_mlx(spec, machine, workload, request)
     settings, verdict = trial.settings, trial.judgement.verdict
     commands = {}
-    if trial.runs or verdict == "tight" or force:
-        commands[_RUNTIME] = mlx_commands(
-            spec,
-            _conversion(spec),
-            settings,
-            cache_bytes=trial.bill.cache(settings).high,
-            growth_limit_bytes=trial.memory.growth_limit_bytes,
-            left_bytes=_left_bytes(trial, machine),
-        )
-    speed = mlx_speed(
-        spec,
-        workload,
-        trial.placement,
-        kv_type=_KV_NAMES[settings.kv_bits],
-        context=settings,
-        machine=machine,
-    )
+    if verdict in MAY_RUN or force:
+        commands[_RUNTIME] = _commands(spec, trial, machine)
+    speed = _speed(spec, workload, trial, machine)
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
@@ -111,6 +97,28 @@ def plan(
     )
 
 
+def _commands(spec: ModelSpec, trial: MlxTrial, machine: Machine) -> tuple[str, ...]:
+    return mlx_commands(
+        spec,
+        _conversion(spec),
+        trial.settings,
+        cache_bytes=trial.bill.cache(trial.settings).high,
+        growth_limit_bytes=trial.memory.growth_limit_bytes,
+        left_bytes=_left_bytes(trial, machine),
+    )
+
+
+def _speed(spec: ModelSpec, workload: Workload, trial: MlxTrial, machine: Machine) -> Speed | None:
+    return mlx_speed(
+        spec,
+        workload,
+        trial.placement,
+        kv_type=_KV_NAMES[trial.settings.kv_bits],
+        context=trial.settings,
+        machine=machine,
+    )
+
+
 def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, Speed | None] | None:
     """Return what it takes at most, and the speed; None where it does not fit.
 
@@ -121,11 +129,7 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
     trial = try_mlx(spec, machine, workload, PlacementRequest())
     if trial.judgement.verdict != "fits":
         return None
-    kind = _KV_NAMES[trial.settings.kv_bits]
-    speed = mlx_speed(
-        spec, workload, trial.placement, kv_type=kind, context=trial.settings, machine=machine
-    )
-    return trial.memory.high_bytes, speed
+    return trial.memory.high_bytes, _speed(spec, workload, trial, machine)
 
 
 def try_mlx(

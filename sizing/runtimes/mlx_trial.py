@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from whatfits.sizing.verdict import RUNS
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.verdict import Judgement
 
 __all__ = ["MlxTrial"]
-
-_RUNS: Final = frozenset({"fits", "slow"})
 
 
 class MlxTrial(NamedTuple):
@@ -30,4 +30,4 @@ class MlxTrial(NamedTuple):
     @property
     def runs(self) -> bool:
         """Whether the upper end of every pool is free."""
-        return self.judgement.verdict in _RUNS
+        return self.judgement.verdict in RUNS

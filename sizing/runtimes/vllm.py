@@ -58,14 +58,7 @@ def plan(
             loaded as a checkpoint.
         UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
     """
-    facts = spec.checkpoint
-    if facts is None:
-        raise InvalidRequestError(
-            what="model for vllm",
-            got=f"{spec.name} {spec.file_type or ''}".strip(),
-            allowed="one loaded as a checkpoint",
-            next_step="load it with load_model(name, runtime='vllm')",
-        )
+    facts = _checkpoint(spec)
     refuse_unknown_caches(spec)
     settings = resolve_vllm(spec, machine, workload, request)
     found = judged(spec, machine, settings)
@@ -105,6 +98,22 @@ def plan(
             *speed_basis(speed, settings.devices, machine, "vllm"),
         ),
     )
+
+
+def _checkpoint(spec: ModelSpec) -> CheckpointFacts:
+    """Return what the checkpoint of a model is.
+
+    Raises:
+        InvalidRequestError: the model was not loaded as one.
+    """
+    if spec.checkpoint is None:
+        raise InvalidRequestError(
+            what="model for vllm",
+            got=f"{spec.name} {spec.file_type or ''}".strip(),
+            allowed="one loaded as a checkpoint",
+            next_step="load it with load_model(name, runtime='vllm')",
+        )
+    return spec.checkpoint
 
 
 def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, Speed | None] | None:

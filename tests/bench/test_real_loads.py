@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import signal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.child import memory_now
 from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
@@ -35,13 +35,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
 
-pytestmark = [
-    pytest.mark.oracle,
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",
-        reason="needs llama-cpp-python on Linux",
-    ),
-]
+pytestmark = needs_llama_cpp
 
 # a dense model, one whose weights are rearranged, a mixture, a hybrid, an encoder
 MODELS = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.micro import Target, Trial, run_trials, settled
 from whatfits.bench.shapes import Shape, draw, write_shape
@@ -23,14 +23,6 @@ TINY = Shape("tiny", 256, 2, 512, 4, 2, vocabulary=512)
 STEP = Step("decode", 4, 0, 1, repeats=2)
 TARGET = Target("cpu", "a processor", None, 1)
 OPENED = '{"opened": {"context_tokens": 3072, "seconds": 0.5}}'
-
-needs_llama_cpp = [
-    pytest.mark.oracle,
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",
-        reason="needs llama-cpp-python on Linux",
-    ),
-]
 
 
 def test_repeats_as_agreed_are_taken() -> None:

@@ -18,6 +18,7 @@ from whatfits.sizing.cli.schema import answer_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "whatfits.sizing"]
 
@@ -39,6 +40,16 @@ class Said:
     def lines(self) -> list[str]:
         """The lines of standard output."""
         return self.out.splitlines()
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that stands in for the user's own: what was measured here stays out."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.delenv("WHATFITS_API_KEY", raising=False)
+    return folder
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import psutil
 import pytest
+from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.child_process import _MARK
 from whatfits.bench.shapes import Shape, draw, write_shape
@@ -29,23 +30,7 @@ if TYPE_CHECKING:
 
     from conftest import Said
 
-needs_llama_cpp = [
-    pytest.mark.oracle,
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",
-        reason="needs llama-cpp-python on Linux",
-    ),
-]
 TINY = Shape("tiny", 256, 2, 512, 4, 2, vocabulary=512)
-
-
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder that stands in for the user's own."""
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
-        monkeypatch.setenv(name, str(folder))
-    return folder
 
 
 def test_a_quick_measurement_answers_is_kept_and_shown_by_hardware(

@@ -93,6 +93,10 @@ def test_models_that_no_memory_here_holds_are_listed_when_asked_for(
     names = {row["model"] for row in rows["models"]}
     assert {"deepseek-r1", "deepseek-v3"} <= names
     assert all(row["headroom_bytes"] < 0 for row in rows["models"])
+    said = say("list", "--machine", "8gb", "--family", "deepseek")
+    left_out = [line for line in said.lines if line.endswith("--verdict no lists them.")]
+    assert len(left_out) == 1
+    assert int(left_out[0].split()[0]) >= 2
     assert all(row["decode_tokens_per_s"] is None for row in rows["models"])
 
 

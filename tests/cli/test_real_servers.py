@@ -35,15 +35,6 @@ MATRIX_BYTES = 2 * (2 * CONFIG["vocab_size"] * WIDTH + CONFIG["num_hidden_layers
 pytestmark = [pytest.mark.oracle, pytest.mark.slow]
 
 
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what this machine has measured, and keys of its owner, out of the answers."""
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
-        monkeypatch.setenv(name, str(folder))
-    monkeypatch.delenv("WHATFITS_API_KEY", raising=False)
-
-
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Running]]:
     """Return a function that starts a server once, or skips with what is lacking for it."""

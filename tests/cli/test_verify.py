@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.child_process import _MARK
 from whatfits.bench.synthetic import write_catalog_model, write_synthetic_gguf
@@ -24,23 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Said
-
-needs_llama_cpp = [
-    pytest.mark.oracle,
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",
-        reason="needs llama-cpp-python on Linux",
-    ),
-]
-
-
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder that stands in for the user's own."""
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
-        monkeypatch.setenv(name, str(folder))
-    return folder
 
 
 @pytest.fixture(scope="module")

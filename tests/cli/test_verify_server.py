@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.synthetic import write_catalog_model
 
@@ -29,22 +30,6 @@ if TYPE_CHECKING:
     from conftest import Said
 
 MIB = 2**20
-needs_llama_cpp = [
-    pytest.mark.oracle,
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",
-        reason="needs llama-cpp-python on Linux",
-    ),
-]
-
-
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what this machine has measured, and keys of its owner, out of the answers."""
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
-        monkeypatch.setenv(name, str(folder))
-    monkeypatch.delenv("WHATFITS_API_KEY", raising=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,25 @@
+"""The library's front door: one call a question, the same engine as every other surface.
+
+from whatfits.sizing import check
+plan = check("llama-3.1-8b", machine="rtx-4090 + 64gb", workload={"context_tokens": 32768})
+plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
+"""
+
+from __future__ import annotations
+
+from whatfits.sizing.api.answering import answer, plan_for
+from whatfits.sizing.api.loading import hardware, load_machine, load_model
+from whatfits.sizing.api.questions import check, find_models, need, plan, together
+
+__all__ = [
+    "answer",
+    "check",
+    "find_models",
+    "hardware",
+    "load_machine",
+    "load_model",
+    "need",
+    "plan",
+    "plan_for",
+    "together",
+]

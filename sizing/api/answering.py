@@ -1,0 +1,142 @@
+"""Answers for values that are already loaded; what else they need is read here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.api.loading import load_model
+from whatfits.sizing.extras import NO_EXTRAS
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from whatfits.sizing.estimate import Plan, Remedy
+    from whatfits.sizing.extras import Extras
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.search import Trial
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["answer", "plan_for"]
+
+
+def answer(
+    spec: ModelSpec,
+    *,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    runtime: str = DEFAULT_RUNTIME,
+    force: bool = False,
+    refined: Callable[[Trial], Trial] | None = None,
+) -> Plan:
+    """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
+    entry = find_runtime(runtime)
+    if not entry.starts_llama_cpp:
+        from whatfits.sizing.unverified import unverified_notes
+
+        others = _other_models(runtime)
+        plan = entry.own().plan(spec, machine, workload, request, others=others, force=force)
+        return replace(plan, notes=(*plan.notes, *unverified_notes(machine)))
+    from whatfits.sizing.llama_answer import llama_plan
+
+    return llama_plan(
+        spec,
+        entry=entry,
+        machine=machine,
+        workload=workload,
+        request=request,
+        extras=_extras(spec, workload),
+        remedies=_remedies,
+        force=force,
+        refined=refined,
+    )
+
+
+def plan_for(
+    spec: ModelSpec,
+    *,
+    name: str | None = None,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    fixed_file_type: bool = False,
+    least_tokens_per_s: float | None = None,
+    longest: bool = False,
+    force: bool = False,
+) -> BestPlan:
+    """Return the best plan for values that are already loaded; `name` is what was loaded."""
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.planning import best_plan
+
+    def loaded_for(runtime: str) -> ModelSpec:
+        assert name is not None
+        return load_model(name, runtime=runtime)
+
+    return best_plan(
+        answer,
+        spec,
+        machine=machine,
+        workload=workload,
+        request=request,
+        fixed_file_type=fixed_file_type,
+        least_tokens_per_s=least_tokens_per_s,
+        longest=longest,
+        force=force,
+        quality=quality_cost,
+        loaded_for=None if name is None else loaded_for,
+    )
+
+
+def _other_models(runtime: str) -> OtherModels:
+    """Return how a runtime's remedies get at other models."""
+
+    def loaded(name: str, file_type: str | None) -> ModelSpec:
+        return load_model(name, file_type=file_type, runtime=runtime)
+
+    def smaller(spec: ModelSpec, room_bytes: int) -> Iterable[ModelSpec]:
+        from whatfits.sizing.sources.smaller_models import smaller_models
+
+        return smaller_models(spec, room_bytes=room_bytes)
+
+    return OtherModels(loaded, smaller)
+
+
+def _extras(spec: ModelSpec, workload: Workload) -> Extras:
+    """Return what the workload names beside the model, read from disk."""
+    if not (workload.model_draft or workload.mmproj or workload.lora):
+        return NO_EXTRAS
+    from whatfits.sizing.sources.extra_files import load_extras
+
+    return load_extras(spec, workload)
+
+
+def _remedies(
+    spec: ModelSpec,
+    machine: Machine,
+    workload: Workload,
+    trial: Trial,
+    attempt: Callable[[ModelSpec, Machine, Workload], Trial],
+) -> tuple[Remedy, ...]:
+    """Return what would help; nothing is loaded when nothing has to."""
+    if trial.judgement.verdict in ("fits", "unknown"):
+        return ()
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.remedies import RemedySearch
+    from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.sources.smaller_models import smaller_models
+
+    room_bytes = sum(pool.total_bytes or 0 for pool in machine.pools)
+    return RemedySearch(
+        model=spec,
+        machine=machine,
+        workload=workload,
+        trial=trial,
+        attempt=attempt,
+        requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
+        quality=quality_cost,
+        smaller=lambda: smaller_models(spec, room_bytes=room_bytes),
+    ).remedies()

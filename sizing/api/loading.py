@@ -1,0 +1,118 @@
+"""What names and objects stand for: models, machines, workloads, placements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from whatfits.sizing.machine import Machine
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from whatfits.probes.report import ProbeReport
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["hardware", "load_machine", "load_model", "load_placement", "load_workload"]
+
+
+def hardware() -> ProbeReport:
+    """Return what can be read of this machine, with evidence and findings."""
+    from whatfits.probes import detect
+
+    return detect()
+
+
+def load_model(
+    name: str,
+    *,
+    file_type: str | None = None,
+    quick: bool = False,
+    runtime: str = DEFAULT_RUNTIME,
+) -> ModelSpec:
+    """Return the model behind a catalog name, a path, a repository or an address, for a runtime.
+
+    `quick`: from as few requests as can be, with an interval for the weights.
+
+    Raises:
+        BadInputError: unknown name, unreadable or malformed file, unknown file type.
+    """
+    from whatfits.sizing.sources import load
+
+    return load(name, file_type=file_type, quick=quick, loader=find_runtime(runtime).loader)
+
+
+def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
+    """Return the machine behind an expression, a saved report, an object, or this machine.
+
+    Raises:
+        BadInputError: the expression, file or object is no machine.
+    """
+    if isinstance(machine, Machine):
+        return machine
+    if machine is None:
+        return _with_measurements(hardware().machine)
+    if isinstance(machine, str):
+        from whatfits.sizing.sources.machine_file import read_machine
+
+        return read_machine(machine, replay=_replayed)
+    from whatfits.sizing.requests import machine_from_object
+
+    return machine_from_object(machine)
+
+
+def _replayed(recording: Mapping[str, Any]) -> Machine:
+    """Return the machine that `whatfits hardware --doctor` recorded."""
+    from whatfits.probes import detect
+    from whatfits.probes.replay import ReplaySystem
+
+    return detect(ReplaySystem(recording)).machine
+
+
+def _with_measurements(machine: Machine) -> Machine:
+    """Return this machine with what was measured on it: by real loads, and by `bench`."""
+    from whatfits.probes.kept_file import CALIBRATION, is_kept
+    from whatfits.probes.measurements import is_anything_stored
+
+    if is_kept(CALIBRATION):
+        from whatfits.probes.calibration import default_calibration_path, with_calibration
+
+        machine = with_calibration(machine, default_calibration_path())
+    if is_anything_stored():
+        from whatfits.probes.measurements import Store, default_path, fingerprint
+        from whatfits.probes.overheads import with_measured_overheads
+
+        loads = Store(default_path()).loads(machine=fingerprint(machine))
+        machine = with_measured_overheads(machine, loads)
+    return machine
+
+
+def load_workload(given: Workload | Mapping[str, Any] | None) -> Workload:
+    """Return the workload of an object, or one with every default.
+
+    Raises:
+        BadInputError: the object is no workload.
+    """
+    from whatfits.sizing.workload import Workload
+
+    if given is None or isinstance(given, Workload):
+        return given or Workload()
+    from whatfits.sizing.requests import workload_from_object
+
+    return workload_from_object(given)
+
+
+def load_placement(given: PlacementRequest | Mapping[str, Any] | None) -> PlacementRequest:
+    """Return the placement request of an object, or one that leaves all open.
+
+    Raises:
+        BadInputError: the object is no placement.
+    """
+    from whatfits.sizing.workload import PlacementRequest
+
+    if given is None or isinstance(given, PlacementRequest):
+        return given or PlacementRequest()
+    from whatfits.sizing.requests import placement_from_object
+
+    return placement_from_object(given)

@@ -1,0 +1,232 @@
+"""One call a question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from whatfits.sizing.api.answering import answer, plan_for
+from whatfits.sizing.api.loading import load_machine, load_model, load_placement, load_workload
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.need_rows import Need
+    from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.residents import TogetherPlan
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["check", "find_models", "need", "plan", "together"]
+
+
+def check(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    runtime: str = DEFAULT_RUNTIME,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    force: bool = False,
+    quick: bool = False,
+) -> Plan:
+    """Return whether and how a model runs on a machine.
+
+    Args:
+        model: a catalog name, the path of a GGUF file, of a checkpoint or its config.json,
+            `hf:org/repo[@revision][:file or file type]`, or a ModelSpec.
+        file_type: quantisation, as the runtime names it; unset: Q4_K_M or what is like it there,
+            or the model's native one.
+        runtime: whose rules to use.
+        machine: a machine expression, a saved report, a machine object, or None for this machine.
+        workload: context, sequences, cache types …; unset fields are the runtime's defaults.
+        placement: where layers go; unset: the best placement that fits.
+        force: give the command even when the plan does not fit.
+        quick: a model at an address from a single request, with an interval for its weights.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    find_runtime(runtime)  # before anything is read
+    spec = model
+    if isinstance(spec, str):
+        spec = load_model(spec, file_type=file_type, quick=quick, runtime=runtime)
+    return answer(
+        spec,
+        machine=load_machine(machine),
+        workload=load_workload(workload),
+        request=load_placement(placement),
+        runtime=runtime,
+        force=force,
+    )
+
+
+def plan(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    least_tokens_per_s: float | None = None,
+    longest: bool = False,
+    force: bool = False,
+) -> BestPlan:
+    """Return the best way to run a model on a machine, and what every runtime makes of it.
+
+    Args:
+        model: as in `check`.
+        file_type: only this quantisation; unset, the best by the stated rule.
+        machine: as in `check`.
+        workload: as in `check`; an unset context becomes the longest that runs, up to 32,768.
+        placement: as in `check`.
+        least_tokens_per_s: how fast it has to write, by the middle of the estimate.
+        longest: the longest context that runs, without a limit.
+        force: give the commands even when the plan does not fit.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
+    return plan_for(
+        spec,
+        name=model if isinstance(model, str) else None,
+        machine=load_machine(machine),
+        workload=load_workload(workload),
+        request=load_placement(placement),
+        fixed_file_type=file_type is not None,
+        least_tokens_per_s=least_tokens_per_s,
+        longest=longest,
+        force=force,
+    )
+
+
+def together(
+    models: Sequence[str | ModelSpec],
+    *,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    first_port: int = 8080,
+    force: bool = False,
+) -> TogetherPlan:
+    """Return whether and how several models stay loaded on a machine at once.
+
+    Args:
+        models: as in `check`, each with its file type behind a colon where it is not the usual
+            one; placed in this order.
+        machine: as in `check`.
+        workload: as in `check`, the same for all; a context longer than a model was trained for is
+            cut to what it was.
+        placement: as in `check`, the same for all.
+        first_port: that of the first model's server; the others count up from it.
+        force: give the commands even of models that do not fit.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.residents import place_together
+    from whatfits.sizing.sources.named_model import load_named
+
+    return place_together(
+        answer,
+        [load_named(model) if isinstance(model, str) else model for model in models],
+        machine=load_machine(machine),
+        workload=load_workload(workload),
+        request=load_placement(placement),
+        requantised=requantised,
+        quality=quality_cost,
+        first_port=first_port,
+        force=force,
+    )
+
+
+def find_models(
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    *,
+    file_type: str | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    kind: str | None = None,
+) -> list[RankedModel]:
+    """Return the catalog's models on a machine, one row each: verdict first, biggest first.
+
+    Args:
+        machine: as in `check`.
+        file_type: one quantisation for all; unset, the best by the stated rule
+            (`whatfits.sizing.ranking.FILE_TYPE_RULE`).
+        workload: as in `check`, the same for all.
+        kind: only `llm`, `vlm` or `embedding`.
+
+    Raises:
+        BadInputError: something given cannot be used, or no model can run under the workload.
+    """
+    from whatfits.sizing.catalog.lookup import model_entries
+    from whatfits.sizing.catalog.shares import stored_model
+    from whatfits.sizing.ranker import rank
+    from whatfits.sizing.ranking import sort_rows
+    from whatfits.sizing.sources.catalog_model import load_entry
+
+    rows = rank(
+        (entry for entry in model_entries() if kind in (None, entry.kind)),
+        load_machine(machine),
+        load=load_entry,
+        workload=load_workload(workload),
+        file_type=file_type,
+        stored=stored_model,
+    )
+    return sort_rows(rows, "size")
+
+
+def need(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    runtime: str = DEFAULT_RUNTIME,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    users: int | None = None,
+    least_tokens_per_s: float | None = None,
+    today: date | None = None,
+) -> Need:
+    """Return which machines run a model entirely in their fastest memory, and what to add to one.
+
+    Args:
+        model: as in `check`.
+        file_type: as in `check`.
+        runtime: whose rules to use: `llama.cpp`, `vllm` or `mlx`.
+        machine: as in `check`; the one that cards would be added to.
+        workload: as in `check`; an unset context is 8,192 tokens, or less where training ended.
+        users: each with the whole context, all at once; unset: the workload as it is.
+        least_tokens_per_s: how fast it has to write, by the middle of the estimate.
+        today: the day that prices of rented GPUs are aged by; None leaves those out.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.lookup import device_entries, rental_offers
+    from whatfits.sizing.need_search import NeedSearch
+    from whatfits.sizing.needing import for_users, need_runtime, trials_under
+
+    entry = need_runtime(runtime)
+    spec = model
+    if isinstance(spec, str):
+        spec = load_model(spec, file_type=file_type, runtime=runtime)
+    is_own = not entry.starts_llama_cpp
+    asked = for_users(load_workload(workload), spec, users, is_own=is_own)
+    search = NeedSearch(
+        spec,
+        asked,
+        trials_under(entry, spec, asked),
+        machine_of=load_machine,
+        least_tokens_per_s=least_tokens_per_s,
+    )
+    return search.need(
+        device_entries(), here=load_machine(machine), offers=rental_offers(), today=today
+    )
