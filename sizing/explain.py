@@ -12,8 +12,17 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Plan, RateRange, Speed
     from whatfits.sizing.machine import Machine, Pool
 
-__all__ = ["machine_sentence", "plan_document", "rate_text", "short_rate", "verdict_sentence"]
+__all__ = [
+    "READING_TOKENS_PER_S",
+    "machine_sentence",
+    "plan_document",
+    "rate_text",
+    "short_rate",
+    "verdict_sentence",
+]
 
+# 238 words a minute (Brysbaert 2019, silent reading of English) at 4 tokens to 3 words.
+READING_TOKENS_PER_S: Final = 238 * 4 / 3 / 60
 _WORDS: Final = {
     "fits": "Fits",
     "tight": "Tight",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from whatfits.sizing.explain import rate_text
+from whatfits.sizing.explain import READING_TOKENS_PER_S, rate_text
 from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -12,9 +12,7 @@ from whatfits.sizing.units import format_bytes, format_tokens
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
 
-__all__ = ["READING_TOKENS_PER_S", "headline", "speed_sentences"]
-
-READING_TOKENS_PER_S: Final = 5  # 240 words a minute, at three quarters of a word a token
+__all__ = ["headline", "speed_sentences"]
 
 
 def headline(plan: Plan) -> str:
@@ -46,7 +44,7 @@ def speed_sentences(plan: Plan) -> tuple[str, ...]:
     said = []
     if speed.decode_tokens_per_s is not None:
         writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
-        said.append(f"Writes {writes}; people read about {READING_TOKENS_PER_S}.")
+        said.append(f"Writes {writes}; people read about {READING_TOKENS_PER_S:.0f}.")
     if speed.time_to_first_token_s is not None:
         wait = rate_text(speed.time_to_first_token_s, "seconds")
         prompt = format_tokens(_prompt_tokens(plan))

@@ -11,6 +11,7 @@ from functools import cache, partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.explain import READING_TOKENS_PER_S
 from whatfits.sizing.ranking import MONTHS_A_YEAR, months_of
 
 if TYPE_CHECKING:
@@ -28,11 +29,9 @@ FAMILY_RULE: Final = (
     "newest that fits, the one with the most parameters; lines without a model of the last two "
     "years are left to 'whatfits list'; biggest first"
 )
-# 238 words a minute (Brysbaert 2019, silent reading of English) at 4 tokens to 3 words.
-_READING_TOKENS_PER_S: Final = 238 * 4 / 3 / 60
 QUICK_RULE: Final = (
     f"the same among models that write faster than people read "
-    f"({_READING_TOKENS_PER_S:.1f} tokens/s by the middle of the estimate)"
+    f"({READING_TOKENS_PER_S:.1f} tokens/s by the middle of the estimate)"
 )
 _RECENT_MONTHS: Final = 24
 _ADDED_AT_MOST: Final = 1.01  # as factors of rotary embedding
@@ -41,7 +40,7 @@ _ADDED_AT_MOST: Final = 1.01  # as factors of rotary embedding
 def is_quick(row: RankedModel) -> bool:
     """Return whether a model writes faster than people read, by the middle of the estimate."""
     rate = row.decode_tokens_per_s
-    return rate is not None and rate.mid >= _READING_TOKENS_PER_S
+    return rate is not None and rate.mid >= READING_TOKENS_PER_S
 
 
 class NewestOfLines:

@@ -53,6 +53,7 @@ _UNKNOWN_HOST_SPREAD: Final = log(1.5)
 _UNKNOWN_HOST: Final = "the speed of the system memory is not known: 51 to 115 GB/s were assumed"
 # PCIe 4.0 with eight lanes: 16 GT/s x 8 x 128/130 / 8 bits.
 _UNKNOWN_LINK_BYTES_PER_S: Final = 15.75e9
+_WEIGHTS: Final = "weights."
 _SHARED: Final = frozenset({"integrated", "unified"})
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
@@ -237,6 +238,10 @@ def timed(
             high + part / total * hypot(ends[1], guess),
         )
     low, high = (hypot(*ends) for ends in zip(*widths.values(), strict=True))
+    if decoding and host is None:
+        # no end of a range reads the weights faster than the memory is said to be
+        at_peak = sum(term.amount for term in terms if term.costs[0].startswith(_WEIGHTS))
+        low = min(low, max(0.0, log(total / at_peak))) if at_peak else low
     return Timed(total, -low, high)
 
 

@@ -260,3 +260,18 @@ def test_a_rate_that_nothing_can_have_is_bad_input(name: str, rate: int) -> None
     }
     with pytest.raises(InvalidRequestError, match=name):
         load_machine(machine)
+
+
+@pytest.mark.parametrize("file_type", ["F16", "Q8_0", "Q4_K_M"])
+@pytest.mark.parametrize(
+    "name", ["m3 max 64gb", "rtx-4090 + 64gb", "rtx-5090 + 64gb", "h100 sxm + 64gb"]
+)
+def test_no_end_of_a_range_reads_weights_faster_than_memory_is(name: str, file_type: str) -> None:
+    machine = load_machine(name)
+    spec = load_model("llama-3.1-8b", file_type=file_type)
+    rate = speed_of(name, file_type=file_type).decode_tokens_per_s
+    assert rate is not None
+    placement = resolve_placement(spec, PlacementRequest(), machine)
+    read_bytes = sum(step_work(spec, placement).devices[0].dense_bytes.values())
+    at_peak = (placement.accelerators[0].bandwidth_bytes_per_s or 0) / read_bytes
+    assert rate.high <= max(1.001 * at_peak, rate.mid)

@@ -8,8 +8,7 @@ import streamlit as st
 
 from whatfits.sizing.catalog.lookup import catalog_date
 from whatfits.sizing.errors import WhatfitsError
-from whatfits.sizing.explain import machine_sentence, short_rate
-from whatfits.sizing.headline import READING_TOKENS_PER_S
+from whatfits.sizing.explain import READING_TOKENS_PER_S, machine_sentence, short_rate
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.webapp import inputs
@@ -79,6 +78,6 @@ st.caption(
     inert(
         f"Order: verdict, then {inputs.value_of('sort')}. {FILE_TYPE_RULE[:1].upper()}"
         f"{FILE_TYPE_RULE[1:]}. Speeds are estimates unless measured; people read about "
-        f"{READING_TOKENS_PER_S} tokens/s. Catalog as of {catalog_date()}."
+        f"{READING_TOKENS_PER_S:.0f} tokens/s. Catalog as of {catalog_date()}."
     )
 )
