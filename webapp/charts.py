@@ -238,7 +238,7 @@ def context_chart(
 
 def _curve_lines(rows: list[dict[str, Any]], kinds: list[str]) -> alt.Chart:
     """Return a line a precision, told apart by colour and by dashes."""
-    return (
+    lines: alt.Chart = (
         alt.Chart(_data(rows))
         .mark_line(point=alt.OverlayMarkDef(size=40))
         .encode(
@@ -263,6 +263,7 @@ def _curve_lines(rows: list[dict[str, Any]], kinds: list[str]) -> alt.Chart:
             tooltip=[alt.Tooltip(f"{name}:N") for name in ("context", "cache", "size", "verdict")],
         )
     )
+    return lines
 
 
 def _free_rule(free_bytes: int, ink: Ink) -> list[alt.Chart]:
