@@ -117,8 +117,8 @@ def prefill_equation(measured: Measured) -> Equation:
 def _kinds(costs: Costs, measured: Sequence[Measured]) -> Iterator[tuple[str, float, float]]:
     """Yield each kind of quantisation with its cost and its spread.
 
-    The spread is the larger of what repeats show and of how far the sum misses a timing: a width
-    that only told how well a timing repeats would promise too much of other models.
+    The spread is the larger of what repeats show and of how far a timing is missed by the costs of
+    the others: a width that only told how well a timing repeats would promise too much.
     """
     for kind in QUANT_KINDS:
         # what a few norms in float32 take tells nothing of float weights

@@ -8,14 +8,17 @@ and the others are solved again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["Costs", "Equation", "solved"]
 
-_TINY: Final = 1e-12
+_TINY: Final = 1e-6  # of columns scaled to one: below, nothing tells them apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,9 @@ class Costs:
 
     Attributes:
         seconds: by name; what came out as nothing is left out.
-        misses: of each equation, (sum - time) over time.
+        misses: of each equation, (sum - time) over time, by the costs that the others give: what
+            is to be expected of a model that was not timed. By all of them where the others leave
+            one of its costs open.
     """
 
     seconds: Mapping[str, float]
@@ -54,14 +59,31 @@ def solved(equations: Sequence[Equation]) -> Costs:
 
     A cost that no equation tells apart from others is left out.
     """
-    names = sorted({name for equation in equations for name in equation.amounts})
-    while True:
+    values = _not_below_zero(equations)
+    names = _names(equations)
+    told = len(_scaled(equations, names).told)
+    misses = []
+    for at, equation in enumerate(equations):
+        others = [*equations[:at], *equations[at + 1 :]]
+        is_needed = len(_scaled(others, names).told) < told
+        misses.append(_miss(equation, values if is_needed else _not_below_zero(others)))
+    return Costs(values, tuple(misses))
+
+
+def _names(equations: Sequence[Equation]) -> list[str]:
+    return sorted({name for equation in equations for name in equation.amounts})
+
+
+def _not_below_zero(equations: Sequence[Equation]) -> dict[str, float]:
+    """Return the costs that came out above zero."""
+    names = _names(equations)
+    while names:
         values = _least_squares(equations, names)
-        worst = min(names, key=lambda name: values[name], default=None)
-        if worst is None or values[worst] > 0:
-            break
+        worst = min(names, key=lambda name: values[name])
+        if values[worst] > 0:
+            return values
         names.remove(worst)
-    return Costs(values, tuple(_miss(equation, values) for equation in equations))
+    return {}
 
 
 def _miss(equation: Equation, values: Mapping[str, float]) -> float:
@@ -69,47 +91,42 @@ def _miss(equation: Equation, values: Mapping[str, float]) -> float:
     return total / equation.seconds - 1
 
 
-def _least_squares(equations: Sequence[Equation], names: list[str]) -> dict[str, float]:
-    """Return the solution of the normal equations; columns are scaled to like sizes first.
+class _Scaled(NamedTuple):
+    """Equations as shares of their times, each column scaled to one.
 
-    Of a column that the others already make up, nothing can be said: it becomes zero.
+    Attributes:
+        columns: equations x names.
+        scales: what each column was divided by.
+        told: the columns that the ones before them do not make up.
     """
-    scales = {
-        name: max(equation.amounts.get(name, 0.0) / equation.seconds for equation in equations)
-        for name in names
-    }
-    rows = [
-        [e.amounts.get(name, 0.0) / e.seconds / (scales[name] or 1.0) for name in names]
-        for e in equations
-    ]
-    size = len(names)
-    matrix = [
-        [sum(row[i] * row[j] for row in rows) for j in range(size)] + [sum(row[i] for row in rows)]
-        for i in range(size)
-    ]
-    solution = _eliminated(matrix)
-    return {
-        name: value / (scales[name] or 1.0) for name, value in zip(names, solution, strict=True)
-    }
+
+    columns: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    told: list[int]
 
 
-def _eliminated(matrix: list[list[float]]) -> list[float]:
-    """Return the solution of a symmetric system, by elimination with the largest pivot first."""
-    size = len(matrix)
-    used: list[tuple[int, int]] = []
-    left = set(range(size))
-    for column in range(size):
-        pivot = max(left, key=lambda row: abs(matrix[row][column]), default=None)
-        if pivot is None or abs(matrix[pivot][column]) < _TINY:
-            continue
-        left.remove(pivot)
-        used.append((pivot, column))
-        for row in range(size):
-            if row != pivot and matrix[row][column]:
-                factor = matrix[row][column] / matrix[pivot][column]
-                pairs = zip(matrix[row], matrix[pivot], strict=True)
-                matrix[row] = [a - factor * b for a, b in pairs]
-    solution = [0.0] * size
-    for row, column in used:
-        solution[column] = matrix[row][size] / matrix[row][column]
-    return solution
+def _scaled(equations: Sequence[Equation], names: Sequence[str]) -> _Scaled:
+    import numpy as np  # noqa: PLC0415 - on use
+
+    shares = [[e.amounts.get(name, 0.0) / e.seconds for name in names] for e in equations]
+    columns = np.array(shares).reshape(len(equations), len(names))
+    highest = np.max(columns, axis=0, initial=0.0)
+    scales = np.where(highest > 0, highest, 1.0)
+    told: list[int] = []
+    for at in range(len(names)):
+        if np.linalg.matrix_rank(columns[:, [*told, at]] / scales[[*told, at]], _TINY) > len(told):
+            told.append(at)
+    return _Scaled(columns / scales, scales, told)
+
+
+def _least_squares(equations: Sequence[Equation], names: Sequence[str]) -> dict[str, float]:
+    """Return the costs that make the relative errors least.
+
+    Of a cost that the others already make up, nothing can be said: it becomes zero.
+    """
+    import numpy as np  # noqa: PLC0415 - as above
+
+    columns, scales, told = _scaled(equations, names)
+    found = np.linalg.lstsq(columns[:, told], np.ones(len(equations)), rcond=None)[0]
+    costs = {names[at]: float(x / scales[at]) for at, x in zip(told, found, strict=True)}
+    return dict.fromkeys(names, 0.0) | costs

@@ -72,3 +72,17 @@ def test_a_rate_is_the_inverse_of_its_cost() -> None:
     found = solved([Equation({"k": 2.0}, 1.0)])
     assert found.rate("k") == pytest.approx(2.0)
     assert found.rate("q8") is None
+
+
+def test_a_miss_is_that_of_the_costs_which_the_other_timings_give() -> None:
+    amounts = {"k": 1e8}
+    found = solved([Equation(amounts, seconds) for seconds in (1.0, 1.0, 2.0)])
+    # without the third, 1e8 of them take a second
+    assert found.misses[2] == pytest.approx(1.0 / 2.0 - 1)
+    assert abs(found.misses[0]) > 0.1
+
+
+def test_where_the_others_leave_a_cost_open_the_miss_is_that_of_all() -> None:
+    rows = [{"k": 1e8, "layer": 4}, {"k": 1e8, "layer": 8}]
+    found = solved([Equation(row, seconds) for row, seconds in zip(rows, (1.0, 1.5), strict=True)])
+    assert found.misses == pytest.approx((0, 0), abs=1e-9)
