@@ -15,7 +15,7 @@ from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT, tensor_targets
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.weight_groups import WeightGroup
 
@@ -23,6 +23,7 @@ __all__ = ["DeviceWork", "StepWork", "step_work", "touched_share"]
 
 _EMBEDDING: Final = "token_embd.weight"
 _OUTPUT: Final = "output.weight"
+_BLOCKS_PER_LAYER: Final = 2
 _REMEMBERED: Final = 8
 # Source: llama.cpp src/models (build_delta_net).
 _DELTA_RULE: Final = frozenset({"kimi-linear", "qwen3next", "qwen35", "qwen35moe"})
@@ -56,7 +57,7 @@ class DeviceWork(NamedTuple):
         expert_bytes: routed experts, all of them.
         dense_elements: elements of the matrices every token is multiplied with, output left out.
         expert_elements: the same of all routed experts.
-        layers: layers that compute here.
+        layers: layers that compute here; one with attention, or feed-forward, alone counts half.
         expert_layers: those with routed experts here.
         state_layers: those with a recurrent state.
         delta_layers: those whose state follows a delta rule, which has kernels of its own.
@@ -66,7 +67,7 @@ class DeviceWork(NamedTuple):
     expert_bytes: dict[str, int]
     dense_elements: dict[str, int]
     expert_elements: dict[str, int]
-    layers: int
+    layers: float
     expert_layers: int
     state_layers: int
     delta_layers: int
@@ -113,7 +114,7 @@ def step_work(model: ModelSpec, placement: Placement) -> StepWork:
         zip(model.layers, placement.layer_device, strict=False)
     ):
         here = found[count if target is None else target]
-        here.layers += 1
+        here.layers += _blocks(layer) / _BLOCKS_PER_LAYER
         if layer.recurrent is not None:
             here.delta_layers += by_delta
             here.state_layers += not by_delta
@@ -123,12 +124,20 @@ def step_work(model: ModelSpec, placement: Placement) -> StepWork:
     return StepWork(tuple(sum_.work() for sum_ in found), hops)
 
 
+def _blocks(layer: LayerSpec) -> int:
+    """Return how many blocks a layer has: one that mixes tokens, one that feeds forward."""
+    mixes = layer.n_head > 0 or layer.recurrent is not None
+    feeds_forward = layer.n_ff > 0 or layer.n_expert > 0
+    return mixes + feeds_forward
+
+
 class _Sum:
     """A `DeviceWork` while it is added up."""
 
     def __init__(self) -> None:
         self.tables: tuple[dict[str, int], ...] = ({}, {}, {}, {})
-        self.layers = self.state_layers = self.delta_layers = 0
+        self.layers = 0.0
+        self.state_layers = self.delta_layers = 0
         self.expert_layers: set[int | None] = set()
 
     def add(self, group: GroupWork) -> None:

@@ -126,7 +126,7 @@ class DeviceEntry:
         the chip has no FP16 units. On Apple, whose matrix rates were not read, public prompt speeds
         follow the FP32 rate too.
         """
-        rates = [self.fp16_flops_per_s, self.fp32_flops_per_s]
+        rates = [self.fp16_accumulate_fp16_flops_per_s, self.fp16_flops_per_s, self.fp32_flops_per_s]
         if self.fp16_flops_per_s is None and self.vendor != "Apple":
             major = int((self.compute_capability or "99").partition(".")[0])
             if major >= _FIRST_WITH_MATRIX_UNITS:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.model import LatentAttention
+from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
+from whatfits.sizing.runtimes.mlx_models import mlx_model
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.workload import Workload
@@ -12,11 +14,11 @@ from whatfits.sizing.workload import Workload
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.mlx_settings import MlxSettings
 
-__all__ = ["mlx_speed"]
+__all__ = ["as_mlx_attends", "mlx_speed"]
 
 _EMBEDDING: Final = "token_embd.weight"
 
@@ -33,6 +35,7 @@ def mlx_speed(
     """Return prompt and decode speed with their intervals; None where weights have no table."""
     if not any(tensor.name == _EMBEDDING for tensor in model.tensors):
         return None
+    model = as_mlx_attends(model)
     asked = Workload(
         context_tokens=context.context_tokens,
         micro_batch=context.step_tokens,
@@ -48,6 +51,24 @@ def mlx_speed(
         machine=machine,
         engine="mlx",
     )
+
+
+def as_mlx_attends(model: ModelSpec) -> ModelSpec:
+    """Return the model with window layers that attend to everything where mlx-lm keeps it all.
+
+    The rest is masked, and read and multiplied all the same.
+    """
+    rules = mlx_model(model.architecture, name=model.name)
+    if rules.rotating or rules.chunked:
+        return model
+    return replace(model, layers=tuple(_unwindowed(layer) for layer in model.layers))
+
+
+def _unwindowed(layer: LayerSpec) -> LayerSpec:
+    cache = layer.attention
+    if not isinstance(cache, SlidingWindow):
+        return layer
+    return replace(layer, attention=FullAttention(cache.key_width, cache.value_width))
 
 
 def _is_latent(model: ModelSpec) -> bool:

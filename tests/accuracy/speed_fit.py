@@ -9,10 +9,11 @@ and the many rows of one model on one device as the root of their number.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import exp, log
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -161,10 +162,18 @@ class _System:
         return np.log(total), slopes
 
 
+def _typical(rows: Sequence[Row]) -> list[float]:
+    """Return of each row the median speed of all that ran the same: builds of a runtime differ."""
+    same: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
+    for row in rows:
+        same[row.device, row.engine, row.trust, row.terms].append(row.tokens_per_s)
+    return [median(same[row.device, row.engine, row.trust, row.terms]) for row in rows]
+
+
 def fit(rows: Sequence[Row]) -> Fit:
     """Return the most likely costs: Gauss-Newton steps on the weighted squares and the priors."""
     system = _System(rows)
-    truth = np.array([-log(row.tokens_per_s) for row in rows])
+    truth = np.array([-log(rate) for rate in _typical(rows)])
     noise = np.array([_NOISE[row.phase] for row in rows])
     counts = Counter((row.device, row.model, row.phase) for row in rows)
     weight = np.array(

@@ -21,6 +21,7 @@ from whatfits.sizing.catalog.machine_parts import features_of
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
 from whatfits.sizing.machine import Device, Link, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.runtimes.mlx_speed import as_mlx_attends
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import peak_rates
 from whatfits.sizing.speed_families import family_of
@@ -118,6 +119,8 @@ def _row(
     machine: Machine,
 ) -> Row | None:
     engine = None if run["engine"] == "llama.cpp" else run["engine"]
+    if engine == "mlx":
+        model = as_mlx_attends(model)
     layers, expert_layers = run.get("gpu_layers"), run.get("host_expert_layers", 0)
     if expert_layers:  # counted from the first layer that lies on a device
         expert_layers += max(0, model.n_layers + 1 - layers)
