@@ -28,6 +28,7 @@ __all__ = ["Rates", "Term", "at_peak_rates", "cut_over_ranks", "decode_terms", "
 _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
 # A state is decayed, added to and read: two operations an element each.
 _FLOPS_PER_STATE_BYTE: Final = 6 / 8
+_ACTIVATION_BYTES: Final = 4
 # Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
 _LEAST_OFFLOADED_TOKENS: Final = 32
 
@@ -183,6 +184,9 @@ def prompt_terms(
             terms.append(Term(at, n_bytes / (rates[at].link_bytes or 1.0), ("link",)))
         elif n_bytes:
             terms.append(Term(at, n_bytes / (rates[at].bytes or 1.0), ("prompt_weights",)))
+        passed = _ACTIVATION_BYTES * model.hparams.n_embd * work.layers * tokens
+        if passed:
+            terms.append(Term(at, passed / (rates[at].bytes or 1.0), ("activations",)))
         terms += [t._replace(amount=t.amount * batches) for t in _per_layer(at, work, "prompt_")]
     if overlap == 1.0:
         return terms

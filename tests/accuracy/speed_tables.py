@@ -35,7 +35,8 @@ _COSTS: Final = (
     *(f"prompt.{kind}" for kind in QUANT_KINDS),
     *("experts", "cache", "decode_attention", "link"),
     *("layer", "expert_layer", "state_layer", "delta_layer", "token", "hop"),
-    *("prompt_experts", "prompt_weights", "attention", "prompt_state", "pipeline_loss"),
+    *("prompt_experts", "prompt_weights", "attention", "activations"),
+    *("prompt_state", "pipeline_loss"),
     *("prompt_layer", "prompt_expert_layer", "prompt_state_layer", "prompt_delta_layer"),
 )
 _NO_INTERVALS: Final = {
