@@ -1,8 +1,8 @@
 """Timings and kernel rates → the calibration of this machine.
 
-The sums are those of the model of speed: decoding is bytes of weights by kind of quantisation, a
-cost a layer and a token, and bytes of cache at a depth; a prompt is operations with weights by kind
-and operations of attention. Pure: what was measured comes in as values.
+The sums are those of the model of speed: decoding is bytes of weights by storage type, a cost a
+layer and a token, and bytes of cache at a depth; a prompt is operations with weights by storage
+type, operations of attention, and the activations that layers pass on. Pure: what was measured comes in as values.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from whatfits.bench.fitting import Equation, solved
 from whatfits.bench.timing import CLEAN_SHARE, median
 from whatfits.sizing.calibration import (
-    QUANT_KINDS,
     DeviceCalibration,
     MeasuredDecode,
     MeasuredPrefill,
+    quant_kind,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ __all__ = [
 ]
 
 _FIRST_DEPTH: Final = 16  # where the first decoded token of a repeat stands
-_LAYER, _TOKEN, _CACHE, _ATTENTION = "layer", "token", "cache", "attention"
+_LAYER, _TOKEN, _CACHE = "layer", "token", "cache"
+_ATTENTION, _ACTIVATIONS = "attention", "activations"
+_ACTIVATION_BYTES: Final = 4
 _MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
 _PERCENT: Final = 100
 _OLDER: Final = "the rates of llama.cpp are of"
@@ -76,16 +78,18 @@ def calibrated(
         cpu_share=None if rates is None else min(1.0, rates.cpu_share),
         matrix_flops_per_s=None if rates is None else rates.matrix.per_s,
         decode=tuple(
-            MeasuredDecode(kind, 1 / cost, width) for kind, cost, width in _kinds(decode, decodes)
+            MeasuredDecode(quant_kind(name), 1 / cost, width, name)
+            for name, cost, width in _types(decode, decodes)
         ),
         prefill=tuple(
-            MeasuredPrefill(kind, 1 / cost, width)
-            for kind, cost, width in _kinds(prefill, prefills)
+            MeasuredPrefill(quant_kind(name), 1 / cost, width, name)
+            for name, cost, width in _types(prefill, prefills)
         ),
         layer_seconds=decode.seconds.get(_LAYER, 0.0) if decodes else None,
         token_seconds=decode.seconds.get(_TOKEN, 0.0) if decodes else None,
         cache_bytes_per_s=decode.rate(_CACHE),
         attention_flops_per_s=prefill.rate(_ATTENTION),
+        activation_bytes_per_s=prefill.rate(_ACTIVATIONS),
         warnings=(*disturbances(counted, rates), *notes),
     )
 
@@ -95,7 +99,7 @@ def decode_equation(measured: Measured) -> Equation:
     drawn, step = measured.drawn, measured.step
     depth = max(step.depth, _FIRST_DEPTH) + step.tokens / 2
     amounts: Mapping[str, float] = {
-        **drawn.bytes_by_kind,
+        **drawn.bytes_by_type,
         _LAYER: drawn.shape.layers,
         _TOKEN: 1.0,
         _CACHE: depth * drawn.cache_bytes_per_token,
@@ -107,26 +111,28 @@ def prefill_equation(measured: Measured) -> Equation:
     """Return the time of a prompt as a sum; each of its tokens attends to all before it."""
     drawn, step = measured.drawn, measured.step
     pairs = step.tokens * step.depth + step.tokens * (step.tokens + 1) / 2
+    wide = _ACTIVATION_BYTES * drawn.shape.hidden * drawn.shape.layers
     amounts: Mapping[str, float] = {
-        drawn.kind: step.tokens * drawn.flops_per_token,
+        **{name: step.tokens * flops for name, flops in drawn.flops_by_type.items()},
         _ATTENTION: pairs * drawn.attention_flops,
+        _ACTIVATIONS: step.tokens * wide,
     }
     return Equation(amounts, measured.timing.median_seconds)
 
 
-def _kinds(costs: Costs, measured: Sequence[Measured]) -> Iterator[tuple[str, float, float]]:
-    """Yield each kind of quantisation with its cost and its spread.
+def _types(costs: Costs, measured: Sequence[Measured]) -> Iterator[tuple[str, float, float]]:
+    """Yield each storage type that a model was mostly made of, with its cost and its spread.
 
     The spread is the larger of what repeats show and of how far a timing is missed by the costs of
     the others: a width that only told how well a timing repeats would promise too much.
     """
-    for kind in QUANT_KINDS:
+    for name in dict.fromkeys(m.drawn.type_name for m in measured):
         # what a few norms in float32 take tells nothing of float weights
-        own = [i for i, m in enumerate(measured) if m.drawn.kind == kind]
-        if kind in costs.seconds and own:
+        own = [i for i, m in enumerate(measured) if m.drawn.type_name == name]
+        if name in costs.seconds:
             repeats = median([measured[i].timing.spread for i in own])
             misses = max(abs(costs.misses[i]) for i in own)
-            yield kind, costs.seconds[kind], max(repeats, misses)
+            yield name, costs.seconds[name], max(repeats, misses)
 
 
 def disturbances(measured: Sequence[Measured], rates: MachineRates | None) -> tuple[str, ...]:
@@ -178,6 +184,7 @@ def with_older_rates(new: Calibration, older: Calibration | None) -> Calibration
             "token_seconds": known.token_seconds,
             "cache_bytes_per_s": known.cache_bytes_per_s,
             "attention_flops_per_s": known.attention_flops_per_s,
+            "activation_bytes_per_s": known.activation_bytes_per_s,
         }
         note = f"{_OLDER} {older.measured_at[:10]}"
         if any(warning.startswith(_OLDER) for warning in known.warnings):

@@ -6,12 +6,12 @@ many layers share the bytes: that tells the cost of a layer and of a token from 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.synthetic_weights import write_random_gguf
-from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,22 +78,23 @@ class Drawn:
     Attributes:
         shape: the shape.
         file_type: quantisation.
-        kind: what of `QUANT_KINDS` nearly all of it is.
+        type_name: the storage type nearly all of it is.
         metadata: of its file.
         tensors: of its file, in order.
-        bytes_by_kind: bytes of weights that one token reads.
-        flops_per_token: operations with weights, the output matrix left out: a prompt has one.
+        bytes_by_type: bytes of weights that one token reads.
+        flops_by_type: operations with weights a token of a prompt, the output matrix left out: a
+            prompt has one.
         cache_bytes_per_token: keys and values that one token in the cache takes.
         attention_flops: operations of one token with one other in the cache.
     """
 
     shape: Shape
     file_type: str
-    kind: str
+    type_name: str
     metadata: Mapping[str, object]
     tensors: tuple[TensorSpec, ...]
-    bytes_by_kind: Mapping[str, int]
-    flops_per_token: int
+    bytes_by_type: Mapping[str, int]
+    flops_by_type: Mapping[str, int]
     cache_bytes_per_token: int
     attention_flops: int
 
@@ -118,18 +119,22 @@ def draw(shape: Shape, file_type: str) -> Drawn:
 
     metadata, tensors = config_file(shape.config, file_type=file_type)
     read = [tensor for tensor in tensors if tensor.name != _EMBEDDING]
-    by_kind: dict[str, int] = dict.fromkeys(QUANT_KINDS, 0)
+    n_bytes: Counter[str] = Counter()
+    flops: Counter[str] = Counter()
     for tensor in read:
-        by_kind[quant_kind(tensor.type)] += tensor.n_bytes
-    per_prompt_token = [t for t in read if t.name != _OUTPUT and len(t.shape) > 1]
+        if len(tensor.shape) == 1:
+            continue  # norms: too few bytes to tell what theirs cost
+        n_bytes[tensor.type] += tensor.n_bytes
+        if tensor.name != _OUTPUT:
+            flops[tensor.type] += _FLOPS_PER_ELEMENT * prod(tensor.shape)
     return Drawn(
         shape=shape,
         file_type=file_type,
-        kind=max(by_kind, key=lambda kind: by_kind[kind]),
+        type_name=n_bytes.most_common(1)[0][0],
         metadata=metadata,
         tensors=tensors,
-        bytes_by_kind={kind: n_bytes for kind, n_bytes in by_kind.items() if n_bytes},
-        flops_per_token=_FLOPS_PER_ELEMENT * sum(prod(t.shape) for t in per_prompt_token),
+        bytes_by_type=n_bytes,
+        flops_by_type=flops,
         cache_bytes_per_token=2 * _KV_TYPE_BYTES * shape.layers * shape.kv_heads * _HEAD_WIDTH,
         attention_flops=2 * _FLOPS_PER_ELEMENT * shape.layers * shape.heads * _HEAD_WIDTH,
     )

@@ -102,6 +102,8 @@ def _figures(device: DeviceCalibration) -> str:
         threads = "" if device.read_threads is None else f" with {device.read_threads} threads"
         parts.append(f"reads {device.read_bytes_per_s / GB:,.1f} GB/s{threads}")
     if device.decode:
-        rates = ", ".join(f"{r.quant_kind} {r.bytes_per_s / GB:,.1f}" for r in device.decode)
+        rates = ", ".join(
+            f"{r.type_name or r.quant_kind} {r.bytes_per_s / GB:,.1f}" for r in device.decode
+        )
         parts.append(f"decodes at {rates} GB/s")
     return f"{device.device} {', '.join(parts)}" if parts else ""

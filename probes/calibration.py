@@ -43,6 +43,7 @@ _RATES: Final = (
     "cache_bytes_per_s",
     "attention_flops_per_s",
 )
+_LATER_RATES: Final = ("activation_bytes_per_s",)  # older files are without
 
 
 def default_calibration_path() -> Path:
@@ -112,16 +113,27 @@ def _calibration(row: object) -> Calibration:
 
 def _device(row: dict[str, Any]) -> DeviceCalibration:
     rates: dict[str, Any] = {name: _optional(row[name], _number) for name in _RATES}
+    rates |= {name: _optional(row.get(name), _number) for name in _LATER_RATES}
     return DeviceCalibration(
         device=_text(row["device"]),
         name=_text(row["name"]),
         read_threads=_optional(row["read_threads"], _count),
         decode=tuple(
-            MeasuredDecode(_text(r["quant_kind"]), _number(r["bytes_per_s"]), _number(r["spread"]))
+            MeasuredDecode(
+                _text(r["quant_kind"]),
+                _number(r["bytes_per_s"]),
+                _number(r["spread"]),
+                _optional(r.get("type_name"), _text),
+            )
             for r in _rows(row["decode"])
         ),
         prefill=tuple(
-            MeasuredPrefill(_text(r["quant_kind"]), _number(r["flops_per_s"]), _number(r["spread"]))
+            MeasuredPrefill(
+                _text(r["quant_kind"]),
+                _number(r["flops_per_s"]),
+                _number(r["spread"]),
+                _optional(r.get("type_name"), _text),
+            )
             for r in _rows(row["prefill"])
         ),
         warnings=tuple(_text(warning) for warning in _list(row["warnings"])),

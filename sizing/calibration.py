@@ -1,7 +1,7 @@
 """What was measured on this machine: rates that take the place of a device family's.
 
-A rate in `MeasuredDecode` or `MeasuredPrefill` belongs to one kind of quantisation, because a
-kernel's cost of unpacking does: see `QUANT_KINDS`.
+A rate in `MeasuredDecode` or `MeasuredPrefill` belongs to one storage type, because each has kernels
+of its own, or to a kind of them, which unpack alike: see `QUANT_KINDS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 __all__ = [
     "CALIBRATION_SCHEMA_VERSION",
@@ -60,12 +60,13 @@ def quant_kind(type_name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredDecode:
-    """How fast decoding streams weights of one kind.
+    """How fast decoding streams weights of one storage type, or kind of them.
 
     Attributes:
         quant_kind: one of `QUANT_KINDS`.
         bytes_per_s: bytes of weights a second, the costs a layer and a token taken off.
         spread: half of the interval that holds 80 of 100 repeats, as a share of the rate.
+        type_name: the one storage type that was measured; None when it stands for its kind.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -73,16 +74,18 @@ class MeasuredDecode:
     quant_kind: str
     bytes_per_s: float
     spread: float
+    type_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPrefill:
-    """How fast a prompt is read with weights of one kind.
+    """How fast a prompt is read with weights of one storage type, or kind of them.
 
     Attributes:
         quant_kind: one of `QUANT_KINDS`.
         flops_per_s: multiplications and additions with weights a second.
         spread: half of the interval that holds 80 of 100 repeats, as a share of the rate.
+        type_name: the one storage type that was measured; None when it stands for its kind.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -90,6 +93,7 @@ class MeasuredPrefill:
     quant_kind: str
     flops_per_s: float
     spread: float
+    type_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class DeviceCalibration:
         token_seconds: what a token costs beside its layers.
         cache_bytes_per_s: bytes of KV cache read a second in decoding.
         attention_flops_per_s: multiplications and additions of attention a second in a prompt.
+        activation_bytes_per_s: float32 activations that layers of a prompt pass on a second, each
+            as wide as the model: what a layer takes beside its matrices and its attention.
         warnings: what may have disturbed the measurement, in words.
     """
 
@@ -127,15 +133,8 @@ class DeviceCalibration:
     token_seconds: float | None = None
     cache_bytes_per_s: float | None = None
     attention_flops_per_s: float | None = None
+    activation_bytes_per_s: float | None = None
     warnings: tuple[str, ...] = ()
-
-    def decode_of(self, kind: str) -> MeasuredDecode | None:
-        """Return what was measured of decoding weights of that kind; None when nothing was."""
-        return next((rate for rate in self.decode if rate.quant_kind == kind), None)
-
-    def prefill_of(self, kind: str) -> MeasuredPrefill | None:
-        """Return what was measured of a prompt with weights of that kind, or None."""
-        return next((rate for rate in self.prefill if rate.quant_kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +194,22 @@ def calibration_fault(
             if value is not None and not 0 <= value <= highest:
                 return CalibrationFault(f"{place}.{name}", f"{value:g}", f"0 to {highest:g}")
         for name, rates in (("decode", device.decode), ("prefill", device.prefill)):
-            kinds = [rate.quant_kind for rate in rates]
-            wrong = next((k for k in kinds if k not in QUANT_KINDS or kinds.count(k) > 1), None)
-            if wrong is not None:
-                allowed = f"each of {', '.join(QUANT_KINDS)} once"
-                return CalibrationFault(f"{place}.{name}.quant_kind", wrong, allowed)
+            fault = _kind_fault(f"{place}.{name}", rates)
+            if fault is not None:
+                return fault
+    return None
+
+
+def _kind_fault(
+    place: str, rates: Sequence[MeasuredDecode | MeasuredPrefill]
+) -> CalibrationFault | None:
+    names = [(rate.quant_kind, rate.type_name) for rate in rates]
+    for kind, type_name in names:
+        if kind not in QUANT_KINDS or names.count((kind, type_name)) > 1:
+            allowed = f"each of {', '.join(QUANT_KINDS)} once, or once a storage type"
+            return CalibrationFault(f"{place}.quant_kind", kind, allowed)
+        if type_name is not None and quant_kind(type_name) != kind:
+            return CalibrationFault(f"{place}.type_name", type_name, f"a type of the kind {kind}")
     return None
 
 
@@ -210,6 +220,7 @@ def _rates(device: DeviceCalibration) -> Iterator[tuple[str, float | None]]:
         "matrix_flops_per_s",
         "cache_bytes_per_s",
         "attention_flops_per_s",
+        "activation_bytes_per_s",
     ):
         yield name, getattr(device, name)
     yield from (("decode.bytes_per_s", rate.bytes_per_s) for rate in device.decode)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from math import exp, log
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from whatfits.sizing.calibration import quant_kind
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.speed_families import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from whatfits.sizing.calibration import DeviceCalibration
     from whatfits.sizing.machine import Device
@@ -53,7 +54,11 @@ class DeviceCosts(NamedTuple):
         """Return the product of the costs of these names."""
         product = 1.0
         for name in names:
-            product *= self.table[name] * self.factors.get(name.partition(".")[0], 1.0)
+            group, _, type_name = name.partition(".")
+            cost = self.table.get(name)
+            if cost is None:  # this storage type has no cost of its own, its kind has
+                cost = self.table[f"{group}.{quant_kind(type_name)}"]
+            product *= cost * self.factors.get(group, 1.0)
         return product
 
 
@@ -99,49 +104,57 @@ def device_key(name: str) -> str:
 def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -> DeviceCosts:
     """Return costs with what was measured here in place of the family's.
 
-    A kind that was not measured differs from the family's as the others do on the average. The
-    interval is that of the repeats, at least 5 % to either side.
+    The interval is that of the repeats, at least 5 % to either side.
     """
-    table = {**known.table}
     plain = {
-        name: cost * known.factors.get(name.partition(".")[0], 1.0) for name, cost in table.items()
+        name: cost * known.factors.get(name.partition(".")[0], 1.0)
+        for name, cost in known.table.items()
     }
-    decode = {r.quant_kind: (rates.bytes or 1.0) / r.bytes_per_s for r in found.decode}
-    prompt = {r.quant_kind: (rates.flops or 1.0) / r.flops_per_s for r in found.prefill}
-    table |= plain
-    _replace(table, plain, "weights", decode)
-    _replace(table, plain, "prompt", prompt)
     peak_bytes, peak_flops = rates.bytes or 1.0, rates.flops or 1.0
+    decode = [(r.quant_kind, r.type_name, peak_bytes / r.bytes_per_s) for r in found.decode]
+    prompt = [(r.quant_kind, r.type_name, peak_flops / r.flops_per_s) for r in found.prefill]
     measured = {
         "layer": found.layer_seconds,
         "token": found.token_seconds,
         "cache": found.cache_bytes_per_s and peak_bytes / found.cache_bytes_per_s,
         "attention": found.attention_flops_per_s and peak_flops / found.attention_flops_per_s,
     }
-    table |= {name: cost for name, cost in measured.items() if cost is not None}
     if found.cache_bytes_per_s:
-        table["decode_attention"] = 0.0  # it is in the cache's rate
+        measured["decode_attention"] = 0.0  # it is in the cache's rate
+    if prompt:  # reading weights, and what a batch costs, are in the rates of the matrices
+        passed = found.activation_bytes_per_s
+        measured |= {"prompt_weights": 0.0, "prompt_layer": 0.0}
+        measured["activations"] = peak_bytes / passed if passed else 0.0
     return known._replace(
         level="here" if decode else known.level,
-        table=table,
+        table=plain
+        | _matrix_costs(plain, "weights", decode)
+        | _matrix_costs(plain, "prompt", prompt)
+        | {name: cost for name, cost in measured.items() if cost is not None},
         factors={},
         decode_interval=_interval([r.spread for r in found.decode], known.decode_interval),
         prompt_interval=_interval([r.spread for r in found.prefill], known.prompt_interval),
     )
 
 
-def _replace(
-    table: dict[str, float], plain: Mapping[str, float], group: str, measured: Mapping[str, float]
-) -> None:
-    """Put measured costs of weights or prompts into `table`, by kind of quantisation."""
-    if not measured:
-        return
-    ratios = [log(cost / plain[f"{group}.{kind}"]) for kind, cost in measured.items()]
-    shift = exp(sum(ratios) / len(ratios))
-    for name in plain:
-        if name.startswith(f"{group}."):
-            table[name] = plain[name] * shift
-    table |= {f"{group}.{kind}": cost for kind, cost in measured.items()}
+def _matrix_costs(
+    plain: Mapping[str, float], group: str, measured: Sequence[tuple[str, str | None, float]]
+) -> dict[str, float]:
+    """Return costs of weights or prompts out of those of (kind, storage type or None).
+
+    A kind costs what its measured types do on the average; kinds without any are as far from what
+    was known as the others on the average.
+    """
+    by_kind: dict[str, list[float]] = {}
+    for kind, _, cost in measured:
+        by_kind.setdefault(kind, []).append(log(cost))
+    if not by_kind:
+        return {}
+    means = {f"{group}.{kind}": sum(logs) / len(logs) for kind, logs in by_kind.items()}
+    shift = exp(sum(mean - log(plain[name]) for name, mean in means.items()) / len(means))
+    costs = {name: cost * shift for name, cost in plain.items() if name.startswith(f"{group}.")}
+    costs |= {name: exp(mean) for name, mean in means.items()}
+    return costs | {f"{group}.{name}": cost for _, name, cost in measured if name is not None}
 
 
 def _interval(spreads: list[float], other: tuple[float, float]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """The time of a step as a sum of terms: an amount at its peak rate, times costs that are fitted.
 
-Decoding: bytes of weights over bandwidth, by kind of quantisation; bytes of cache and of states;
+Decoding: bytes of weights over bandwidth, by storage type; bytes of cache and of states;
 a constant a layer, more where there are experts or a state; one a token, one a change of device.
-A prompt: operations over the arithmetic rate by kind of quantisation; operations of attention;
+A prompt: operations over the arithmetic rate by storage type; operations of attention;
 weights read, and those on the host copied, once a micro-batch. Source: this is what llama.cpp's
 graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for offloaded operations); the costs are
 fitted on public benchmarks (`speed_costs`).
@@ -131,11 +131,11 @@ def _more_sequences(
     if not rates.flops:
         return
     factor = _FLOPS_PER_ELEMENT * (sequences - 1) / rates.flops
-    for kind, elements in work.dense_elements.items():
-        yield Term(index, elements * factor, (f"prompt.{kind}",))
+    for name, elements in work.dense_elements.items():
+        yield Term(index, elements * factor, (f"prompt.{name}",))
     share = _touched(model, 1)
-    for kind, elements in work.expert_elements.items():
-        yield Term(index, elements * share * factor, (f"prompt.{kind}", "prompt_experts"))
+    for name, elements in work.expert_elements.items():
+        yield Term(index, elements * share * factor, (f"prompt.{name}", "prompt_experts"))
 
 
 def prompt_terms(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from whatfits.sizing.calibration import quant_kind
 from whatfits.sizing.placement import expert_layer
 from whatfits.sizing.weight_groups import EXPERTS, groups_of, sharing_layers
 from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT, tensor_targets
@@ -37,8 +36,8 @@ class GroupWork(NamedTuple):
         layer: their layer.
         name: a tensor of it, by which overrides find them.
         is_expert: routed experts, of which a token reads a share.
-        n_bytes: bytes by kind of quantisation.
-        elements: elements of matrices by kind of quantisation.
+        n_bytes: bytes by storage type.
+        elements: elements of matrices by storage type.
     """
 
     role: str
@@ -50,7 +49,7 @@ class GroupWork(NamedTuple):
 
 
 class DeviceWork(NamedTuple):
-    """What lies on one device, by kind of quantisation.
+    """What lies on one device, by storage type.
 
     Attributes:
         dense_bytes: weights that every token reads.
@@ -166,8 +165,8 @@ class _Sum:
 
 
 def _add(total: dict[str, int], part: Mapping[str, int]) -> None:
-    for kind, amount in part.items():
-        total[kind] = total.get(kind, 0) + amount
+    for type_name, amount in part.items():
+        total[type_name] = total.get(type_name, 0) + amount
 
 
 def _targets(
@@ -208,8 +207,8 @@ def _made(model: ModelSpec) -> list[GroupWork]:
     tied = model.hparams.causal and _OUTPUT not in names and _EMBEDDING in names
     if tied or model.architecture in EMBEDDING_IS_OUTPUT:
         embedding = names[_EMBEDDING]
-        kind = quant_kind(embedding.type)
-        size, elements = {kind: embedding.n_bytes}, {kind: _product(embedding.shape)}
+        size = {embedding.type: embedding.n_bytes}
+        elements = {embedding.type: _product(embedding.shape)}
         made.append(GroupWork("output", None, _OUTPUT, False, size, elements))
     return made
 
@@ -218,10 +217,9 @@ def _work_of(group: WeightGroup, role: str) -> GroupWork:
     n_bytes: dict[str, int] = {}
     elements: dict[str, int] = {}
     for tensor in group.tensors:
-        kind = quant_kind(tensor.type)
-        n_bytes[kind] = n_bytes.get(kind, 0) + tensor.n_bytes
+        n_bytes[tensor.type] = n_bytes.get(tensor.type, 0) + tensor.n_bytes
         if len(tensor.shape) > 1:
-            elements[kind] = elements.get(kind, 0) + _product(tensor.shape)
+            elements[tensor.type] = elements.get(tensor.type, 0) + _product(tensor.shape)
     name = group.tensors[0].name
     is_expert = EXPERTS in name and expert_layer(name) is not None
     return GroupWork(role, group.layer, name, is_expert, n_bytes, elements)

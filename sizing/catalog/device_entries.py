@@ -122,11 +122,16 @@ class DeviceEntry:
     def compute_flops_per_s(self) -> int | None:
         """The rate that prompt processing is measured against; None when unknown.
 
-        The dense FP16 rate, or the FP32 rate of the shader cores where that is higher (Pascal) or
-        the chip has no FP16 units. On Apple, whose matrix rates were not read, public prompt speeds
+        The dense FP16 rate with FP16 accumulation where that is told, which is half of what
+        quantised weights are multiplied at in INT8 on every card (ggml-cuda/mmq.cuh), or the FP32
+        rate of the shader cores where that is higher (Pascal) or the chip has no FP16 units. On Apple, whose matrix rates were not read, public prompt speeds
         follow the FP32 rate too.
         """
-        rates = [self.fp16_accumulate_fp16_flops_per_s, self.fp16_flops_per_s, self.fp32_flops_per_s]
+        rates = [
+            self.fp16_accumulate_fp16_flops_per_s,
+            self.fp16_flops_per_s,
+            self.fp32_flops_per_s,
+        ]
         if self.fp16_flops_per_s is None and self.vendor != "Apple":
             major = int((self.compute_capability or "99").partition(".")[0])
             if major >= _FIRST_WITH_MATRIX_UNITS:

@@ -91,7 +91,8 @@ def features_of(entry: DeviceEntry) -> tuple[str, ...]:
         found.append("laptop")
     if entry.nvlink_bytes_per_s is not None:
         found.append(f"nvlink{entry.nvlink_bytes_per_s / GB:g}")
-    if entry.compute_flops_per_s not in (None, entry.fp16_flops_per_s):
+    of_matrices = (entry.fp16_flops_per_s, entry.fp16_accumulate_fp16_flops_per_s)
+    if entry.compute_flops_per_s not in (None, *of_matrices):
         found.append("fp32-rate")
     found += [mark for name, mark in _UNVERIFIED if name in entry.unverified]
     return tuple(found)

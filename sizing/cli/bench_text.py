@@ -64,13 +64,13 @@ def _machine_document(answer: BenchAnswer) -> Document:
 
 def rates_blocks(device: DeviceCalibration) -> tuple[Block, ...]:
     """Return what a calibration says of a device as a table of rates; nothing where it has none."""
-    prefill = {rate.quant_kind: rate for rate in device.prefill}
+    prefill = {(rate.quant_kind, rate.type_name): rate for rate in device.prefill}
     rows = []
     for rate in device.decode:
-        prompt = prefill.get(rate.quant_kind)
+        prompt = prefill.get((rate.quant_kind, rate.type_name))
         rows.append(
             (
-                rate.quant_kind,
+                rate.type_name or rate.quant_kind,
                 f"{rate.bytes_per_s / GB:,.1f} GB/s",
                 _percent(rate.spread),
                 "" if prompt is None else f"{prompt.flops_per_s / _GFLOP:,.0f} GFLOP/s",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.speed_costs import device_key
 from whatfits.sizing.speed_families import family_of
 
@@ -85,9 +86,13 @@ def _prior(cost: str) -> Prior:
 
 
 def _keys(cost: str, kind: str, generation: str | None, device: str) -> Iterator[tuple[Key, float]]:
-    """Yield the parameters a cost is made of, with the width of each prior."""
-    group, dot, _ = cost.partition(".")
-    for name in (group, cost) if dot else (cost,):
+    """Yield the parameters a cost is made of, with the width of each prior.
+
+    Storage types whose kernels unpack alike share theirs: few were timed by themselves.
+    """
+    group, dot, type_name = cost.partition(".")
+    kind_name = type_name if type_name in QUANT_KINDS else quant_kind(type_name)
+    for name in (group, f"{group}.{kind_name}") if dot else (cost,):
         prior = _prior(name)
         yield (name,), prior.base
         yield (name, kind), prior.kind

@@ -15,20 +15,31 @@ from whatfits.bench.calibrate import (
 )
 from whatfits.bench.micro import Measured, Target, trials
 from whatfits.bench.timing import Repeat, Timing
-from whatfits.sizing.calibration import Calibration, DeviceCalibration, MeasuredDecode
+from whatfits.sizing.calibration import Calibration, DeviceCalibration, MeasuredDecode, quant_kind
 
 TARGET = Target("cpu", "a processor", None, 4)
 COSTS = {
-    "k": 1 / 30e9,
-    "q8": 1 / 35e9,
-    "legacy": 1 / 33e9,
-    "float": 1 / 40e9,
+    "Q4_K": 1 / 30e9,
+    "Q5_K": 1 / 22e9,
+    "Q6_K": 1 / 28e9,
+    "Q8_0": 1 / 35e9,
+    "Q4_0": 1 / 33e9,
+    "F16": 1 / 40e9,
     "layer": 50e-6,
     "token": 200e-6,
     "cache": 1 / 6e9,
 }
-PROMPT_COSTS = {"k": 1 / 300e9, "q8": 1 / 280e9, "legacy": 1 / 310e9, "float": 1 / 250e9}
-PROMPT_COSTS["attention"] = 1 / 60e9
+PROMPT_COSTS = {
+    "Q4_K": 1 / 300e9,
+    "Q5_K": 1 / 420e9,
+    "Q6_K": 1 / 380e9,
+    "Q8_0": 1 / 280e9,
+    "Q4_0": 1 / 310e9,
+    "F16": 1 / 250e9,
+    "attention": 1 / 60e9,
+    "activations": 1 / 50e6,
+}
+TYPES = {"Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "F16"}
 
 
 def timed(share: float = 1.0, noise: float = 0.0) -> list[Measured]:
@@ -51,16 +62,21 @@ def timed(share: float = 1.0, noise: float = 0.0) -> list[Measured]:
 
 def test_the_rates_that_made_the_timings_are_found_again() -> None:
     found = calibrated(TARGET, timed(), None)
-    assert {rate.quant_kind for rate in found.decode} == {"float", "q8", "legacy", "k"}
+    assert {rate.type_name for rate in found.decode} == TYPES
+    assert {rate.type_name for rate in found.prefill} == TYPES
     for rate in found.decode:
-        assert rate.bytes_per_s == pytest.approx(1 / COSTS[rate.quant_kind], rel=1e-6)
+        assert rate.type_name is not None
+        assert rate.quant_kind == quant_kind(rate.type_name)
+        assert rate.bytes_per_s == pytest.approx(1 / COSTS[rate.type_name], rel=1e-6)
         assert rate.spread == pytest.approx(0, abs=1e-6)
     for prompt in found.prefill:
-        assert prompt.flops_per_s == pytest.approx(1 / PROMPT_COSTS[prompt.quant_kind], rel=1e-6)
+        assert prompt.type_name is not None
+        assert prompt.flops_per_s == pytest.approx(1 / PROMPT_COSTS[prompt.type_name], rel=1e-6)
     assert found.layer_seconds == pytest.approx(COSTS["layer"], rel=1e-6)
     assert found.token_seconds == pytest.approx(COSTS["token"], rel=1e-6)
     assert found.cache_bytes_per_s == pytest.approx(6e9, rel=1e-6)
     assert found.attention_flops_per_s == pytest.approx(60e9, rel=1e-6)
+    assert found.activation_bytes_per_s == pytest.approx(50e6, rel=1e-6)
     assert found.warnings == ()
 
 

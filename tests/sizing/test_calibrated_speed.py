@@ -18,12 +18,16 @@ from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
-from whatfits.sizing.speed_costs import costs_of
+from whatfits.sizing.speed_costs import costs_of, measured_costs
+from whatfits.sizing.speed_terms import Rates
 from whatfits.sizing.weights import WeightTable
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
+
+
+CPU = Device("cpu", "cpu", "a CPU", "ram")
 
 
 def _calibrated(*, spread: float = 0.08) -> Machine:
@@ -72,8 +76,7 @@ def test_a_kind_that_was_not_measured_moves_with_those_that_were() -> None:
     assert plain.speed is not None
     assert measured.speed.decode_tokens_per_s is not None
     assert plain.speed.decode_tokens_per_s is not None
-    cpu = Device("cpu", "cpu", "a CPU", "ram")
-    shift = (89.6e9 / 50e9) / costs_of(cpu).of(("weights.k",))
+    shift = (89.6e9 / 50e9) / costs_of(CPU).of(("weights.k",))
     ratio = plain.speed.decode_tokens_per_s.mid / measured.speed.decode_tokens_per_s.mid
     assert ratio == pytest.approx(shift, rel=0.1)
 
@@ -89,3 +92,29 @@ def test_a_measured_prompt_rate_is_an_arithmetic_rate() -> None:
     assert speed.prefill_tokens_per_s is not None
     # nearly all of it is two operations a weight of 7 billion in the layers
     assert speed.prefill_tokens_per_s.mid == pytest.approx(4e11 / (2 * 7.0e9), rel=0.2)
+
+
+def test_a_storage_type_has_its_own_rate_and_the_rest_of_its_kind_the_mean() -> None:
+    rates = (MeasuredDecode("k", 20e9, 0.1, "Q4_K"), MeasuredDecode("k", 5e9, 0.1, "Q6_K"))
+    found = DeviceCalibration(device="cpu", name="a CPU", decode=rates)
+    costs = measured_costs(costs_of(CPU), found, Rates(100e9, None))
+    assert costs.of(("weights.Q4_K",)) == pytest.approx(5)
+    assert costs.of(("weights.Q6_K",)) == pytest.approx(20)
+    assert costs.of(("weights.Q3_K",)) == costs.of(("weights.k",)) == pytest.approx(10)
+    shift = 10 / costs_of(CPU).of(("weights.k",))
+    assert costs.of(("weights.Q8_0",)) == pytest.approx(
+        shift * costs_of(CPU).of(("weights.q8",)), rel=1e-6
+    )
+
+
+def test_a_measured_prompt_holds_what_else_a_prompt_costs() -> None:
+    rates = (MeasuredPrefill("k", 4e11, 0.1, "Q4_K"),)
+    found = DeviceCalibration("cpu", "a CPU", prefill=rates, activation_bytes_per_s=50e6)
+    costs = measured_costs(costs_of(CPU), found, Rates(100e9, 8e11))
+    assert costs.of(("prompt.Q4_K",)) == pytest.approx(2)
+    assert costs.of(("activations",)) == pytest.approx(2000)
+    assert costs.of(("prompt_weights",)) == costs.of(("prompt_layer",)) == 0
+    older = measured_costs(
+        costs_of(CPU), replace(found, activation_bytes_per_s=None), Rates(100e9, 8e11)
+    )
+    assert older.of(("activations",)) == 0

@@ -48,14 +48,10 @@ def test_a_machine_without_one_needs_no_such_field() -> None:
     assert machine_from_object(plain).calibration is None
 
 
-def test_rates_are_found_by_device_and_kind() -> None:
+def test_what_was_measured_is_found_by_device() -> None:
     found = CALIBRATION.device("cpu")
     assert found is MEASURED
     assert CALIBRATION.device("cuda0") is None
-    assert found.decode_of("k") == MeasuredDecode("k", 20e9, 0.04)
-    assert found.decode_of("q8") is None
-    assert found.prefill_of("k") == MeasuredPrefill("k", 1e11, 0.06)
-    assert found.prefill_of("iq") is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +68,10 @@ def test_rates_are_found_by_device_and_kind() -> None:
         ("decode", (MeasuredDecode("k", -5.0, 0.1),), "decode.bytes_per_s"),
         ("decode", (MeasuredDecode("k", 5.0, float("inf")),), "decode.spread"),
         ("decode", (MeasuredDecode("seven", 5.0, 0.1),), "decode.quant_kind"),
+        ("decode", (MeasuredDecode("k", 5.0, 0.1, "Q8_0"),), "decode.type_name"),
+        ("activation_bytes_per_s", 0.0, "activation_bytes_per_s"),
         ("prefill", (MeasuredPrefill("k", 5.0, 0.1),) * 2, "prefill.quant_kind"),
+        ("prefill", (MeasuredPrefill("k", 5.0, 0.1, "Q4_K"),) * 2, "prefill.quant_kind"),
         ("prefill", (MeasuredPrefill("k", 5.0, -0.1),), "prefill.spread"),
     ],
 )

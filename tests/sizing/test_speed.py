@@ -56,8 +56,9 @@ def test_terms_of_a_dense_model_by_hand() -> None:
         term.costs: term.amount
         for term in decode_terms(LLAMA, settings, placement, rates, depth=1000)
     }
-    kinds = [t for t in LLAMA.tensors if t.type in ("Q4_K", "Q6_K") and t.role != "input"]
-    assert by_cost["weights.k",] == pytest.approx(sum(t.n_bytes for t in kinds) / 1e12)
+    for name in ("Q4_K", "Q6_K"):
+        own = sum(t.n_bytes for t in LLAMA.tensors if t.type == name and t.role != "input")
+        assert by_cost[f"weights.{name}",] == pytest.approx(own / 1e12)
     # 32 layers x 1,000 tokens x (1,024 keys + 1,024 values) x 2 bytes
     assert by_cost["cache",] == pytest.approx(32 * 1000 * 2048 * 2 / 1e12)
     assert by_cost["layer",] == 32
@@ -115,7 +116,7 @@ def test_ranks_share_the_matrices_and_add_up_twice_a_layer() -> None:
     cut = cut_over_ranks(terms, 2)
     whole = {term.costs: term.amount for term in terms}
     halves = {term.costs: term.amount for term in cut}
-    assert halves["weights.k",] == whole["weights.k",] / 2
+    assert halves["weights.Q4_K",] == whole["weights.Q4_K",] / 2
     assert halves["layer",] == whole["layer",]
     assert halves["hop",] == 64
     assert cut_over_ranks(terms, 1) == terms

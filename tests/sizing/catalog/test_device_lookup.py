@@ -167,7 +167,8 @@ def test_shared_memory_is_the_memory_that_is_installed() -> None:
 
 
 def test_the_compute_rate_is_the_one_prompts_are_measured_against() -> None:
-    assert find_device("rtx 4090").compute_flops_per_s == 165_200_000_000_000
+    assert find_device("rtx 4090").compute_flops_per_s == 330_300_000_000_000
+    assert find_device("rtx a6000").compute_flops_per_s == 154_800_000_000_000
     # Pascal: FP16 at a sixty-fourth of FP32; the FP32 rate counts.
     assert find_device("gtx 1080 ti").compute_flops_per_s == 11_340_000_000_000
     assert find_device("m4 max 64gb").compute_flops_per_s == 18_400_000_000_000
