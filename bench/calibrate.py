@@ -2,7 +2,8 @@
 
 The sums are those of the model of speed: decoding is bytes of weights by storage type, a cost a
 layer and a token, and bytes of cache at a depth; a prompt is operations with weights by storage
-type, operations of attention, and the activations that layers pass on. Pure: what was measured comes in as values.
+type, operations of attention, and the activations that layers pass on. Pure: what was measured
+comes in as values.
 """
 
 from __future__ import annotations

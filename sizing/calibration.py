@@ -1,7 +1,7 @@
 """What was measured on this machine: rates that take the place of a device family's.
 
-A rate in `MeasuredDecode` or `MeasuredPrefill` belongs to one storage type, because each has kernels
-of its own, or to a kind of them, which unpack alike: see `QUANT_KINDS`.
+A rate in `MeasuredDecode` or `MeasuredPrefill` belongs to one storage type, because each has
+kernels of its own, or to a kind of them, which unpack alike: see `QUANT_KINDS`.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ class DeviceEntry:
 
         The dense FP16 rate with FP16 accumulation where that is told, which is half of what
         quantised weights are multiplied at in INT8 on every card (ggml-cuda/mmq.cuh), or the FP32
-        rate of the shader cores where that is higher (Pascal) or the chip has no FP16 units. On Apple, whose matrix rates were not read, public prompt speeds
-        follow the FP32 rate too.
+        rate of the shader cores where that is higher (Pascal) or the chip has no FP16 units. On
+        Apple, whose matrix rates were not read, public prompt speeds follow the FP32 rate too.
         """
         rates = [
             self.fp16_accumulate_fp16_flops_per_s,
