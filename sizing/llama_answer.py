@@ -93,7 +93,7 @@ def llama_plan(
             *unverified_notes(machine),
             *trial.judgement.notes,
         ),
-        basis=basis_of(spec, trial, machine, speed),
+        basis=basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
 

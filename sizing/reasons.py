@@ -28,6 +28,7 @@ def reason(basis: Basis, plan: Plan) -> Facts:
         (
             *((("value", figure),) if figure else ()),
             ("formula", basis.formula),
+            *((("with numbers", basis.substituted),) if basis.substituted else ()),
             ("inputs", inputs),
             ("source", basis.source),
             ("error", basis.error),
