@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -123,7 +124,7 @@ def commands(plan: Plan) -> None:
         _command(plan.commands.get(plan.runtime, ()), plan.verdict_reason, plan.notes)
     st.download_button(
         "Answer as JSON",
-        dump_json(plan),
+        partial(dump_json, plan),  # written when somebody takes it
         file_name="whatfits.json",
         mime="application/json",
         on_click="ignore",

@@ -49,6 +49,7 @@ __all__ = [
 
 _MOST_ANSWERS: Final = 256
 _MOST_RANKINGS: Final = 32
+_MOST_CHOICES: Final = 32  # each holds the model under every file type: until its answer is whole
 _KV_TYPES: Final = ("f16", "q8_0", "q4_0")
 _LONGEST_NAME: Final = 200
 _MISSING: Final = object()
@@ -94,13 +95,22 @@ class Memory:
         finally:
             self._lock.release()
 
+    def known(self, key: Hashable) -> Any:  # noqa: ANN401 - what work returned
+        """Return what is known under the key; None when nothing is."""
+        return self._kept.get(key)
+
+    def forget(self, key: Hashable) -> None:
+        """Forget what is known under the key."""
+        with self._lock:
+            self._kept.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._kept.clear()
 
 
-_choices: Final = Memory(_MOST_ANSWERS)
+_choices: Final = Memory(_MOST_CHOICES)
 _answers: Final = Memory(_MOST_ANSWERS)
 _machines: Final = Memory(64)
 _rankings: Final = Memory(_MOST_RANKINGS)
@@ -157,7 +167,8 @@ def first_answer(question: Question, dropped: ModelSpec | None = None) -> Plan:
     Raises:
         BadInputError: what was asked cannot be answered; the message says why.
     """
-    if question.runtime != DEFAULT_RUNTIME:
+    is_whole = dropped is None and _answers.known(question) is not None
+    if is_whole or question.runtime != DEFAULT_RUNTIME:
         return answered(question, dropped)
     return _chosen(question, dropped).plan
 
@@ -235,7 +246,9 @@ def name_of(model: str) -> str:
 def _worked_out(question: Question, dropped: ModelSpec | None) -> Plan:
     if question.runtime == DEFAULT_RUNTIME:
         name = name_of(question.model) if dropped is None else None
-        return plan_of(_chosen(question, dropped), name=name)
+        plan = plan_of(_chosen(question, dropped), name=name)
+        _choices.forget(question)
+        return plan
     return answer(
         model_of(question, dropped),
         machine=machine_of(question),

@@ -42,6 +42,8 @@ def options(*, port: int, host: str, browser: bool) -> dict[str, Any]:
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
         "global.developmentMode": False,
+        # going through every object after every run takes longer than the run; Python collects too
+        "runner.postScriptGC": False,
         "logger.hideWelcomeMessage": True,
         **_THEME,
     }

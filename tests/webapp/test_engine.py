@@ -188,3 +188,13 @@ def test_a_dropped_model_can_be_asked_for_in_another_quantisation() -> None:
     assert model_of(question_of({}), dropped) is dropped
     with pytest.raises(BadInputError, match="dropped file"):
         model_of(question_of({"runtime": "vllm"}), dropped)
+
+
+def test_a_question_whose_answer_is_whole_keeps_no_more_of_it() -> None:
+    memory = Memory(2)
+    assert memory.known("a") is None
+    assert memory.of("a", lambda: 1) == 1
+    assert memory.known("a") == 1
+    memory.forget("a")
+    memory.forget("never asked")
+    assert memory.known("a") is None

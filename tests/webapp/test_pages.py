@@ -101,8 +101,8 @@ def test_the_answer_can_be_taken_along(
 ) -> None:
     offered: list[tuple[str, str]] = []
 
-    def take(label: str, data: str, **_more: object) -> None:
-        offered.append((label, data))
+    def take(label: str, data: Callable[[], str], **_more: object) -> None:
+        offered.append((label, data()))
 
     streamlit = pytest.importorskip("streamlit", reason="needs the extra [web]")
     monkeypatch.setattr(streamlit, "download_button", take)
