@@ -17,9 +17,9 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.webapp.inputs import set_inputs
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
+from whatfits.webapp.widgets import set_inputs
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:

@@ -66,6 +66,9 @@ _BAR_PIXELS: Final = 24
 _RULE_PIXELS: Final = 40
 _LABEL_RISE: Final = -26
 _LABEL_FALL: Final = 28
+# where what is installed has a label above its rule, the name of the pool goes above that
+_TALL_ROW_PIXELS: Final = 108
+_NAME_RISE: Final = -42
 _TOKENS: Final = "datum.value >= 1048576 ? '1m' : datum.value / 1024 + 'k'"
 _CURVE_PIXELS: Final = 320
 _LEGEND_COLUMNS: Final = 2
@@ -79,6 +82,12 @@ def _data(rows: list[dict[str, Any]]) -> alt.Data:
 
 def _legend(columns: int = _LEGEND_COLUMNS) -> alt.Legend:
     return alt.Legend(orient="bottom", title=None, columns=columns, labelLimit=220)
+
+
+def _finished(chart: Layers, ink: Ink) -> Layers:
+    """Return a chart as wide as the page, with axes and legend in ink that can be read."""
+    written = {"labelColor": ink.text, "titleColor": ink.text}
+    return chart.properties(autosize=_FIT).configure_axis(**written).configure_legend(**written)
 
 
 def memory_rows(bills: Sequence[PoolBill]) -> list[dict[str, Any]]:
@@ -138,6 +147,7 @@ def memory_chart(bills: Sequence[PoolBill], ink: Ink) -> Layers:
     there = {row["part"] for row in rows}
     colours = {PART_LABELS[key]: c for key, c in PART_COLOURS.items() if PART_LABELS[key] in there}
     y = alt.Y("pool:N", sort=[bill.label for bill in bills], title=None, axis=None)
+    tall = any(not row["limit"] for row in ends)
     bars = (
         alt.Chart(_data(rows))
         .mark_bar(size=_BAR_PIXELS)
@@ -155,12 +165,13 @@ def memory_chart(bills: Sequence[PoolBill], ink: Ink) -> Layers:
     )
     names = (
         alt.Chart(_data([{"pool": bill.label, "zero": 0} for bill in bills]))
-        .mark_text(align="left", dy=_LABEL_RISE, fontSize=13, color=ink.text)
+        .mark_text(
+            align="left", dy=_NAME_RISE if tall else _LABEL_RISE, fontSize=13, color=ink.text
+        )
         .encode(x="zero:Q", y=y, text="pool:N")
     )
-    return alt.layer(bars, names, *_rules(ends, y, ink)).properties(
-        height=alt.Step(_ROW_PIXELS), autosize=_FIT
-    )
+    height = alt.Step(_TALL_ROW_PIXELS if tall else _ROW_PIXELS)
+    return _finished(alt.layer(bars, names, *_rules(ends, y, ink)).properties(height=height), ink)
 
 
 def _rules(ends: list[dict[str, Any]], y: alt.Y, ink: Ink) -> list[alt.Chart]:
@@ -233,7 +244,7 @@ def context_chart(
         layers += _free_rule(free_bytes, ink)
     if here is not None:
         layers += _you_are_here(*here, ink)
-    return alt.layer(*layers).properties(height=_CURVE_PIXELS, autosize=_FIT)
+    return _finished(alt.layer(*layers).properties(height=_CURVE_PIXELS), ink)
 
 
 def _curve_lines(rows: list[dict[str, Any]], kinds: list[str]) -> alt.Chart:
@@ -325,7 +336,11 @@ def quant_chart(rows: list[dict[str, Any]], ink: Ink) -> Layers:
     """Return size against loss of quality; shape says whether it runs, area how fast it writes."""
     base = alt.Chart(_data(rows)).encode(
         x=alt.X("size:Q", title="GiB needed, at most", scale=alt.Scale(zero=False, padding=30)),
-        y=alt.Y("loss:Q", title="perplexity above 16 bits (lower is better)"),
+        y=alt.Y(
+            "loss:Q",
+            title="perplexity above 16 bits (lower is better)",
+            scale=alt.Scale(nice=False, padding=30),
+        ),
     )
     kinds = ["runs here", "does not fit"]
     points = base.mark_point(filled=True, opacity=1).encode(
@@ -338,8 +353,18 @@ def quant_chart(rows: list[dict[str, Any]], ink: Ink) -> Layers:
         size=alt.Size("rate:Q", scale=alt.Scale(range=[90, 500]), legend=None),
         tooltip=[alt.Tooltip(f"{name}:N") for name in ("file_type", "needs", "verdict", "rate")],
     )
-    names = base.mark_text(dy=-18, fontSize=13, color=ink.text).encode(text="file_type:N")
-    return alt.layer(points, names).properties(height=_CURVE_PIXELS, autosize=_FIT)
+    # in turn above and below: neighbours lie closer than their names are long
+    names = [
+        base.mark_text(dy=rise, fontSize=13, color=ink.text)
+        .encode(text="file_type:N")
+        .transform_filter(
+            alt.FieldOneOfPredicate(
+                field="file_type", oneOf=[row["file_type"] for row in rows[first::2]]
+            )
+        )
+        for first, rise in ((0, -18), (1, 22))
+    ]
+    return _finished(alt.layer(points, *names).properties(height=_CURVE_PIXELS), ink)
 
 
 def quant_alt(rows: Sequence[dict[str, Any]]) -> str:

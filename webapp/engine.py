@@ -20,8 +20,8 @@ from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.units import parse_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.webapp.choices import is_open
+from whatfits.webapp.input_list import CONTEXTS, HERE
 from whatfits.webapp.mode import is_public
-from whatfits.webapp.state import CONTEXTS, HERE, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import Choice
     from whatfits.sizing.ranking import RankedModel
+    from whatfits.webapp.state import Question
 
 __all__ = [
     "BusyError",

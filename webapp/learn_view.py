@@ -66,8 +66,13 @@ def _term(name: str, machine: Machine) -> None:
 def _layers(_question: Question, machine: Machine) -> None:
     st.markdown(inert(find_term("runtime and app").meaning))
     picks = [pick(machine, level) for level in LEVELS]
-    rows = [(one.level, one.runtime_label, one.engine, one.app) for one in picks]
-    st.markdown(table(["how at ease", "begin with", "runtime", "app"], rows))
+    st.markdown(
+        "\n".join(
+            f"- **{inert(one.level)}**: begin with {inert(one.runtime_label)}. "
+            f"Runtime: {inert(one.engine)}. App: {inert(one.app)}."
+            for one in picks
+        )
+    )
 
 
 def _memory(question: Question, machine: Machine) -> None:

@@ -96,7 +96,8 @@ LINK = {
     "draft": "qwen3-0.6b",
     "layers": "30",
     "reserve": "2048",
-    "split": "3,1",
+    "share1": "3",
+    "share2": "1",
     "idle": "true",
 }
 
@@ -109,7 +110,8 @@ def test_a_link_restores_every_input_and_stays_as_it_is(opened: Callable[..., An
     assert address(page) == LINK
     page.get_by_text("More: users, cache, placement, runtime").click()
     has_value(page.get_by_role("spinbutton", name="Users at once"), "3")
-    has_value(page.get_by_role("textbox", name="Split over the GPUs"), "3,1")
+    has_value(page.get_by_role("spinbutton", name="Share of cuda0 (GeForce RTX 3090)"), "3")
+    has_value(page.get_by_role("spinbutton", name="Share of cuda1 (GeForce RTX 3090)"), "1")
     has_value(page.get_by_role("spinbutton", name="Layers on the GPU"), "30")
 
 

@@ -41,10 +41,14 @@ try:
 except WhatfitsError as error:
     refusal(error)
 else:
-    rows = [(basis.key, basis.formula, basis.error, basis.source) for basis in plan.basis]
-    for key, formula, error_band, source in rows:
-        st.markdown(f"**{inert(key)}**: {inert(formula)}")
-        st.caption(f"Error: {inert(error_band)}. Source: {inert(source)}.")
+    for basis in plan.basis:
+        st.markdown(f"**{inert(basis.key)}**: {inert(basis.formula)}")
+        if basis.substituted:
+            st.markdown(inert(basis.substituted))
+    with st.expander("Where each comes from, and how wrong it may be"):
+        for basis in plan.basis:
+            st.markdown(f"**{inert(basis.key)}**")
+            st.caption(f"Error: {inert(basis.error)}. Source: {inert(basis.source)}.")
 st.subheader("How exact")
 columns = ("cases", "cases in all", "weights exact", "cache exact", "buffers exact", "in interval")
 measured = [
