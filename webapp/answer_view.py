@@ -17,6 +17,7 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
 from whatfits.webapp.widgets import set_inputs
@@ -69,7 +70,7 @@ def _remedy(number: int, remedy: Remedy) -> None:
 
 def five_words() -> None:
     """Say what the words mean, to those who did not switch it off."""
-    if st.toggle("New to this? Five words", value=True, key="words", persist_state="session"):
+    if ask_whether_shown("New to this? Five words"):
         st.markdown("\n".join(f"- **{inert(word)}**: {inert(said)}" for word, said in FIVE_WORDS))
 
 

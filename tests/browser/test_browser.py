@@ -199,6 +199,22 @@ def test_hostile_names_are_inert(opened: Callable[..., Any], name: str) -> None:
 CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")
 
 
+def test_the_words_stay_hidden_on_the_next_visit(opened: Callable[..., Any]) -> None:
+    page = opened(f"?{MACHINE}")
+    words = page.get_by_text("the numbers the model learned")
+    assert words.count() == 1
+    page.get_by_text("New to this? Five words").click()
+    words.wait_for(state="detached")
+    page.wait_for_function("document.cookie.includes('whatfits_words=hidden')")
+    page.reload()
+    wait(page)
+    assert words.count() == 0
+    assert address(page) == {"machine": "rtx-4090"}
+    page.get_by_text("New to this? Five words").click()
+    words.wait_for()
+    page.wait_for_function("document.cookie.includes('whatfits_words=shown')")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
     "asked", [f"?{MACHINE}", "?model=llama-3.3-70b&machine=rtx-3090&cards=2&context=64k"]
