@@ -15,14 +15,14 @@ from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.webapp.charts import (
+from whatfits.webapp.engine import answered, curves, machine_of
+from whatfits.webapp.explore_charts import (
     context_alt,
     context_chart,
     quant_alt,
     quant_chart,
     quant_rows,
 )
-from whatfits.webapp.engine import answered, curves, machine_of
 from whatfits.webapp.inputs import dropped
 from whatfits.webapp.theme import ink, show_memory
 from whatfits.webapp.words import inert, table

@@ -20,9 +20,9 @@ from whatfits.sizing.starting import LEVELS, pick
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
-from whatfits.webapp.charts import memory_alt
 from whatfits.webapp.engine import answered
 from whatfits.webapp.inputs import dropped
+from whatfits.webapp.memory_chart import memory_alt
 from whatfits.webapp.state import Question
 from whatfits.webapp.theme import show_memory
 from whatfits.webapp.words import inert, table

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from whatfits.sizing import check
-from whatfits.sizing.reasons import reason
+from whatfits.sizing.reasons import reason, title_of
 from whatfits.sizing.substituted import parts_sum, product
 from whatfits.sizing.units import GIB, KIB, MIB
 
@@ -152,3 +152,13 @@ def test_the_numbers_stand_below_the_formula() -> None:
     (cache,) = [basis for basis in plan.basis if basis.key == "memory.kv_cache_bytes"]
     labels = [label for label, _ in reason(cache, plan).rows]
     assert labels[:3] == ["value", "formula", "with numbers"]
+
+
+@pytest.mark.parametrize("runtime", ["llama.cpp", "ollama", "vllm", "mlx"])
+def test_every_reason_has_a_title_in_words(runtime: str) -> None:
+    machine = "m4-max 64gb" if runtime == "mlx" else CARD
+    plan = check("qwen3-8b", machine=machine, runtime=runtime)
+    for basis in plan.basis:
+        title = title_of(basis)
+        assert title[0].isupper()
+        assert title.endswith(f" ({basis.key})")

@@ -15,20 +15,20 @@ from whatfits.sizing.curves import context_curves
 from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
-from whatfits.webapp.charts import (
-    DARK,
-    LIGHT,
-    PART_COLOURS,
-    Ink,
+from whatfits.webapp.chart_parts import DARK, LIGHT, Ink
+from whatfits.webapp.explore_charts import (
     context_alt,
     context_chart,
+    quant_alt,
+    quant_chart,
+    quant_rows,
+)
+from whatfits.webapp.memory_chart import (
+    PART_COLOURS,
     memory_alt,
     memory_chart,
     memory_rows,
     memory_spec,
-    quant_alt,
-    quant_chart,
-    quant_rows,
 )
 
 if TYPE_CHECKING:
