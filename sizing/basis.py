@@ -98,11 +98,12 @@ def _weights(model: ModelSpec, memory: Memory) -> Basis:
 
 def _file(model: ModelSpec, header: ByteRange) -> Basis:
     """Return why a file that nobody has made yet is as large as it is said to be."""
+    data_bytes = model.file_bytes or model.tensor_bytes
     return Basis(
         key="model.file_bytes",
         formula="tensors, each padded to 32 bytes + list of tensors + tokenizer and metadata",
         inputs={
-            "data_bytes": model.file_bytes,
+            "data_bytes": data_bytes,
             "header_low_bytes": header.low_bytes,
             "header_bytes": header.mid_bytes,
             "header_high_bytes": header.high_bytes,
@@ -111,8 +112,8 @@ def _file(model: ModelSpec, header: ByteRange) -> Basis:
         source="ggml docs/gguf.md for the data and the list; published files for the tokenizer",
         error=header.reason,
         substituted=parts_sum(
-            {"of tensors": model.file_bytes, "of header": header.mid_bytes},
-            n_bytes=model.file_bytes + header.mid_bytes,
+            {"of tensors": data_bytes, "of header": header.mid_bytes},
+            n_bytes=data_bytes + header.mid_bytes,
         ),
     )
 

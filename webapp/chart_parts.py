@@ -40,5 +40,6 @@ def legend(columns: int = _LEGEND_COLUMNS) -> alt.Legend:
 
 def finished(chart: Layers, ink: Ink) -> Layers:
     """Return a chart as wide as the page, with axes and legend in ink that can be read."""
-    written = {"labelColor": ink.text, "titleColor": ink.text}
-    return chart.properties(autosize=_FIT).configure_axis(**written).configure_legend(**written)
+    axes = chart.properties(autosize=_FIT).configure_axis(labelColor=ink.text, titleColor=ink.text)
+    written: Layers = axes.configure_legend(labelColor=ink.text, titleColor=ink.text)
+    return written
