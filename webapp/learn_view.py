@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from whatfits.sizing.catalog.quality import quality_rows
+from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.explain import rate_text
 from whatfits.sizing.glossary import find_term
 from whatfits.sizing.headline import headline, speed_sentences
@@ -100,13 +100,12 @@ def _quantisation(question: Question, machine: Machine) -> None:
     rows = []
     for name in _LADDER:
         plan = answered(replace(question, file_type=name, runtime=DEFAULT_RUNTIME), dropped())
-        loss = max((row.perplexity_change for row in quality_rows(name)), default=None)
         rows.append(
             (
                 name,
                 format_bytes(plan.memory.weights_bytes),
                 plan.verdict,
-                "?" if loss is None else f"{loss:+.2f}",
+                loss_text(name),
             )
         )
     columns = ("quant", "weights", f"on {machine.name}", "perplexity above 16 bits")

@@ -11,6 +11,7 @@ import pytest
 from whatfits.sizing import plan
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import model_entries
+from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.curves import context_curves
 from whatfits.sizing.explain import short_rate, verdict_sentence
 from whatfits.sizing.headline import headline, speed_sentences
@@ -144,6 +145,7 @@ def test_the_ranking_is_the_librarys(page: Callable[..., Any]) -> None:
             row.verdict,
             format_bytes(row.high_bytes),
             short_rate(row.decode_tokens_per_s),
+            loss_text(row.file_type),
         ):
             assert f"| {inert(cell)} |" in line
 
