@@ -154,7 +154,7 @@ def free_sum(pools: Sequence[Pool]) -> str | None:
     for pool in pools:
         allowance, free = pool.allowance_bytes, pool.free_bytes
         used, reserve = pool.used_bytes or 0, pool.reserve_bytes
-        if allowance is None or free != allowance - used - reserve:
+        if allowance is None or free is None or free != allowance - used - reserve:
             continue
         less = {"held": used, "reserve": reserve}
         taken = _named({name: size for name, size in less.items() if size})
