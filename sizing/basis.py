@@ -14,9 +14,12 @@ from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.load_time import load_basis, load_from_disk_s
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.overhead import overhead_of
+from whatfits.sizing.speed import told_depth
+from whatfits.sizing.speed_terms import decode_terms
+from whatfits.sizing.substituted import cache_sum, free_sum, parts_sum, product, weights_sum
 
 if TYPE_CHECKING:
-    from whatfits.sizing.estimate import Speed
+    from whatfits.sizing.estimate import Memory, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import AttentionCache, ByteRange, ModelSpec
     from whatfits.sizing.search import Trial
@@ -27,24 +30,39 @@ _LLAMA_CPP = "llama.cpp (0c1e57098)"
 
 
 def basis_of(
-    model: ModelSpec, trial: Trial, machine: Machine, speed: Speed | None
+    model: ModelSpec,
+    trial: Trial,
+    machine: Machine,
+    speed: Speed | None,
+    *,
+    prompt_tokens: int | None = None,
 ) -> tuple[Basis, ...]:
-    """Return the reasons behind an answer, in the order of its fields."""
-    reasons = [_weights(model), _cache(model, trial), _compute(model, trial)]
+    """Return the reasons behind an answer, in the order of its fields.
+
+    `prompt_tokens` are those that speeds are told for; None for the usual number.
+    """
+    reasons = [_weights(model, trial.memory), _cache(model, trial), _compute(model, trial)]
     reasons += [_output(model, trial), _overhead(trial, machine), free_basis(machine)]
     if model.file_header is not None:
         reasons.append(_file(model, model.file_header))
     reasons += [part_basis(part) for part in trial.memory.parts]
     if trial.memory.growth_limit_bytes:
         reasons.append(growth_basis(trial.growth))
-    placement = trial.placement
-    reasons += speed_basis(speed, (*placement.accelerators, placement.host), machine)
+    placement, settings = trial.placement, trial.settings
+    reasons += speed_basis(
+        speed,
+        (*placement.accelerators, placement.host),
+        machine,
+        step=lambda rates: decode_terms(
+            model, settings, placement, rates, depth=told_depth(prompt_tokens, settings)
+        ),
+    )
     if load_from_disk_s(model, trial.memory, machine) is not None:
         reasons.append(load_basis(model, trial.memory, machine))
     return tuple(reasons)
 
 
-def _weights(model: ModelSpec) -> Basis:
+def _weights(model: ModelSpec, memory: Memory) -> Basis:
     if model.weights is not None:
         return Basis(
             key="memory.weights_bytes",
@@ -70,16 +88,22 @@ def _weights(model: ModelSpec) -> Basis:
         },
         source=f"{model.origin or model.source}; {_LLAMA_CPP} ggml.c type traits, llama-quant.cpp",
         error="exact",
+        substituted=weights_sum(
+            dict(types.most_common()),
+            beside_bytes=sum(part.weights_bytes for part in memory.parts),
+            n_bytes=memory.weights_bytes,
+        ),
     )
 
 
 def _file(model: ModelSpec, header: ByteRange) -> Basis:
     """Return why a file that nobody has made yet is as large as it is said to be."""
+    data_bytes = model.file_bytes or model.tensor_bytes
     return Basis(
         key="model.file_bytes",
         formula="tensors, each padded to 32 bytes + list of tensors + tokenizer and metadata",
         inputs={
-            "data_bytes": model.file_bytes,
+            "data_bytes": data_bytes,
             "header_low_bytes": header.low_bytes,
             "header_bytes": header.mid_bytes,
             "header_high_bytes": header.high_bytes,
@@ -87,6 +111,10 @@ def _file(model: ModelSpec, header: ByteRange) -> Basis:
         },
         source="ggml docs/gguf.md for the data and the list; published files for the tokenizer",
         error=header.reason,
+        substituted=parts_sum(
+            {"of tensors": data_bytes, "of header": header.mid_bytes},
+            n_bytes=data_bytes + header.mid_bytes,
+        ),
     )
 
 
@@ -117,6 +145,12 @@ def _cache(model: ModelSpec, trial: Trial) -> Basis:
         inputs=inputs,
         source=f"{_LLAMA_CPP} llama-kv-cache*.cpp, llama-memory-recurrent.cpp",
         error=error,
+        substituted=cache_sum(
+            model,
+            settings,
+            beside_bytes=sum(part.kv_cache_bytes for part in trial.memory.parts),
+            n_bytes=trial.memory.kv_cache_bytes,
+        ),
     )
 
 
@@ -172,6 +206,14 @@ def _output(model: ModelSpec, trial: Trial) -> Basis:
         inputs={"vocabulary": model.hparams.n_vocab, "sequences": trial.settings.sequences},
         source=f"{_LLAMA_CPP} llama-context.cpp:output_reserve",
         error="exact at start; grows when more rows of logits are asked for",
+        substituted=product(
+            {
+                "byte": 4,
+                "token of the vocabulary": model.hparams.n_vocab,
+                "sequence": trial.settings.sequences,
+            },
+            n_bytes=trial.memory.output_bytes,
+        ),
     )
 
 
@@ -188,6 +230,10 @@ def _overhead(trial: Trial, machine: Machine) -> Basis:
         },
         source="; ".join(dict.fromkeys(o.source for o in known.values())),
         error="an interval: it depends on driver, back end and kernels used",
+        substituted=parts_sum(
+            {f"on {name}": o.mid_bytes for name, o in known.items()},
+            n_bytes=trial.memory.overhead_bytes,
+        ),
     )
 
 
@@ -209,4 +255,5 @@ def free_basis(machine: Machine) -> Basis:
         inputs=inputs,
         source="; ".join(limits) or "the machine as given",
         error="lower ends of totals and limits are used for a promise",
+        substituted=free_sum(machine.pools),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import MemoryPart
@@ -75,4 +76,9 @@ def growth_basis(growth: Growth) -> Basis:
         "tools/server/server-context.cpp:create_checkpoint",
         error="a limit, not a need: both start at nothing. The command gives checkpoints up to "
         "half of what is left on the host and the prompt cache the rest, at most their defaults",
+        substituted=f"{format_bytes(growth.cache_ram_bytes)} + "
+        f"{format_bytes(growth.checkpoint_bytes)} x {growth.checkpoints} x {growth.slots} = "
+        f"{format_bytes(growth.limit_bytes)}"
+        if growth.checkpoints
+        else None,
     )

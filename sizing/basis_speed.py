@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.speed import SPEED_SOURCE, device_costs, peak_rates
+from whatfits.sizing.substituted_speed import step_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.speed_costs import DeviceCosts
-    from whatfits.sizing.speed_terms import Rates
+    from whatfits.sizing.speed_terms import Rates, Term
 
 __all__ = ["speed_basis"]
 
@@ -37,11 +38,17 @@ _SHOWN: Final = ("experts", "cache")
 
 
 def speed_basis(
-    speed: Speed | None, devices: Sequence[Device], machine: Machine, engine: str | None = None
+    speed: Speed | None,
+    devices: Sequence[Device],
+    machine: Machine,
+    engine: str | None = None,
+    *,
+    step: Callable[[Sequence[Rates]], Sequence[Term]] | None = None,
 ) -> tuple[Basis, ...]:
     """Return why the rates of an answer are what they are; nothing for what is not told.
 
-    `devices` are those that may work, the host last.
+    `devices` are those that may work, the host last. `step` returns the terms of writing one token
+    at the devices' peak rates.
     """
     if speed is None:
         return ()
@@ -59,6 +66,7 @@ def speed_basis(
                 },
                 source=_source(machine),
                 error=_error(costs, decoding=True),
+                substituted=None if step is None else step_sum(step(rates), devices, rates, costs),
             )
         )
     if speed.prefill_tokens_per_s is not None:

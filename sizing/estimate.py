@@ -52,6 +52,7 @@ class Basis:
         inputs: the values that went in, by name.
         source: where the rule or the value comes from.
         error: how wrong it may be, and what makes it so.
+        substituted: the formula with this answer's numbers put in; None where too much goes in.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Basis:
     inputs: dict[str, Any]
     source: str
     error: str
+    substituted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

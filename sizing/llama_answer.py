@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from whatfits.sizing.estimate import Remedy
-    from whatfits.sizing.extras import Companion, Extras
+    from whatfits.sizing.extras import Extras
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Asked, RuntimeEntry
@@ -48,16 +49,19 @@ def llama_plan(
     remedies: Remedies,
     force: bool,
     refined: Callable[[Trial], Trial] | None,
+    replays: Replays,
+    brief: bool,
 ) -> Plan:
     """Return the plan of one runtime.
 
     `extras` is what the workload names beside the model; `remedies` finds what would help;
-    `refined` betters the chosen trial.
+    `refined` betters the chosen trial; `replays` are those of the model under any file type;
+    `brief` leaves out what takes long to find: the longest context and the remedies.
 
     Raises:
         InvalidRequestError: a value is out of range, or the program has no such setting.
     """
-    program = _Program(entry, request, extras, spec.companions)
+    program = _Program(spec, entry, request, extras, replays)
     asked, trials = program.asks(spec, machine, workload)
     trial = trials.best()
     if refined is not None:
@@ -78,10 +82,10 @@ def llama_plan(
         verdict=trial.judgement.verdict,
         verdict_reason=trial.judgement.reason,
         memory=trial.memory,
-        largest_context_tokens=_of_a_slot(trials.largest_context(trial), asked),
+        largest_context_tokens=None if brief else _of_a_slot(trials.largest_context(trial), asked),
         speed=speed,
         commands=commands,
-        remedies=remedies(spec, machine, filled, trial, program.attempt),
+        remedies=() if brief else remedies(spec, machine, filled, trial, program.attempt),
         notes=(
             *spec.notes,
             *asked.notes,
@@ -89,7 +93,7 @@ def llama_plan(
             *unverified_notes(machine),
             *trial.judgement.notes,
         ),
-        basis=basis_of(spec, trial, machine, speed),
+        basis=basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
 
@@ -97,18 +101,30 @@ def llama_plan(
 class _Program(NamedTuple):
     """A program that starts llama.cpp, and what stays the same whatever is tried with it."""
 
+    spec: ModelSpec
     entry: RuntimeEntry
     request: PlacementRequest
     extras: Extras
-    companions: tuple[Companion, ...]
+    replays: Replays
 
     def asks(self, model: ModelSpec, machine: Machine, workload: Workload) -> tuple[Asked, Trials]:
         """Return what the program asks llama.cpp for, and the trials of it."""
         asked = self.entry.adapter().asked(model, machine, workload, self.request)
         with_them, beside = self._with_companions(asked.workload)
         asked = asked._replace(workload=with_them)
-        fitted, moves = _fitted(model, machine, asked), asked.experts_move
-        return asked, Trials(model, machine, with_them, fitted, beside, experts_move=moves)
+        # another file type shares the layers, a smaller model does not
+        replays = self.replays if model.layers is self.spec.layers else Replays()
+        fitted = _fitted(model, machine, asked, replays)
+        trials = Trials(
+            model,
+            machine,
+            with_them,
+            fitted,
+            beside,
+            replays=replays,
+            experts_move=asked.experts_move,
+        )
+        return asked, trials
 
     def attempt(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial:
         """Return the best trial of a changed request."""
@@ -125,11 +141,11 @@ class _Program(NamedTuple):
         return self.entry.adapter().commands(run)
 
     def _with_companions(self, workload: Workload) -> tuple[Workload, Extras]:
-        if not self.companions:
+        if not self.spec.companions:
             return workload, self.extras
         from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
 
-        return with_companions(workload, self.extras, self.companions)
+        return with_companions(workload, self.extras, self.spec.companions)
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
@@ -155,14 +171,19 @@ def _of_a_slot(context_tokens: int | None, asked: Asked) -> int | None:
     return context_tokens // asked.slot_contexts
 
 
-def _fitted(spec: ModelSpec, machine: Machine, asked: Asked) -> PlacementRequest:
+def _fitted(spec: ModelSpec, machine: Machine, asked: Asked, replays: Replays) -> PlacementRequest:
     """Return where things go: as asked for, or as llama.cpp's own fitting step decides it."""
     if asked.fit_margin_bytes is None:
         return asked.request
     from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory  # noqa: PLC0415 - few runtimes
 
     decided = fit_to_memory(
-        spec, machine, asked.workload, asked.request, margin_bytes=asked.fit_margin_bytes
+        spec,
+        machine,
+        asked.workload,
+        asked.request,
+        margin_bytes=asked.fit_margin_bytes,
+        replays=replays,
     )
     if decided.request.gpu_layers is not None or asked.request.devices == ():
         return decided.request

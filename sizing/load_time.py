@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.units import GB
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory
@@ -32,14 +33,18 @@ def _read_bytes(model: ModelSpec, memory: Memory) -> int | None:
 
 def load_basis(model: ModelSpec, memory: Memory, machine: Machine) -> Basis:
     """Return the reason behind the seconds of a load."""
+    read, rate = _read_bytes(model, memory), machine.disk_bandwidth_bytes_per_s
     return Basis(
         key="load_from_disk_s",
         formula="bytes of the file and of what is loaded beside it / read bandwidth of the disk",
         inputs={
-            "read_bytes": _read_bytes(model, memory),
-            "disk_bandwidth_bytes_per_s": machine.disk_bandwidth_bytes_per_s,
+            "read_bytes": read,
+            "disk_bandwidth_bytes_per_s": rate,
         },
         source="the disk's bandwidth as given",
         error="a lower end: copies to a card and the first run come on top; a file that is cached "
         "loads faster",
+        substituted=f"{read / GB:.3g} GB / {rate / GB:.3g} GB/s = {read / rate:.3g} s"
+        if read and rate
+        else None,
     )

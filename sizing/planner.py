@@ -6,10 +6,9 @@ says of those figures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
-from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.search import Trials
 from whatfits.sizing.values import dataclass
@@ -18,17 +17,22 @@ from whatfits.sizing.verdict import VERDICT_ORDER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from whatfits.sizing.estimate import Speed
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [
     "USUAL_CONTEXT_TOKENS",
     "FileTypeOption",
+    "TriedType",
     "choose",
     "context_rule",
-    "file_type_options",
     "file_type_rule",
+    "option_of",
+    "try_file_types",
 ]
 
 USUAL_CONTEXT_TOKENS: Final = 32_768
@@ -59,59 +63,89 @@ class FileTypeOption:
     quality_cost: str
 
 
-def file_type_options(
+class TriedType(NamedTuple):
+    """A model under one file type, placed as well as the machine allows.
+
+    Attributes:
+        file_type: its name.
+        trials: finds placements of it.
+        trial: the best one.
+        speed: how fast that one is.
+    """
+
+    file_type: str
+    trials: Trials
+    trial: Trial
+    speed: Speed
+
+    @property
+    def largest_context_tokens(self) -> int | None:
+        """Longest context that runs; None when none does."""
+        return self.trials.largest_context(self.trial)
+
+    @property
+    def mid_tokens_per_s(self) -> float:
+        """Speed of writing, the middle of the estimate; 0 when unknown."""
+        rate = self.speed.decode_tokens_per_s
+        return 0.0 if rate is None else rate.mid
+
+
+def try_file_types(
     specs: Iterable[ModelSpec],
     machine: Machine,
     workload: Workload,
     request: PlacementRequest,
     *,
-    quality: Callable[[str], str],
-) -> list[FileTypeOption]:
-    """Return one option a spec, in their order: one model under several file types.
+    replays: Replays,
+) -> tuple[TriedType, ...]:
+    """Return each spec tried, in their order: one model under several file types.
+
+    `replays` are those of the model.
 
     Raises:
         InvalidRequestError: a value of the request is out of range.
     """
-    replays = Replays()
     found = []
     for spec in specs:
         trials = Trials(spec, machine, workload, request, replays=replays)
         trial = trials.best()
-        speed = trials.speed(trial)
-        name = spec.file_type or ""
-        found.append(
-            FileTypeOption(
-                file_type=name,
-                weights_bytes=trial.memory.weights_bytes,
-                total_bytes=trial.memory.total_bytes,
-                high_bytes=trial.memory.high_bytes,
-                verdict=trial.judgement.verdict,
-                largest_context_tokens=trials.largest_context(trial),
-                decode_tokens_per_s=speed.decode_tokens_per_s,
-                quality_cost=quality(name),
-            )
-        )
-    return found
+        found.append(TriedType(spec.file_type or "", trials, trial, trials.speed(trial)))
+    return tuple(found)
+
+
+def option_of(tried: TriedType, *, quality: Callable[[str], str]) -> FileTypeOption:
+    """Return what is told of a file type that was tried."""
+    memory = tried.trial.memory
+    return FileTypeOption(
+        file_type=tried.file_type,
+        weights_bytes=memory.weights_bytes,
+        total_bytes=memory.total_bytes,
+        high_bytes=memory.high_bytes,
+        verdict=tried.trial.judgement.verdict,
+        largest_context_tokens=tried.largest_context_tokens,
+        decode_tokens_per_s=tried.speed.decode_tokens_per_s,
+        quality_cost=quality(tried.file_type),
+    )
 
 
 def choose(
-    options: Sequence[FileTypeOption], *, least_tokens_per_s: float | None = None
-) -> tuple[FileTypeOption, bool]:
-    """Return the option the rule chooses, and whether it is as fast as asked for.
+    tried: Sequence[TriedType], *, least_tokens_per_s: float | None = None
+) -> tuple[TriedType, bool]:
+    """Return the file type the rule chooses, and whether it is as fast as asked for.
 
-    Of those fast enough by the middle of the estimate, the first with the best verdict: options
+    Of those fast enough by the middle of the estimate, the first with the best verdict: they
     come best quality first. When none is fast enough, the fastest.
     """
     if least_tokens_per_s is None:
-        return min(options, key=lambda option: VERDICT_ORDER[option.verdict]), True
-    quick = [option for option in options if _rate(option) >= least_tokens_per_s]
+        return min(tried, key=_verdict_place), True
+    quick = [one for one in tried if one.mid_tokens_per_s >= least_tokens_per_s]
     if quick:
-        return min(quick, key=lambda option: VERDICT_ORDER[option.verdict]), True
-    return max(options, key=_rate), False
+        return min(quick, key=_verdict_place), True
+    return max(tried, key=lambda one: one.mid_tokens_per_s), False
 
 
-def _rate(option: FileTypeOption) -> float:
-    return 0.0 if option.decode_tokens_per_s is None else option.decode_tokens_per_s.mid
+def _verdict_place(tried: TriedType) -> int:
+    return VERDICT_ORDER[tried.trial.judgement.verdict]
 
 
 def file_type_rule(*, is_free: bool, least_tokens_per_s: float | None) -> str:

@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.estimate import Plan, RuntimeAnswer
+from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.planner import (
     USUAL_CONTEXT_TOKENS,
     FileTypeOption,
+    TriedType,
     choose,
     context_rule,
-    file_type_options,
     file_type_rule,
+    option_of,
+    try_file_types,
 )
 from whatfits.sizing.quants.default_type import LADDER, UNASKED
 from whatfits.sizing.runtimes import RUNTIMES
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
 
-__all__ = ["BestPlan", "best_plan"]
+__all__ = ["BestPlan", "Choice", "best_plan", "choose_plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +64,39 @@ class Answer(Protocol):
         request: PlacementRequest,
         runtime: str = "llama.cpp",
         force: bool = False,
+        replays: Replays | None = None,
+        brief: bool = False,
     ) -> Plan:
         """Return one runtime's plan."""
         ...
 
 
-def best_plan(
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the rules chose and the plan of it, before every other runtime is asked.
+
+    Attributes:
+        plan: llama.cpp's plan of it.
+        rules: how file type and context were chosen, one sentence each.
+        tried: the file types there were to choose from, best quality first.
+        model: the model under the chosen file type.
+        workload: what was asked, with the chosen context.
+        request: where layers go.
+        ask: asks one runtime about one model on this machine.
+        replays: those of the model under any file type.
+    """
+
+    plan: Plan
+    rules: tuple[str, ...]
+    tried: tuple[TriedType, ...]
+    model: ModelSpec
+    workload: Workload
+    request: PlacementRequest
+    ask: Callable[..., Plan]
+    replays: Replays
+
+
+def choose_plan(
     answer: Answer,
     spec: ModelSpec,
     *,
@@ -76,13 +107,8 @@ def best_plan(
     least_tokens_per_s: float | None = None,
     longest: bool = False,
     force: bool = False,
-    quality: Callable[[str], str],
-    loaded_for: Callable[[str], ModelSpec] | None = None,
-) -> BestPlan:
-    """Return the best plan by the stated rules.
-
-    `loaded_for` loads the model as another runtime takes it, by that one's id; without it the
-    runtimes that take no GGUF are left without an answer.
+) -> Choice:
+    """Return what the stated rules choose.
 
     Raises:
         InvalidRequestError: a value of the request is out of range.
@@ -91,12 +117,11 @@ def best_plan(
         raise InvalidRequestError(
             what="the longest context and", got=workload.context_tokens, allowed="one of them"
         )
-    specs = _specs(spec, fixed=fixed_file_type)
-    types = file_type_options(specs.values(), machine, workload, request, quality=quality)
-    chosen, fast_enough = choose(types, least_tokens_per_s=least_tokens_per_s)
+    specs, replays = _specs(spec, fixed=fixed_file_type), Replays()
+    tried = try_file_types(specs.values(), machine, workload, request, replays=replays)
+    chosen, fast_enough = choose(tried, least_tokens_per_s=least_tokens_per_s)
     context = workload.context_tokens
-    if context is None and chosen.largest_context_tokens is not None:
-        most = chosen.largest_context_tokens
+    if context is None and (most := chosen.largest_context_tokens) is not None:
         context = most if longest else min(most, USUAL_CONTEXT_TOKENS)
     rules = [
         file_type_rule(is_free=len(specs) > 1, least_tokens_per_s=least_tokens_per_s),
@@ -104,17 +129,34 @@ def best_plan(
     ]
     if not fast_enough:
         rules.append(f"Nothing writes {least_tokens_per_s:g} tokens/s here: this is the fastest.")
-    model = specs[chosen.file_type]
-    asked = replace(workload, context_tokens=context)
-    plan = answer(model, machine=machine, workload=asked, request=request, force=force)
+    model, asked = specs[chosen.file_type], replace(workload, context_tokens=context)
+    ask = partial(answer, machine=machine, request=request, force=force, replays=replays)
+    plan = ask(model, workload=asked)
+    return Choice(plan, tuple(rules), tried, model, asked, request, ask, replays)
+
+
+def best_plan(
+    choice: Choice,
+    *,
+    quality: Callable[[str], str],
+    loaded_for: Callable[[str], ModelSpec] | None = None,
+) -> BestPlan:
+    """Return a choice with everything beside it: the other file types, and every runtime's answer.
+
+    `quality` says what a file type costs in quality. `loaded_for` loads the model as another
+    runtime takes it, by that one's id; without it the runtimes that take no GGUF are left without
+    an answer.
+    """
+    plan = choice.plan
     first = _answered(plan, known=plan.notes)
     runtimes = (
-        replace(first, notes=_left_to_itself(plan, model, asked, request)),
-        *_others(answer, plan, model, asked, request, force=force, loaded_for=loaded_for),
+        replace(first, notes=_left_to_itself(choice)),
+        *_others(choice, loaded_for=loaded_for),
     )
     values = {field.name: getattr(plan, field.name) for field in fields(Plan) if field.init}
     values["commands"] = {r.runtime: r.commands for r in runtimes if r.commands}
-    return BestPlan(**values, rules=tuple(rules), file_types=tuple(types), runtimes=runtimes)
+    types = tuple(option_of(tried, quality=quality) for tried in choice.tried)
+    return BestPlan(**values, rules=choice.rules, file_types=types, runtimes=runtimes)
 
 
 def _specs(spec: ModelSpec, *, fixed: bool) -> dict[str, ModelSpec]:
@@ -135,17 +177,18 @@ def _specs(spec: ModelSpec, *, fixed: bool) -> dict[str, ModelSpec]:
     return dict(sorted(specs.items(), key=lambda item: item[1].tensor_bytes, reverse=True))
 
 
-def _left_to_itself(
-    plan: Plan, model: ModelSpec, workload: Workload, request: PlacementRequest
-) -> tuple[str, ...]:
+def _left_to_itself(choice: Choice) -> tuple[str, ...]:
     """Return what llama.cpp's own fitting step would do otherwise; nothing where it does the same.
 
     Only what the command says counts: a placement that was asked for is not fitted.
     """
+    plan, request = choice.plan, choice.request
     if not plan.placement.devices or request != PlacementRequest(devices=request.devices):
         return ()
-    own = fit_to_memory(model, plan.machine, workload, request).request
-    every = model.n_layers + 1
+    own = fit_to_memory(
+        choice.model, plan.machine, choice.workload, request, replays=choice.replays
+    ).request
+    every = choice.model.n_layers + 1
     layers = every if own.gpu_layers is None else own.gpu_layers
     by_name = len(own.overrides)
     planned = (min(plan.placement.gpu_layers or 0, every), plan.placement.cpu_moe_layers or 0)
@@ -158,16 +201,10 @@ def _left_to_itself(
 
 
 def _others(
-    answer: Answer,
-    plan: Plan,
-    model: ModelSpec,
-    workload: Workload,
-    request: PlacementRequest,
-    *,
-    force: bool,
-    loaded_for: Callable[[str], ModelSpec] | None,
+    choice: Choice, *, loaded_for: Callable[[str], ModelSpec] | None
 ) -> Iterator[RuntimeAnswer]:
     """Yield what each other runtime makes of the chosen context, and file type if it takes it."""
+    plan, workload = choice.plan, choice.workload
     slots = plan.workload.parallel or 1
     context = (plan.workload.context_tokens or 0) // slots
     for entry in RUNTIMES[1:]:
@@ -176,13 +213,13 @@ def _others(
             yield RuntimeAnswer(entry.id, None, "it takes no GGUF: name the model, not the file")
             continue
         try:
-            own = answer(
-                model if entry.loader is None or loaded_for is None else loaded_for(entry.id),
-                machine=plan.machine,
+            own = choice.ask(
+                choice.model
+                if entry.loader is None or loaded_for is None
+                else loaded_for(entry.id),
                 workload=asked,
-                request=request,
                 runtime=entry.id,
-                force=force,
+                brief=True,  # neither is told of a runtime beside the plan's own
             )
         except BadInputError as error:
             yield RuntimeAnswer(entry.id, None, str(error))

@@ -12,12 +12,39 @@ from whatfits.sizing.units import format_bytes
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Basis, Plan
 
-__all__ = ["reason"]
+__all__ = ["reason", "title_of"]
+
+_TITLES: Final = {
+    "memory.weights_bytes": "Weights",
+    "memory.kv_cache_bytes": "Context (KV cache)",
+    "memory.compute_bytes": "Compute buffers",
+    "memory.output_bytes": "Output rows",
+    "memory.overhead_bytes": "Runtime overhead",
+    "memory.devices.free_bytes": "What is free",
+    "memory.growth_limit_bytes": "What a server's caches may grow to",
+    "memory.parts.draft": "Draft model",
+    "memory.parts.mtp": "Prediction layers",
+    "memory.parts.projector": "Projector of images or sound",
+    "memory.parts.lora": "Adapter",
+    "model.file_bytes": "The file",
+    "largest_context_tokens": "The longest context",
+    "load_from_disk_s": "Loading",
+    "speed.decode_tokens_per_s": "Writing",
+    "speed.prefill_tokens_per_s": "Reading the prompt",
+    "speed.speculative_tokens_per_s": "Writing with drafts",
+    "speed.energy_per_million_tokens_kwh": "Energy",
+}
 
 _UNITS: Final = {
     "energy_per_million_tokens_kwh": "kWh a million tokens",
     "time_to_first_token_s": "seconds",
 }
+
+
+def title_of(basis: Basis) -> str:
+    """Return what a basis is about in words, with the field of the answer; else that alone."""
+    words = _TITLES.get(basis.key)
+    return basis.key if words is None else f"{words} ({basis.key})"
 
 
 def reason(basis: Basis, plan: Plan) -> Facts:
@@ -28,11 +55,12 @@ def reason(basis: Basis, plan: Plan) -> Facts:
         (
             *((("value", figure),) if figure else ()),
             ("formula", basis.formula),
+            *((("with numbers", basis.substituted),) if basis.substituted else ()),
             ("inputs", inputs),
             ("source", basis.source),
             ("error", basis.error),
         ),
-        title=basis.key,
+        title=title_of(basis),
     )
 
 

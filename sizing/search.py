@@ -207,14 +207,30 @@ class Trials:
         def slack(units: int) -> int:
             # what fits entirely is placed as this trial is: nothing else needs to be tried
             found = self._same_way(trial, units * step) if whole else self.best(units * step)
-            # of unknown size, the host's pool is left out where the verdict leaves it out
-            room = self._slack(found, host_too=not (whole and self._host_is_unknown(found)))
             runs = found.judgement.verdict == "fits" if whole else found.runs
+            spills = not (whole or self._is_fixed())
+            room = self._spilled_room(found) if spills else self._fixed_room(found, whole=whole)
             return room if runs else min(room, -1)
 
         if slack(most) >= 0:
             return most
         return last_with_room(1, most, slack)
+
+    def _fixed_room(self, trial: Trial, *, whole: bool) -> int:
+        """Return the room in the fullest pool, where nothing is placed otherwise than `trial`.
+
+        Of unknown size, the host's pool is left out where the verdict leaves it out.
+        """
+        return self._slack(trial, host_too=not (whole and self._host_is_unknown(trial)))
+
+    def _spilled_room(self, trial: Trial) -> int:
+        """Return the room that ends what spills: the host's, where it has memory of its own.
+
+        Accelerators are filled with as many layers as they hold at any context, so what is left of
+        them goes up and down by a layer and says nothing of how much longer the context may get.
+        """
+        rooms = self._rooms(trial)
+        return rooms.get(trial.placement.host.pool, min(rooms.values(), default=0))
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))
@@ -223,21 +239,21 @@ class Trials:
         return self._machine.pool(trial.placement.host.pool).total_bytes is None
 
     def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
-        """Return the room left in the fullest pool in bytes, negative when one overflows.
-
-        Pools of unknown size count as full.
-        """
+        """Return the room left in the fullest pool in bytes, negative when one overflows."""
         host_pool = trial.placement.host.pool
+        rooms = self._rooms(trial)
         return min(
-            (
-                -1
-                if need.pool.free_low_bytes is None
-                else need.pool.free_low_bytes - need.high_bytes
-                for need in pool_needs(trial.memory, self._machine)
-                if host_too or need.pool.id != host_pool
-            ),
-            default=0,
+            (room for pool, room in rooms.items() if host_too or pool != host_pool), default=0
         )
+
+    def _rooms(self, trial: Trial) -> dict[str, int]:
+        """Return the room left in each pool in bytes; pools of unknown size count as full."""
+        return {
+            need.pool.id: -1
+            if need.pool.free_low_bytes is None
+            else need.pool.free_low_bytes - need.high_bytes
+            for need in pool_needs(trial.memory, self._machine)
+        }
 
     def _rough_rooms(self, placement: Placement, *, like: Sequence[Trial]) -> dict[str, int]:
         """Return the room in each accelerator's pool: weights and caches exact, the rest as tried.
@@ -298,6 +314,8 @@ class Trials:
         layers = self._more_layers(layers, n_layers, first.settings, attempt)
         if layers:
             spilled.append(attempt(replace(base, gpu_layers=layers)))
+            if spilled[-1].runs:
+                return spilled
         spilled.append(attempt(replace(base, devices=())))
         return spilled
 

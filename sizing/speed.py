@@ -40,6 +40,7 @@ __all__ = [
     "estimate_speed",
     "peak_rates",
     "timed",
+    "told_depth",
 ]
 
 DEFAULT_PROMPT_TOKENS: Final = 512
@@ -88,7 +89,7 @@ def estimate_speed(
     (`mlx`, `vllm`), `ranks` how many devices share each layer. A rate is None when a bandwidth or
     an arithmetic rate it needs is unknown; the reason says which.
     """
-    depth = min(prompt_tokens or DEFAULT_PROMPT_TOKENS, settings.sequence_tokens)
+    depth = told_depth(prompt_tokens, settings)
     if not model.tensors:
         return _unknown("the tensor table of this model is not known")
     devices = (*placement.accelerators, placement.host)
@@ -131,6 +132,11 @@ def estimate_speed(
         throughput_tokens_per_s=throughput,
         energy_per_million_tokens_kwh=_energy(placement, _seconds(terms, costs), step, ranks),
     )
+
+
+def told_depth(prompt_tokens: int | None, settings: Settings) -> int:
+    """Return the tokens that speeds are told after: those of the prompt, at most the context."""
+    return min(prompt_tokens or DEFAULT_PROMPT_TOKENS, settings.sequence_tokens)
 
 
 def decode_rate(

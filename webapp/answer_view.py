@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -16,9 +17,10 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.webapp.inputs import set_inputs
+from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
+from whatfits.webapp.widgets import set_inputs
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def _remedy(number: int, remedy: Remedy) -> None:
 
 def five_words() -> None:
     """Say what the words mean, to those who did not switch it off."""
-    if st.toggle("New to this? Five words", value=True, key="words", persist_state="session"):
+    if ask_whether_shown("New to this? Five words"):
         st.markdown("\n".join(f"- **{inert(word)}**: {inert(said)}" for word, said in FIVE_WORDS))
 
 
@@ -123,7 +125,7 @@ def commands(plan: Plan) -> None:
         _command(plan.commands.get(plan.runtime, ()), plan.verdict_reason, plan.notes)
     st.download_button(
         "Answer as JSON",
-        dump_json(plan),
+        partial(dump_json, plan),  # written when somebody takes it
         file_name="whatfits.json",
         mime="application/json",
         on_click="ignore",

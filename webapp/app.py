@@ -6,7 +6,7 @@ import logging
 
 import streamlit as st
 
-from whatfits.webapp import inputs
+from whatfits.webapp import widgets
 from whatfits.webapp.mode import is_public
 from whatfits.webapp.sessions import take_place
 
@@ -41,5 +41,5 @@ screen = st.navigation(
     ],
     position="top",
 )
-inputs.restore(screen.url_path)
+widgets.restore(screen.url_path)
 screen.run()

@@ -10,7 +10,7 @@ from whatfits.sizing.catalog.lookup import device_entries, model_entries
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.units import format_count
 from whatfits.sizing.values import dataclass
-from whatfits.webapp.state import HERE, NONE
+from whatfits.webapp.input_list import HERE, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

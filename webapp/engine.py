@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from whatfits.sizing.api import answer, find_models, load_machine, load_model, plan_for
+from whatfits.sizing.api import answer, choice_for, find_models, load_machine, load_model, plan_of
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.machine_changes import idle_machine, with_reserves
@@ -20,8 +20,8 @@ from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.units import parse_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.webapp.choices import is_open
+from whatfits.webapp.input_list import CONTEXTS, HERE
 from whatfits.webapp.mode import is_public
-from whatfits.webapp.state import CONTEXTS, HERE, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.planning import Choice
     from whatfits.sizing.ranking import RankedModel
+    from whatfits.webapp.state import Question
 
 __all__ = [
     "BusyError",
     "Memory",
     "answered",
     "curves",
+    "first_answer",
     "forget_this_machine",
     "machine_named",
     "machine_of",
@@ -47,9 +50,11 @@ __all__ = [
 
 _MOST_ANSWERS: Final = 256
 _MOST_RANKINGS: Final = 32
+_MOST_CHOICES: Final = 32  # each holds the model under every file type: until its answer is whole
 _KV_TYPES: Final = ("f16", "q8_0", "q4_0")
 _LONGEST_NAME: Final = 200
 _MISSING: Final = object()
+_Result = TypeVar("_Result")
 
 
 class BusyError(WhatfitsError):
@@ -91,12 +96,22 @@ class Memory:
         finally:
             self._lock.release()
 
+    def known(self, key: Hashable) -> Any:  # noqa: ANN401 - what work returned
+        """Return what is known under the key; None when nothing is."""
+        return self._kept.get(key)
+
+    def forget(self, key: Hashable) -> None:
+        """Forget what is known under the key."""
+        with self._lock:
+            self._kept.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._kept.clear()
 
 
+_choices: Final = Memory(_MOST_CHOICES)
 _answers: Final = Memory(_MOST_ANSWERS)
 _machines: Final = Memory(64)
 _rankings: Final = Memory(_MOST_RANKINGS)
@@ -105,7 +120,7 @@ _curves: Final = Memory(_MOST_RANKINGS)
 
 def forget_this_machine() -> None:
     """Read this machine anew when it is asked for next."""
-    for memory in (_machines, _answers, _rankings, _curves):
+    for memory in (_machines, _choices, _answers, _rankings, _curves):
         memory.clear()
 
 
@@ -144,6 +159,21 @@ def machine_of(question: Question) -> Machine:
     return machine
 
 
+def first_answer(question: Question, dropped: ModelSpec | None = None) -> Plan:
+    """Return the verdict, the memory and the speed of an answer: what is shown first.
+
+    `dropped` is a model that was read from a visitor's file. `answered` says the same, and what
+    takes as long again: every other runtime's answer.
+
+    Raises:
+        BadInputError: what was asked cannot be answered; the message says why.
+    """
+    is_whole = dropped is None and _answers.known(question) is not None
+    if is_whole or question.runtime != DEFAULT_RUNTIME:
+        return answered(question, dropped)
+    return _chosen(question, dropped).plan
+
+
 def answered(question: Question, dropped: ModelSpec | None = None) -> Plan:
     """Return the answer to a question; `dropped` is a model that was read from a visitor's file.
 
@@ -152,11 +182,25 @@ def answered(question: Question, dropped: ModelSpec | None = None) -> Plan:
     Raises:
         BadInputError: what was asked cannot be answered; the message says why.
     """
+    return _remembered(_answers, question, dropped, _worked_out)
+
+
+def _chosen(question: Question, dropped: ModelSpec | None) -> Choice:
+    return _remembered(_choices, question, dropped, _choose)
+
+
+def _remembered(
+    memory: Memory,
+    question: Question,
+    dropped: ModelSpec | None,
+    work: Callable[[Question, ModelSpec | None], _Result],
+) -> _Result:
+    """Return what the work makes of a question; what is in a visitor's file is not kept."""
     if dropped is not None:
-        return _worked_out(question, dropped)
+        return work(question, dropped)
     machine_named(question.machine)  # refused in public, whatever was answered before
-    plan: Plan = _answers.of(question, lambda: _worked_out(question, None))
-    return plan
+    found: _Result = memory.of(question, lambda: work(question, None))
+    return found
 
 
 def model_of(question: Question, dropped: ModelSpec | None = None) -> ModelSpec:
@@ -201,20 +245,24 @@ def name_of(model: str) -> str:
 
 
 def _worked_out(question: Question, dropped: ModelSpec | None) -> Plan:
-    machine = machine_of(question)
-    spec = model_of(question, dropped)
-    if question.runtime != DEFAULT_RUNTIME:
-        return answer(
-            spec,
-            machine=machine,
-            workload=question.workload,
-            request=question.placement,
-            runtime=question.runtime,
-        )
-    return plan_for(
-        spec,
-        name=name_of(question.model) if dropped is None else None,
-        machine=machine,
+    if question.runtime == DEFAULT_RUNTIME:
+        name = name_of(question.model) if dropped is None else None
+        plan = plan_of(_chosen(question, dropped), name=name)
+        _choices.forget(question)
+        return plan
+    return answer(
+        model_of(question, dropped),
+        machine=machine_of(question),
+        workload=question.workload,
+        request=question.placement,
+        runtime=question.runtime,
+    )
+
+
+def _choose(question: Question, dropped: ModelSpec | None) -> Choice:
+    return choice_for(
+        model_of(question, dropped),
+        machine=machine_of(question),
         workload=question.workload,
         request=question.placement,
         fixed_file_type=question.file_type is not None,

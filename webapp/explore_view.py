@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from whatfits.sizing.catalog.quality import quality_rows
+from whatfits.sizing.catalog.quality import loss_text, perplexity_loss, quality_rows
 from whatfits.sizing.curves import fast_free_bytes
 from whatfits.sizing.explain import rate_text, short_rate
 from whatfits.sizing.headline import headline
@@ -15,14 +15,14 @@ from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.webapp.charts import (
+from whatfits.webapp.engine import answered, curves, machine_of
+from whatfits.webapp.explore_charts import (
     context_alt,
     context_chart,
     quant_alt,
     quant_chart,
     quant_rows,
 )
-from whatfits.webapp.engine import answered, curves, machine_of
 from whatfits.webapp.inputs import dropped
 from whatfits.webapp.theme import ink, show_memory
 from whatfits.webapp.words import inert, table
@@ -75,12 +75,7 @@ def size_and_quality(question: Question) -> None:
     if not isinstance(plan, BestPlan):
         return
     st.markdown(inert(headline(plan)) + inert(f": {plan.model.file_type}. {plan.rules[0]}"))
-    losses = {
-        option.file_type: max(
-            (row.perplexity_change for row in quality_rows(option.file_type)), default=None
-        )
-        for option in plan.file_types
-    }
+    losses = {option.file_type: perplexity_loss(option.file_type) for option in plan.file_types}
     dots = quant_rows(plan.file_types, losses)
     if dots:
         st.altair_chart(quant_chart(dots, ink()), alt=quant_alt(dots), width="stretch")
@@ -93,7 +88,7 @@ def size_and_quality(question: Question) -> None:
             option.verdict,
             _tokens(option.largest_context_tokens),
             short_rate(option.decode_tokens_per_s),
-            "?" if losses[option.file_type] is None else f"{losses[option.file_type]:+.2f}",
+            loss_text(option.file_type),
         )
         for option in plan.file_types
     ]

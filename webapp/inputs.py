@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -18,14 +19,30 @@ from whatfits.webapp.choices import (
     model_words,
 )
 from whatfits.webapp.drop import ask_file, model_of_sent
-from whatfits.webapp.engine import forget_this_machine
+from whatfits.webapp.engine import forget_this_machine, machine_named
+from whatfits.webapp.input_list import HERE, SHARES, input_of
 from whatfits.webapp.mode import is_public
-from whatfits.webapp.state import HERE, INPUTS, Question, input_of, other_machine_of, question_of
+from whatfits.webapp.state import (
+    Question,
+    machine_of_inputs,
+    other_machine_of,
+    question_of,
+)
+from whatfits.webapp.widgets import (
+    chosen,
+    common,
+    forget_inputs,
+    keep,
+    number,
+    select,
+    value_of,
+)
 from whatfits.webapp.words import inert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from whatfits.sizing.machine import Device
     from whatfits.sizing.model import ModelSpec
 
 __all__ = [
@@ -40,57 +57,11 @@ __all__ = [
     "may_read_address",
     "other_machine",
     "question",
-    "restore",
-    "set_inputs",
-    "value_of",
 ]
 
 _DROPPED: Final = "dropped_model"
-_SCREEN: Final = "screen_shown"
-_KEPT: Final = "kept_values"
 _ALLOWED: Final = "allowed_addresses"
-_URL: Final = "query-params"
 _PUBLIC_MACHINE: Final = "rtx-4090"
-
-
-def restore(screen: str) -> None:
-    """Give a page the values that were chosen on another one; what its address says comes first.
-
-    Widgets of the same name on two pages are two widgets to Streamlit, each with its default.
-    """
-    if st.session_state.get(_SCREEN) == screen:
-        return
-    st.session_state[_SCREEN] = screen
-    for key, value in st.session_state.get(_KEPT, {}).items():
-        if key not in st.query_params:
-            st.session_state[key] = value
-
-
-def _keep(key: str, value: Any) -> Any:  # noqa: ANN401 - as declared
-    """Remember a value for the other pages, whose widgets are others of the same name."""
-    st.session_state.setdefault(_KEPT, {})[key] = value
-    return value
-
-
-def _common(key: str) -> dict[str, Any]:
-    item = input_of(key)
-    return {"label": item.label, "key": key, "help": item.help, "bind": _URL}
-
-
-def _select(key: str, options: tuple[str, ...], **more: Any) -> Any:  # noqa: ANN401 - as declared
-    default = input_of(key).default
-    index = options.index(default) if default in options else 0
-    return _keep(key, st.selectbox(options=options, index=index, **_common(key), **more))
-
-
-def _number(key: str) -> int | None:
-    item = input_of(key)
-    least = 1 if item.default == 1 else 0
-    found: int | None = st.number_input(
-        min_value=least, max_value=item.most, value=item.default, step=1, **_common(key)
-    )
-    _keep(key, found)
-    return found
 
 
 def ask_model() -> None:
@@ -100,7 +71,7 @@ def ask_model() -> None:
         st.markdown(f"**Model**: {inert(taken.name)}, from your file")
         st.button("Choose from the catalog instead", on_click=_forget_file, type="tertiary")
         return
-    model = (_select("model", model_choices(), accept_new_options=True) or "").strip()
+    model = (select("model", model_choices(), accept_new_options=True) or "").strip()
     if words := model_words(model):
         st.caption(inert(words))
     panel = st.expander("A model that is not in the list", key="file_panel", on_change="rerun")
@@ -152,13 +123,13 @@ def ask_machine() -> None:
     options = machine_choices(with_here=not is_public())
     if is_public():
         st.session_state.setdefault("machine", _PUBLIC_MACHINE)
-    machine = _select("machine", options, accept_new_options=True)
+    machine = select("machine", options, accept_new_options=True)
     if is_card(machine or ""):
         left, right = st.columns(2)
         with left:
-            _number("cards")
+            number("cards")
         with right:
-            _select("ram", input_of("ram").allowed)
+            select("ram", input_of("ram").allowed)
     elif machine == HERE:
         st.button(
             "Read this computer again",
@@ -170,62 +141,77 @@ def ask_machine() -> None:
 
 def ask_quant() -> None:
     """Ask for the quantisation."""
-    _select("quant", input_of("quant").allowed)
+    select("quant", input_of("quant").allowed)
 
 
 def ask_context() -> None:
     """Ask for the context, from a short chat to a whole repository."""
     item = input_of("context")
-    chosen = str(st.select_slider(options=item.allowed, value=item.default, **_common("context")))
-    _keep("context", chosen)
-    st.caption(context_words(parse_tokens(chosen)))
+    length = str(st.select_slider(options=item.allowed, value=item.default, **common("context")))
+    keep("context", length)
+    st.caption(context_words(parse_tokens(length)))
 
 
 def ask_more() -> None:
     """Ask for everything that has a good default."""
     left, right = st.columns(2)
     with left:
-        _select("runtime", input_of("runtime").allowed)
-        _number("users")
-        _select("kv", input_of("kv").allowed)
-        _select("flash", input_of("flash").allowed)
+        select("runtime", input_of("runtime").allowed)
+        number("users")
+        select("kv", input_of("kv").allowed)
+        select("flash", input_of("flash").allowed)
         steps = input_of("ubatch").allowed
-        _keep("ubatch", st.select_slider(options=steps, value=512, **_common("ubatch")))
-        _keep("idle", st.toggle(value=False, **_common("idle")))
+        keep("ubatch", st.select_slider(options=steps, value=512, **common("ubatch")))
+        keep("idle", st.toggle(value=False, **common("idle")))
     with right:
-        _number("layers")
-        _number("experts")
-        _number("reserve")
-        _number("prompt")
-        _select("draft", draft_choices())
-        _keep("split", st.text_input(max_chars=100, **_common("split")))
+        number("layers")
+        number("experts")
+        number("reserve")
+        number("prompt")
+        select("draft", draft_choices())
+    _ask_shares()
+
+
+def _ask_shares() -> None:
+    """Ask what share of the layers each card gets, where there are several."""
+    cards = _accelerators()
+    forget_inputs(SHARES[len(cards) :])  # of a machine that had more
+    if not cards:
+        return
+    st.caption("How the layers are split: a share for each card, or none for a split by memory.")
+    for column, (key, card) in zip(cycle(st.columns(2)), zip(SHARES, cards, strict=False)):
+        with column:
+            number(key, label=f"Share of {card.id} ({inert(card.name)})")
+
+
+def _accelerators() -> tuple[Device, ...]:
+    """Return the cards of the chosen machine where a split over them can be asked for."""
+    try:
+        found = machine_named(machine_of_inputs(chosen())).accelerators
+    except WhatfitsError:  # the answer below says what is wrong with the machine
+        return ()
+    return found if 1 < len(found) <= len(SHARES) else ()
 
 
 def ask_other_machine() -> None:
     """Ask for a machine to hold against the first."""
-    _select("other", machine_choices(with_here=not is_public()), accept_new_options=True)
+    select("other", machine_choices(with_here=not is_public()), accept_new_options=True)
 
 
 def ask_filters() -> None:
     """Ask which models to show, and in which order."""
     left, right = st.columns(2)
     with left:
-        _select("use", input_of("use").allowed)
-        _select("sort", input_of("sort").allowed)
+        select("use", input_of("use").allowed)
+        select("sort", input_of("sort").allowed)
     with right:
-        _select("licence", input_of("licence").allowed)
+        select("licence", input_of("licence").allowed)
         ask_context()
-
-
-def value_of(key: str) -> Any:  # noqa: ANN401 - as declared
-    """Return what this session has chosen for an input."""
-    return st.session_state.get(key, input_of(key).default)
 
 
 def other_machine() -> str:
     """Return the second machine as one expression."""
-    keys = [item.key for item in INPUTS]
-    return other_machine_of({k: st.session_state[k] for k in keys if k in st.session_state})
+    return other_machine_of(chosen())
 
 
 def question() -> Question:
@@ -234,11 +220,4 @@ def question() -> Question:
     Raises:
         InvalidRequestError: one of the values cannot be used.
     """
-    keys = [item.key for item in INPUTS]
-    return question_of({key: st.session_state[key] for key in keys if key in st.session_state})
-
-
-def set_inputs(values: Mapping[str, Any]) -> None:
-    """Set inputs before the next run, as a remedy's button does."""
-    for key, value in values.items():
-        st.session_state[key] = value
+    return question_of(chosen())

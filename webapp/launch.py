@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -42,6 +43,8 @@ def options(*, port: int, host: str, browser: bool) -> dict[str, Any]:
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
         "global.developmentMode": False,
+        # going through every object after every run takes longer than the run; Python collects too
+        "runner.postScriptGC": False,
         "logger.hideWelcomeMessage": True,
         **_THEME,
     }
@@ -73,6 +76,15 @@ def free_port(host: str, port: int | None) -> int:
     )
 
 
+def _get_ready() -> None:
+    """Load code and catalog while the first visitor's browser is still loading its own."""
+    from whatfits.webapp import answer_view, inputs  # noqa: F401, PLC0415 - they load the rest
+    from whatfits.webapp.choices import machine_choices, model_choices  # noqa: PLC0415
+
+    model_choices()
+    machine_choices(with_here=False)
+
+
 def serve(*, port: int | None, host: str, browser: bool, public: bool) -> None:
     """Serve the pages until somebody ends it (Ctrl-C, or a signal to terminate)."""
     from streamlit.web import bootstrap  # noqa: PLC0415 - an extra
@@ -84,4 +96,5 @@ def serve(*, port: int | None, host: str, browser: bool, public: bool) -> None:
     shown = chosen["browser.serverAddress"]
     sys.stdout.write(f"whatfits is at http://{shown}:{chosen['server.port']} (Ctrl-C ends it)\n")
     sys.stdout.flush()
+    Thread(target=_get_ready, daemon=True).start()
     bootstrap.run(str(script), False, [], chosen)

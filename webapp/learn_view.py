@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from whatfits.sizing.catalog.quality import quality_rows
+from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.explain import rate_text
 from whatfits.sizing.glossary import find_term
 from whatfits.sizing.headline import headline, speed_sentences
@@ -20,9 +20,9 @@ from whatfits.sizing.starting import LEVELS, pick
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
-from whatfits.webapp.charts import memory_alt
 from whatfits.webapp.engine import answered
 from whatfits.webapp.inputs import dropped
+from whatfits.webapp.memory_chart import memory_alt
 from whatfits.webapp.state import Question
 from whatfits.webapp.theme import show_memory
 from whatfits.webapp.words import inert, table
@@ -66,8 +66,13 @@ def _term(name: str, machine: Machine) -> None:
 def _layers(_question: Question, machine: Machine) -> None:
     st.markdown(inert(find_term("runtime and app").meaning))
     picks = [pick(machine, level) for level in LEVELS]
-    rows = [(one.level, one.runtime_label, one.engine, one.app) for one in picks]
-    st.markdown(table(["how at ease", "begin with", "runtime", "app"], rows))
+    st.markdown(
+        "\n".join(
+            f"- **{inert(one.level)}**: begin with {inert(one.runtime_label)}. "
+            f"Runtime: {inert(one.engine)}. App: {inert(one.app)}."
+            for one in picks
+        )
+    )
 
 
 def _memory(question: Question, machine: Machine) -> None:
@@ -95,13 +100,12 @@ def _quantisation(question: Question, machine: Machine) -> None:
     rows = []
     for name in _LADDER:
         plan = answered(replace(question, file_type=name, runtime=DEFAULT_RUNTIME), dropped())
-        loss = max((row.perplexity_change for row in quality_rows(name)), default=None)
         rows.append(
             (
                 name,
                 format_bytes(plan.memory.weights_bytes),
                 plan.verdict,
-                "?" if loss is None else f"{loss:+.2f}",
+                loss_text(name),
             )
         )
     columns = ("quant", "weights", f"on {machine.name}", "perplexity above 16 bits")

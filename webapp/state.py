@@ -1,209 +1,28 @@
-"""Every input of the pages, described once, and what the inputs together ask for.
-
-A key is also the name in the address, and a value is what stands in it: links that people have
-sent each other rest on both.
-"""
+"""What the inputs together ask for: the arguments of one call of the library."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.quants.default_type import LADDER
-from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.units import parse_tokens
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
+from whatfits.webapp.choices import is_card
+from whatfits.webapp.input_list import AUTO, CONTEXTS, HERE, INPUTS, NONE, SHARES, input_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
-    "AUTO",
-    "CONTEXTS",
-    "HERE",
-    "INPUTS",
-    "NONE",
-    "RAM_SIZES",
-    "Input",
     "Question",
-    "input_of",
+    "machine_of_inputs",
     "other_machine_of",
     "question_of",
     "remedy_state",
 ]
 
-AUTO: Final = "auto"
-HERE: Final = "this computer"
-NONE: Final = "none"
-CONTEXTS: Final = (*(f"{2**power}k" for power in range(10)), "1m")
-RAM_SIZES: Final = tuple(f"{2**power}gb" for power in range(3, 11))
-_MIB_PER_GIB: Final = 1024
-_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q4_0", "bf16", "f32")
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input.
-
-    Attributes:
-        key: its name in the session and in the address.
-        label: what stands beside it.
-        default: its value when nobody chose; left out of the address.
-        help: what it means, in a sentence or two.
-        allowed: the values to choose from; empty where the catalog or a range says.
-        most: largest number; None where there is none to give.
-    """
-
-    key: str
-    label: str
-    default: Any
-    help: str
-    allowed: tuple[Any, ...] = ()
-    most: int | None = None
-
-
-INPUTS: Final = (
-    Input(
-        "model",
-        "Model",
-        "llama-3.1-8b",
-        "A model of the catalog: type a part of its name. Or paste hf:owner/name.",
-    ),
-    Input(
-        "machine",
-        "Machine",
-        HERE,
-        "This computer, one of the list, or written out: 2x rtx-3090 + 64gb, m4 max 64gb, 32gb.",
-    ),
-    Input("cards", "How many cards", 1, "Graphics cards of that kind in one machine.", most=16),
-    Input("ram", "RAM beside it", "32gb", "The memory of the PC around the card.", RAM_SIZES),
-    Input(
-        "other",
-        "Another machine",
-        "rtx-3090",
-        "A second machine to hold against the first, for the same model.",
-    ),
-    Input(
-        "use",
-        "Kind of model",
-        "any",
-        "Text, text with images or sound, or embeddings for search.",
-        ("any", "llm", "vlm", "embedding"),
-    ),
-    Input(
-        "licence",
-        "Licence",
-        "any",
-        "Open: Apache 2.0 or MIT. Others have conditions of their own.",
-        ("any", "open"),
-    ),
-    Input(
-        "sort",
-        "Order",
-        "size",
-        "Within the same verdict: most parameters first, newest first, or least memory first.",
-        ("size", "released", "memory", "name"),
-    ),
-    Input(
-        "quant",
-        "Quantisation",
-        AUTO,
-        "How coarsely each weight is stored: smaller file, slightly worse answers. "
-        "Automatic takes the best that fits.",
-        (AUTO, *LADDER),
-    ),
-    Input(
-        "context",
-        "Context",
-        "8k",
-        "How much text it keeps in mind, in tokens of about three quarters of a word. "
-        "It costs memory, used or not.",
-        CONTEXTS,
-    ),
-    Input(
-        "runtime",
-        "Runtime",
-        DEFAULT_RUNTIME,
-        "The program that does the work. Each takes memory in its own way.",
-        tuple(entry.id for entry in RUNTIMES),
-    ),
-    Input(
-        "kv",
-        "Precision of the cache",
-        "f16",
-        "How exactly the notes on what was read are kept. q8_0 halves them at a slight loss.",
-        _KV_TYPES,
-    ),
-    Input(
-        "users",
-        "Users at once",
-        1,
-        "Conversations at the same time. llama.cpp shares the context out among them; "
-        "Ollama and vLLM give it to each.",
-        most=256,
-    ),
-    Input(
-        "flash",
-        "Flash attention",
-        AUTO,
-        "Attention without the table of scores in memory. Automatic: where the device can.",
-        (AUTO, "on", "off"),
-    ),
-    Input(
-        "ubatch",
-        "Micro-batch",
-        512,
-        "Tokens of a prompt read in one step: more is quicker and takes a larger compute buffer.",
-        (64, 128, 256, 512, 1024, 2048, 4096),
-    ),
-    Input(
-        "prompt",
-        "Prompt length",
-        512,
-        "The prompt that speeds are told for, in tokens.",
-        most=2**20,
-    ),
-    Input(
-        "draft",
-        "Draft model",
-        NONE,
-        "A small model of the same vocabulary that guesses ahead; it takes memory of its own.",
-    ),
-    Input(
-        "layers",
-        "Layers on the GPU",
-        None,
-        "Empty: as many as fit. 0: all on the CPU.",
-        most=1000,
-    ),
-    Input(
-        "experts",
-        "Layers with experts on the CPU",
-        None,
-        "For mixtures of experts: so many layers keep theirs in RAM. Empty: as few as needed.",
-        most=1000,
-    ),
-    Input(
-        "split",
-        "Split over the GPUs",
-        "",
-        "Shares in the order of the cards, as 3,1. Empty: by free memory.",
-    ),
-    Input(
-        "reserve",
-        "Kept for the system (MiB)",
-        None,
-        "Memory to leave alone. Empty: the usual reserve of the system.",
-        most=_MIB_PER_GIB * _MIB_PER_GIB,
-    ),
-    Input(
-        "idle",
-        "As after a restart",
-        False,
-        "This computer without what other programs hold now.",
-    ),
-)
-_BY_KEY: Final = {item.key: item for item in INPUTS}
 _KEY_OF: Final = {
     "model": "model",
     "file_type": "quant",
@@ -211,15 +30,6 @@ _KEY_OF: Final = {
     "kv_type_k": "kv",
     "parallel": "users",
 }
-
-
-def input_of(key: str) -> Input:
-    """Return the input of that key.
-
-    Raises:
-        KeyError: there is none.
-    """
-    return _BY_KEY[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +61,7 @@ def question_of(state: Mapping[str, Any]) -> Question:
     """Return what a session's values ask; keys that are missing have their defaults.
 
     Raises:
-        InvalidRequestError: the split is not a list of numbers.
+        InvalidRequestError: some cards have a share and others none.
     """
     values = {item.key: state.get(item.key, item.default) for item in INPUTS}
     kv = values["kv"] or "f16"
@@ -273,11 +83,16 @@ def question_of(state: Mapping[str, Any]) -> Question:
         placement=PlacementRequest(
             gpu_layers=values["layers"],
             cpu_moe_layers=values["experts"],
-            tensor_split=_split_of(values["split"]),
+            tensor_split=_split_of([values[key] for key in SHARES]),
         ),
         reserve_mib=values["reserve"],
         idle=bool(values["idle"]),
     )
+
+
+def machine_of_inputs(state: Mapping[str, Any]) -> str:
+    """Return the machine as one expression."""
+    return _machine_of({item.key: state.get(item.key, item.default) for item in INPUTS})
 
 
 def other_machine_of(state: Mapping[str, Any]) -> str:
@@ -288,8 +103,6 @@ def other_machine_of(state: Mapping[str, Any]) -> str:
 
 def _machine_of(values: Mapping[str, Any]) -> str:
     """Return the machine as one expression: a card of the list gets its number and RAM."""
-    from whatfits.webapp.choices import is_card  # noqa: PLC0415 - it names the keys of this file
-
     name: str = (values["machine"] or HERE).strip()
     if not is_card(name):
         return name
@@ -300,15 +113,25 @@ def _machine_of(values: Mapping[str, Any]) -> str:
 def _unless_default(key: str, values: Mapping[str, Any]) -> int | None:
     """Return a number that somebody chose; None leaves it to the runtime, whose default it is."""
     value: int | None = values[key]
-    return None if value == _BY_KEY[key].default else value
+    return None if value == input_of(key).default else value
 
 
-def _split_of(text: str | None) -> tuple[float, ...] | None:
-    if not text or not text.strip():
+def _split_of(shares: Sequence[int | None]) -> tuple[float, ...] | None:
+    """Return the shares of the cards in their order; None where nobody chose any."""
+    given = [share for share in shares if share is not None]
+    if not given:
         return None
-    from whatfits.sizing.requests import placement_from_object  # noqa: PLC0415 - reads numbers
-
-    return placement_from_object({"tensor_split": text}).tensor_split
+    if shares[: len(given)] != given:
+        raise InvalidRequestError(
+            what="shares of the cards",
+            got="a card without one before a card with one",
+            allowed="a number for every card (0 leaves one out), or none at all",
+        )
+    if not any(given):
+        raise InvalidRequestError(
+            what="shares of the cards", got="0 for every card", allowed="one above 0 at least"
+        )
+    return tuple(float(share) for share in given)
 
 
 def remedy_state(change: Mapping[str, Any]) -> dict[str, Any]:
@@ -321,7 +144,7 @@ def remedy_state(change: Mapping[str, Any]) -> dict[str, Any]:
         if key is None:
             return {}
         state[key] = _shown(key, value)
-        allowed = _BY_KEY[key].allowed
+        allowed = input_of(key).allowed
         if allowed and state[key] not in allowed:
             return {}
     return state

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from whatfits.webapp.charts import DARK, LIGHT, Ink, memory_alt, memory_spec
+from whatfits.webapp.chart_parts import DARK, LIGHT, Ink
+from whatfits.webapp.memory_chart import memory_alt, memory_spec
 
 if TYPE_CHECKING:
     from whatfits.sizing.pool_bills import PoolBill

@@ -7,19 +7,20 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 
 from __future__ import annotations
 
-from whatfits.sizing.api.answering import answer, plan_for
+from whatfits.sizing.api.answering import answer, choice_for, plan_of
 from whatfits.sizing.api.loading import hardware, load_machine, load_model
 from whatfits.sizing.api.questions import check, find_models, need, plan, together
 
 __all__ = [
     "answer",
     "check",
+    "choice_for",
     "find_models",
     "hardware",
     "load_machine",
     "load_model",
     "need",
     "plan",
-    "plan_for",
+    "plan_of",
     "together",
 ]

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.planning import BestPlan
+    from whatfits.sizing.planning import BestPlan, Choice
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["answer", "plan_for"]
+__all__ = ["answer", "choice_for", "plan_of"]
 
 
 def answer(
@@ -32,8 +33,15 @@ def answer(
     runtime: str = DEFAULT_RUNTIME,
     force: bool = False,
     refined: Callable[[Trial], Trial] | None = None,
+    replays: Replays | None = None,
+    brief: bool = False,
 ) -> Plan:
-    """Return the plan for values that are already loaded; `refined` betters the chosen trial."""
+    """Return the plan for values that are already loaded.
+
+    `refined` betters the chosen trial; `replays` are those of the model under any file type, for
+    those who ask more than once. In `brief` a program that starts llama.cpp is told without its
+    longest context and without what would help: to find those takes longer than all the rest.
+    """
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
         from whatfits.sizing.unverified import unverified_notes
@@ -41,6 +49,7 @@ def answer(
         others = _other_models(runtime)
         plan = entry.own().plan(spec, machine, workload, request, others=others, force=force)
         return replace(plan, notes=(*plan.notes, *unverified_notes(machine)))
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.llama_answer import llama_plan
 
     return llama_plan(
@@ -51,15 +60,16 @@ def answer(
         request=request,
         extras=_extras(spec, workload),
         remedies=_remedies,
+        brief=brief,
         force=force,
         refined=refined,
+        replays=replays or Replays(),
     )
 
 
-def plan_for(
+def choice_for(
     spec: ModelSpec,
     *,
-    name: str | None = None,
     machine: Machine,
     workload: Workload,
     request: PlacementRequest,
@@ -67,16 +77,11 @@ def plan_for(
     least_tokens_per_s: float | None = None,
     longest: bool = False,
     force: bool = False,
-) -> BestPlan:
-    """Return the best plan for values that are already loaded; `name` is what was loaded."""
-    from whatfits.sizing.catalog.quality import quality_cost
-    from whatfits.sizing.planning import best_plan
+) -> Choice:
+    """Return what is chosen for values that are already loaded; `plan_of` makes it whole."""
+    from whatfits.sizing.planning import choose_plan
 
-    def loaded_for(runtime: str) -> ModelSpec:
-        assert name is not None
-        return load_model(name, runtime=runtime)
-
-    return best_plan(
+    return choose_plan(
         answer,
         spec,
         machine=machine,
@@ -86,9 +91,19 @@ def plan_for(
         least_tokens_per_s=least_tokens_per_s,
         longest=longest,
         force=force,
-        quality=quality_cost,
-        loaded_for=None if name is None else loaded_for,
     )
+
+
+def plan_of(choice: Choice, *, name: str | None = None) -> BestPlan:
+    """Return the best plan that a choice began; `name` is what was loaded, None for a file."""
+    from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.planning import best_plan
+
+    def loaded_for(runtime: str) -> ModelSpec:
+        assert name is not None
+        return load_model(name, runtime=runtime)
+
+    return best_plan(choice, quality=quality_cost, loaded_for=None if name is None else loaded_for)
 
 
 def _other_models(runtime: str) -> OtherModels:

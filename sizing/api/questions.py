@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from whatfits.sizing.api.answering import answer, plan_for
+from whatfits.sizing.api.answering import answer, choice_for, plan_of
 from whatfits.sizing.api.loading import load_machine, load_model, load_placement, load_workload
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 
@@ -93,9 +93,8 @@ def plan(
         BadInputError: something given cannot be used; the message says what is allowed.
     """
     spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
-    return plan_for(
+    choice = choice_for(
         spec,
-        name=model if isinstance(model, str) else None,
         machine=load_machine(machine),
         workload=load_workload(workload),
         request=load_placement(placement),
@@ -104,6 +103,7 @@ def plan(
         longest=longest,
         force=force,
     )
+    return plan_of(choice, name=model if isinstance(model, str) else None)
 
 
 def together(

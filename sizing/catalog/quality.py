@@ -8,7 +8,7 @@ from typing import Any, Final
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.values import dataclass
 
-__all__ = ["QualityRow", "quality_cost", "quality_rows"]
+__all__ = ["QualityRow", "loss_text", "perplexity_loss", "quality_cost", "quality_rows"]
 
 _MEASURED_ON: Final = "Llama 3 8B"
 _NOT_MEASURED: Final = "not measured by a source of the catalog"
@@ -69,6 +69,17 @@ def _rows() -> dict[str, tuple[QualityRow, ...]]:
 def quality_rows(file_type: str) -> tuple[QualityRow, ...]:
     """Return every measurement of a file type; empty when there is none."""
     return _rows().get(file_type.upper(), ())
+
+
+def perplexity_loss(file_type: str) -> float | None:
+    """Return the most perplexity that a measurement lost against 16 bits; None without one."""
+    return max((row.perplexity_change for row in quality_rows(file_type)), default=None)
+
+
+def loss_text(file_type: str) -> str:
+    """Return that loss as a short text for a table: `+0.18`, or `?` without a measurement."""
+    loss = perplexity_loss(file_type)
+    return "?" if loss is None else f"{loss:+.2f}"
 
 
 def quality_cost(file_type: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from whatfits.sizing.api import load_model, plan_for
+from whatfits.sizing.api import choice_for, load_model, plan_of
 from whatfits.sizing.cli.machine_options import (
     add_disk_option,
     add_machine_options,
@@ -53,9 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().read(arguments)
     workload, request = workload_of(options), placement_of(options)
     spec = load_model(options.model, file_type=options.file_type)
-    plan = plan_for(
+    choice = choice_for(
         spec,
-        name=options.model,
         machine=with_disk(machine_of(options), options),
         workload=workload,
         request=request,
@@ -64,6 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         longest=options.longest,
         force=options.force,
     )
+    plan = plan_of(choice, name=options.model)
     if options.json:
         sys.stdout.write(dump_json(plan) + "\n")
     else:

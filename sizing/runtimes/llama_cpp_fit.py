@@ -20,6 +20,7 @@ from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.settings import Settings
@@ -60,13 +61,16 @@ def fit_to_memory(
     *,
     margin_bytes: int = DEFAULT_MARGIN_BYTES,
     min_context_tokens: int = DEFAULT_MIN_CONTEXT_TOKENS,
+    replays: Replays | None = None,
 ) -> FitDecision:
     """Return what the fitting step decides for a request; an unset context is open to it.
+
+    `replays` are those of the model under any file type.
 
     Raises:
         InvalidRequestError: a value is out of range.
     """
-    planned = _Planned(model, machine, workload, request)
+    planned = _Planned(model, machine, workload, request, replays)
     full = planned.context_when_open if workload.context_tokens is None else workload.context_tokens
     free = planned.free_bytes
     if any(amount is None for amount in free):
@@ -105,13 +109,18 @@ class _Planned:
     """The figures the fitting step sees: a plan's bytes of each device, the host's without any."""
 
     def __init__(
-        self, model: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest
+        self,
+        model: ModelSpec,
+        machine: Machine,
+        workload: Workload,
+        request: PlacementRequest,
+        replays: Replays | None,
     ) -> None:
         self.model = model
         self.request = request
         self._machine = machine
         self._workload = workload
-        self._shares = ModelShares(model)
+        self._shares = ModelShares(model, replays=replays)
         placement = resolve_placement(model, request, machine)
         self.device_ids = tuple(device.id for device in placement.accelerators)
         pools = [machine.pool(device.pool) for device in placement.accelerators]

@@ -96,7 +96,8 @@ LINK = {
     "draft": "qwen3-0.6b",
     "layers": "30",
     "reserve": "2048",
-    "split": "3,1",
+    "share1": "3",
+    "share2": "1",
     "idle": "true",
 }
 
@@ -109,7 +110,8 @@ def test_a_link_restores_every_input_and_stays_as_it_is(opened: Callable[..., An
     assert address(page) == LINK
     page.get_by_text("More: users, cache, placement, runtime").click()
     has_value(page.get_by_role("spinbutton", name="Users at once"), "3")
-    has_value(page.get_by_role("textbox", name="Split over the GPUs"), "3,1")
+    has_value(page.get_by_role("spinbutton", name="Share of cuda0 (GeForce RTX 3090)"), "3")
+    has_value(page.get_by_role("spinbutton", name="Share of cuda1 (GeForce RTX 3090)"), "1")
     has_value(page.get_by_role("spinbutton", name="Layers on the GPU"), "30")
 
 
@@ -195,6 +197,22 @@ def test_hostile_names_are_inert(opened: Callable[..., Any], name: str) -> None:
 
 
 CONTRASTS = (Path(__file__).parent / "contrast.js").read_text("utf-8")
+
+
+def test_the_words_stay_hidden_on_the_next_visit(opened: Callable[..., Any]) -> None:
+    page = opened(f"?{MACHINE}")
+    words = page.get_by_text("the numbers the model learned")
+    assert words.count() == 1
+    page.get_by_text("New to this? Five words").click()
+    words.wait_for(state="detached")
+    page.wait_for_function("document.cookie.includes('whatfits_words=hidden')")
+    page.reload()
+    wait(page)
+    assert words.count() == 0
+    assert address(page) == {"machine": "rtx-4090"}
+    page.get_by_text("New to this? Five words").click()
+    words.wait_for()
+    page.wait_for_function("document.cookie.includes('whatfits_words=shown')")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

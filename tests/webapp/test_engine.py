@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import pairwise
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from whatfits.webapp.engine import (
     Memory,
     answered,
     curves,
+    first_answer,
     machine_named,
     machine_of,
     model_of,
@@ -38,6 +40,24 @@ def public() -> Iterator[None]:
 def test_the_automatic_answer_is_the_librarys_plan() -> None:
     found = answered(question_of({**MACHINE, "model": "qwen3-8b"}))
     assert found == plan("qwen3-8b", machine="rtx-4090 + 32gb", workload={"context_tokens": 8192})
+
+
+@pytest.mark.parametrize(
+    "asked", [{"model": "llama-3.3-70b"}, {"model": "qwen3-8b", "quant": "Q6_K", "ram": "64gb"}]
+)
+def test_what_is_shown_first_is_what_the_whole_answer_says(asked: dict[str, str]) -> None:
+    question = question_of({**MACHINE, **asked})
+    first, whole = first_answer(question), answered(question)
+    for field in fields(type(first)):
+        if field.name != "commands":
+            assert getattr(first, field.name) == getattr(whole, field.name), field.name
+    for runtime, lines in first.commands.items():
+        assert whole.commands[runtime] == lines
+
+
+def test_what_is_shown_first_of_another_runtime_is_its_answer() -> None:
+    question = question_of({**MACHINE, "model": "llama-3.2-1b", "runtime": "ollama"})
+    assert first_answer(question) is answered(question)
 
 
 @pytest.mark.parametrize("runtime", ["ollama", "vllm"])
@@ -168,3 +188,13 @@ def test_a_dropped_model_can_be_asked_for_in_another_quantisation() -> None:
     assert model_of(question_of({}), dropped) is dropped
     with pytest.raises(BadInputError, match="dropped file"):
         model_of(question_of({"runtime": "vllm"}), dropped)
+
+
+def test_a_question_whose_answer_is_whole_keeps_no_more_of_it() -> None:
+    memory = Memory(2)
+    assert memory.known("a") is None
+    assert memory.of("a", lambda: 1) == 1
+    assert memory.known("a") == 1
+    memory.forget("a")
+    memory.forget("never asked")
+    assert memory.known("a") is None

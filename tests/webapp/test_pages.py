@@ -11,6 +11,7 @@ import pytest
 from whatfits.sizing import plan
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import model_entries
+from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.curves import context_curves
 from whatfits.sizing.explain import short_rate, verdict_sentence
 from whatfits.sizing.headline import headline, speed_sentences
@@ -101,8 +102,8 @@ def test_the_answer_can_be_taken_along(
 ) -> None:
     offered: list[tuple[str, str]] = []
 
-    def take(label: str, data: str, **_more: object) -> None:
-        offered.append((label, data))
+    def take(label: str, data: Callable[[], str], **_more: object) -> None:
+        offered.append((label, data()))
 
     streamlit = pytest.importorskip("streamlit", reason="needs the extra [web]")
     monkeypatch.setattr(streamlit, "download_button", take)
@@ -144,6 +145,7 @@ def test_the_ranking_is_the_librarys(page: Callable[..., Any]) -> None:
             row.verdict,
             format_bytes(row.high_bytes),
             short_rate(row.decode_tokens_per_s),
+            loss_text(row.file_type),
         ):
             assert f"| {inert(cell)} |" in line
 
@@ -248,3 +250,32 @@ def test_a_full_public_page_says_so(
 ) -> None:
     monkeypatch.setattr("whatfits.webapp.sessions.take_place", lambda: None)
     assert page().error[0].value.startswith("Every place is taken")
+
+
+def test_each_of_several_cards_has_a_field_for_its_share(page: Callable[..., Any]) -> None:
+    app = page(model="llama-3.3-70b", machine="rtx-3090", cards="2", quant="Q4_K_M", share2="3")
+    assert inert("a number for every card") in app.error[0].value
+    app.number_input(key="share1").set_value(1).run()
+    expected = plan(
+        "llama-3.3-70b",
+        machine="2x rtx-3090 + 32gb",
+        file_type="Q4_K_M",
+        workload={"context_tokens": 8192},
+        placement={"tensor_split": (1.0, 3.0)},
+    )
+    assert inert(verdict_sentence(expected)) in said(app)
+    labels = {field.label for field in app.number_input}
+    assert {f"Share of cuda{at} (GeForce RTX 3090)" for at in (0, 1)} <= labels
+
+
+def test_a_card_that_is_gone_has_no_share_left(page: Callable[..., Any]) -> None:
+    app = page(machine="rtx-3090", cards="2", quant="Q4_K_M", share1="3", share2="1")
+    app.number_input(key="cards").set_value(1).run()
+    assert not app.error
+    assert [field for field in app.number_input if field.label.startswith("Share")] == []
+
+
+def test_one_card_has_no_field_for_a_share(page: Callable[..., Any]) -> None:
+    for machine in ("rtx-3090", "m4-pro 48gb", "64gb"):
+        labels = [field.label for field in page(machine=machine, quant="Q4_K_M").number_input]
+        assert [label for label in labels if label.startswith("Share")] == []

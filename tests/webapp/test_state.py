@@ -7,10 +7,9 @@ import pytest
 from whatfits.sizing import check
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.workload import PlacementRequest, Workload
+from whatfits.webapp.input_list import CONTEXTS, INPUTS, SHARES, input_of
 from whatfits.webapp.state import (
-    CONTEXTS,
-    INPUTS,
-    input_of,
+    machine_of_inputs,
     other_machine_of,
     question_of,
     remedy_state,
@@ -22,7 +21,7 @@ CARD = {"machine": "rtx-4090", "model": "llama-3.3-70b"}
 def test_keys_are_unique_and_each_input_says_what_it_is() -> None:
     assert len({item.key for item in INPUTS}) == len(INPUTS)
     for item in INPUTS:
-        assert item.key.isalpha(), item.key
+        assert item.key.isalnum(), item.key
         assert item.label, item.key
         assert item.help.endswith("."), item.key
 
@@ -56,13 +55,13 @@ def test_every_input_of_the_question_changes_it() -> None:
         "draft": "qwen3-0.6b",
         "layers": 20,
         "experts": 3,
-        "split": "3,1",
+        "share1": 3,
         "reserve": 4096,
         "idle": True,
     }
     for key, value in changed.items():
         assert question_of({key: value}) != base, key
-    elsewhere = {"cards", "ram", "other", "use", "licence", "sort"}
+    elsewhere = {"cards", "ram", "other", "use", "licence", "sort", *SHARES[1:]}
     assert set(changed) | elsewhere == {item.key for item in INPUTS}
 
 
@@ -81,10 +80,31 @@ def test_the_second_machine_is_one_card_beside_the_same_ram() -> None:
     assert other_machine_of({"other": "rtx-3090", "cards": 4, "ram": "64gb"}) == "rtx-3090 + 64gb"
 
 
-def test_a_split_is_read_as_shares() -> None:
-    assert question_of({"split": "3, 1"}).placement.tensor_split == (3.0, 1.0)
-    with pytest.raises(InvalidRequestError):
-        question_of({"split": "a lot"})
+def test_the_machine_of_a_session_is_that_of_its_question() -> None:
+    asked = {**CARD, "cards": 2, "ram": "64gb"}
+    assert machine_of_inputs(asked) == question_of(asked).machine == "2x rtx-4090 + 64gb"
+
+
+def test_a_field_a_card_makes_the_split() -> None:
+    assert question_of({}).placement.tensor_split is None
+    shares = {"share1": 3, "share2": 1}
+    assert question_of(shares).placement.tensor_split == (3.0, 1.0)
+    assert question_of({"share1": 0, "share2": 1}).placement.tensor_split == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"share2": 1}, "a number for every card"),
+        ({"share1": 1, "share3": 1}, "a number for every card"),
+        ({"share1": 0, "share2": 0}, "one above 0"),
+    ],
+)
+def test_a_split_that_leaves_cards_out_is_refused_in_a_sentence(
+    shares: dict[str, int], said: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=said):
+        question_of(shares)
 
 
 def test_values_that_were_cleared_are_the_defaults() -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import answer_view, inputs
-from whatfits.webapp.engine import answered
+from whatfits.webapp.engine import answered, first_answer
 
 st.title("Will it fit?")
 inputs.ask_model()
@@ -21,14 +21,16 @@ with st.expander("More: users, cache, placement, runtime"):
 if not inputs.may_read_address():
     st.stop()
 try:
+    question = inputs.question()
     with st.spinner("Working it out"):
-        plan = answered(inputs.question(), inputs.dropped())
-except WhatfitsError as error:
-    answer_view.refusal(error)
-else:
-    answer_view.verdict(plan)
+        first = first_answer(question, inputs.dropped())
+    answer_view.verdict(first)
     answer_view.five_words()
-    answer_view.memory(plan)
-    answer_view.speed(plan)
+    answer_view.memory(first)
+    answer_view.speed(first)
+    with st.spinner("Asking every runtime"):
+        plan = answered(question, inputs.dropped())
     answer_view.commands(plan)
     answer_view.reasons(plan)
+except WhatfitsError as error:
+    answer_view.refusal(error)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from whatfits.sizing.catalog.lookup import catalog_date
 from whatfits.sizing.errors import WhatfitsError
+from whatfits.sizing.reasons import title_of
 from whatfits.sizing.version import VERSION
 from whatfits.webapp import inputs
 from whatfits.webapp.answer_view import refusal
@@ -41,10 +42,14 @@ try:
 except WhatfitsError as error:
     refusal(error)
 else:
-    rows = [(basis.key, basis.formula, basis.error, basis.source) for basis in plan.basis]
-    for key, formula, error_band, source in rows:
-        st.markdown(f"**{inert(key)}**: {inert(formula)}")
-        st.caption(f"Error: {inert(error_band)}. Source: {inert(source)}.")
+    for basis in plan.basis:
+        st.markdown(f"**{inert(title_of(basis))}**: {inert(basis.formula)}")
+        if basis.substituted:
+            st.markdown("\n".join(f"- {inert(part)}" for part in basis.substituted.split("; ")))
+    with st.expander("Where each comes from, and how wrong it may be"):
+        for basis in plan.basis:
+            st.markdown(f"**{inert(title_of(basis))}**")
+            st.caption(f"Error: {inert(basis.error)}. Source: {inert(basis.source)}.")
 st.subheader("How exact")
 columns = ("cases", "cases in all", "weights exact", "cache exact", "buffers exact", "in interval")
 measured = [

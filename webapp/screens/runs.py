@@ -7,11 +7,12 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from whatfits.sizing.catalog.lookup import catalog_date
+from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.explain import READING_TOKENS_PER_S, machine_sentence, short_rate
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
-from whatfits.webapp import inputs
+from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
 from whatfits.webapp.engine import machine_of, ranked
 from whatfits.webapp.words import inert, linked_table
@@ -24,17 +25,17 @@ inputs.ask_filters()
 try:
     question = inputs.question()
     machine = machine_of(question)
-    use = inputs.value_of("use")
+    use = widgets.value_of("use")
     with st.spinner("Sizing every model of the catalog"):
         found = ranked(
             question,
             kind=None if use == "any" else use,
-            open_only=inputs.value_of("licence") == "open",
+            open_only=widgets.value_of("licence") == "open",
         )
 except WhatfitsError as error:
     refusal(error)
     st.stop()
-rows = sort_rows(found, inputs.value_of("sort"))
+rows = sort_rows(found, widgets.value_of("sort"))
 tokens = format_tokens(question.workload.context_tokens or 0)
 fit = len([row for row in rows if row.verdict == "fits"])
 if rows:
@@ -47,7 +48,7 @@ else:
     st.error("**No model of the catalog runs here with these filters.**", icon=":material/cancel:")
 st.markdown(inert(machine_sentence(machine)))
 carried = {
-    key: inputs.value_of(key)
+    key: widgets.value_of(key)
     for key in ("machine", "cards", "ram", "context")
     if key in st.session_state
 }
@@ -60,6 +61,7 @@ table = [
         "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
         format_bytes(row.high_bytes),
         "?" if row.parameters is None else format_count(row.parameters),
+        loss_text(row.file_type),
     )
     for row in rows[:SHOWN]
 ]
@@ -67,17 +69,17 @@ links = [
     "./?" + urlencode({**carried, "model": row.model, "quant": row.file_type})
     for row in rows[:SHOWN]
 ]
-columns = ("model", "quant", "verdict", "tokens/s", "to spare", "at most", "size")
+numbers = ("tokens/s", "to spare", "at most", "size", "perplexity")
+columns = ("model", "quant", "verdict", *numbers)
 if rows:
-    st.markdown(
-        linked_table(columns, table, links, right=("size", "at most", "to spare", "tokens/s"))
-    )
+    st.markdown(linked_table(columns, table, links, right=numbers))
 if len(rows) > SHOWN:
     st.caption(f"{len(rows) - SHOWN} more; choose an order or a filter to see others.")
 st.caption(
     inert(
-        f"Order: verdict, then {inputs.value_of('sort')}. {FILE_TYPE_RULE[:1].upper()}"
+        f"Order: verdict, then {widgets.value_of('sort')}. {FILE_TYPE_RULE[:1].upper()}"
         f"{FILE_TYPE_RULE[1:]}. Speeds are estimates unless measured; people read about "
-        f"{READING_TOKENS_PER_S:.0f} tokens/s. Catalog as of {catalog_date()}."
+        f"{READING_TOKENS_PER_S:.0f} tokens/s. Perplexity: above 16 bits, measured on Llama 3 8B; "
+        f"other models lose more or less. Catalog as of {catalog_date()}."
     )
 )

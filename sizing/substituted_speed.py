@@ -1,0 +1,81 @@
+"""The time of one written token with an answer's own numbers put in, term by term."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.units import GB, format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.machine import Device
+    from whatfits.sizing.speed_costs import DeviceCosts
+    from whatfits.sizing.speed_terms import Rates, Term
+
+__all__ = ["step_sum"]
+
+_WEIGHTS: Final = "weights."
+_KINDS: Final = {
+    "float": "F16 or F32",
+    "bf16": "BF16",
+    "q8": "Q8_0",
+    "legacy": "Q4_0 to Q5_1",
+    "k": "K-quant",
+    "iq": "IQ-quant",
+    "fp4": "4-bit float",
+}
+_COUNTED: Final = {
+    "layer": "layers",
+    "expert_layer": "layers with experts",
+    "state_layer": "layers with a state",
+    "delta_layer": "layers with a delta state",
+    "token": "token",
+    "hop": "changes of device",
+}
+_LEAST_SHARE: Final = 0.005
+
+
+def step_sum(
+    terms: Sequence[Term],
+    devices: Sequence[Device],
+    rates: Sequence[Rates],
+    costs: Sequence[DeviceCosts],
+) -> str:
+    """Return what each term of a step takes in milliseconds, what they come to, and the rate.
+
+    What takes less than half a percent is told together. `devices`, `rates` and `costs` go by the
+    terms' numbers.
+    """
+    shown: dict[str, float] = {}
+    for term in terms:
+        seconds = term.amount * costs[term.device].of(term.costs)
+        text = _term_text(term, rates[term.device], costs[term.device])
+        if len({other.device for other in terms}) > 1:
+            text = f"{devices[term.device].id}: {text}"
+        shown[text] = shown.get(text, 0.0) + seconds
+    total = sum(shown.values())
+    large = {text: s for text, s in shown.items() if s >= _LEAST_SHARE * total}
+    parts = [f"{text} = {_milliseconds(seconds)}" for text, seconds in large.items()]
+    if rest := total - sum(large.values()):
+        parts.append(f"the rest = {_milliseconds(rest)}")
+    together = f"together {_milliseconds(total)} a token, {1 / total:.3g} tokens/s"
+    return f"{'; '.join(parts)}; {together}"
+
+
+def _term_text(term: Term, rates: Rates, costs: DeviceCosts) -> str:
+    """Return what a term is: bytes over a share of the bandwidth, or so many of something."""
+    name = term.costs[0]
+    cost = costs.of(term.costs)
+    if rates.bytes and (name.startswith(_WEIGHTS) or name == "cache"):
+        size = format_bytes(round(term.amount * rates.bytes))
+        what = "cache" if name == "cache" else f"{_KINDS[name.removeprefix(_WEIGHTS)]} weights"
+        of_experts = " of experts" if "experts" in term.costs else ""
+        return f"{size} {what}{of_experts} / ({1 / cost:.2f} x {rates.bytes / GB:,.0f} GB/s)"
+    if name in _COUNTED:
+        return f"{term.amount:,.0f} {_COUNTED[name]} x {1e6 * cost:,.3g} microseconds"
+    return name.replace("_", " ").replace("decode ", "")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:,.3g} ms"
