@@ -24,6 +24,7 @@ __all__ = [
     "machine_from_object",
     "placement_from_object",
     "request_from_object",
+    "validated",
     "workload_from_object",
 ]
 
@@ -56,7 +57,7 @@ def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
     return _ADAPTERS[kind]
 
 
-def _validated(kind: type[_T], value: object, *, what: str, strict: bool = True) -> _T:
+def validated(kind: type[_T], value: object, *, what: str, strict: bool = True) -> _T:
     """Return `value` as `kind`; when `strict`, text is no number and true is not 1.
 
     Raises:
@@ -144,7 +145,7 @@ def workload_from_object(value: Mapping[str, Any]) -> Workload:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
     known = _without_nulls(value, "program", "flash_attention", "lora")
-    return _validated(Workload, known, what="workload")
+    return validated(Workload, known, what="workload")
 
 
 def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
@@ -153,7 +154,7 @@ def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
     Raises:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
-    return _validated(PlacementRequest, _named_split(value), what="placement")
+    return validated(PlacementRequest, _named_split(value), what="placement")
 
 
 def _check_rates(machine: Machine) -> None:
@@ -182,7 +183,7 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
     inner = value.get("machine")
     # written by hand more often than the others: 1e12 bytes a second is a whole number here
     described = inner if isinstance(inner, dict) else value
-    found = _validated(Machine, described, what="machine", strict=False)
+    found = validated(Machine, described, what="machine", strict=False)
     pools = {pool.id for pool in found.pools}
     if len(pools) != len(found.pools):
         raise InvalidRequestError(what="machine.pools", allowed="pools with different ids")
@@ -226,4 +227,4 @@ def request_from_object(value: object) -> Request:
             what="request", got=type(value).__name__, allowed='a JSON object with "model"'
         )
     known = _without_nulls(value, "runtime", "force")
-    return _validated(Request, known, what="request")
+    return validated(Request, known, what="request")

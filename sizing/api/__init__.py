@@ -8,12 +8,14 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, plan_for
+from whatfits.sizing.api.costing import cost
 from whatfits.sizing.api.loading import hardware, load_machine, load_model
 from whatfits.sizing.api.questions import check, find_models, need, plan, together
 
 __all__ = [
     "answer",
     "check",
+    "cost",
     "find_models",
     "hardware",
     "load_machine",
