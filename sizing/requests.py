@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -33,7 +33,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One line of `whatfits batch`: the keyword arguments of `check`, and an id to find it by."""
+    """One line of `whatfits batch`: the keyword arguments of `check`, and an id to find it by.
+
+    `question` is `check` or `cost`; what only `cost` asks of stands under `cost`.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -45,6 +48,8 @@ class Request:
     workload: dict[str, Any] | None = None
     placement: dict[str, Any] | None = None
     force: bool = False
+    question: Literal["check", "cost"] = "check"
+    cost: dict[str, Any] | None = None
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
@@ -226,5 +231,10 @@ def request_from_object(value: object) -> Request:
         raise InvalidRequestError(
             what="request", got=type(value).__name__, allowed='a JSON object with "model"'
         )
-    known = _without_nulls(value, "runtime", "force")
-    return validated(Request, known, what="request")
+    known = _without_nulls(value, "runtime", "force", "question")
+    request = validated(Request, known, what="request")
+    if request.cost is not None and request.question != "cost":
+        raise InvalidRequestError(
+            what="request.cost", allowed='only with "question": "cost"', next_step="or leave it out"
+        )
+    return request

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.api.answering import answer
 from whatfits.sizing.api.loading import load_machine, load_model, load_placement, load_workload
-from whatfits.sizing.api.questions import need
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 
 if TYPE_CHECKING:
@@ -14,12 +13,12 @@ if TYPE_CHECKING:
     from datetime import date
 
     from whatfits.sizing.catalog.token_prices import PriceList
-    from whatfits.sizing.cost.answer import CostAnswer
-    from whatfits.sizing.cost.moving import Spreads
-    from whatfits.sizing.cost.offers import Chosen
-    from whatfits.sizing.cost.ownership import Ownership
-    from whatfits.sizing.cost.rental import RentedDay
-    from whatfits.sizing.cost.usage import Usage
+    from whatfits.sizing.costing.answer import CostAnswer
+    from whatfits.sizing.costing.moving import Spreads
+    from whatfits.sizing.costing.offers import Chosen
+    from whatfits.sizing.costing.ownership import Ownership
+    from whatfits.sizing.costing.rental import RentedDay
+    from whatfits.sizing.costing.usage import Usage
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload
@@ -71,10 +70,10 @@ def cost(
         BadInputError: something given cannot be used; the message says what is allowed.
     """
     from whatfits.sizing.catalog.lookup import match_driver_name, packaged_prices, routing_results
-    from whatfits.sizing.cost.composing import Asked, composed
-    from whatfits.sizing.cost.facts import find_region, load_watts_of, purchase_of, with_facts
-    from whatfits.sizing.cost.offers import chosen_offers
-    from whatfits.sizing.cost.requests import load_ownership, load_spreads, load_usage
+    from whatfits.sizing.costing.composing import Asked, composed
+    from whatfits.sizing.costing.facts import find_region, load_watts_of, purchase_of, with_facts
+    from whatfits.sizing.costing.offers import chosen_offers
+    from whatfits.sizing.costing.requests import load_ownership, load_spreads, load_usage
     from whatfits.sizing.verdict import MAY_RUN
 
     find_runtime(runtime)  # before anything is read
@@ -110,7 +109,7 @@ def cost(
         plan,
         Asked(asked_usage, known.ownership, asked_spreads, today),
         chosen,
-        rented=_rented_days(spec, plan.machine, plan.workload, asked_usage, today),
+        rented=_rented_days(spec, load_workload(workload), runtime, asked_usage, today),
         results=routing_results(),
         facts=known.facts,
         router=None if router is None else _router(router, spec.name, base_url, chosen),
@@ -126,22 +125,24 @@ def _own_prices(prices: PriceList | str) -> PriceList:
 
 
 def _rented_days(
-    spec: ModelSpec, machine: Machine, workload: Workload, usage: Usage, today: date
+    spec: ModelSpec, workload: Workload, runtime: str, usage: Usage, today: date
 ) -> tuple[RentedDay, ...]:
     """Return the cheapest offer of each device that runs it; none where no device does."""
-    from whatfits.sizing.cost.rental import rented_day
-    from whatfits.sizing.errors import InvalidRequestError
+    from whatfits.sizing.catalog.lookup import device_entries, rental_offers
+    from whatfits.sizing.costing.rental import rented_day
+    from whatfits.sizing.need_search import NeedSearch
+    from whatfits.sizing.needing import for_users, trials_under
     from whatfits.sizing.renting import cheapest_of_each
 
-    try:
-        found = need(spec, machine=machine, workload=workload, today=today)
-    except InvalidRequestError:  # a request that runs on no machine: the answer's verdict says so
-        return ()
-    return tuple(rented_day(row, usage) for row in cheapest_of_each(found.rented))
+    entry = find_runtime(runtime)
+    asked = for_users(workload, spec, None, is_own=not entry.starts_llama_cpp)
+    search = NeedSearch(spec, asked, trials_under(entry, spec, asked), machine_of=load_machine)
+    rows = search.rented(device_entries(), rental_offers(), today=today)
+    return tuple(rented_day(row, usage) for row in cheapest_of_each(rows))
 
 
 def _router(name: str, local_model: str, base_url: str, chosen: Sequence[Chosen]) -> str:
-    from whatfits.sizing.cost.litellm_config import litellm_config, routed_offer
+    from whatfits.sizing.costing.litellm_config import litellm_config, routed_offer
     from whatfits.sizing.errors import InvalidRequestError
 
     if name != "litellm":

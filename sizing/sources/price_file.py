@@ -62,6 +62,10 @@ def _parsed(path: Path) -> object:
 def _refused(error: ValidationError, path: str) -> InvalidRequestError:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return InvalidRequestError(
+            what=f"field '{place}' of the price file is missing", next_step=f"file: {path}"
+        )
     return InvalidRequestError(
         what=f"price file, {place}:" if place else "price file",
         got=first.get("input"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from whatfits.sizing.cost.usage import Usage
+    from whatfits.sizing.costing.usage import Usage
     from whatfits.sizing.renting import Rented
 
 __all__ = ["RentedDay", "rented_day"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from whatfits.sizing.cost.ownership import Ownership
-    from whatfits.sizing.cost.usage import Usage
+    from whatfits.sizing.costing.ownership import Ownership
+    from whatfits.sizing.costing.usage import Usage
 
 __all__ = ["LocalDay", "Pace", "busy_hours", "local_day"]
 

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from whatfits.sizing.catalog.routing_results import RoutingResult  # noqa: TC001 - read by pydantic
 from whatfits.sizing.catalog.token_prices import UsdPerMtok  # noqa: TC001 - read by pydantic
-from whatfits.sizing.cost.assumptions import Assumption  # noqa: TC001 - read by pydantic
-from whatfits.sizing.cost.cloud import CloudDay, cloud_day
-from whatfits.sizing.cost.comparing import Comparison, compared, not_compared
-from whatfits.sizing.cost.hybrid import Hybrid, hybrid_of
-from whatfits.sizing.cost.local import LocalDay  # noqa: TC001 - read by pydantic
-from whatfits.sizing.cost.moving import Case
-from whatfits.sizing.cost.offers import Relation  # noqa: TC001 - read by pydantic
-from whatfits.sizing.cost.ownership import Ownership  # noqa: TC001 - read by pydantic
-from whatfits.sizing.cost.rental import RentedDay  # noqa: TC001 - read by pydantic
-from whatfits.sizing.cost.usage import Usage  # noqa: TC001 - read by pydantic
+from whatfits.sizing.costing.assumptions import Assumption  # noqa: TC001 - read by pydantic
+from whatfits.sizing.costing.cloud import CloudDay, cloud_day
+from whatfits.sizing.costing.comparing import Comparison, compared, not_compared
+from whatfits.sizing.costing.hybrid import Hybrid, hybrid_of
+from whatfits.sizing.costing.local import LocalDay  # noqa: TC001 - read by pydantic
+from whatfits.sizing.costing.moving import Case
+from whatfits.sizing.costing.offers import Relation  # noqa: TC001 - read by pydantic
+from whatfits.sizing.costing.ownership import Ownership  # noqa: TC001 - read by pydantic
+from whatfits.sizing.costing.rental import RentedDay  # noqa: TC001 - read by pydantic
+from whatfits.sizing.costing.usage import Usage  # noqa: TC001 - read by pydantic
 from whatfits.sizing.estimate import ModelSummary, Speed, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.machine import Machine  # noqa: TC001 - read by pydantic
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import Workload  # noqa: TC001 - read by pydantic
 
 if TYPE_CHECKING:
-    from whatfits.sizing.cost.moving import PaceRange, Spreads
-    from whatfits.sizing.cost.offers import Chosen
+    from whatfits.sizing.costing.moving import PaceRange, Spreads
+    from whatfits.sizing.costing.offers import Chosen
 
 __all__ = ["COST_RULE", "NOT_COVERED", "ComparedOffer", "CostAnswer", "LocalCost", "offer_row"]
 

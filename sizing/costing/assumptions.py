@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.cost.moving import Spreads
-from whatfits.sizing.cost.ownership import Ownership
-from whatfits.sizing.cost.usage import Usage
+from whatfits.sizing.costing.moving import Spreads
+from whatfits.sizing.costing.ownership import Ownership
+from whatfits.sizing.costing.usage import Usage
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from whatfits.sizing.cost.facts import Fact
+    from whatfits.sizing.costing.facts import Fact
 
 __all__ = ["Assumption", "assumptions_of"]
 

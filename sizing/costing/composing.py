@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from whatfits.sizing.cost.answer import (
+from whatfits.sizing.costing.answer import (
     COST_RULE,
     NOT_COVERED,
     ComparedOffer,
@@ -12,10 +12,10 @@ from whatfits.sizing.cost.answer import (
     LocalCost,
     offer_row,
 )
-from whatfits.sizing.cost.assumptions import assumptions_of
-from whatfits.sizing.cost.local import Pace, local_day
-from whatfits.sizing.cost.moving import PaceRange
-from whatfits.sizing.cost.offers import price_warnings
+from whatfits.sizing.costing.assumptions import assumptions_of
+from whatfits.sizing.costing.local import Pace, local_day
+from whatfits.sizing.costing.moving import PaceRange
+from whatfits.sizing.costing.offers import price_warnings
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.sizing.catalog.routing_results import RoutingResult
-    from whatfits.sizing.cost.facts import Fact
-    from whatfits.sizing.cost.moving import Spreads
-    from whatfits.sizing.cost.offers import Chosen
-    from whatfits.sizing.cost.ownership import Ownership
-    from whatfits.sizing.cost.rental import RentedDay
-    from whatfits.sizing.cost.usage import Usage
+    from whatfits.sizing.costing.facts import Fact
+    from whatfits.sizing.costing.moving import Spreads
+    from whatfits.sizing.costing.offers import Chosen
+    from whatfits.sizing.costing.ownership import Ownership
+    from whatfits.sizing.costing.rental import RentedDay
+    from whatfits.sizing.costing.usage import Usage
     from whatfits.sizing.estimate import Plan, RateRange, Speed
 
 __all__ = ["Asked", "composed", "pace_range"]
@@ -101,9 +101,9 @@ def _cheapest(row: ComparedOffer) -> tuple[float, str, str]:
 
 def _unread(facts: dict[str, Fact]) -> list[str]:
     return [
-        f"{key} was not read at a source: {fact.source}."
+        f"{key} was not re-read at a source: {fact.source}."
         for key, fact in facts.items()
-        if "unverified" in fact.source
+        if fact.is_unverified
     ]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from whatfits.sizing.catalog.token_prices import ApiOffer, UsdPerMtok
-    from whatfits.sizing.cost.usage import Usage
+    from whatfits.sizing.costing.usage import Usage
 
 __all__ = ["CloudDay", "cloud_day"]
 

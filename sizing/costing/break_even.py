@@ -2,7 +2,7 @@
 
 Until day d the cloud took cloud x d, the machine purchase + running x d: equal on the first whole
 day d >= purchase / (cloud - running). A sale counts on the last day of the machine's life.
-Error: none; tests/sizing/cost/test_break_even.py walks day by day instead.
+Error: none; tests/sizing/costing/test_break_even.py walks day by day instead.
 """
 
 from __future__ import annotations

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from whatfits.sizing.cost.moving import Spreads, checked_spreads
-from whatfits.sizing.cost.ownership import Ownership, checked_ownership
-from whatfits.sizing.cost.usage import Usage, checked_usage
+from whatfits.sizing.costing.moving import Spreads, checked_spreads
+from whatfits.sizing.costing.ownership import Ownership, checked_ownership
+from whatfits.sizing.costing.usage import Usage, checked_usage
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["load_ownership", "load_spreads", "load_usage"]
+__all__ = ["CostRequest", "cost_request", "load_ownership", "load_spreads", "load_usage"]
 
 _T = TypeVar("_T", Usage, Ownership, Spreads)
+
+
+@dataclass(frozen=True, slots=True)
+class CostRequest:
+    """What a line of `whatfits batch` says under `cost`: keyword arguments of the library's."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    usage: Usage | None = None
+    ownership: Ownership | None = None
+    spreads: Spreads | None = None
+    region: str | None = None
+    against: tuple[str, ...] = ()
+    router: str | None = None
+
+
+def cost_request(value: Mapping[str, Any]) -> CostRequest:
+    """Return what is asked under `cost`.
+
+    Raises:
+        InvalidRequestError: a field is unknown or of the wrong kind.
+    """
+    from whatfits.sizing.requests import validated  # noqa: PLC0415 - pydantic on use only
+
+    return validated(CostRequest, value, what="cost")
 
 
 def load_usage(given: Usage | Mapping[str, Any] | None) -> Usage:
@@ -44,10 +70,8 @@ def load_spreads(given: Spreads | Mapping[str, Any] | None) -> Spreads:
 
 
 def _value(kind: type[_T], given: _T | Mapping[str, Any] | None, *, what: str) -> _T:
-    if given is None:
-        return kind()
-    if isinstance(given, kind):
-        return given
+    if given is None or isinstance(given, kind):
+        return given or kind()
     from whatfits.sizing.requests import validated  # noqa: PLC0415 - pydantic on use only
 
     return validated(kind, given, what=what)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.catalog.lookup import DeviceEntry
     from whatfits.sizing.catalog.token_prices import ElectricityPrice
-    from whatfits.sizing.cost.ownership import Ownership
+    from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
 
@@ -25,11 +25,19 @@ _TOKENS_PER_MTOK: Final = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A value that was looked up, and where."""
+    """A value that was looked up.
+
+    Attributes:
+        value: the value.
+        source: where.
+        as_of: day or month of the source, ISO 8601; None where it has none.
+        is_unverified: nobody re-read it at a source.
+    """
 
     value: float
     source: str
     as_of: str | None = None
+    is_unverified: bool = False
 
 
 class Known(NamedTuple):
@@ -67,6 +75,7 @@ def purchase_of(machine: Machine, entry_of: Callable[[str], DeviceEntry | None])
         float(sum(price for price in prices if price is not None)),
         f"{', '.join(bases)} of {' and '.join(names)}, without the PC around it",
         max(months, default=None),
+        any("launch_price_usd" in entry.unverified for entry in known),
     )
 
 
@@ -94,9 +103,8 @@ def find_region(regions: Sequence[ElectricityPrice], name: str) -> Fact:
     wanted = name.strip().casefold().replace(" ", "-")
     for row in regions:
         if wanted in (row.id.casefold(), row.region.casefold().replace(" ", "-")):
-            unsure = ", unverified" if "usd_per_kwh" in row.unverified else ""
-            source = f"{row.region}, {row.kind}, {row.period}: {row.source}{unsure}"
-            return Fact(row.usd_per_kwh, source, row.as_of)
+            source = f"{row.region}, {row.kind}, {row.period}: {row.source}"
+            return Fact(row.usd_per_kwh, source, row.as_of, "usd_per_kwh" in row.unverified)
     raise InvalidRequestError(
         what="region",
         got=name,

@@ -4,7 +4,7 @@ It sends every request to the server here and turns to the cloud when that fails
 is longer than its context; which requests are hard is for a router of one's own to tell.
 Keys are named, never written: `os.environ/NAME` is read by LiteLLM when it starts.
 Source: LiteLLM's documentation of the proxy's configuration (model_list, litellm_params,
-router_settings) and of its providers. tests/sizing/cost/test_litellm_config.py builds its Router.
+router_settings) and of its providers; tests/sizing/costing/test_litellm_config.py builds a Router.
 """
 
 from __future__ import annotations

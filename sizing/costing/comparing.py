@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from whatfits.sizing.cost.break_even import BreakEven
+from whatfits.sizing.costing.break_even import BreakEven
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from whatfits.sizing.cost.local import LocalDay
-    from whatfits.sizing.cost.moving import Case
+    from whatfits.sizing.costing.local import LocalDay
+    from whatfits.sizing.costing.moving import Case
 
 __all__ = ["Cheaper", "Comparison", "Sensitivity", "compared", "not_compared"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from whatfits.sizing.cost.cloud import CloudDay
-    from whatfits.sizing.cost.local import LocalDay
+    from whatfits.sizing.costing.cloud import CloudDay
+    from whatfits.sizing.costing.local import LocalDay
 
 __all__ = ["Hybrid", "HybridRow", "break_even_share", "cost_ratio", "hybrid_of"]
 

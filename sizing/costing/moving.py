@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from whatfits.sizing.cost.break_even import break_even_day
-from whatfits.sizing.cost.local import Pace, busy_hours, local_day
+from whatfits.sizing.costing.break_even import break_even_day
+from whatfits.sizing.costing.local import Pace, busy_hours, local_day
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whatfits.sizing.cost.ownership import Ownership
-    from whatfits.sizing.cost.usage import Usage
+    from whatfits.sizing.costing.ownership import Ownership
+    from whatfits.sizing.costing.usage import Usage
 
 __all__ = ["Case", "Move", "PaceRange", "Spreads", "checked_spreads"]
 
