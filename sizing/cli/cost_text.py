@@ -187,10 +187,10 @@ def _rents(rented: Sequence[RentedDay]) -> Table:
 
 
 def _results(results: Sequence[RoutingResult]) -> Table:
-    """Return what routing gave others: of each the first figure, with its setting."""
+    """Return what routing gave others, with the setting it was had in."""
     columns = ("routing", "year", "published", "in what setting")
     rows = tuple(
-        (f"{row.title} ({row.ref})", str(row.year), _claim(row.claims[0]), row.setting)
+        (f"{row.title} ({row.ref})", str(row.year), "; ".join(map(_claim, row.claims)), row.setting)
         for row in results
     )
     return Table(columns, rows, title="What routing gave others, at its best", right=("year",))
@@ -199,7 +199,8 @@ def _results(results: Sequence[RoutingResult]) -> Table:
 def _claim(claim: Claim) -> str:
     figure = f"{claim.value:g} %" if claim.unit == "%" else f"{claim.value:g} times"
     qualifier = "" if claim.qualifier is None else f" ({claim.qualifier})"
-    return f"{claim.what}: {figure}{qualifier}"
+    unsure = ", unverified" if claim.unverified else ""
+    return f"{claim.what}: {figure}{qualifier}{unsure}"
 
 
 def _assumptions(rows: Sequence[Assumption]) -> Table:

@@ -37,6 +37,7 @@ NOT_COVERED: Final = (
     "privacy: what is sent to an API leaves the machine",
     "use without a network",
     "capability: a model of another name may answer better or worse; prices do not say",
+    "tokens: another model counts the same text as more or fewer, and may write more of it",
     "limits of a provider: rates, retired models, changed prices",
     "latency, and how fast an API writes",
     "your time to set up and mend a machine, its room and its noise",

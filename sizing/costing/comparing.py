@@ -109,6 +109,11 @@ def _verdict(found: BreakEven, case: Case) -> tuple[Cheaper, str]:
             f"the machine breaks even on day {found.day:,} (day {found.early_day:,} at the "
             "earliest), but never with price, use and speed all against it"
         )
+    if not found.late_day:
+        return "local", (
+            "there is nothing to earn back, and it costs less to run than the API from the first "
+            "day, with price, use and speed all against it as well"
+        )
     return "local", (
         f"the machine breaks even on day {found.day:,} "
         f"(day {found.early_day:,} to {found.late_day:,}) of {life:,}"

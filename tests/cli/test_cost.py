@@ -111,6 +111,7 @@ def test_sensitivity_and_what_money_does_not_cover_are_shown(say: Callable[..., 
         "privacy",
         "What routing gave others, at its best",
         "same model",
+        "30.4 times (average), unverified",
     ):
         assert text in out
 

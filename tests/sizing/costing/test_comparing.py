@@ -80,6 +80,14 @@ def test_a_dear_api_loses_however_things_turn_out() -> None:
     assert early < day < late
 
 
+def test_a_machine_that_is_there_anyway_has_nothing_to_earn_back() -> None:
+    found = verdict(case(15.0, ownership=replace(OWNERSHIP, purchase_usd=0)))
+    assert found.cheaper == "local"
+    assert found.break_even is not None
+    assert (found.break_even.early_day, found.break_even.late_day) == (0, 0)
+    assert "from the first day" in found.reason
+
+
 def test_a_cheap_api_stays_cheaper_and_it_is_said_plainly() -> None:
     found = verdict(case(0.1))
     assert found.cheaper == "cloud"
