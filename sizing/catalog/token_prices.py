@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 __all__ = [
@@ -106,7 +106,7 @@ class ApiOffer:
         """
         price = self.usd_per_mtok
         for change in self.changes:
-            if day >= dt.date.fromisoformat(change.from_day):
+            if day.isoformat() >= change.from_day:
                 price = change.usd_per_mtok
         for tier in self.tiers:
             if prompt_tokens is not None and prompt_tokens > tier.above_tokens:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from whatfits.sizing.catalog.routing_results import RoutingResult  # noqa: TC001 - read by pydantic
@@ -19,10 +18,13 @@ from whatfits.sizing.costing.rental import RentedDay  # noqa: TC001 - read by py
 from whatfits.sizing.costing.usage import Usage  # noqa: TC001 - read by pydantic
 from whatfits.sizing.estimate import ModelSummary, Speed, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.machine import Machine  # noqa: TC001 - read by pydantic
+from whatfits.sizing.renting import age_days
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import Workload  # noqa: TC001 - read by pydantic
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from whatfits.sizing.costing.moving import PaceRange, Spreads
     from whatfits.sizing.costing.offers import Chosen
 
@@ -176,7 +178,7 @@ def offer_row(
         comparison=comparison,
         hybrid=None if local is None else hybrid_of(local.middle, day(usage)),
         as_of=offer.as_of,
-        age_days=(today - dt.date.fromisoformat(offer.as_of)).days,
+        age_days=age_days(offer.as_of, today=today),
         source=offer.source,
         unverified=offer.unverified,
     )
