@@ -36,7 +36,12 @@ def cost_document(answer: CostAnswer) -> Document:
     )
     blocks: list[Block] = [Lines((asked,))]
     if answer.local is None:
-        reason = f"It does not run on this machine ({answer.verdict}): {answer.verdict_reason}."
+        can = (
+            "It cannot be told whether it runs"
+            if answer.verdict == "unknown"
+            else "It does not run"
+        )
+        reason = f"{can} on this machine: {answer.verdict_reason}."
         blocks.append(Lines((reason, "The cloud's prices all the same:"), tone="bad"))
     else:
         blocks.append(_local(answer.local, answer))
@@ -92,11 +97,11 @@ def _offers(offers: Sequence[ComparedOffer]) -> list[Block]:
     if not offers:
         said = "No API's price of this model is in the list: name a model with --against."
         return [Lines((said,), tone="warn")]
-    columns = ("api", "model", "is", "in", "cached", "out", "a day", "1M tokens", "even on day")
+    columns = ("api", "is", "in", "out", "a day", "1M tokens", "even on day")
     rows = tuple(_offer(row) for row in offers[:_OFFERS_SHOWN])
     more = len(offers) - _OFFERS_SHOWN
     title = f"APIs ({more} more with --json)" if more > 0 else "APIs"
-    blocks: list[Block] = [Table(columns, rows, title=title, right=columns[3:])]
+    blocks: list[Block] = [Table(columns, rows, title=title, right=columns[2:])]
     # what was asked for by name is the comparison; else the cheapest offer of the same model
     told = [row for row in offers if row.relation == "named"] or list(offers[:1])
     for row in told:
@@ -108,11 +113,9 @@ def _offer(row: ComparedOffer) -> tuple[str, ...]:
     price = row.usd_per_mtok
     even = row.comparison.break_even
     return (
-        row.provider,
-        row.model,
+        f"{row.provider} {row.model}",
         row.relation,
         f"${price.input:g}",
-        "unknown" if price.cached_input is None else f"${price.cached_input:g}",
         f"${price.output:g}",
         f"${row.cloud.usd_per_day:,.2f}",
         f"${row.cloud.usd_per_mtok:,.2f}",

@@ -28,13 +28,22 @@ if TYPE_CHECKING:
     from whatfits.sizing.costing.moving import PaceRange, Spreads
     from whatfits.sizing.costing.offers import Chosen
 
-__all__ = ["COST_RULE", "NOT_COVERED", "ComparedOffer", "CostAnswer", "LocalCost", "offer_row"]
+__all__ = [
+    "COST_RULE",
+    "NOT_COVERED",
+    "NO_MACHINE",
+    "ComparedOffer",
+    "CostAnswer",
+    "LocalCost",
+    "offer_row",
+]
 
 COST_RULE: Final = (
     "Costs are of an average day: tokens at the API's prices; or electricity at idle and at work, "
     "and the machine's price less its resale over the days of its life; or the hours rented. Only "
     "an offer marked 'same model' sells this model; nothing is said of how good others are."
 )
+NO_MACHINE: Final = "the model does not run on this machine, or it cannot be told whether it does"
 NOT_COVERED: Final = (
     "privacy: what is sent to an API leaves the machine",
     "use without a network",
@@ -165,7 +174,7 @@ def offer_row(
         return cloud_day(offer, asked, day=today, prompt_tokens=prompt_tokens)
 
     if local is None:
-        comparison = not_compared("the model does not run on this machine")
+        comparison = not_compared(NO_MACHINE)
     else:
         case = Case(usage, local.ownership, paces, spreads, lambda asked: day(asked).usd_per_day)
         comparison = compared(case, local.middle)

@@ -135,7 +135,7 @@ def test_a_model_that_does_not_fit_ends_with_one_and_the_clouds_price(
     assert all(row["cloud"]["usd_per_day"] > 0 for row in said.json["offers"])
     text = say("cost", *asked, "--plain")
     assert text.code == 1
-    assert "It does not run on this machine (no)" in text.out
+    assert "It does not run on this machine: ram needs" in text.out
 
 
 def test_more_than_the_machine_can_write_is_said(say: Callable[..., Any]) -> None:
