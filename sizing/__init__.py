@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from whatfits.sizing.api import (
         check,
+        cost,
         find_models,
         hardware,
         load_machine,
@@ -37,6 +38,7 @@ __all__ = [
     "WhatfitsError",
     "Workload",
     "check",
+    "cost",
     "find_models",
     "hardware",
     "load_machine",
@@ -55,6 +57,7 @@ _MODULES: Final = {
     "WhatfitsError": "errors",
     "Workload": "workload",
     "check": "api",
+    "cost": "api",
     "find_models": "api",
     "hardware": "api",
     "load_machine": "api",

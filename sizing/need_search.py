@@ -85,15 +85,16 @@ class NeedSearch:
             ram=self._ram(),
             additions=() if runs_here else cheapest_first(self._additions(known, here)),
             runs_here=runs_here,
-            rented=() if today is None else self._rented(known, offers, today),
+            rented=() if today is None else self.rented(known, offers, today=today),
             workload=self._workload,
         )
         self._trials.require_a_machine()
         return found
 
-    def _rented(
-        self, entries: Iterable[DeviceEntry], offers: Iterable[RentalOffer], today: dt.date
+    def rented(
+        self, entries: Iterable[DeviceEntry], offers: Iterable[RentalOffer], *, today: dt.date
     ) -> tuple[Rented, ...]:
+        """Return the GPUs by the hour that run it, the cheapest first, aged by `today`."""
         known = {entry.id: entry for entry in entries}
         runs: dict[tuple[str, int], RunsOn | None] = {}
         found = []

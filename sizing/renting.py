@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.rentals import RentalOffer
     from whatfits.sizing.need_rows import RunsOn
 
-__all__ = ["RENT_RULE", "Rented", "cheapest_of_each", "rent_warnings", "rented", "rented_order"]
+__all__ = [
+    "RENT_RULE",
+    "Rented",
+    "age_days",
+    "cheapest_of_each",
+    "rent_warnings",
+    "rented",
+    "rented_order",
+]
 
 RENT_RULE: Final = (
     "Rented: of each offer the fewest GPUs, up to eight, that hold everything; cheapest an hour "
@@ -67,6 +75,11 @@ class Rented:
     note: str | None
 
 
+def age_days(as_of: str, *, today: dt.date) -> int:
+    """Return the days from a day in ISO 8601 to `today`."""
+    return (today - dt.date.fromisoformat(as_of)).days
+
+
 def rented(offer: RentalOffer, runs: RunsOn, *, today: dt.date) -> Rented:
     """Return what an offer's devices cost together, and how old that price is."""
     return Rented(
@@ -82,7 +95,7 @@ def rented(offer: RentalOffer, runs: RunsOn, *, today: dt.date) -> Rented:
         offered_as=offer.offered_as,
         terms=offer.terms,
         as_of=offer.as_of,
-        age_days=(today - dt.date.fromisoformat(offer.as_of)).days,
+        age_days=age_days(offer.as_of, today=today),
         source=offer.source,
         checked=offer.checked,
         unverified=offer.unverified,

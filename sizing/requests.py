@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,6 +24,7 @@ __all__ = [
     "machine_from_object",
     "placement_from_object",
     "request_from_object",
+    "validated",
     "workload_from_object",
 ]
 
@@ -32,7 +33,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One line of `whatfits batch`: the keyword arguments of `check`, and an id to find it by."""
+    """One line of `whatfits batch`: the keyword arguments of `check`, and an id to find it by.
+
+    `question` is `check` or `cost`; what only `cost` asks of stands under `cost`.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -44,6 +48,8 @@ class Request:
     workload: dict[str, Any] | None = None
     placement: dict[str, Any] | None = None
     force: bool = False
+    question: Literal["check", "cost"] = "check"
+    cost: dict[str, Any] | None = None
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
@@ -56,7 +62,7 @@ def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
     return _ADAPTERS[kind]
 
 
-def _validated(kind: type[_T], value: object, *, what: str, strict: bool = True) -> _T:
+def validated(kind: type[_T], value: object, *, what: str, strict: bool = True) -> _T:
     """Return `value` as `kind`; when `strict`, text is no number and true is not 1.
 
     Raises:
@@ -144,7 +150,7 @@ def workload_from_object(value: Mapping[str, Any]) -> Workload:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
     known = _without_nulls(value, "program", "flash_attention", "lora")
-    return _validated(Workload, known, what="workload")
+    return validated(Workload, known, what="workload")
 
 
 def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
@@ -153,7 +159,7 @@ def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
     Raises:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
-    return _validated(PlacementRequest, _named_split(value), what="placement")
+    return validated(PlacementRequest, _named_split(value), what="placement")
 
 
 def _check_rates(machine: Machine) -> None:
@@ -182,7 +188,7 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
     inner = value.get("machine")
     # written by hand more often than the others: 1e12 bytes a second is a whole number here
     described = inner if isinstance(inner, dict) else value
-    found = _validated(Machine, described, what="machine", strict=False)
+    found = validated(Machine, described, what="machine", strict=False)
     pools = {pool.id for pool in found.pools}
     if len(pools) != len(found.pools):
         raise InvalidRequestError(what="machine.pools", allowed="pools with different ids")
@@ -225,5 +231,10 @@ def request_from_object(value: object) -> Request:
         raise InvalidRequestError(
             what="request", got=type(value).__name__, allowed='a JSON object with "model"'
         )
-    known = _without_nulls(value, "runtime", "force")
-    return _validated(Request, known, what="request")
+    known = _without_nulls(value, "runtime", "force", "question")
+    request = validated(Request, known, what="request")
+    if request.cost is not None and request.question != "cost":
+        raise InvalidRequestError(
+            what="request.cost", allowed='only with "question": "cost"', next_step="or leave it out"
+        )
+    return request

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # What the library's front door has; what `sizing.api` adds for the command line stays there.
 FRONT_DOOR = {
     "check",
+    "cost",
     "find_models",
     "hardware",
     "load_machine",

@@ -8,6 +8,7 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
+from whatfits.sizing.api.costing import cost
 from whatfits.sizing.api.loading import hardware, load_machine, load_model
 from whatfits.sizing.api.questions import check, find_models, need, plan, together
 
@@ -15,6 +16,7 @@ __all__ = [
     "answer",
     "check",
     "choice_for",
+    "cost",
     "find_models",
     "hardware",
     "load_machine",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic.json_schema import models_json_schema
 
 from whatfits.sizing.catalog.checks import problems
+from whatfits.sizing.catalog.cost_schema import PricesFile, RoutingResultsFile
 from whatfits.sizing.catalog.name_tables import device_names, model_names
 from whatfits.sizing.catalog.schema import (
     DeviceFile,
@@ -27,6 +28,7 @@ from whatfits.sizing.catalog.totals import marketed_totals
 from whatfits.sizing.errors import CatalogError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -42,6 +44,8 @@ _FORMS: Final = (
     MemorySystemsFile,
     QuantsFile,
     RentalPricesFile,
+    PricesFile,
+    RoutingResultsFile,
 )
 
 
@@ -59,7 +63,11 @@ def generated_files(sources: Sources) -> dict[str, bytes]:
         "index/devices.jsonl": _devices(sources),
         "index/memory_systems.json": _pretty_line(_record(sources.memory_systems)),
         "index/quants.json": _pretty_line(_record(sources.quants)),
-        "index/rental_prices.json": _rental_prices(sources),
+        "index/rental_prices.json": _rows_by_list(offers=sources.rental_offers),
+        "index/prices.json": _rows_by_list(
+            offers=sources.api_offers, electricity=sources.electricity
+        ),
+        "index/routing_results.json": _rows_by_list(results=sources.routing_results),
         "schema.json": _schema(),
     }
 
@@ -97,9 +105,13 @@ def _devices(sources: Sources) -> bytes:
     )
 
 
-def _rental_prices(sources: Sources) -> bytes:
-    rows = [_line(_record(row)).decode().rstrip() for row in sources.rental_offers]
-    return ('{"offers":[\n' + ",\n".join(rows) + "\n]}\n").encode()
+def _rows_by_list(**lists: Sequence[BaseModel]) -> bytes:
+    """Return an object of lists with a line a row, so that a change shows as a small difference."""
+    parts = []
+    for name, rows in lists.items():
+        lines = [_line(_record(row)).decode().rstrip() for row in rows]
+        parts.append(f'"{name}":[\n' + ",\n".join(lines) + "\n]")
+    return ("{" + ",".join(parts) + "}\n").encode()
 
 
 def _record(row: BaseModel) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from whatfits.sizing.errors import CatalogError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from whatfits.sizing.catalog.cost_schema import ApiOfferRow, ElectricityRow
     from whatfits.sizing.catalog.schema import (
         DeviceRow,
         DriverTotalsFile,
@@ -52,6 +53,7 @@ def problems(sources: Sources) -> list[str]:
     found += _totals(sources.devices, sources.driver_totals)
     found += _platforms(sources.memory_systems)
     found += _rentals(sources.rental_offers, {row.id for row in sources.devices})
+    found += _prices(sources, {row.id for row in models})
     return found
 
 
@@ -190,8 +192,31 @@ def _rentals(offers: tuple[RentalRow, ...], devices: set[str]) -> Iterator[str]:
         where = f"rental offer of {row.provider} for {row.offered_as!r}"
         if row.device not in devices:
             yield f"{where}: no device {row.device!r}"
-        if row.as_of > row.checked:
-            yield f"{where}: as_of {row.as_of} is after checked {row.checked}"
-        for name in row.unverified:
-            if name not in type(row).model_fields:
-                yield f"{where}: unverified field {name!r} does not exist"
+        yield from _reading(where, row)
+
+
+def _reading(where: str, row: RentalRow | ApiOfferRow | ElectricityRow) -> Iterator[str]:
+    """Yield what is wrong with the days of a price and with what it says was not re-read."""
+    if row.as_of > row.checked:
+        yield f"{where}: as_of {row.as_of} is after checked {row.checked}"
+    for name in row.unverified:
+        if name not in type(row).model_fields:
+            yield f"{where}: unverified field {name!r} does not exist"
+
+
+def _prices(sources: Sources, models: set[str]) -> Iterator[str]:
+    offers, electricity = sources.api_offers, sources.electricity
+    yield from _repeated("api offer", (f"{row.provider_id}/{row.model}" for row in offers))
+    yield from _repeated("electricity of", (row.id for row in electricity))
+    yield from _repeated("routing result", (row.id for row in sources.routing_results))
+    for row in electricity:
+        yield from _reading(f"electricity of {row.id}", row)
+    for offer in offers:
+        where = f"api offer {offer.provider_id}/{offer.model}"
+        yield from _reading(where, offer)
+        if offer.same_as is not None and offer.same_as not in models:
+            yield f"{where}: no model {offer.same_as!r}"
+        thresholds = [tier.above_tokens for tier in offer.tiers]
+        days = [change.from_day for change in offer.changes]
+        if thresholds != sorted(set(thresholds)) or days != sorted(set(days)):
+            yield f"{where}: tiers and changes stand in rising order"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.memory_platforms import MemoryPlatform
     from whatfits.sizing.catalog.model_entries import ModelEntry
     from whatfits.sizing.catalog.rentals import RentalOffer
+    from whatfits.sizing.catalog.routing_results import RoutingResult
+    from whatfits.sizing.catalog.token_prices import PriceList
 
 __all__ = [
     "DeviceEntry",
@@ -26,8 +28,10 @@ __all__ = [
     "match_cpu",
     "match_driver_name",
     "model_entries",
+    "packaged_prices",
     "pcie_bandwidth_bytes_per_s",
     "rental_offers",
+    "routing_results",
 ]
 
 
@@ -80,6 +84,20 @@ def rental_offers() -> Iterator[RentalOffer]:
     from whatfits.sizing.catalog import rentals  # noqa: PLC0415 - on use
 
     return rentals.rental_offers()
+
+
+def packaged_prices() -> PriceList:
+    """Return the catalog's prices of tokens and electricity."""
+    from whatfits.sizing.catalog import token_prices as prices  # noqa: PLC0415 - on use
+
+    return prices.packaged_prices()
+
+
+def routing_results() -> tuple[RoutingResult, ...]:
+    """Return every published result of routing."""
+    from whatfits.sizing.catalog import routing_results as results  # noqa: PLC0415 - on use
+
+    return results.routing_results()
 
 
 def match_driver_name(

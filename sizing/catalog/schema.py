@@ -24,6 +24,7 @@ __all__ = [
     "QuantsFile",
     "RentalPricesFile",
     "RentalRow",
+    "Row",
 ]
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")]
@@ -34,11 +35,13 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")]
 
 
-class _Row(BaseModel):
+class Row(BaseModel):
+    """A row or a file: unknown fields and other kinds of values are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class CountCheck(_Row):
+class CountCheck(Row):
     """How the counted parameters compare with the published figure."""
 
     status: Literal["ok", "resolved", "rounded", "not-compared", "approximate", "not-computed"]
@@ -49,7 +52,7 @@ class CountCheck(_Row):
     confidence: Text | None = None
 
 
-class CrossCheck(_Row):
+class CrossCheck(Row):
     """Bytes of a published 16-bit checkpoint against the count."""
 
     bf16_checkpoint_bytes: Positive
@@ -58,7 +61,7 @@ class CrossCheck(_Row):
     source: Text
 
 
-class ModelRow(_Row):
+class ModelRow(Row):
     """One model: `config` holds the names of its Hugging Face `config.json` (text part).
 
     `lists` holds the long lists of `config` and `vision` in short form (`runs.py`), by dotted path;
@@ -105,20 +108,20 @@ class ModelRow(_Row):
     vision: dict[str, Any] | None = None
 
 
-class ModelFile(_Row):
+class ModelFile(Row):
     """`models/<family>.toml`."""
 
     models: list[ModelRow]
 
 
-class BandwidthOfMemory(_Row):
+class BandwidthOfMemory(Row):
     """Bandwidth of one memory option, where the options differ."""
 
     memory_gib: Positive
     bandwidth_bytes_per_s: Positive
 
 
-class DeviceRow(_Row):
+class DeviceRow(Row):
     """One accelerator, or the GPU of a machine with one memory for CPU and GPU.
 
     Rates are dense; `fp16_flops_per_s` accumulates in FP32 where the chip has matrix units.
@@ -166,7 +169,7 @@ class DeviceRow(_Row):
     checked: dt.date
 
 
-class DeviceFile(_Row):
+class DeviceFile(Row):
     """`devices/<vendor>.toml`."""
 
     devices: list[DeviceRow]
@@ -175,7 +178,7 @@ class DeviceFile(_Row):
 TotalClass = Literal["gddr", "gddr intel", "gddr with ecc", "hbm", "unified", "embedded"]
 
 
-class DriverTotalRow(_Row):
+class DriverTotalRow(Row):
     """One observed total of one marketed size."""
 
     # "class" is a Python keyword
@@ -189,7 +192,7 @@ class DriverTotalRow(_Row):
     source: Text
 
 
-class DriverTotalsFile(_Row):
+class DriverTotalsFile(Row):
     """`driver_totals.toml`."""
 
     checked: dt.date
@@ -197,7 +200,7 @@ class DriverTotalsFile(_Row):
     rows: list[DriverTotalRow]
 
 
-class RentalRow(_Row):
+class RentalRow(Row):
     """A price by the hour: `offered_as` is the provider's name of the GPU, `terms` its words."""
 
     provider: Text
@@ -213,13 +216,13 @@ class RentalRow(_Row):
     checked: dt.date
 
 
-class RentalPricesFile(_Row):
+class RentalPricesFile(Row):
     """`rental_prices.toml`."""
 
     offers: list[RentalRow]
 
 
-class RamChannelRow(_Row):
+class RamChannelRow(Row):
     """One channel of RAM at one rate."""
 
     type: Text
@@ -228,7 +231,7 @@ class RamChannelRow(_Row):
     bandwidth_bytes_per_s: Positive
 
 
-class PlatformRow(_Row):
+class PlatformRow(Row):
     """A CPU platform. `brand_pattern` is searched in the CPU's name where `brand_word` occurs."""
 
     id: Id
@@ -248,7 +251,7 @@ class PlatformRow(_Row):
     basis: Text
 
 
-class PcieRow(_Row):
+class PcieRow(Row):
     """One generation of PCIe: raw rate a lane, and its line code."""
 
     gen: Positive
@@ -257,7 +260,7 @@ class PcieRow(_Row):
     line_bits: Positive
 
 
-class LinkRow(_Row):
+class LinkRow(Row):
     """A link between devices or machines."""
 
     name: Text
@@ -267,7 +270,7 @@ class LinkRow(_Row):
     basis: Text
 
 
-class MemorySystemsFile(_Row):
+class MemorySystemsFile(Row):
     """`memory_systems.toml`."""
 
     source: Text
@@ -278,7 +281,7 @@ class MemorySystemsFile(_Row):
     links: list[LinkRow]
 
 
-class PublishedSize(_Row):
+class PublishedSize(Row):
     """A file type of Llama-3.1-8B as llama.cpp's table gives it."""
 
     bits_per_weight: PositiveFloat
@@ -287,7 +290,7 @@ class PublishedSize(_Row):
     tg128_tps: PositiveFloat
 
 
-class FileTypeRow(_Row):
+class FileTypeRow(Row):
     """What `llama-quantize` says of a file type; sizes are GiB of the model named."""
 
     name: Text
@@ -300,7 +303,7 @@ class FileTypeRow(_Row):
     llama_3_1_8b: PublishedSize | None = None
 
 
-class QualityRow(_Row):
+class QualityRow(Row):
     """Perplexity and divergence of a file type, against F16."""
 
     file_type: Text
@@ -315,7 +318,7 @@ class QualityRow(_Row):
     bits_per_weight: PositiveFloat | None = None
 
 
-class GenerationQuality(_Row):
+class GenerationQuality(Row):
     """One model's part of `quality_by_generation`."""
 
     perplexity_ratio: PositiveFloat
@@ -323,7 +326,7 @@ class GenerationQuality(_Row):
     same_top_token_percent: PositiveFloat
 
 
-class GenerationRow(_Row):
+class GenerationRow(Row):
     """One file type on an older and a newer model."""
 
     file_type: Text
@@ -331,7 +334,7 @@ class GenerationRow(_Row):
     llama_3_8b: GenerationQuality
 
 
-class EffectiveSizeRow(_Row):
+class EffectiveSizeRow(Row):
     """A published Q4_K_M file."""
 
     model: Text
@@ -340,7 +343,7 @@ class EffectiveSizeRow(_Row):
     bits_per_weight: PositiveFloat
 
 
-class FormatRow(_Row):
+class FormatRow(Row):
     """A format other than ggml's: bits a weight by the arithmetic of its layout."""
 
     name: Text
@@ -351,7 +354,7 @@ class FormatRow(_Row):
     basis: Text
 
 
-class MlxRow(_Row):
+class MlxRow(Row):
     """An MLX repository as published."""
 
     repo: Text
@@ -361,7 +364,7 @@ class MlxRow(_Row):
     bits_per_weight: PositiveFloat
 
 
-class LiteratureRow(_Row):
+class LiteratureRow(Row):
     """Perplexities of 4-bit methods from a paper."""
 
     model: Text
@@ -373,7 +376,7 @@ class LiteratureRow(_Row):
     source: Text
 
 
-class QuantsFile(_Row):
+class QuantsFile(Row):
     """`quants.toml`."""
 
     checked: dt.date

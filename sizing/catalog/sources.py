@@ -9,6 +9,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from whatfits.sizing.catalog.cost_schema import (
+    ApiOfferRow,
+    ElectricityRow,
+    PricesFile,
+    RoutingResultRow,
+    RoutingResultsFile,
+)
 from whatfits.sizing.catalog.schema import (
     DeviceFile,
     DeviceRow,
@@ -41,6 +48,9 @@ class Sources:
     memory_systems: MemorySystemsFile
     quants: QuantsFile
     rental_offers: tuple[RentalRow, ...]
+    api_offers: tuple[ApiOfferRow, ...]
+    electricity: tuple[ElectricityRow, ...]
+    routing_results: tuple[RoutingResultRow, ...]
 
 
 def read_sources(folder: Path = SOURCE_DIR) -> Sources:
@@ -59,6 +69,7 @@ def read_sources(folder: Path = SOURCE_DIR) -> Sources:
         for path in sorted((folder / "devices").glob("*.toml"))
         for row in _read(path, DeviceFile).devices
     ]
+    prices = [_read(path, PricesFile) for path in sorted((folder / "prices").glob("*.toml"))]
     return Sources(
         models=tuple(models),
         devices=tuple(devices),
@@ -66,6 +77,9 @@ def read_sources(folder: Path = SOURCE_DIR) -> Sources:
         memory_systems=_read(folder / "memory_systems.toml", MemorySystemsFile),
         quants=_read(folder / "quants.toml", QuantsFile),
         rental_offers=tuple(_read(folder / "rental_prices.toml", RentalPricesFile).offers),
+        api_offers=tuple(row for file in prices for row in file.offers),
+        electricity=tuple(row for file in prices for row in file.electricity),
+        routing_results=tuple(_read(folder / "routing_results.toml", RoutingResultsFile).results),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from whatfits.sizing.catalog.quality import QualityRow
+from whatfits.sizing.costing.answer import CostAnswer
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
@@ -17,6 +18,7 @@ from whatfits.sizing.workload import Workload
 
 __all__ = [
     "BatchAnswer",
+    "BatchCostAnswer",
     "BatchErrorAnswer",
     "ErrorAnswer",
     "ErrorBody",
@@ -190,5 +192,12 @@ class BatchErrorAnswer(ErrorAnswer):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAnswer(Plan):
     """`whatfits batch`: a plan with the request's id."""
+
+    id: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCostAnswer(CostAnswer):
+    """`whatfits batch`, asked what a model costs: the answer with the request's id."""
 
     id: Any = None

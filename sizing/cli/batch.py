@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypedDict
 
-from whatfits.sizing.api import check, load_machine, load_model
+from whatfits.sizing.api import check, cost, load_machine, load_model
 from whatfits.sizing.cli.parser import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.json_values import dump_json, to_json_value
@@ -15,15 +15,25 @@ from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["run"]
 
 _MAX_LINE_CHARACTERS: Final = 4_000_000
 _KEPT: Final = 256
+
+
+class _Shape(TypedDict):
+    """What every question asks with."""
+
+    runtime: str
+    machine: Machine
+    workload: Workload
+    placement: PlacementRequest
 
 
 class _Session:
@@ -59,15 +69,16 @@ class _Session:
             machine = machine_from_object(request.machine)
         else:
             machine = self._machine(request.machine)
-        plan = check(
-            self._model(request.model, request.file_type, request.runtime),
-            runtime=request.runtime,
-            machine=machine,
-            workload=workload_from_object(request.workload or {}),
-            placement=placement_from_object(request.placement or {}),
-            force=request.force,
-        )
-        result: dict[str, Any] = to_json_value(plan)
+        spec = self._model(request.model, request.file_type, request.runtime)
+        shape: _Shape = {
+            "runtime": request.runtime,
+            "machine": machine,
+            "workload": workload_from_object(request.workload or {}),
+            "placement": placement_from_object(request.placement or {}),
+        }
+        if request.question == "cost":
+            return _cost(spec, request.cost or {}, shape)
+        result: dict[str, Any] = to_json_value(check(spec, **shape, force=request.force))
         return result
 
     def _model(self, name: str, file_type: str | None, runtime: str) -> ModelSpec:
@@ -84,6 +95,28 @@ class _Session:
                 self._machines.clear()
             self._machines[name] = load_machine(name)
         return self._machines[name]
+
+
+def _cost(spec: ModelSpec, asked: Mapping[str, Any], shape: _Shape) -> dict[str, Any]:
+    """Return what a model costs at today's prices."""
+    import datetime as dt
+
+    from whatfits.sizing.costing.requests import cost_request
+
+    request = cost_request(asked)
+    answer = cost(
+        spec,
+        **shape,
+        today=dt.datetime.now(tz=dt.UTC).date(),
+        usage=request.usage,
+        ownership=request.ownership,
+        spreads=request.spreads,
+        region=request.region,
+        against=request.against,
+        router=request.router,
+    )
+    result: dict[str, Any] = to_json_value(answer)
+    return result
 
 
 def _failure(request_id: object, error: WhatfitsError) -> str:

@@ -34,6 +34,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.cli.bench_answer import BenchAnswer, FileBenchAnswer, ServerBenchAnswer
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.cli.start_answer import StartAnswer
+    from whatfits.sizing.costing.answer import CostAnswer
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.residents import TogetherPlan
@@ -44,8 +45,9 @@ def answer_schema() -> dict[str, Any]:
         "check": Plan,
         "plan": BestPlan,
         "need": forms.NeedAnswer,
+        "cost": CostAnswer,
         "together": TogetherPlan,
-        "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
+        "batch": forms.BatchAnswer | forms.BatchCostAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer | forms.LocalListAnswer,
         "whatfits": forms.HomeAnswer,

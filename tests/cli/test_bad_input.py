@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CARD = ("--machine", "rtx-4090 + 64gb")
 MODEL = ("check", "llama-3.1-8b")
+COST = ("cost", "llama-3.1-8b", *CARD)
 CASES: dict[str, tuple[str, ...]] = {
     "unknown command": ("chek", "llama-3.1-8b"),
     "empty command option": ("--bogus",),
@@ -72,6 +73,23 @@ CASES: dict[str, tuple[str, ...]] = {
     "list of unknown kind": ("list", "--machine", "8gb", "--kind", "poem"),
     "list of negative length": ("list", "--machine", "8gb", "--limit", "-3"),
     "list with negative context": ("list", "--machine", "8gb", "-c", "-5"),
+    "cost of no model": ("cost", *CARD),
+    "cost with tokens of letters": (*COST, "--tokens-in", "many"),
+    "cost with negative tokens": (*COST, "--tokens-out", "-5"),
+    "cost of no tokens": (*COST, "--tokens-in", "0", "--tokens-out", "0"),
+    "cost with more cached than there is": (*COST, "--cached-share", "1.5"),
+    "cost of a day of 25 hours": (*COST, "--hours-on", "25"),
+    "cost of a week of 8 days": (*COST, "--days-a-week", "8"),
+    "cost with a price that is no number": (*COST, "--buy-price", "nan"),
+    "cost with an endless price": (*COST, "--kwh-price", "1e999"),
+    "cost of no life": (*COST, "--life-years", "0"),
+    "cost in an unknown region": (*COST, "--region", "atlantis"),
+    "cost against an unknown model": (*COST, "--against", "no-such-model"),
+    "cost against an empty name": (*COST, "--against", ""),
+    "cost with a spread of everything": (*COST, "--price-spread", "1"),
+    "cost with an unknown router": (*COST, "--router", "abacus"),
+    "cost with prices that are not there": (*COST, "--prices", "./nothing.toml"),
+    "cost with prices with a null": (*COST, "--prices", "/a\0b.toml"),
     "quants of an unknown model": ("quants", "no-such-model"),
     "hardware of an unknown machine": ("hardware", "--machine", "rtx 9999"),
     "explain nothing": ("explain",),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from whatfits.sizing import check
+from whatfits.sizing import check, cost
 from whatfits.sizing.json_values import to_json_value
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ BAD_LINES = {
     "unknown machine": '{"model": "qwen3-8b", "machine": "rtx 9999"}',
     "unknown runtime": '{"model": "qwen3-8b", "runtime": "abacus"}',
     "unknown device": '{"model": "qwen3-8b", "machine": "24gb", "placement": {"devices": ["x"]}}',
+    "unknown question": '{"model": "qwen3-8b", "question": "why"}',
+    "cost without its question": '{"model": "qwen3-8b", "cost": {}}',
+    "unknown key of cost": '{"model": "qwen3-8b", "question": "cost", "cost": {"price": 1}}',
+    "unknown key of usage": (
+        '{"model": "qwen3-8b", "question": "cost", "cost": {"usage": {"tokens": 1}}}'
+    ),
+    "usage that no day has": (
+        '{"model": "qwen3-8b", "question": "cost", "cost": {"usage": {"cached_share": 2}}}'
+    ),
     "split of words": '{"model": "qwen3-8b", "placement": {"tensor_split": "a"}}',
 }
 
@@ -98,6 +108,31 @@ def test_an_unknown_field_names_those_there_are(say: Callable[..., Any], tmp_pat
     assert answer["error"]["got"] == "contxt"
     assert "context_tokens" in answer["error"]["allowed"]
     assert "__" not in answer["error"]["allowed"]
+
+
+def test_a_line_can_ask_what_a_model_costs(
+    say: Callable[..., Any], tmp_path: Path, is_valid: Callable[[str, object], None]
+) -> None:
+    asked: dict[str, Any] = {
+        "id": 7,
+        "question": "cost",
+        "model": "qwen3-8b",
+        "machine": "rtx-4090 + 64gb",
+        "cost": {
+            "usage": {"output_tokens_per_day": 5_000_000, "cached_share": 0.5},
+            "ownership": {"usd_per_kwh": 0.25, "life_years": 3},
+            "against": ["claude-haiku-4-5"],
+        },
+    }
+    path = tmp_path / "requests.jsonl"
+    path.write_text(f"{json.dumps(asked)}\n")
+    (answer,) = _answers(say("batch", str(path)).lines)
+    is_valid("batch", answer)
+    assert answer.pop("id") == 7
+    assert answer["usage"]["cached_share"] == 0.5
+    today = dt.date.fromisoformat(answer["today"])
+    whole = cost("qwen3-8b", machine="rtx-4090 + 64gb", today=today, **asked["cost"])
+    assert answer == to_json_value(whole)
 
 
 @pytest.mark.parametrize("place", ["missing", "folder"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import TYPE_CHECKING, assert_type
 
 from whatfits.probes import detect
 from whatfits.probes.report import ProbeReport
@@ -15,13 +15,19 @@ from whatfits.sizing import (
     WhatfitsError,
     Workload,
     check,
+    cost,
     hardware,
     load_machine,
     load_model,
     plan,
 )
+from whatfits.sizing.costing.answer import CostAnswer, LocalCost
+from whatfits.sizing.costing.ownership import Ownership
 from whatfits.sizing.estimate import Memory, RuntimeAnswer
 from whatfits.sizing.units import GIB
+
+if TYPE_CHECKING:
+    from datetime import date
 
 
 def by_name() -> Plan:
@@ -52,6 +58,19 @@ def the_best_way() -> tuple[str, ...]:
     assert_type(best.memory.high_bytes, int)
     assert_type(best.runtimes, tuple[RuntimeAnswer, ...])
     return tuple(option.file_type for option in best.file_types)
+
+
+def what_it_costs(today: date) -> float:
+    found = cost(
+        "llama-3.1-8b",
+        today=today,
+        usage={"output_tokens_per_day": 500_000},
+        ownership=Ownership(usd_per_kwh=0.3),
+        against=("claude-haiku-4-5",),
+    )
+    assert_type(found, CostAnswer)
+    assert_type(found.local, LocalCost | None)
+    return sum(row.cloud.usd_per_day for row in found.offers)
 
 
 def what_is_loaded() -> tuple[Machine, ModelSpec]:

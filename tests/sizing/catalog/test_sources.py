@@ -28,6 +28,10 @@ def test_every_model_and_device_of_the_collection_is_there(sources: Sources) -> 
     assert len(sources.quants.mlx_measured) == 83
     # 73 rows of rents: the newest of each offer, without two of no day.
     assert len(sources.rental_offers) == 52
+    # 538 rows of API prices without the 13 of models that only embed; 21 regions; 8 papers.
+    assert len(sources.api_offers) == 525
+    assert len(sources.electricity) == 21
+    assert len(sources.routing_results) == 8
 
 
 def test_the_sources_have_no_problem(sources: Sources) -> None:
@@ -48,6 +52,37 @@ def test_every_rent_has_a_day_and_a_source_and_says_where_its_gpu_was_not_read(
         assert row.as_of <= row.checked
     unsure = {row.offered_as for row in sources.rental_offers if "device" in row.unverified}
     assert unsure == {"A100 40GB", "H100", "H200"}
+
+
+def test_every_price_has_a_day_and_a_source(sources: Sources) -> None:
+    for row in (*sources.api_offers, *sources.electricity):
+        assert row.source
+        assert row.as_of <= row.checked
+    for result in sources.routing_results:
+        assert result.source
+        assert result.basis
+        assert result.claims
+    assert {row.unverified for row in sources.electricity} == {("usd_per_kwh",)}
+
+
+def test_published_prices_are_as_they_were_read(sources: Sources) -> None:
+    offers = {f"{row.provider_id}/{row.model}": row for row in sources.api_offers}
+    haiku = offers["anthropic/claude-haiku-4-5"].usd_per_mtok
+    assert (haiku.input, haiku.cached_input, haiku.cache_write, haiku.output) == (1, 0.1, 1.25, 5)
+    (tier,) = offers["openai/gpt-5.4"].tiers
+    assert (tier.above_tokens, tier.usd_per_mtok.input) == (272_000, 5)
+    (change,) = offers["anthropic/claude-sonnet-5"].changes
+    assert (change.from_day, change.usd_per_mtok.output) == (dt.date(2026, 9, 1), 15)
+
+
+def test_an_offer_is_the_same_model_only_where_its_name_leaves_no_doubt(sources: Sources) -> None:
+    offers = {f"{row.provider_id}/{row.model}": row.same_as for row in sources.api_offers}
+    assert offers["groq/llama-3.1-8b-instant"] == "llama-3.1-8b"
+    assert offers["avian/Meta-Llama-3.3-70B-Instruct"] == "llama-3.3-70b"
+    # the base model, another model of that family, and a name without its version
+    assert offers["openrouter/meta-llama/llama-3.1-405b"] is None
+    assert offers["zhipuai/GLM-5-Turbo"] is None
+    assert offers["novita/mistralai/mistral-7b-instruct"] is None
 
 
 def test_each_family_lies_in_one_file() -> None:
@@ -153,6 +188,30 @@ def test_a_contradiction_in_a_rent_is_found(
     assert any(said in text for text in problems(replace(sources, rental_offers=changed)))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"same_as": "no-such-model"}, "no model 'no-such-model'"),
+        ({"as_of": dt.date(2026, 11, 23)}, "as_of 2026-11-23 is after checked 2026-11-22"),
+        ({"unverified": ("no_such_field",)}, "does not exist"),
+    ],
+)
+def test_a_contradiction_in_a_price_is_found(
+    sources: Sources, change: dict[str, Any], said: str
+) -> None:
+    first, *others = sources.api_offers
+    changed = (first.model_copy(update=change), *others)
+    assert any(said in text for text in problems(replace(sources, api_offers=changed)))
+
+
+def test_tiers_out_of_order_are_found(sources: Sources) -> None:
+    row = next(row for row in sources.api_offers if row.tiers)
+    twice = row.model_copy(update={"tiers": row.tiers * 2})
+    others = tuple(other for other in sources.api_offers if other is not row)
+    found = problems(replace(sources, api_offers=(twice, *others)))
+    assert any("tiers and changes stand in rising order" in text for text in found)
+
+
 def test_an_offer_that_stands_twice_is_found(sources: Sources) -> None:
     twice = (*sources.rental_offers, sources.rental_offers[0])
     assert any(
@@ -173,6 +232,10 @@ def test_an_offer_that_stands_twice_is_found(sources: Sources) -> None:
         ("memory_systems.toml", "gen = 4", "gen = 4.5"),
         ("rental_prices.toml", "least_gpus = 1", "least_gpus = 9"),
         ("rental_prices.toml", "usd_per_gpu_hour = 5.0", "usd_per_gpu_hour = 0.0"),
+        ("prices/openai.toml", "input = 2,", "input = -2,"),
+        ("prices/openai.toml", "checked = 2026-11-22", ""),
+        ("prices/electricity.toml", 'kind = "household"', 'kind = "castle"'),
+        ("routing_results.toml", 'unit = "%"', 'unit = "percent"'),
         ("quants.toml", "[[file_types]]", "[[file_types"),
         ("driver_totals.toml", 'confidence = "low"', 'confidence = "some"'),
     ],

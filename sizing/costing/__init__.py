@@ -1,0 +1,1 @@
+"""What running a model here costs, against an API and against rented GPUs; pure."""
