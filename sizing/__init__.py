@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         load_model,
         need,
         plan,
+        serve,
         together,
     )
     from whatfits.sizing.errors import BadInputError, WhatfitsError
@@ -43,6 +44,7 @@ __all__ = [
     "load_model",
     "need",
     "plan",
+    "serve",
     "together",
 ]
 
@@ -61,6 +63,7 @@ _MODULES: Final = {
     "load_model": "api",
     "need": "api",
     "plan": "api",
+    "serve": "api",
     "together": "api",
 }
 

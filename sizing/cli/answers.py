@@ -13,11 +13,13 @@ from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.ranking import RankedModel
 from whatfits.sizing.renting import Rented
+from whatfits.sizing.serving.answer import ServePlan
 from whatfits.sizing.workload import Workload
 
 __all__ = [
     "BatchAnswer",
     "BatchErrorAnswer",
+    "BatchServeAnswer",
     "ErrorAnswer",
     "ErrorBody",
     "ExplainAnswer",
@@ -190,5 +192,12 @@ class BatchErrorAnswer(ErrorAnswer):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAnswer(Plan):
     """`whatfits batch`: a plan with the request's id."""
+
+    id: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchServeAnswer(ServePlan):
+    """`whatfits batch`, asked with `"question": "serve"`: its answer with the request's id."""
 
     id: Any = None

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from whatfits.sizing.api import check, load_machine, load_model
+from whatfits.sizing.api import check, load_machine, load_model, serve
 from whatfits.sizing.cli.parser import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.json_values import dump_json, to_json_value
@@ -17,8 +17,10 @@ from whatfits.sizing.version import SCHEMA_VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.serving.answer import ServePlan
 
 __all__ = ["run"]
 
@@ -59,14 +61,24 @@ class _Session:
             machine = machine_from_object(request.machine)
         else:
             machine = self._machine(request.machine)
-        plan = check(
-            self._model(request.model, request.file_type, request.runtime),
-            runtime=request.runtime,
-            machine=machine,
-            workload=workload_from_object(request.workload or {}),
-            placement=placement_from_object(request.placement or {}),
-            force=request.force,
-        )
+        common: dict[str, Any] = {
+            "model": self._model(request.model, request.file_type, request.runtime),
+            "runtime": request.runtime,
+            "machine": machine,
+            "workload": workload_from_object(request.workload or {}),
+            "placement": placement_from_object(request.placement or {}),
+            "force": request.force,
+        }
+        if request.question == "serve":
+            plan: Plan | ServePlan = serve(
+                **common,
+                users=1 if request.users is None else request.users,
+                load=request.load,
+                limits=request.limits,
+                seed=request.seed or 0,
+            )
+        else:
+            plan = check(**common)
         result: dict[str, Any] = to_json_value(plan)
         return result
 

@@ -38,6 +38,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.server_verification import ServerVerification
+    from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {
@@ -45,7 +46,8 @@ def answer_schema() -> dict[str, Any]:
         "plan": BestPlan,
         "need": forms.NeedAnswer,
         "together": TogetherPlan,
-        "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
+        "serve": ServePlan,
+        "batch": forms.BatchAnswer | forms.BatchServeAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer | forms.LocalListAnswer,
         "whatfits": forms.HomeAnswer,
