@@ -255,7 +255,7 @@ def _put_together(
 ) -> ServePlan:
     plan, server = deployment.plan, deployment.servers[1]
     verdict, reason = _verdict(plan, found, unknown, users, limits)
-    binds = None if found is None else found.asked.binds
+    binds: str | None = None if found is None else found.asked.binds
     if plan.verdict not in (*MAY_RUN, "unknown"):
         binds = "memory"
     return ServePlan(

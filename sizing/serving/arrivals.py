@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import accumulate
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrivals", "arrivals_of"]
 
-_SECONDS_AN_HOUR = 3600.0
+_SECONDS_AN_HOUR: Final = 3600.0
 
 
 class Arrivals(Protocol):
@@ -30,16 +30,16 @@ class Arrivals(Protocol):
         """Take note that a request has its answer."""
 
 
-def arrivals_of(profile: LoadProfile, draws: Draws, *, users: int, alone_s: float) -> Arrivals:
-    """Return the arrivals of so many users; `alone_s` is what one request takes by itself.
+def arrivals_of(profile: LoadProfile, draws: Draws, *, users: int) -> Arrivals:
+    """Return the arrivals of so many users.
 
-    Users that wait for their answers begin spread over the time of one, then at their own pace.
+    Users that wait for their answers all begin at once, the worst they can do: with equal lengths
+    and no pauses they stay together, as benchmarks with a fixed number of requests at once do.
     """
     if profile.requests_per_hour is not None:
         mean_s = _SECONDS_AN_HOUR / (users * profile.requests_per_hour)
         return _Open([mean_s * pause for pause in draws.pauses])
-    starts = [alone_s * user / users for user in range(min(users, len(draws.pauses)))]
-    return _Closed(starts, [profile.think_s * pause for pause in draws.pauses])
+    return _Closed(users, [profile.think_s * pause for pause in draws.pauses])
 
 
 class _Open:
@@ -59,12 +59,11 @@ class _Open:
 class _Closed:
     """Users that ask again some time after each answer, until all requests were made."""
 
-    def __init__(self, starts_s: list[float], thinks_s: Sequence[float]) -> None:
-        heapify(starts_s)
-        self._coming = starts_s
+    def __init__(self, users: int, thinks_s: Sequence[float]) -> None:
+        self._coming = [0.0] * users
         self._thinks = thinks_s
         self._left = len(thinks_s)
-        self.next_s = starts_s[0]
+        self.next_s = 0.0
 
     def take(self) -> None:
         heappop(self._coming)

@@ -21,6 +21,7 @@ __all__ = ["KNEE_SHARE", "CurvePoint", "UserRange", "Users", "knee_users", "user
 KNEE_SHARE: Final = 0.9
 """The knee is the fewest users on the curve with this share of the most that all get together."""
 
+_CLOSE: Final = 32  # of a part of so many no more is known
 _WIDEST_BEYOND: Final = 2  # the curve goes on to so many times the users asked for
 
 
@@ -99,12 +100,12 @@ class Users:
         return UserRange(slow, mid, fast)
 
     def _most(self, end: str) -> int:
-        """Close in on the last number that keeps the limits: more users never help."""
+        """Close in on the last number that keeps the limits, to 3 %: more users never help."""
         kept, lost = 0, 1
         while lost <= MOST_USERS and self.outcome(lost, end).keeps(self._limits):
             kept, lost = lost, lost * 2
         lost = min(lost, MOST_USERS + 1)
-        while lost - kept > 1:
+        while lost - kept > max(1, kept // _CLOSE):
             middle = (kept + lost) // 2
             if self.outcome(middle, end).keeps(self._limits):
                 kept = middle

@@ -67,11 +67,12 @@ def _lengths(lengths: Lengths, uniform: NDArray[np.float64]) -> NDArray[np.int64
     first, second = np.split(uniform, 2)
     if lengths.observed_tokens:
         observed = np.array(lengths.observed_tokens, dtype=np.int64)
-        return observed[(first * len(observed)).astype(np.int64)]
+        return np.take(observed, (first * len(observed)).astype(np.int64))
     median, upper = lengths.median_tokens, lengths.p95_tokens
     if upper is None or upper == median:
         return np.full(len(first), median, dtype=np.int64)
     # Box and Muller 1958
     normal = np.sqrt(-2.0 * np.log1p(-first)) * np.cos(2.0 * np.pi * second)
     sigma = log(upper / median) / _P95_OF_NORMAL
-    return np.rint(median * np.exp(sigma * normal)).astype(np.int64)
+    drawn: NDArray[np.int64] = np.rint(median * np.exp(sigma * normal)).astype(np.int64)
+    return drawn

@@ -25,8 +25,8 @@ Binds = Literal["kv_cache", "slots", "arithmetic", "bandwidth"]
 """What holds more back: room in the cache, sequences at once, or the pace of a step."""
 
 _FEWEST_REQUESTS: Final = 1000
-_REQUESTS_A_USER: Final = 20
-_MARGIN: Final = 10  # of so many parts the first and the last are left out: filling up, running dry
+_REQUESTS_A_USER: Final = 8
+_MARGIN: Final = 8  # of so many parts the first and the last are left out: filling up, running dry
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +81,19 @@ class Played:
     context_tokens: int
     seed: int
 
-    def alone_s(self) -> float:
-        """Return what a median request takes when there is no other."""
-        prompt, output = self.profile.prompt.median_tokens, self.profile.output.median_tokens
-        steps, rest = divmod(prompt, self.server.step_tokens)
-        pieces = [self.server.step_tokens] * steps + ([rest] if rest else [])
-        reading = sum(self.costs.read_s[piece] for piece in pieces)
-        reading += self.costs.pair_s * prompt * (prompt + 1) / 2
-        return reading + self.costs.writing_s(1, prompt, output - 1)
-
 
 def play(played: Played, users: int) -> tuple[Log, Draws]:
     """Return what happened with so many users, and what they asked for."""
     count = max(_FEWEST_REQUESTS, _REQUESTS_A_USER * users)
     profile = played.profile
     draws = draw(profile, count, seed=played.seed, context_tokens=played.context_tokens)
-    arrivals = arrivals_of(profile, draws, users=users, alone_s=played.alone_s())
+    arrivals = arrivals_of(profile, draws, users=users)
     prefix = profile.shared_prefix_tokens
     return simulate(played.server, played.costs, draws, arrivals, prefix_tokens=prefix), draws
 
 
 def outcome_of(log: Log, *, seconds_for_share: float = 0.5) -> Outcome:
-    """Return the figures of the middle of a log: its first and last tenth are left out.
+    """Return the figures of the middle of a log: its first and last eighth are left out.
 
     `binds` is a lack of place when requests waited for it more than `seconds_for_share` of the
     time, else what a step spends more of its time on.

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush
-from math import ceil, inf, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from math import ceil, inf, isnan, sqrt
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Log", "Piece", "simulate"]
 
-_UNKNOWN = float("nan")
-_GONE = -1  # end of a request that was sent back: no step has this number
+_UNKNOWN: Final = float("nan")
+_RETRY_S: Final = 1.0  # whoever is turned away asks again no sooner
 
 
 class Piece(NamedTuple):
@@ -140,7 +140,7 @@ class _Run:
         queue = self._server.queue
         if queue is not None and len(self._waiting) >= queue:
             self._turned_away += 1
-            self._arrivals.answered(request, self._now)
+            self._arrivals.answered(request, self._now + _RETRY_S)
             return
         self._system_s += self._now - at_s
         self._waiting.append(request)
@@ -163,7 +163,7 @@ class _Run:
         yield from list(self._reading)
         while self._waiting and self._has_place(self._waiting[0]):
             request = self._waiting.popleft()
-            if self._admitted[request] != self._admitted[request]:  # for the first time
+            if isnan(self._admitted[request]):  # for the first time
                 self._admitted[request] = self._now
             self._reading[request] = self._prefix
             self._stack.append(request)
@@ -211,7 +211,7 @@ class _Run:
         if self._is_full(sequences):
             self._send_back()
             return
-        steps = min(self._steps_to_end(), self._steps_to_full(sequences))
+        steps = int(min(self._steps_to_end(), self._steps_to_full(sequences)))
         if not self._waiting and sequences < self._server.slots:
             steps = self._steps_until(self._arrivals.next_s - self._now, sequences, steps)
         seconds = self._costs.writing_s(sequences, self._depth, steps)
@@ -241,17 +241,16 @@ class _Run:
             return inf
         return max(1, (room.blocks - self._held) // (sequences * room.token_blocks))
 
-    def _steps_until(self, seconds: float, sequences: int, most: float) -> int:
+    def _steps_until(self, seconds: float, sequences: int, most: int) -> int:
         """Return the fewest steps that take at least so long, but no more than `most`."""
-        whole = int(most)
-        if self._costs.writing_s(sequences, self._depth, whole) <= seconds:
-            return whole
+        if self._costs.writing_s(sequences, self._depth, most) <= seconds:
+            return most
         slope = self._costs.depth_s * sequences / 2
         first = self._costs.writing_s(sequences, self._depth) - slope
         steps = seconds / first
         if slope > 0:
             steps = (sqrt(first * first + 4 * slope * seconds) - first) / (2 * slope)
-        return min(whole, max(1, ceil(steps)))
+        return min(most, max(1, ceil(steps)))
 
     def _pass(self, seconds: float, *, arithmetic_s: float) -> None:
         inside = len(self._ends) + len(self._reading)
@@ -266,13 +265,12 @@ class _Run:
             elif self._server.room is not None:
                 self._no_room_s += seconds
 
-    def _advance(self, sequences: int, steps: float) -> None:
+    def _advance(self, sequences: int, steps: int) -> None:
         """Write so many tokens in every sequence, and end those that have all of theirs."""
-        done = int(steps)
-        self._step += done
-        self._depth += sequences * done
+        self._step += steps
+        self._depth += sequences * steps
         if self._server.room is not None:
-            self._held += sequences * done * self._server.room.token_blocks
+            self._held += sequences * steps * self._server.room.token_blocks
         while self._writing and self._writing[0][0] <= self._step:
             end, request = heappop(self._writing)
             if self._ends.get(request) == end:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.vllm_bill import Bill
+    from whatfits.sizing.runtimes.vllm_kv_plan import CachePlan
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
     from whatfits.sizing.serving.profile import LoadProfile
     from whatfits.sizing.workload import PlacementRequest, Workload
@@ -78,25 +79,22 @@ def vllm_deployment(
 
 def _server(settings: VllmSettings, bill: Bill, blocks: int, profile: LoadProfile) -> Server:
     """Return the scheduler with so many blocks; the device whose requests take most counts."""
-    rooms = [
-        _room(lambda tokens, one=one: sum(one.cache.group_blocks(tokens)), blocks, profile)
-        for one in bill.devices
-        if one.cache.groups
-    ]
+    rooms = [_room(one.cache, blocks, profile) for one in bill.devices if one.cache.groups]
     longest = settings.request_tokens
     room = max(rooms, key=lambda one: one.of_request(longest), default=None)
     return Server(slots=settings.sequences, step_tokens=settings.batch_tokens, room=room)
 
 
-def _room(blocks_of: Callable[[int], int], blocks: int, profile: LoadProfile) -> PagedRoom:
+def _room(cache: CachePlan, blocks: int, profile: LoadProfile) -> PagedRoom:
     """Return the pool: a line through the blocks at a median prompt and at its answer's end.
 
     Blocks of a shared prefix are taken once for all.
     """
     shortest = profile.prompt.median_tokens
     longest = shortest + max(1, profile.output.median_tokens)
-    token_blocks = (blocks_of(longest) - blocks_of(shortest)) / (longest - shortest)
-    request_blocks = blocks_of(shortest) - token_blocks * shortest
+    low, high = (sum(cache.group_blocks(tokens)) for tokens in (shortest, longest))
+    token_blocks = (high - low) / (longest - shortest)
+    request_blocks = low - token_blocks * shortest
     shared = token_blocks * profile.shared_prefix_tokens
     return PagedRoom(
         blocks=blocks - _NULL_BLOCKS - shared,
