@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,17 +14,21 @@ from whatfits.sizing.serving.curve import knee_users
 from whatfits.sizing.serving.profile import Lengths, Limits, LoadProfile
 from whatfits.sizing.verdict import MAY_RUN
 
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.serving.answer import ServePlan
+
 CARD = "rtx-4090 + 64gb"
 TWO_TOKENS = LoadProfile(Lengths(512), Lengths(2))
 RUNTIMES = ("llama.cpp", "ollama", "vllm")
 MODELS = ("llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-12b")
 
 
-def served(model: str = "llama-3.1-8b", **more: Any) -> Any:
+def served(model: str = "llama-3.1-8b", **more: Any) -> ServePlan:  # noqa: ANN401 - as serve takes it
     return serve(model, **{"machine": CARD, "workload": {"context_tokens": 4096}, **more})
 
 
-def faster(times: float) -> Any:
+def faster(times: float) -> Machine:
     """Return the card's machine with so many times the bandwidth and arithmetic."""
     machine = load_machine(CARD)
     devices = tuple(
@@ -104,7 +109,7 @@ def test_more_users_get_no_more_each(runtime: str) -> None:
     load = LoadProfile(Lengths(512, 1500), Lengths(200, 800))
     curve = served(runtime=runtime, users=16, load=load).curve
     assert len(curve) > 4
-    for fewer, more in zip(curve, curve[1:], strict=False):
+    for fewer, more in pairwise(curve):
         # the same requests in the same order; what is left is which of them meet
         assert more.tokens_per_s.mid <= fewer.tokens_per_s.mid * 1.05
         assert more.ttft_p50_s.mid >= fewer.ttft_p50_s.mid * 0.95
@@ -155,13 +160,13 @@ def test_arithmetic_overtakes_reading_at_the_balanced_batch_and_not_before() -> 
 
     class Scripted(BatchModel):
         def __init__(self) -> None:
-            """Reading takes 100 and 1 a sequence, arithmetic 3 for each but the first."""
+            """Reading takes 100 at depth 1 and 1 a sequence, arithmetic 3 for all but one."""
 
         def bandwidth_and_arithmetic_s(self, sequences: int, depth: int) -> tuple[float, float]:
-            return 100.0 + sequences, 3.0 * (sequences - 1)
+            return 99.0 + depth + sequences, 3.0 * (sequences - 1)
 
-    assert balanced_batch(Scripted(), depth_tokens=512, most=256) == 52
-    assert balanced_batch(Scripted(), depth_tokens=512, most=51) is None
+    assert balanced_batch(Scripted(), depth_tokens=1, most=256) == 52
+    assert balanced_batch(Scripted(), depth_tokens=1, most=51) is None
 
 
 def test_what_does_not_fit_is_not_simulated() -> None:
