@@ -299,7 +299,8 @@ def _verdict(
     if found is None:
         return "unknown", unknown or "speed is not known"
     most = found.most
-    kept = f"first token in {limits.ttft_p95_s:g} s and {limits.tokens_per_s:.3g} tokens/s"
+    speed = round(limits.tokens_per_s, 2)
+    kept = f"first token in {limits.ttft_p95_s:,g} s and {speed:,g} tokens/s"
     range_text = f"{most.low:,} to {most.high:,} users are served within the limits ({kept})"
     load: Verdict = "fits" if users <= most.low else "tight" if users <= most.mid else "no"
     if VERDICT_ORDER[load] >= VERDICT_ORDER[plan.verdict]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.closing_in import last_that_holds
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.llama_answer import llama_plan
+from whatfits.sizing.search import Trials
 from whatfits.sizing.serving.batching import BatchModel
 from whatfits.sizing.serving.deployment import Deployment
 from whatfits.sizing.serving.server import Server
@@ -81,19 +83,24 @@ class LlamaDeployments:
         )
 
     def _most_slots(self, users: int) -> int:
-        """Close in on the most slots, up to one a user, that run no worse than one does."""
+        """Return the most slots, up to one a user, that run no worse than one does."""
         most = min(users, _MOST_SLOTS, MAX_CONTEXT_TOKENS // self._context)
+        if self._lies_where_asked(1):
+            # without a look at what else could be moved, which takes much longer
+            most = last_that_holds(1, most, self._lies_where_asked)
         worst = self._order(1)
-        if self._order(most) <= worst:
-            return most
-        low, high = 1, most
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._order(middle) <= worst:
-                low = middle
-            else:
-                high = middle
-        return low
+        return last_that_holds(1, most, lambda slots: self._order(slots) <= worst)
+
+    def _lies_where_asked(self, slots: int) -> bool:
+        """Return whether it runs with everything in the fastest memory, or as was asked."""
+        asked = self._entry.adapter().asked(
+            self._spec, self._machine, self._with(slots), self._request
+        )
+        return Trials(self._spec, self._machine, asked.workload, asked.request).first().runs
+
+    def _with(self, slots: int) -> Workload:
+        times = 1 if self._entry.counts_slots else slots
+        return replace(self._workload, context_tokens=self._context * times, parallel=slots)
 
     def _order(self, slots: int) -> int:
         return VERDICT_ORDER[self._try(slots)[0].verdict]
@@ -110,12 +117,11 @@ class LlamaDeployments:
             chosen.append(trial)
             return trial
 
-        times = 1 if self._entry.counts_slots else slots
         plan = llama_plan(
             self._spec,
             entry=self._entry,
             machine=self._machine,
-            workload=replace(self._workload, context_tokens=self._context * times, parallel=slots),
+            workload=self._with(slots),
             request=self._request,
             extras=NO_EXTRAS,
             remedies=_no_remedies,

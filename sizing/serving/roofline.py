@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from whatfits.sizing.closing_in import last_that_holds
+
 if TYPE_CHECKING:
     from whatfits.sizing.serving.batching import BatchModel
 
@@ -21,14 +23,7 @@ def balanced_batch(model: BatchModel, *, depth_tokens: int, most: int) -> int | 
     """
     if not _is_beyond(model, most, depth_tokens):
         return None
-    low, high = 0, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _is_beyond(model, middle, depth_tokens):
-            high = middle
-        else:
-            low = middle
-    return high
+    return 1 + last_that_holds(0, most, lambda n: n < 1 or not _is_beyond(model, n, depth_tokens))
 
 
 def _is_beyond(model: BatchModel, sequences: int, depth_tokens: int) -> bool:

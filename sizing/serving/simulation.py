@@ -147,8 +147,10 @@ class _Run:
 
     def pieces(self) -> list[Piece]:
         """Return the prompts that the next step reads, letting in what there is place for."""
+        found: list[Piece] = []
+        if not (self._waiting or self._reading):
+            return found
         left = self._server.step_tokens - len(self._ends)
-        found = []
         for request in self._candidates():
             if left <= 0:
                 break
