@@ -22,11 +22,11 @@ from whatfits.sizing.cli.parser import (
     Parser,
     add_output_options,
     parsed,
+    requests_an_hour,
     seconds_up_to,
     tokens_per_s,
     whole_number,
 )
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.units import parse_tokens
@@ -81,7 +81,7 @@ def _add_load_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--rate",
-        action=parsed(_rate),
+        action=parsed(requests_an_hour),
         metavar="REQUESTS",
         help="an hour, of each user; without it each asks again when the answer is there",
     )
@@ -149,18 +149,3 @@ def _limits_of(options: argparse.Namespace) -> Limits:
         ttft_p95_s=options.ttft_limit or usual.ttft_p95_s,
         tokens_per_s=options.min_speed or usual.tokens_per_s,
     )
-
-
-def _rate(text: str) -> float:
-    """Return requests an hour, as typed.
-
-    Raises:
-        InvalidRequestError: it is no number above 0.
-    """
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise InvalidRequestError(what="rate", got=text, allowed="requests an hour, above 0")
-    return rate

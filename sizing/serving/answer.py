@@ -63,7 +63,8 @@ class ServePlan:
         longest_requests: requests of the whole context that the cache holds, as vLLM prints it.
         at_users: the curve's point at the users asked for; None where speed is not known.
         curve: from one user on.
-        knee_users: beyond them more users bring hardly more throughput; None without a curve.
+        knee_users: beyond them more users bring hardly more throughput; None where the curve does
+            not flatten, or there is none.
         balanced_batch: sequences from which arithmetic outlasts reading; None: none of `slots`.
         sampling: what other seeds give at the users asked for.
         plan: the server's memory and single-user speed, as `check` gives them.

@@ -47,7 +47,8 @@ def serving_basis(
             source="the scheduler simulated over the terms of the speed model (sizing/serving)",
             error=(
                 "the ends are whole simulations at the ends of the speed's interval; tokens are "
-                "drawn by seed, and `sampling` says what other seeds give; docs/accuracy.md"
+                "drawn by seed, and `sampling` says what other seeds give; the web front, the "
+                "tokeniser and the network are not in the time to the first token"
             ),
         ),
         Basis(

@@ -121,12 +121,14 @@ def user_steps(users: int, most: UserRange) -> list[int]:
     return sorted(n for n in {*doubling, users, most.low, most.mid, last} if 1 <= n <= last)
 
 
-def knee_users(points: Sequence[CurvePoint]) -> int:
-    """Return the fewest users that get `KNEE_SHARE` of the most throughput on the curve."""
-    best = max(point.throughput_tokens_per_s.mid for point in points)
-    return next(
-        point.users for point in points if point.throughput_tokens_per_s.mid >= KNEE_SHARE * best
-    )
+def knee_users(points: Sequence[CurvePoint]) -> int | None:
+    """Return the fewest users that get `KNEE_SHARE` of the most throughput on the curve.
+
+    None where only its end does: more users might bring more.
+    """
+    least = KNEE_SHARE * max(point.throughput_tokens_per_s.mid for point in points)
+    reached = (one.users for one in points[:-1] if one.throughput_tokens_per_s.mid >= least)
+    return next(reached, None)
 
 
 def _range(values: Sequence[float]) -> RateRange:

@@ -79,7 +79,7 @@ class LlamaDeployments:
             model=BatchModel(self._spec, settings, trial.placement, self._machine),
             context_tokens=settings.sequence_tokens,
             caches_prefixes=True,
-            notes=() if slots >= users else (_fewer(slots, users),),
+            notes=() if slots >= users else (self._fewer(slots, users),),
         )
 
     def _most_slots(self, users: int) -> int:
@@ -101,6 +101,11 @@ class LlamaDeployments:
     def _with(self, slots: int) -> Workload:
         times = 1 if self._entry.counts_slots else slots
         return replace(self._workload, context_tokens=self._context * times, parallel=slots)
+
+    def _fewer(self, slots: int, users: int) -> str:
+        """Return why there are fewer slots than users, and what that means."""
+        why = "The server has" if self._workload.parallel else "Memory has room for"
+        return f"{why} {slots} slots: of {users} users the others wait in a queue."
 
     def _order(self, slots: int) -> int:
         return VERDICT_ORDER[self._try(slots)[0].verdict]
@@ -134,7 +139,3 @@ class LlamaDeployments:
 def _no_remedies(*_: object) -> tuple[Remedy, ...]:
     """Return none: fewer slots are tried instead."""
     return ()
-
-
-def _fewer(slots: int, users: int) -> str:
-    return f"Memory has room for {slots} slots: of {users} users the others wait in a queue."

@@ -146,6 +146,8 @@ def test_the_verdict_follows_from_the_users_that_are_served(runtime: str) -> Non
 def test_the_knee_is_the_first_point_with_nearly_all_of_the_throughput() -> None:
     curve = served(runtime="vllm", users=16).curve
     knee = knee_users(curve)
+    assert knee is not None
+    assert knee_users(curve[:2]) is None  # still growing
     best = max(point.throughput_tokens_per_s.mid for point in curve)
     for point in curve:
         if point.users < knee:
