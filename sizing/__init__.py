@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         load_model,
         need,
         plan,
+        serve,
         together,
     )
     from whatfits.sizing.errors import BadInputError, WhatfitsError
@@ -45,6 +46,7 @@ __all__ = [
     "load_model",
     "need",
     "plan",
+    "serve",
     "together",
 ]
 
@@ -64,6 +66,7 @@ _MODULES: Final = {
     "load_model": "api",
     "need": "api",
     "plan": "api",
+    "serve": "api",
     "together": "api",
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["last_proven", "last_with_room"]
+__all__ = ["last_proven", "last_that_holds", "last_with_room"]
 
 _STRAIGHT_GUESSES: Final = 8
 _ROUGH_GUESSES: Final = 6
@@ -70,3 +70,19 @@ def last_proven(
         else:
             bad = guess
     return good if good >= low else None
+
+
+def last_that_holds(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the largest number from `low` to `high` that holds, where those before it do too.
+
+    `low` is taken to hold without a look.
+    """
+    if holds(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low

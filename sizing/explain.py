@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "READING_TOKENS_PER_S",
+    "TONES",
     "machine_sentence",
     "plan_document",
     "rate_text",
@@ -30,7 +31,7 @@ _WORDS: Final = {
     "no": "Does not fit",
     "unknown": "Cannot be told",
 }
-_TONES: Final[dict[str, Tone]] = {
+TONES: Final[dict[str, Tone]] = {
     "fits": "good",
     "tight": "warn",
     "slow": "warn",
@@ -92,7 +93,7 @@ def _number(value: float) -> str:
 def plan_document(plan: Plan) -> Document:
     """Return a plan as a document: verdict, model, memory, context, speed, command, remedies."""
     blocks: list[Block] = [
-        Lines((verdict_sentence(plan),), tone=_TONES[plan.verdict]),
+        Lines((verdict_sentence(plan),), tone=TONES[plan.verdict]),
         Facts(_model_facts(plan)),
         _memory_table(plan),
         Facts(_further_facts(plan)),

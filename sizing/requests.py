@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from whatfits.sizing.calibration import calibration_fault
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
+from whatfits.sizing.serving.profile import Limits, LoadProfile
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Request",
+    "limits_from_object",
+    "load_from_object",
     "machine_from_object",
     "placement_from_object",
     "request_from_object",
@@ -33,9 +36,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One line of `whatfits batch`: the keyword arguments of `check`, and an id to find it by.
+    """One line of `whatfits batch`: the keyword arguments of a question, and an id to find it by.
 
-    `question` is `check` or `cost`; what only `cost` asks of stands under `cost`.
+    `question` is `check`, `cost` or `serve`; what only `cost` asks of stands under `cost`, and the
+    fields from `users` on belong to `serve`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -48,10 +52,15 @@ class Request:
     workload: dict[str, Any] | None = None
     placement: dict[str, Any] | None = None
     force: bool = False
-    question: Literal["check", "cost"] = "check"
+    question: Literal["check", "cost", "serve"] = "check"
     cost: dict[str, Any] | None = None
+    users: int | None = None
+    load: dict[str, Any] | None = None
+    limits: dict[str, Any] | None = None
+    seed: int | None = None
 
 
+_OF_SERVE: Final = ("users", "load", "limits", "seed")
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
@@ -162,6 +171,24 @@ def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
     return validated(PlacementRequest, _named_split(value), what="placement")
 
 
+def load_from_object(value: Mapping[str, Any]) -> LoadProfile:
+    """Return what the users of a server do from a JSON object.
+
+    Raises:
+        InvalidRequestError: a field is unknown or of the wrong kind.
+    """
+    return validated(LoadProfile, value, what="load")
+
+
+def limits_from_object(value: Mapping[str, Any]) -> Limits:
+    """Return what users put up with from a JSON object.
+
+    Raises:
+        InvalidRequestError: a field is unknown or of the wrong kind.
+    """
+    return validated(Limits, value, what="limits")
+
+
 def _check_rates(machine: Machine) -> None:
     """Refuse rates that nothing can have.
 
@@ -236,5 +263,10 @@ def request_from_object(value: object) -> Request:
     if request.cost is not None and request.question != "cost":
         raise InvalidRequestError(
             what="request.cost", allowed='only with "question": "cost"', next_step="or leave it out"
+        )
+    strays = [name for name in _OF_SERVE if getattr(request, name) is not None]
+    if request.question != "serve" and strays:
+        raise InvalidRequestError(
+            what="field of request:", got=strays[0], allowed='only with "question": "serve"'
         )
     return request

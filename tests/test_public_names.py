@@ -27,6 +27,7 @@ FRONT_DOOR = {
     "load_model",
     "need",
     "plan",
+    "serve",
     "together",
 }
 _LOADED = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
 from whatfits.sizing.api.costing import cost
 from whatfits.sizing.api.loading import hardware, load_machine, load_model
-from whatfits.sizing.api.questions import check, find_models, need, plan, together
+from whatfits.sizing.api.questions import check, find_models, need, plan, serve, together
 
 __all__ = [
     "answer",
@@ -24,5 +24,6 @@ __all__ = [
     "need",
     "plan",
     "plan_of",
+    "serve",
     "together",
 ]

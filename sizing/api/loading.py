@@ -12,9 +12,18 @@ if TYPE_CHECKING:
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.serving.profile import Limits, LoadProfile
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["hardware", "load_machine", "load_model", "load_placement", "load_workload"]
+__all__ = [
+    "hardware",
+    "load_limits",
+    "load_machine",
+    "load_model",
+    "load_placement",
+    "load_profile",
+    "load_workload",
+]
 
 
 def hardware() -> ProbeReport:
@@ -116,3 +125,33 @@ def load_placement(given: PlacementRequest | Mapping[str, Any] | None) -> Placem
     from whatfits.sizing.requests import placement_from_object
 
     return placement_from_object(given)
+
+
+def load_profile(given: LoadProfile | Mapping[str, Any] | None) -> LoadProfile:
+    """Return what the users of a server do, of an object, or the default.
+
+    Raises:
+        BadInputError: the object is no such profile.
+    """
+    from whatfits.sizing.serving.profile import LoadProfile
+
+    if given is None or isinstance(given, LoadProfile):
+        return given or LoadProfile()
+    from whatfits.sizing.requests import load_from_object
+
+    return load_from_object(given)
+
+
+def load_limits(given: Limits | Mapping[str, Any] | None) -> Limits:
+    """Return what users put up with, of an object, or the default.
+
+    Raises:
+        BadInputError: the object is no such limits.
+    """
+    from whatfits.sizing.serving.profile import Limits
+
+    if given is None or isinstance(given, Limits):
+        return given or Limits()
+    from whatfits.sizing.requests import limits_from_object
+
+    return limits_from_object(given)

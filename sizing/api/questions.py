@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.ranking import RankedModel
     from whatfits.sizing.residents import TogetherPlan
+    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.profile import Limits, LoadProfile
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["check", "find_models", "need", "plan", "together"]
+__all__ = ["check", "find_models", "need", "plan", "serve", "together"]
 
 
 def check(
@@ -229,4 +231,59 @@ def need(
     )
     return search.need(
         device_entries(), here=load_machine(machine), offers=rental_offers(), today=today
+    )
+
+
+def serve(
+    model: str | ModelSpec,
+    *,
+    users: int = 1,
+    file_type: str | None = None,
+    runtime: str = DEFAULT_RUNTIME,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    load: LoadProfile | Mapping[str, Any] | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> ServePlan:
+    """Return how many users a server of a model carries on a machine, and what each of them gets.
+
+    Args:
+        model: as in `check`.
+        users: how many are asked about; the server is made for them.
+        file_type: as in `check`.
+        runtime: `llama.cpp`, `ollama` or `vllm`.
+        machine: as in `check`.
+        workload: as in `check`, but the context is that of one user, whatever the runtime's own
+            flag counts; `parallel` sets the sequences at once instead of the engine.
+        placement: as in `check`.
+        load: what the users do: lengths, rate or pauses, shared prefix.
+        limits: what they put up with: the first token and the speed of 19 of 20.
+        seed: of the random numbers; the same seed gives the same answer.
+        force: give the command even when the users are not served within the limits.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.api.loading import load_limits, load_profile
+    from whatfits.sizing.serving.answer import serve_plan
+
+    find_runtime(runtime)  # before anything is read
+    spec = model
+    if isinstance(spec, str):
+        spec = load_model(spec, file_type=file_type, runtime=runtime)
+    return serve_plan(
+        answer,
+        spec,
+        runtime=runtime,
+        machine=load_machine(machine),
+        workload=load_workload(workload),
+        request=load_placement(placement),
+        users=users,
+        load=load_profile(load),
+        limits=load_limits(limits),
+        seed=seed,
+        force=force,
     )

@@ -29,6 +29,7 @@ COMMANDS: Final = (
     ("plan", "the best file type, context and placement for MODEL, and every runtime's commands"),
     ("need", "which machines run MODEL: cards, shared memory, RAM, what to add to this one"),
     ("cost", "MODEL here, at an API or on rented GPUs: cost a day, and when it breaks even"),
+    ("serve", "how many users a server of MODEL carries, what each gets, the command for it"),
     ("together", "do several MODELs stay loaded at once, each with a server of its own"),
     ("start", "runtimes and apps here, which to begin with, how to connect to a server"),
     ("bench", "measure this machine, a file or a running server, and let answers use it"),

@@ -14,12 +14,14 @@ from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.ranking import RankedModel
 from whatfits.sizing.renting import Rented
+from whatfits.sizing.serving.answer import ServePlan
 from whatfits.sizing.workload import Workload
 
 __all__ = [
     "BatchAnswer",
     "BatchCostAnswer",
     "BatchErrorAnswer",
+    "BatchServeAnswer",
     "ErrorAnswer",
     "ErrorBody",
     "ExplainAnswer",
@@ -199,5 +201,12 @@ class BatchAnswer(Plan):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchCostAnswer(CostAnswer):
     """`whatfits batch`, asked what a model costs: the answer with the request's id."""
+
+    id: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchServeAnswer(ServePlan):
+    """`whatfits batch`, asked with `"question": "serve"`: its answer with the request's id."""
 
     id: Any = None

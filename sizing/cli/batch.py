@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypedDict
 
-from whatfits.sizing.api import check, cost, load_machine, load_model
+from whatfits.sizing.api import check, cost, load_machine, load_model, serve
 from whatfits.sizing.cli.parser import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.json_values import dump_json, to_json_value
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.requests import Request
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["run"]
@@ -78,6 +79,8 @@ class _Session:
         }
         if request.question == "cost":
             return _cost(spec, request.cost or {}, shape)
+        if request.question == "serve":
+            return _serve(spec, request, shape)
         result: dict[str, Any] = to_json_value(check(spec, **shape, force=request.force))
         return result
 
@@ -95,6 +98,20 @@ class _Session:
                 self._machines.clear()
             self._machines[name] = load_machine(name)
         return self._machines[name]
+
+
+def _serve(spec: ModelSpec, request: Request, shape: _Shape) -> dict[str, Any]:
+    served = serve(
+        spec,
+        **shape,
+        force=request.force,
+        users=1 if request.users is None else request.users,
+        load=request.load,
+        limits=request.limits,
+        seed=request.seed or 0,
+    )
+    result: dict[str, Any] = to_json_value(served)
+    return result
 
 
 def _cost(spec: ModelSpec, asked: Mapping[str, Any], shape: _Shape) -> dict[str, Any]:

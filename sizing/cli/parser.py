@@ -15,6 +15,7 @@ __all__ = [
     "add_output_options",
     "parsed",
     "refuse_strays",
+    "requests_an_hour",
     "seconds_up_to",
     "tokens_per_s",
     "whole_number",
@@ -161,10 +162,23 @@ def tokens_per_s(text: str) -> float:
     Raises:
         InvalidRequestError: it is no number above 0.
     """
+    return _above_zero(text, what="speed", unit="tokens a second")
+
+
+def requests_an_hour(text: str) -> float:
+    """Return a rate, as typed.
+
+    Raises:
+        InvalidRequestError: it is no number above 0.
+    """
+    return _above_zero(text, what="rate", unit="requests an hour")
+
+
+def _above_zero(text: str, *, what: str, unit: str) -> float:
     try:
         rate = float(text)
     except ValueError:
         rate = 0.0
     if not 0 < rate < float("inf"):
-        raise InvalidRequestError(what="speed", got=text, allowed="tokens a second, above 0")
+        raise InvalidRequestError(what=what, got=text, allowed=f"{unit}, above 0")
     return rate

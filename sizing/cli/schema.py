@@ -39,6 +39,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.server_verification import ServerVerification
+    from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {
@@ -47,7 +48,11 @@ def answer_schema() -> dict[str, Any]:
         "need": forms.NeedAnswer,
         "cost": CostAnswer,
         "together": TogetherPlan,
-        "batch": forms.BatchAnswer | forms.BatchCostAnswer | forms.BatchErrorAnswer,
+        "serve": ServePlan,
+        "batch": forms.BatchAnswer
+        | forms.BatchCostAnswer
+        | forms.BatchServeAnswer
+        | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer | forms.LocalListAnswer,
         "whatfits": forms.HomeAnswer,

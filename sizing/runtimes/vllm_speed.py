@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
+    from whatfits.sizing.settings import Settings
 
-__all__ = ["vllm_placement", "vllm_speed"]
+__all__ = ["vllm_placement", "vllm_speed", "vllm_step_settings"]
 
 _EMBEDDING: Final = "token_embd.weight"
 _CACHE_TYPES: Final = {"auto": "f16", "fp8": "q8_0"}
@@ -48,6 +49,19 @@ def vllm_speed(
     if not any(tensor.name == _EMBEDDING for tensor in model.tensors):
         return None
     together = min(parallel or 1, _MOST_AT_ONCE)
+    return estimate_speed(
+        model,
+        vllm_step_settings(model, settings, together=together),
+        vllm_placement(model, machine, settings),
+        prompt_tokens=prompt_tokens,
+        machine=machine,
+        engine="vllm",
+        ranks=settings.cut.ranks,
+    )
+
+
+def vllm_step_settings(model: ModelSpec, settings: VllmSettings, *, together: int = 1) -> Settings:
+    """Return the same in the terms that steps are timed in, for so many longest requests."""
     kv_type = _CACHE_TYPES[settings.cache_type]
     asked = Workload(
         context_tokens=settings.request_tokens * together,
@@ -57,16 +71,7 @@ def vllm_speed(
         batch=settings.batch_tokens,
         micro_batch=settings.batch_tokens,
     )
-    resolved = replace(resolve_settings(model, asked), sequences=together)
-    return estimate_speed(
-        model,
-        resolved,
-        vllm_placement(model, machine, settings),
-        prompt_tokens=prompt_tokens,
-        machine=machine,
-        engine="vllm",
-        ranks=settings.cut.ranks,
-    )
+    return replace(resolve_settings(model, asked), sequences=together)
 
 
 def vllm_placement(model: ModelSpec, machine: Machine, settings: VllmSettings) -> Placement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatfits.sizing.closing_in import last_proven, last_with_room
+from whatfits.sizing.closing_in import last_proven, last_that_holds, last_with_room
 
 FALLING = st.lists(st.integers(-50, 50), min_size=1, max_size=60).map(
     lambda values: sorted(values, reverse=True)
@@ -38,3 +38,8 @@ def test_good_rough_figures_cost_two_exact_ones() -> None:
 
     assert last_proven(0, 90, rough=lambda number: 37 - number, exact=exact) == 37
     assert tried == [37, 38]
+
+
+@given(FALLING.filter(lambda values: values[0] >= 0))
+def test_the_last_that_holds_is_what_counting_finds(values: list[int]) -> None:
+    assert last_that_holds(0, len(values) - 1, lambda at: values[at] >= 0) == counted(values)

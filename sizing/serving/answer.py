@@ -1,0 +1,309 @@
+"""How many users a server carries, and what each of them gets.
+
+The verdict is taken from the slow end: fits when even there the users asked for keep the limits,
+tight when only in the middle, else no; memory has its own verdict, and the worse one counts.
+`answer` is the engine's front door, handed in because it stands above this package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.estimate import Basis, Plan, Verdict  # noqa: TC001 - read by pydantic
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.serving.basis import serving_basis
+from whatfits.sizing.serving.batching import ENDS
+from whatfits.sizing.serving.curve import CurvePoint, UserRange, Users, knee_users, user_steps
+from whatfits.sizing.serving.llama_deployment import LlamaDeployments
+from whatfits.sizing.serving.points import Played
+from whatfits.sizing.serving.profile import (
+    MOST_USERS,
+    Limits,
+    LoadProfile,
+    check_limits,
+    check_profile,
+)
+from whatfits.sizing.serving.roofline import balanced_batch
+from whatfits.sizing.serving.sampling import Sampling, sampling_of
+from whatfits.sizing.serving.vllm_deployment import vllm_deployment
+from whatfits.sizing.values import dataclass
+from whatfits.sizing.verdict import MAY_RUN, VERDICT_ORDER
+from whatfits.sizing.version import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.planning import Answer
+    from whatfits.sizing.serving.deployment import Deployment
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+__all__ = ["SERVE_RUNTIMES", "ServePlan", "serve_plan"]
+
+SERVE_RUNTIMES: Final = (DEFAULT_RUNTIME, "ollama", "vllm")
+_MOST_SEED: Final = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class ServePlan:
+    """The whole answer; its fields are the JSON contract.
+
+    Attributes:
+        users: asked for.
+        load: what they do.
+        limits: what they put up with.
+        verdict: whether so many are served within the limits.
+        verdict_reason: one sentence with its numbers.
+        most_users: how many are, at the slow end of the speed's interval, its middle, its fast end.
+        binds: what holds back at the users asked for; `memory` where it does not run at all; None
+            where that cannot be told.
+        slots: sequences at once (`-np`, OLLAMA_NUM_PARALLEL, `--max-num-seqs`).
+        step_tokens: tokens of one step at most.
+        cache_tokens: what vLLM prints as `GPU KV cache size`; None without a paged cache.
+        longest_requests: requests of the whole context that the cache holds, as vLLM prints it.
+        at_users: the curve's point at the users asked for; None where speed is not known.
+        curve: from one user on.
+        knee_users: beyond them more users bring hardly more throughput; None where the curve does
+            not flatten, or there is none.
+        balanced_batch: sequences from which arithmetic outlasts reading; None: none of `slots`.
+        sampling: what other seeds give at the users asked for.
+        plan: the server's memory and single-user speed, as `check` gives them.
+        commands: what starts it.
+        notes: what else to know, one sentence each.
+        basis: why the figures are what they are.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    schema_version: str
+    users: int
+    load: LoadProfile
+    limits: Limits
+    seed: int
+    verdict: Verdict
+    verdict_reason: str
+    most_users: UserRange | None
+    binds: str | None
+    slots: int
+    step_tokens: int
+    cache_tokens: int | None
+    longest_requests: float | None
+    at_users: CurvePoint | None
+    curve: tuple[CurvePoint, ...]
+    knee_users: int | None
+    balanced_batch: int | None
+    sampling: Sampling | None
+    plan: Plan
+    commands: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+    basis: tuple[Basis, ...]
+
+
+class _Simulated(NamedTuple):
+    """What the simulations of a server gave."""
+
+    most: UserRange
+    points: tuple[CurvePoint, ...]
+    asked: CurvePoint
+    sampling: Sampling
+    basis: tuple[Basis, ...]
+    balanced: int | None
+
+
+def serve_plan(
+    answer: Answer,
+    spec: ModelSpec,
+    *,
+    runtime: str,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    users: int,
+    load: LoadProfile,
+    limits: Limits,
+    seed: int,
+    force: bool,
+) -> ServePlan:
+    """Return how a server of a model does under so many users.
+
+    Raises:
+        InvalidRequestError: a value is out of range, or the runtime is no server of many.
+    """
+    _check(users, seed)
+    check_limits(limits)
+    deployment = _deployed(
+        answer,
+        spec,
+        runtime=runtime,
+        machine=machine,
+        workload=workload,
+        request=request,
+        users=users,
+        load=load,
+        force=force,
+    )
+    check_profile(load, context_tokens=deployment.context_tokens)
+    unknown = deployment.model.unknown()
+    runs = deployment.plan.verdict in MAY_RUN and unknown is None
+    found = _simulated(deployment, load, limits, users, seed) if runs else None
+    return _put_together(
+        deployment, found, unknown, users=users, load=load, limits=limits, seed=seed, force=force
+    )
+
+
+def _check(users: int, seed: int) -> None:
+    for name, value, least, most in (
+        ("number of users", users, 1, MOST_USERS),
+        ("seed", seed, 0, _MOST_SEED),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise InvalidRequestError(
+                what=name, got=value, allowed=f"a whole number from {least:,} to {most:,}"
+            )
+
+
+def _deployed(
+    answer: Answer,
+    spec: ModelSpec,
+    *,
+    runtime: str,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    users: int,
+    load: LoadProfile,
+    force: bool,
+) -> Deployment:
+    """Return the server that a runtime starts.
+
+    Raises:
+        InvalidRequestError: it is no server of many users here, or the model writes nothing.
+    """
+    entry = find_runtime(runtime)
+    if runtime not in SERVE_RUNTIMES:
+        raise InvalidRequestError(
+            what="runtime for serve", got=runtime, allowed=", ".join(SERVE_RUNTIMES)
+        )
+    if not spec.hparams.causal:
+        raise InvalidRequestError(
+            what="model for serve", got=spec.name, allowed="one that writes: this is an encoder"
+        )
+    if entry.starts_llama_cpp:
+        ways = LlamaDeployments(entry, spec, machine, workload, request, force=force)
+        return ways.with_slots_for(users)
+
+    def planned() -> Plan:
+        return answer(
+            spec,
+            machine=machine,
+            workload=workload,
+            request=request,
+            runtime=runtime,
+            force=force,
+        )
+
+    return vllm_deployment(planned, spec, machine, workload=workload, request=request, profile=load)
+
+
+def _simulated(
+    deployment: Deployment, load: LoadProfile, limits: Limits, users: int, seed: int
+) -> _Simulated:
+    if not deployment.caches_prefixes:
+        load = LoadProfile(load.prompt, load.output, 0, load.requests_per_hour, load.think_s)
+    played = {
+        end: Played(
+            server=server,
+            costs=deployment.model.costs(
+                end,
+                slots=server.slots,
+                step_tokens=server.step_tokens,
+                prompt_tokens=load.prompt.median_tokens,
+                longest_tokens=load.prompt.median_tokens + load.output.median_tokens,
+            ),
+            profile=load,
+            context_tokens=deployment.context_tokens,
+            seed=seed,
+        )
+        for end, server in zip(ENDS, deployment.servers, strict=True)
+    }
+    simulated = Users(played, limits)
+    most = simulated.most()
+    points = tuple(simulated.point(n) for n in user_steps(users, most))
+    return _Simulated(
+        most=most,
+        points=points,
+        asked=simulated.point(users),
+        sampling=sampling_of(played["mid"], users),
+        basis=serving_basis(deployment, played["mid"].costs, load, seed=seed),
+        balanced=balanced_batch(
+            deployment.model,
+            depth_tokens=load.prompt.median_tokens,
+            most=deployment.servers[1].slots,
+        ),
+    )
+
+
+def _put_together(
+    deployment: Deployment,
+    found: _Simulated | None,
+    unknown: str | None,
+    *,
+    users: int,
+    load: LoadProfile,
+    limits: Limits,
+    seed: int,
+    force: bool,
+) -> ServePlan:
+    plan, server = deployment.plan, deployment.servers[1]
+    verdict, reason = _verdict(plan, found, unknown, users, limits)
+    binds: str | None = None if found is None else found.asked.binds
+    if plan.verdict not in (*MAY_RUN, "unknown"):
+        binds = "memory"
+    return ServePlan(
+        schema_version=SCHEMA_VERSION,
+        users=users,
+        load=load,
+        limits=limits,
+        seed=seed,
+        verdict=verdict,
+        verdict_reason=reason,
+        most_users=None if found is None else found.most,
+        binds=binds,
+        slots=server.slots,
+        step_tokens=server.step_tokens,
+        cache_tokens=deployment.cache_tokens,
+        longest_requests=deployment.longest_requests,
+        at_users=None if found is None else found.asked,
+        curve=() if found is None else found.points,
+        knee_users=None if found is None else knee_users(found.points),
+        balanced_batch=None if found is None else found.balanced,
+        sampling=None if found is None else found.sampling,
+        plan=plan,
+        commands=plan.commands if verdict in MAY_RUN or force else {},
+        notes=(*deployment.notes, *_prefix_notes(deployment, load), *plan.notes),
+        basis=() if found is None else found.basis,
+    )
+
+
+def _prefix_notes(deployment: Deployment, load: LoadProfile) -> tuple[str, ...]:
+    if load.shared_prefix_tokens and not deployment.caches_prefixes:
+        return ("The shared prefix is read anew for each request: prefix caching is off.",)
+    return ()
+
+
+def _verdict(
+    plan: Plan, found: _Simulated | None, unknown: str | None, users: int, limits: Limits
+) -> tuple[Verdict, str]:
+    """Return the worse of memory's verdict and the load's, with its reason."""
+    if plan.verdict not in MAY_RUN:
+        return plan.verdict, plan.verdict_reason
+    if found is None:
+        return "unknown", unknown or "speed is not known"
+    most = found.most
+    speed = round(limits.tokens_per_s, 2)
+    kept = f"first token in {limits.ttft_p95_s:,g} s and {speed:,g} tokens/s"
+    range_text = f"{most.low:,} to {most.high:,} users are served within the limits ({kept})"
+    load: Verdict = "fits" if users <= most.low else "tight" if users <= most.mid else "no"
+    if VERDICT_ORDER[load] >= VERDICT_ORDER[plan.verdict]:
+        return load, range_text
+    return plan.verdict, f"{range_text}; {plan.verdict_reason}"

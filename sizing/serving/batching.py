@@ -1,0 +1,227 @@
+"""What one step of a batch costs, as a function of what is in it.
+
+The terms of `speed_terms` are worked out once over a few sizes; between them they are straight
+lines. A step that only writes: fixed(sequences) + what each reads of its cache, which grows with
+its depth. A step that also reads prompts goes through the weights once: the prompt's time, the
+arithmetic of the tokens written beside it, and their caches.
+Source: speed_terms. Error: the speed model's own, whose interval comes with it; windows are taken
+as straight lines between the depths of the profile.
+"""
+
+from __future__ import annotations
+
+from math import exp
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.speed import device_costs, peak_rates, timed
+from whatfits.sizing.speed_terms import cut_over_ranks, decode_terms, prompt_terms
+from whatfits.sizing.speed_work import step_work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.settings import Settings
+    from whatfits.sizing.speed_terms import Term
+
+__all__ = ["ENDS", "BatchModel", "StepCosts"]
+
+ENDS: Final = ("fast", "mid", "slow")
+_CACHE: Final = frozenset({"cache", "decode_attention"})
+_ARITHMETIC: Final = "prompt."
+_LEAST_OFFLOADED: Final = 32  # where a host's weights begin to be copied: speed_terms
+
+
+class StepCosts(NamedTuple):
+    """Seconds of a step.
+
+    Attributes:
+        write_s: of writing a token in each of so many sequences, caches left out; by number.
+        arithmetic_s: the part of that which is arithmetic; by number.
+        cache_s: of one sequence's cache at depth 0, on the line through the profile's depths.
+        depth_s: for each token of depth.
+        read_s: of reading so many tokens of prompts, attention left out; by number.
+        pair_s: of attention for each pair of a prompt's token and one before it.
+        ride_s: arithmetic of a token that is written while prompts are read.
+    """
+
+    write_s: list[float]
+    arithmetic_s: list[float]
+    cache_s: float
+    depth_s: float
+    read_s: list[float]
+    pair_s: float
+    ride_s: float
+
+    def writing_s(self, sequences: int, depth_tokens: float, steps: int = 1) -> float:
+        """Return seconds of steps that write only; `depth_tokens` is the sum over sequences."""
+        one = self.write_s[sequences] + sequences * self.cache_s + self.depth_s * depth_tokens
+        return steps * one + self.depth_s * sequences * steps * (steps - 1) / 2
+
+    def mixed_s(
+        self, sequences: int, depth_tokens: float, prompt_tokens: int, pairs: float
+    ) -> float:
+        """Return seconds of a step that also reads so many tokens of prompts.
+
+        No less than without them: they do not speed anything up.
+        """
+        caches = sequences * self.cache_s + self.depth_s * depth_tokens
+        reading = self.read_s[prompt_tokens] + self.pair_s * pairs + self.ride_s * sequences
+        return caches + max(reading, self.write_s[sequences])
+
+
+class BatchModel:
+    """The terms of a model under a placement, evaluated at batches of any composition."""
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        settings: Settings,
+        placement: Placement,
+        machine: Machine,
+        *,
+        engine: str | None = None,
+        ranks: int = 1,
+    ) -> None:
+        """Look up rates and costs of the devices; `engine` and `ranks` as in `estimate_speed`."""
+        devices = (*placement.accelerators, placement.host)
+        self._model, self._settings, self._placement = model, settings, placement
+        self._names = [device.name for device in devices]
+        self._rates = peak_rates(devices, machine)
+        self._costs = device_costs(devices, machine, engine, self._rates)
+        self._work = step_work(model, placement)
+        self._ranks = ranks
+
+    def unknown(self) -> str | None:
+        """Return what has to be known of a device that works, and is not."""
+        if not self._model.tensors:
+            return "the tensor table of this model is not known"
+        for term in (*self._decode(1, 1), *self._prompt(1, 0)):
+            rate = self._rates[term.device]
+            if not rate.bytes:
+                return f"memory bandwidth of {self._names[term.device]} is not known"
+            if not rate.flops:
+                return f"the arithmetic rate of {self._names[term.device]} is not known"
+        return None
+
+    def costs(
+        self, end: str, *, slots: int, step_tokens: int, prompt_tokens: int, longest_tokens: int
+    ) -> StepCosts:
+        """Return the costs at one end of the speed's interval: `fast`, `mid` or `slow`.
+
+        Exact for prompts of `prompt_tokens` and depths from there to `longest_tokens`.
+        """
+        shallow = self._cache_s(prompt_tokens, end)
+        deep = self._cache_s(longest_tokens, end)
+        depth_s = (deep - shallow) / max(1, longest_tokens - prompt_tokens)
+        counts = _grid(slots, ())
+        write = [self._write_s(n, prompt_tokens, end) for n in counts]
+        tokens = min(prompt_tokens, step_tokens)
+        micro = self._settings.micro_batch_tokens
+        sizes = _grid(
+            step_tokens, (tokens, prompt_tokens % step_tokens, *_passes(micro, step_tokens))
+        )
+        read = [self._read_s(n, end) for n in sizes]
+        reading = _table(sizes, [seconds for seconds, _ in read])
+        attention = self._read_s(tokens, end)[1]
+        return StepCosts(
+            write_s=_table(counts, [seconds for seconds, _ in write]),
+            arithmetic_s=_table(counts, [part for _, part in write]),
+            cache_s=shallow - depth_s * prompt_tokens,
+            depth_s=depth_s,
+            read_s=reading,
+            pair_s=attention / (tokens * (tokens + 1) / 2),
+            ride_s=self._ride_s(prompt_tokens, end),
+        )
+
+    def bandwidth_and_arithmetic_s(self, sequences: int, depth: int) -> tuple[float, float]:
+        """Return what a step that writes takes to read, overheads included, and to calculate."""
+        terms = self._decode(sequences, depth)
+        whole = self._seconds(terms, "mid", decoding=True)
+        sums = self._part(terms, "mid", lambda term: term.costs[0].startswith(_ARITHMETIC))
+        return whole - sums, sums
+
+    def _decode(self, sequences: int, depth: int) -> list[Term]:
+        terms = decode_terms(
+            self._model,
+            self._settings,
+            self._placement,
+            self._rates,
+            depth=depth,
+            sequences=sequences,
+            step=self._work,
+        )
+        return cut_over_ranks(terms, self._ranks)
+
+    def _prompt(self, tokens: int, depth: int) -> list[Term]:
+        terms = prompt_terms(
+            self._model,
+            self._settings,
+            self._placement,
+            self._rates,
+            tokens=tokens,
+            depth=depth,
+            step=self._work,
+        )
+        return cut_over_ranks(terms, self._ranks)
+
+    def _seconds(self, terms: Sequence[Term], end: str, *, decoding: bool) -> float:
+        known = timed(terms, self._costs, decoding=decoding)
+        wide = {"fast": known.low, "mid": 0.0, "slow": known.high}[end]
+        return known.seconds * exp(wide)
+
+    def _part(self, terms: Sequence[Term], end: str, is_in: Callable[[Term], bool]) -> float:
+        """Return the seconds of some terms of a decode step, at the whole step's end."""
+        chosen = sum(t.amount * self._costs[t.device].of(t.costs) for t in terms if is_in(t))
+        whole = sum(t.amount * self._costs[t.device].of(t.costs) for t in terms)
+        return chosen / whole * self._seconds(terms, end, decoding=True)
+
+    def _cache_s(self, depth: int, end: str) -> float:
+        return self._part(self._decode(1, depth), end, _is_cache)
+
+    def _write_s(self, sequences: int, depth: int, end: str) -> tuple[float, float]:
+        """Return a step without its caches, and the part of it that is arithmetic."""
+        terms = self._decode(sequences, depth)
+        sums = self._part(terms, end, lambda term: term.costs[0].startswith(_ARITHMETIC))
+        whole = self._seconds(terms, end, decoding=True)
+        return whole - sequences * self._cache_s(depth, end), sums
+
+    def _read_s(self, tokens: int, end: str) -> tuple[float, float]:
+        """Return a piece of a prompt without its attention, and its attention."""
+        terms = self._prompt(tokens, 0)
+        whole = self._seconds(terms, end, decoding=False)
+        others = [term for term in terms if term.costs[0] != "attention"]
+        mid = timed(others, self._costs, decoding=False).seconds
+        share = mid / timed(terms, self._costs, decoding=False).seconds
+        return whole * share, whole * (1 - share)
+
+    def _ride_s(self, depth: int, end: str) -> float:
+        """Return the arithmetic of one more token in a batch."""
+        return self._write_s(2, depth, end)[1]
+
+
+def _is_cache(term: Term) -> bool:
+    return term.costs[0] in _CACHE
+
+
+def _passes(micro: int, most: int) -> list[int]:
+    """Return the sizes at which one more micro-batch begins, and those before."""
+    whole = range(micro, most + 1, micro)
+    return [size for start in whole for size in (start, start + 1)]
+
+
+def _grid(most: int, others: Sequence[int]) -> list[int]:
+    """Return sizes to work out: powers of two, the ends, and `others`."""
+    powers = [2**power for power in range(most.bit_length())]
+    known = {1, most, _LEAST_OFFLOADED - 1, _LEAST_OFFLOADED, *powers, *others}
+    return sorted(size for size in known if 1 <= size <= most)
+
+
+def _table(sizes: Sequence[int], seconds: Sequence[float]) -> list[float]:
+    """Return seconds for every size from 0, which takes none, to the last; lines between."""
+    import numpy as np  # noqa: PLC0415 - heavy, and only a simulation needs it
+
+    found: list[float] = np.interp(np.arange(sizes[-1] + 1), (0, *sizes), (0.0, *seconds)).tolist()
+    return found

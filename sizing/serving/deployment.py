@@ -1,0 +1,38 @@
+"""A server as the printed command starts it: its plan, its scheduler and its steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.serving.batching import BatchModel
+    from whatfits.sizing.serving.server import Server
+
+__all__ = ["Deployment"]
+
+
+class Deployment(NamedTuple):
+    """One server.
+
+    Attributes:
+        plan: its memory, verdict and commands, as `check` gives them.
+        servers: what its scheduler has with the least, the expected and the most room, in the
+            order of `ENDS` (fast: the most).
+        model: what its steps cost.
+        context_tokens: the longest request of one user.
+        caches_prefixes: whether a prompt's beginning is read once for all.
+        cache_tokens: as vLLM prints `GPU KV cache size`; None without a paged cache.
+        longest_requests: how many requests of the whole context the cache holds at once, as vLLM
+            prints it; None without a paged cache.
+        notes: what was decided, one sentence each.
+    """
+
+    plan: Plan
+    servers: tuple[Server, Server, Server]
+    model: BatchModel
+    context_tokens: int
+    caches_prefixes: bool
+    cache_tokens: int | None = None
+    longest_requests: float | None = None
+    notes: tuple[str, ...] = ()
