@@ -267,6 +267,17 @@ class LinkRow(_Row):
     basis: Text
 
 
+class NetworkRow(_Row):
+    """A network between machines: peak one way, and the time of a message between programs."""
+
+    id: Id
+    name: Text
+    bandwidth_bytes_per_s: Positive
+    latency_low_ns: Positive
+    latency_high_ns: Positive
+    basis: Text
+
+
 class MemorySystemsFile(_Row):
     """`memory_systems.toml`."""
 
@@ -276,6 +287,7 @@ class MemorySystemsFile(_Row):
     platforms: list[PlatformRow]
     pcie: list[PcieRow]
     links: list[LinkRow]
+    networks: list[NetworkRow]
 
 
 class PublishedSize(_Row):
