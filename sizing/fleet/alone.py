@@ -1,0 +1,169 @@
+"""Nodes that hold the whole model: the best one alone, and copies on all that do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.errors import BadInputError
+from whatfits.sizing.estimate import Memory, RateRange, Speed
+from whatfits.sizing.fleet.node_sets import alike
+from whatfits.sizing.fleet.plans import (
+    FleetPlan,
+    NodeCommands,
+    mid_rate,
+    named_rows,
+    shares_of,
+)
+from whatfits.sizing.verdict import RUNS, VERDICT_ORDER
+from whatfits.sizing.workload import PlacementRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.fleet.inventory import Node
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.planning import Answer
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["best_alone", "plans_alone", "replicas"]
+
+
+def plans_alone(
+    answer: Answer, spec: ModelSpec, nodes: Sequence[Node], workload: Workload, *, runtime: str
+) -> tuple[list[tuple[Node, Plan]], list[str]]:
+    """Return what each node makes of the whole model, and why some cannot run it at all.
+
+    Nodes that are alike are asked once.
+    """
+    found: list[tuple[Node, Plan]] = []
+    refused: list[str] = []
+    for group in alike(nodes):
+        try:
+            plan = answer(
+                spec,
+                machine=group[0].machine,
+                workload=workload,
+                request=PlacementRequest(),
+                runtime=runtime,
+            )
+        except BadInputError as error:
+            refused.append(f"{runtime} on {group[0].node}: {error}")
+        else:
+            found += [(node, plan) for node in group]
+    return found, refused
+
+
+def best_alone(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan:
+    """Return the model on the node with the best verdict, of those on the one that writes fastest."""
+    node, plan = min(asked, key=lambda one: _preference(one[1]))
+    memory = named_rows(plan.memory, node.node)
+    others = len(asked) - 1
+    best = f"{node.node} has the best verdict, and of those it writes fastest"
+    return FleetPlan(
+        strategy="single",
+        runtime=plan.runtime,
+        nodes=(node.node,),
+        file_type=plan.model.file_type,
+        verdict=plan.verdict,
+        verdict_reason=plan.verdict_reason,
+        reasons=(best if others else "it is the only node",),
+        workload=plan.workload,
+        ranks=1,
+        stages=1,
+        memory=memory,
+        shares=shares_of(memory, [node], [spec.n_layers]),
+        largest_context_tokens=plan.largest_context_tokens,
+        speed=plan.speed,
+        commands=(NodeCommands(node.node, plan.runtime, plan.commands.get(plan.runtime, ())),),
+        notes=plan.notes,
+    )
+
+
+def replicas(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan | None:
+    """Return a copy on every node where the model runs as well as it does anywhere.
+
+    None where that is one node or none. What one user sees lies between the slowest node and the
+    fastest; throughput is that of all together.
+    """
+    best = min(VERDICT_ORDER[plan.verdict] for _, plan in asked)
+    held = [(n, p) for n, p in asked if VERDICT_ORDER[p.verdict] == best and p.verdict in RUNS]
+    if len(held) < 2:  # noqa: PLR2004 - copies are at least two
+        return None
+    first = held[0][1]
+    memory = Memory.of(
+        [row for node, plan in held for row in named_rows(plan.memory, node.node).devices],
+        mapped_bytes=sum(plan.memory.mapped_bytes for _, plan in held),
+        growth_limit_bytes=sum(plan.memory.growth_limit_bytes for _, plan in held),
+    )
+    contexts = [plan.largest_context_tokens for _, plan in held]
+    known = [context for context in contexts if context is not None]
+    nodes = [node for node, _ in held]
+    return FleetPlan(
+        strategy="replicas",
+        runtime=first.runtime,
+        nodes=tuple(node.node for node in nodes),
+        file_type=first.model.file_type,
+        verdict=first.verdict,
+        verdict_reason=f"each of {len(held)} nodes holds a copy; {nodes[0].node}: "
+        f"{first.verdict_reason}",
+        reasons=(
+            f"{len(held)} copies serve more users at once; nothing crosses the network but "
+            "requests and answers",
+        ),
+        workload=first.workload,
+        ranks=1,
+        stages=1,
+        memory=memory,
+        shares=shares_of(memory, nodes, [spec.n_layers] * len(nodes)),
+        largest_context_tokens=min(known) if len(known) == len(contexts) else None,
+        speed=_together([plan.speed for _, plan in held]),
+        commands=tuple(
+            NodeCommands(node.node, plan.runtime, plan.commands.get(plan.runtime, ()))
+            for node, plan in held
+        ),
+        notes=tuple(dict.fromkeys(note for _, plan in held for note in plan.notes)),
+    )
+
+
+def _preference(plan: Plan) -> tuple[int, float]:
+    return VERDICT_ORDER[plan.verdict], -mid_rate(plan.speed)
+
+
+def _together(speeds: Sequence[Speed | None]) -> Speed | None:
+    """Return the speeds of copies: of one user over all of them, and of all together."""
+    known = [speed for speed in speeds if speed is not None]
+    if len(known) < len(speeds):
+        return None
+    alone = [speed.throughput_tokens_per_s or speed.decode_tokens_per_s for speed in known]
+    return Speed(
+        prefill_tokens_per_s=_span(speed.prefill_tokens_per_s for speed in known),
+        decode_tokens_per_s=_span(speed.decode_tokens_per_s for speed in known),
+        time_to_first_token_s=_span(speed.time_to_first_token_s for speed in known),
+        provenance=known[0].provenance if len({s.provenance for s in known}) == 1 else "estimated",
+        reason="; ".join(dict.fromkeys(s.reason for s in known if s.reason)) or None,
+        throughput_tokens_per_s=_added(alone),
+    )
+
+
+def _span(ranges: Iterable[RateRange | None]) -> RateRange | None:
+    """Return from the lowest to the highest of several ranges, the middle that of the middles."""
+    found = list(ranges)
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return None
+    return RateRange(
+        min(one.low for one in known),
+        sum(one.mid for one in known) / len(known),
+        max(one.high for one in known),
+    )
+
+
+def _added(ranges: Sequence[RateRange | None]) -> RateRange | None:
+    known = [one for one in ranges if one is not None]
+    if len(known) < len(ranges):
+        return None
+    return RateRange(
+        sum(one.low for one in known), sum(one.mid for one in known), sum(one.high for one in known)
+    )

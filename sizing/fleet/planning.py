@@ -1,0 +1,193 @@
+"""How to run a model on a fleet: what one node can do, copies, and cuts where no node will do.
+
+A cut is only looked for where no single node holds the model in its fastest memory; then sets of
+two nodes are tried, of three, and so on, until one fits. More nodes never make the first plan
+worse: they only add sets to choose from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.errors import BadInputError
+from whatfits.sizing.fleet.alone import best_alone, plans_alone, replicas
+from whatfits.sizing.fleet.exo_split import split_exo
+from whatfits.sizing.fleet.inventory import total_free_bytes
+from whatfits.sizing.fleet.network import slowest
+from whatfits.sizing.fleet.node_sets import sets_of
+from whatfits.sizing.fleet.plans import FleetPlan, preference
+from whatfits.sizing.fleet.rpc_split import split_rpc
+from whatfits.sizing.fleet.starting.exo_start import exo_start
+from whatfits.sizing.fleet.starting.kubernetes import kubernetes_files
+from whatfits.sizing.fleet.starting.routers import router_commands, router_files
+from whatfits.sizing.fleet.starting.rpc_start import rpc_start
+from whatfits.sizing.fleet.starting.vllm_start import vllm_start
+from whatfits.sizing.fleet.vllm_split import split_vllm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from whatfits.sizing.fleet.inventory import Node
+    from whatfits.sizing.fleet.network import Network
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.planning import Answer
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["FLEET_RUNTIMES", "FleetRequest", "Planned", "plan_fleet"]
+
+FLEET_RUNTIMES: Final = ("llama.cpp", "vllm", "mlx")
+_MOST_IN_A_CUT: Final = 16
+_HOST_FLAG: Final = frozenset({"llama.cpp", "mlx"})  # these listen on their own machine alone
+
+
+class FleetRequest(NamedTuple):
+    """What is asked of a fleet.
+
+    Attributes:
+        nodes: with names of their own.
+        workload: for each copy of the model.
+        runtimes: whose rules to use, of `FLEET_RUNTIMES`.
+        networks: those that nodes name, by their ids.
+    """
+
+    nodes: tuple[Node, ...]
+    workload: Workload
+    runtimes: tuple[str, ...]
+    networks: Mapping[str, Network]
+
+    def network_of(self, nodes: Sequence[Node]) -> Network | None:
+        """Return the network between some nodes: the slowest; None where one is not known."""
+        ids = [node.network for node in nodes]
+        known = [self.networks[name] for name in ids if name is not None]
+        return slowest(known) if len(known) == len(ids) else None
+
+
+class Planned(NamedTuple):
+    """The plans, the best first, and what could not be tried, one sentence each."""
+
+    plans: tuple[FleetPlan, ...]
+    refused: tuple[str, ...]
+
+
+def plan_fleet(
+    answer: Answer, loaded_for: Callable[[str], ModelSpec], request: FleetRequest
+) -> Planned:
+    """Return the ways to run a model on a fleet.
+
+    `answer` is the engine for one machine; `loaded_for` loads the model as a runtime takes it.
+
+    Raises:
+        BadInputError: no runtime takes the model; that of the first one.
+    """
+    plans: list[FleetPlan] = []
+    refused: list[str] = []
+    errors: list[BadInputError] = []
+    for runtime in request.runtimes:
+        try:
+            spec = loaded_for(runtime)
+        except BadInputError as error:
+            errors.append(error)
+            refused.append(f"{runtime}: {error}")
+            continue
+        found, why_not = _under(answer, spec, request, runtime)
+        plans += found
+        refused += why_not
+    if len(errors) == len(request.runtimes):
+        raise errors[0]
+    return Planned(tuple(sorted(plans, key=preference)), tuple(refused))
+
+
+def _under(
+    answer: Answer, spec: ModelSpec, request: FleetRequest, runtime: str
+) -> tuple[list[FleetPlan], list[str]]:
+    """Return the plans under one runtime, and why some nodes cannot run it."""
+    asked, refused = plans_alone(
+        answer, spec, request.nodes, request.workload, runtime=runtime
+    )
+    found = []
+    if asked:
+        found.append(best_alone(spec, asked))
+        copies = replicas(spec, asked)
+        if copies is not None:
+            found.append(_with_routers(spec, copies, request, runtime))
+    if not found or found[0].verdict != "fits":
+        cut = _best_cut(spec, request, runtime)
+        found += [] if cut is None else [cut]
+    return found, refused
+
+
+def _best_cut(spec: ModelSpec, request: FleetRequest, runtime: str) -> FleetPlan | None:
+    """Return the best cut over the fewest nodes that hold the model; else the most promising."""
+    best: FleetPlan | None = None
+    least_bytes = spec.tensor_bytes
+    for size in range(2, min(len(request.nodes), _MOST_IN_A_CUT) + 1):
+        for nodes in sets_of(request.nodes, size):
+            if size < len(request.nodes) and total_free_bytes(nodes) < least_bytes:
+                continue  # not even the weights have room
+            plan = _cut(spec, nodes, request, runtime)
+            if plan is not None and (best is None or preference(plan) < preference(best)):
+                best = plan
+        if best is not None and best.verdict == "fits":
+            break
+    return best
+
+
+def _cut(
+    spec: ModelSpec, nodes: Sequence[Node], request: FleetRequest, runtime: str
+) -> FleetPlan | None:
+    """Return the model cut over these nodes under a runtime, with what starts it."""
+    network, workload = request.network_of(nodes), request.workload
+    if runtime == "vllm":
+        return _started_vllm(spec, nodes, workload, network)
+    if runtime == "llama.cpp":
+        return _started_rpc(spec, nodes, workload, network)
+    plan = split_exo(spec, nodes, workload, network)
+    if plan is None or not plan.may_run:
+        return plan
+    repository = spec.source.removeprefix("hf:").partition(":")[0]
+    named = repository if spec.source.startswith("hf:") and not spec.planned else None
+    return replace(plan, commands=tuple(exo_start(plan.nodes, named)))
+
+
+def _started_vllm(
+    spec: ModelSpec, nodes: Sequence[Node], workload: Workload, network: Network | None
+) -> FleetPlan | None:
+    split = split_vllm(spec, nodes, workload, network)
+    if split is None or not split.plan.may_run or spec.checkpoint is None:
+        return None if split is None else split.plan
+    return replace(
+        split.plan,
+        commands=tuple(vllm_start(spec.checkpoint, split, nodes)),
+        files=tuple(kubernetes_files(spec.checkpoint, split, spec.name)),
+    )
+
+
+def _started_rpc(
+    spec: ModelSpec, nodes: Sequence[Node], workload: Workload, network: Network | None
+) -> FleetPlan | None:
+    split = split_rpc(spec, nodes, workload, network)
+    if split is None or not split.plan.may_run:
+        return None if split is None else split.plan
+    by_name = {node.node: node for node in nodes}
+    return replace(split.plan, commands=tuple(rpc_start(spec, split, workload, by_name)))
+
+
+def _with_routers(
+    spec: ModelSpec, plan: FleetPlan, request: FleetRequest, runtime: str
+) -> FleetPlan:
+    """Return copies that can be reached, and what stands in front of them."""
+    by_name = {node.node: node for node in request.nodes}
+    nodes = [by_name[name] for name in plan.nodes]
+    served = spec.name if spec.checkpoint is None else spec.checkpoint.reference
+    servers = []
+    for entry in plan.commands:
+        flag = f" --host {by_name[entry.node].address}" if runtime in _HOST_FLAG else ""
+        servers.append(
+            replace(entry, commands=(*entry.commands[:-1], f"{entry.commands[-1]}{flag}"))
+        )
+    return replace(
+        plan,
+        commands=(*servers, *router_commands(served, nodes, runtime=runtime)),
+        files=tuple(router_files(served, nodes, runtime=runtime)),
+    )
