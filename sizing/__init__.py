@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.api import (
         check,
         find_models,
+        fleet,
         hardware,
         load_machine,
         load_model,
@@ -38,6 +39,7 @@ __all__ = [
     "Workload",
     "check",
     "find_models",
+    "fleet",
     "hardware",
     "load_machine",
     "load_model",
@@ -56,6 +58,7 @@ _MODULES: Final = {
     "Workload": "workload",
     "check": "api",
     "find_models": "api",
+    "fleet": "api",
     "hardware": "api",
     "load_machine": "api",
     "load_model": "api",

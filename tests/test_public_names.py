@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FRONT_DOOR = {
     "check",
     "find_models",
+    "fleet",
     "hardware",
     "load_machine",
     "load_model",

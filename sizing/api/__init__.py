@@ -8,6 +8,7 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, plan_for
+from whatfits.sizing.api.fleets import fleet, fleet_nodes
 from whatfits.sizing.api.loading import hardware, load_machine, load_model
 from whatfits.sizing.api.questions import check, find_models, need, plan, together
 
@@ -15,6 +16,8 @@ __all__ = [
     "answer",
     "check",
     "find_models",
+    "fleet",
+    "fleet_nodes",
     "hardware",
     "load_machine",
     "load_model",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["hardware", "load_machine", "load_model", "load_placement", "load_workload"]
+__all__ = ["hardware", "load_machine", "load_model", "load_placement", "load_workload", "replayed"]
 
 
 def hardware() -> ProbeReport:
@@ -56,13 +56,13 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     if isinstance(machine, str):
         from whatfits.sizing.sources.machine_file import read_machine
 
-        return read_machine(machine, replay=_replayed)
+        return read_machine(machine, replay=replayed)
     from whatfits.sizing.requests import machine_from_object
 
     return machine_from_object(machine)
 
 
-def _replayed(recording: Mapping[str, Any]) -> Machine:
+def replayed(recording: Mapping[str, Any]) -> Machine:
     """Return the machine that `whatfits hardware --doctor` recorded."""
     from whatfits.probes import detect
     from whatfits.probes.replay import ReplaySystem

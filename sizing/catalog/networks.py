@@ -6,7 +6,7 @@ from typing import Final
 
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.fleet.network import Network
+from whatfits.sizing.fleets.network import Network
 
 __all__ = ["find_network", "network_names"]
 

@@ -29,6 +29,7 @@ COMMANDS: Final = (
     ("plan", "the best file type, context and placement for MODEL, and every runtime's commands"),
     ("need", "which machines run MODEL: cards, shared memory, RAM, what to add to this one"),
     ("together", "do several MODELs stay loaded at once, each with a server of its own"),
+    ("fleet", "several machines or a Ray cluster: copies or a cut of MODEL, and what starts it"),
     ("start", "runtimes and apps here, which to begin with, how to connect to a server"),
     ("bench", "measure this machine, a file or a running server, and let answers use it"),
     ("verify", "predicted bytes against llama.cpp's plan, a real load, or a running server"),

@@ -32,6 +32,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.bench.suite_report import SuiteAnswer
     from whatfits.sizing.cli import answers as forms
     from whatfits.sizing.cli.bench_answer import BenchAnswer, FileBenchAnswer, ServerBenchAnswer
+    from whatfits.sizing.cli.fleet_answer import FleetAnswer
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.estimate import Plan
@@ -45,6 +46,7 @@ def answer_schema() -> dict[str, Any]:
         "plan": BestPlan,
         "need": forms.NeedAnswer,
         "together": TogetherPlan,
+        "fleet": FleetAnswer,
         "batch": forms.BatchAnswer | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,
         "list": forms.ListAnswer | forms.LocalListAnswer,

@@ -42,9 +42,7 @@ def vllm_command(
     return shlex.join(words)
 
 
-def vllm_options(
-    facts: CheckpointFacts, settings: VllmSettings, bill: Bill
-) -> dict[str, _Value]:
+def vllm_options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> dict[str, _Value]:
     """Return the flags, the figures of the plan always written out."""
     options: dict[str, _Value] = {
         "max-model-len": settings.request_tokens,

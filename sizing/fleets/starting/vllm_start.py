@@ -10,15 +10,15 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.fleet.plans import NodeCommands
+from whatfits.sizing.fleets.plans import NodeCommands
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.runtimes.vllm_command import vllm_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
-    from whatfits.sizing.fleet.vllm_split import VllmSplit
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.vllm_split import VllmSplit
     from whatfits.sizing.model import CheckpointFacts
 
 __all__ = ["vllm_start"]

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.fleet.plans import FleetFile
-from whatfits.sizing.fleet.starting.yaml_text import yaml_documents, yaml_text
+from whatfits.sizing.fleets.plans import FleetFile
+from whatfits.sizing.fleets.starting.yaml_text import yaml_documents, yaml_text
 from whatfits.sizing.runtimes.vllm_command import vllm_command, vllm_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.fleet.starting.yaml_text import Yaml
-    from whatfits.sizing.fleet.vllm_split import VllmSplit
+    from whatfits.sizing.fleets.starting.yaml_text import Yaml
+    from whatfits.sizing.fleets.vllm_split import VllmSplit
     from whatfits.sizing.model import CheckpointFacts
 
 __all__ = ["kubernetes_files"]
@@ -33,9 +33,7 @@ _NOT_IN_LABELS: Final = re.compile(r"[^a-z0-9-]+")
 _LONGEST_LABEL: Final = 40  # the controllers add to it
 
 
-def kubernetes_files(
-    facts: CheckpointFacts, split: VllmSplit, name: str
-) -> Iterator[FleetFile]:
+def kubernetes_files(facts: CheckpointFacts, split: VllmSplit, name: str) -> Iterator[FleetFile]:
     """Yield the manifests of a split that is equal on all nodes; none where it is not.
 
     Kubernetes decides which node a pod lands on, so that shares of one size fit any.
@@ -103,9 +101,7 @@ def _leader_worker_set(
             "kind": "Service",
             "metadata": {"name": f"{label}-leader"},
             "spec": {
-                "ports": [
-                    {"name": "http", "port": _PORT, "protocol": "TCP", "targetPort": _PORT}
-                ],
+                "ports": [{"name": "http", "port": _PORT, "protocol": "TCP", "targetPort": _PORT}],
                 "selector": {"leaderworkerset.sigs.k8s.io/name": label, "role": "leader"},
                 "type": "ClusterIP",
             },

@@ -12,13 +12,21 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Speed
-from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
+from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, rounded
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NO_NETWORK", "Network", "Traffic", "crossing_s", "in_turns", "slowest", "with_crossings"]
+__all__ = [
+    "NO_NETWORK",
+    "Network",
+    "Traffic",
+    "crossing_s",
+    "in_turns",
+    "slowest",
+    "with_crossings",
+]
 
 NO_NETWORK: Final = "the network between the nodes is not known: name it with --network"
 _WORST_SHARE: Final = 2  # of the peak rate only a half is reached at worst
@@ -106,7 +114,11 @@ def with_crossings(
         ),
         time_to_first_token_s=None
         if first is None
-        else RateRange(first.low + reading.low, first.mid + reading.mid, first.high + reading.high),
+        else RateRange(
+            rounded(first.low + reading.low),
+            rounded(first.mid + reading.mid),
+            rounded(first.high + reading.high),
+        ),
         energy_per_million_tokens_kwh=None,  # what devices take while they wait is not known
     )
 
@@ -133,7 +145,7 @@ def _slowed(rate: RateRange | None, crossing: RateRange, *, count: int) -> RateR
     if rate is None:
         return None
     return RateRange(
-        count / (count / rate.low + crossing.high),
-        count / (count / rate.mid + crossing.mid),
-        count / (count / rate.high + crossing.low),
+        rounded(count / (count / rate.low + crossing.high)),
+        rounded(count / (count / rate.mid + crossing.mid)),
+        rounded(count / (count / rate.high + crossing.low)),
     )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Memory, RateRange, Speed
-from whatfits.sizing.fleet.node_sets import alike
-from whatfits.sizing.fleet.plans import (
+from whatfits.sizing.fleets.node_sets import alike
+from whatfits.sizing.fleets.plans import (
     FleetPlan,
     NodeCommands,
     mid_rate,
     named_rows,
     shares_of,
 )
+from whatfits.sizing.speed import rounded
 from whatfits.sizing.verdict import RUNS, VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 
@@ -22,23 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from whatfits.sizing.estimate import Plan
-    from whatfits.sizing.fleet.inventory import Node
+    from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import Answer
     from whatfits.sizing.workload import Workload
 
 __all__ = ["best_alone", "plans_alone", "replicas"]
 
+_CROSSES: Final = "nothing but requests and answers crosses the network"
+_LEAST_SHARE: Final = 0.25  # of the fastest node's speed, for a copy to be worth its place
+
 
 def plans_alone(
     answer: Answer, spec: ModelSpec, nodes: Sequence[Node], workload: Workload, *, runtime: str
-) -> tuple[list[tuple[Node, Plan]], list[str]]:
-    """Return what each node makes of the whole model, and why some cannot run it at all.
+) -> tuple[list[tuple[Node, Plan]], str | None]:
+    """Return what each node makes of the whole model, and why where none of them can run it.
 
     Nodes that are alike are asked once.
     """
     found: list[tuple[Node, Plan]] = []
-    refused: list[str] = []
+    refused: str | None = None
     for group in alike(nodes):
         try:
             plan = answer(
@@ -49,14 +52,14 @@ def plans_alone(
                 runtime=runtime,
             )
         except BadInputError as error:
-            refused.append(f"{runtime} on {group[0].node}: {error}")
+            refused = f"{runtime} on {group[0].node}: {error}"
         else:
             found += [(node, plan) for node in group]
-    return found, refused
+    return found, None if found else refused
 
 
 def best_alone(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan:
-    """Return the model on the node with the best verdict, of those on the one that writes fastest."""
+    """Return the model on the node with the best verdict, of several on the fastest."""
     node, plan = min(asked, key=lambda one: _preference(one[1]))
     memory = named_rows(plan.memory, node.node)
     others = len(asked) - 1
@@ -84,11 +87,14 @@ def best_alone(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan
 def replicas(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan | None:
     """Return a copy on every node where the model runs as well as it does anywhere.
 
-    None where that is one node or none. What one user sees lies between the slowest node and the
-    fastest; throughput is that of all together.
+    Nodes that write less than a quarter as fast as the fastest are left out: a router would keep
+    its users waiting for them. None where that is one node or none. What one user sees lies between
+    the slowest node and the fastest; throughput is that of all together.
     """
     best = min(VERDICT_ORDER[plan.verdict] for _, plan in asked)
     held = [(n, p) for n, p in asked if VERDICT_ORDER[p.verdict] == best and p.verdict in RUNS]
+    fastest = max((mid_rate(plan.speed) for _, plan in held), default=0.0)
+    held = [(n, p) for n, p in held if mid_rate(p.speed) >= _LEAST_SHARE * fastest]
     if len(held) < 2:  # noqa: PLR2004 - copies are at least two
         return None
     first = held[0][1]
@@ -108,10 +114,7 @@ def replicas(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan |
         verdict=first.verdict,
         verdict_reason=f"each of {len(held)} nodes holds a copy; {nodes[0].node}: "
         f"{first.verdict_reason}",
-        reasons=(
-            f"{len(held)} copies serve more users at once; nothing crosses the network but "
-            "requests and answers",
-        ),
+        reasons=(f"{len(held)} copies serve more users at once: {_CROSSES}",),
         workload=first.workload,
         ranks=1,
         stages=1,
@@ -155,7 +158,7 @@ def _span(ranges: Iterable[RateRange | None]) -> RateRange | None:
         return None
     return RateRange(
         min(one.low for one in known),
-        sum(one.mid for one in known) / len(known),
+        rounded(sum(one.mid for one in known) / len(known)),
         max(one.high for one in known),
     )
 
@@ -165,5 +168,7 @@ def _added(ranges: Sequence[RateRange | None]) -> RateRange | None:
     if len(known) < len(ranges):
         return None
     return RateRange(
-        sum(one.low for one in known), sum(one.mid for one in known), sum(one.high for one in known)
+        rounded(sum(one.low for one in known)),
+        rounded(sum(one.mid for one in known)),
+        rounded(sum(one.high for one in known)),
     )

@@ -11,13 +11,14 @@ the client), pull 9296. What the protocol adds is in no figure here.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import BadInputError
-from whatfits.sizing.fleet.inventory import free_bytes
-from whatfits.sizing.fleet.joined import node_of, rpc_machine
-from whatfits.sizing.fleet.network import Traffic, in_turns, with_crossings
-from whatfits.sizing.fleet.plans import FleetPlan, shares_of
+from whatfits.sizing.fleets.inventory import free_bytes
+from whatfits.sizing.fleets.joined import node_of, rpc_machine
+from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
+from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.search import Trials
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, estimate_speed
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from whatfits.sizing.estimate import Speed, Verdict
-    from whatfits.sizing.fleet.inventory import Node
-    from whatfits.sizing.fleet.network import Network
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
@@ -99,7 +100,7 @@ def split_rpc(
         verdict=verdict,
         verdict_reason=reason,
         reasons=(
-            f"the layers are cut over {len(nodes)} nodes: no single one holds the model in its fastest memory",
+            f"{len(nodes)} nodes have layers each: {NOT_ALONE}",
             f"the program runs on {main.node}, where most memory is free; it has the last layers",
         ),
         workload=replace(
@@ -152,15 +153,13 @@ def _home(trial: Trial, device: int | None) -> str:
     return node_of((placement.host if device is None else placement.accelerators[device]).id)
 
 
-def _traffic(
-    spec: ModelSpec, trial: Trial, main: str, prompt_tokens: int | None
-) -> Traffic:
+def _traffic(spec: ModelSpec, trial: Trial, main: str, prompt_tokens: int | None) -> Traffic:
     """Return what crosses the network for one token at the depth of the prompt."""
     placement = trial.placement
     path = [main, *(_home(trial, device) for device in placement.layer_device)]
     path.append(_home(trial, placement.output_device))
     crossings = 0
-    for before, after in zip(path, path[1:], strict=False):
+    for before, after in pairwise(path):
         if before != after:
             crossings += 1 if main in (before, after) else 2
     servers = {home for home in path if home != main}

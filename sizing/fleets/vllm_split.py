@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import BadInputError
-from whatfits.sizing.fleet.joined import joined_machine
-from whatfits.sizing.fleet.network import Traffic, with_crossings
-from whatfits.sizing.fleet.plans import FleetPlan, shares_of
+from whatfits.sizing.fleets.joined import joined_machine
+from whatfits.sizing.fleets.network import Traffic, with_crossings
+from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.quants.layouts.parts import HALF
 from whatfits.sizing.runtimes.vllm_parallel import Cut, why_not_ranks
@@ -28,8 +28,8 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
-    from whatfits.sizing.fleet.network import Network
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.vllm_bill import DeviceBill
@@ -187,7 +187,7 @@ def _room_bytes(one: DeviceBill, least_weights_bytes: int) -> int:
 
 
 def _reasons(cut: Cut, *, each: int, nodes: int) -> list[str]:
-    found = [f"the layers are cut over {nodes} nodes: no single one holds the model in its fastest memory"]
+    found = [f"{nodes} nodes have layers each: {NOT_ALONE}"]
     if cut.ranks > 1:
         found.append(f"{cut.ranks} devices of a node share each layer")
     if each > cut.ranks:

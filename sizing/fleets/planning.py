@@ -11,32 +11,39 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import BadInputError
-from whatfits.sizing.fleet.alone import best_alone, plans_alone, replicas
-from whatfits.sizing.fleet.exo_split import split_exo
-from whatfits.sizing.fleet.inventory import total_free_bytes
-from whatfits.sizing.fleet.network import slowest
-from whatfits.sizing.fleet.node_sets import sets_of
-from whatfits.sizing.fleet.plans import FleetPlan, preference
-from whatfits.sizing.fleet.rpc_split import split_rpc
-from whatfits.sizing.fleet.starting.exo_start import exo_start
-from whatfits.sizing.fleet.starting.kubernetes import kubernetes_files
-from whatfits.sizing.fleet.starting.routers import router_commands, router_files
-from whatfits.sizing.fleet.starting.rpc_start import rpc_start
-from whatfits.sizing.fleet.starting.vllm_start import vllm_start
-from whatfits.sizing.fleet.vllm_split import split_vllm
+from whatfits.sizing.fleets.alone import best_alone, plans_alone, replicas
+from whatfits.sizing.fleets.exo_split import split_exo
+from whatfits.sizing.fleets.inventory import total_free_bytes
+from whatfits.sizing.fleets.network import slowest
+from whatfits.sizing.fleets.node_sets import sets_of
+from whatfits.sizing.fleets.plans import FleetPlan, preference
+from whatfits.sizing.fleets.rpc_split import split_rpc
+from whatfits.sizing.fleets.starting.exo_start import exo_start
+from whatfits.sizing.fleets.starting.kubernetes import kubernetes_files
+from whatfits.sizing.fleets.starting.routers import router_commands, router_files
+from whatfits.sizing.fleets.starting.rpc_start import rpc_start
+from whatfits.sizing.fleets.starting.vllm_start import vllm_start
+from whatfits.sizing.fleets.vllm_split import split_vllm
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
-    from whatfits.sizing.fleet.network import Network
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import Answer
     from whatfits.sizing.workload import Workload
 
-__all__ = ["FLEET_RUNTIMES", "FleetRequest", "Planned", "plan_fleet"]
+__all__ = ["FLEET_RULE", "FLEET_RUNTIMES", "FleetRequest", "Planned", "plan_fleet"]
 
-FLEET_RUNTIMES: Final = ("llama.cpp", "vllm", "mlx")
+FLEET_RUNTIMES: Final = (DEFAULT_RUNTIME, "vllm", "mlx")
+FLEET_RULE: Final = (
+    "Plans are ordered by verdict, slow ones by speed; then one node comes before copies on "
+    "several, and copies before a cut over the network; then by runtime, fewer nodes and speed. A "
+    "cut is looked for where no single node holds the model in its fastest memory, over the fewest "
+    "nodes that do together."
+)
 _MOST_IN_A_CUT: Final = 16
 _HOST_FLAG: Final = frozenset({"llama.cpp", "mlx"})  # these listen on their own machine alone
 
@@ -64,8 +71,15 @@ class FleetRequest(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The plans, the best first, and what could not be tried, one sentence each."""
+    """What a fleet makes of a model.
 
+    Attributes:
+        name: of the model.
+        plans: the best first.
+        refused: what could not be tried, one sentence each.
+    """
+
+    name: str
     plans: tuple[FleetPlan, ...]
     refused: tuple[str, ...]
 
@@ -83,6 +97,7 @@ def plan_fleet(
     plans: list[FleetPlan] = []
     refused: list[str] = []
     errors: list[BadInputError] = []
+    names: list[str] = []
     for runtime in request.runtimes:
         try:
             spec = loaded_for(runtime)
@@ -90,21 +105,20 @@ def plan_fleet(
             errors.append(error)
             refused.append(f"{runtime}: {error}")
             continue
+        names.append(spec.name)
         found, why_not = _under(answer, spec, request, runtime)
         plans += found
-        refused += why_not
+        refused += [] if why_not is None else [why_not]
     if len(errors) == len(request.runtimes):
         raise errors[0]
-    return Planned(tuple(sorted(plans, key=preference)), tuple(refused))
+    return Planned(names[0], tuple(sorted(plans, key=preference)), tuple(refused))
 
 
 def _under(
     answer: Answer, spec: ModelSpec, request: FleetRequest, runtime: str
-) -> tuple[list[FleetPlan], list[str]]:
-    """Return the plans under one runtime, and why some nodes cannot run it."""
-    asked, refused = plans_alone(
-        answer, spec, request.nodes, request.workload, runtime=runtime
-    )
+) -> tuple[list[FleetPlan], str | None]:
+    """Return the plans under one runtime, and why where no node can run it."""
+    asked, refused = plans_alone(answer, spec, request.nodes, request.workload, runtime=runtime)
     found = []
     if asked:
         found.append(best_alone(spec, asked))
@@ -118,19 +132,34 @@ def _under(
 
 
 def _best_cut(spec: ModelSpec, request: FleetRequest, runtime: str) -> FleetPlan | None:
-    """Return the best cut over the fewest nodes that hold the model; else the most promising."""
+    """Return the best cut over the fewest nodes that hold the model; else the most promising.
+
+    Sets that have no room even for the weights are left out. The host's memory counts only for
+    llama.cpp, and only until some cut runs: after that, nothing but the fastest memory is better.
+    """
     best: FleetPlan | None = None
-    least_bytes = spec.tensor_bytes
     for size in range(2, min(len(request.nodes), _MOST_IN_A_CUT) + 1):
+        with_host = runtime == DEFAULT_RUNTIME and (best is None or not best.may_run)
         for nodes in sets_of(request.nodes, size):
-            if size < len(request.nodes) and total_free_bytes(nodes) < least_bytes:
-                continue  # not even the weights have room
+            if _room_bytes(nodes, with_host=with_host) < spec.tensor_bytes:
+                continue
             plan = _cut(spec, nodes, request, runtime)
             if plan is not None and (best is None or preference(plan) < preference(best)):
                 best = plan
         if best is not None and best.verdict == "fits":
-            break
+            return best
+    if best is None and 1 < len(request.nodes) <= _MOST_IN_A_CUT:
+        return _cut(spec, request.nodes, request, runtime)  # it says what is missing
     return best
+
+
+def _room_bytes(nodes: Sequence[Node], *, with_host: bool) -> int:
+    """Return what a cut over some nodes may use: all accelerators, and the RAM of one host."""
+    room = total_free_bytes(nodes)
+    if not with_host:
+        return room
+    hosts = (node.machine.host_pool for node in nodes)
+    return room + max((pool.free_low_bytes or 0 for pool in hosts if pool is not None), default=0)
 
 
 def _cut(

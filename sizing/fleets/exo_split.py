@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Memory
-from whatfits.sizing.fleet.inventory import free_bytes
-from whatfits.sizing.fleet.joined import joined_machine
-from whatfits.sizing.fleet.network import Traffic, in_turns, with_crossings
-from whatfits.sizing.fleet.plans import FleetPlan, named_rows, shares_of
-from whatfits.sizing.placement import Placement
+from whatfits.sizing.fleets.inventory import free_bytes
+from whatfits.sizing.fleets.joined import joined_machine
+from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
+from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, named_rows, shares_of
 from whatfits.sizing.quants.layouts.parts import HALF
 from whatfits.sizing.runtimes.mlx import try_mlx
 from whatfits.sizing.runtimes.mlx_speed import mlx_speed
@@ -28,9 +27,10 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
-    from whatfits.sizing.fleet.network import Network
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.mlx_trial import MlxTrial
     from whatfits.sizing.workload import Workload
 
@@ -59,9 +59,7 @@ def split_exo(
         return None
     if not all(trial.placement.accelerators for trial in trials):
         return None
-    worst = max(
-        range(len(trials)), key=lambda i: VERDICT_ORDER[trials[i].judgement.verdict]
-    )
+    worst = max(range(len(trials)), key=lambda i: VERDICT_ORDER[trials[i].judgement.verdict])
     judgement, settings = trials[worst].judgement, trials[0].settings
     memory = _sum([t.memory for t in trials], nodes)
     traffic = Traffic(
@@ -83,7 +81,7 @@ def split_exo(
         verdict=judgement.verdict,
         verdict_reason=f"{nodes[worst].node}: {judgement.reason}",
         reasons=(
-            f"the layers are cut over {len(nodes)} Macs: no single one holds the model in its fastest memory",
+            f"{len(nodes)} Macs have layers each: {NOT_ALONE}",
             "each has layers in proportion to the memory that is free on it",
         ),
         workload=replace(

@@ -9,15 +9,15 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.fleet.plans import NodeCommands
+from whatfits.sizing.fleets.plans import NodeCommands
 from whatfits.sizing.llama_answer import model_file
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from whatfits.sizing.fleet.inventory import Node
-    from whatfits.sizing.fleet.rpc_split import RpcSplit
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.rpc_split import RpcSplit
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
 

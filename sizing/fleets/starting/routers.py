@@ -10,14 +10,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.fleet.plans import FleetFile, NodeCommands
-from whatfits.sizing.fleet.starting.yaml_text import yaml_text
+from whatfits.sizing.fleets.plans import FleetFile, NodeCommands
+from whatfits.sizing.fleets.starting.yaml_text import yaml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
-    from whatfits.sizing.fleet.starting.yaml_text import Yaml
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.starting.yaml_text import Yaml
 
 __all__ = ["SERVER_PORTS", "router_commands", "router_files"]
 
@@ -40,9 +40,7 @@ def router_files(model: str, nodes: Sequence[Node], *, runtime: str) -> Iterator
     )
 
 
-def router_commands(
-    model: str, nodes: Sequence[Node], *, runtime: str
-) -> Iterator[NodeCommands]:
+def router_commands(model: str, nodes: Sequence[Node], *, runtime: str) -> Iterator[NodeCommands]:
     """Yield the commands that start a router; vLLM's is for vLLM alone."""
     yield NodeCommands(_ROUTER, "LiteLLM", ("litellm --config litellm.yaml",))
     yield NodeCommands(_ROUTER, "nginx", ('nginx -c "$PWD/nginx.conf"',))

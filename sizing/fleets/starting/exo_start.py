@@ -10,7 +10,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.fleet.plans import NodeCommands
+from whatfits.sizing.fleets.plans import NodeCommands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

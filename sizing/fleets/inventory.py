@@ -14,7 +14,15 @@ from whatfits.sizing.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["MOST_NODES", "Node", "checked_address", "free_bytes", "named_apart", "node_name", "total_free_bytes"]
+__all__ = [
+    "MOST_NODES",
+    "Node",
+    "checked_address",
+    "free_bytes",
+    "named_apart",
+    "node_name",
+    "total_free_bytes",
+]
 
 MOST_NODES: Final = 256
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.-]+")

@@ -6,13 +6,13 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.fleet.inventory import free_bytes
+from whatfits.sizing.fleets.inventory import free_bytes
 from whatfits.sizing.machine import UNKNOWN_MACHINE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
+    from whatfits.sizing.fleets.inventory import Node
 
 __all__ = ["MOST_SETS", "alike", "sets_of"]
 
@@ -21,7 +21,7 @@ MOST_SETS: Final = 128
 
 
 def alike(nodes: Sequence[Node]) -> list[list[Node]]:
-    """Return the nodes in groups of equal machines on equal networks, those with most free first."""
+    """Return the nodes in groups of equal machines on one network, those with most free first."""
     groups: dict[object, list[Node]] = {}
     for node in nodes:
         same = (replace(node.machine, name=UNKNOWN_MACHINE_NAME), node.network)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from whatfits.sizing.estimate import Memory, Speed, Verdict
-from whatfits.sizing.fleet.network import Traffic  # noqa: TC001 - read by pydantic
+from whatfits.sizing.estimate import Memory, Speed, Verdict  # noqa: TC001 - read by pydantic
+from whatfits.sizing.fleets.network import Traffic  # noqa: TC001 - read by pydantic
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import MAY_RUN, VERDICT_ORDER
 from whatfits.sizing.workload import Workload  # noqa: TC001 - read by pydantic
@@ -14,9 +14,10 @@ from whatfits.sizing.workload import Workload  # noqa: TC001 - read by pydantic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
+    from whatfits.sizing.fleets.inventory import Node
 
 __all__ = [
+    "NOT_ALONE",
     "FleetFile",
     "FleetPlan",
     "NodeCommands",
@@ -29,8 +30,9 @@ __all__ = [
 ]
 
 Strategy = Literal["single", "replicas", "pipeline"]
-_STRATEGIES: tuple[Strategy, ...] = ("single", "replicas", "pipeline")
-_RUNTIMES = ("llama.cpp", "vllm", "mlx", "exo")
+NOT_ALONE: Final = "no single one holds the model in its fastest memory"
+_STRATEGIES: Final[tuple[Strategy, ...]] = ("single", "replicas", "pipeline")
+_RUNTIMES: Final = ("llama.cpp", "vllm", "mlx", "exo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +141,21 @@ def mid_rate(speed: Speed | None) -> float:
     return 0.0 if rate is None else rate.mid
 
 
-def preference(plan: FleetPlan) -> tuple[int, int, int, int, float]:
+def preference(plan: FleetPlan) -> tuple[int, float, int, int, int, float]:
     """Return what plans are ordered by, the best first.
 
-    The verdict; then one node before copies, and copies before a cut, which waits for the network;
-    then the runtime that asks least of a machine; then fewer nodes; then speed.
+    The verdict; of those that are slow, speed; then one node before copies, and copies before a
+    cut, which waits for the network; then the runtime that asks least of a machine; then fewer
+    nodes; then speed.
     """
+    rate = mid_rate(plan.speed)
     return (
         VERDICT_ORDER[plan.verdict],
+        -rate if plan.verdict == "slow" else 0.0,
         _STRATEGIES.index(plan.strategy),
         _RUNTIMES.index(plan.runtime),
         len(plan.nodes) if plan.strategy == "pipeline" else 0,
-        -mid_rate(plan.speed),
+        -rate,
     )
 
 

@@ -16,7 +16,7 @@ from whatfits.sizing.placement import usable_accelerators
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.fleet.inventory import Node
+    from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.machine import Device, Link, Pool
 
 __all__ = ["RPC", "joined_machine", "node_of", "rpc_machine"]
