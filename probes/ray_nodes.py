@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.probes.report import Finding
+from whatfits.probes.runtimes.parallel import all_at_once
 from whatfits.sizing.errors import MissingExtraError, UnreachableError, printable
 from whatfits.sizing.values import dataclass
 
@@ -24,6 +25,7 @@ __all__ = ["DEFAULT_DEADLINE_S", "RayNode", "RayReport", "parse_nodes", "read_ra
 
 DEFAULT_DEADLINE_S: Final = 30.0
 _CONNECT_S: Final = 5.0
+_JOIN_S: Final = 30.0
 _PURPOSE: Final = "asking the nodes of a Ray cluster"
 _NEXT_STEP: Final = "give the address of the cluster's head, as HOST:6379, or auto on one of them"
 # Ray empties these for a task that asks for no GPU: then they say nothing about the machine.
@@ -115,12 +117,15 @@ def _connected(ray: Any, address: str) -> Iterator[None]:  # noqa: ANN401 - a mo
     if ray.is_initialized():
         yield
         return
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (OSError, RuntimeError, ValueError) as error:
+
+    def join() -> object:
+        return ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+
+    (outcome,) = all_at_once([join], deadline_s=_JOIN_S)
+    if outcome is None or isinstance(outcome, Exception):
         raise UnreachableError(
             address, reason="has no Ray cluster that answers", next_step=_NEXT_STEP
-        ) from error
+        ) from outcome
     try:
         yield
     finally:
