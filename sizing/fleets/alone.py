@@ -35,13 +35,13 @@ _LEAST_SHARE: Final = 0.25  # of the fastest node's speed, for a copy to be wort
 
 def plans_alone(
     answer: Answer, spec: ModelSpec, nodes: Sequence[Node], workload: Workload, *, runtime: str
-) -> tuple[list[tuple[Node, Plan]], str | None]:
+) -> tuple[list[tuple[Node, Plan]], BadInputError | None]:
     """Return what each node makes of the whole model, and why where none of them can run it.
 
     Nodes that are alike are asked once.
     """
     found: list[tuple[Node, Plan]] = []
-    refused: str | None = None
+    refused: BadInputError | None = None
     for group in alike(nodes):
         try:
             plan = answer(
@@ -52,7 +52,7 @@ def plans_alone(
                 runtime=runtime,
             )
         except BadInputError as error:
-            refused = f"{runtime} on {group[0].node}: {error}"
+            refused = error
         else:
             found += [(node, plan) for node in group]
     return found, None if found else refused

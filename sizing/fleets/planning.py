@@ -92,31 +92,32 @@ def plan_fleet(
     `answer` is the engine for one machine; `loaded_for` loads the model as a runtime takes it.
 
     Raises:
-        BadInputError: no runtime takes the model; that of the first one.
+        BadInputError: no runtime takes the model, the workload or any of the nodes; that of the
+            first one.
     """
     plans: list[FleetPlan] = []
-    refused: list[str] = []
-    errors: list[BadInputError] = []
+    refused: dict[str, BadInputError] = {}
     names: list[str] = []
     for runtime in request.runtimes:
         try:
             spec = loaded_for(runtime)
         except BadInputError as error:
-            errors.append(error)
-            refused.append(f"{runtime}: {error}")
+            refused[runtime] = error
             continue
         names.append(spec.name)
         found, why_not = _under(answer, spec, request, runtime)
         plans += found
-        refused += [] if why_not is None else [why_not]
-    if len(errors) == len(request.runtimes):
-        raise errors[0]
-    return Planned(names[0], tuple(sorted(plans, key=preference)), tuple(refused))
+        if why_not is not None:
+            refused[runtime] = why_not
+    if not plans:
+        raise next(iter(refused.values()))
+    reasons = (f"{runtime}: {error}" for runtime, error in refused.items())
+    return Planned(names[0], tuple(sorted(plans, key=preference)), tuple(reasons))
 
 
 def _under(
     answer: Answer, spec: ModelSpec, request: FleetRequest, runtime: str
-) -> tuple[list[FleetPlan], str | None]:
+) -> tuple[list[FleetPlan], BadInputError | None]:
     """Return the plans under one runtime, and why where no node can run it."""
     asked, refused = plans_alone(answer, spec, request.nodes, request.workload, runtime=runtime)
     found = []
