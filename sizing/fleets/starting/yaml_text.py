@@ -46,9 +46,9 @@ def _entry(head: str, item: Yaml, indent: str) -> Iterator[str]:
         yield head
         for element in item:
             yield from _element(element, indent + _STEP)
-    elif isinstance(item, str) and "\n" in item and _PLAIN.match(item):
+    elif isinstance(item, str) and _is_block(item):
         yield f"{head} |"
-        yield from (f"{indent}{_STEP}{line}".rstrip() for line in item.rstrip("\n").split("\n"))
+        yield from (f"{indent}{_STEP}{line}".rstrip() for line in item.splitlines())
     else:
         yield f"{head} {_scalar(item)}"
 
@@ -63,7 +63,17 @@ def _element(element: Yaml, indent: str) -> Iterator[str]:
         yield from _entry(f"{indent}-", element, indent)
 
 
+def _is_block(text: str) -> bool:
+    """Return whether text is lines that a block gives back as they are."""
+    *lines, rest = text.split("\n")
+    whole = not rest and bool(lines) and bool(lines[-1])
+    plain = bool(_PLAIN.match(text)) and all(line.rstrip() == line for line in lines)
+    return whole and plain and all(map(str.isprintable, lines))
+
+
 def _scalar(value: Yaml) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    quoted = json.dumps(value, ensure_ascii=False)
+    # JSON lets characters pass that YAML does not take as they are
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
