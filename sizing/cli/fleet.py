@@ -81,7 +81,7 @@ class _Read(NamedTuple):
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when a plan may run, or no model was asked for; 1 when none does."""
-    options = _parser().read(arguments)
+    options = _parser().read(arguments, mixed=True)
     files, model = _files_and_model(options)
     read = _read(files, options)
     if options.lines:

@@ -63,7 +63,9 @@ def _nodes(answer: FleetAnswer) -> Table:
         )
         for node in answer.nodes
     )
-    return Table(columns, rows, title=f"{len(rows)} machines", right=("free",))
+    return Table(
+        columns, rows, title=f"{len(rows)} machine{'s' * (len(rows) > 1)}", right=("free",)
+    )
 
 
 def _why_not(plan: FleetPlan) -> str:
@@ -84,8 +86,7 @@ def _plan(plan: FleetPlan, model: str) -> Iterator[Block]:
     if len(plan.shares) > 1:
         yield _shares(plan)
     for entry in plan.commands:
-        if entry.commands:
-            yield Verbatim(entry.commands, title=f"On {entry.node} ({entry.way})")
+        yield Verbatim(entry.commands, title=f"On {entry.node} ({entry.way})")
     if plan.files:
         yield Lines(
             tuple(f"{file.name}: {file.purpose}" for file in plan.files),

@@ -79,7 +79,7 @@ def best_alone(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan
         shares=shares_of(memory, [node], [spec.n_layers]),
         largest_context_tokens=plan.largest_context_tokens,
         speed=plan.speed,
-        commands=(NodeCommands(node.node, plan.runtime, plan.commands.get(plan.runtime, ())),),
+        commands=_commands(node, plan),
         notes=plan.notes,
     )
 
@@ -122,12 +122,14 @@ def replicas(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan |
         shares=shares_of(memory, nodes, [spec.n_layers] * len(nodes)),
         largest_context_tokens=min(known) if len(known) == len(contexts) else None,
         speed=_together([plan.speed for _, plan in held]),
-        commands=tuple(
-            NodeCommands(node.node, plan.runtime, plan.commands.get(plan.runtime, ()))
-            for node, plan in held
-        ),
+        commands=tuple(entry for node, plan in held for entry in _commands(node, plan)),
         notes=tuple(dict.fromkeys(note for _, plan in held for note in plan.notes)),
     )
+
+
+def _commands(node: Node, plan: Plan) -> tuple[NodeCommands, ...]:
+    lines = plan.commands.get(plan.runtime)
+    return (NodeCommands(node.node, plan.runtime, lines),) if lines else ()
 
 
 def _preference(plan: Plan) -> tuple[int, float]:

@@ -28,17 +28,19 @@ _RAY_IMAGE: Final = "rayproject/ray-llm:2.50.1-py311-cu124"
 _RAY_VERSION: Final = "2.50.1"
 _SHARED_MEMORY: Final = "15Gi"  # what vLLM's own example gives /dev/shm
 _HEAD_CPUS, _HEAD_MEMORY = 2, "4Gi"  # KubeRay's sample
-_GPU: Final = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}
+_CUDA: Final = "cuda"
+_GPU: Final = "nvidia.com/gpu"
 _NOT_IN_LABELS: Final = re.compile(r"[^a-z0-9-]+")
 _LONGEST_LABEL: Final = 40  # the controllers add to it
 
 
 def kubernetes_files(facts: CheckpointFacts, split: VllmSplit, name: str) -> Iterator[FleetFile]:
-    """Yield the manifests of a split that is equal on all nodes; none where it is not.
+    """Yield the manifests of a split over CUDA devices that is equal on all nodes; none otherwise.
 
-    Kubernetes decides which node a pod lands on, so that shares of one size fit any.
+    Kubernetes decides which node a pod lands on, so that shares of one size fit any; the images
+    are for CUDA.
     """
-    if split.settings.cut.layer_counts is not None:
+    if split.settings.cut.layer_counts is not None or split.settings.devices[0].kind != _CUDA:
         return
     label = _NOT_IN_LABELS.sub("-", name.lower()).strip("-")[:_LONGEST_LABEL].strip("-") or "model"
     yield FleetFile(
@@ -53,16 +55,13 @@ def kubernetes_files(facts: CheckpointFacts, split: VllmSplit, name: str) -> Ite
     )
 
 
-def _resources(split: VllmSplit) -> tuple[str, int, int]:
-    """Return the resource a node's devices are asked for by, how many of it, and how many nodes."""
-    devices, n_nodes = split.settings.devices, len(split.plan.nodes)
-    return _GPU[devices[0].kind], len(devices) // n_nodes, n_nodes
+def _gpus_each(split: VllmSplit) -> int:
+    return len(split.settings.devices) // len(split.plan.nodes)
 
 
 def _leader_worker_set(
     facts: CheckpointFacts, split: VllmSplit, label: str
 ) -> list[dict[str, Yaml]]:
-    _, _, n_nodes = _resources(split)
     line = vllm_command(facts, split.settings, split.found.bill, split.machine)
     group = (
         f"--port {_PORT} --nnodes $(LWS_GROUP_SIZE) --node-rank $(LWS_WORKER_INDEX) "
@@ -89,7 +88,7 @@ def _leader_worker_set(
             "spec": {
                 "replicas": 1,
                 "leaderWorkerTemplate": {
-                    "size": n_nodes,
+                    "size": len(split.plan.nodes),
                     "restartPolicy": "RecreateGroupOnPodRestart",
                     "leaderTemplate": {"metadata": {"labels": {"role": "leader"}}, "spec": leader},
                     "workerTemplate": {"spec": worker},
@@ -110,14 +109,13 @@ def _leader_worker_set(
 
 
 def _pod(name: str, line: str, split: VllmSplit) -> dict[str, Yaml]:
-    resource, each, _ = _resources(split)
     return {
         "containers": [
             {
                 "name": name,
                 "image": _VLLM_IMAGE,
                 "command": ["sh", "-c", line],
-                "resources": {"limits": {resource: str(each)}},
+                "resources": {"limits": {_GPU: str(_gpus_each(split))}},
                 "volumeMounts": [{"mountPath": "/dev/shm", "name": "dshm"}],  # noqa: S108 - in the pod
             }
         ],
@@ -128,7 +126,7 @@ def _pod(name: str, line: str, split: VllmSplit) -> dict[str, Yaml]:
 
 
 def _ray_service(facts: CheckpointFacts, split: VllmSplit, label: str) -> dict[str, Yaml]:
-    resource, each, n_nodes = _resources(split)
+    each, n_nodes = _gpus_each(split), len(split.plan.nodes)
     options = vllm_options(facts, split.settings, split.found.bill)
     arguments: dict[str, Yaml] = {key.replace("-", "_"): value for key, value in options.items()}
     serve: dict[str, Yaml] = {
@@ -155,7 +153,7 @@ def _ray_service(facts: CheckpointFacts, split: VllmSplit, label: str) -> dict[s
         ]
     }
     head: dict[str, Yaml] = {"cpu": _HEAD_CPUS, "memory": _HEAD_MEMORY}
-    gpus: dict[str, Yaml] = {resource: str(each)}
+    gpus: dict[str, Yaml] = {_GPU: str(each)}
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
