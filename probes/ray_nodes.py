@@ -91,7 +91,8 @@ def parse_nodes(
     for row in rows:
         name = printable(row.get("NodeManagerHostname") or row.get("NodeName") or "node")
         if row.get("Alive"):
-            alive.append((str(row["NodeID"]), name, str(row.get("NodeManagerAddress") or name)))
+            where = str(row.get("NodeManagerAddress") or name)
+            alive.append((str(row["NodeID"]), name, f"[{where}]" if ":" in where else where))
         else:
             text = f"{name} left the cluster: it is not planned for."
             dead.append(Finding("ray_node_dead", "info", text))

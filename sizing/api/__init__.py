@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, plan_for
 from whatfits.sizing.api.fleets import fleet, fleet_nodes
-from whatfits.sizing.api.loading import hardware, load_machine, load_model
+from whatfits.sizing.api.loading import hardware, load_machine, load_model, replayed
 from whatfits.sizing.api.questions import check, find_models, need, plan, together
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "need",
     "plan",
     "plan_for",
+    "replayed",
     "together",
 ]

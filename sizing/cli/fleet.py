@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from whatfits.sizing.cli.options import add_workload_options, workload_of
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, seconds_up_to
-from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -147,7 +147,7 @@ def _read(files: Sequence[str], options: argparse.Namespace) -> _Read:
 
 
 def _nodes_of(file: str) -> Iterator[Node]:
-    from whatfits.sizing.api.loading import replayed
+    from whatfits.sizing.api import replayed
     from whatfits.sizing.sources.fleet_files import nodes_of_lines, read_nodes
 
     if file != _STDIN:
@@ -161,19 +161,20 @@ def _nodes_of(file: str) -> Iterator[Node]:
 def _ray_nodes(options: argparse.Namespace) -> _Read:
     """Return the nodes of a Ray cluster."""
     from whatfits.probes.ray_nodes import DEFAULT_DEADLINE_S, read_ray_nodes
-    from whatfits.sizing.api.loading import replayed
+    from whatfits.sizing.api import replayed
     from whatfits.sizing.sources.fleet_files import node_from_document
 
     deadline_s = options.ray_timeout or DEFAULT_DEADLINE_S
     report = read_ray_nodes(options.ray, deadline_s=deadline_s)
-    nodes = tuple(
-        node_from_document(
-            {**found.document, "address": found.address}, name=found.name, replay=replayed
-        )
-        for found in report.nodes
-    )
-    said = (f"{f.text} {f.next_step}".strip() for f in report.findings)
-    return _Read(nodes, tuple(said))
+    said = [f"{finding.text} {finding.next_step}".strip() for finding in report.findings]
+    nodes = []
+    for found in report.nodes:
+        document = {**found.document, "address": found.address}
+        try:
+            nodes.append(node_from_document(document, name=found.name, replay=replayed))
+        except BadInputError as error:  # another version of this package is on that node
+            said.append(f"{found.name} is not planned for: {error}")
+    return _Read(tuple(nodes), tuple(said))
 
 
 def _answer(read: _Read, model: str | None, options: argparse.Namespace) -> FleetAnswer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from whatfits.sizing.cli.render import clean
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def _files(plans: Sequence[FleetPlan], folder: Path) -> Iterator[tuple[Path, str
 
 def commands_text(plan: FleetPlan) -> str:
     """Return the commands of a plan, those of one way together, each under its node."""
-    parts = [f"# {plan.strategy} under {plan.runtime}: {plan.verdict}; {plan.verdict_reason}\n"]
+    verdict = clean(f"{plan.verdict}; {plan.verdict_reason}")  # it may name what a report says
+    parts = [f"# {plan.strategy} under {plan.runtime}: {verdict}\n"]
     for way in dict.fromkeys(entry.way for entry in plan.commands):
         parts.append(f"\n## {way}\n")
         own = (entry for entry in plan.commands if entry.way == way)

@@ -42,6 +42,7 @@ _NOT_COUNTED: Final = (
     "The servers' own processes, and what llama.cpp's protocol sends besides activations, are not "
     "counted."
 )
+_TEXT_ALONE: Final = "What the model comes with beside its text part is not loaded."
 _INSECURE: Final = (
     "rpc-server has no password and no encryption: let nobody else reach its port (its own "
     "documentation says so)."
@@ -115,7 +116,7 @@ def split_rpc(
         largest_context_tokens=trials.largest_context(trial) if trial.runs else None,
         speed=speed,
         traffic=traffic,
-        notes=(_NOT_COUNTED, _INSECURE),
+        notes=(_NOT_COUNTED, _INSECURE, *((_TEXT_ALONE,) if spec.companions else ())),
     )
     return RpcSplit(plan, machine, trial)
 

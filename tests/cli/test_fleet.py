@@ -188,9 +188,16 @@ def test_names_of_a_report_cannot_steer_the_terminal_or_a_command(
     say: Callable[..., Any], tmp_path: Path
 ) -> None:
     report = say("hardware", "--machine", "rtx-4090 + 64gb", "--json").json
-    report["machine"]["devices"][0]["name"] = "\x1b[31mred"
+    device, pool = report["machine"]["devices"][0], report["machine"]["pools"][0]
+    device["name"] = "\x1b[31mred"
+    device["pool"] = pool["id"] = "vram\nreboot\n"
     path = tmp_path / "a; reboot #.json"
     path.write_text(json.dumps({**report, "node": "$(reboot)\n\x1b[31m"}), encoding="utf-8")
-    out = say("fleet", str(path), *CARDS, "qwen3-8b", "--plain").out
-    assert "\x1b" not in out
-    assert "$(" not in out
+    folder = tmp_path / "out"
+    said = say("fleet", str(path), *CARDS, "qwen3-8b", "--plain", "--write", str(folder))
+    written = [path.read_text(encoding="utf-8") for path in folder.rglob("*.*") if path.is_file()]
+    assert len(written) > 3
+    for text in (said.out, *written):
+        assert "\x1b" not in text
+        assert "$(" not in text
+        assert "reboot" not in text.splitlines()

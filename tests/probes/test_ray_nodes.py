@@ -137,10 +137,11 @@ def test_a_dead_node_is_told_and_left_out() -> None:
             "NodeManagerHostname": "pc",
             "NodeManagerAddress": "10.0.0.2",
         },
+        {"Alive": True, "NodeID": "c3", "NodeName": "six", "NodeManagerAddress": "fd00::1"},
         {"Alive": False, "NodeID": "b2", "NodeManagerHostname": "old\x1b[31m"},
     ]
     alive, dead = parse_nodes(rows)
-    assert alive == [("a1", "pc", "10.0.0.2")]
+    assert alive == [("a1", "pc", "10.0.0.2"), ("c3", "six", "[fd00::1]")]
     (finding,) = dead
     assert finding.code == "ray_node_dead"
     assert "\x1b" not in finding.text

@@ -64,5 +64,5 @@ def _environment(node: Node, each: int) -> list[str]:
     there = [device for device in node.machine.accelerators if device.kind == kind]
     if kind == "cuda" and len(there) > each:
         numbers = (device.id.removeprefix(kind) for device in usable[:each])
-        words.append(f"CUDA_VISIBLE_DEVICES={','.join(numbers)}")
+        words.append(f"CUDA_VISIBLE_DEVICES={shlex.quote(','.join(numbers))}")
     return words

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 from fleet_machines import nodes
 
 from whatfits.sizing.api import load_machine
+from whatfits.sizing.calibration import Calibration, DeviceCalibration
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.fleets.inventory import (
     MOST_NODES,
@@ -92,3 +94,11 @@ def test_nodes_that_are_alike_are_tried_once() -> None:
 def test_the_sets_of_many_different_nodes_are_bounded() -> None:
     given = nodes(*(f"{n}gb" for n in range(16, 46)))
     assert len(list(sets_of(given, 15))) == MOST_SETS
+
+
+def test_nodes_of_which_one_was_measured_are_not_alike() -> None:
+    one, other = nodes("rtx-4090 + 64gb", "rtx-4090 + 64gb")
+    found = DeviceCalibration("cuda0", "a card", read_bytes_per_s=9e11)
+    measured = Calibration("1.0", "2026-11-26T00:00:00Z", "of this machine", devices=(found,))
+    machine = replace(other.machine, calibration=measured)
+    assert len(alike([one, replace(other, machine=machine)])) == 2

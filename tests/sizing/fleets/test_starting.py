@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -263,3 +264,16 @@ def test_a_repositorys_name_stays_one_word_of_a_command() -> None:
     for entry in exo_start(["mac"], "org/it's; rm -rf ~"):
         for line in entry.commands:
             check_command(line)
+
+
+def test_what_a_report_calls_a_device_stays_one_word_of_a_command() -> None:
+    first, second = nodes("4x rtx-4090 + 64gb", "4x rtx-4090 + 64gb")
+    hostile = first.machine.devices[0]
+    renamed = replace(hostile, id="cuda0; reboot #")
+    extra = replace(hostile, id="cuda9", features=(*hostile.features, "unusable"))
+    machine = replace(first.machine, devices=(renamed, *first.machine.devices[1:], extra))
+    found = planned("llama-3.1-70b", (replace(first, machine=machine), second), runtimes=("vllm",))
+    cut = next(plan for plan in found.plans if plan.strategy == "pipeline")
+    line = next(e.commands[0] for e in cut.commands if e.node == first.node)
+    told = next(word for word in shlex.split(line) if word.startswith("CUDA_VISIBLE_DEVICES="))
+    assert told == "CUDA_VISIBLE_DEVICES=0; reboot #,1,2,3"
