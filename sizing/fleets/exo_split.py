@@ -19,7 +19,7 @@ from whatfits.sizing.fleets.joined import joined_machine
 from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
 from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, named_rows, shares_of
 from whatfits.sizing.quants.layouts.parts import HALF
-from whatfits.sizing.runtimes.mlx import try_mlx
+from whatfits.sizing.runtimes.mlx import KV_NAMES, try_mlx
 from whatfits.sizing.runtimes.mlx_speed import mlx_speed
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
@@ -27,16 +27,17 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from whatfits.sizing.estimate import Speed
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
+    from whatfits.sizing.runtimes.mlx_settings import MlxSettings
     from whatfits.sizing.runtimes.mlx_trial import MlxTrial
     from whatfits.sizing.workload import Workload
 
 __all__ = ["layers_by_memory", "split_exo"]
 
-_KV_NAMES: Final = {None: "f16", 8: "q8_0", 4: "q4_0"}
 _NOTE: Final = (
     "exo chooses the layers of each Mac itself, by the memory that is free when it starts: the "
     "shares may differ from these."
@@ -61,17 +62,9 @@ def split_exo(
         return None
     worst = max(range(len(trials)), key=lambda i: VERDICT_ORDER[trials[i].judgement.verdict])
     judgement, settings = trials[worst].judgement, trials[0].settings
-    memory = _sum([t.memory for t in trials], nodes)
+    memory = _sum([trial.memory for trial in trials], nodes)
     traffic = Traffic(
         token_bytes=len(nodes) * spec.hparams.n_embd * HALF, step_bytes=0, messages=len(nodes)
-    )
-    speed = mlx_speed(
-        spec,
-        workload,
-        _placement(nodes, trials, held),
-        kv_type=_KV_NAMES[settings.kv_bits],
-        context=settings,
-        machine=joined_machine(nodes),
     )
     return FleetPlan(
         strategy="pipeline",
@@ -92,17 +85,40 @@ def split_exo(
         memory=memory,
         shares=shares_of(memory, nodes, [len(layers) for layers in held]),
         largest_context_tokens=None,
-        speed=with_crossings(
-            in_turns(
-                speed, prompt_tokens=workload.prompt_tokens, batch_tokens=settings.step_tokens
-            ),
-            traffic,
-            network,
-            prompt_tokens=workload.prompt_tokens,
+        speed=_speed(
+            spec,
+            nodes,
+            _placement(nodes, trials, held),
+            workload,
+            settings=settings,
+            way=(traffic, network),
         ),
         traffic=traffic,
         notes=(_NOTE,),
     )
+
+
+def _speed(
+    spec: ModelSpec,
+    nodes: Sequence[Node],
+    placement: Placement,
+    workload: Workload,
+    *,
+    settings: MlxSettings,
+    way: tuple[Traffic, Network | None],
+) -> Speed | None:
+    """Return how fast the Macs are one after the other, with the way between them."""
+    prompt = workload.prompt_tokens
+    alone = mlx_speed(
+        spec,
+        workload,
+        placement,
+        kv_type=KV_NAMES[settings.kv_bits],
+        context=settings,
+        machine=joined_machine(nodes),
+    )
+    in_turn = in_turns(alone, prompt_tokens=prompt, batch_tokens=settings.step_tokens)
+    return with_crossings(in_turn, *way, prompt_tokens=prompt)
 
 
 def layers_by_memory(n_layers: int, rooms_bytes: Sequence[int]) -> tuple[range, ...] | None:

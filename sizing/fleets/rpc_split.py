@@ -80,18 +80,6 @@ def split_rpc(
         return None
     verdict, reason = _judged(trial, real)
     traffic = _traffic(spec, trial, main.node, workload.prompt_tokens)
-    settings = trial.settings
-    speed = with_crossings(
-        in_turns(
-            _speed(spec, trial, real, workload),
-            prompt_tokens=workload.prompt_tokens,
-            batch_tokens=settings.micro_batch_tokens,
-        ),
-        traffic,
-        network,
-        prompt_tokens=workload.prompt_tokens,
-        sequences=settings.sequences,
-    )
     order = (*workers, main)
     plan = FleetPlan(
         strategy="pipeline",
@@ -104,21 +92,26 @@ def split_rpc(
             f"{len(nodes)} nodes have layers each: {NOT_ALONE}",
             f"the program runs on {main.node}, where most memory is free; it has the last layers",
         ),
-        workload=replace(
-            workload,
-            context_tokens=settings.requested_context_tokens,
-            parallel=settings.sequences,
-        ),
+        workload=_resolved(workload, trial),
         ranks=1,
         stages=len(set(trial.placement.layer_device)),
         memory=trial.memory,
         shares=shares_of(trial.memory, order, [_layers(trial, node.node) for node in order]),
         largest_context_tokens=trials.largest_context(trial) if trial.runs else None,
-        speed=speed,
+        speed=_speed(spec, trial, real, workload, (traffic, network)),
         traffic=traffic,
         notes=(_NOT_COUNTED, _INSECURE, *((_TEXT_ALONE,) if spec.companions else ())),
     )
     return RpcSplit(plan, machine, trial)
+
+
+def _resolved(workload: Workload, trial: Trial) -> Workload:
+    settings = trial.settings
+    return replace(
+        workload,
+        context_tokens=settings.requested_context_tokens,
+        parallel=settings.sequences,
+    )
 
 
 def _judged(trial: Trial, real: Mapping[str, Device]) -> tuple[Verdict, str]:
@@ -133,16 +126,22 @@ def _judged(trial: Trial, real: Mapping[str, Device]) -> tuple[Verdict, str]:
 
 
 def _speed(
-    spec: ModelSpec, trial: Trial, real: Mapping[str, Device], workload: Workload
+    spec: ModelSpec,
+    trial: Trial,
+    real: Mapping[str, Device],
+    workload: Workload,
+    way: tuple[Traffic, Network | None],
 ) -> Speed | None:
-    """Return how fast the devices are that the servers offer, the network apart."""
+    """Return how fast the devices are that the servers offer, one after the other."""
+    settings, prompt = trial.settings, workload.prompt_tokens
     devices = tuple(real[device.id] for device in trial.placement.accelerators)
-    return estimate_speed(
-        spec,
-        trial.settings,
-        replace(trial.placement, accelerators=devices),
-        prompt_tokens=workload.prompt_tokens,
+    placed = replace(trial.placement, accelerators=devices)
+    alone = in_turns(
+        estimate_speed(spec, settings, placed, prompt_tokens=prompt),
+        prompt_tokens=prompt,
+        batch_tokens=settings.micro_batch_tokens,
     )
+    return with_crossings(alone, *way, prompt_tokens=prompt, sequences=settings.sequences)
 
 
 def _layers(trial: Trial, node: str) -> int:

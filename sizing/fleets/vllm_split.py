@@ -28,6 +28,7 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from whatfits.sizing.estimate import Speed
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.machine import Machine
@@ -74,27 +75,7 @@ def split_vllm(
         return None
     cut = _cut(spec, each=each, nodes=len(nodes))
     settings, found = _cut_well(spec, machine, replace(settings, cut=cut))
-    traffic = Traffic(
-        token_bytes=(len(nodes) - 1) * _TENSORS * spec.hparams.n_embd * HALF,
-        step_bytes=0,
-        messages=len(nodes),  # between stages, and the token back to the first
-    )
-    parallel = workload.parallel or 1
-    speed = with_crossings(
-        vllm_speed(
-            spec,
-            machine,
-            settings,
-            prompt_tokens=workload.prompt_tokens,
-            parallel=workload.parallel,
-        ),
-        traffic,
-        network,
-        prompt_tokens=workload.prompt_tokens,
-        sequences=parallel,
-    )
-    per_node = settings.cut.stages // len(nodes)
-    layers = [len(held) for held in settings.cut.layers(spec.n_layers)]
+    traffic = _traffic(spec, len(nodes))
     plan = FleetPlan(
         strategy="pipeline",
         runtime="vllm",
@@ -103,25 +84,57 @@ def split_vllm(
         verdict=found.verdict,
         verdict_reason=found.reason,
         reasons=tuple(_reasons(settings.cut, each=each, nodes=len(nodes))),
-        workload=replace(
-            workload,
-            context_tokens=settings.request_tokens,
-            parallel=settings.sequences,
-            batch=settings.batch_tokens,
-        ),
+        workload=_resolved(workload, settings),
         ranks=settings.cut.ranks,
         stages=settings.cut.stages,
         memory=found.memory,
-        shares=shares_of(
-            found.memory,
-            nodes,
-            [sum(layers[i * per_node : (i + 1) * per_node]) for i in range(len(nodes))],
-        ),
+        shares=shares_of(found.memory, nodes, _layers(settings.cut, spec, len(nodes))),
         largest_context_tokens=found.largest_context_tokens,
-        speed=speed,
+        speed=_speed(spec, machine, settings, workload, (traffic, network)),
         traffic=traffic,
     )
     return VllmSplit(plan, machine, settings, found)
+
+
+def _traffic(spec: ModelSpec, n_nodes: int) -> Traffic:
+    """Return what goes from node to node, and the token that comes back to the first."""
+    row_bytes = _TENSORS * spec.hparams.n_embd * HALF
+    return Traffic(token_bytes=(n_nodes - 1) * row_bytes, step_bytes=0, messages=n_nodes)
+
+
+def _speed(
+    spec: ModelSpec,
+    machine: Machine,
+    settings: VllmSettings,
+    workload: Workload,
+    way: tuple[Traffic, Network | None],
+) -> Speed | None:
+    alone = vllm_speed(
+        spec,
+        machine,
+        settings,
+        prompt_tokens=workload.prompt_tokens,
+        parallel=workload.parallel,
+    )
+    return with_crossings(
+        alone, *way, prompt_tokens=workload.prompt_tokens, sequences=workload.parallel or 1
+    )
+
+
+def _resolved(workload: Workload, settings: VllmSettings) -> Workload:
+    return replace(
+        workload,
+        context_tokens=settings.request_tokens,
+        parallel=settings.sequences,
+        batch=settings.batch_tokens,
+    )
+
+
+def _layers(cut: Cut, spec: ModelSpec, n_nodes: int) -> list[int]:
+    """Return how many layers each node has: those of all its stages."""
+    counts = [len(held) for held in cut.layers(spec.n_layers)]
+    each = cut.stages // n_nodes
+    return [sum(counts[node * each : (node + 1) * each]) for node in range(n_nodes)]
 
 
 def _cut(spec: ModelSpec, *, each: int, nodes: int) -> Cut:
