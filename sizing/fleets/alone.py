@@ -4,65 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Memory, RateRange, Speed
-from whatfits.sizing.fleets.node_sets import alike
 from whatfits.sizing.fleets.plans import (
     FleetPlan,
     NodeCommands,
-    mid_rate,
     named_rows,
     shares_of,
 )
 from whatfits.sizing.speed import rounded
-from whatfits.sizing.verdict import RUNS, VERDICT_ORDER
-from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.looks import Look
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.planning import Answer
-    from whatfits.sizing.workload import Workload
 
-__all__ = ["best_alone", "plans_alone", "replicas"]
+__all__ = ["best_alone", "copies_of", "replicas"]
 
 _CROSSES: Final = "nothing but requests and answers crosses the network"
 _LEAST_SHARE: Final = 0.25  # of the fastest node's speed, for a copy to be worth its place
 
 
-def plans_alone(
-    answer: Answer, spec: ModelSpec, nodes: Sequence[Node], workload: Workload, *, runtime: str
-) -> tuple[list[tuple[Node, Plan]], BadInputError | None]:
-    """Return what each node makes of the whole model, and why where none of them can run it.
+def copies_of(looks: Sequence[Look]) -> list[Look]:
+    """Return the nodes that hold a copy each; none where that is one node or none.
 
-    Nodes that are alike are asked once.
+    The model has to fit there, and nodes that write less than a quarter as fast as the fastest are
+    left out: a router would keep its users waiting for them.
     """
-    found: list[tuple[Node, Plan]] = []
-    refused: BadInputError | None = None
-    for group in alike(nodes):
-        try:
-            plan = answer(
-                spec,
-                machine=group[0].machine,
-                workload=workload,
-                request=PlacementRequest(),
-                runtime=runtime,
-            )
-        except BadInputError as error:
-            refused = error
-        else:
-            found += [(node, plan) for node in group]
-    return found, None if found else refused
+    fitting = [look for look in looks if look.verdict == "fits"]
+    fastest = max((look.rate for look in fitting), default=0.0)
+    held = [look for look in fitting if look.rate >= _LEAST_SHARE * fastest]
+    return held if len(held) > 1 else []
 
 
-def best_alone(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan:
-    """Return the model on the node with the best verdict, of several on the fastest."""
-    node, plan = min(asked, key=lambda one: _preference(one[1]))
+def best_alone(spec: ModelSpec, node: Node, plan: Plan, *, of: int) -> FleetPlan:
+    """Return the model on one node, the best `of` so many."""
     memory = named_rows(plan.memory, node.node)
-    others = len(asked) - 1
     best = f"{node.node} has the best verdict, and of those it writes fastest"
     return FleetPlan(
         strategy="single",
@@ -71,7 +50,7 @@ def best_alone(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan
         file_type=plan.model.file_type,
         verdict=plan.verdict,
         verdict_reason=plan.verdict_reason,
-        reasons=(best if others else "it is the only node",),
+        reasons=(best if of > 1 else "it is the only node",),
         workload=plan.workload,
         ranks=1,
         stages=1,
@@ -84,19 +63,12 @@ def best_alone(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan
     )
 
 
-def replicas(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan | None:
-    """Return a copy on every node where the model runs as well as it does anywhere.
+def replicas(spec: ModelSpec, held: Sequence[tuple[Node, Plan]]) -> FleetPlan:
+    """Return a copy on each node.
 
-    Nodes that write less than a quarter as fast as the fastest are left out: a router would keep
-    its users waiting for them. None where that is one node or none. What one user sees lies between
-    the slowest node and the fastest; throughput is that of all together.
+    What one user sees lies between the slowest node and the fastest; throughput is that of all
+    together.
     """
-    best = min(VERDICT_ORDER[plan.verdict] for _, plan in asked)
-    held = [(n, p) for n, p in asked if VERDICT_ORDER[p.verdict] == best and p.verdict in RUNS]
-    fastest = max((mid_rate(plan.speed) for _, plan in held), default=0.0)
-    held = [(n, p) for n, p in held if mid_rate(p.speed) >= _LEAST_SHARE * fastest]
-    if len(held) < 2:  # noqa: PLR2004 - copies are at least two
-        return None
     first = held[0][1]
     memory = Memory.of(
         [row for node, plan in held for row in named_rows(plan.memory, node.node).devices],
@@ -130,10 +102,6 @@ def replicas(spec: ModelSpec, asked: Sequence[tuple[Node, Plan]]) -> FleetPlan |
 def _commands(node: Node, plan: Plan) -> tuple[NodeCommands, ...]:
     lines = plan.commands.get(plan.runtime)
     return (NodeCommands(node.node, plan.runtime, lines),) if lines else ()
-
-
-def _preference(plan: Plan) -> tuple[int, float]:
-    return VERDICT_ORDER[plan.verdict], -mid_rate(plan.speed)
 
 
 def _together(speeds: Sequence[Speed | None]) -> Speed | None:

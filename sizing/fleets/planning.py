@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import BadInputError
-from whatfits.sizing.fleets.alone import best_alone, plans_alone, replicas
+from whatfits.sizing.fleets.alone import best_alone, copies_of, replicas
 from whatfits.sizing.fleets.exo_split import split_exo
 from whatfits.sizing.fleets.inventory import total_free_bytes
+from whatfits.sizing.fleets.looks import look_at
 from whatfits.sizing.fleets.network import slowest
-from whatfits.sizing.fleets.node_sets import sets_of
+from whatfits.sizing.fleets.node_sets import alike, sets_of
 from whatfits.sizing.fleets.plans import FleetPlan, preference
 from whatfits.sizing.fleets.rpc_split import split_rpc
 from whatfits.sizing.fleets.starting.exo_start import exo_start
@@ -25,10 +26,12 @@ from whatfits.sizing.fleets.starting.rpc_start import rpc_start
 from whatfits.sizing.fleets.starting.vllm_start import vllm_start
 from whatfits.sizing.fleets.vllm_split import split_vllm
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from whatfits.sizing.estimate import Plan
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.model import ModelSpec
@@ -119,12 +122,15 @@ def _under(
     answer: Answer, spec: ModelSpec, request: FleetRequest, runtime: str
 ) -> tuple[list[FleetPlan], BadInputError | None]:
     """Return the plans under one runtime, and why where no node can run it."""
-    asked, refused = plans_alone(answer, spec, request.nodes, request.workload, runtime=runtime)
-    found = []
-    if asked:
-        found.append(best_alone(spec, asked))
-        copies = replicas(spec, asked)
-        if copies is not None:
+    looks, refused = look_at(answer, spec, request.nodes, request.workload, runtime=runtime)
+    found: list[FleetPlan] = []
+    if looks:
+        best = min(looks, key=lambda look: look.preference)
+        asked = _asked(answer, spec, [best.node], request, runtime)
+        found.append(best_alone(spec, *asked[0], of=len(looks)))
+        held = [look.node for look in copies_of(looks)]
+        if held:
+            copies = replicas(spec, _asked(answer, spec, held, request, runtime))
             found.append(_with_routers(spec, copies, request, runtime))
     if not found or found[0].verdict != "fits":
         cut = _best_cut(spec, request, runtime)
@@ -132,47 +138,66 @@ def _under(
     return found, refused
 
 
+def _asked(
+    answer: Answer, spec: ModelSpec, nodes: Sequence[Node], request: FleetRequest, runtime: str
+) -> list[tuple[Node, Plan]]:
+    """Return the whole answer of each node; nodes that are alike are asked once."""
+    found: list[tuple[Node, Plan]] = []
+    for group in alike(nodes):
+        plan = answer(
+            spec,
+            machine=group[0].machine,
+            workload=request.workload,
+            request=PlacementRequest(),
+            runtime=runtime,
+        )
+        found += [(node, plan) for node in group]
+    return found
+
+
 def _best_cut(spec: ModelSpec, request: FleetRequest, runtime: str) -> FleetPlan | None:
     """Return the best cut over the fewest nodes that hold the model; else the most promising.
 
-    Sets that have no room even for the weights are left out. The host's memory counts only for
-    llama.cpp, and only until some cut runs: after that, nothing but the fastest memory is better.
+    Sets of nodes whose devices have no room even for the weights are left out. Where no set holds
+    all layers, llama.cpp may leave some to the processor of one node: that is tried with pairs.
     """
     best: FleetPlan | None = None
     for size in range(2, min(len(request.nodes), _MOST_IN_A_CUT) + 1):
-        with_host = runtime == DEFAULT_RUNTIME and (best is None or not best.may_run)
         for nodes in sets_of(request.nodes, size):
-            if _room_bytes(nodes, with_host=with_host) < spec.tensor_bytes:
-                continue
-            plan = _cut(spec, nodes, request, runtime)
-            if plan is not None and (best is None or preference(plan) < preference(best)):
-                best = plan
+            if total_free_bytes(nodes) >= spec.tensor_bytes:
+                best = _better(best, _cut(spec, nodes, request, runtime))
         if best is not None and best.verdict == "fits":
             return best
+    if runtime == DEFAULT_RUNTIME:
+        for nodes in sets_of(request.nodes, 2):
+            if total_free_bytes(nodes) + _host_bytes(nodes) >= spec.tensor_bytes:
+                best = _better(best, _started_rpc(spec, nodes, request, spills=True))
     if best is None and 1 < len(request.nodes) <= _MOST_IN_A_CUT:
         return _cut(spec, request.nodes, request, runtime)  # it says what is missing
     return best
 
 
-def _room_bytes(nodes: Sequence[Node], *, with_host: bool) -> int:
-    """Return what a cut over some nodes may use: all accelerators, and the RAM of one host."""
-    room = total_free_bytes(nodes)
-    if not with_host:
-        return room
+def _better(best: FleetPlan | None, other: FleetPlan | None) -> FleetPlan | None:
+    if best is None or other is None:
+        return best or other
+    return min(best, other, key=preference)
+
+
+def _host_bytes(nodes: Sequence[Node]) -> int:
+    """Return the most that is free in the memory of one host."""
     hosts = (node.machine.host_pool for node in nodes)
-    return room + max((pool.free_low_bytes or 0 for pool in hosts if pool is not None), default=0)
+    return max((pool.free_low_bytes or 0 for pool in hosts if pool is not None), default=0)
 
 
 def _cut(
     spec: ModelSpec, nodes: Sequence[Node], request: FleetRequest, runtime: str
 ) -> FleetPlan | None:
     """Return the model cut over these nodes under a runtime, with what starts it."""
-    network, workload = request.network_of(nodes), request.workload
     if runtime == "vllm":
-        return _started_vllm(spec, nodes, workload, network)
-    if runtime == "llama.cpp":
-        return _started_rpc(spec, nodes, workload, network)
-    plan = split_exo(spec, nodes, workload, network)
+        return _started_vllm(spec, nodes, request)
+    if runtime == DEFAULT_RUNTIME:
+        return _started_rpc(spec, nodes, request, spills=False)
+    plan = split_exo(spec, nodes, request.workload, request.network_of(nodes))
     if plan is None or not plan.may_run:
         return plan
     repository = spec.source.removeprefix("hf:").partition(":")[0]
@@ -181,9 +206,9 @@ def _cut(
 
 
 def _started_vllm(
-    spec: ModelSpec, nodes: Sequence[Node], workload: Workload, network: Network | None
+    spec: ModelSpec, nodes: Sequence[Node], request: FleetRequest
 ) -> FleetPlan | None:
-    split = split_vllm(spec, nodes, workload, network)
+    split = split_vllm(spec, nodes, request.workload, request.network_of(nodes))
     if split is None or not split.plan.may_run or spec.checkpoint is None:
         return None if split is None else split.plan
     return replace(
@@ -194,9 +219,10 @@ def _started_vllm(
 
 
 def _started_rpc(
-    spec: ModelSpec, nodes: Sequence[Node], workload: Workload, network: Network | None
+    spec: ModelSpec, nodes: Sequence[Node], request: FleetRequest, *, spills: bool
 ) -> FleetPlan | None:
-    split = split_rpc(spec, nodes, workload, network)
+    workload, network = request.workload, request.network_of(nodes)
+    split = split_rpc(spec, nodes, workload, network, spills=spills)
     if split is None or not split.plan.may_run:
         return None if split is None else split.plan
     by_name = {node.node: node for node in nodes}

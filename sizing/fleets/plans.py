@@ -102,7 +102,8 @@ class FleetPlan:
         stages: devices, or groups of ranks, with layers of their own.
         memory: of all nodes; devices and pools have the node's name before theirs.
         shares: the same by node.
-        largest_context_tokens: longest that fits; of replicas, on the smallest.
+        largest_context_tokens: longest that fits; of replicas, on the smallest. None where none
+            does, and where it was not looked for: exo, and layers that spill.
         speed: with the time on the network; None when unknown.
         traffic: what crosses the network; None when nothing does.
         commands: what to type on each node; none for what does not run.

@@ -64,18 +64,25 @@ class RpcSplit(NamedTuple):
 
 
 def split_rpc(
-    spec: ModelSpec, nodes: Sequence[Node], workload: Workload, network: Network | None
+    spec: ModelSpec,
+    nodes: Sequence[Node],
+    workload: Workload,
+    network: Network | None,
+    *,
+    spills: bool = False,
 ) -> RpcSplit | None:
     """Return a model cut over all of these nodes; None where llama.cpp has no such setting.
 
-    The program runs where most memory is free.
+    The program runs where most memory is free. `spills` lets layers stay with its processor where
+    the devices do not hold them all; without an accelerator of its own they always may.
     """
     main = max(nodes, key=lambda n: (bool(usable_accelerators(n.machine)), free_bytes(n.machine)))
     workers = [node for node in nodes if node is not main]
     machine, real = rpc_machine(main, workers)
     try:
         trials = Trials(spec, machine, workload, PlacementRequest())
-        trial = trials.best()
+        spills = spills or not usable_accelerators(main.machine)
+        trial = trials.best() if spills else trials.first()
     except BadInputError:
         return None
     verdict, reason = _judged(trial, real)
@@ -97,7 +104,7 @@ def split_rpc(
         stages=len(set(trial.placement.layer_device)),
         memory=trial.memory,
         shares=shares_of(trial.memory, order, [_layers(trial, node.node) for node in order]),
-        largest_context_tokens=trials.largest_context(trial) if trial.runs else None,
+        largest_context_tokens=trials.largest_context(trial) if verdict == "fits" else None,
         speed=_speed(spec, trial, real, workload, (traffic, network)),
         traffic=traffic,
         notes=(_NOT_COUNTED, _INSECURE, *((_TEXT_ALONE,) if spec.companions else ())),
