@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         [ModelSpec, Machine, Workload, Trial, Attempt], tuple[Remedy, ...]
     ]
 
-__all__ = ["llama_plan"]
+__all__ = ["llama_plan", "model_file"]
 
 _PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
 
@@ -137,7 +137,7 @@ class _Program(NamedTuple):
         shown = workload
         if self.entry.id == DEFAULT_RUNTIME:  # others load companions by themselves
             shown, _ = self._with_companions(workload)
-        run = Run(model, _model_file(model), shown, self.request, trial, machine)
+        run = Run(model, model_file(model), shown, self.request, trial, machine)
         return self.entry.adapter().commands(run)
 
     def _with_companions(self, workload: Workload) -> tuple[Workload, Extras]:
@@ -247,7 +247,7 @@ def _placed(trial: Trial) -> PlacementRequest:
     )
 
 
-def _model_file(spec: ModelSpec) -> str:
+def model_file(spec: ModelSpec) -> str:
     """Return the path to write into a command: the file itself, or its usual name."""
     if spec.source == "catalog" or spec.planned:
         return f"{spec.name}-{spec.file_type}.gguf".translate(_PLAIN)

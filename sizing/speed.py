@@ -39,6 +39,7 @@ __all__ = [
     "device_costs",
     "estimate_speed",
     "peak_rates",
+    "rounded",
     "timed",
     "told_depth",
 ]
@@ -70,7 +71,7 @@ class Timed(NamedTuple):
         """Return `count` over the time."""
         middle = count / self.seconds
         fast, slow = middle * exp(-self.low), middle * exp(-self.high)
-        return RateRange(_rounded(slow), _rounded(middle), _rounded(fast))
+        return RateRange(rounded(slow), rounded(middle), rounded(fast))
 
 
 def estimate_speed(
@@ -275,7 +276,7 @@ def _prefill(
 def _first_token(prefill: Timed) -> RateRange:
     """Return seconds to the first token: it is drawn from what the prompt's last token gave."""
     low, mid, high = (
-        _rounded(prefill.seconds * exp(end)) for end in (prefill.low, 0.0, prefill.high)
+        rounded(prefill.seconds * exp(end)) for end in (prefill.low, 0.0, prefill.high)
     )
     return RateRange(low, mid, high)
 
@@ -304,10 +305,10 @@ def _energy(
     if not used or any(power is None for power, _ in used):
         return None
     joules = ranks * sum((power or 0) * part for power, part in used) * 1e6
-    low, mid, high = (_rounded(joules * exp(end) / 3.6e6) for end in (step.low, 0.0, step.high))
+    low, mid, high = (rounded(joules * exp(end) / 3.6e6) for end in (step.low, 0.0, step.high))
     return RateRange(low, mid, high)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """Return `value` with three significant digits: more would pretend."""
     return float(f"{value:.3g}")

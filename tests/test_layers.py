@@ -27,7 +27,12 @@ MAY_IMPORT = {
 ROOTS = ("sizing/cli/", "sizing/api/")
 # The forms of JSON answers: pydantic reads their annotations, so they import what they name; they
 # are themselves only imported inside functions.
-FORMS = ("sizing/cli/answers.py", "sizing/cli/hardware_answer.py", "sizing/cli/start_answer.py")
+FORMS = (
+    "sizing/cli/answers.py",
+    "sizing/cli/fleet_answer.py",
+    "sizing/cli/hardware_answer.py",
+    "sizing/cli/start_answer.py",
+)
 # Where sizing does input and output: commands, and the sources a model is read from.
 IMPURE = ("sizing/cli/", "sizing/sources/")
 OUTSIDE = frozenset(

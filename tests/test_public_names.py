@@ -22,6 +22,7 @@ FRONT_DOOR = {
     "check",
     "cost",
     "find_models",
+    "fleet",
     "hardware",
     "load_machine",
     "load_model",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
 from whatfits.sizing.api.costing import cost
-from whatfits.sizing.api.loading import hardware, load_machine, load_model
+from whatfits.sizing.api.fleets import fleet, fleet_nodes
+from whatfits.sizing.api.loading import hardware, load_machine, load_model, replayed
 from whatfits.sizing.api.questions import check, find_models, need, plan, serve, together
 
 __all__ = [
@@ -18,12 +19,15 @@ __all__ = [
     "choice_for",
     "cost",
     "find_models",
+    "fleet",
+    "fleet_nodes",
     "hardware",
     "load_machine",
     "load_model",
     "need",
     "plan",
     "plan_of",
+    "replayed",
     "serve",
     "together",
 ]

@@ -23,6 +23,7 @@ __all__ = [
     "load_placement",
     "load_profile",
     "load_workload",
+    "replayed",
 ]
 
 
@@ -65,13 +66,13 @@ def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
     if isinstance(machine, str):
         from whatfits.sizing.sources.machine_file import read_machine
 
-        return read_machine(machine, replay=_replayed)
+        return read_machine(machine, replay=replayed)
     from whatfits.sizing.requests import machine_from_object
 
     return machine_from_object(machine)
 
 
-def _replayed(recording: Mapping[str, Any]) -> Machine:
+def replayed(recording: Mapping[str, Any]) -> Machine:
     """Return the machine that `whatfits hardware --doctor` recorded."""
     from whatfits.probes import detect
     from whatfits.probes.replay import ReplaySystem

@@ -270,6 +270,17 @@ class LinkRow(Row):
     basis: Text
 
 
+class NetworkRow(Row):
+    """A network between machines: peak one way, and the time of a message between programs."""
+
+    id: Id
+    name: Text
+    bandwidth_bytes_per_s: Positive
+    latency_low_ns: Positive
+    latency_high_ns: Positive
+    basis: Text
+
+
 class MemorySystemsFile(Row):
     """`memory_systems.toml`."""
 
@@ -279,6 +290,7 @@ class MemorySystemsFile(Row):
     platforms: list[PlatformRow]
     pcie: list[PcieRow]
     links: list[LinkRow]
+    networks: list[NetworkRow]
 
 
 class PublishedSize(Row):

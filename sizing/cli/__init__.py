@@ -31,6 +31,7 @@ COMMANDS: Final = (
     ("cost", "MODEL here, at an API or on rented GPUs: cost a day, and when it breaks even"),
     ("serve", "how many users a server of MODEL carries, what each gets, the command for it"),
     ("together", "do several MODELs stay loaded at once, each with a server of its own"),
+    ("fleet", "several machines or a Ray cluster: copies or a cut of MODEL, and what starts it"),
     ("start", "runtimes and apps here, which to begin with, how to connect to a server"),
     ("bench", "measure this machine, a file or a running server, and let answers use it"),
     ("verify", "predicted bytes against llama.cpp's plan, a real load, or a running server"),

@@ -43,13 +43,14 @@ class Parser(argparse.ArgumentParser):
             formatter_class=_Formatter,
         )
 
-    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options that were given.
+    def read(self, arguments: Sequence[str], *, mixed: bool = False) -> argparse.Namespace:
+        """Return the options that were given; `mixed` lets them stand between values of a list.
 
         Raises:
             InvalidRequestError: an option is unknown, or one has no value or a wrong one.
         """
-        options, extra = self.parse_known_args(arguments)
+        parse = self.parse_known_intermixed_args if mixed else self.parse_known_args
+        options, extra = parse(arguments)
         if extra:
             self._refuse(extra[0])
         return options

@@ -32,6 +32,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.bench.suite_report import SuiteAnswer
     from whatfits.sizing.cli import answers as forms
     from whatfits.sizing.cli.bench_answer import BenchAnswer, FileBenchAnswer, ServerBenchAnswer
+    from whatfits.sizing.cli.fleet_answer import FleetAnswer
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.costing.answer import CostAnswer
@@ -48,6 +49,7 @@ def answer_schema() -> dict[str, Any]:
         "need": forms.NeedAnswer,
         "cost": CostAnswer,
         "together": TogetherPlan,
+        "fleet": FleetAnswer,
         "serve": ServePlan,
         "batch": forms.BatchAnswer
         | forms.BatchCostAnswer

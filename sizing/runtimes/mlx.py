@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from whatfits.sizing.runtimes.mlx_types import MlxType
     from whatfits.sizing.workload import Workload
 
-__all__ = ["plan", "tried", "try_mlx"]
+__all__ = ["KV_NAMES", "plan", "tried", "try_mlx"]
 
 _RUNTIME: Final = "mlx"
 _CONTEXT_STEP_TOKENS: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
-_KV_NAMES: Final = {None: "f16", 8: "q8_0", 4: "q4_0"}
+KV_NAMES: Final = {None: "f16", 8: "q8_0", 4: "q4_0"}
+"""Bits of the cache → the type that other answers call it."""
 
 
 def plan(
@@ -113,7 +114,7 @@ def _speed(spec: ModelSpec, workload: Workload, trial: MlxTrial, machine: Machin
         spec,
         workload,
         trial.placement,
-        kv_type=_KV_NAMES[trial.settings.kv_bits],
+        kv_type=KV_NAMES[trial.settings.kv_bits],
         context=trial.settings,
         machine=machine,
     )
@@ -228,7 +229,7 @@ def _remedies(
 
 def _resolved(workload: Workload, settings: MlxSettings) -> Workload:
     """Return the workload with every default that mattered filled in."""
-    kv_type = _KV_NAMES[settings.kv_bits]
+    kv_type = KV_NAMES[settings.kv_bits]
     return replace(
         workload,
         context_tokens=settings.context_tokens,

@@ -21,7 +21,6 @@ from whatfits.sizing.runtimes.vllm_overheads import (
     graph_range,
     rest_range,
 )
-from whatfits.sizing.runtimes.vllm_parallel import stage_layers
 from whatfits.sizing.runtimes.vllm_weights import stage_weights
 
 if TYPE_CHECKING:
@@ -221,12 +220,12 @@ def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tupl
             cache_layers(model, [model.layers[index] for index in layers], rules),
             in_flight_tokens=settings.in_flight_tokens,
         )
-        for layers in stage_layers(model.n_layers, cut.stages)
+        for layers in cut.layers(model.n_layers)
     ]
     several = len(settings.devices) > 1
     bills = []
     for index, device in enumerate(settings.devices):
-        stage = index % cut.stages
+        stage = index // cut.ranks
         pool = machine.pool(device.pool)
         bills.append(
             DeviceBill(

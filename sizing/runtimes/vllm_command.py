@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.runtimes.vllm_bill import Bill
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
 
-__all__ = ["vllm_command"]
+__all__ = ["vllm_command", "vllm_options"]
 
 _Value = str | int | float | bool
 _BFLOAT16_CAPABILITY: Final = 8.0
@@ -27,7 +27,7 @@ def vllm_command(
     facts: CheckpointFacts, settings: VllmSettings, bill: Bill, machine: Machine
 ) -> str:
     """Return one shell line: the server, or the class `LLM` of a program that uses the library."""
-    options = _options(facts, settings, bill)
+    options = vllm_options(facts, settings, bill)
     words = _environment(settings, machine)
     if settings.offline:
         inner = "".join(f", {name.replace('-', '_')}={value!r}" for name, value in options.items())
@@ -42,7 +42,7 @@ def vllm_command(
     return shlex.join(words)
 
 
-def _options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> dict[str, _Value]:
+def vllm_options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> dict[str, _Value]:
     """Return the flags, the figures of the plan always written out."""
     options: dict[str, _Value] = {
         "max-model-len": settings.request_tokens,

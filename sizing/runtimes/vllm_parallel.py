@@ -14,7 +14,7 @@ from whatfits.sizing.units import pad
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from whatfits.sizing.model import ModelSpec
 
@@ -36,11 +36,20 @@ class Cut:
         ranks: that share every layer (tensor parallel).
         stages: that have layers of their own (pipeline parallel).
         reason: why it is cut that way, for people; None with one device.
+        layer_counts: layers of each stage where vLLM is told (`VLLM_PP_LAYER_PARTITION`); None
+            where it shares them out by its own rule.
     """
 
     ranks: int
     stages: int
     reason: str | None = None
+    layer_counts: tuple[int, ...] | None = None
+
+    def layers(self, n_layers: int) -> tuple[range, ...]:
+        """Return the layers of each stage."""
+        if self.layer_counts is None:
+            return stage_layers(n_layers, self.stages)
+        return _in_a_row(self.layer_counts)
 
 
 def cut_over(model: ModelSpec, n_devices: int, *, split_mode: str | None = None) -> Cut:
@@ -111,5 +120,9 @@ def stage_layers(n_layers: int, stages: int) -> tuple[range, ...]:
     counts = [n_layers // stages] * stages
     for back in range(2, n_layers % stages + 2):
         counts[-back] += 1
-    starts = [sum(counts[:stage]) for stage in range(stages)]
+    return _in_a_row(counts)
+
+
+def _in_a_row(counts: Sequence[int]) -> tuple[range, ...]:
+    starts = [sum(counts[:stage]) for stage in range(len(counts))]
     return tuple(range(start, start + count) for start, count in zip(starts, counts, strict=True))

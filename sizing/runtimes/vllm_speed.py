@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import Placement
-from whatfits.sizing.runtimes.vllm_parallel import stage_layers
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.workload import Workload
@@ -79,7 +78,7 @@ def vllm_placement(model: ModelSpec, machine: Machine, settings: VllmSettings) -
     cut = settings.cut
     host = machine.host or Device("cpu", "cpu", "unknown CPU", machine.devices[0].pool)
     layers: list[int | None] = []
-    for stage, held in enumerate(stage_layers(model.n_layers, cut.stages)):
+    for stage, held in enumerate(cut.layers(model.n_layers)):
         layers += [None if settings.on_host else stage] * len(held)
     starts = () if settings.on_host else range(0, cut.ranks * cut.stages, cut.ranks)
     heads = tuple(_slowest(settings.devices[first : first + cut.ranks]) for first in starts)

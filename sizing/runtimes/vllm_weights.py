@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.model import ByteRange, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.layouts.parts import HALF, ceil_div
 from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank
-from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP, stage_layers
+from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def stage_weights(model: ModelSpec, cut: Cut) -> tuple[ByteRange, ...]:
     The first stage has the embedding, the last the output matrix, or its own copy of an embedding
     that serves as one.
     """
-    stages = stage_layers(model.n_layers, cut.stages)
+    stages = cut.layers(model.n_layers)
     tied = not any(tensor.name == _OUTPUT for tensor in model.tensors)
     return tuple(
         _stage(model, layers, cut, is_first=index == 0, is_last=index == cut.stages - 1, tied=tied)

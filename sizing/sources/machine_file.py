@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
 
-__all__ = ["read_machine"]
+__all__ = ["read_json_object", "read_machine"]
 
 _MAX_FILE_BYTES: Final = 4_000_000
 
@@ -39,8 +39,14 @@ def read_machine(text: str, *, replay: Callable[[dict[str, Any]], Machine]) -> M
     return machine_expression(text)
 
 
-def _read_file(path: Path, replay: Callable[[dict[str, Any]], Machine]) -> Machine:
-    import json  # noqa: PLC0415 - see above
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file.
+
+    Raises:
+        UnknownMachineError: there is no such file.
+        UnreadableFileError: the file cannot be read or is no JSON object.
+    """
+    import json  # noqa: PLC0415 - a name alone needs none of it
 
     try:
         if not path.exists():
@@ -63,10 +69,15 @@ def _read_file(path: Path, replay: Callable[[dict[str, Any]], Machine]) -> Machi
         raise UnreadableFileError(
             what="machine file", got=path, allowed="a report saved by 'whatfits hardware --json'"
         ) from error
-    from whatfits.sizing.requests import machine_from_object  # noqa: PLC0415 - pydantic on use only
-
     if not isinstance(value, dict):
         raise UnreadableFileError(what="machine file", got=path, allowed="a JSON object")
+    return value
+
+
+def _read_file(path: Path, replay: Callable[[dict[str, Any]], Machine]) -> Machine:
+    value = read_json_object(path)
     if "format" in value and "pools" not in value:
         return replay(value)
+    from whatfits.sizing.requests import machine_from_object  # noqa: PLC0415 - pydantic on use only
+
     return machine_from_object(value)

@@ -1,0 +1,90 @@
+"""Several machines: which they are, and how a model runs on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from whatfits.sizing.api.answering import answer
+from whatfits.sizing.api.loading import load_machine, load_model, load_workload
+from whatfits.sizing.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.planning import Planned
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["fleet", "fleet_nodes"]
+
+
+def fleet(
+    model: str,
+    machines: Sequence[Node | str | Machine | Mapping[str, Any]],
+    *,
+    file_type: str | None = None,
+    runtime: str | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    network: str | None = None,
+) -> Planned:
+    """Return the ways to run a model on several machines, the best first.
+
+    Args:
+        model: as in `check`.
+        machines: nodes, or machines as in `check`.
+        file_type: as in `check`; a runtime that has no such type is left out.
+        runtime: whose rules to use: `llama.cpp`, `vllm` or `mlx`; None for all of them.
+        workload: as in `check`, for each copy of the model.
+        network: what the machines hang on that do not say so, as `10gbe`; None: it is not known,
+            and neither is the speed of a cut.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.networks import find_network
+    from whatfits.sizing.fleets.planning import FLEET_RUNTIMES, FleetRequest, plan_fleet
+
+    if runtime is not None and runtime not in FLEET_RUNTIMES:
+        raise InvalidRequestError(what="runtime", got=runtime, allowed=", ".join(FLEET_RUNTIMES))
+    nodes = fleet_nodes(machines, network=network)
+    names = {node.network for node in nodes if node.network is not None}
+    request = FleetRequest(
+        nodes=nodes,
+        workload=load_workload(workload),
+        runtimes=FLEET_RUNTIMES if runtime is None else (runtime,),
+        networks={name: find_network(name) for name in names},
+    )
+
+    def loaded_for(name: str) -> ModelSpec:
+        return load_model(model, file_type=file_type, runtime=name)
+
+    return plan_fleet(answer, loaded_for, request)
+
+
+def fleet_nodes(
+    machines: Sequence[Node | str | Machine | Mapping[str, Any]], *, network: str | None = None
+) -> tuple[Node, ...]:
+    """Return machines as nodes with names of their own, on a network where none was said.
+
+    Raises:
+        BadInputError: one is no machine, there are none or too many, or there is no such network.
+    """
+    from dataclasses import replace
+
+    from whatfits.sizing.catalog.networks import find_network
+    from whatfits.sizing.fleets.inventory import Node, named_apart, node_name
+
+    known = None if network is None else find_network(network).id
+    nodes = []
+    for given in machines:
+        if isinstance(given, Node):
+            node = given
+        else:
+            machine = load_machine(given)
+            name = node_name(given if isinstance(given, str) else machine.name)
+            node = Node(name, machine, name)
+        told = known if node.network is None else find_network(node.network).id
+        nodes.append(replace(node, network=told))
+    return named_apart(nodes)

@@ -1,0 +1,107 @@
+"""The machines of a fleet: what each is, how it is called, and what it hangs on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.machine import Machine  # noqa: TC001 - resolved by pydantic for the schema
+from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "MOST_NODES",
+    "Node",
+    "checked_address",
+    "free_bytes",
+    "named_apart",
+    "node_name",
+    "total_free_bytes",
+]
+
+MOST_NODES: Final = 256
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.-]+")
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]")
+_UNNAMED: Final = "node"
+_LONGEST_NAME: Final = 63  # of a label in DNS
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine of a fleet.
+
+    Attributes:
+        node: its name, which is unique in the fleet.
+        machine: its memory and devices.
+        address: host name or address that the others reach it at.
+        network: id of the network it hangs on, as `10gbe`; None when nobody said.
+    """
+
+    node: str
+    machine: Machine
+    address: str
+    network: str | None = None
+
+
+def checked_address(text: str) -> str:
+    """Return an address that may stand in a command or a configuration.
+
+    Raises:
+        InvalidRequestError: it has other characters than names and addresses have.
+    """
+    if not _ADDRESS.fullmatch(text):
+        raise InvalidRequestError(
+            what="address of a node", got=text, allowed="a host name, or an IP address"
+        )
+    return text
+
+
+def node_name(text: str) -> str:
+    """Return a name that can stand in a command and in a host name."""
+    return _NOT_IN_NAMES.sub("-", text).strip("-.")[:_LONGEST_NAME] or _UNNAMED
+
+
+def named_apart(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """Return the nodes with names of their own: the second `pc` becomes `pc-2`.
+
+    An address that was only the name goes with it.
+
+    Raises:
+        InvalidRequestError: there are none, or too many.
+    """
+    taken: set[str] = set()
+    found = []
+    for node in nodes:
+        name, number = node.node, 1
+        while name in taken:
+            number += 1
+            name = f"{node.node}-{number}"
+        taken.add(name)
+        address = name if node.address == node.node else node.address
+        found.append(replace(node, node=name, address=address))
+    if not 1 <= len(found) <= MOST_NODES:
+        raise InvalidRequestError(
+            what="nodes",
+            got=len(found),
+            allowed=f"1 to {MOST_NODES}",
+            next_step="give reports that 'whatfits hardware --json' saved, or --machine NAME",
+        )
+    return tuple(found)
+
+
+def free_bytes(machine: Machine) -> int:
+    """Return what is surely free in the pools of the accelerators, or of the host without any."""
+    pools = {device.pool for device in usable_accelerators(machine)}
+    if not pools and machine.host_pool is not None:
+        pools = {machine.host_pool.id}
+    return sum(machine.pool(pool).free_low_bytes or 0 for pool in pools)
+
+
+def total_free_bytes(nodes: Sequence[Node]) -> int:
+    """Return what is surely free on the accelerators of all nodes."""
+    return sum(free_bytes(node.machine) for node in nodes)

@@ -1,0 +1,189 @@
+"""vLLM over nodes under Kubernetes: a LeaderWorkerSet, or a RayService of KubeRay.
+
+Source: vllm-project/vllm docs/deployment/frameworks/lws.md and docs/serving/parallelism_scaling.md;
+ray-project/kuberay ray-operator/config/samples/ray-service.llm-serve.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.fleets.plans import FleetFile
+from whatfits.sizing.fleets.starting.yaml_text import yaml_documents, yaml_text
+from whatfits.sizing.runtimes.vllm_command import vllm_command, vllm_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.fleets.starting.yaml_text import Yaml
+    from whatfits.sizing.fleets.vllm_split import VllmSplit
+    from whatfits.sizing.model import CheckpointFacts
+
+__all__ = ["kubernetes_files"]
+
+_PORT: Final = 8000
+_VLLM_IMAGE: Final = "vllm/vllm-openai:latest"
+_RAY_IMAGE: Final = "rayproject/ray-llm:2.50.1-py311-cu124"
+_RAY_VERSION: Final = "2.50.1"
+_SHARED_MEMORY: Final = "15Gi"  # what vLLM's own example gives /dev/shm
+_HEAD_CPUS, _HEAD_MEMORY = 2, "4Gi"  # KubeRay's sample
+_CUDA: Final = "cuda"
+_GPU: Final = "nvidia.com/gpu"
+_NOT_IN_LABELS: Final = re.compile(r"[^a-z0-9-]+")
+_LONGEST_LABEL: Final = 40  # the controllers add to it
+
+
+def kubernetes_files(facts: CheckpointFacts, split: VllmSplit, name: str) -> Iterator[FleetFile]:
+    """Yield the manifests of a split over CUDA devices that is equal on all nodes; none otherwise.
+
+    Kubernetes decides which node a pod lands on, so that shares of one size fit any; the images
+    are for CUDA.
+    """
+    if split.settings.cut.layer_counts is not None or split.settings.devices[0].kind != _CUDA:
+        return
+    label = _NOT_IN_LABELS.sub("-", name.lower()).strip("-")[:_LONGEST_LABEL].strip("-") or "model"
+    yield FleetFile(
+        "leaderworkerset.yaml",
+        "with the LeaderWorkerSet controller installed: kubectl apply -f leaderworkerset.yaml",
+        yaml_documents(_leader_worker_set(facts, split, label)),
+    )
+    yield FleetFile(
+        "rayservice.yaml",
+        "with the KubeRay operator installed: kubectl apply -f rayservice.yaml",
+        yaml_text(_ray_service(facts, split, label)),
+    )
+
+
+def _gpus_each(split: VllmSplit) -> int:
+    return len(split.settings.devices) // len(split.plan.nodes)
+
+
+def _leader_worker_set(
+    facts: CheckpointFacts, split: VllmSplit, label: str
+) -> list[dict[str, Yaml]]:
+    line = vllm_command(facts, split.settings, split.found.bill, split.machine)
+    group = (
+        f"--port {_PORT} --nnodes $(LWS_GROUP_SIZE) --node-rank $(LWS_WORKER_INDEX) "
+        "--master-addr $(LWS_LEADER_ADDRESS)"
+    )
+    leader = _pod("vllm-leader", f"{line} {group}", split)
+    container = leader["containers"]
+    assert isinstance(container, list)
+    assert isinstance(container[0], dict)
+    container[0] |= {
+        "ports": [{"containerPort": _PORT}],
+        "readinessProbe": {
+            "tcpSocket": {"port": _PORT},
+            "initialDelaySeconds": 15,
+            "periodSeconds": 10,
+        },
+    }
+    worker = _pod("vllm-worker", f"{line} {group} --headless", split)
+    return [
+        {
+            "apiVersion": "leaderworkerset.x-k8s.io/v1",
+            "kind": "LeaderWorkerSet",
+            "metadata": {"name": label},
+            "spec": {
+                "replicas": 1,
+                "leaderWorkerTemplate": {
+                    "size": len(split.plan.nodes),
+                    "restartPolicy": "RecreateGroupOnPodRestart",
+                    "leaderTemplate": {"metadata": {"labels": {"role": "leader"}}, "spec": leader},
+                    "workerTemplate": {"spec": worker},
+                },
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": f"{label}-leader"},
+            "spec": {
+                "ports": [{"name": "http", "port": _PORT, "protocol": "TCP", "targetPort": _PORT}],
+                "selector": {"leaderworkerset.sigs.k8s.io/name": label, "role": "leader"},
+                "type": "ClusterIP",
+            },
+        },
+    ]
+
+
+def _pod(name: str, line: str, split: VllmSplit) -> dict[str, Yaml]:
+    return {
+        "containers": [
+            {
+                "name": name,
+                "image": _VLLM_IMAGE,
+                "command": ["sh", "-c", line],
+                "resources": {"limits": {_GPU: str(_gpus_each(split))}},
+                "volumeMounts": [{"mountPath": "/dev/shm", "name": "dshm"}],  # noqa: S108 - in the pod
+            }
+        ],
+        "volumes": [
+            {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}}
+        ],
+    }
+
+
+def _ray_service(facts: CheckpointFacts, split: VllmSplit, label: str) -> dict[str, Yaml]:
+    each, n_nodes = _gpus_each(split), len(split.plan.nodes)
+    options = vllm_options(facts, split.settings, split.found.bill)
+    arguments: dict[str, Yaml] = {key.replace("-", "_"): value for key, value in options.items()}
+    serve: dict[str, Yaml] = {
+        "applications": [
+            {
+                "name": "llms",
+                "import_path": "ray.serve.llm:build_openai_app",
+                "route_prefix": "/",
+                "args": {
+                    "llm_configs": [
+                        {
+                            "model_loading_config": {
+                                "model_id": label,
+                                "model_source": facts.reference,
+                            },
+                            "engine_kwargs": arguments,
+                            "deployment_config": {
+                                "autoscaling_config": {"min_replicas": 1, "max_replicas": 1}
+                            },
+                        }
+                    ]
+                },
+            }
+        ]
+    }
+    head: dict[str, Yaml] = {"cpu": _HEAD_CPUS, "memory": _HEAD_MEMORY}
+    gpus: dict[str, Yaml] = {_GPU: str(each)}
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayService",
+        "metadata": {"name": label},
+        "spec": {
+            "serveConfigV2": yaml_text(serve),
+            "rayClusterConfig": {
+                "rayVersion": _RAY_VERSION,
+                "headGroupSpec": {
+                    "rayStartParams": {"num-cpus": "0", "num-gpus": "0"},
+                    "template": {"spec": {"containers": [_ray_container("ray-head", head)]}},
+                },
+                "workerGroupSpecs": [
+                    {
+                        "replicas": n_nodes,
+                        "minReplicas": n_nodes,
+                        "maxReplicas": n_nodes,
+                        "groupName": "gpu-group",
+                        "rayStartParams": {"num-gpus": str(each)},
+                        "template": {"spec": {"containers": [_ray_container("ray-worker", gpus)]}},
+                    }
+                ],
+            },
+        },
+    }
+
+
+def _ray_container(name: str, resources: dict[str, Yaml]) -> Yaml:
+    return {
+        "name": name,
+        "image": _RAY_IMAGE,
+        "resources": {"limits": resources, "requests": dict(resources)},
+    }

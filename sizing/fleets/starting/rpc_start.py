@@ -1,0 +1,41 @@
+"""llama.cpp over nodes by commands: a server on each worker, then the program.
+
+Source: ggml-org/llama.cpp tools/rpc/README.md and rpc-server.cpp (-H, -p, -c), common/arg.cpp
+(--rpc).
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.fleets.plans import NodeCommands
+from whatfits.sizing.llama_answer import model_file
+from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from whatfits.sizing.fleets.inventory import Node
+    from whatfits.sizing.fleets.rpc_split import RpcSplit
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["rpc_start"]
+
+_PORT: Final = "50052"
+_WAY: Final = "llama.cpp built with -DGGML_RPC=ON"
+
+
+def rpc_start(
+    spec: ModelSpec, split: RpcSplit, workload: Workload, nodes: Mapping[str, Node]
+) -> Iterator[NodeCommands]:
+    """Yield what to type on each node: servers first, the program last."""
+    *workers, main = (nodes[name] for name in split.plan.nodes)
+    for node in workers:
+        line = shlex.join(["rpc-server", "-H", node.address, "-p", _PORT, "-c"])
+        yield NodeCommands(node.node, _WAY, (line,))
+    file = model_file(spec)
+    line = llama_server_command(spec, file, workload, split.trial, split.machine)
+    servers = ",".join(f"{node.address}:{_PORT}" for node in workers)
+    yield NodeCommands(main.node, _WAY, (f"{line} {shlex.join(['--rpc', servers])}",))
