@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["step_sum"]
 
 _WEIGHTS: Final = "weights."
-_KINDS: Final = {
-    "float": "F16 or F32",
-    "bf16": "BF16",
-    "q8": "Q8_0",
-    "legacy": "Q4_0 to Q5_1",
-    "k": "K-quant",
-    "iq": "IQ-quant",
-    "fp4": "4-bit float",
-}
 _COUNTED: Final = {
     "layer": "layers",
     "expert_layer": "layers with experts",
@@ -69,11 +60,11 @@ def _term_text(term: Term, rates: Rates, costs: DeviceCosts) -> str:
     cost = costs.of(term.costs)
     if rates.bytes and (name.startswith(_WEIGHTS) or name == "cache"):
         size = format_bytes(round(term.amount * rates.bytes))
-        what = "cache" if name == "cache" else f"{_KINDS[name.removeprefix(_WEIGHTS)]} weights"
+        what = "cache" if name == "cache" else f"{name.removeprefix(_WEIGHTS)} weights"
         of_experts = " of experts" if "experts" in term.costs else ""
         return f"{size} {what}{of_experts} / ({1 / cost:.2f} x {rates.bytes / GB:,.0f} GB/s)"
     if name in _COUNTED:
-        return f"{term.amount:,.0f} {_COUNTED[name]} x {1e6 * cost:,.3g} microseconds"
+        return f"{term.amount:,g} {_COUNTED[name]} x {1e6 * cost:,.3g} microseconds"
     return name.replace("_", " ").replace("decode ", "")
 
 

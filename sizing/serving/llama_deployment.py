@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.closing_in import last_that_holds
 from whatfits.sizing.extras import NO_EXTRAS
+from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.llama_answer import llama_plan
 from whatfits.sizing.search import Trials
 from whatfits.sizing.serving.batching import BatchModel
@@ -60,6 +61,7 @@ class LlamaDeployments:
         self._workload, self._request, self._force = workload, request, force
         self._context = llama_context_tokens(spec, workload)
         self._tried: dict[int, tuple[Plan, Trial]] = {}
+        self._replays = Replays()
 
     def with_slots_for(self, users: int) -> Deployment:
         """Return the server for so many users.
@@ -132,6 +134,8 @@ class LlamaDeployments:
             remedies=_no_remedies,
             force=self._force,
             refined=keep,
+            replays=self._replays,
+            brief=False,
         )
         return plan, chosen[0]
 
