@@ -39,9 +39,12 @@ def section() -> str:
         "without signs; the interval is made to hold four figures in five. More than half of the "
         "figures of high trust come from one laptop and one workstation card, and half of the "
         "figures that judge from the laptop, whose memory speed was not told. No constant was "
-        "fitted on the half that judges, but its errors had been seen when four terms were added "
-        "(layers by the delta rule apart, BF16 apart, devices that overlap over a prompt, the "
-        "operations of attention in writing): the errors on wholly new figures may be larger."
+        "fitted on the half that judges, but its errors had been seen when the form of the model "
+        "was changed (layers by the delta rule apart, BF16 apart, devices that overlap over a "
+        "prompt, the operations of attention in writing, layers counted by their blocks, the "
+        "arithmetic rate of GeForce and professional cards on one basis): the errors on wholly "
+        "new figures may be larger. Of builds that ran the same, the median is fitted on; each is "
+        "judged by itself."
     )
     parts = [said, _aims(found)]
     parts += [
