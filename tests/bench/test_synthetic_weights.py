@@ -57,10 +57,9 @@ def test_what_a_token_takes_of_a_shape_is_counted_by_hand() -> None:
     drawn = draw(TINY, "Q8_0")
     kv = 2 * 64
     layer = 256 * (256 + 2 * kv + 256) + 3 * 256 * 512
-    assert drawn.flops_per_token == 2 * 2 * layer
-    norms = 4 * 256 * (2 * 2 + 1)
+    assert drawn.flops_by_type == {"Q8_0": 2 * 2 * layer}
     eights = (2 * layer + 256 * 512) // 32 * 34
-    assert drawn.bytes_by_kind == {"q8": eights, "float": norms}
-    assert drawn.kind == "q8"
+    assert drawn.bytes_by_type == {"Q8_0": eights}  # norms are left out
+    assert drawn.type_name == "Q8_0"
     assert drawn.cache_bytes_per_token == 2 * 2 * (2 * 2 * 64)
     assert drawn.attention_flops == 2 * 4 * 64 * 4
