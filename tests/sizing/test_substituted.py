@@ -120,7 +120,7 @@ def test_the_terms_of_a_token_come_to_its_rate(model: str, prompt: int | None) -
 
 def test_bytes_over_a_share_of_the_bandwidth_are_the_time_that_is_said() -> None:
     text = substituted(check("llama-3.1-8b", machine=CARD), "speed.decode_tokens_per_s")
-    said = re.match(r"([\d.]+) GiB K-quant weights / \(([\d.]+) x (\d+) GB/s\) = ([\d.]+) ms", text)
+    said = re.match(r"([\d.]+) GiB Q6_K weights / \(([\d.]+) x (\d+) GB/s\) = ([\d.]+) ms", text)
     assert said is not None
     gib, share, gb_per_s, milliseconds = map(float, said.groups())
     by_hand = 1000 * gib * GIB / (share * gb_per_s * 1e9)
