@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing.cli import main
 from whatfits.sizing.cli.schema import answer_schema
 
@@ -50,6 +51,14 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, str(folder))
     monkeypatch.delenv("WHATFITS_API_KEY", raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small model without values, as a server has it loaded."""
+    path = tmp_path_factory.mktemp("models") / "small.gguf"
+    write_catalog_model(path, "smollm2-135m", file_type="F16")
+    return path
 
 
 @pytest.fixture

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-SERVERS = Path(__file__).parent.parent / "recorded" / "servers"
-if str(SERVERS) not in sys.path:  # what is beside the recordings is importable
-    sys.path.insert(0, str(SERVERS))
-
-from loopback_server import recorded  # noqa: E402 - found above
+from loopback_server import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from conftest import Said
     from real_servers import Running
 
 pytest.importorskip("numpy", reason="needs numpy, to write a model with values")
-from real_servers import SERVERS as KNOWN  # noqa: E402 - it needs numpy
-from real_servers import answers_of, running  # noqa: E402 - same
-from small_models import CONFIG  # noqa: E402 - same
+from real_servers import SERVERS as KNOWN
+from real_servers import answers_of, running
+from small_models import CONFIG
 
 MIB = 2**20
 # Weights in 16 bits: two tables, and per layer two square matrices, two of a quarter, three of the

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-SERVERS = Path(__file__).parent.parent / "recorded" / "servers"
-if str(SERVERS) not in sys.path:  # what is beside the recordings is importable
-    sys.path.insert(0, str(SERVERS))
-
-from loopback_server import recorded, serving  # noqa: E402 - found above
+from loopback_server import recorded, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conftest import Said
 

@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from llama_cpp_here import needs_llama_cpp
-
-from whatfits.bench.synthetic import write_catalog_model
-
-SERVERS = Path(__file__).parent.parent / "recorded" / "servers"
-if str(SERVERS) not in sys.path:  # what is beside the recordings is importable
-    sys.path.insert(0, str(SERVERS))
-
-from loaded_servers import llama_server, lm_studio, ollama, tensor_bytes  # noqa: E402 - found above
-from loopback_server import recorded, serving  # noqa: E402 - same
+from loaded_servers import llama_server, lm_studio, ollama, tensor_bytes
+from loopback_server import FOLDER, recorded, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,13 +22,6 @@ if TYPE_CHECKING:
     from conftest import Said
 
 MIB = 2**20
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "small.gguf"
-    write_catalog_model(path, "smollm2-135m", file_type="F16")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +128,7 @@ class TestLlamaServer:
             path = tmp_path / "task.json"
             path.write_text(json.dumps({**task, "context_tokens": 4096}))
             process = subprocess.Popen(
-                ["llama-server", str(SERVERS / "loading_server.py"), str(path), *flags],
+                ["llama-server", str(FOLDER / "loading_server.py"), str(path), *flags],
                 executable=sys.executable,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -9,15 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from whatfits.bench.synthetic import write_catalog_model
-
-SERVERS = Path(__file__).parent.parent / "recorded" / "servers"
-if str(SERVERS) not in sys.path:  # what is beside the recordings is importable
-    sys.path.insert(0, str(SERVERS))
-
-from loaded_servers import llama_server, ollama, tensor_bytes  # noqa: E402 - found above
-from loopback_server import misbehaving, recorded, serving  # noqa: E402 - same
+from loaded_servers import llama_server, ollama, tensor_bytes
+from loopback_server import misbehaving, recorded, serving
 
 if TYPE_CHECKING:
     import socket
@@ -26,13 +19,6 @@ if TYPE_CHECKING:
     from conftest import Said
 
 MIB = 2**20
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "small.gguf"
-    write_catalog_model(path, "smollm2-135m", file_type="F16")
-    return path
 
 
 class TestKeys:

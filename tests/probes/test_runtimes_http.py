@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from runtime_servers import misbehaving, serving
+from loopback_server import misbehaving, serving
 
 from whatfits.probes.runtimes.answers import json_object
 from whatfits.probes.runtimes.http_ask import Request, ask

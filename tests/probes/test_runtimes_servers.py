@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from runtime_servers import FOLDER, misbehaving, recorded, serving
+from loopback_server import FOLDER, misbehaving, recorded, serving
 
 from whatfits.probes.runtimes import look
 from whatfits.probes.runtimes.http_ask import Answer
