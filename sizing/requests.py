@@ -14,7 +14,6 @@ from pydantic import TypeAdapter, ValidationError
 from whatfits.sizing.calibration import calibration_fault
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.serving.profile import Limits, LoadProfile
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Request",
-    "limits_from_object",
-    "load_from_object",
     "machine_from_object",
     "placement_from_object",
     "request_from_object",
@@ -169,24 +166,6 @@ def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
     return validated(PlacementRequest, _named_split(value), what="placement")
-
-
-def load_from_object(value: Mapping[str, Any]) -> LoadProfile:
-    """Return what the users of a server do from a JSON object.
-
-    Raises:
-        InvalidRequestError: a field is unknown or of the wrong kind.
-    """
-    return validated(LoadProfile, value, what="load")
-
-
-def limits_from_object(value: Mapping[str, Any]) -> Limits:
-    """Return what users put up with from a JSON object.
-
-    Raises:
-        InvalidRequestError: a field is unknown or of the wrong kind.
-    """
-    return validated(Limits, value, what="limits")
 
 
 def _check_rates(machine: Machine) -> None:

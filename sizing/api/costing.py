@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.api.answering import answer
-from whatfits.sizing.api.loading import load_machine, load_model, load_placement, load_workload
+from whatfits.sizing.api.loading import (
+    load_machine,
+    load_placement,
+    load_spec,
+    load_value,
+    load_workload,
+)
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 
 if TYPE_CHECKING:
@@ -14,18 +20,18 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.catalog.token_prices import PriceList
     from whatfits.sizing.costing.answer import CostAnswer
+    from whatfits.sizing.costing.facts import Fact, Known
     from whatfits.sizing.costing.moving import Spreads
     from whatfits.sizing.costing.offers import Chosen
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.rental import RentedDay
     from whatfits.sizing.costing.usage import Usage
+    from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["cost"]
-
-_LOCAL_URL: Final = "http://127.0.0.1:8080/v1"  # llama-server's, and that of our commands
 
 
 def cost(
@@ -44,7 +50,6 @@ def cost(
     against: Sequence[str] = (),
     prices: PriceList | str | None = None,
     router: str | None = None,
-    base_url: str = _LOCAL_URL,
 ) -> CostAnswer:
     """Return what a model costs here, at APIs and on rented GPUs, and from which day which is less.
 
@@ -63,56 +68,64 @@ def cost(
         region: whose price of a kWh is taken where none is given.
         against: offers by provider, model or `provider/model`, beside those of the same model.
         prices: own prices in the place of the catalog's of the same name, or a file of them.
-        router: `litellm` for a starting configuration.
-        base_url: of the local server, for that configuration.
+        router: `litellm` for a starting configuration, in which the local server is the runtime's
+            at its usual address.
 
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
-    from whatfits.sizing.catalog.lookup import match_driver_name, packaged_prices, routing_results
+    from whatfits.sizing.catalog.lookup import packaged_prices, routing_results
     from whatfits.sizing.costing.composing import Asked, composed
-    from whatfits.sizing.costing.facts import find_region, load_watts_of, purchase_of, with_facts
+    from whatfits.sizing.costing.facts import find_region
+    from whatfits.sizing.costing.moving import Spreads, checked_spreads
     from whatfits.sizing.costing.offers import chosen_offers
-    from whatfits.sizing.costing.requests import load_ownership, load_spreads, load_usage
-    from whatfits.sizing.verdict import MAY_RUN
+    from whatfits.sizing.costing.ownership import Ownership, checked_ownership
+    from whatfits.sizing.costing.usage import Usage, checked_usage
 
-    find_runtime(runtime)  # before anything is read
-    asked_usage, asked_spreads = load_usage(usage), load_spreads(spreads)
-    asked_ownership = load_ownership(ownership)
+    used = checked_usage(load_value(Usage, usage, what="usage"))
+    owned = checked_ownership(load_value(Ownership, ownership, what="ownership"))
+    spread = checked_spreads(load_value(Spreads, spreads, what="spreads"))
     listed = packaged_prices()
     if prices is not None:
         listed = listed.with_own(_own_prices(prices))
     kwh = None if region is None else find_region(listed.electricity, region)
-    spec = model
-    if isinstance(spec, str):
-        spec = load_model(spec, file_type=file_type, runtime=runtime)
+    spec = load_spec(model, file_type=file_type, runtime=runtime)
     chosen = chosen_offers(
         listed.offers,
         model_id=spec.name if spec.source == "catalog" else None,
         against=against,
     )
+    asked = load_workload(workload)
     plan = answer(
         spec,
         machine=load_machine(machine),
-        workload=load_workload(workload),
+        workload=asked,
         request=load_placement(placement),
         runtime=runtime,
     )
-    runs = plan.verdict in MAY_RUN
-    known = with_facts(
-        asked_ownership,
-        purchase_usd=purchase_of(plan.machine, match_driver_name),
-        usd_per_kwh=kwh,
-        load_watts=load_watts_of(plan.speed if runs else None),
-    )
+    known = _known(owned, plan, kwh)
     return composed(
         plan,
-        Asked(asked_usage, known.ownership, asked_spreads, today),
+        Asked(used, known.ownership, spread, today),
         chosen,
-        rented=_rented_days(spec, load_workload(workload), runtime, asked_usage, today),
+        rented=_rented_days(spec, asked, runtime, used, today),
         results=routing_results(),
         facts=known.facts,
-        router=None if router is None else _router(router, spec.name, base_url, chosen),
+        router=None if router is None else _router(router, spec.name, runtime, chosen),
+    )
+
+
+def _known(owned: Ownership, plan: Plan, kwh: Fact | None) -> Known:
+    """Return what the owner pays for, with what is looked up for this plan."""
+    from whatfits.sizing.catalog.lookup import match_driver_name
+    from whatfits.sizing.costing.facts import load_watts_of, purchase_of, with_facts
+    from whatfits.sizing.verdict import MAY_RUN
+
+    return with_facts(
+        owned,
+        purchase_usd=purchase_of(plan.machine, match_driver_name),
+        usd_per_kwh=kwh,
+        load_watts=load_watts_of(plan.speed if plan.verdict in MAY_RUN else None),
     )
 
 
@@ -141,11 +154,13 @@ def _rented_days(
     return tuple(rented_day(row, usage) for row in cheapest_of_each(rows))
 
 
-def _router(name: str, local_model: str, base_url: str, chosen: Sequence[Chosen]) -> str:
+def _router(name: str, local_model: str, runtime: str, chosen: Sequence[Chosen]) -> str:
     from whatfits.sizing.costing.litellm_config import litellm_config, routed_offer
     from whatfits.sizing.errors import InvalidRequestError
+    from whatfits.sizing.programs import find_program
 
     if name != "litellm":
         raise InvalidRequestError(what="router", got=name, allowed="litellm")
     offer = routed_offer(row.offer for row in chosen)
+    base_url = find_program(runtime).base_url
     return litellm_config(local_model=local_model, base_url=base_url, offer=offer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
@@ -12,19 +12,20 @@ if TYPE_CHECKING:
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.serving.profile import Limits, LoadProfile
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [
     "hardware",
-    "load_limits",
     "load_machine",
     "load_model",
     "load_placement",
-    "load_profile",
+    "load_spec",
+    "load_value",
     "load_workload",
     "replayed",
 ]
+
+_T = TypeVar("_T")
 
 
 def hardware() -> ProbeReport:
@@ -51,6 +52,24 @@ def load_model(
     from whatfits.sizing.sources import load
 
     return load(name, file_type=file_type, quick=quick, loader=find_runtime(runtime).loader)
+
+
+def load_spec(
+    model: str | ModelSpec,
+    *,
+    file_type: str | None = None,
+    quick: bool = False,
+    runtime: str = DEFAULT_RUNTIME,
+) -> ModelSpec:
+    """Return a model that is given as it is, or loaded by its name as `load_model` does.
+
+    Raises:
+        BadInputError: as there; or no such runtime, which is looked at before anything is read.
+    """
+    find_runtime(runtime)
+    if not isinstance(model, str):
+        return model
+    return load_model(model, file_type=file_type, quick=quick, runtime=runtime)
 
 
 def load_machine(machine: str | Machine | Mapping[str, Any] | None) -> Machine:
@@ -128,31 +147,14 @@ def load_placement(given: PlacementRequest | Mapping[str, Any] | None) -> Placem
     return placement_from_object(given)
 
 
-def load_profile(given: LoadProfile | Mapping[str, Any] | None) -> LoadProfile:
-    """Return what the users of a server do, of an object, or the default.
+def load_value(kind: type[_T], given: _T | Mapping[str, Any] | None, *, what: str) -> _T:
+    """Return a value that has defaults: as it is, of an object, or with every default.
 
     Raises:
-        BadInputError: the object is no such profile.
+        BadInputError: the object has a field that is unknown or of the wrong kind; it is `what`.
     """
-    from whatfits.sizing.serving.profile import LoadProfile
+    if given is None or isinstance(given, kind):
+        return given or kind()
+    from whatfits.sizing.requests import validated
 
-    if given is None or isinstance(given, LoadProfile):
-        return given or LoadProfile()
-    from whatfits.sizing.requests import load_from_object
-
-    return load_from_object(given)
-
-
-def load_limits(given: Limits | Mapping[str, Any] | None) -> Limits:
-    """Return what users put up with, of an object, or the default.
-
-    Raises:
-        BadInputError: the object is no such limits.
-    """
-    from whatfits.sizing.serving.profile import Limits
-
-    if given is None or isinstance(given, Limits):
-        return given or Limits()
-    from whatfits.sizing.requests import limits_from_object
-
-    return limits_from_object(given)
+    return validated(kind, given, what=what)

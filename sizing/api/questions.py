@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
-from whatfits.sizing.api.loading import load_machine, load_model, load_placement, load_workload
-from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.api.loading import (
+    load_machine,
+    load_placement,
+    load_spec,
+    load_value,
+    load_workload,
+)
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,12 +60,8 @@ def check(
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
-    find_runtime(runtime)  # before anything is read
-    spec = model
-    if isinstance(spec, str):
-        spec = load_model(spec, file_type=file_type, quick=quick, runtime=runtime)
     return answer(
-        spec,
+        load_spec(model, file_type=file_type, quick=quick, runtime=runtime),
         machine=load_machine(machine),
         workload=load_workload(workload),
         request=load_placement(placement),
@@ -94,9 +96,8 @@ def plan(
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
-    spec = load_model(model, file_type=file_type) if isinstance(model, str) else model
     choice = choice_for(
-        spec,
+        load_spec(model, file_type=file_type),
         machine=load_machine(machine),
         workload=load_workload(workload),
         request=load_placement(placement),
@@ -217,9 +218,7 @@ def need(
     from whatfits.sizing.needing import for_users, need_runtime, trials_under
 
     entry = need_runtime(runtime)
-    spec = model
-    if isinstance(spec, str):
-        spec = load_model(spec, file_type=file_type, runtime=runtime)
+    spec = load_spec(model, file_type=file_type, runtime=runtime)
     is_own = not entry.starts_llama_cpp
     asked = for_users(load_workload(workload), spec, users, is_own=is_own)
     search = NeedSearch(
@@ -267,23 +266,19 @@ def serve(
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
-    from whatfits.sizing.api.loading import load_limits, load_profile
     from whatfits.sizing.serving.answer import serve_plan
+    from whatfits.sizing.serving.profile import Limits, LoadProfile
 
-    find_runtime(runtime)  # before anything is read
-    spec = model
-    if isinstance(spec, str):
-        spec = load_model(spec, file_type=file_type, runtime=runtime)
     return serve_plan(
         answer,
-        spec,
+        load_spec(model, file_type=file_type, runtime=runtime),
         runtime=runtime,
         machine=load_machine(machine),
         workload=load_workload(workload),
         request=load_placement(placement),
         users=users,
-        load=load_profile(load),
-        limits=load_limits(limits),
+        load=load_value(LoadProfile, load, what="load"),
+        limits=load_value(Limits, limits, what="limits"),
         seed=seed,
         force=force,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from typing import TYPE_CHECKING, Final
+from dataclasses import fields
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from whatfits.sizing.api import cost
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
@@ -23,25 +24,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from whatfits.sizing.costing.moving import Spreads
+    from whatfits.sizing.costing.ownership import Ownership
+    from whatfits.sizing.costing.usage import Usage
+
 __all__ = ["run"]
 
-_USAGE: Final = (
-    "input_tokens_per_day",
-    "output_tokens_per_day",
-    "cached_share",
-    "cache_write_share",
-    "hours_on_per_day",
-    "days_per_week",
-)
-_OWNERSHIP: Final = (
-    "purchase_usd",
-    "life_years",
-    "resale_share",
-    "usd_per_kwh",
-    "idle_watts",
-    "load_watts",
-)
-_SPREADS: Final = ("price", "use")
+_T = TypeVar("_T", "Usage", "Ownership", "Spreads")
 _THOUSANDS: Final = {"k": 1e3, "m": 1e6, "g": 1e9}  # of a bill, not of a context: k is 1,000
 
 
@@ -124,10 +113,10 @@ def _tokens(text: str) -> float:
         ) from None
 
 
-def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, float]:
-    """Return the options of those names that were given."""
-    values = {name: getattr(options, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+def _given(kind: type[_T], options: argparse.Namespace) -> _T:
+    """Return a value whose fields are those options that were given, else its defaults."""
+    values = {field.name: getattr(options, field.name) for field in fields(kind)}
+    return kind(**{name: value for name, value in values.items() if value is not None})
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -145,9 +134,9 @@ def run(arguments: Sequence[str]) -> int:
         machine=machine_of(options),
         workload=workload_of(options),
         placement=placement_of(options),
-        usage=Usage(**_given(options, _USAGE)),
-        ownership=Ownership(**_given(options, _OWNERSHIP)),
-        spreads=Spreads(**_given(options, _SPREADS)),
+        usage=_given(Usage, options),
+        ownership=_given(Ownership, options),
+        spreads=_given(Spreads, options),
         region=options.region,
         against=options.against,
         prices=options.prices,

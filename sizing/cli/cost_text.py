@@ -68,17 +68,22 @@ def _local(local: LocalCost, answer: CostAnswer) -> Facts:
     }[local.can_do_it]
     most = local.most_tokens_per_day
     if most is not None:
-        can += f"; at most {most:,.0f} tokens a day in and out, at the middle"
+        can += f"; at most {_short(most):,.0f} tokens a day in and out, at the middle"
     rows = [
         ("can it do that", can),
-        ("at work", _ends(days, lambda day: day.busy_hours, "{:,.2f}", "hours a day")),
-        ("used", _ends(days, lambda day: day.utilisation, "{:.1%}", "of the time it is on")),
+        ("at work", _ends(days, lambda day: day.busy_hours, "{:,.1f}", "hours a day")),
+        ("used", _ends(days, lambda day: day.utilisation, "{:.0%}", "of the time it is on")),
         ("energy", _ends(days, lambda day: day.energy_kwh_per_day, "{:,.2f}", "kWh a day")),
         ("electricity", _ends(days, lambda day: day.running_usd_per_day, "${:,.2f}", "a day")),
         ("with its price", _ends(days, lambda day: day.usd_per_day, "${:,.2f}", "a day")),
         ("that is", _ends(days, lambda day: day.usd_per_mtok, "${:,.2f}", "a million tokens")),
     ]
     return Facts(tuple(rows), title=f"On {answer.machine.name}")
+
+
+def _short(estimate: float) -> float:
+    """Return three significant digits: more would pretend."""
+    return float(f"{estimate:.3g}")
 
 
 def _ends(

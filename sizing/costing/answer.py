@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from whatfits.sizing.catalog.routing_results import RoutingResult  # noqa: TC001 - read by pydantic
 from whatfits.sizing.catalog.token_prices import UsdPerMtok  # noqa: TC001 - read by pydantic
@@ -32,12 +32,14 @@ __all__ = [
     "COST_RULE",
     "NOT_COVERED",
     "NO_MACHINE",
+    "CanDoIt",
     "ComparedOffer",
     "CostAnswer",
     "LocalCost",
     "offer_row",
 ]
 
+CanDoIt = Literal["yes", "no", "perhaps"]
 COST_RULE: Final = (
     "Costs are of an average day: tokens at the API's prices; or electricity at idle and at work, "
     "and the machine's price less its resale over the days of its life; or the hours rented. Only "
@@ -73,7 +75,7 @@ class LocalCost:
     slow: LocalDay
     middle: LocalDay
     fast: LocalDay
-    can_do_it: str | None
+    can_do_it: CanDoIt | None
     most_tokens_per_day: float | None
 
 

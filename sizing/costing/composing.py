@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.costing.answer import (
     COST_RULE,
     NOT_COVERED,
+    CanDoIt,
     ComparedOffer,
     CostAnswer,
     LocalCost,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "composed", "pace_range"]
 
-_UNKNOWN_PACE = Pace(None, None)
+_UNKNOWN_PACE: Final = Pace(None, None)
 
 
 class Asked(NamedTuple):
@@ -135,7 +136,7 @@ def local_cost(usage: Usage, ownership: Ownership, paces: PaceRange) -> LocalCos
     slow, middle, fast = (
         local_day(usage, ownership, pace) for pace in (paces.low, paces.mid, paces.high)
     )
-    can: str | None = None
+    can: CanDoIt | None = None
     most = None
     if slow.utilisation is not None and fast.utilisation is not None:
         can = "yes" if slow.utilisation <= 1 else "no" if fast.utilisation > 1 else "perhaps"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from whatfits.sizing.costing.bounds import check_bounds
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.values import dataclass
 
@@ -63,12 +64,7 @@ def checked_ownership(ownership: Ownership) -> Ownership:
         "idle_watts": _MOST_WATTS,
         "load_watts": _MOST_WATTS,
     }
-    for name, most in bounds.items():
-        value = getattr(ownership, name)
-        if value is not None and not 0 <= value <= most:
-            raise InvalidRequestError(
-                what=f"ownership.{name}", got=value, allowed=f"a number from 0 to {most:,}"
-            )
+    check_bounds(ownership, bounds, what="ownership")
     if ownership.life_days < 1:
         raise InvalidRequestError(
             what="ownership.life_years", got=ownership.life_years, allowed="a day or more"

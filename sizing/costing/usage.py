@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar, Final
 
+from whatfits.sizing.costing.bounds import check_bounds
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.values import dataclass
 
@@ -75,12 +76,7 @@ def checked_usage(usage: Usage) -> Usage:
         "hours_on_per_day": _HOURS_PER_DAY,
         "days_per_week": DAYS_PER_WEEK,
     }
-    for name, most in bounds.items():
-        value = getattr(usage, name)
-        if not 0 <= value <= most:
-            raise InvalidRequestError(
-                what=f"usage.{name}", got=value, allowed=f"a number from 0 to {most:,}"
-            )
+    check_bounds(usage, bounds, what="usage")
     for name in ("hours_on_per_day", "days_per_week"):
         if not getattr(usage, name):
             raise InvalidRequestError(what=f"usage.{name}", got=0, allowed="more than 0")

@@ -191,6 +191,18 @@ def test_the_router_is_a_file_on_standard_output(say: Callable[..., Any]) -> Non
     assert told(say, *asked)["router"] == said.out
 
 
+@pytest.mark.parametrize(
+    ("runtime", "port"), [("llama.cpp", 8080), ("ollama", 11434), ("lm-studio", 1234)]
+)
+def test_the_router_finds_the_runtimes_server_at_its_usual_address(
+    say: Callable[..., Any], runtime: str, port: int
+) -> None:
+    asked = ("--against", "claude-haiku-4-5", "--router", "litellm", "--runtime", runtime)
+    said = say("cost", *CARDS, *asked)
+    assert said.code == 0, said.err
+    assert f'api_base: "http://127.0.0.1:{port}/v1"\n' in said.out
+
+
 def test_k_and_m_are_a_bills_thousands(say: Callable[..., Any]) -> None:
     for given, tokens in (("2M", 2e6), ("500k", 5e5), ("1,500", 1500), ("0.5m", 5e5)):
         usage = told(say, *CARDS, "--tokens-in", given)["usage"]
