@@ -62,6 +62,8 @@ REASONS = {
     "sizing/catalog/shares_build.py": {"sys", "pathlib"},  # same
     "sizing/catalog/checks.py": {"datetime"},  # compares dates of rows, asks no clock
     "sizing/catalog/schema.py": {"datetime"},  # the type of a date
+    "sizing/catalog/memory_schema.py": {"datetime"},  # same
+    "sizing/catalog/quants_schema.py": {"datetime"},  # same
     "sizing/catalog/cost_schema.py": {"datetime"},  # same
     "sizing/renting.py": {"datetime"},  # the days between two dates, asks no clock
 }

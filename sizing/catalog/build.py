@@ -14,13 +14,13 @@ from pydantic.json_schema import models_json_schema
 
 from whatfits.sizing.catalog.checks import problems
 from whatfits.sizing.catalog.cost_schema import PricesFile, RoutingResultsFile
+from whatfits.sizing.catalog.memory_schema import MemorySystemsFile
 from whatfits.sizing.catalog.name_tables import device_names, model_names
+from whatfits.sizing.catalog.quants_schema import QuantsFile
 from whatfits.sizing.catalog.schema import (
     DeviceFile,
     DriverTotalsFile,
-    MemorySystemsFile,
     ModelFile,
-    QuantsFile,
     RentalPricesFile,
 )
 from whatfits.sizing.catalog.sources import SOURCE_DIR, read_sources

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from whatfits.sizing.catalog.cost_schema import ApiOfferRow, ElectricityRow
+    from whatfits.sizing.catalog.memory_schema import MemorySystemsFile
     from whatfits.sizing.catalog.schema import (
         DeviceRow,
         DriverTotalsFile,
-        MemorySystemsFile,
         ModelRow,
         RentalRow,
     )

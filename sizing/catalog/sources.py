@@ -16,14 +16,14 @@ from whatfits.sizing.catalog.cost_schema import (
     RoutingResultRow,
     RoutingResultsFile,
 )
+from whatfits.sizing.catalog.memory_schema import MemorySystemsFile
+from whatfits.sizing.catalog.quants_schema import QuantsFile
 from whatfits.sizing.catalog.schema import (
     DeviceFile,
     DeviceRow,
     DriverTotalsFile,
-    MemorySystemsFile,
     ModelFile,
     ModelRow,
-    QuantsFile,
     RentalPricesFile,
     RentalRow,
 )
