@@ -19,6 +19,7 @@ from whatfits.sizing.calibration import (
     MeasuredPrefill,
     quant_kind,
 )
+from whatfits.sizing.speed_terms import ACTIVATION_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,6 @@ __all__ = [
 _FIRST_DEPTH: Final = 16  # where the first decoded token of a repeat stands
 _LAYER, _TOKEN, _CACHE = "layer", "token", "cache"
 _ATTENTION, _ACTIVATIONS = "attention", "activations"
-_ACTIVATION_BYTES: Final = 4
 _MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
 _PERCENT: Final = 100
 _OLDER: Final = "the rates of llama.cpp are of"
@@ -112,7 +112,7 @@ def prefill_equation(measured: Measured) -> Equation:
     """Return the time of a prompt as a sum; each of its tokens attends to all before it."""
     drawn, step = measured.drawn, measured.step
     pairs = step.tokens * step.depth + step.tokens * (step.tokens + 1) / 2
-    wide = _ACTIVATION_BYTES * drawn.shape.hidden * drawn.shape.layers
+    wide = ACTIVATION_BYTES * drawn.shape.hidden * drawn.shape.layers
     amounts: Mapping[str, float] = {
         **{name: step.tokens * flops for name, flops in drawn.flops_by_type.items()},
         _ATTENTION: pairs * drawn.attention_flops,
@@ -128,7 +128,6 @@ def _types(costs: Costs, measured: Sequence[Measured]) -> Iterator[tuple[str, fl
     the others: a width that only told how well a timing repeats would promise too much.
     """
     for name in dict.fromkeys(m.drawn.type_name for m in measured):
-        # what a few norms in float32 take tells nothing of float weights
         own = [i for i, m in enumerate(measured) if m.drawn.type_name == name]
         if name in costs.seconds:
             repeats = median([measured[i].timing.spread for i in own])

@@ -138,11 +138,15 @@ def trials(
             ),
         ),
         Trial(draw(wide, "Q8_0"), (decode(), prefill(512), decode(DEPTH_TOKENS))),
-        Trial(draw(deep, "Q4_K_M"), (decode(), prefill(512), decode(DEPTH_TOKENS))),
+        Trial(
+            draw(deep, "Q4_K_M"),
+            # two prompts: what layers pass on shows in a narrow model alone, and rests on both
+            (decode(), prefill(128), prefill(512), decode(DEPTH_TOKENS)),
+        ),
+        Trial(draw(long, "Q4_K_M"), (decode(),)),
         Trial(draw(wide, "Q6_K"), (decode(), prefill(512))),
         Trial(draw(wide, "Q5_K_M"), (decode(), prefill(512))),
         Trial(draw(wide, "F16"), (decode(), prefill(512))),
-        Trial(draw(long, "Q4_K_M"), (decode(),)),
         Trial(draw(wide, "Q4_0"), (decode(), prefill(512))),
     )
 

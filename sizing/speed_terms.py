@@ -3,9 +3,9 @@
 Decoding: bytes of weights over bandwidth, by storage type; bytes of cache and of states;
 a constant a layer, more where there are experts or a state; one a token, one a change of device.
 A prompt: operations over the arithmetic rate by storage type; operations of attention;
-weights read, and those on the host copied, once a micro-batch. Source: this is what llama.cpp's
-graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for offloaded operations); the costs are
-fitted on public benchmarks (`speed_costs`).
+activations that layers pass on; weights read, and those on the host copied, once a micro-batch.
+Source: this is what llama.cpp's graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for
+offloaded operations); the costs are fitted on public benchmarks (`speed_costs`).
 """
 
 from __future__ import annotations
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.speed_work import DeviceWork, StepWork
 
-__all__ = ["Rates", "Term", "at_peak_rates", "cut_over_ranks", "decode_terms", "prompt_terms"]
+__all__ = [
+    "ACTIVATION_BYTES",
+    "Rates",
+    "Term",
+    "at_peak_rates",
+    "cut_over_ranks",
+    "decode_terms",
+    "prompt_terms",
+]
 
 _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
 # A state is decayed, added to and read: two operations an element each.
 _FLOPS_PER_STATE_BYTE: Final = 6 / 8
-_ACTIVATION_BYTES: Final = 4
+ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
 # Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
 _LEAST_OFFLOADED_TOKENS: Final = 32
 
@@ -184,7 +192,7 @@ def prompt_terms(
             terms.append(Term(at, n_bytes / (rates[at].link_bytes or 1.0), ("link",)))
         elif n_bytes:
             terms.append(Term(at, n_bytes / (rates[at].bytes or 1.0), ("prompt_weights",)))
-        passed = _ACTIVATION_BYTES * model.hparams.n_embd * work.layers * tokens
+        passed = ACTIVATION_BYTES * model.hparams.n_embd * work.layers * tokens
         if passed:
             terms.append(Term(at, passed / (rates[at].bytes or 1.0), ("activations",)))
         terms += [t._replace(amount=t.amount * batches) for t in _per_layer(at, work, "prompt_")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.document import Document, Facts, Lines, Table
+from whatfits.sizing.speed import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ def _local(local: LocalCost, answer: CostAnswer) -> Facts:
     }[local.can_do_it]
     most = local.most_tokens_per_day
     if most is not None:
-        can += f"; at most {_short(most):,.0f} tokens a day in and out, at the middle"
+        can += f"; at most {rounded(most):,.0f} tokens a day in and out, at the middle"
     rows = [
         ("can it do that", can),
         ("at work", _ends(days, lambda day: day.busy_hours, "{:,.1f}", "hours a day")),
@@ -79,11 +80,6 @@ def _local(local: LocalCost, answer: CostAnswer) -> Facts:
         ("that is", _ends(days, lambda day: day.usd_per_mtok, "${:,.2f}", "a million tokens")),
     ]
     return Facts(tuple(rows), title=f"On {answer.machine.name}")
-
-
-def _short(estimate: float) -> float:
-    """Return three significant digits: more would pretend."""
-    return float(f"{estimate:.3g}")
 
 
 def _ends(
