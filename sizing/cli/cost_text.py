@@ -23,6 +23,11 @@ __all__ = ["cost_document"]
 
 _OFFERS_SHOWN: Final = 12
 _RENTS_SHOWN: Final = 5
+_GIVEN_BY: Final = {
+    "ownership.purchase_usd": "what it costs to buy: --buy-price, 0 when it is there anyway",
+    "ownership.usd_per_kwh": "the price of a kWh: --kwh-price, or --region for a published one",
+    "ownership.load_watts": "what it draws at work: --load-watts",
+}
 _TONES: Final[dict[str, Tone]] = {"local": "good", "cloud": "bad"}
 
 
@@ -46,6 +51,7 @@ def cost_document(answer: CostAnswer) -> Document:
         blocks.append(Lines((reason, "The cloud's prices all the same:"), tone="bad"))
     else:
         blocks.append(_local(answer.local, answer))
+        blocks += _to_give(answer)
     blocks += _offers(answer.offers)
     if answer.rented:
         blocks.append(_rents(answer.rented))
@@ -65,7 +71,7 @@ def _local(local: LocalCost, answer: CostAnswer) -> Facts:
         "yes": "yes",
         "no": "no, not even at the upper end of its speed",
         "perhaps": "perhaps: the interval of its speed has both",
-        None: "unknown: its speed is not known",
+        None: "unknown: how fast it reads or writes is not known",
     }[local.can_do_it]
     most = local.most_tokens_per_day
     if most is not None:
@@ -80,6 +86,16 @@ def _local(local: LocalCost, answer: CostAnswer) -> Facts:
         ("that is", _ends(days, lambda day: day.usd_per_mtok, "${:,.2f}", "a million tokens")),
     ]
     return Facts(tuple(rows), title=f"On {answer.machine.name}")
+
+
+def _to_give(answer: CostAnswer) -> list[Block]:
+    """Return what is missing for costs here, and how to give it; nothing where all is known."""
+    unknown = {row.key for row in answer.assumptions if row.value is None}
+    said = [f"- {what}" for key, what in _GIVEN_BY.items() if key in unknown]
+    if answer.local is not None and answer.local.can_do_it is None:
+        why = answer.speed and answer.speed.reason
+        said.append(f"- its speed{f' ({why})' if why else ''}: 'whatfits bench' measures it")
+    return [Lines(tuple(said), title="To know what it costs here", tone="warn")] if said else []
 
 
 def _ends(

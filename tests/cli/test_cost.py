@@ -207,3 +207,16 @@ def test_k_and_m_are_a_bills_thousands(say: Callable[..., Any]) -> None:
     for given, tokens in (("2M", 2e6), ("500k", 5e5), ("1,500", 1500), ("0.5m", 5e5)):
         usage = told(say, *CARDS, "--tokens-in", given)["usage"]
         assert usage["input_tokens_per_day"] == tokens
+
+
+def test_what_is_missing_for_costs_here_is_told_with_the_option_that_gives_it(
+    say: Callable[..., Any],
+) -> None:
+    asked = ("cost", "llama-3.1-8b", "--machine", "64gb", "--plain")
+    said = say(*asked).out
+    for option in ("--buy-price", "--kwh-price", "--region", "--load-watts", "'whatfits bench'"):
+        assert option in said
+    given = ("--buy-price", "0", "--kwh-price", "0.2", "--load-watts", "90")
+    assert "--load-watts" not in say(*asked, *given).out
+    assert "'whatfits bench' measures it" in say(*asked, *given).out
+    assert "To know what it costs here" not in say("cost", *CARDS, "--kwh-price", "0.2").out
