@@ -47,6 +47,11 @@ class Node:
     address: str
     network: str | None = None
 
+    @property
+    def host(self) -> str:
+        """The address where no port follows it: without brackets."""
+        return self.address.strip("[]")
+
 
 def checked_address(text: str) -> str:
     """Return an address that may stand in a command or a configuration.

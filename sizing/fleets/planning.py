@@ -238,10 +238,10 @@ def _with_routers(
     served = spec.name if spec.checkpoint is None else spec.checkpoint.reference
     servers = []
     for entry in plan.commands:
-        flag = f" --host {by_name[entry.node].address}" if runtime in _HOST_FLAG else ""
-        servers.append(
-            replace(entry, commands=(*entry.commands[:-1], f"{entry.commands[-1]}{flag}"))
-        )
+        *before, line = entry.commands
+        if runtime in _HOST_FLAG:
+            line = f"{line} --host {by_name[entry.node].host}"
+        servers.append(replace(entry, commands=(*before, line)))
     return replace(
         plan,
         commands=(*servers, *router_commands(served, nodes, runtime=runtime)),

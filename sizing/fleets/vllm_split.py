@@ -58,6 +58,11 @@ class VllmSplit(NamedTuple):
     settings: VllmSettings
     found: Judged
 
+    @property
+    def devices_each(self) -> int:
+        """How many devices each node gives."""
+        return len(self.settings.devices) // len(self.plan.nodes)
+
 
 def split_vllm(
     spec: ModelSpec, nodes: Sequence[Node], workload: Workload, network: Network | None

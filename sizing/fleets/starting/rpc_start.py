@@ -1,12 +1,13 @@
 """llama.cpp over nodes by commands: a server on each worker, then the program.
 
 Source: ggml-org/llama.cpp tools/rpc/README.md and rpc-server.cpp (-H, -p, -c), common/arg.cpp
-(--rpc).
+(--rpc); ggml/src/ggml-rpc/transport.cpp (what a server can bind to).
 """
 
 from __future__ import annotations
 
 import shlex
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["rpc_start"]
 
 _PORT: Final = "50052"
+_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - the plan's notes say to let nobody else reach it
 _WAY: Final = "llama.cpp built with -DGGML_RPC=ON"
 
 
@@ -33,9 +35,17 @@ def rpc_start(
     """Yield what to type on each node: servers first, the program last."""
     *workers, main = (nodes[name] for name in split.plan.nodes)
     for node in workers:
-        line = shlex.join(["rpc-server", "-H", node.address, "-p", _PORT, "-c"])
+        line = shlex.join(["rpc-server", "-H", _bound(node.host), "-p", _PORT, "-c"])
         yield NodeCommands(node.node, _WAY, (line,))
     file = model_file(spec)
     line = llama_server_command(spec, file, workload, split.trial, split.machine)
     servers = ",".join(f"{node.address}:{_PORT}" for node in workers)
     yield NodeCommands(main.node, _WAY, (f"{line} {shlex.join(['--rpc', servers])}",))
+
+
+def _bound(host: str) -> str:
+    """Return what a server listens at: it takes numbers of IPv4 and no names."""
+    try:
+        return str(IPv4Address(host))
+    except ValueError:
+        return _EVERYWHERE
