@@ -85,7 +85,8 @@ def run(arguments: Sequence[str]) -> int:
     files, model = _files_and_model(options)
     read = _read(files, options)
     if options.lines:
-        sys.stdout.write("".join(f"{dump_json(node)}\n" for node in read.nodes))
+        sys.stderr.writelines(f"whatfits: {warning}\n" for warning in read.warnings)
+        sys.stdout.writelines(f"{dump_json(node)}\n" for node in read.nodes)
         return 0
     answer = _answer(read, model, options)
     if options.write is not None:
