@@ -157,6 +157,7 @@ def test_idle_machines_have_everything_free(say: Callable[..., Any], tmp_path: P
         ((*CARDS, "qwen99"), "qwen99"),
         (("--machine", "rtx-nothing", "qwen3-8b"), "rtx-nothing"),
         ((*CARDS, "--write", "folder"), "--write"),
+        ((*CARDS, "qwen3-8b", "--lines"), "--lines"),
         ((*CARDS, "--ray-timeout", "0"), "--ray-timeout"),
         ((*CARDS, "--nodes"), "--nodes"),
     ],
