@@ -35,17 +35,11 @@ def rpc_start(
     """Yield what to type on each node: servers first, the program last."""
     *workers, main = (nodes[name] for name in split.plan.nodes)
     for node in workers:
-        line = shlex.join(["rpc-server", "-H", _bound(node.host), "-p", _PORT, "-c"])
+        # a server binds to numbers of IPv4 alone and refuses a name
+        bound = str(node.ip) if isinstance(node.ip, IPv4Address) else _EVERYWHERE
+        line = shlex.join(["rpc-server", "-H", bound, "-p", _PORT, "-c"])
         yield NodeCommands(node.node, _WAY, (line,))
     file = model_file(spec)
     line = llama_server_command(spec, file, workload, split.trial, split.machine)
     servers = ",".join(f"{node.address}:{_PORT}" for node in workers)
     yield NodeCommands(main.node, _WAY, (f"{line} {shlex.join(['--rpc', servers])}",))
-
-
-def _bound(host: str) -> str:
-    """Return what a server listens at: it takes numbers of IPv4 and no names."""
-    try:
-        return str(IPv4Address(host))
-    except ValueError:
-        return _EVERYWHERE

@@ -2,7 +2,8 @@
 
 Source: vllm-project/vllm 0.33.0 docs/serving/parallelism_scaling.md (--nnodes, --node-rank,
 --master-addr, --headless; VLLM_HOST_IP; --distributed-executor-backend ray), vllm/envs.py
-(VLLM_PP_LAYER_PARTITION); docs.ray.io, `ray start`.
+(VLLM_PP_LAYER_PARTITION), vllm/v1/executor/ray_utils.py (a node of Ray by its IP address);
+docs.ray.io, `ray start`.
 """
 
 from __future__ import annotations
@@ -58,8 +59,11 @@ def vllm_start(
 
 
 def _environment(node: Node, each: int) -> list[str]:
-    """Return what vLLM has to know of a node: its address, and which devices are the plan's."""
-    words = [f"VLLM_HOST_IP={shlex.quote(node.host)}"]
+    """Return what vLLM has to know of a node: its address, and which devices are the plan's.
+
+    Only numbers are told: of a name vLLM would make a node of Ray's that there is not.
+    """
+    words = [] if node.ip is None else [f"VLLM_HOST_IP={node.ip}"]
     usable = usable_accelerators(node.machine)
     kind = usable[0].kind
     there = [device for device in node.machine.accelerators if device.kind == kind]

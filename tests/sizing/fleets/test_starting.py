@@ -177,11 +177,23 @@ def test_each_node_has_its_own_rank_and_all_know_the_first() -> None:
         (line,) = entry.commands
         assert f"--nnodes 2 --node-rank {rank} --master-addr n0" in line
         assert line.endswith("--headless") == (rank > 0)
-        assert line.startswith(f"VLLM_HOST_IP=n{rank} ")
+        assert line.startswith("vllm serve ")  # it finds its own address where a report has a name
     ray = [line for e in plan.commands if e.way == "a Ray cluster" for line in e.commands]
-    assert ray[0].endswith("ray start --head --port=6379")
-    assert ray[1].endswith("ray start --address=n0:6379")
+    assert ray[0] == "ray start --head --port=6379"
+    assert ray[1] == "ray start --address=n0:6379"
     assert ray[2].endswith("--distributed-executor-backend ray")
+
+
+def test_vllm_is_told_addresses_that_are_numbers() -> None:
+    first, second = nodes(*["4x rtx-4090 + 128gb"] * 2)
+    given = (replace(first, address="10.0.0.7"), replace(second, address="10.0.0.8"))
+    plans = planned("llama-3.1-70b", given, runtimes=("vllm",)).plans
+    cut = next(plan for plan in plans if plan.strategy == "pipeline")
+    told = {"n0": "VLLM_HOST_IP=10.0.0.7 ", "n1": "VLLM_HOST_IP=10.0.0.8 "}
+    for entry in cut.commands:
+        (line,) = entry.commands
+        assert line.startswith(told[entry.node]) != ("distributed-executor" in line)
+        check_command(line)
 
 
 def test_unequal_layers_are_told_and_left_to_nobody_else() -> None:
