@@ -89,7 +89,8 @@ def _plan(plan: FleetPlan, model: str) -> Iterator[Block]:
 
 
 def _facts(plan: FleetPlan) -> Iterator[tuple[str, str]]:
-    yield "needs", f"{format_bytes(plan.memory.total_bytes)} on all nodes together"
+    everywhere = " on all nodes together" if len(plan.nodes) > 1 else ""
+    yield "needs", f"{format_bytes(plan.memory.total_bytes)}{everywhere}"
     if plan.largest_context_tokens is not None:
         yield "largest context", f"{format_tokens(plan.largest_context_tokens)} tokens"
     speed = plan.speed
