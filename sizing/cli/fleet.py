@@ -85,7 +85,8 @@ def run(arguments: Sequence[str]) -> int:
     files, model = _files_and_model(options)
     read = _read(files, options)
     if options.lines:
-        sys.stdout.write("".join(f"{dump_json(node)}\n" for node in read.nodes))
+        sys.stderr.writelines(f"whatfits: {warning}\n" for warning in read.warnings)
+        sys.stdout.writelines(f"{dump_json(node)}\n" for node in read.nodes)
         return 0
     answer = _answer(read, model, options)
     if options.write is not None:
@@ -106,7 +107,8 @@ def _files_and_model(options: argparse.Namespace) -> tuple[list[str], str | None
     """Return the files of machines and the model.
 
     Raises:
-        InvalidRequestError: there is more than one model, or an option that needs one has none.
+        InvalidRequestError: there is more than one model, one that is not planned for, or none
+            where an option needs one.
     """
     from whatfits.sizing.sources.fleet_files import is_nodes_file
 
@@ -122,6 +124,13 @@ def _files_and_model(options: argparse.Namespace) -> tuple[list[str], str | None
     if model is None and options.write is not None:
         raise InvalidRequestError(
             what="--write", got=options.write, allowed="with a model", next_step="name a model"
+        )
+    if model is not None and options.lines:
+        raise InvalidRequestError(
+            what="model with --lines",
+            got=model,
+            allowed="none: they are the machines alone",
+            next_step="give --json for plans",
         )
     return files, model
 

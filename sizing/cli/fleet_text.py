@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
-from whatfits.sizing.explain import machine_sentence, rate_text
+from whatfits.sizing.explain import TONES, machine_sentence, rate_text
 from whatfits.sizing.fleets.inventory import free_bytes
 from whatfits.sizing.units import format_bytes, format_tokens
 
@@ -13,19 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whatfits.sizing.cli.fleet_answer import FleetAnswer
-    from whatfits.sizing.document import Block, Tone
-    from whatfits.sizing.estimate import Verdict
+    from whatfits.sizing.document import Block
     from whatfits.sizing.fleets.plans import FleetPlan
 
 __all__ = ["fleet_document"]
 
-_TONES: Final[dict[Verdict, Tone]] = {
-    "fits": "good",
-    "slow": "warn",
-    "tight": "warn",
-    "no": "bad",
-    "unknown": "warn",
-}
 _STRATEGIES: Final = {
     "single": "one node",
     "replicas": "copies behind a router",
@@ -80,7 +72,7 @@ def _plan(plan: FleetPlan, model: str) -> Iterator[Block]:
     yield Lines(
         (f"{plan.verdict}: {plan.verdict_reason}", *plan.reasons),
         title=title,
-        tone=_TONES[plan.verdict],
+        tone=TONES[plan.verdict],
     )
     yield Facts(tuple(_facts(plan)))
     if len(plan.shares) > 1:
@@ -97,7 +89,8 @@ def _plan(plan: FleetPlan, model: str) -> Iterator[Block]:
 
 
 def _facts(plan: FleetPlan) -> Iterator[tuple[str, str]]:
-    yield "needs", f"{format_bytes(plan.memory.total_bytes)} on all nodes together"
+    everywhere = " on all nodes together" if len(plan.nodes) > 1 else ""
+    yield "needs", f"{format_bytes(plan.memory.total_bytes)}{everywhere}"
     if plan.largest_context_tokens is not None:
         yield "largest context", f"{format_tokens(plan.largest_context_tokens)} tokens"
     speed = plan.speed

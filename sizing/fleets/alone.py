@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.estimate import Memory, RateRange, Speed
+from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.fleets.plans import (
     FleetPlan,
     NodeCommands,
     named_rows,
     shares_of,
+    together,
 )
 from whatfits.sizing.speed import rounded
 
@@ -70,14 +71,10 @@ def replicas(spec: ModelSpec, held: Sequence[tuple[Node, Plan]]) -> FleetPlan:
     together.
     """
     first = held[0][1]
-    memory = Memory.of(
-        [row for node, plan in held for row in named_rows(plan.memory, node.node).devices],
-        mapped_bytes=sum(plan.memory.mapped_bytes for _, plan in held),
-        growth_limit_bytes=sum(plan.memory.growth_limit_bytes for _, plan in held),
-    )
+    nodes = [node for node, _ in held]
+    memory = together([plan.memory for _, plan in held], nodes)
     contexts = [plan.largest_context_tokens for _, plan in held]
     known = [context for context in contexts if context is not None]
-    nodes = [node for node, _ in held]
     return FleetPlan(
         strategy="replicas",
         runtime=first.runtime,
@@ -93,7 +90,7 @@ def replicas(spec: ModelSpec, held: Sequence[tuple[Node, Plan]]) -> FleetPlan:
         memory=memory,
         shares=shares_of(memory, nodes, [spec.n_layers] * len(nodes)),
         largest_context_tokens=min(known) if len(known) == len(contexts) else None,
-        speed=_together([plan.speed for _, plan in held]),
+        speed=_all_speeds([plan.speed for _, plan in held]),
         commands=tuple(entry for node, plan in held for entry in _commands(node, plan)),
         notes=tuple(dict.fromkeys(note for _, plan in held for note in plan.notes)),
     )
@@ -104,7 +101,7 @@ def _commands(node: Node, plan: Plan) -> tuple[NodeCommands, ...]:
     return (NodeCommands(node.node, plan.runtime, lines),) if lines else ()
 
 
-def _together(speeds: Sequence[Speed | None]) -> Speed | None:
+def _all_speeds(speeds: Sequence[Speed | None]) -> Speed | None:
     """Return the speeds of copies: of one user over all of them, and of all together."""
     known = [speed for speed in speeds if speed is not None]
     if len(known) < len(speeds):

@@ -13,13 +13,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
-from whatfits.sizing.estimate import Memory
 from whatfits.sizing.fleets.inventory import free_bytes
 from whatfits.sizing.fleets.joined import joined_machine
 from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
-from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, named_rows, shares_of
+from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of, together
 from whatfits.sizing.quants.layouts.parts import HALF
-from whatfits.sizing.runtimes.mlx import KV_NAMES, try_mlx
+from whatfits.sizing.runtimes.mlx import try_mlx
 from whatfits.sizing.runtimes.mlx_speed import mlx_speed
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
@@ -62,7 +61,7 @@ def split_exo(
         return None
     worst = max(range(len(trials)), key=lambda i: VERDICT_ORDER[trials[i].judgement.verdict])
     judgement, settings = trials[worst].judgement, trials[0].settings
-    memory = _sum([trial.memory for trial in trials], nodes)
+    memory = together([trial.memory for trial in trials], nodes)
     traffic = Traffic(
         token_bytes=len(nodes) * spec.hparams.n_embd * HALF, step_bytes=0, messages=len(nodes)
     )
@@ -77,9 +76,7 @@ def split_exo(
             f"{len(nodes)} Macs have layers each: {NOT_ALONE}",
             "each has layers in proportion to the memory that is free on it",
         ),
-        workload=replace(
-            workload, context_tokens=settings.context_tokens, parallel=settings.sequences
-        ),
+        workload=settings.filled(workload),
         ranks=1,
         stages=len(nodes),
         memory=memory,
@@ -113,8 +110,7 @@ def _speed(
         spec,
         workload,
         placement,
-        kv_type=KV_NAMES[settings.kv_bits],
-        context=settings,
+        settings=settings,
         machine=joined_machine(nodes),
     )
     in_turn = in_turns(alone, prompt_tokens=prompt, batch_tokens=settings.step_tokens)
@@ -149,20 +145,6 @@ def _share(spec: ModelSpec, layers: range) -> ModelSpec:
         high_bytes=ceil(known.high_bytes * part),
     )
     return replace(share, weights=weights)
-
-
-def _sum(memories: Sequence[Memory], nodes: Sequence[Node]) -> Memory:
-    """Return the bills of all nodes as one."""
-    rows = [
-        row
-        for memory, node in zip(memories, nodes, strict=True)
-        for row in named_rows(memory, node.node).devices
-    ]
-    return Memory.of(
-        rows,
-        mapped_bytes=sum(memory.mapped_bytes for memory in memories),
-        growth_limit_bytes=sum(memory.growth_limit_bytes for memory in memories),
-    )
 
 
 def _placement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -46,6 +47,19 @@ class Node:
     machine: Machine
     address: str
     network: str | None = None
+
+    @property
+    def host(self) -> str:
+        """The address where no port follows it: of IPv6 without its brackets."""
+        return self.address.strip("[]")
+
+    @property
+    def ip(self) -> IPv4Address | IPv6Address | None:
+        """The address as numbers; None where it is a name."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
 
 
 def checked_address(text: str) -> str:

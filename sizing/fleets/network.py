@@ -1,8 +1,8 @@
 """What a network between machines costs: bytes over its rate, and messages at its latency.
 
 seconds = bytes / rate + messages x latency. The lower end takes the peak rate and the shortest
-latency, the upper end half the rate and the longest; the middle is their geometric mean. No run
-over a network was measured: the ends are what the catalog says of it.
+latency of the catalog, the upper end half the rate and the longest; the middle is their geometric
+mean. No run over a network was measured, and that half of the rate is reached is an assumption.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 NO_NETWORK: Final = "the network between the nodes is not known: name it with --network"
-_WORST_SHARE: Final = 2  # of the peak rate only a half is reached at worst
+_TIMES_AT_WORST: Final = 2  # as long as at the peak rate: half of it is reached, as assumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def crossing_s(traffic: Traffic, network: Network, *, tokens: int) -> RateRange:
     n_bytes = traffic.token_bytes * tokens + traffic.step_bytes
     at_peak_s = n_bytes / network.bandwidth_bytes_per_s
     low = at_peak_s + traffic.messages * network.latency_low_s
-    high = _WORST_SHARE * at_peak_s + traffic.messages * network.latency_high_s
+    high = _TIMES_AT_WORST * at_peak_s + traffic.messages * network.latency_high_s
     return RateRange(low, sqrt(low * high), high)
 
 

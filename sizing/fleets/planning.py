@@ -126,11 +126,12 @@ def _under(
     found: list[FleetPlan] = []
     if looks:
         best = min(looks, key=lambda look: look.preference)
-        asked = _asked(answer, spec, [best.node], request, runtime)
-        found.append(best_alone(spec, *asked[0], of=len(looks)))
-        held = [look.node for look in copies_of(looks)]
+        held = [look.node for look in copies_of(looks)]  # the best is one of them, if any
+        asked = _asked(answer, spec, held or [best.node], request, runtime)
+        alone = next(plan for node, plan in asked if node is best.node)
+        found.append(best_alone(spec, best.node, alone, of=len(looks)))
         if held:
-            copies = replicas(spec, _asked(answer, spec, held, request, runtime))
+            copies = replicas(spec, asked)
             found.append(_with_routers(spec, copies, request, runtime))
     if not found or found[0].verdict != "fits":
         cut = _best_cut(spec, request, runtime)
@@ -238,10 +239,10 @@ def _with_routers(
     served = spec.name if spec.checkpoint is None else spec.checkpoint.reference
     servers = []
     for entry in plan.commands:
-        flag = f" --host {by_name[entry.node].address}" if runtime in _HOST_FLAG else ""
-        servers.append(
-            replace(entry, commands=(*entry.commands[:-1], f"{entry.commands[-1]}{flag}"))
-        )
+        *before, line = entry.commands
+        if runtime in _HOST_FLAG:
+            line = f"{line} --host {by_name[entry.node].host}"
+        servers.append(replace(entry, commands=(*before, line)))
     return replace(
         plan,
         commands=(*servers, *router_commands(served, nodes, runtime=runtime)),

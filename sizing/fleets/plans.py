@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from whatfits.sizing.estimate import Memory, Speed, Verdict  # noqa: TC001 - read by pydantic
+from whatfits.sizing.estimate import Memory, Speed, Verdict
 from whatfits.sizing.fleets.network import Traffic  # noqa: TC001 - read by pydantic
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import MAY_RUN, VERDICT_ORDER
@@ -27,6 +27,7 @@ __all__ = [
     "named_rows",
     "preference",
     "shares_of",
+    "together",
 ]
 
 Strategy = Literal["single", "replicas", "pipeline"]
@@ -188,3 +189,16 @@ def named_rows(memory: Memory, node: str) -> Memory:
         for row in memory.devices
     )
     return replace(memory, devices=rows)
+
+
+def together(memories: Sequence[Memory], nodes: Sequence[Node]) -> Memory:
+    """Return the bills of all nodes as one, its rows named after the nodes."""
+    return Memory.of(
+        [
+            row
+            for memory, node in zip(memories, nodes, strict=True)
+            for row in named_rows(memory, node.node).devices
+        ],
+        mapped_bytes=sum(memory.mapped_bytes for memory in memories),
+        growth_limit_bytes=sum(memory.growth_limit_bytes for memory in memories),
+    )

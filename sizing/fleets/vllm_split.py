@@ -58,6 +58,11 @@ class VllmSplit(NamedTuple):
     settings: VllmSettings
     found: Judged
 
+    @property
+    def devices_each(self) -> int:
+        """How many devices each node gives."""
+        return len(self.settings.devices) // len(self.plan.nodes)
+
 
 def split_vllm(
     spec: ModelSpec, nodes: Sequence[Node], workload: Workload, network: Network | None
@@ -84,7 +89,7 @@ def split_vllm(
         verdict=found.verdict,
         verdict_reason=found.reason,
         reasons=tuple(_reasons(settings.cut, each=each, nodes=len(nodes))),
-        workload=_resolved(workload, settings),
+        workload=settings.filled(workload),
         ranks=settings.cut.ranks,
         stages=settings.cut.stages,
         memory=found.memory,
@@ -118,15 +123,6 @@ def _speed(
     )
     return with_crossings(
         alone, *way, prompt_tokens=workload.prompt_tokens, sequences=workload.parallel or 1
-    )
-
-
-def _resolved(workload: Workload, settings: VllmSettings) -> Workload:
-    return replace(
-        workload,
-        context_tokens=settings.request_tokens,
-        parallel=settings.sequences,
-        batch=settings.batch_tokens,
     )
 
 

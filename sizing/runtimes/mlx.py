@@ -6,7 +6,6 @@ context. The rules are in the files beside this one: `mlx_weights`, `mlx_cache`,
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.closing_in import last_with_room
@@ -33,17 +32,14 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import OtherModels
     from whatfits.sizing.runtimes.mlx_models import MlxModel
-    from whatfits.sizing.runtimes.mlx_settings import MlxSettings
     from whatfits.sizing.runtimes.mlx_types import MlxType
     from whatfits.sizing.workload import Workload
 
-__all__ = ["KV_NAMES", "plan", "tried", "try_mlx"]
+__all__ = ["plan", "tried", "try_mlx"]
 
 _RUNTIME: Final = "mlx"
 _CONTEXT_STEP_TOKENS: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
-KV_NAMES: Final = {None: "f16", 8: "q8_0", 4: "q4_0"}
-"""Bits of the cache → the type that other answers call it."""
 
 
 def plan(
@@ -75,7 +71,7 @@ def plan(
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
-        workload=_resolved(workload, settings),
+        workload=settings.filled(workload),
         placement=_placed(trial),
         runtime=_RUNTIME,
         machine=machine,
@@ -110,14 +106,7 @@ def _commands(spec: ModelSpec, trial: MlxTrial, machine: Machine) -> tuple[str, 
 
 
 def _speed(spec: ModelSpec, workload: Workload, trial: MlxTrial, machine: Machine) -> Speed | None:
-    return mlx_speed(
-        spec,
-        workload,
-        trial.placement,
-        kv_type=KV_NAMES[trial.settings.kv_bits],
-        context=trial.settings,
-        machine=machine,
-    )
+    return mlx_speed(spec, workload, trial.placement, settings=trial.settings, machine=machine)
 
 
 def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, Speed | None] | None:
@@ -225,19 +214,6 @@ def _remedies(
     from whatfits.sizing.runtimes.mlx_remedies import mlx_remedies  # noqa: PLC0415 - rarely needed
 
     return mlx_remedies(trial, machine, workload, request, attempt=try_mlx, others=others)
-
-
-def _resolved(workload: Workload, settings: MlxSettings) -> Workload:
-    """Return the workload with every default that mattered filled in."""
-    kv_type = KV_NAMES[settings.kv_bits]
-    return replace(
-        workload,
-        context_tokens=settings.context_tokens,
-        parallel=settings.sequences,
-        kv_type_k=kv_type,
-        kv_type_v=kv_type,
-        micro_batch=settings.step_tokens,
-    )
 
 
 def _placed(trial: MlxTrial) -> PlacementRequest:

@@ -6,6 +6,7 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/server.py, mlx_lm/generate.py (arguments
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -32,6 +33,7 @@ MOST_STEPS: Final = 2**16  # of a prompt: each is walked through
 _MOST_PROMPTS_AT_ONCE: Final = 8
 _MAX_SEQUENCES: Final = 256
 _KV_START_TOKENS: Final = 5000
+_KV_NAMES: Final = {None: "f16", 8: "q8_0", 4: "q4_0"}
 # Settings of llama.cpp that mlx-lm has nothing for: field, the value that says nothing, what to do.
 _MEANINGLESS: Final = (
     ("batch", None, "--ubatch sets the prompt step"),
@@ -100,9 +102,25 @@ class MlxSettings(NamedTuple):
         return min(self.sequences, _MOST_PROMPTS_AT_ONCE)
 
     @property
+    def kv_type(self) -> str:
+        """The type of keys and values, as other runtimes call it."""
+        return _KV_NAMES[self.kv_bits]
+
+    @property
     def quantises(self) -> bool:
         """Whether the cache is quantised by the end of the context."""
         return self.kv_bits is not None and self.context_tokens >= self.kv_start_tokens
+
+    def filled(self, workload: Workload) -> Workload:
+        """Return the workload with every default that mattered filled in."""
+        return replace(
+            workload,
+            context_tokens=self.context_tokens,
+            parallel=self.sequences,
+            kv_type_k=self.kv_type,
+            kv_type_v=self.kv_type,
+            micro_batch=self.step_tokens,
+        )
 
 
 def resolve_mlx_settings(

@@ -28,8 +28,7 @@ def mlx_speed(
     workload: Workload,
     placement: Placement,
     *,
-    kv_type: str,
-    context: MlxSettings,
+    settings: MlxSettings,
     machine: Machine,
 ) -> Speed | None:
     """Return prompt and decode speed with their intervals; None where weights have no table."""
@@ -37,11 +36,11 @@ def mlx_speed(
         return None
     model = as_mlx_attends(model)
     asked = Workload(
-        context_tokens=context.context_tokens,
-        micro_batch=context.step_tokens,
-        batch=context.step_tokens,
-        kv_type_k=kv_type,
-        kv_type_v=None if _is_latent(model) else kv_type,
+        context_tokens=settings.context_tokens,
+        micro_batch=settings.step_tokens,
+        batch=settings.step_tokens,
+        kv_type_k=settings.kv_type,
+        kv_type_v=None if _is_latent(model) else settings.kv_type,
     )
     return estimate_speed(
         model,

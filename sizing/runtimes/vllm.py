@@ -76,7 +76,7 @@ def plan(
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
-        workload=_resolved(workload, settings),
+        workload=settings.filled(workload),
         placement=_placed(request, settings),
         runtime=_ID,
         machine=machine,
@@ -132,18 +132,6 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
         return None
     speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
     return found.memory.high_bytes, speed
-
-
-def _resolved(workload: Workload, settings: VllmSettings) -> Workload:
-    """Return the workload with vLLM's defaults filled in."""
-    return replace(
-        workload,
-        context_tokens=settings.request_tokens,
-        parallel=settings.sequences,
-        kv_type_k=settings.cache_type,
-        kv_type_v=settings.cache_type,
-        batch=settings.batch_tokens,
-    )
 
 
 def _placed(request: PlacementRequest, settings: VllmSettings) -> PlacementRequest:

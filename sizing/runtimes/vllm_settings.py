@@ -5,6 +5,7 @@ Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py (defaults by device), 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -73,6 +74,17 @@ class VllmSettings:
         """Tokens of a block of latent rows, as the device's attention kernel wants them."""
         major = int(capability(self.devices[0]) or 0)
         return _LATENT_BLOCKS.get(major, _OTHER_BLOCK)
+
+    def filled(self, workload: Workload) -> Workload:
+        """Return the workload with vLLM's defaults filled in."""
+        return replace(
+            workload,
+            context_tokens=self.request_tokens,
+            parallel=self.sequences,
+            kv_type_k=self.cache_type,
+            kv_type_v=self.cache_type,
+            batch=self.batch_tokens,
+        )
 
 
 def resolve_vllm(

@@ -10,7 +10,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.errors import BadInputError, InvalidRequestError, UnreadableFileError
+from whatfits.sizing.errors import (
+    BadInputError,
+    InvalidRequestError,
+    UnreadableFileError,
+    printable,
+)
 from whatfits.sizing.fleets.inventory import Node, checked_address, node_name
 from whatfits.sizing.requests import machine_from_object
 from whatfits.sizing.sources.machine_file import read_json_object
@@ -60,7 +65,11 @@ def read_nodes(path: Path, *, replay: Replay) -> list[Node]:
             raise UnreadableFileError(
                 what="file of machines", got=path, allowed="a readable file of JSON Lines"
             ) from error
-    return [node_from_document(read_json_object(path), name=path.stem, replay=replay)]
+    document = read_json_object(path)
+    try:
+        return [node_from_document(document, name=path.stem, replay=replay)]
+    except BadInputError as error:
+        raise _found_in(path.name, error) from error
 
 
 def nodes_of_lines(lines: Iterable[str], *, name: str, replay: Replay) -> Iterator[Node]:
@@ -75,12 +84,7 @@ def nodes_of_lines(lines: Iterable[str], *, name: str, replay: Replay) -> Iterat
         try:
             yield node_from_document(_parsed(line), name=f"{name}-{number}", replay=replay)
         except BadInputError as error:
-            raise InvalidRequestError(
-                what=f"line {number} of {name}: {error.what}",
-                got=error.got,
-                allowed=error.allowed,
-                next_step=error.next_step,
-            ) from error
+            raise _found_in(f"line {number} of {name}", error) from error
 
 
 def node_from_document(value: Mapping[str, Any], *, name: str, replay: Replay) -> Node:
@@ -100,6 +104,16 @@ def node_from_document(value: Mapping[str, Any], *, name: str, replay: Replay) -
         machine=machine,
         address=checked_address(_text(value, "address") or node),
         network=_text(value, "network"),
+    )
+
+
+def _found_in(place: str, error: BadInputError) -> InvalidRequestError:
+    """Return an error that says which of several reports it is about."""
+    return InvalidRequestError(
+        what=f"{printable(place)}: {error.what}",
+        got=error.got,
+        allowed=error.allowed,
+        next_step=error.next_step,
     )
 
 

@@ -103,6 +103,9 @@ def test_text_says_where_layers_lie_and_what_to_type(say: Callable[..., Any]) ->
     assert "--rpc " in out
     assert "bytes a token" in out
     assert "password" in out
+    cut, alone = out.split(": one node (")
+    assert " on all nodes together" in cut
+    assert " on all nodes together" not in alone
 
 
 def test_an_unknown_network_is_told_where_the_speed_would_stand(say: Callable[..., Any]) -> None:
@@ -157,6 +160,7 @@ def test_idle_machines_have_everything_free(say: Callable[..., Any], tmp_path: P
         ((*CARDS, "qwen99"), "qwen99"),
         (("--machine", "rtx-nothing", "qwen3-8b"), "rtx-nothing"),
         ((*CARDS, "--write", "folder"), "--write"),
+        ((*CARDS, "qwen3-8b", "--lines"), "--lines"),
         ((*CARDS, "--ray-timeout", "0"), "--ray-timeout"),
         ((*CARDS, "--nodes"), "--nodes"),
     ],

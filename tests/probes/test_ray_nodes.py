@@ -129,6 +129,15 @@ def test_a_node_that_does_not_answer_in_time_is_a_warning(address: str) -> None:
     assert [node["node"] for node in answer["nodes"]] == ["64gb"]
 
 
+@needs_ray
+@pytest.mark.slow
+def test_lines_alone_do_not_hide_a_node_that_does_not_answer(address: str) -> None:
+    done = fleet("--ray", address, "--ray-timeout", "0.001", "--machine", "64gb", "--lines")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr.count("did not answer within 0.001 seconds") == N_NODES
+
+
 def test_a_dead_node_is_told_and_left_out() -> None:
     rows = [
         {

@@ -55,10 +55,6 @@ def kubernetes_files(facts: CheckpointFacts, split: VllmSplit, name: str) -> Ite
     )
 
 
-def _gpus_each(split: VllmSplit) -> int:
-    return len(split.settings.devices) // len(split.plan.nodes)
-
-
 def _leader_worker_set(
     facts: CheckpointFacts, split: VllmSplit, label: str
 ) -> list[dict[str, Yaml]]:
@@ -67,19 +63,14 @@ def _leader_worker_set(
         f"--port {_PORT} --nnodes $(LWS_GROUP_SIZE) --node-rank $(LWS_WORKER_INDEX) "
         "--master-addr $(LWS_LEADER_ADDRESS)"
     )
-    leader = _pod("vllm-leader", f"{line} {group}", split)
-    container = leader["containers"]
-    assert isinstance(container, list)
-    assert isinstance(container[0], dict)
-    container[0] |= {
-        "ports": [{"containerPort": _PORT}],
-        "readinessProbe": {
-            "tcpSocket": {"port": _PORT},
-            "initialDelaySeconds": 15,
-            "periodSeconds": 10,
-        },
+    leader = _vllm_container("vllm-leader", f"{line} {group}", split)
+    leader["ports"] = [{"containerPort": _PORT}]
+    leader["readinessProbe"] = {
+        "tcpSocket": {"port": _PORT},
+        "initialDelaySeconds": 15,
+        "periodSeconds": 10,
     }
-    worker = _pod("vllm-worker", f"{line} {group} --headless", split)
+    worker = _vllm_container("vllm-worker", f"{line} {group} --headless", split)
     return [
         {
             "apiVersion": "leaderworkerset.x-k8s.io/v1",
@@ -90,8 +81,11 @@ def _leader_worker_set(
                 "leaderWorkerTemplate": {
                     "size": len(split.plan.nodes),
                     "restartPolicy": "RecreateGroupOnPodRestart",
-                    "leaderTemplate": {"metadata": {"labels": {"role": "leader"}}, "spec": leader},
-                    "workerTemplate": {"spec": worker},
+                    "leaderTemplate": {
+                        "metadata": {"labels": {"role": "leader"}},
+                        "spec": _pod(leader),
+                    },
+                    "workerTemplate": {"spec": _pod(worker)},
                 },
             },
         },
@@ -108,25 +102,23 @@ def _leader_worker_set(
     ]
 
 
-def _pod(name: str, line: str, split: VllmSplit) -> dict[str, Yaml]:
+def _vllm_container(name: str, line: str, split: VllmSplit) -> dict[str, Yaml]:
     return {
-        "containers": [
-            {
-                "name": name,
-                "image": _VLLM_IMAGE,
-                "command": ["sh", "-c", line],
-                "resources": {"limits": {_GPU: str(_gpus_each(split))}},
-                "volumeMounts": [{"mountPath": "/dev/shm", "name": "dshm"}],  # noqa: S108 - in the pod
-            }
-        ],
-        "volumes": [
-            {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}}
-        ],
+        "name": name,
+        "image": _VLLM_IMAGE,
+        "command": ["sh", "-c", line],
+        "resources": {"limits": {_GPU: str(split.devices_each)}},
+        "volumeMounts": [{"mountPath": "/dev/shm", "name": "dshm"}],  # noqa: S108 - in the pod
     }
 
 
+def _pod(container: dict[str, Yaml]) -> dict[str, Yaml]:
+    memory: Yaml = {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}
+    return {"containers": [container], "volumes": [{"name": "dshm", "emptyDir": memory}]}
+
+
 def _ray_service(facts: CheckpointFacts, split: VllmSplit, label: str) -> dict[str, Yaml]:
-    each, n_nodes = _gpus_each(split), len(split.plan.nodes)
+    each, n_nodes = split.devices_each, len(split.plan.nodes)
     options = vllm_options(facts, split.settings, split.found.bill)
     arguments: dict[str, Yaml] = {key.replace("-", "_"): value for key, value in options.items()}
     serve: dict[str, Yaml] = {

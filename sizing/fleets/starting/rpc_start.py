@@ -1,12 +1,13 @@
 """llama.cpp over nodes by commands: a server on each worker, then the program.
 
 Source: ggml-org/llama.cpp tools/rpc/README.md and rpc-server.cpp (-H, -p, -c), common/arg.cpp
-(--rpc).
+(--rpc); ggml/src/ggml-rpc/transport.cpp (what a server can bind to).
 """
 
 from __future__ import annotations
 
 import shlex
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["rpc_start"]
 
 _PORT: Final = "50052"
+_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - the plan's notes say to let nobody else reach it
 _WAY: Final = "llama.cpp built with -DGGML_RPC=ON"
 
 
@@ -33,7 +35,9 @@ def rpc_start(
     """Yield what to type on each node: servers first, the program last."""
     *workers, main = (nodes[name] for name in split.plan.nodes)
     for node in workers:
-        line = shlex.join(["rpc-server", "-H", node.address, "-p", _PORT, "-c"])
+        # a server binds to numbers of IPv4 alone and refuses a name
+        bound = str(node.ip) if isinstance(node.ip, IPv4Address) else _EVERYWHERE
+        line = shlex.join(["rpc-server", "-H", bound, "-p", _PORT, "-c"])
         yield NodeCommands(node.node, _WAY, (line,))
     file = model_file(spec)
     line = llama_server_command(spec, file, workload, split.trial, split.machine)

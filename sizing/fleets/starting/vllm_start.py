@@ -2,7 +2,8 @@
 
 Source: vllm-project/vllm 0.33.0 docs/serving/parallelism_scaling.md (--nnodes, --node-rank,
 --master-addr, --headless; VLLM_HOST_IP; --distributed-executor-backend ray), vllm/envs.py
-(VLLM_PP_LAYER_PARTITION); docs.ray.io, `ray start`.
+(VLLM_PP_LAYER_PARTITION), vllm/v1/executor/ray_utils.py (a node of Ray by its IP address);
+docs.ray.io, `ray start`.
 """
 
 from __future__ import annotations
@@ -37,9 +38,8 @@ def vllm_start(
     """
     settings = split.settings
     line = vllm_command(facts, settings, split.found.bill, split.machine)
-    each = len(settings.devices) // len(nodes)
-    head = nodes[0].address
-    over = f"--nnodes {len(nodes)} --node-rank {{}} --master-addr {shlex.quote(head)}"
+    each, head = split.devices_each, nodes[0]
+    over = f"--nnodes {len(nodes)} --node-rank {{}} --master-addr {shlex.quote(head.host)}"
     counts = settings.cut.layer_counts
     told = [] if counts is None else [f"VLLM_PP_LAYER_PARTITION={','.join(map(str, counts))}"]
     for rank, node in enumerate(nodes):
@@ -50,15 +50,20 @@ def vllm_start(
         return
     for rank, node in enumerate(nodes):
         start = ["ray", "start"]
-        start += [f"--address={head}:{_RAY_PORT}"] if rank else ["--head", f"--port={_RAY_PORT}"]
+        start += (
+            [f"--address={head.address}:{_RAY_PORT}"] if rank else ["--head", f"--port={_RAY_PORT}"]
+        )
         started = " ".join([*_environment(node, each), shlex.join(start)])
         yield NodeCommands(node.node, _RAY, (started,))
-    yield NodeCommands(nodes[0].node, _RAY, (f"{line} --distributed-executor-backend ray",))
+    yield NodeCommands(head.node, _RAY, (f"{line} --distributed-executor-backend ray",))
 
 
 def _environment(node: Node, each: int) -> list[str]:
-    """Return what vLLM has to know of a node: its address, and which devices are the plan's."""
-    words = [f"VLLM_HOST_IP={shlex.quote(node.address)}"]
+    """Return what vLLM has to know of a node: its address, and which devices are the plan's.
+
+    Only numbers are told: of a name vLLM would make a node of Ray's that there is not.
+    """
+    words = [] if node.ip is None else [f"VLLM_HOST_IP={node.ip}"]
     usable = usable_accelerators(node.machine)
     kind = usable[0].kind
     there = [device for device in node.machine.accelerators if device.kind == kind]

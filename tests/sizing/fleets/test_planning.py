@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fleet_machines import model, nodes, planned
 from hypothesis import given, settings
@@ -113,7 +115,11 @@ def test_nodes_on_different_networks_wait_for_the_slower_one() -> None:
         nodes("rtx-4090 + 64gb", network="100gbe"),
         nodes("rtx-3090 + 32gb", network="1gbe"),
     )
-    mixed = planned("llama-3.1-70b", (*fast, *_named(slow)), runtimes=("llama.cpp",)).plans[0]
+    mixed = planned(
+        "llama-3.1-70b",
+        (*fast, replace(slow[0], node="other", address="other")),
+        runtimes=("llama.cpp",),
+    ).plans[0]
     all_slow = planned(
         "llama-3.1-70b",
         nodes("rtx-4090 + 64gb", "rtx-3090 + 32gb", network="1gbe"),
@@ -121,12 +127,6 @@ def test_nodes_on_different_networks_wait_for_the_slower_one() -> None:
     ).plans[0]
     assert mixed.strategy == all_slow.strategy == "pipeline"
     assert mixed.speed == all_slow.speed
-
-
-def _named(given: tuple[object, ...]) -> list[object]:
-    from dataclasses import replace
-
-    return [replace(node, node="other", address="other") for node in given]  # type: ignore[type-var]
 
 
 def test_what_no_fleet_holds_says_what_is_missing() -> None:
@@ -177,6 +177,25 @@ def test_users_of_a_copy_are_those_that_were_asked_for() -> None:
     assert copies.speed.throughput_tokens_per_s is not None
     both = 2 * one.throughput_tokens_per_s.mid
     assert copies.speed.throughput_tokens_per_s.mid == pytest.approx(both, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("machines", "runtime", "filled"),
+    [
+        (["4x rtx-4090 + 128gb"] * 2, "vllm", ("kv_type_k", "kv_type_v", "batch", "parallel")),
+        (["m4 max 36gb"] * 2, "mlx", ("kv_type_k", "kv_type_v", "micro_batch", "parallel")),
+    ],
+)
+def test_a_cut_names_the_same_defaults_as_one_machine(
+    machines: list[str], runtime: str, filled: tuple[str, ...]
+) -> None:
+    plans = planned("llama-3.1-70b", nodes(*machines), runtimes=(runtime,)).plans
+    single, cut = (
+        next(plan.workload for plan in plans if plan.strategy == strategy)
+        for strategy in ("single", "pipeline")
+    )
+    assert cut == single
+    assert all(getattr(cut, name) is not None for name in filled)
 
 
 def test_a_model_with_a_table_of_experts_is_cut_as_well() -> None:

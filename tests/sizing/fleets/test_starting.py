@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fleet_machines import nodes, planned
+from fleet_machines import model, nodes, planned
 
 from whatfits.sizing.fleets.starting.exo_start import exo_start
 from whatfits.sizing.fleets.starting.routers import router_commands, router_files
+from whatfits.sizing.fleets.starting.vllm_start import vllm_start
+from whatfits.sizing.fleets.vllm_split import split_vllm
+from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,8 +159,8 @@ def test_a_ray_service_takes_the_flags_of_the_command_as_arguments() -> None:
     (workers,) = service["rayClusterConfig"]["workerGroupSpecs"]
     assert workers["replicas"] == workers["minReplicas"] == len(plan.nodes)
     assert workers["rayStartParams"] == {"num-gpus": "4"}
-    (model,) = serve["applications"][0]["args"]["llm_configs"]
-    told = model["engine_kwargs"]
+    (served,) = serve["applications"][0]["args"]["llm_configs"]
+    told = served["engine_kwargs"]
     words = shlex.split(lines(plan)[0][1])
     for flag, value in told.items():
         word = words[words.index(f"--{flag.replace('_', '-')}") + 1]
@@ -174,11 +177,23 @@ def test_each_node_has_its_own_rank_and_all_know_the_first() -> None:
         (line,) = entry.commands
         assert f"--nnodes 2 --node-rank {rank} --master-addr n0" in line
         assert line.endswith("--headless") == (rank > 0)
-        assert line.startswith(f"VLLM_HOST_IP=n{rank} ")
+        assert line.startswith("vllm serve ")  # it finds its own address where a report has a name
     ray = [line for e in plan.commands if e.way == "a Ray cluster" for line in e.commands]
-    assert ray[0].endswith("ray start --head --port=6379")
-    assert ray[1].endswith("ray start --address=n0:6379")
+    assert ray[0] == "ray start --head --port=6379"
+    assert ray[1] == "ray start --address=n0:6379"
     assert ray[2].endswith("--distributed-executor-backend ray")
+
+
+def test_vllm_is_told_addresses_that_are_numbers() -> None:
+    first, second = nodes(*["4x rtx-4090 + 128gb"] * 2)
+    given = (replace(first, address="10.0.0.7"), replace(second, address="10.0.0.8"))
+    plans = planned("llama-3.1-70b", given, runtimes=("vllm",)).plans
+    cut = next(plan for plan in plans if plan.strategy == "pipeline")
+    told = {"n0": "VLLM_HOST_IP=10.0.0.7 ", "n1": "VLLM_HOST_IP=10.0.0.8 "}
+    for entry in cut.commands:
+        (line,) = entry.commands
+        assert line.startswith(told[entry.node]) != ("distributed-executor" in line)
+        check_command(line)
 
 
 def test_unequal_layers_are_told_and_left_to_nobody_else() -> None:
@@ -192,16 +207,15 @@ def test_unequal_layers_are_told_and_left_to_nobody_else() -> None:
 
 
 def test_only_the_devices_of_the_plan_are_seen() -> None:
-    found = planned(
-        "llama-3.1-70b", nodes("8x rtx-4090 + 64gb", "4x rtx-4090 + 64gb"), runtimes=("vllm",)
-    )
-    cut = [plan for plan in found.plans if plan.strategy == "pipeline"]
-    single = [plan for plan in found.plans if plan.strategy == "single"]
-    assert (len(cut), single[0].verdict) in ((0, "fits"), (1, "no"), (1, "tight"))
-    for plan in cut:
-        by_node = {e.node: e.commands[0] for e in plan.commands if "processes" in e.way}
-        assert "CUDA_VISIBLE_DEVICES=0,1,2,3 " in by_node["n0"]
-        assert "CUDA_VISIBLE_DEVICES" not in by_node["n1"]
+    spec = model("llama-3.1-70b", "vllm")
+    given = nodes("8x rtx-4090 + 64gb", "4x rtx-4090 + 64gb")
+    split = split_vllm(spec, given, Workload(), None)
+    assert split is not None
+    assert spec.checkpoint is not None
+    started = vllm_start(spec.checkpoint, split, given)
+    by_node = {e.node: e.commands[0] for e in started if "processes" in e.way}
+    assert "CUDA_VISIBLE_DEVICES=0,1,2,3 " in by_node["n0"]
+    assert "CUDA_VISIBLE_DEVICES" not in by_node["n1"]
 
 
 def test_the_program_knows_every_server_in_the_order_of_the_layers() -> None:
@@ -214,6 +228,37 @@ def test_the_program_knows_every_server_in_the_order_of_the_layers() -> None:
     layers = [share.layers for share in plan.shares]
     assert shares[:-1] == layers[:-1]
     assert shares[-1] == layers[-1] + 1  # with the output layer
+
+
+@pytest.mark.parametrize(
+    ("address", "bound"),
+    [("10.0.0.7", "10.0.0.7"), ("pc", "0.0.0.0"), ("[fd00::1]", "0.0.0.0")],  # noqa: S104
+)
+def test_a_server_listens_at_numbers_alone_and_is_called_by_its_address(
+    address: str, bound: str
+) -> None:
+    first, second = nodes("rtx-4090 + 64gb", "rtx-3090 + 32gb")
+    given = (replace(first, address=address), replace(second, address=address))
+    plan = planned("llama-3.1-70b", given, runtimes=("llama.cpp",)).plans[0]
+    (_, server), (_, program) = lines(plan)
+    assert server == f"rpc-server -H {bound} -p 50052 -c"
+    assert shlex.split(program)[-2:] == ["--rpc", f"{address}:50052"]
+
+
+def test_an_address_of_ipv6_has_brackets_only_before_a_port() -> None:
+    first, second = nodes(*["4x rtx-4090 + 128gb"] * 2)
+    given = (replace(first, address="[fd00::1]"), replace(second, address="[fd00::2]"))
+    found = planned("llama-3.1-70b", given, runtimes=("vllm",))
+    cut = next(plan for plan in found.plans if plan.strategy == "pipeline")
+    own = [line for e in cut.commands if "processes" in e.way for line in e.commands]
+    assert [line.split()[0] for line in own] == ["VLLM_HOST_IP=fd00::1", "VLLM_HOST_IP=fd00::2"]
+    assert all("--master-addr fd00::1" in line for line in own)
+    ray = [line for e in cut.commands if e.way == "a Ray cluster" for line in e.commands]
+    assert shlex.split(ray[1])[-1] == "--address=[fd00::1]:6379"
+    copies = planned("qwen3-8b", given, runtimes=("llama.cpp",)).plans[1]
+    servers = [entry.commands[-1] for entry in copies.commands if entry.node != "router"]
+    assert [line.rpartition(" --host ")[2] for line in servers] == ["fd00::1", "fd00::2"]
+    assert "server [fd00::1]:8080;" in next(f.text for f in copies.files if "nginx" in f.name)
 
 
 @pytest.mark.parametrize("runtime", ["llama.cpp", "vllm", "mlx"])

@@ -133,6 +133,16 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         read_nodes(text, replay=replayed)
 
 
+@pytest.mark.parametrize("broken", [{"a": 1}, {**REPORT, "address": "a b"}])
+def test_of_several_files_the_one_that_is_no_report_is_named(
+    tmp_path: Path, broken: dict[str, Any]
+) -> None:
+    (tmp_path / "good.json").write_text(dump_json(REPORT), encoding="utf-8")
+    (tmp_path / "broken.json").write_text(dump_json(broken), encoding="utf-8")
+    with pytest.raises(InvalidRequestError, match=r"^broken\.json: "):
+        read_nodes(tmp_path, replay=replayed)
+
+
 def test_files_of_machines_are_told_from_models(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
