@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from whatfits.sizing.cli.options import add_workload_options, workload_of
-from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, seconds_up_to
+from whatfits.sizing.cli.parser import (
+    Parser,
+    add_output_options,
+    parsed,
+    refuse_strays,
+    seconds_up_to,
+)
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -82,6 +88,12 @@ class _Read(NamedTuple):
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0 when a plan may run, or no model was asked for; 1 when none does."""
     options = _parser().read(arguments, mixed=True)
+    refuse_strays(
+        (
+            ("--ray-timeout", options.ray_timeout, options.ray is not None, "--ray"),
+            ("--force", options.force, options.write is not None, "--write"),
+        )
+    )
     files, model = _files_and_model(options)
     read = _read(files, options)
     if options.lines:

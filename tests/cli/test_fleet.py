@@ -163,6 +163,8 @@ def test_idle_machines_have_everything_free(say: Callable[..., Any], tmp_path: P
         ((*CARDS, "qwen3-8b", "--lines"), "--lines"),
         ((*CARDS, "--ray-timeout", "0"), "--ray-timeout"),
         ((*CARDS, "--nodes"), "--nodes"),
+        ((*CARDS, "qwen3-8b", "--force"), "only with --write"),
+        ((*CARDS, "qwen3-8b", "--ray-timeout", "5"), "only with --ray"),
     ],
 )
 def test_bad_input_is_one_line_and_code_two(
