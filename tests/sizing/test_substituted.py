@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from whatfits.sizing import check
+from whatfits.sizing.estimate import Basis
 from whatfits.sizing.reasons import reason, title_of
 from whatfits.sizing.substituted import parts_sum, product
 from whatfits.sizing.units import GIB, KIB, MIB
@@ -154,6 +155,18 @@ def test_the_numbers_stand_below_the_formula() -> None:
     (cache,) = [basis for basis in plan.basis if basis.key == "memory.kv_cache_bytes"]
     labels = [label for label, _ in reason(cache, plan).rows]
     assert labels[:3] == ["value", "formula", "with numbers"]
+
+
+def test_inputs_are_written_whole_whatever_kind_of_number_they_are() -> None:
+    basis = Basis(
+        key="speed",
+        formula="",
+        inputs={"flops_per_s": 2e15, "share": 0.934, "layers": 4096, "us": 153.0},
+        source="",
+        error="",
+    )
+    said = dict(reason(basis, check("llama-3.1-8b", machine=CARD)).rows)["inputs"]
+    assert said == "flops_per_s = 2,000,000,000,000,000; share = 0.934; layers = 4,096; us = 153"
 
 
 @pytest.mark.parametrize("runtime", ["llama.cpp", "ollama", "vllm", "mlx"])
