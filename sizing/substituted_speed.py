@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.units import GB, format_bytes
+from whatfits.sizing.units import GB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,11 +55,14 @@ def step_sum(
 
 
 def _term_text(term: Term, rates: Rates, costs: DeviceCosts) -> str:
-    """Return what a term is: bytes over a share of the bandwidth, or so many of something."""
+    """Return what a term is: bytes over a share of the bandwidth, or so many of something.
+
+    Bytes are in the unit of the bandwidth, and as exact as the time: they are to be divided by it.
+    """
     name = term.costs[0]
     cost = costs.of(term.costs)
     if rates.bytes and (name.startswith(_WEIGHTS) or name == "cache"):
-        size = format_bytes(round(term.amount * rates.bytes))
+        size = f"{term.amount * rates.bytes / GB:.3g} GB"
         what = "cache" if name == "cache" else f"{name.removeprefix(_WEIGHTS)} weights"
         of_experts = " of experts" if "experts" in term.costs else ""
         return f"{size} {what}{of_experts} / ({1 / cost:.2f} x {rates.bytes / GB:,.0f} GB/s)"

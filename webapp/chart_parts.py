@@ -33,9 +33,9 @@ def data_of(rows: list[dict[str, Any]]) -> alt.Data:
     return alt.Data(values=rows)  # type: ignore[no-untyped-call]
 
 
-def legend(columns: int = _LEGEND_COLUMNS) -> alt.Legend:
+def legend(columns: int = _LEGEND_COLUMNS, **symbols: Any) -> alt.Legend:  # noqa: ANN401 - altair's
     """Return a legend below the chart: beside it, it takes a third of a phone."""
-    return alt.Legend(orient="bottom", title=None, columns=columns, labelLimit=220)
+    return alt.Legend(orient="bottom", title=None, columns=columns, labelLimit=220, **symbols)
 
 
 def finished(chart: Layers, ink: Ink) -> Layers:

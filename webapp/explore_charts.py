@@ -21,6 +21,7 @@ __all__ = ["context_alt", "context_chart", "quant_alt", "quant_chart", "quant_ro
 _LINES: Final = ("#2f6fe4", "#d97706", "#0d9488")
 _TOKENS: Final = "datum.value >= 1048576 ? '1m' : datum.value / 1024 + 'k'"
 _CURVE_PIXELS: Final = 320
+_LEGEND_LINE: Final = 900  # square pixels: a line as long as a side
 
 
 def context_chart(
@@ -74,7 +75,8 @@ def _curve_lines(rows: list[dict[str, Any]], kinds: list[str]) -> alt.Chart:
             color=alt.Color(
                 "cache:N",
                 scale=alt.Scale(domain=kinds, range=[*_LINES[: len(kinds)]]),
-                legend=legend(3),
+                # lines, as they are drawn: dashes make a ragged circle of a point
+                legend=legend(3, symbolType="stroke", symbolSize=_LEGEND_LINE),
             ),
             strokeDash=alt.StrokeDash("cache:N", scale=alt.Scale(domain=kinds), legend=None),
             tooltip=[alt.Tooltip(f"{name}:N") for name in ("context", "cache", "size", "verdict")],

@@ -38,7 +38,7 @@ class Question:
 
     Attributes:
         model: name of the model.
-        machine: `here`, or a machine expression.
+        machine: `HERE`, or a machine expression.
         file_type: quantisation; None for the best that fits.
         runtime: whose rules to use.
         workload: context, sequences, cache types.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.serving.curve import CurvePoint
     from whatfits.sizing.serving.profile import Lengths
+    from whatfits.sizing.serving.sampling import Sampling
 
 __all__ = ["serve_document"]
 
@@ -49,8 +50,7 @@ _COLUMNS: Final = (
 
 def serve_document(found: ServePlan) -> Document:
     """Return the answer as a document: verdict first, then what it rests on."""
-    users = f"{found.users:,} user{'s' if found.users > 1 else ''}"
-    verdict = f"{_WORDS[found.verdict]}: {users}; {found.verdict_reason}."
+    verdict = f"{_WORDS[found.verdict]}: {_users(found.users)}; {found.verdict_reason}."
     blocks: list[Block] = [
         Lines((verdict,), tone=TONES[found.verdict]),
         Facts(_facts(found)),
@@ -64,6 +64,10 @@ def serve_document(found: ServePlan) -> Document:
     if found.notes:
         blocks.append(Lines(found.notes, title="Notes", tone="dim"))
     return Document(tuple(blocks))
+
+
+def _users(count: int) -> str:
+    return f"{count:,} user{'' if count == 1 else 's'}"
 
 
 def _facts(found: ServePlan) -> tuple[tuple[str, str], ...]:
@@ -97,6 +101,10 @@ def _figures(point: CurvePoint) -> list[tuple[str, str]]:
     if point.tokens_per_s is not None:
         rows.append(("Writes for each", rate_text(point.tokens_per_s, "tokens/s")))
     rows.append(("Together", rate_text(point.throughput_tokens_per_s, "tokens/s")))
+    if point.turned_away_share:
+        rows.append(
+            ("Turned away", f"{point.turned_away_share:.0%} of requests: the queue is full")
+        )
     return rows
 
 
@@ -137,7 +145,7 @@ def _readings(found: ServePlan) -> tuple[str, ...]:
     lines = [_RANGES]
     if found.knee_users is not None:
         lines.append(
-            f"The knee is at {found.knee_users:,} users: {KNEE_SHARE:.0%} of the most throughput "
+            f"The knee is at {_users(found.knee_users)}: {KNEE_SHARE:.0%} of the most throughput "
             "on this curve."
         )
     if found.balanced_batch is not None:
@@ -145,10 +153,18 @@ def _readings(found: ServePlan) -> tuple[str, ...]:
             f"From {found.balanced_batch:,} sequences at once arithmetic outlasts reading; "
             "beyond it each one slows all."
         )
-    if found.sampling is not None:
+    if found.sampling is not None and _differs(found.sampling):
         spread = rate_text(found.sampling.throughput_tokens_per_s, "tokens/s")
         lines.append(
             f"{found.sampling.seeds} seeds at the middle speed give {spread} together, the first "
             f"token in {rate_text(found.sampling.ttft_p95_s, 's')}."
         )
     return tuple(lines)
+
+
+def _differs(sampling: Sampling) -> bool:
+    """Return whether the seed matters: it does not where lengths and moments are all given."""
+    return any(
+        spread.low < spread.high
+        for spread in (sampling.throughput_tokens_per_s, sampling.ttft_p95_s)
+    )

@@ -7,6 +7,7 @@ tight when only in the middle, else no; memory has its own verdict, and the wors
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -209,7 +210,7 @@ def _simulated(
     deployment: Deployment, load: LoadProfile, limits: Limits, users: int, seed: int
 ) -> _Simulated:
     if not deployment.caches_prefixes:
-        load = LoadProfile(load.prompt, load.output, 0, load.requests_per_hour, load.think_s)
+        load = replace(load, shared_prefix_tokens=0)
     played = {
         end: Played(
             server=server,
@@ -257,7 +258,7 @@ def _put_together(
     plan, server = deployment.plan, deployment.servers[1]
     verdict, reason = _verdict(plan, found, unknown, users, limits)
     binds: str | None = None if found is None else found.asked.binds
-    if plan.verdict not in (*MAY_RUN, "unknown"):
+    if plan.verdict == "no":
         binds = "memory"
     return ServePlan(
         schema_version=SCHEMA_VERSION,

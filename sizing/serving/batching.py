@@ -30,7 +30,7 @@ __all__ = ["ENDS", "BatchModel", "StepCosts"]
 
 ENDS: Final = ("fast", "mid", "slow")
 _CACHE: Final = frozenset({"cache", "decode_attention"})
-_ARITHMETIC: Final = "prompt."
+_ARITHMETIC: Final = ("prompt.", "prompt_state")
 _LEAST_OFFLOADED: Final = 32  # where a host's weights begin to be copied: speed_terms
 
 
@@ -43,6 +43,7 @@ class StepCosts(NamedTuple):
         cache_s: of one sequence's cache at depth 0, on the line through the profile's depths.
         depth_s: for each token of depth.
         read_s: of reading so many tokens of prompts, attention left out; by number.
+        read_arithmetic_s: the part of that which is arithmetic; by number.
         pair_s: of attention for each pair of a prompt's token and one before it.
         ride_s: arithmetic of a token that is written while prompts are read.
     """
@@ -52,6 +53,7 @@ class StepCosts(NamedTuple):
     cache_s: float
     depth_s: float
     read_s: list[float]
+    read_arithmetic_s: list[float]
     pair_s: float
     ride_s: float
 
@@ -70,6 +72,11 @@ class StepCosts(NamedTuple):
         caches = sequences * self.cache_s + self.depth_s * depth_tokens
         reading = self.read_s[prompt_tokens] + self.pair_s * pairs + self.ride_s * sequences
         return caches + max(reading, self.write_s[sequences])
+
+    def mixed_arithmetic_s(self, sequences: int, prompt_tokens: int, pairs: float) -> float:
+        """Return the part of such a step that is arithmetic."""
+        read = self.read_arithmetic_s[prompt_tokens] + self.pair_s * pairs
+        return max(read + self.ride_s * sequences, self.arithmetic_s[sequences])
 
 
 class BatchModel:
@@ -124,14 +131,14 @@ class BatchModel:
             step_tokens, (tokens, prompt_tokens % step_tokens, *_passes(micro, step_tokens))
         )
         read = [self._read_s(n, end) for n in sizes]
-        reading = _table(sizes, [seconds for seconds, _ in read])
-        attention = self._read_s(tokens, end)[1]
+        attention = self._read_s(tokens, end)[2]
         return StepCosts(
             write_s=_table(counts, [seconds for seconds, _ in write]),
             arithmetic_s=_table(counts, [part for _, part in write]),
             cache_s=shallow - depth_s * prompt_tokens,
             depth_s=depth_s,
-            read_s=reading,
+            read_s=_table(sizes, [seconds for seconds, _, _ in read]),
+            read_arithmetic_s=_table(sizes, [part for _, part, _ in read]),
             pair_s=attention / (tokens * (tokens + 1) / 2),
             ride_s=self._ride_s(prompt_tokens, end),
         )
@@ -140,7 +147,7 @@ class BatchModel:
         """Return what a step that writes takes to read, overheads included, and to calculate."""
         terms = self._decode(sequences, depth)
         whole = self._seconds(terms, "mid", decoding=True)
-        sums = self._part(terms, "mid", lambda term: term.costs[0].startswith(_ARITHMETIC))
+        sums = self._part(terms, "mid", _is_arithmetic, decoding=True)
         return whole - sums, sums
 
     def _decode(self, sequences: int, depth: int) -> list[Term]:
@@ -172,30 +179,31 @@ class BatchModel:
         wide = {"fast": known.low, "mid": 0.0, "slow": known.high}[end]
         return known.seconds * exp(wide)
 
-    def _part(self, terms: Sequence[Term], end: str, is_in: Callable[[Term], bool]) -> float:
-        """Return the seconds of some terms of a decode step, at the whole step's end."""
+    def _part(
+        self, terms: Sequence[Term], end: str, is_in: Callable[[Term], bool], *, decoding: bool
+    ) -> float:
+        """Return the seconds of some terms of a step, at the whole step's end."""
         chosen = sum(t.amount * self._costs[t.device].of(t.costs) for t in terms if is_in(t))
         whole = sum(t.amount * self._costs[t.device].of(t.costs) for t in terms)
-        return chosen / whole * self._seconds(terms, end, decoding=True)
+        return chosen / whole * self._seconds(terms, end, decoding=decoding)
 
     def _cache_s(self, depth: int, end: str) -> float:
-        return self._part(self._decode(1, depth), end, _is_cache)
+        return self._part(self._decode(1, depth), end, _is_cache, decoding=True)
 
     def _write_s(self, sequences: int, depth: int, end: str) -> tuple[float, float]:
         """Return a step without its caches, and the part of it that is arithmetic."""
         terms = self._decode(sequences, depth)
-        sums = self._part(terms, end, lambda term: term.costs[0].startswith(_ARITHMETIC))
+        sums = self._part(terms, end, _is_arithmetic, decoding=True)
         whole = self._seconds(terms, end, decoding=True)
         return whole - sequences * self._cache_s(depth, end), sums
 
-    def _read_s(self, tokens: int, end: str) -> tuple[float, float]:
-        """Return a piece of a prompt without its attention, and its attention."""
+    def _read_s(self, tokens: int, end: str) -> tuple[float, float, float]:
+        """Return a piece of a prompt without its attention, arithmetic in that, and attention."""
         terms = self._prompt(tokens, 0)
         whole = self._seconds(terms, end, decoding=False)
-        others = [term for term in terms if term.costs[0] != "attention"]
-        mid = timed(others, self._costs, decoding=False).seconds
-        share = mid / timed(terms, self._costs, decoding=False).seconds
-        return whole * share, whole * (1 - share)
+        sums = self._part(terms, end, _is_arithmetic, decoding=False)
+        attention = self._part(terms, end, _is_attention, decoding=False)
+        return whole - attention, sums, attention
 
     def _ride_s(self, depth: int, end: str) -> float:
         """Return the arithmetic of one more token in a batch."""
@@ -204,6 +212,14 @@ class BatchModel:
 
 def _is_cache(term: Term) -> bool:
     return term.costs[0] in _CACHE
+
+
+def _is_attention(term: Term) -> bool:
+    return term.costs[0] == "attention"
+
+
+def _is_arithmetic(term: Term) -> bool:
+    return term.costs[0].startswith(_ARITHMETIC)
 
 
 def _passes(micro: int, most: int) -> list[int]:

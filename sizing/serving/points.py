@@ -92,11 +92,11 @@ def play(played: Played, users: int) -> tuple[Log, Draws]:
     return simulate(played.server, played.costs, draws, arrivals, prefix_tokens=prefix), draws
 
 
-def outcome_of(log: Log, *, seconds_for_share: float = 0.5) -> Outcome:
+def outcome_of(log: Log) -> Outcome:
     """Return the figures of the middle of a log: its first and last eighth are left out.
 
-    `binds` is a lack of place when requests waited for it more than `seconds_for_share` of the
-    time, else what a step spends more of its time on.
+    `binds` is a lack of place when requests waited for it more than half of the time, else what a
+    step spends more of its time on.
     """
     import numpy as np  # noqa: PLC0415 - heavy, and only a simulation needs it
 
@@ -120,7 +120,7 @@ def outcome_of(log: Log, *, seconds_for_share: float = 0.5) -> Outcome:
         batch=log.batch_s / log.busy_s,
         turned_away_share=log.turned_away / count,
         sent_back_share=log.sent_back / count,
-        binds=_binds(log, seconds_for_share),
+        binds=_binds(log),
     )
 
 
@@ -130,7 +130,7 @@ def _percentile(values: NDArray[np.float64], percent: float) -> float:
     return float(np.percentile(values, percent)) if len(values) else float("inf")
 
 
-def _binds(log: Log, share: float) -> Binds:
-    if max(log.no_slot_s, log.no_room_s) > share * log.end_s:
+def _binds(log: Log) -> Binds:
+    if max(log.no_slot_s, log.no_room_s) > log.end_s / 2:
         return "kv_cache" if log.no_room_s > log.no_slot_s else "slots"
     return "arithmetic" if log.arithmetic_s > log.busy_s / 2 else "bandwidth"

@@ -198,7 +198,8 @@ class _Run:
             tokens += piece.tokens
             pairs += piece.tokens * piece.depth + piece.tokens * (piece.tokens + 1) / 2
         seconds = self._costs.mixed_s(sequences, self._depth, tokens, pairs)
-        self._pass(seconds, arithmetic_s=seconds)
+        arithmetic_s = self._costs.mixed_arithmetic_s(sequences, tokens, pairs)
+        self._pass(seconds, arithmetic_s=arithmetic_s)
         self._advance(sequences, 1)
         for piece in pieces:
             done = piece.depth + piece.tokens

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from whatfits.sizing import check
+from whatfits.sizing.estimate import Basis
 from whatfits.sizing.reasons import reason, title_of
 from whatfits.sizing.substituted import parts_sum, product
 from whatfits.sizing.units import GIB, KIB, MIB
@@ -120,11 +121,13 @@ def test_the_terms_of_a_token_come_to_its_rate(model: str, prompt: int | None) -
 
 def test_bytes_over_a_share_of_the_bandwidth_are_the_time_that_is_said() -> None:
     text = substituted(check("llama-3.1-8b", machine=CARD), "speed.decode_tokens_per_s")
-    said = re.match(r"([\d.]+) GiB Q6_K weights / \(([\d.]+) x (\d+) GB/s\) = ([\d.]+) ms", text)
-    assert said is not None
-    gib, share, gb_per_s, milliseconds = map(float, said.groups())
-    by_hand = 1000 * gib * GIB / (share * gb_per_s * 1e9)
-    assert by_hand == pytest.approx(milliseconds, rel=0.05 / gib + 0.005 / share)
+    assert " GB Q6_K weights / (" in text
+    found = re.findall(r"([\d.]+) GB [\w ]+ / \(([\d.]+) x (\d+) GB/s\) = ([\d.]+) ms", text)
+    assert len(found) == text.count(" GB ")
+    for gb, share, gb_per_s, milliseconds in (map(float, term) for term in found):
+        by_hand = 1000 * gb / (share * gb_per_s)
+        # sizes and times are written with three digits, shares with two decimals
+        assert by_hand == pytest.approx(milliseconds, rel=0.01 + 0.005 / share)
 
 
 def test_what_does_not_come_to_the_figure_is_not_written() -> None:
@@ -152,6 +155,18 @@ def test_the_numbers_stand_below_the_formula() -> None:
     (cache,) = [basis for basis in plan.basis if basis.key == "memory.kv_cache_bytes"]
     labels = [label for label, _ in reason(cache, plan).rows]
     assert labels[:3] == ["value", "formula", "with numbers"]
+
+
+def test_inputs_are_written_whole_whatever_kind_of_number_they_are() -> None:
+    basis = Basis(
+        key="speed",
+        formula="",
+        inputs={"flops_per_s": 2e15, "share": 0.934, "layers": 4096, "us": 153.0},
+        source="",
+        error="",
+    )
+    said = dict(reason(basis, check("llama-3.1-8b", machine=CARD)).rows)["inputs"]
+    assert said == "flops_per_s = 2,000,000,000,000,000; share = 0.934; layers = 4,096; us = 153"
 
 
 @pytest.mark.parametrize("runtime", ["llama.cpp", "ollama", "vllm", "mlx"])

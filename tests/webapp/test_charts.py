@@ -139,6 +139,8 @@ def test_the_context_chart_shows_every_point_and_the_capacity() -> None:
     ]
     assert {"free": 23.0, "label": "free 23.0 GiB"} in rows
     assert {"context": 8192, "need": 8.0} in rows
+    # dashes make a ragged circle of a legend's point
+    assert spec["layer"][0]["encoding"]["color"]["legend"]["symbolType"] == "stroke"
     said = context_alt(curves, free_bytes=23 * GIB)
     for curve in curves:
         assert f"{curve.largest_context_tokens:,} tokens" in said

@@ -33,6 +33,7 @@ def costs() -> Callable[..., StepCosts]:
             cache_s=times * 1e-5,
             depth_s=times * 1e-7,
             read_s=[0.0, *(times * (0.02 + 1e-4 * n) for n in range(1, step_tokens + 1))],
+            read_arithmetic_s=[times * 1e-4 * n for n in range(step_tokens + 1)],
             pair_s=times * 1e-9,
             ride_s=times * 1e-4,
         )

@@ -171,6 +171,16 @@ def test_arithmetic_overtakes_reading_at_the_balanced_batch_and_not_before() -> 
     assert balanced_batch(Scripted(), depth_tokens=1, most=51) is None
 
 
+@pytest.mark.parametrize(
+    ("prompt_tokens", "binds"), [(8, "bandwidth"), (32, "bandwidth"), (3000, "arithmetic")]
+)
+def test_a_short_prompt_waits_for_memory_and_a_long_one_for_arithmetic(
+    prompt_tokens: int, binds: str
+) -> None:
+    found = served(load=LoadProfile(Lengths(prompt_tokens), Lengths(1)))
+    assert found.binds == binds
+
+
 def test_what_does_not_fit_is_not_simulated() -> None:
     found = served("llama-3.3-70b", machine="rtx-3060 12gb + 16gb", users=2)
     assert (found.verdict, found.binds, found.curve) == ("no", "memory", ())
