@@ -6,7 +6,7 @@ from math import exp
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.estimate import Basis
-from whatfits.sizing.speed import SPEED_SOURCE, device_costs, peak_rates
+from whatfits.sizing.speed import SPEED_SOURCE, device_costs, peak_rates, rounded
 from whatfits.sizing.substituted_speed import step_sum
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ _DECODE: Final = (
 )
 _PROMPT: Final = (
     "tokens / (operations of weights / (share x arithmetic rate) + operations of attention / "
-    "(share x arithmetic rate) + a micro-batch each: weights read, those on the host copied over "
-    "the link, layers x seconds)"
+    "(share x arithmetic rate) + activations that layers pass on / (share x bandwidth) + a "
+    "micro-batch each: weights read, those on the host copied over the link, layers x seconds)"
 )
 _SHOWN: Final = ("experts", "cache")
 
@@ -131,30 +131,28 @@ def _decode_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
     for name in (*kinds, *_SHOWN):
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
     for name in ("layer", "hop", "token"):
-        inputs[f"{name}_microseconds"] = _short(1e6 * costs.of((name,)))
+        inputs[f"{name}_microseconds"] = rounded(1e6 * costs.of((name,)))
     return inputs
 
 
 def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
     inputs: dict[str, Any] = {
         "flops_per_s": rates.flops,
+        "bandwidth_bytes_per_s": rates.bytes,
         "link_bytes_per_s": rates.link_bytes,
         "family": costs.family,
         "known_from": _LEVELS[costs.level],
     }
     kinds = [name for name in costs.table if name.startswith("prompt.")]
-    for name in (*kinds, "prompt_experts", "attention", "link"):
+    for name in (*kinds, "prompt_experts", "attention", "activations", "link"):
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
     return inputs
 
 
-def _share(costs: DeviceCosts, name: str) -> float:
+def _share(costs: DeviceCosts, name: str) -> float | None:
+    """Return the share of the peak that is reached; None where it costs nothing by itself."""
     cost = costs.of((name,))
-    return _short(1 / cost) if cost else 1.0
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.3g}")
+    return rounded(1 / cost) if cost else None
 
 
 def _error(costs: Sequence[DeviceCosts], *, decoding: bool) -> str:

@@ -83,7 +83,8 @@ def rate_text(rate: RateRange | None, unit: str) -> str:
     """Return a rate or a time as a range: `31 to 42 tokens/s`."""
     if rate is None:
         return "unknown"
-    return f"{_number(rate.low)} to {_number(rate.high)} {unit}"
+    low, high = _number(rate.low), _number(rate.high)
+    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
 
 
 def _number(value: float) -> str:

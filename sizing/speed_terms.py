@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVATION_BYTES",
+    "LEAST_OFFLOADED_TOKENS",
     "Rates",
     "Term",
     "at_peak_rates",
@@ -38,7 +39,7 @@ _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
 _FLOPS_PER_STATE_BYTE: Final = 6 / 8
 ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
 # Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
-_LEAST_OFFLOADED_TOKENS: Final = 32
+LEAST_OFFLOADED_TOKENS: Final = 32
 
 
 class Rates(NamedTuple):
@@ -216,7 +217,7 @@ def _overlap(step: StepWork, batches: int) -> float:
 
 def _offloads(placement: Placement, tokens: int) -> bool:
     """Return whether weights on the host are copied to an accelerator for that many tokens."""
-    enough = tokens >= _LEAST_OFFLOADED_TOKENS
+    enough = tokens >= LEAST_OFFLOADED_TOKENS
     return bool(placement.accelerators) and placement.op_offload and enough
 
 

@@ -14,7 +14,12 @@ from math import exp
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.speed import device_costs, peak_rates, timed
-from whatfits.sizing.speed_terms import cut_over_ranks, decode_terms, prompt_terms
+from whatfits.sizing.speed_terms import (
+    LEAST_OFFLOADED_TOKENS,
+    cut_over_ranks,
+    decode_terms,
+    prompt_terms,
+)
 from whatfits.sizing.speed_work import step_work
 
 if TYPE_CHECKING:
@@ -31,7 +36,6 @@ __all__ = ["ENDS", "BatchModel", "StepCosts"]
 ENDS: Final = ("fast", "mid", "slow")
 _CACHE: Final = frozenset({"cache", "decode_attention"})
 _ARITHMETIC: Final = ("prompt.", "prompt_state")
-_LEAST_OFFLOADED: Final = 32  # where a host's weights begin to be copied: speed_terms
 
 
 class StepCosts(NamedTuple):
@@ -231,7 +235,7 @@ def _passes(micro: int, most: int) -> list[int]:
 def _grid(most: int, others: Sequence[int]) -> list[int]:
     """Return sizes to work out: powers of two, the ends, and `others`."""
     powers = [2**power for power in range(most.bit_length())]
-    known = {1, most, _LEAST_OFFLOADED - 1, _LEAST_OFFLOADED, *powers, *others}
+    known = {1, most, LEAST_OFFLOADED_TOKENS - 1, LEAST_OFFLOADED_TOKENS, *powers, *others}
     return sorted(size for size in known if 1 <= size <= most)
 
 
