@@ -144,7 +144,7 @@ LOADS: Final = (
 
 def load_case(model: Model, *, repack: bool = False) -> Case:
     """Return a model as it is loaded for real."""
-    return Case(model, replace(plain(LOAD_CONTEXT_TOKENS), repack=bool(repack)))
+    return Case(model, replace(plain(LOAD_CONTEXT_TOKENS), repack=repack))
 
 
 _LLAMA_3: Final = Model("llama-3-8b", "Q4_K_M", "meta-llama/Meta-Llama-3-8B-Instruct")

@@ -66,7 +66,9 @@ def _loads() -> Iterator[dict[str, Any]]:
     """Yield what processes grew by that loaded a model and read a prompt of a micro-batch."""
     from whatfits.bench.loads import LoadLimits, load_for_real
 
-    for case, _, path in _written([load_case(model, repack=r) for model in LOADS for r in (0, 1)]):
+    for case, _, path in _written(
+        [load_case(model, repack=r) for model in LOADS for r in (False, True)]
+    ):
         outcome = load_for_real(
             path, case.settings, limits=LoadLimits(_LIMIT_S), decode_tokens=_PROMPT_TOKENS
         )
