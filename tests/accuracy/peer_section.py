@@ -78,6 +78,8 @@ class Aim:
     def verdict(self) -> str:
         if not self.is_met:
             return "missed"
+        if self.found == self.limit:
+            return "met: the same"
         return "met, the further one too" if self.found <= self.stretch else "met"
 
 
