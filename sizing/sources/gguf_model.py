@@ -45,7 +45,7 @@ def spec_of_header(
         UnknownFileTypeError: no such file type.
     """
     spec = spec_from_gguf(header, name=name, source=source)
-    spec = replace(spec, notes=(*spec.notes, *header.findings, *notes))
+    spec = replace(spec, notes=(*spec.notes, *notes))
     if file_type is None or find_file_type(file_type).name == spec.file_type:
         return spec
     changed = requantised(spec, file_type)

@@ -8,10 +8,7 @@ import pytest
 from cases import RECORDS, measured
 from cases import load as written_cases
 from loads import loads
-from peer_section import PEERS, peer_errors
-from peer_section import our_errors as errors_of_ours
 from recorded_plans import read
-from tables import errors_of
 
 EVERY = {"suite": 9, "offload": 19}  # one group in so many is predicted anew: 29 of them
 
@@ -60,18 +57,3 @@ def test_a_mapped_load_holds_the_file_and_what_is_not_in_it() -> None:
     for load in mapped:
         assert load.file == pytest.approx(load.mapped, rel=0.01), load
         assert load.predicted + load.mapped == pytest.approx(load.resident, rel=0.03), load
-
-
-def test_other_estimators_are_asked_about_thirty_cases_and_more() -> None:
-    for peer in PEERS:
-        errors, _ = peer_errors(peer)
-        assert len(errors) >= 30, peer
-
-
-def test_no_other_estimator_is_nearer_to_llama_cpp() -> None:
-    ours = errors_of(errors_of_ours())
-    for peer in PEERS:
-        theirs = errors_of([error for error in peer_errors(peer)[0] if error is not None])
-        assert ours.median <= theirs.median, peer
-        assert ours.p95 <= theirs.p95, peer
-        assert ours.worst <= theirs.worst, peer
