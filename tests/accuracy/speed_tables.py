@@ -33,7 +33,7 @@ _ENDS: Final = (0.1, 0.9)  # four in five lie between
 _COSTS: Final = (
     *(f"weights.{kind}" for kind in QUANT_KINDS),
     *(f"prompt.{kind}" for kind in QUANT_KINDS),
-    *("experts", "cache", "decode_attention", "link"),
+    *("experts", "cache", "state", "decode_attention", "link"),
     *("layer", "expert_layer", "state_layer", "delta_layer", "token", "hop"),
     *("prompt_experts", "prompt_weights", "attention", "activations"),
     *("prompt_state", "pipeline_loss"),
