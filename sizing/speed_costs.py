@@ -87,7 +87,8 @@ def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) ->
     family = next(key for key in keys if key in families)
     own = fitted["devices"].get(f"{kind}:{device_key(device.name)}")
     level = "device" if own else "family" if family == keys[0] else "unknown"
-    decode, prompt = (fitted["intervals"][phase][level] for phase in ("decode", "prefill"))
+    intervals = (fitted["intervals"][phase][level] for phase in ("decode", "prefill"))
+    decode, prompt = (ends.get(kind, ends[_ALL]) for ends in intervals)
     return DeviceCosts(
         level, families[family], own or {}, (decode[0], decode[1]), (prompt[0], prompt[1]), family
     )

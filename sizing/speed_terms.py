@@ -1,7 +1,8 @@
 """The time of a step as a sum of terms: an amount at its peak rate, times costs that are fitted.
 
-Decoding: bytes of weights over bandwidth, by storage type; bytes of cache and of states;
-a constant a layer, more where there are experts or a state; one a token, one a change of device.
+Decoding: bytes of weights over bandwidth, by storage type; bytes of cache, and of states that are
+scanned, which is far from the bandwidth (ggml/src/ggml-cuda/ssm-scan.cu); a constant a layer, more
+where there are experts or a state; one a token, one a change of device.
 A prompt: operations over the arithmetic rate by storage type; operations of attention;
 activations that layers pass on; weights read, and those on the host copied, once a micro-batch.
 Source: this is what llama.cpp's graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for
@@ -91,11 +92,14 @@ def decode_terms(
     read = attended(model, settings, placement, depth)
     met = prompt_attention_flops(model, placement, tokens=1, depth=max(0, depth - 1))
     share = _touched(model, sequences)
+    # states by a delta rule are gone through like a cache; others are scanned, which is far slower
+    by_delta = any(work.delta_layers for work in step.devices)
+    state_cost = "cache" if by_delta else "state"
     terms: list[Term] = []
     for index, work in enumerate(step.devices):
         caches = 1 if one_cache else sequences
-        cache = (read.cache_bytes[index] + read.state_bytes[index]) * caches
-        if not work.is_used and not cache:
+        cache, state = read.cache_bytes[index] * caches, read.state_bytes[index] * caches
+        if not (work.is_used or cache or state):
             continue
         peak = rates[index].bytes or 1.0
         terms += [Term(index, n / peak, (f"weights.{k}",)) for k, n in work.dense_bytes.items()]
@@ -105,6 +109,8 @@ def decode_terms(
         ]
         if cache:
             terms.append(Term(index, cache / peak, ("cache",)))
+        if state:
+            terms.append(Term(index, state / peak, (state_cost,)))
         if met[index]:
             terms.append(Term(index, met[index] * sequences / peak, ("decode_attention",)))
         terms += _per_layer(index, work, "")

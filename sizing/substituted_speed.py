@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["step_sum"]
 
 _WEIGHTS: Final = "weights."
+_READ: Final = {"cache": "cache", "state": "states"}
 _COUNTED: Final = {
     "layer": "layers",
     "expert_layer": "layers with experts",
@@ -61,9 +62,9 @@ def _term_text(term: Term, rates: Rates, costs: DeviceCosts) -> str:
     """
     name = term.costs[0]
     cost = costs.of(term.costs)
-    if rates.bytes and (name.startswith(_WEIGHTS) or name == "cache"):
+    if rates.bytes and (name.startswith(_WEIGHTS) or name in _READ):
         size = f"{term.amount * rates.bytes / GB:.3g} GB"
-        what = "cache" if name == "cache" else f"{name.removeprefix(_WEIGHTS)} weights"
+        what = _READ.get(name) or f"{name.removeprefix(_WEIGHTS)} weights"
         of_experts = " of experts" if "experts" in term.costs else ""
         return f"{size} {what}{of_experts} / ({1 / cost:.2f} x {rates.bytes / GB:,.0f} GB/s)"
     if name in _COUNTED:

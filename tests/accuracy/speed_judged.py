@@ -37,7 +37,9 @@ class Judged:
         devices: how many devices.
         median: error with the family fitted (other models on its devices, or other devices).
         p90: the same.
-        covered: share of figures within the interval.
+        told: how many figures have no device whose bandwidth is a guess.
+        covered: share of those within the interval; None without any. Where the bandwidth is a
+            guess the interval spans what memory may do, which four figures in five says nothing of.
         unseen_median: error with the whole family left out of the fit.
         unseen_p90: the same.
         unseen_covered: the same.
@@ -50,12 +52,13 @@ class Judged:
     family: str
     rows: int
     devices: int
+    told: int
     median: float
     p90: float
-    covered: float
+    covered: float | None
     unseen_median: float
     unseen_p90: float
-    unseen_covered: float
+    unseen_covered: float | None
     peer_median: float | None
     peer_p90: float | None
 
@@ -102,6 +105,7 @@ def _judged(
         *named,
         len(part),
         len({row.device for row in part}),
+        sum(not row.host_is_guessed for row in part),
         *_errors(part, seen),
         *_errors(part, unseen),
         _short(np.median(peers)) if peers else None,
@@ -109,12 +113,16 @@ def _judged(
     )
 
 
-def _errors(part: Sequence[Row], found: Sequence[Prediction]) -> tuple[float, float, float]:
+def _errors(part: Sequence[Row], found: Sequence[Prediction]) -> tuple[float, float, float | None]:
     """Return median and 90th percentile of the error, and the share inside the interval."""
     errors = [abs(f[1] / row.tokens_per_s - 1) for row, f in zip(part, found, strict=True)]
-    inside = [f[0] <= row.tokens_per_s <= f[2] for row, f in zip(part, found, strict=True)]
+    inside = [
+        low <= row.tokens_per_s <= high
+        for row, (low, _, high) in zip(part, found, strict=True)
+        if not row.host_is_guessed
+    ]
     median, p90 = (_short(np.quantile(errors, at)) for at in (0.5, 0.9))
-    return median, p90, _short(np.mean(inside))
+    return median, p90, _short(np.mean(inside)) if inside else None
 
 
 def _short(value: object) -> float:

@@ -78,6 +78,11 @@ class Row:
         return int(digest, 16) % 2 == 1
 
     @property
+    def kind(self) -> str:
+        """Back end of its device."""
+        return family_of(self.devices[0], self.engine)[0]
+
+    @property
     def family(self) -> str:
         """Back end and generation of its device."""
         return ":".join(part for part in family_of(self.devices[0], self.engine) if part)

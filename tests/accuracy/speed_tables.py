@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from math import log
+from math import exp, log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,27 +20,33 @@ from whatfits.sizing.speed import timed
 from whatfits.sizing.speed_costs import read_costs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from speed_rows import Row
+
+Ends = tuple[float, float]
+_ByKind = dict[str, float]
 
 __all__ = ["PATH", "fitted_tables", "predicted", "tables_of", "write"]
 
 PATH: Final = Path(__file__).parents[2] / "sizing/catalog/index/efficiencies.json"
 PHASES: Final = ("decode", "prefill")
 _FOLDS: Final = 8
-_ENDS: Final = (0.1, 0.9)  # four in five lie between
+_HELD: Final = 0.8  # of the figures lie within an interval
+# A back end's own width counts for half with so many models on devices.
+_MODELS_FOR_HALF: Final = 8
 _COSTS: Final = (
     *(f"weights.{kind}" for kind in QUANT_KINDS),
     *(f"prompt.{kind}" for kind in QUANT_KINDS),
-    *("experts", "cache", "decode_attention", "link"),
+    *("experts", "cache", "state", "decode_attention", "link"),
     *("layer", "expert_layer", "state_layer", "delta_layer", "token", "hop"),
     *("prompt_experts", "prompt_weights", "attention", "activations"),
     *("prompt_state", "pipeline_loss"),
     *("prompt_layer", "prompt_expert_layer", "prompt_state_layer", "prompt_delta_layer"),
 )
 _NO_INTERVALS: Final = {
-    phase: dict.fromkeys(("device", "family", "unknown"), (0.0, 0.0)) for phase in PHASES
+    phase: {level: {"all": (0.0, 0.0)} for level in ("device", "family", "unknown")}
+    for phase in PHASES
 }
 
 
@@ -105,36 +111,64 @@ def _fold(row: Row) -> str:
     return str(sum(f"{row.device}|{row.model}".encode()) % _FOLDS)
 
 
-def _ends(misses: Iterable[float], weights: Iterable[float]) -> tuple[float, float]:
-    """Return the weighted quantiles between which four in five lie."""
-    values, shares = np.array(list(misses)), np.array(list(weights))
+def _quantile(values: Sequence[float], weights: Sequence[float], share: float) -> float:
     order = np.argsort(values)
-    running = np.cumsum(shares[order]) / shares.sum()
-    low, high = (float(values[order][np.searchsorted(running, end)]) for end in _ENDS)
-    return _rounded(min(low, 0.0)), _rounded(max(high, 0.0))
+    running = np.cumsum(np.array(weights)[order]) / sum(weights)
+    return float(np.array(values)[order][np.searchsorted(running, share)])
+
+
+def _scales(part: Sequence[Row], misses: Sequence[float], weights: Sequence[float]) -> _ByKind:
+    """Return by back end how far it is missed against all; of few models, nearer to one."""
+    found: _ByKind = {}
+    of_all = _quantile(np.abs(misses).tolist(), weights, _HELD)
+    for kind in sorted({row.kind for row in part}):
+        own = [i for i, row in enumerate(part) if row.kind == kind]
+        far = _quantile([abs(misses[i]) for i in own], [weights[i] for i in own], _HELD)
+        count = len({(part[i].device, part[i].model) for i in own})
+        found[kind] = exp(log(far / of_all) * count / (count + _MODELS_FOR_HALF))
+    return found
+
+
+def _ends(part: Sequence[Row], misses: Sequence[float]) -> dict[str, Ends]:
+    """Return by back end, and for all others, the ends between which four in five lie.
+
+    A model on a device counts as the root of its figures. One shape for all, wider or narrower.
+    """
+    counts = Counter((row.device, row.model) for row in part)
+    weights = [counts[row.device, row.model] ** -0.5 for row in part]
+    scales = _scales(part, misses, weights)
+    scaled = [miss / scales[row.kind] for row, miss in zip(part, misses, strict=True)]
+    low, high = (_quantile(scaled, weights, (1 + side * _HELD) / 2) for side in (-1, 1))
+    return {
+        kind: (_rounded(min(low * scale, 0.0)), _rounded(max(high * scale, 0.0)))
+        for kind, scale in (("all", 1.0), *scales.items())
+    }
+
+
+def _wider(ends: Mapping[str, Ends], least: Mapping[str, Ends]) -> dict[str, Ends]:
+    return {
+        kind: (min(low, least[kind][0]), max(high, least[kind][1]))
+        for kind, (low, high) in ends.items()
+    }
 
 
 def _intervals(used: Sequence[Row]) -> dict[str, Any]:
     """Return the ends by phase, for what is near and for what is further away.
 
     Near: another model on the same device was fitted on. Family: another device of it. Unknown:
-    no device of the family.
+    no device of the family. What is further away is no narrower.
     """
     found: dict[str, Any] = {}
     groups = {"device": _fold, "family": lambda row: row.device, "unknown": lambda row: row.family}
     for phase in PHASES:
         part = [row for row in used if row.phase == phase]
         good = [index for index, row in enumerate(part) if row.trust == "high"]
-        counts = Counter((part[i].device, part[i].model) for i in good)
-        weights = [counts[part[i].device, part[i].model] ** -0.5 for i in good]
-        found[phase] = {}
-        for name, group in groups.items():
+        levels: list[dict[str, Ends]] = []
+        for group in groups.values():
             misses = _left_out(part, group)
-            found[phase][name] = _ends([misses[i] for i in good], weights)
-        near, family, far = (found[phase][name] for name in groups)
-        widened = (min(near[0], family[0]), max(near[1], family[1]))
-        found[phase]["family"] = widened
-        found[phase]["unknown"] = (min(widened[0], far[0]), max(widened[1], far[1]))
+            ends = _ends([part[i] for i in good], [misses[i] for i in good])
+            levels.append(_wider(ends, levels[-1]) if levels else ends)
+        found[phase] = dict(zip(groups, levels, strict=True))
     return found
 
 

@@ -81,7 +81,7 @@ def test_a_family_that_is_left_out_leaves_nothing_behind() -> None:
 
 @pytest.mark.parametrize(
     ("phase", "is_seen", "p90_too"),
-    [("decode", True, False), ("decode", False, True), ("prefill", True, True)],
+    [("decode", True, True), ("decode", False, True), ("prefill", True, True)],
 )
 def test_the_aims_that_were_met_still_are(phase: str, *, is_seen: bool, p90_too: bool) -> None:
     one = of_all(load(), phase)
@@ -94,8 +94,10 @@ def test_the_aims_that_were_met_still_are(phase: str, *, is_seen: bool, p90_too:
 @pytest.mark.parametrize("phase", speed_tables.PHASES)
 def test_intervals_hold_about_four_figures_in_five(phase: str) -> None:
     one = of_all(load(), phase)
-    assert COVERED[0] <= one.covered <= COVERED[1]
-    assert COVERED[0] <= one.unseen_covered <= COVERED[1]
+    assert one.told > 400
+    for covered in (one.covered, one.unseen_covered):
+        assert covered is not None
+        assert COVERED[0] <= covered <= COVERED[1]
 
 
 def test_the_peers_rule_is_further_off() -> None:

@@ -66,6 +66,26 @@ def test_terms_of_a_dense_model_by_hand() -> None:
     assert "hop" not in {name for costs in by_cost for name in costs}
 
 
+@pytest.mark.parametrize(
+    ("name", "cost", "elements"),
+    [
+        # 23 layers of 64 heads x 64 wide x 128 states, and 3 tokens of 4,096 + 2 x 8 x 128 channels
+        ("nemotron-3-nano-30b-a3b", "state", 23 * (64 * 64 * 128 + 3 * 6144)),
+        # 48 layers of 48 heads x 128 x 128, and 3 tokens of 2 x 16 x 128 + 48 x 128 channels
+        ("qwen3.6-27b", "cache", 48 * (48 * 128 * 128 + 3 * 10_240)),
+    ],
+)
+def test_states_are_read_and_written_once_a_token(name: str, cost: str, elements: int) -> None:
+    model = load_model(name, file_type="Q4_K_M")
+    placement = resolve_placement(model, PlacementRequest(), load_machine("rtx-5090 + 64gb"))
+    settings = resolve_settings(model, Workload())
+    rates = [Rates(1e12, 1e14), Rates(6e10, None)]
+    terms = decode_terms(model, settings, placement, rates, depth=0)
+    assert sum(t.amount for t in terms if t.costs == (cost,)) == pytest.approx(
+        2 * 4 * elements / 1e12
+    )
+
+
 def test_operations_of_attention_by_hand() -> None:
     placement = resolve_placement(LLAMA, PlacementRequest(), load_machine(CARD))
     # 32 layers x 32 heads x (128 + 128) elements x 2 operations x pairs of tokens
