@@ -8,9 +8,9 @@ from whatfits.sizing.estimate import Basis
 from whatfits.sizing.serving.curve import KNEE_SHARE
 
 if TYPE_CHECKING:
-    from whatfits.sizing.serving.batching import StepCosts
     from whatfits.sizing.serving.deployment import Deployment
     from whatfits.sizing.serving.profile import LoadProfile
+    from whatfits.sizing.serving.step_costs import StepCosts
 
 __all__ = ["serving_basis"]
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from whatfits.sizing.serving.batching import StepCosts
     from whatfits.sizing.serving.draws import Draws
     from whatfits.sizing.serving.profile import Limits, LoadProfile
     from whatfits.sizing.serving.server import Server
     from whatfits.sizing.serving.simulation import Log
+    from whatfits.sizing.serving.step_costs import StepCosts
 
 __all__ = ["Binds", "Outcome", "Played", "outcome_of", "play"]
 

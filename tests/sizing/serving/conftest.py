@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whatfits.sizing.serving.arrivals import arrivals_of
-from whatfits.sizing.serving.batching import StepCosts
 from whatfits.sizing.serving.draws import draw
 from whatfits.sizing.serving.profile import Lengths, LoadProfile
 from whatfits.sizing.serving.simulation import simulate
+from whatfits.sizing.serving.step_costs import StepCosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
