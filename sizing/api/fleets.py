@@ -35,7 +35,7 @@ def fleet(
     Args:
         model: as in `check`.
         machines: nodes; machines as in `check`; or saved reports as objects, which may name the
-            `node`, its `address` and its `network`.
+            `node`, its `address`, its `network` and the `interface` to it.
         file_type: as in `check`; a runtime that has no such type is left out.
         runtime: whose rules to use: `llama.cpp`, `vllm` or `mlx`; None for all of them.
         workload: as in `check`, for each copy of the model.

@@ -62,8 +62,8 @@ def section() -> str:
         "The scheduler that is simulated is today's, on an idle card with its own figures from the "
         "catalog. A model on a device lies wholly in one half by a hash of both names. One "
         "constant was fitted, on the first half: the least time to a first token under vLLM, "
-        f"{low} to {high} ms with {mid} in the middle, as servers of half a billion parameters had it "
-        "without a web front. The interval is that of speeds, made to hold four in five: of "
+        f"{low} to {high} ms with {mid} in the middle, as servers of half a billion parameters had "
+        "it without a web front. The interval is that of speeds, made to hold four in five: of "
         f"{len(written)} speeds it holds {sum(one.is_inside for one in written)}."
     )
     parts = [said, _summary(found), _halves(found), _READ, _cases(found)]

@@ -85,6 +85,10 @@ BAD_LINES = {
         '{"model": "qwen3-8b", "question": "fleet", "machines":'
         ' [{"address": "a b", "pools": [], "devices": []}]}'
     ),
+    "fleet of a node with a bad interface": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines":'
+        ' [{"interface": "=eth0", "pools": [], "devices": []}]}'
+    ),
     "split of words": '{"model": "qwen3-8b", "placement": {"tensor_split": "a"}}',
 }
 
@@ -167,7 +171,10 @@ def test_a_line_can_ask_how_a_model_runs_on_several_machines(
     say: Callable[..., Any], tmp_path: Path, is_valid: Callable[[str, object], None]
 ) -> None:
     report = say("hardware", "--machine", "rtx-3090 + 32gb", "--json").json
-    machines = ["rtx-4090 + 64gb", {**report, "node": "attic", "address": "10.0.0.7"}]
+    machines = [
+        "rtx-4090 + 64gb",
+        {**report, "node": "attic", "address": "10.0.0.7", "interface": "eth1"},
+    ]
     asked: dict[str, Any] = {
         "model": "llama-3.1-70b",
         "machines": machines,
@@ -180,7 +187,9 @@ def test_a_line_can_ask_how_a_model_runs_on_several_machines(
     (answer,) = _answers(say("batch", str(path)).lines)
     is_valid("batch", answer)
     assert answer.pop("id") == 3
-    assert [(node["node"], node["address"]) for node in answer["nodes"]][1] == ("attic", "10.0.0.7")
+    _, attic = answer["nodes"]
+    told = (attic["node"], attic["address"], attic["interface"])
+    assert told == ("attic", "10.0.0.7", "eth1")
     assert answer["plans"][0]["strategy"] == "pipeline"
     assert answer == to_json_value(fleet(**asked))
     nodes = tmp_path / "nodes.jsonl"
