@@ -107,10 +107,10 @@ def _node(given: Node | str | Machine | Mapping[str, Any]) -> Node:
 
     if isinstance(given, Node):
         return given
-    if isinstance(given, str | Machine):
-        machine = load_machine(given)
-        name = node_name(given if isinstance(given, str) else machine.name)
-        return Node(name, machine, name)
+    if isinstance(given, str):
+        return Node(node_name(given), load_machine(given), node_name(given))
+    if isinstance(given, Machine):
+        return Node(node_name(given.name), given, node_name(given.name))
     from whatfits.sizing.sources.fleet_files import node_from_document
 
     described = given.get("machine", given)

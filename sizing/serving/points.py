@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from whatfits.sizing.serving.draws import Draws
+    from whatfits.sizing.serving.log import Log
     from whatfits.sizing.serving.profile import Limits, LoadProfile
     from whatfits.sizing.serving.server import Server
-    from whatfits.sizing.serving.simulation import Log
     from whatfits.sizing.serving.step_costs import StepCosts
 
 __all__ = ["Binds", "Outcome", "Played", "outcome_of", "play"]

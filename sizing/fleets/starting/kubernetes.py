@@ -120,8 +120,10 @@ def _environment() -> list[Yaml]:
     """Return what keeps ranks to the pods' own network where pods have several."""
     own: dict[str, Yaml] = {"fieldRef": {"fieldPath": "status.podIP"}}
     address: dict[str, Yaml] = {"name": "VLLM_HOST_IP", "valueFrom": own}
-    told = interface_variables(_POD_INTERFACE)
-    return [address, *({"name": name, "value": value} for name, value in told.items())]
+    found: list[Yaml] = [address]
+    for name, value in interface_variables(_POD_INTERFACE).items():
+        found.append({"name": name, "value": value})
+    return found
 
 
 def _pod(container: dict[str, Yaml]) -> dict[str, Yaml]:

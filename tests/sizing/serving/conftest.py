@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whatfits.sizing.serving.draws import Draws
+    from whatfits.sizing.serving.log import Log
     from whatfits.sizing.serving.server import Server
-    from whatfits.sizing.serving.simulation import Log
 
 VARIED = LoadProfile(Lengths(300, 1500), Lengths(80, 400))
 
