@@ -76,7 +76,10 @@ def machine_sentence(machine: Machine) -> str:
 
 def short_rate(rate: RateRange | None) -> str:
     """Return a rate as a short range for a table: `31-42`."""
-    return "?" if rate is None else f"{_number(rate.low)}-{_number(rate.high)}"
+    if rate is None:
+        return "?"
+    low, high = _number(rate.low), _number(rate.high)
+    return low if low == high else f"{low}-{high}"
 
 
 def rate_text(rate: RateRange | None, unit: str) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         [ModelSpec, Machine, Workload, Trial, Attempt], tuple[Remedy, ...]
     ]
 
-__all__ = ["llama_plan", "model_file"]
+__all__ = ["llama_plan", "model_file", "resolved_workload"]
 
 _PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
 
@@ -66,7 +66,7 @@ def llama_plan(
     trial = trials.best()
     if refined is not None:
         trial = refined(trial)
-    resolved = _in_own_terms(_resolved(asked.workload, trial), asked)
+    resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
     speed = trials.speed(trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
     commands = {}
@@ -192,7 +192,7 @@ def _fitted(spec: ModelSpec, machine: Machine, asked: Asked, replays: Replays) -
     return replace(decided.request, gpu_layers=every)
 
 
-def _resolved(workload: Workload, trial: Trial) -> Workload:
+def resolved_workload(workload: Workload, trial: Trial) -> Workload:
     """Return the workload with every default filled in; the context as it was asked for."""
     settings = trial.settings
     return replace(

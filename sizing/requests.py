@@ -35,8 +35,8 @@ _T = TypeVar("_T")
 class Request:
     """One line of `whatfits batch`: the keyword arguments of a question, and an id to find it by.
 
-    `question` is `check`, `cost` or `serve`; what only `cost` asks of stands under `cost`, and the
-    fields from `users` on belong to `serve`.
+    `question` is `check`, `cost`, `fleet` or `serve`. Fields that only some of them have stand at
+    the end; `runtime` has the question's own default.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -44,20 +44,27 @@ class Request:
     model: str
     id: Any = None
     file_type: str | None = None
-    runtime: str = "llama.cpp"
+    runtime: str | None = None
     machine: str | dict[str, Any] | None = None
     workload: dict[str, Any] | None = None
     placement: dict[str, Any] | None = None
     force: bool = False
-    question: Literal["check", "cost", "serve"] = "check"
+    question: Literal["check", "cost", "fleet", "serve"] = "check"
     cost: dict[str, Any] | None = None
     users: int | None = None
     load: dict[str, Any] | None = None
     limits: dict[str, Any] | None = None
     seed: int | None = None
+    machines: list[str | dict[str, Any]] | None = None
+    network: str | None = None
 
 
-_OF_SERVE: Final = ("users", "load", "limits", "seed")
+_ONLY_OF: Final = {
+    "cost": ("cost",),
+    "serve": ("users", "load", "limits", "seed"),
+    "fleet": ("machines", "network"),
+}
+_NOT_OF_FLEET: Final = ("machine", "placement", "force")
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
@@ -237,15 +244,39 @@ def request_from_object(value: object) -> Request:
         raise InvalidRequestError(
             what="request", got=type(value).__name__, allowed='a JSON object with "model"'
         )
-    known = _without_nulls(value, "runtime", "force", "question")
+    known = _without_nulls(value, "force", "question")
     request = validated(Request, known, what="request")
-    if request.cost is not None and request.question != "cost":
-        raise InvalidRequestError(
-            what="request.cost", allowed='only with "question": "cost"', next_step="or leave it out"
-        )
-    strays = [name for name in _OF_SERVE if getattr(request, name) is not None]
-    if request.question != "serve" and strays:
-        raise InvalidRequestError(
-            what="field of request:", got=strays[0], allowed='only with "question": "serve"'
-        )
+    _refuse_strays(request)
     return request
+
+
+def _refuse_strays(request: Request) -> None:
+    """Refuse fields of another question than the one that is asked.
+
+    Raises:
+        InvalidRequestError: naming the first of them, or `machines` where a fleet has none.
+    """
+    for question, names in _ONLY_OF.items():
+        strays = [name for name in names if getattr(request, name) is not None]
+        if request.question != question and strays:
+            raise InvalidRequestError(
+                what="field of request:",
+                got=strays[0],
+                allowed=f'only with "question": "{question}"',
+                next_step="or leave it out",
+            )
+    if request.question != "fleet":
+        return
+    if request.machines is None:
+        raise InvalidRequestError(
+            what="field 'machines' of request is missing",
+            allowed="a list of names, or of reports that 'whatfits hardware --json' wrote",
+        )
+    for name in _NOT_OF_FLEET:
+        if getattr(request, name):
+            raise InvalidRequestError(
+                what="field of request:",
+                got=name,
+                allowed='not with "question": "fleet"',
+                next_step="each of 'machines' is a machine",
+            )

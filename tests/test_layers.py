@@ -29,7 +29,6 @@ ROOTS = ("sizing/cli/", "sizing/api/")
 # are themselves only imported inside functions.
 FORMS = (
     "sizing/cli/answers.py",
-    "sizing/cli/fleet_answer.py",
     "sizing/cli/hardware_answer.py",
     "sizing/cli/start_answer.py",
 )

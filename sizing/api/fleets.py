@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.api.answering import answer
-from whatfits.sizing.api.loading import load_machine, load_model, load_workload
+from whatfits.sizing.api.loading import load_machine, load_model, load_workload, replayed
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from whatfits.sizing.fleets.answer import FleetAnswer
     from whatfits.sizing.fleets.inventory import Node
-    from whatfits.sizing.fleets.planning import Planned
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
@@ -28,12 +29,13 @@ def fleet(
     runtime: str | None = None,
     workload: Workload | Mapping[str, Any] | None = None,
     network: str | None = None,
-) -> Planned:
+) -> FleetAnswer:
     """Return the ways to run a model on several machines, the best first.
 
     Args:
         model: as in `check`.
-        machines: nodes, or machines as in `check`.
+        machines: nodes; machines as in `check`; or saved reports as objects, which may name the
+            `node`, its `address`, its `network` and the `interface` to it.
         file_type: as in `check`; a runtime that has no such type is left out.
         runtime: whose rules to use: `llama.cpp`, `vllm` or `mlx`; None for all of them.
         workload: as in `check`, for each copy of the model.
@@ -44,7 +46,13 @@ def fleet(
         BadInputError: something given cannot be used; the message says what is allowed.
     """
     from whatfits.sizing.catalog.networks import find_network
-    from whatfits.sizing.fleets.planning import FLEET_RUNTIMES, FleetRequest, plan_fleet
+    from whatfits.sizing.fleets.answer import FleetAnswer
+    from whatfits.sizing.fleets.planning import (
+        FLEET_RULE,
+        FLEET_RUNTIMES,
+        FleetRequest,
+        plan_fleet,
+    )
 
     if runtime is not None and runtime not in FLEET_RUNTIMES:
         raise InvalidRequestError(what="runtime", got=runtime, allowed=", ".join(FLEET_RUNTIMES))
@@ -60,7 +68,15 @@ def fleet(
     def loaded_for(name: str) -> ModelSpec:
         return load_model(model, file_type=file_type, runtime=name)
 
-    return plan_fleet(answer, loaded_for, request)
+    planned = plan_fleet(answer, loaded_for, request)
+    return FleetAnswer(
+        schema_version=SCHEMA_VERSION,
+        nodes=nodes,
+        model=planned.name,
+        rule=FLEET_RULE,
+        plans=planned.plans,
+        refused=planned.refused,
+    )
 
 
 def fleet_nodes(
@@ -74,17 +90,29 @@ def fleet_nodes(
     from dataclasses import replace
 
     from whatfits.sizing.catalog.networks import find_network
-    from whatfits.sizing.fleets.inventory import Node, named_apart, node_name
+    from whatfits.sizing.fleets.inventory import named_apart
 
     known = None if network is None else find_network(network).id
     nodes = []
     for given in machines:
-        if isinstance(given, Node):
-            node = given
-        else:
-            machine = load_machine(given)
-            name = node_name(given if isinstance(given, str) else machine.name)
-            node = Node(name, machine, name)
+        node = _node(given)
         told = known if node.network is None else find_network(node.network).id
         nodes.append(replace(node, network=told))
     return named_apart(nodes)
+
+
+def _node(given: Node | str | Machine | Mapping[str, Any]) -> Node:
+    from whatfits.sizing.fleets.inventory import Node, node_name
+    from whatfits.sizing.machine import Machine
+
+    if isinstance(given, Node):
+        return given
+    if isinstance(given, str):
+        return Node(node_name(given), load_machine(given), node_name(given))
+    if isinstance(given, Machine):
+        return Node(node_name(given.name), given, node_name(given.name))
+    from whatfits.sizing.sources.fleet_files import node_from_document
+
+    described = given.get("machine", given)
+    name = described.get("name") if isinstance(described, dict) else None
+    return node_from_document(given, name=str(name or ""), replay=replayed)

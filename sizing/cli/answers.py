@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.costing.answer import CostAnswer
 from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.fleets.answer import FleetAnswer
 from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.need_rows import RunsOn
@@ -21,6 +22,7 @@ __all__ = [
     "BatchAnswer",
     "BatchCostAnswer",
     "BatchErrorAnswer",
+    "BatchFleetAnswer",
     "BatchServeAnswer",
     "ErrorAnswer",
     "ErrorBody",
@@ -201,6 +203,13 @@ class BatchAnswer(Plan):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchCostAnswer(CostAnswer):
     """`whatfits batch`, asked what a model costs: the answer with the request's id."""
+
+    id: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFleetAnswer(FleetAnswer):
+    """`whatfits batch`, asked with `"question": "fleet"`: its answer with the request's id."""
 
     id: Any = None
 

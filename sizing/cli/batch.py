@@ -7,11 +7,11 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypedDict
 
-from whatfits.sizing.api import check, cost, load_machine, load_model, serve
+from whatfits.sizing.api import check, cost, fleet, load_machine, load_model, serve
 from whatfits.sizing.cli.parser import Parser
 from whatfits.sizing.errors import InvalidRequestError, WhatfitsError
 from whatfits.sizing.json_values import dump_json, to_json_value
-from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -66,13 +66,16 @@ class _Session:
         )
 
         request = request_from_object(value)
+        if request.question == "fleet":
+            return _fleet(request)
         if isinstance(request.machine, dict):
             machine = machine_from_object(request.machine)
         else:
             machine = self._machine(request.machine)
-        spec = self._model(request.model, request.file_type, request.runtime)
+        runtime = request.runtime or DEFAULT_RUNTIME
+        spec = self._model(request.model, request.file_type, runtime)
         shape: _Shape = {
-            "runtime": request.runtime,
+            "runtime": runtime,
             "machine": machine,
             "workload": workload_from_object(request.workload or {}),
             "placement": placement_from_object(request.placement or {}),
@@ -98,6 +101,19 @@ class _Session:
                 self._machines.clear()
             self._machines[name] = load_machine(name)
         return self._machines[name]
+
+
+def _fleet(request: Request) -> dict[str, Any]:
+    answer = fleet(
+        request.model,
+        request.machines or (),
+        file_type=request.file_type,
+        runtime=request.runtime,
+        workload=request.workload,
+        network=request.network,
+    )
+    result: dict[str, Any] = to_json_value(answer)
+    return result
 
 
 def _serve(spec: ModelSpec, request: Request, shape: _Shape) -> dict[str, Any]:

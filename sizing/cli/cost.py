@@ -62,7 +62,10 @@ def _parser() -> Parser:
 
 
 def _add_usage_options(parser: Parser) -> None:
-    group = parser.add_argument_group("usage, on a day of use")
+    group = parser.add_argument_group(
+        "usage, on a day of use",
+        "of these tokens k is 1,000 and M 1,000,000; of --context k is 1,024",
+    )
     tokens, share = parsed(_tokens), parsed(_number)
     for flag, name, action, metavar, text in (
         ("--tokens-in", "input_tokens_per_day", tokens, "TOKENS", "tokens of prompts, as 2M"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from whatfits.sizing.cli.fleet_answer import FleetAnswer
+    from whatfits.sizing.fleets.answer import FleetAnswer
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.machine import Machine
 
@@ -199,26 +199,18 @@ def _ray_nodes(options: argparse.Namespace) -> _Read:
 
 
 def _answer(read: _Read, model: str | None, options: argparse.Namespace) -> FleetAnswer:
-    from whatfits.sizing.cli.fleet_answer import FleetAnswer
+    from dataclasses import replace
+
+    from whatfits.sizing.api import fleet
+    from whatfits.sizing.fleets.answer import FleetAnswer
 
     if model is None:
         return FleetAnswer(SCHEMA_VERSION, read.nodes, warnings=read.warnings)
-    from whatfits.sizing.api import fleet
-    from whatfits.sizing.fleets.planning import FLEET_RULE
-
-    planned = fleet(
+    answer = fleet(
         model,
         read.nodes,
         file_type=options.file_type,
         runtime=options.runtime,
         workload=workload_of(options),
     )
-    return FleetAnswer(
-        schema_version=SCHEMA_VERSION,
-        nodes=read.nodes,
-        model=planned.name,
-        rule=FLEET_RULE,
-        plans=planned.plans,
-        refused=planned.refused,
-        warnings=read.warnings,
-    )
+    return replace(answer, warnings=read.warnings)

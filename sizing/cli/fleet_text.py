@@ -12,8 +12,8 @@ from whatfits.sizing.units import format_bytes, format_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.cli.fleet_answer import FleetAnswer
     from whatfits.sizing.document import Block
+    from whatfits.sizing.fleets.answer import FleetAnswer
     from whatfits.sizing.fleets.plans import FleetPlan
 
 __all__ = ["fleet_document"]

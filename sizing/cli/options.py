@@ -30,7 +30,11 @@ def add_workload_options(parser: Parser) -> None:
     """Add the options that shape the request; names and defaults are llama.cpp's."""
     group = parser.add_argument_group("workload")
     group.add_argument(
-        "-c", "--context", action=parsed(parse_tokens), metavar="TOKENS", help="8192, 32k, …"
+        "-c",
+        "--context",
+        action=parsed(parse_tokens),
+        metavar="TOKENS",
+        help="8192, 32k, …: k is 1,024",
     )
     group.add_argument(
         "-np", "--parallel", action=parsed(whole_number), metavar="N", help="sequences at once"

@@ -32,11 +32,11 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.bench.suite_report import SuiteAnswer
     from whatfits.sizing.cli import answers as forms
     from whatfits.sizing.cli.bench_answer import BenchAnswer, FileBenchAnswer, ServerBenchAnswer
-    from whatfits.sizing.cli.fleet_answer import FleetAnswer
     from whatfits.sizing.cli.hardware_answer import HardwareAnswer
     from whatfits.sizing.cli.start_answer import StartAnswer
     from whatfits.sizing.costing.answer import CostAnswer
     from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.fleets.answer import FleetAnswer
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.server_verification import ServerVerification
@@ -53,6 +53,7 @@ def answer_schema() -> dict[str, Any]:
         "serve": ServePlan,
         "batch": forms.BatchAnswer
         | forms.BatchCostAnswer
+        | forms.BatchFleetAnswer
         | forms.BatchServeAnswer
         | forms.BatchErrorAnswer,
         "hardware": HardwareAnswer,

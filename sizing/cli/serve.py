@@ -65,14 +65,27 @@ def _parser() -> Parser:
 
 def _add_load_options(parser: Parser) -> None:
     """Add what users do and put up with; `--prompt` and `--context` are workload options."""
-    group = parser.add_argument_group("users", "--context is that of one user")
-    group.add_argument(
-        "--prompt-p95", action=parsed(parse_tokens), metavar="TOKENS", help="19 of 20 are shorter"
+    group = parser.add_argument_group(
+        "users", "--context is that of one user, --prompt their usual prompt; of tokens, k is 1,024"
     )
     group.add_argument(
-        "--output", action=parsed(parse_tokens), metavar="TOKENS", help="length of an answer"
+        "--prompt-p95",
+        action=parsed(parse_tokens),
+        metavar="TOKENS",
+        help="19 of 20 prompts are shorter; without it all are as long as --prompt",
     )
-    group.add_argument("--output-p95", action=parsed(parse_tokens), metavar="TOKENS")
+    group.add_argument(
+        "--output",
+        action=parsed(parse_tokens),
+        metavar="TOKENS",
+        help="usual length of an answer (default 256)",
+    )
+    group.add_argument(
+        "--output-p95",
+        action=parsed(parse_tokens),
+        metavar="TOKENS",
+        help="19 of 20 answers are shorter; without it all are as long as --output",
+    )
     group.add_argument(
         "--shared-prefix",
         action=parsed(parse_tokens),
@@ -134,7 +147,10 @@ def _load_of(options: argparse.Namespace) -> LoadProfile:
     usual = LoadProfile()
     return LoadProfile(
         prompt=Lengths(options.prompt or usual.prompt.median_tokens, options.prompt_p95),
-        output=Lengths(options.output or usual.output.median_tokens, options.output_p95),
+        output=Lengths(
+            usual.output.median_tokens if options.output is None else options.output,
+            options.output_p95,
+        ),
         shared_prefix_tokens=options.shared_prefix or 0,
         requests_per_hour=options.rate,
         think_s=options.think or 0.0,

@@ -19,6 +19,7 @@ __all__ = [
     "MOST_NODES",
     "Node",
     "checked_address",
+    "checked_interface",
     "free_bytes",
     "named_apart",
     "node_name",
@@ -28,6 +29,7 @@ __all__ = [
 MOST_NODES: Final = 256
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]")
+_INTERFACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
 _UNNAMED: Final = "node"
 _LONGEST_NAME: Final = 63  # of a label in DNS
 
@@ -41,12 +43,15 @@ class Node:
         machine: its memory and devices.
         address: host name or address that the others reach it at.
         network: id of the network it hangs on, as `10gbe`; None when nobody said.
+        interface: what its system calls the way to that network, as `enp5s0`; None when nobody
+            said.
     """
 
     node: str
     machine: Machine
     address: str
     network: str | None = None
+    interface: str | None = None
 
     @property
     def host(self) -> str:
@@ -71,6 +76,19 @@ def checked_address(text: str) -> str:
     if not _ADDRESS.fullmatch(text):
         raise InvalidRequestError(
             what="address of a node", got=text, allowed="a host name, or an IP address"
+        )
+    return text
+
+
+def checked_interface(text: str) -> str:
+    """Return the name of a network interface that may stand in a command.
+
+    Raises:
+        InvalidRequestError: it has other characters than such names have, or more.
+    """
+    if not _INTERFACE.fullmatch(text):
+        raise InvalidRequestError(
+            what="interface of a node", got=text, allowed="a network interface, as 'enp5s0'"
         )
     return text
 

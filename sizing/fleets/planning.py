@@ -48,6 +48,10 @@ FLEET_RULE: Final = (
     "nodes that do together."
 )
 _MOST_IN_A_CUT: Final = 16
+_ONE_NETWORK: Final = (
+    "Where a node has several networks, vLLM may take another than the one that is meant: name the "
+    'interface in its report ("interface": "enp5s0"), and the commands keep to it.'
+)
 _HOST_FLAG: Final = frozenset({"llama.cpp", "mlx"})  # these listen on their own machine alone
 
 
@@ -212,8 +216,10 @@ def _started_vllm(
     split = split_vllm(spec, nodes, request.workload, request.network_of(nodes))
     if split is None or not split.plan.may_run or spec.checkpoint is None:
         return None if split is None else split.plan
+    is_told = all(node.interface is not None for node in nodes)
     return replace(
         split.plan,
+        notes=(*split.plan.notes, *(() if is_told else (_ONE_NETWORK,))),
         commands=tuple(vllm_start(spec.checkpoint, split, nodes)),
         files=tuple(kubernetes_files(spec.checkpoint, split, spec.name)),
     )

@@ -11,6 +11,7 @@ the client), pull 9296. What the protocol adds is in no figure here.
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv6Address
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,6 +20,7 @@ from whatfits.sizing.fleets.inventory import free_bytes
 from whatfits.sizing.fleets.joined import node_of, rpc_machine
 from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
 from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of
+from whatfits.sizing.llama_answer import resolved_workload
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.search import Trials
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, estimate_speed
@@ -85,7 +87,7 @@ def split_rpc(
         trial = trials.best() if spills else trials.first()
     except BadInputError:
         return None
-    verdict, reason = _judged(trial, real)
+    verdict, reason = _unreachable(workers) or _judged(trial, real)
     traffic = _traffic(spec, trial, main.node, workload.prompt_tokens)
     order = (*workers, main)
     plan = FleetPlan(
@@ -99,7 +101,7 @@ def split_rpc(
             f"{len(nodes)} nodes have layers each: {NOT_ALONE}",
             f"the program runs on {main.node}, where most memory is free; it has the last layers",
         ),
-        workload=_resolved(workload, trial),
+        workload=resolved_workload(workload, trial),
         ranks=1,
         stages=len(set(trial.placement.layer_device)),
         memory=trial.memory,
@@ -112,13 +114,18 @@ def split_rpc(
     return RpcSplit(plan, machine, trial)
 
 
-def _resolved(workload: Workload, trial: Trial) -> Workload:
-    settings = trial.settings
-    return replace(
-        workload,
-        context_tokens=settings.requested_context_tokens,
-        parallel=settings.sequences,
-    )
+def _unreachable(workers: Sequence[Node]) -> tuple[Verdict, str] | None:
+    """Return what is in the way where a server can only be called by an address of IPv6.
+
+    Source: ggml/src/ggml-rpc/transport.cpp: sockets of IPv4 alone.
+    """
+    for node in workers:
+        if isinstance(node.ip, IPv6Address):
+            return "no", (
+                f"llama.cpp's RPC speaks IPv4 alone, and {node.node} is at {node.ip}: give it an "
+                "address of IPv4, or a name that has one"
+            )
+    return None
 
 
 def _judged(trial: Trial, real: Mapping[str, Device]) -> tuple[Verdict, str]:

@@ -224,8 +224,11 @@ def _simulated(
             profile=load,
             context_tokens=deployment.context_tokens,
             seed=seed,
+            least_ttft_s=least_s,
         )
-        for end, server in zip(ENDS, deployment.servers, strict=True)
+        for end, server, least_s in zip(
+            ENDS, deployment.servers, deployment.least_ttft_s, strict=True
+        )
     }
     simulated = Users(played, limits)
     most = simulated.most()

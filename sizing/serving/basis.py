@@ -8,9 +8,9 @@ from whatfits.sizing.estimate import Basis
 from whatfits.sizing.serving.curve import KNEE_SHARE
 
 if TYPE_CHECKING:
-    from whatfits.sizing.serving.batching import StepCosts
     from whatfits.sizing.serving.deployment import Deployment
     from whatfits.sizing.serving.profile import LoadProfile
+    from whatfits.sizing.serving.step_costs import StepCosts
 
 __all__ = ["serving_basis"]
 
@@ -34,6 +34,8 @@ def serving_basis(
         "prompt_token_s": costs.ride_s,
         "seed": seed,
     }
+    if deployment.least_ttft_s[1]:
+        inputs["least_first_token_s"] = deployment.least_ttft_s[1]
     if server.room is not None:
         inputs["blocks"] = server.room.blocks
     return (
@@ -47,8 +49,8 @@ def serving_basis(
             source="the scheduler simulated over the terms of the speed model (sizing/serving)",
             error=(
                 "the ends are whole simulations at the ends of the speed's interval; tokens are "
-                "drawn by seed, and `sampling` says what other seeds give; the web front, the "
-                "tokeniser and the network are not in the time to the first token"
+                "drawn by seed, and `sampling` says what other seeds give; the web front and the "
+                "network are not in the time to the first token"
             ),
         ),
         Basis(

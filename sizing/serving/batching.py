@@ -11,8 +11,9 @@ as straight lines between the depths of the profile.
 from __future__ import annotations
 
 from math import exp
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.serving.step_costs import StepCosts
 from whatfits.sizing.speed import device_costs, peak_rates, timed
 from whatfits.sizing.speed_terms import (
     LEAST_OFFLOADED_TOKENS,
@@ -31,56 +32,11 @@ if TYPE_CHECKING:
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.speed_terms import Term
 
-__all__ = ["ENDS", "BatchModel", "StepCosts"]
+__all__ = ["ENDS", "BatchModel"]
 
 ENDS: Final = ("fast", "mid", "slow")
 _CACHE: Final = frozenset({"cache", "decode_attention"})
 _ARITHMETIC: Final = ("prompt.", "prompt_state")
-
-
-class StepCosts(NamedTuple):
-    """Seconds of a step.
-
-    Attributes:
-        write_s: of writing a token in each of so many sequences, caches left out; by number.
-        arithmetic_s: the part of that which is arithmetic; by number.
-        cache_s: of one sequence's cache at depth 0, on the line through the profile's depths.
-        depth_s: for each token of depth.
-        read_s: of reading so many tokens of prompts, attention left out; by number.
-        read_arithmetic_s: the part of that which is arithmetic; by number.
-        pair_s: of attention for each pair of a prompt's token and one before it.
-        ride_s: arithmetic of a token that is written while prompts are read.
-    """
-
-    write_s: list[float]
-    arithmetic_s: list[float]
-    cache_s: float
-    depth_s: float
-    read_s: list[float]
-    read_arithmetic_s: list[float]
-    pair_s: float
-    ride_s: float
-
-    def writing_s(self, sequences: int, depth_tokens: float, steps: int = 1) -> float:
-        """Return seconds of steps that write only; `depth_tokens` is the sum over sequences."""
-        one = self.write_s[sequences] + sequences * self.cache_s + self.depth_s * depth_tokens
-        return steps * one + self.depth_s * sequences * steps * (steps - 1) / 2
-
-    def mixed_s(
-        self, sequences: int, depth_tokens: float, prompt_tokens: int, pairs: float
-    ) -> float:
-        """Return seconds of a step that also reads so many tokens of prompts.
-
-        No less than without them: they do not speed anything up.
-        """
-        caches = sequences * self.cache_s + self.depth_s * depth_tokens
-        reading = self.read_s[prompt_tokens] + self.pair_s * pairs + self.ride_s * sequences
-        return caches + max(reading, self.write_s[sequences])
-
-    def mixed_arithmetic_s(self, sequences: int, prompt_tokens: int, pairs: float) -> float:
-        """Return the part of such a step that is arithmetic."""
-        read = self.read_arithmetic_s[prompt_tokens] + self.pair_s * pairs
-        return max(read + self.ride_s * sequences, self.arithmetic_s[sequences])
 
 
 class BatchModel:

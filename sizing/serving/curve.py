@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.serving.batching import ENDS
-from whatfits.sizing.serving.points import Binds, Outcome, outcome_of, play
+from whatfits.sizing.serving.points import Binds  # noqa: TC001 - read by pydantic
 from whatfits.sizing.serving.profile import MOST_USERS
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from whatfits.sizing.serving.points import Played
+    from whatfits.sizing.serving.points import Outcome, Played
     from whatfits.sizing.serving.profile import Limits
 
 __all__ = ["KNEE_SHARE", "CurvePoint", "UserRange", "Users", "knee_users", "user_steps"]
@@ -67,7 +67,7 @@ class Users:
         """Return what so many users get at one end."""
         key = (end, users)
         if key not in self._known:
-            self._known[key] = outcome_of(play(self._played[end], users)[0])
+            self._known[key] = self._played[end].outcome(users)
         return self._known[key]
 
     def point(self, users: int) -> CurvePoint:

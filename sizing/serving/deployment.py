@@ -25,6 +25,7 @@ class Deployment(NamedTuple):
         cache_tokens: as vLLM prints `GPU KV cache size`; None without a paged cache.
         longest_requests: how many requests of the whole context the cache holds at once, as vLLM
             prints it; None without a paged cache.
+        least_ttft_s: to a first token at least, at each of `ENDS`.
         notes: what was decided, one sentence each.
     """
 
@@ -35,4 +36,5 @@ class Deployment(NamedTuple):
     caches_prefixes: bool
     cache_tokens: int | None = None
     longest_requests: float | None = None
+    least_ttft_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
     notes: tuple[str, ...] = ()

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from whatfits.sizing.serving.batching import StepCosts
     from whatfits.sizing.serving.draws import Draws
+    from whatfits.sizing.serving.log import Log
     from whatfits.sizing.serving.profile import Limits, LoadProfile
     from whatfits.sizing.serving.server import Server
-    from whatfits.sizing.serving.simulation import Log
+    from whatfits.sizing.serving.step_costs import StepCosts
 
 __all__ = ["Binds", "Outcome", "Played", "outcome_of", "play"]
 
@@ -73,6 +73,7 @@ class Played:
         profile: what users do.
         context_tokens: the longest request.
         seed: of the random numbers.
+        least_ttft_s: that a first token takes whatever the prompt.
     """
 
     server: Server
@@ -80,6 +81,11 @@ class Played:
     profile: LoadProfile
     context_tokens: int
     seed: int
+    least_ttft_s: float = 0.0
+
+    def outcome(self, users: int) -> Outcome:
+        """Return what so many users get."""
+        return outcome_of(play(self, users)[0], least_ttft_s=self.least_ttft_s)
 
 
 def play(played: Played, users: int) -> tuple[Log, Draws]:
@@ -92,7 +98,7 @@ def play(played: Played, users: int) -> tuple[Log, Draws]:
     return simulate(played.server, played.costs, draws, arrivals, prefix_tokens=prefix), draws
 
 
-def outcome_of(log: Log) -> Outcome:
+def outcome_of(log: Log, *, least_ttft_s: float = 0.0) -> Outcome:
     """Return the figures of the middle of a log: its first and last eighth are left out.
 
     `binds` is a lack of place when requests waited for it more than half of the time, else what a
@@ -107,7 +113,7 @@ def outcome_of(log: Log) -> Outcome:
     middle = slice(edge, count - edge)
     span_s = float(arrived[count - edge] - arrived[edge])
     answered = middle.start + np.flatnonzero(np.isfinite(finished[middle]))
-    ttft = first[answered] - arrived[answered]
+    ttft = np.maximum(first[answered] - arrived[answered], least_ttft_s)
     longer = answered[written[answered] > 1]
     speeds = (written[longer] - 1) / (finished[longer] - first[longer])
     return Outcome(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange
-from whatfits.sizing.serving.points import outcome_of, play
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class Sampling:
 def sampling_of(played: Played, users: int) -> Sampling:
     """Return the spread over seeds that follow the given one."""
     seeds = range(played.seed, played.seed + _SEEDS)
-    found = [outcome_of(play(replace(played, seed=seed), users)[0]) for seed in seeds]
+    found = [replace(played, seed=seed).outcome(users) for seed in seeds]
     return Sampling(
         seeds=_SEEDS,
         ttft_p95_s=_spread(one.ttft_p95_s for one in found),

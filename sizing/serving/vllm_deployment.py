@@ -13,6 +13,7 @@ from whatfits.sizing.runtimes.vllm_speed import vllm_placement, vllm_step_settin
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.serving.batching import BatchModel
 from whatfits.sizing.serving.deployment import Deployment
+from whatfits.sizing.serving.first_token import VLLM_LEAST_TTFT_S
 from whatfits.sizing.serving.server import PagedRoom, Server
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def vllm_deployment(
             ranks=settings.cut.ranks,
         ),
         context_tokens=longest,
+        least_ttft_s=VLLM_LEAST_TTFT_S,
         caches_prefixes=not settings.has_states,
         cache_tokens=min(
             (cache.cache_tokens(blocks, request_tokens=longest) for cache in cached), default=None

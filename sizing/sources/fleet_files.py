@@ -1,7 +1,7 @@
 """The machines of a fleet out of saved reports: files, folders, JSON Lines.
 
 A report is what `whatfits hardware --json` wrote; beside its `machine` it may name the `node`, its
-`address` and its `network`.
+`address`, its `network` and the `interface` to it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from whatfits.sizing.errors import (
     UnreadableFileError,
     printable,
 )
-from whatfits.sizing.fleets.inventory import Node, checked_address, node_name
+from whatfits.sizing.fleets.inventory import (
+    Node,
+    checked_address,
+    checked_interface,
+    node_name,
+)
 from whatfits.sizing.requests import machine_from_object
 from whatfits.sizing.sources.machine_file import read_json_object
 
@@ -33,7 +38,7 @@ _REPORT: Final = ".json"
 _LINES: Final = ".jsonl"
 _OF_A_MODEL: Final = "config.json"
 _MAX_LINE_CHARACTERS: Final = 4_000_000
-_BESIDE: Final = frozenset({"node", "address", "network"})
+_BESIDE: Final = frozenset({"node", "address", "network", "interface"})
 
 
 def is_nodes_file(text: str) -> bool:
@@ -99,11 +104,13 @@ def node_from_document(value: Mapping[str, Any], *, name: str, replay: Replay) -
         machine = replay(described)
     else:
         machine = machine_from_object(described)
+    interface = _text(value, "interface")
     return Node(
         node=node,
         machine=machine,
         address=checked_address(_text(value, "address") or node),
         network=_text(value, "network"),
+        interface=None if interface is None else checked_interface(interface),
     )
 
 

@@ -24,6 +24,7 @@ import page_summary  # noqa: E402 - same
 import peer_section  # noqa: E402 - same
 import plan_sections  # noqa: E402 - same
 import recorded_sections  # noqa: E402 - same
+import serving_section  # noqa: E402 - same
 import speed_judged  # noqa: E402 - same
 import speed_section  # noqa: E402 - same
 
@@ -65,6 +66,7 @@ def document() -> str:
         "Sizes of published files": recorded_sections.files_section(),
         "Other estimators on the same cases": peer_section.section(),
         "Speeds": speed_section.section(),
+        "Servers under load": serving_section.section(),
         "What intervals mean, and what was not measured": _MEANT,
     }
     parts = (f"## {title}\n\n{text.rstrip()}\n" for title, text in sections.items())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from whatfits.sizing import check, cost
+from whatfits.sizing import check, cost, fleet
 from whatfits.sizing.json_values import to_json_value
 
 if TYPE_CHECKING:
@@ -56,6 +56,38 @@ BAD_LINES = {
     ),
     "usage that no day has": (
         '{"model": "qwen3-8b", "question": "cost", "cost": {"usage": {"cached_share": 2}}}'
+    ),
+    "machines without their question": '{"model": "qwen3-8b", "machines": ["24gb"]}',
+    "network without its question": '{"model": "qwen3-8b", "network": "10gbe"}',
+    "fleet without machines": '{"model": "qwen3-8b", "question": "fleet"}',
+    "fleet of none": '{"model": "qwen3-8b", "question": "fleet", "machines": []}',
+    "fleet of a text": '{"model": "qwen3-8b", "question": "fleet", "machines": "24gb"}',
+    "fleet with null for a machine": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines": [null]}'
+    ),
+    "fleet with a machine beside": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines": ["24gb"], "machine": "24gb"}'
+    ),
+    "fleet with a placement": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines": ["24gb"],'
+        ' "placement": {"gpu_layers": 1}}'
+    ),
+    "fleet on no network": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines": ["24gb"], "network": "string"}'
+    ),
+    "fleet under no runtime": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines": ["24gb"], "runtime": "abacus"}'
+    ),
+    "fleet of a report that is none": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines": [{"node": "pc"}]}'
+    ),
+    "fleet of a node with a bad address": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines":'
+        ' [{"address": "a b", "pools": [], "devices": []}]}'
+    ),
+    "fleet of a node with a bad interface": (
+        '{"model": "qwen3-8b", "question": "fleet", "machines":'
+        ' [{"interface": "=eth0", "pools": [], "devices": []}]}'
     ),
     "split of words": '{"model": "qwen3-8b", "placement": {"tensor_split": "a"}}',
 }
@@ -133,6 +165,47 @@ def test_a_line_can_ask_what_a_model_costs(
     today = dt.date.fromisoformat(answer["today"])
     whole = cost("qwen3-8b", machine="rtx-4090 + 64gb", today=today, **asked["cost"])
     assert answer == to_json_value(whole)
+
+
+def test_a_line_can_ask_how_a_model_runs_on_several_machines(
+    say: Callable[..., Any], tmp_path: Path, is_valid: Callable[[str, object], None]
+) -> None:
+    report = say("hardware", "--machine", "rtx-3090 + 32gb", "--json").json
+    machines = [
+        "rtx-4090 + 64gb",
+        {**report, "node": "attic", "address": "10.0.0.7", "interface": "eth1"},
+    ]
+    asked: dict[str, Any] = {
+        "model": "llama-3.1-70b",
+        "machines": machines,
+        "network": "10gbe",
+        "runtime": "llama.cpp",
+        "workload": {"context_tokens": 4096},
+    }
+    path = tmp_path / "requests.jsonl"
+    path.write_text(f"{json.dumps({'id': 3, 'question': 'fleet', **asked})}\n")
+    (answer,) = _answers(say("batch", str(path)).lines)
+    is_valid("batch", answer)
+    assert answer.pop("id") == 3
+    _, attic = answer["nodes"]
+    told = (attic["node"], attic["address"], attic["interface"])
+    assert told == ("attic", "10.0.0.7", "eth1")
+    assert answer["plans"][0]["strategy"] == "pipeline"
+    assert answer == to_json_value(fleet(**asked))
+    nodes = tmp_path / "nodes.jsonl"
+    nodes.write_text("".join(f"{json.dumps(node)}\n" for node in answer["nodes"]))
+    typed = ("llama-3.1-70b", "--runtime", "llama.cpp", "--context", "4096", "--json")
+    assert answer == say("fleet", str(nodes), *typed).json
+
+
+def test_a_fleet_without_a_runtime_is_planned_under_all_of_them(
+    say: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "requests.jsonl"
+    asked = {"question": "fleet", "model": "qwen3-0.6b", "machines": ["rtx-4090 + 64gb"]}
+    path.write_text(f"{json.dumps(asked)}\n")
+    (answer,) = _answers(say("batch", str(path)).lines)
+    assert {plan["runtime"] for plan in answer["plans"]} == {"llama.cpp", "vllm"}
 
 
 @pytest.mark.parametrize("place", ["missing", "folder"])

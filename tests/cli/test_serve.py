@@ -83,6 +83,8 @@ def test_what_does_not_fit_ends_with_1_and_says_what_is_short(say: Callable[...,
         (("--prompt", "4000", "--output", "200"), "prompt and output together"),
         (("--prompt", "100", "--prompt-p95", "50"), "95th percentile"),
         (("--prompt", "100", "--shared-prefix", "100"), "shared prefix"),
+        (("--output", "0"), "output length"),
+        (("--output-p95", "0"), "output length|95th percentile"),
         (("--rate", "-1"), "--rate"),
         (("--rate", "nan"), "--rate"),
         (("--rate", "60", "--think", "5"), "think time with a rate"),
@@ -131,3 +133,19 @@ def test_batch_answers_serve_beside_check(
     assert answers[1]["at_users"]["users"] == 3
     assert '"question": "serve"' in answers[2]["error"]["allowed"]
     assert answers[3]["error"]["code"] == answers[4]["error"]["code"] == "invalid_request"
+
+
+def test_help_says_what_k_means_of_tokens(spawn: Callable[..., Any]) -> None:
+    """Of a context it is a power of two, of a bill a thousand."""
+    served = " ".join(spawn("serve", "--help").out.split())
+    assert "of tokens, k is 1,024" in served
+    assert "8192, 32k, …: k is 1,024" in served
+    billed = " ".join(spawn("cost", "--help").out.split())
+    assert "of these tokens k is 1,000 and M 1,000,000; of --context k is 1,024" in billed
+
+
+def test_a_figure_whose_ends_look_the_same_is_one_number(say: Callable[..., Any]) -> None:
+    said = say(*MODEL, "--users", "1", "--rate", "1", "--plain")
+    row = next(line for line in said.lines if line.startswith("users: 1;"))
+    together = row.partition("tokens/s together: ")[2].partition(";")[0]
+    assert together.replace(".", "").isdigit()

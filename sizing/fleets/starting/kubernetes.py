@@ -1,7 +1,8 @@
 """vLLM over nodes under Kubernetes: a LeaderWorkerSet, or a RayService of KubeRay.
 
 Source: vllm-project/vllm docs/deployment/frameworks/lws.md and docs/serving/parallelism_scaling.md;
-ray-project/kuberay ray-operator/config/samples/ray-service.llm-serve.yaml.
+ray-project/kuberay ray-operator/config/samples/ray-service.llm-serve.yaml; kubernetes.io, "Expose
+Pod Information to Containers Through Environment Variables".
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import FleetFile
+from whatfits.sizing.fleets.starting.vllm_start import interface_variables
 from whatfits.sizing.fleets.starting.yaml_text import yaml_documents, yaml_text
 from whatfits.sizing.runtimes.vllm_command import vllm_command, vllm_options
 
@@ -28,6 +30,7 @@ _RAY_IMAGE: Final = "rayproject/ray-llm:2.50.1-py311-cu124"
 _RAY_VERSION: Final = "2.50.1"
 _SHARED_MEMORY: Final = "15Gi"  # what vLLM's own example gives /dev/shm
 _HEAD_CPUS, _HEAD_MEMORY = 2, "4Gi"  # KubeRay's sample
+_POD_INTERFACE: Final = "eth0"  # of the pods' own network, whatever others a pod is given
 _CUDA: Final = "cuda"
 _GPU: Final = "nvidia.com/gpu"
 _NOT_IN_LABELS: Final = re.compile(r"[^a-z0-9-]+")
@@ -106,10 +109,21 @@ def _vllm_container(name: str, line: str, split: VllmSplit) -> dict[str, Yaml]:
     return {
         "name": name,
         "image": _VLLM_IMAGE,
+        "env": _environment(),
         "command": ["sh", "-c", line],
         "resources": {"limits": {_GPU: str(split.devices_each)}},
         "volumeMounts": [{"mountPath": "/dev/shm", "name": "dshm"}],  # noqa: S108 - in the pod
     }
+
+
+def _environment() -> list[Yaml]:
+    """Return what keeps ranks to the pods' own network where pods have several."""
+    own: dict[str, Yaml] = {"fieldRef": {"fieldPath": "status.podIP"}}
+    address: dict[str, Yaml] = {"name": "VLLM_HOST_IP", "valueFrom": own}
+    found: list[Yaml] = [address]
+    for name, value in interface_variables(_POD_INTERFACE).items():
+        found.append({"name": name, "value": value})
+    return found
 
 
 def _pod(container: dict[str, Yaml]) -> dict[str, Yaml]:
@@ -177,5 +191,6 @@ def _ray_container(name: str, resources: dict[str, Yaml]) -> Yaml:
     return {
         "name": name,
         "image": _RAY_IMAGE,
+        "env": _environment(),
         "resources": {"limits": resources, "requests": dict(resources)},
     }

@@ -2,8 +2,9 @@
 
 Source: vllm-project/vllm 0.33.0 docs/serving/parallelism_scaling.md (--nnodes, --node-rank,
 --master-addr, --headless; VLLM_HOST_IP; --distributed-executor-backend ray), vllm/envs.py
-(VLLM_PP_LAYER_PARTITION), vllm/v1/executor/ray_utils.py (a node of Ray by its IP address);
-docs.ray.io, `ray start`.
+(VLLM_PP_LAYER_PARTITION), vllm/v1/executor/ray_utils.py (a node of Ray by its IP address),
+docs/usage/troubleshooting.md (the interface of NCCL and Gloo); NCCL's environment variables (`=`:
+this interface, not all whose names begin so); docs.ray.io, `ray start`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.fleets.vllm_split import VllmSplit
     from whatfits.sizing.model import CheckpointFacts
 
-__all__ = ["vllm_start"]
+__all__ = ["interface_variables", "vllm_start"]
 
 _OWN: Final = "vLLM's own processes"
 _RAY: Final = "a Ray cluster"
@@ -64,6 +65,9 @@ def _environment(node: Node, each: int) -> list[str]:
     Only numbers are told: of a name vLLM would make a node of Ray's that there is not.
     """
     words = [] if node.ip is None else [f"VLLM_HOST_IP={node.ip}"]
+    if node.interface is not None:
+        told = interface_variables(node.interface)
+        words += [f"{name}={shlex.quote(value)}" for name, value in told.items()]
     usable = usable_accelerators(node.machine)
     kind = usable[0].kind
     there = [device for device in node.machine.accelerators if device.kind == kind]
@@ -71,3 +75,8 @@ def _environment(node: Node, each: int) -> list[str]:
         numbers = (device.id.removeprefix(kind) for device in usable[:each])
         words.append(f"CUDA_VISIBLE_DEVICES={shlex.quote(','.join(numbers))}")
     return words
+
+
+def interface_variables(interface: str) -> dict[str, str]:
+    """Return what keeps NCCL and Gloo, which vLLM's ranks talk by, to one network interface."""
+    return {"NCCL_SOCKET_IFNAME": f"={interface}", "GLOO_SOCKET_IFNAME": interface}

@@ -15,6 +15,7 @@ from whatfits.sizing.fleets.inventory import (
     MOST_NODES,
     Node,
     checked_address,
+    checked_interface,
     free_bytes,
     named_apart,
     node_name,
@@ -68,6 +69,19 @@ def test_an_address_is_taken_as_it_is(text: str) -> None:
 def test_what_could_mean_something_to_a_shell_is_no_address(text: str) -> None:
     with pytest.raises(InvalidRequestError):
         checked_address(text)
+
+
+@pytest.mark.parametrize("text", ["eth0", "enp5s0f1", "eth0.100", "br-lan", "wlan_1"])
+def test_an_interface_is_taken_as_it_is(text: str) -> None:
+    assert checked_interface(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "=eth0", "^docker", "a,b", "eth0;id", "-i", "sixteencharacter"]
+)
+def test_what_no_system_calls_an_interface_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="interface"):
+        checked_interface(text)
 
 
 def test_free_memory_is_that_of_the_accelerators_or_of_the_host_without_any() -> None:

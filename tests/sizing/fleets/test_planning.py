@@ -138,7 +138,7 @@ def test_what_no_fleet_holds_says_what_is_missing() -> None:
 
 def test_the_library_takes_names_objects_and_nodes() -> None:
     found = fleet("qwen3-8b", ["rtx-4090 + 64gb", *nodes("rtx-3090 + 32gb")], network="10gbe")
-    assert found.name == "qwen3-8b"
+    assert found.model == "qwen3-8b"
     assert found.plans[0].nodes == ("rtx-4090-64gb",)
     assert fleet("qwen3-8b", ["64gb"], runtime="llama.cpp").plans[0].runtime == "llama.cpp"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from fleet_machines import model, nodes
 
+from whatfits.sizing import check
 from whatfits.sizing.catalog.networks import find_network
 from whatfits.sizing.fleets.exo_split import layers_by_memory, split_exo
 from whatfits.sizing.fleets.rpc_split import split_rpc
@@ -53,6 +55,19 @@ def test_ranks_stay_within_a_node_and_stages_go_across(
     owners = [device.id.partition("/")[0] for device in split.settings.devices]
     for stage in range(stages):
         assert len(set(owners[stage * ranks : (stage + 1) * ranks])) == 1
+
+
+def test_llama_cpp_over_nodes_tells_every_default_as_one_machine_does() -> None:
+    spec = model("llama-3.1-70b", "llama.cpp")
+    given = nodes("rtx-4090 + 64gb", "rtx-3090 + 32gb")
+    split = split_rpc(spec, given, Workload(parallel=2), NETWORK)
+    assert split is not None
+    alone = check("llama-3.1-70b", machine="h100-sxm5-80gb + 256gb", workload={"parallel": 2})
+    told, theirs = split.plan.workload, alone.workload
+    assert replace(told, cache_ram_mib=None) == replace(theirs, cache_ram_mib=None)
+    # what the host's memory allows
+    assert told.cache_ram_mib is not None
+    assert (told.kv_type_k, told.batch, told.micro_batch) == ("f16", 2048, 512)
 
 
 def test_weights_of_all_ranks_are_those_of_the_model() -> None:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whatfits.sizing.serving.arrivals import arrivals_of
-from whatfits.sizing.serving.batching import StepCosts
 from whatfits.sizing.serving.draws import draw
 from whatfits.sizing.serving.profile import Lengths, LoadProfile
 from whatfits.sizing.serving.simulation import simulate
+from whatfits.sizing.serving.step_costs import StepCosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whatfits.sizing.serving.draws import Draws
+    from whatfits.sizing.serving.log import Log
     from whatfits.sizing.serving.server import Server
-    from whatfits.sizing.serving.simulation import Log
 
 VARIED = LoadProfile(Lengths(300, 1500), Lengths(80, 400))
 

@@ -70,6 +70,18 @@ def test_only_a_cramped_cache_sends_requests_back(
     assert set(sent.values()) == {0}
 
 
+def test_a_request_that_waits_for_its_turn_in_a_step_does_not_wait_for_room(
+    played: Callable[..., Any], costs: Callable[..., Any]
+) -> None:
+    waited = {}
+    for name, room in (("roomy", ROOMY), ("cramped", CRAMPED)):
+        server = Server(slots=256, step_tokens=64, room=room)
+        waited[name] = played(server, costs(), users=40)[0]
+    assert waited["roomy"].system_s > 1.1 * waited["roomy"].batch_s
+    assert waited["roomy"].no_room_s == waited["roomy"].no_slot_s == 0
+    assert waited["cramped"].no_room_s > 0
+
+
 def test_a_queue_with_an_end_turns_requests_away(
     played: Callable[..., Any], costs: Callable[..., Any]
 ) -> None:

@@ -1,9 +1,9 @@
-"""The JSON answer of `whatfits fleet`, by itself: the classes of the others cost time."""
+"""The whole answer about a fleet: its fields are the JSON contract."""
 
 from __future__ import annotations
 
-from whatfits.sizing.fleets.inventory import Node
-from whatfits.sizing.fleets.plans import FleetPlan
+from whatfits.sizing.fleets.inventory import Node  # noqa: TC001 - read by pydantic
+from whatfits.sizing.fleets.plans import FleetPlan  # noqa: TC001 - read by pydantic
 from whatfits.sizing.values import dataclass
 
 __all__ = ["FleetAnswer"]
@@ -11,9 +11,10 @@ __all__ = ["FleetAnswer"]
 
 @dataclass(frozen=True, slots=True)
 class FleetAnswer:
-    """`whatfits fleet`: the machines, and the ways to run a model on them.
+    """The machines, and the ways to run a model on them.
 
     Attributes:
+        schema_version: of the JSON.
         nodes: each with its machine; the same objects that JSON Lines of reports are read from.
         model: its name; null without one.
         rule: how the plans are ordered; null without a model.

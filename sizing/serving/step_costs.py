@@ -1,0 +1,54 @@
+"""What the steps of a server cost, in a form that a simulation can ask a million times."""
+
+from __future__ import annotations
+
+from whatfits.sizing.values import dataclass
+
+__all__ = ["StepCosts"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepCosts:
+    """Seconds of a step.
+
+    Attributes:
+        write_s: of writing a token in each of so many sequences, caches left out; by number.
+        arithmetic_s: the part of that which is arithmetic; by number.
+        cache_s: of one sequence's cache at depth 0, on the line through the profile's depths.
+        depth_s: for each token of depth.
+        read_s: of reading so many tokens of prompts, attention left out; by number.
+        read_arithmetic_s: the part of that which is arithmetic; by number.
+        pair_s: of attention for each pair of a prompt's token and one before it.
+        ride_s: arithmetic of a token that is written while prompts are read.
+    """
+
+    write_s: list[float]
+    arithmetic_s: list[float]
+    cache_s: float
+    depth_s: float
+    read_s: list[float]
+    read_arithmetic_s: list[float]
+    pair_s: float
+    ride_s: float
+
+    def writing_s(self, sequences: int, depth_tokens: float) -> float:
+        """Return seconds of a step that writes only; `depth_tokens` is the sum over sequences.
+
+        Each step like it takes `depth_s` x sequences more than the one before.
+        """
+        return self.write_s[sequences] + sequences * self.cache_s + self.depth_s * depth_tokens
+
+    def mixed_s(
+        self, sequences: int, depth_tokens: float, prompt_tokens: int, pairs: float
+    ) -> tuple[float, float]:
+        """Return seconds of a step that also reads so many tokens of prompts, and its arithmetic.
+
+        No less than without them: they do not speed anything up.
+        """
+        caches = sequences * self.cache_s + self.depth_s * depth_tokens
+        attention, riding = self.pair_s * pairs, self.ride_s * sequences
+        reading = self.read_s[prompt_tokens] + attention + riding
+        writing = self.write_s[sequences]
+        sums = self.read_arithmetic_s[prompt_tokens] + attention + riding
+        least = self.arithmetic_s[sequences]
+        return caches + max(reading, writing), max(sums, least)
