@@ -26,6 +26,7 @@ _COLOURS: Final = {"own": "#2f6fe4", "api": "#d97706", "rent": "#0d9488"}
 _PIXELS: Final = 320
 _LEGEND_LINE: Final = 900  # square pixels: a line as long as a side
 _MONTHS_A_YEAR: Final = 12
+_LABEL_RISES: Final = (-16, 20)  # one above, one below: two days may lie close together
 
 
 def cost_chart(found: CostLines, ink: Ink) -> Layers:
@@ -61,7 +62,7 @@ def _bands(rows: list[dict[str, Any]], kinds: Sequence[str]) -> alt.Chart:
             x=_months(),
             y=alt.Y("low:Q", title="US dollars paid", axis=alt.Axis(tickCount=6, format="~s")),
             y2="high:Q",
-            color=alt.Color("way:N", scale=_scale(kinds), legend=None),
+            color=_colour(kinds),
         )
     )
     return bands
@@ -76,11 +77,7 @@ def _lines(rows: list[dict[str, Any]], kinds: Sequence[str]) -> alt.Chart:
             x=_months(),
             y="usd:Q",
             order="at:Q",
-            color=alt.Color(
-                "way:N",
-                scale=_scale(kinds),
-                legend=legend(3, symbolType="stroke", symbolSize=_LEGEND_LINE),
-            ),
+            color=_colour(kinds),
             strokeDash=alt.StrokeDash(
                 "way:N", scale=alt.Scale(domain=[LINE_NAMES[kind] for kind in kinds]), legend=None
             ),
@@ -95,9 +92,15 @@ def _months() -> alt.X:
     return alt.X("months:Q", title="months", axis=axis)
 
 
-def _scale(kinds: Sequence[str]) -> alt.Scale:
-    return alt.Scale(
+def _colour(kinds: Sequence[str]) -> alt.Color:
+    """Return the colours, the same in every layer: one without a legend would take it from all."""
+    scale = alt.Scale(
         domain=[LINE_NAMES[kind] for kind in kinds], range=[_COLOURS[kind] for kind in kinds]
+    )
+    return alt.Color(
+        "way:N",
+        scale=scale,
+        legend=legend(3, symbolType="stroke", symbolSize=_LEGEND_LINE, symbolOpacity=1),
     )
 
 
@@ -120,7 +123,12 @@ def _crossings(found: CostLines, ink: Ink) -> list[alt.Chart]:
     return [
         base.mark_rule(color=ink.text, strokeWidth=2).encode(x="early:Q", x2="late:Q"),
         base.mark_point(filled=True, size=140, color=ink.text, opacity=1).encode(x="months:Q"),
-        base.mark_text(dy=-14, fontSize=13, color=ink.text).encode(x="months:Q", text="label:N"),
+        *(
+            alt.Chart(data_of([row]))
+            .mark_text(dy=rise, fontSize=13, color=ink.text)
+            .encode(x="months:Q", y="usd:Q", text="label:N")
+            for row, rise in zip(rows, _LABEL_RISES, strict=False)
+        ),
     ]
 
 

@@ -25,6 +25,14 @@ SERVING_INPUTS: Final = (
         SERVE_RUNTIMES,
     ),
     Input(
+        "clients",
+        "Users of the server",
+        8,
+        "How many ask at the same time; the server is made for them.",
+        most=256,
+        least=1,
+    ),
+    Input(
         "output",
         "Answer length",
         256,

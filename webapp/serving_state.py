@@ -38,7 +38,7 @@ class ServingQuestion:
 def serving_question_of(base: Question, state: Mapping[str, Any]) -> ServingQuestion:
     """Return what a session's values ask; keys that are missing have their defaults."""
     values = {item.key: state.get(item.key, item.default) for item in SERVING_INPUTS}
-    users, prompt = (_or_default(state, key) for key in ("users", "prompt"))
+    users, prompt = (_or_default(state, key) for key in ("clients", "prompt"))
     usual = Limits()
     return ServingQuestion(
         base=replace(
