@@ -26,7 +26,11 @@ _COLOURS: Final = {"own": "#2f6fe4", "api": "#d97706", "rent": "#0d9488"}
 _PIXELS: Final = 320
 _LEGEND_LINE: Final = 900  # square pixels: a line as long as a side
 _MONTHS_A_YEAR: Final = 12
-_LABEL_RISES: Final = (-16, 20)  # one above, one below: two days may lie close together
+# the other line rises from the lower left to the upper right: beside it there is room
+_LABEL_PLACES: Final[tuple[dict[str, Any], ...]] = (
+    {"align": "left", "dx": 10, "dy": 18},
+    {"align": "right", "dx": -10, "dy": -16},
+)
 
 
 def cost_chart(found: CostLines, ink: Ink) -> Layers:
@@ -100,7 +104,7 @@ def _colour(kinds: Sequence[str]) -> alt.Color:
     return alt.Color(
         "way:N",
         scale=scale,
-        legend=legend(3, symbolType="stroke", symbolSize=_LEGEND_LINE, symbolOpacity=1),
+        legend=legend(symbolType="stroke", symbolSize=_LEGEND_LINE, symbolOpacity=1),
     )
 
 
@@ -125,9 +129,9 @@ def _crossings(found: CostLines, ink: Ink) -> list[alt.Chart]:
         base.mark_point(filled=True, size=140, color=ink.text, opacity=1).encode(x="months:Q"),
         *(
             alt.Chart(data_of([row]))
-            .mark_text(dy=rise, fontSize=13, color=ink.text)
+            .mark_text(**place, fontSize=13, color=ink.text)
             .encode(x="months:Q", y="usd:Q", text="label:N")
-            for row, rise in zip(rows, _LABEL_RISES, strict=False)
+            for row, place in zip(rows, _LABEL_PLACES, strict=False)
         ),
     ]
 
