@@ -41,7 +41,7 @@ CELL_COLOURS: Final = {
     "does not run": "#e89a9a",
     "speed unknown": "#c3c9d2",
 }
-_MARKS: Final = {"within limits": "\N{CHECK MARK}", "beyond limits": "too slow"}
+_MARKS: Final = {"within limits": "\N{CHECK MARK}", "beyond limits": "beyond"}
 _CELL_INK: Final = "#101418"
 
 
@@ -133,8 +133,13 @@ def _said(found: ServePlan, unit: str, rate_of: Callable[[CurvePoint], RateRange
 
 
 def cell_words(cell: GridCell) -> str:
-    """Return what stands in a cell: the speed of each user, or why there is none."""
-    return _state(cell) if cell.point is None else short_rate(cell.point.tokens_per_s)
+    """Return a cell in words: the speed of each user and whether limits are kept, or why not."""
+    speed, state = _speed(cell), _state(cell)
+    return f"{speed}, {state}" if cell.point is not None else state
+
+
+def _speed(cell: GridCell) -> str:
+    return "" if cell.point is None else short_rate(cell.point.tokens_per_s)
 
 
 def _state(cell: GridCell) -> str:
@@ -152,7 +157,7 @@ def grid_chart(cells: Sequence[GridCell], ink: Ink) -> Layers:
             "users": f"{cell.users:,}",
             "context": format_tokens(cell.context_tokens),
             "state": _state(cell),
-            "words": cell_words(cell),
+            "words": _speed(cell) or _state(cell),
             "mark": _MARKS.get(_state(cell), ""),
         }
         for cell in cells

@@ -103,9 +103,11 @@ def _grid(asked: ServingQuestion) -> None:
     st.subheader("Users against context", help=meaning("continuous batching"))
     cells = known_grid(asked)
     if cells is None:
-        cells_wanted = len(GRID_USERS) * len(GRID_CONTEXTS)
-        if not st.button(f"Work it out: {cells_wanted} servers, some seconds"):
+        servers = len(GRID_USERS) * len(GRID_CONTEXTS)
+        offered = st.empty()
+        if not offered.button(f"Work it out: {servers} servers, some seconds"):
             return
+        offered.empty()
         with st.spinner("Simulating every server"):
             cells = worked_grid(asked, dropped())
     if not cells:
@@ -116,7 +118,9 @@ def _grid(asked: ServingQuestion) -> None:
     st.altair_chart(grid_chart(cells, ink()), alt=said, width="stretch")
     columns, rows = _grid_table(cells)
     st.markdown(table(columns, rows, right=columns))
-    st.caption("Tokens/s for each user; the server is made anew for each cell.")
+    st.caption(
+        "Tokens/s for each user, and the limits above; the server is made anew for each cell."
+    )
 
 
 def _grid_table(cells: tuple[GridCell, ...]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -20,9 +20,7 @@ TALLEST = 6000
 CARD = "model=qwen3-30b-a3b&machine=rtx-4090"
 MAC = "model=llama-3.3-70b&machine=m4-max-40-core-gpu+64gb&quant=Q6_K"
 TWO = "model=llama-3.3-70b&machine=rtx-3090&cards=2&quant=Q5_K_M"
-BUY = (
-    "model=llama-3.1-8b&machine=rtx-4090&api=openai/gpt-5-mini&tokensin=20000000"
-)
+BUY = "model=llama-3.1-8b&machine=rtx-4090&api=openai/gpt-5-mini&tokensin=20000000"
 
 
 class Shot(NamedTuple):

@@ -148,7 +148,8 @@ def test_the_map_is_worked_out_when_it_is_asked_for(
         )
         assert cell.point == found.at_users
         if cell.point is not None:
-            assert inert(short_rate(cell.point.tokens_per_s)) in said(app)
+            kept = "within limits" if cell.point.keeps_limits else "beyond limits"
+            assert inert(f"{short_rate(cell.point.tokens_per_s)}, {kept}") in said(app)
     app.run()  # and stays, once known
     assert inert(grid_alt(cells)) in said(app)
     spec = grid_chart(cells, LIGHT).to_dict()
