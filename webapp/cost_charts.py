@@ -26,10 +26,10 @@ _COLOURS: Final = {"own": "#2f6fe4", "api": "#d97706", "rent": "#0d9488"}
 _PIXELS: Final = 320
 _LEGEND_LINE: Final = 900  # square pixels: a line as long as a side
 _MONTHS_A_YEAR: Final = 12
-# the other line rises from the lower left to the upper right: beside it there is room
+# the earlier day above at the left, the later below at the right: between them the lines rise
 _LABEL_PLACES: Final[tuple[dict[str, Any], ...]] = (
-    {"align": "left", "dx": 10, "dy": 18},
     {"align": "right", "dx": -10, "dy": -16},
+    {"align": "left", "dx": 10, "dy": 18},
 )
 
 
@@ -110,7 +110,7 @@ def _colour(kinds: Sequence[str]) -> alt.Color:
 
 def _crossings(found: CostLines, ink: Ink) -> list[alt.Chart]:
     """Return a dot on each break-even day, the range that it lies in, and its words."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "months": crossing.even.day / DAYS_PER_MONTH,
             "early": (crossing.even.early_day or 0) / DAYS_PER_MONTH,
@@ -123,6 +123,7 @@ def _crossings(found: CostLines, ink: Ink) -> list[alt.Chart]:
     ]
     if not rows:
         return []
+    in_time = sorted(rows, key=lambda row: row["months"])
     base = alt.Chart(data_of(rows)).encode(y="usd:Q")
     return [
         base.mark_rule(color=ink.text, strokeWidth=2).encode(x="early:Q", x2="late:Q"),
@@ -131,7 +132,7 @@ def _crossings(found: CostLines, ink: Ink) -> list[alt.Chart]:
             alt.Chart(data_of([row]))
             .mark_text(**place, fontSize=13, color=ink.text)
             .encode(x="months:Q", y="usd:Q", text="label:N")
-            for row, place in zip(rows, _LABEL_PLACES, strict=False)
+            for row, place in zip(in_time, _LABEL_PLACES, strict=False)
         ),
     ]
 

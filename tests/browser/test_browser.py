@@ -177,7 +177,7 @@ def test_the_cheaper_way_stands_before_the_chart_which_says_so_too(
     label = page.locator(CHART).first.get_attribute("aria-label") or ""
     named = page.get_by_role("graphics-document").first.get_attribute("aria-label") or ""
     assert "It breaks even with the API after" in label + named
-    legend = page.locator(f"{CHART} svg .role-legend-label text").all_inner_texts()
+    legend = page.locator(f"{CHART} svg .role-legend-label text").all_text_contents()
     assert legend == ["this machine", "the API", "the rented GPU"]
 
 
