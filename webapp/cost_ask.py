@@ -10,7 +10,7 @@ from whatfits.webapp.cost_engine import api_choices, region_choices, rented_row
 from whatfits.webapp.cost_inputs import CHEAPEST
 from whatfits.webapp.cost_state import CostQuestion, cost_question_of
 from whatfits.webapp.inputs import question
-from whatfits.webapp.widgets import amount, chosen, forget_inputs, number, select, value_of
+from whatfits.webapp.widgets import amount, chosen, number, select
 
 if TYPE_CHECKING:
     from whatfits.sizing.costing.answer import CostAnswer
@@ -63,8 +63,6 @@ def ask_rent(answer: CostAnswer) -> RentedDay | None:
     if not answer.rented:
         return None
     options = (CHEAPEST, *(row.machine for row in answer.rented))
-    if value_of("rent") not in options:  # chosen for another model
-        forget_inputs(["rent"])
     return rented_row(answer, select("rent", options))
 
 

@@ -100,6 +100,15 @@ def test_the_lines_cross_on_the_break_even_day(tokens: float) -> None:
     assert rent.even.early_day <= rent.even.day <= rent.even.late_day
 
 
+def test_a_rent_is_paid_by_the_hour_whatever_the_use() -> None:
+    found = answer(2e7)
+    days = {
+        cost_lines(found, None, found.rented[0], Spreads(use=use), life_days=1461).crossings[0].even
+        for use in (0.0, 0.9)
+    }
+    assert len(days) == 1
+
+
 def test_a_sale_counts_on_the_last_day_alone() -> None:
     found = answer(1e6)
     own = line(drawn(found, dear(found)), "own")
