@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownTermError
+from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.term import Term
 from whatfits.sizing.units import GB, GIB, format_bytes, format_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from whatfits.sizing.machine import Machine, Pool
 
 __all__ = ["FIVE_WORDS", "TERMS", "Term", "fast_pool", "find_term"]
@@ -33,25 +32,6 @@ _EXAMPLE_LAYERS: Final = 32
 _EXAMPLE_KV_WIDTH: Final = 8 * 128
 _EXAMPLE_PARAMETERS: Final = 8_030_261_312
 _OVERHEAD_SHARE: Final = 0.85
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A term, other names for it, what it means, and what it means here.
-
-    Attributes:
-        name: the term as it is shown.
-        aliases: other ways to ask for it, lower case.
-        meaning: plain sentences.
-        here: returns sentences with figures for a machine; None when there are none to give.
-        see: commands that go further.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    meaning: str
-    here: Callable[[Machine], tuple[str, ...]] | None = None
-    see: tuple[str, ...] = ()
 
 
 def fast_pool(machine: Machine) -> Pool | None:
@@ -235,7 +215,7 @@ TERMS: Final = (
     ),
     Term(
         "prefill",
-        ("prompt processing", "time to first token", "ttft", "pp"),
+        ("prompt processing", "reading", "pp"),
         "Reading the prompt: many tokens at once, bound by arithmetic rather than by memory. It "
         "decides how long you wait for the first word.",
     ),
@@ -265,7 +245,7 @@ TERMS: Final = (
     ),
     Term(
         "parallel sequences",
-        ("parallel", "slots", "concurrency", "users"),
+        ("parallel", "concurrency", "users"),
         "How many conversations run at once. Each has its share of the cache; weights are held "
         "once, and reading them serves all sequences of a batch.",
     ),
@@ -310,6 +290,8 @@ TERMS: Final = (
         None,
         ("whatfits check FILE.gguf",),
     ),
+    *SERVING_TERMS,
+    *COST_TERMS,
 )
 
 

@@ -27,9 +27,18 @@ if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
     from whatfits.sizing.estimate import Plan, Remedy
 
-__all__ = ["commands", "five_words", "memory", "reasons", "refusal", "speed", "verdict"]
+__all__ = [
+    "VERDICT_BOXES",
+    "commands",
+    "five_words",
+    "memory",
+    "reasons",
+    "refusal",
+    "speed",
+    "verdict",
+]
 
-_BOXES: Final = {
+VERDICT_BOXES: Final = {
     "fits": (st.success, ":material/check_circle:"),
     "slow": (st.warning, ":material/hourglass_bottom:"),
     "tight": (st.warning, ":material/warning:"),
@@ -45,7 +54,7 @@ def refusal(error: WhatfitsError) -> None:
 
 def verdict(plan: Plan) -> None:
     """Say whether it fits, and offer what would help as buttons that do it."""
-    box, icon = _BOXES[plan.verdict]
+    box, icon = VERDICT_BOXES[plan.verdict]
     box(f"**{inert(headline(plan))}**", icon=icon)
     st.markdown(inert(verdict_sentence(plan)))
     if plan.remedies:

@@ -1,4 +1,4 @@
-"""The router: four pages and Learn, over one state."""
+"""The router: five pages and Learn, over one state."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ screen = st.navigation(
         st.Page("screens/fit.py", title="Will it fit?", default=True),
         st.Page("screens/runs.py", title="What can I run?", url_path="runs"),
         st.Page("screens/explore.py", title="Explore", url_path="explore"),
+        st.Page("screens/cloud.py", title="Local or cloud?", url_path="cloud"),
         st.Page("screens/learn.py", title="Learn", url_path="learn"),
         st.Page("screens/method.py", title="Method", url_path="method"),
     ],

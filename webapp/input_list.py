@@ -6,11 +6,13 @@ sent each other rest on both.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES
-from whatfits.sizing.values import dataclass
+from whatfits.webapp.cost_inputs import COST_INPUTS
+from whatfits.webapp.one_input import Input
+from whatfits.webapp.serving_inputs import SERVING_INPUTS
 
 __all__ = [
     "AUTO",
@@ -34,28 +36,6 @@ SHARES: Final = tuple(f"share{number}" for number in range(1, MOST_CARDS + 1))
 _MIB_PER_GIB: Final = 1024
 _KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q4_0", "bf16", "f32")
 
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input.
-
-    Attributes:
-        key: its name in the session and in the address.
-        label: what stands beside it.
-        default: its value when nobody chose; left out of the address.
-        help: what it means, in a sentence or two.
-        allowed: the values to choose from; empty where the catalog or a range says.
-        most: largest number; None where there is none to give.
-    """
-
-    key: str
-    label: str
-    default: Any
-    help: str
-    allowed: tuple[Any, ...] = ()
-    most: int | None = None
-
-
 INPUTS: Final = (
     Input(
         "model",
@@ -70,7 +50,12 @@ INPUTS: Final = (
         "This computer, one of the list, or written out: 2x rtx-3090 + 64gb, m4 max 64gb, 32gb.",
     ),
     Input(
-        "cards", "How many cards", 1, "Graphics cards of that kind in one machine.", most=MOST_CARDS
+        "cards",
+        "How many cards",
+        1,
+        "Graphics cards of that kind in one machine.",
+        most=MOST_CARDS,
+        least=1,
     ),
     Input("ram", "RAM beside it", "32gb", "The memory of the PC around the card.", RAM_SIZES),
     Input(
@@ -137,6 +122,7 @@ INPUTS: Final = (
         "Conversations at the same time. llama.cpp shares the context out among them; "
         "Ollama and vLLM give it to each.",
         most=256,
+        least=1,
     ),
     Input(
         "flash",
@@ -202,6 +188,8 @@ INPUTS: Final = (
         False,
         "This computer without what other programs hold now.",
     ),
+    *SERVING_INPUTS,
+    *COST_INPUTS,
 )
 _BY_KEY: Final = {item.key: item for item in INPUTS}
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "amount",
     "chosen",
     "common",
     "forget_inputs",
@@ -63,9 +64,22 @@ def select(key: str, options: tuple[str, ...], **more: Any) -> Any:  # noqa: ANN
 def number(key: str, **more: str) -> int | None:
     """Ask for a whole number; return it, None for none."""
     item = input_of(key)
-    least = 1 if item.default == 1 else 0
     found: int | None = st.number_input(
-        min_value=least, max_value=item.most, value=item.default, step=1, **{**common(key), **more}
+        min_value=item.least,
+        max_value=item.most,
+        value=item.default,
+        step=1,
+        **{**common(key), **more},
+    )
+    keep(key, found)
+    return found
+
+
+def amount(key: str, *, step: float) -> float | None:
+    """Ask for a number with a fraction; return it, None for none."""
+    item = input_of(key)
+    found: float | None = st.number_input(
+        min_value=float(item.least), value=item.default, step=step, format="%g", **common(key)
     )
     keep(key, found)
     return found

@@ -8,7 +8,7 @@ plan.verdict, plan.memory.total_bytes, plan.largest_context_tokens
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
-from whatfits.sizing.api.costing import cost
+from whatfits.sizing.api.costing import cost, cost_of, priced
 from whatfits.sizing.api.fleets import fleet, fleet_nodes
 from whatfits.sizing.api.loading import hardware, load_machine, load_model, replayed
 from whatfits.sizing.api.questions import check, find_models, need, plan, serve, together
@@ -18,6 +18,7 @@ __all__ = [
     "check",
     "choice_for",
     "cost",
+    "cost_of",
     "find_models",
     "fleet",
     "fleet_nodes",
@@ -27,6 +28,7 @@ __all__ = [
     "need",
     "plan",
     "plan_of",
+    "priced",
     "replayed",
     "serve",
     "together",

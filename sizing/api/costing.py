@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whatfits.sizing.api.answering import answer
 from whatfits.sizing.api.loading import (
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from whatfits.sizing.costing.moving import Spreads
     from whatfits.sizing.costing.offers import Chosen
     from whatfits.sizing.costing.ownership import Ownership
-    from whatfits.sizing.costing.rental import RentedDay
     from whatfits.sizing.costing.usage import Usage
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.renting import Rented
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["cost"]
+__all__ = ["Priced", "cost", "cost_of", "priced"]
 
 
 def cost(
@@ -74,21 +74,64 @@ def cost(
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
-    from whatfits.sizing.catalog.lookup import packaged_prices, routing_results
-    from whatfits.sizing.costing.composing import Asked, composed
-    from whatfits.sizing.costing.facts import find_region
-    from whatfits.sizing.costing.moving import Spreads, checked_spreads
-    from whatfits.sizing.costing.offers import chosen_offers
-    from whatfits.sizing.costing.ownership import Ownership, checked_ownership
-    from whatfits.sizing.costing.usage import Usage, checked_usage
+    used, owned, spread = _checked(usage, ownership, spreads)
+    case = priced(
+        model,
+        today=today,
+        file_type=file_type,
+        runtime=runtime,
+        machine=machine,
+        workload=workload,
+        placement=placement,
+        against=against,
+        prices=prices,
+    )
+    return cost_of(case, usage=used, ownership=owned, spreads=spread, region=region, router=router)
 
-    used = checked_usage(load_value(Usage, usage, what="usage"))
-    owned = checked_ownership(load_value(Ownership, ownership, what="ownership"))
-    spread = checked_spreads(load_value(Spreads, spreads, what="spreads"))
+
+class Priced(NamedTuple):
+    """What a cost rests on before anybody says how much is used: all that takes time to find.
+
+    Attributes:
+        plan: of the model on the machine.
+        model: the name that a local server answers to.
+        today: the day whose prices these are.
+        prices: of tokens and electricity.
+        chosen: the offers of APIs that are compared.
+        rented: the cheapest offer of each device that runs the model.
+    """
+
+    plan: Plan
+    model: str
+    today: date
+    prices: PriceList
+    chosen: tuple[Chosen, ...]
+    rented: tuple[Rented, ...]
+
+
+def priced(
+    model: str | ModelSpec,
+    *,
+    today: date,
+    file_type: str | None = None,
+    runtime: str = DEFAULT_RUNTIME,
+    machine: str | Machine | Mapping[str, Any] | None = None,
+    workload: Workload | Mapping[str, Any] | None = None,
+    placement: PlacementRequest | Mapping[str, Any] | None = None,
+    against: Sequence[str] = (),
+    prices: PriceList | str | None = None,
+) -> Priced:
+    """Return what `cost_of` needs for any usage; the arguments are those of `cost`.
+
+    Raises:
+        BadInputError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.lookup import packaged_prices
+    from whatfits.sizing.costing.offers import chosen_offers
+
     listed = packaged_prices()
     if prices is not None:
         listed = listed.with_own(_own_prices(prices))
-    kwh = None if region is None else find_region(listed.electricity, region)
     spec = load_spec(model, file_type=file_type, runtime=runtime)
     chosen = chosen_offers(
         listed.offers,
@@ -103,15 +146,55 @@ def cost(
         request=load_placement(placement),
         runtime=runtime,
     )
-    known = _known(owned, plan, kwh)
+    return Priced(plan, spec.name, today, listed, chosen, _rented(spec, asked, runtime, today))
+
+
+def cost_of(
+    case: Priced,
+    *,
+    usage: Usage | Mapping[str, Any] | None = None,
+    ownership: Ownership | Mapping[str, Any] | None = None,
+    spreads: Spreads | Mapping[str, Any] | None = None,
+    region: str | None = None,
+    router: str | None = None,
+) -> CostAnswer:
+    """Return what `cost` returns, from what was found before: another usage takes no search.
+
+    Raises:
+        InvalidRequestError: something given cannot be used; the message says what is allowed.
+    """
+    from whatfits.sizing.catalog.lookup import routing_results
+    from whatfits.sizing.costing.composing import Asked, composed
+    from whatfits.sizing.costing.facts import find_region
+    from whatfits.sizing.costing.rental import rented_day
+
+    used, owned, spread = _checked(usage, ownership, spreads)
+    kwh = None if region is None else find_region(case.prices.electricity, region)
+    known = _known(owned, case.plan, kwh)
     return composed(
-        plan,
-        Asked(used, known.ownership, spread, today),
-        chosen,
-        rented=_rented_days(spec, asked, runtime, used, today),
+        case.plan,
+        Asked(used, known.ownership, spread, case.today),
+        case.chosen,
+        rented=tuple(rented_day(row, used) for row in case.rented),
         results=routing_results(),
         facts=known.facts,
-        router=None if router is None else _router(router, spec.name, runtime, chosen),
+        router=None if router is None else _router(router, case),
+    )
+
+
+def _checked(
+    usage: Usage | Mapping[str, Any] | None,
+    ownership: Ownership | Mapping[str, Any] | None,
+    spreads: Spreads | Mapping[str, Any] | None,
+) -> tuple[Usage, Ownership, Spreads]:
+    from whatfits.sizing.costing.moving import Spreads, checked_spreads
+    from whatfits.sizing.costing.ownership import Ownership, checked_ownership
+    from whatfits.sizing.costing.usage import Usage, checked_usage
+
+    return (
+        checked_usage(load_value(Usage, usage, what="usage")),
+        checked_ownership(load_value(Ownership, ownership, what="ownership")),
+        checked_spreads(load_value(Spreads, spreads, what="spreads")),
     )
 
 
@@ -137,12 +220,9 @@ def _own_prices(prices: PriceList | str) -> PriceList:
     return read_price_file(prices)
 
 
-def _rented_days(
-    spec: ModelSpec, workload: Workload, runtime: str, usage: Usage, today: date
-) -> tuple[RentedDay, ...]:
+def _rented(spec: ModelSpec, workload: Workload, runtime: str, today: date) -> tuple[Rented, ...]:
     """Return the cheapest offer of each device that runs it; none where no device does."""
     from whatfits.sizing.catalog.lookup import device_entries, rental_offers
-    from whatfits.sizing.costing.rental import rented_day
     from whatfits.sizing.need_search import NeedSearch
     from whatfits.sizing.needing import for_users, trials_under
     from whatfits.sizing.renting import cheapest_of_each
@@ -150,17 +230,16 @@ def _rented_days(
     entry = find_runtime(runtime)
     asked = for_users(workload, spec, None, is_own=not entry.starts_llama_cpp)
     search = NeedSearch(spec, asked, trials_under(entry, spec, asked), machine_of=load_machine)
-    rows = search.rented(device_entries(), rental_offers(), today=today)
-    return tuple(rented_day(row, usage) for row in cheapest_of_each(rows))
+    return cheapest_of_each(search.rented(device_entries(), rental_offers(), today=today))
 
 
-def _router(name: str, local_model: str, runtime: str, chosen: Sequence[Chosen]) -> str:
+def _router(name: str, case: Priced) -> str:
     from whatfits.sizing.costing.litellm_config import litellm_config, routed_offer
     from whatfits.sizing.errors import InvalidRequestError
     from whatfits.sizing.programs import find_program
 
     if name != "litellm":
         raise InvalidRequestError(what="router", got=name, allowed="litellm")
-    offer = routed_offer(row.offer for row in chosen)
-    base_url = find_program(runtime).base_url
-    return litellm_config(local_model=local_model, base_url=base_url, offer=offer)
+    offer = routed_offer(row.offer for row in case.chosen)
+    base_url = find_program(case.plan.runtime).base_url
+    return litellm_config(local_model=case.model, base_url=base_url, offer=offer)

@@ -6,7 +6,7 @@ Speed moves within its own interval; prices and use by shares that are the user'
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from whatfits.sizing.costing.break_even import break_even_day
 from whatfits.sizing.costing.local import Pace, busy_hours, local_day
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.usage import Usage
 
-__all__ = ["Case", "Move", "PaceRange", "Spreads", "checked_spreads"]
+__all__ = ["Case", "Move", "MovedDay", "PaceRange", "Spreads", "checked_spreads"]
 
 Move = Literal[-1, 0, 1]
 
@@ -66,6 +66,20 @@ class PaceRange:
         return (self.low, self.mid, self.high)[move + 1]
 
 
+class MovedDay(NamedTuple):
+    """An average day with parts moved.
+
+    Attributes:
+        running_usd_per_day: the machine's electricity.
+        cloud_usd_per_day: the same tokens at the API.
+        machine_can: whether the machine can do the work.
+    """
+
+    running_usd_per_day: float
+    cloud_usd_per_day: float
+    machine_can: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """Everything that a break-even day rests on.
@@ -92,21 +106,34 @@ class Case:
         None where it is not reached in the machine's life, where the machine cannot do the work,
         or where something it rests on is unknown. More use is at most what the machine can do.
         """
+        moved = self.moved(api_price=api_price, kwh_price=kwh_price, use=use, speed=speed)
+        owned, purchase = self.ownership, self.ownership.purchase_usd
+        if moved is None or purchase is None or not moved.machine_can:
+            return None
+        return break_even_day(
+            purchase_usd=purchase,
+            resale_usd=owned.resale_usd or 0.0,
+            life_days=owned.life_days,
+            running_usd_per_day=moved.running_usd_per_day,
+            cloud_usd_per_day=moved.cloud_usd_per_day,
+        )
+
+    def moved(
+        self, *, api_price: Move = 0, kwh_price: Move = 0, use: Move = 0, speed: Move = 0
+    ) -> MovedDay | None:
+        """Return what a day then costs on both sides; None where the machine's is unknown."""
         pace = self.paces.at(speed)
         usage = self.usage.times(self._use_factor(use, pace))
         owned, spread = self.ownership, self.spreads.price
         if owned.usd_per_kwh is not None:
             owned = replace(owned, usd_per_kwh=owned.usd_per_kwh * (1 - kwh_price * spread))
         local = local_day(usage, owned, pace)
-        running, purchase = local.running_usd_per_day, owned.purchase_usd
-        if running is None or purchase is None or (local.utilisation or 0) > 1:
+        if local.running_usd_per_day is None:
             return None
-        return break_even_day(
-            purchase_usd=purchase,
-            resale_usd=owned.resale_usd or 0.0,
-            life_days=owned.life_days,
-            running_usd_per_day=running,
+        return MovedDay(
+            running_usd_per_day=local.running_usd_per_day,
             cloud_usd_per_day=self.cloud_usd_per_day(usage) * (1 + api_price * spread),
+            machine_can=(local.utilisation or 0) <= 1,
         )
 
     def _use_factor(self, use: Move, pace: Pace) -> float:

@@ -8,9 +8,10 @@ from whatfits.sizing.costing.bounds import check_bounds
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.values import dataclass
 
-__all__ = ["DAYS_PER_YEAR", "Ownership", "checked_ownership"]
+__all__ = ["DAYS_PER_MONTH", "DAYS_PER_YEAR", "Ownership", "checked_ownership"]
 
 DAYS_PER_YEAR: Final = 365.25
+DAYS_PER_MONTH: Final = DAYS_PER_YEAR / 12
 _MOST_YEARS: Final = 30
 _MOST_USD: Final = 10**9
 _MOST_WATTS: Final = 10**6

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.serving.deployment import Deployment
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["SERVE_RUNTIMES", "ServePlan", "serve_plan"]
+__all__ = ["SERVE_RUNTIMES", "ServePlan", "deployed", "serve_plan", "users_of"]
 
 SERVE_RUNTIMES: Final = (DEFAULT_RUNTIME, "ollama", "vllm")
 _MOST_SEED: Final = 2**32
@@ -132,7 +132,7 @@ def serve_plan(
     """
     _check(users, seed)
     check_limits(limits)
-    deployment = _deployed(
+    deployment = deployed(
         answer,
         spec,
         runtime=runtime,
@@ -163,7 +163,7 @@ def _check(users: int, seed: int) -> None:
             )
 
 
-def _deployed(
+def deployed(
     answer: Answer,
     spec: ModelSpec,
     *,
@@ -206,9 +206,8 @@ def _deployed(
     return vllm_deployment(planned, spec, machine, workload=workload, request=request, profile=load)
 
 
-def _simulated(
-    deployment: Deployment, load: LoadProfile, limits: Limits, users: int, seed: int
-) -> _Simulated:
+def users_of(deployment: Deployment, load: LoadProfile, limits: Limits, *, seed: int) -> Users:
+    """Return the users of a server whose speed is known, to be simulated in any number."""
     if not deployment.caches_prefixes:
         load = replace(load, shared_prefix_tokens=0)
     played = {
@@ -230,15 +229,22 @@ def _simulated(
             ENDS, deployment.servers, deployment.least_ttft_s, strict=True
         )
     }
-    simulated = Users(played, limits)
+    return Users(played, limits)
+
+
+def _simulated(
+    deployment: Deployment, load: LoadProfile, limits: Limits, users: int, seed: int
+) -> _Simulated:
+    simulated = users_of(deployment, load, limits, seed=seed)
+    middle = simulated.played["mid"]
     most = simulated.most()
     points = tuple(simulated.point(n) for n in user_steps(users, most))
     return _Simulated(
         most=most,
         points=points,
         asked=simulated.point(users),
-        sampling=sampling_of(played["mid"], users),
-        basis=serving_basis(deployment, played["mid"].costs, load, seed=seed),
+        sampling=sampling_of(middle, users),
+        basis=serving_basis(deployment, middle.costs, middle.profile, seed=seed),
         balanced=balanced_batch(
             deployment.model,
             depth_tokens=load.prompt.median_tokens,

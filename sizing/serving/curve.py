@@ -60,14 +60,14 @@ class Users:
 
     def __init__(self, played: Mapping[str, Played], limits: Limits) -> None:
         """`played` is the server at each of `ENDS`."""
-        self._played, self._limits = played, limits
+        self.played, self._limits = played, limits
         self._known: dict[tuple[str, int], Outcome] = {}
 
     def outcome(self, users: int, end: str) -> Outcome:
         """Return what so many users get at one end."""
         key = (end, users)
         if key not in self._known:
-            self._known[key] = self._played[end].outcome(users)
+            self._known[key] = self.played[end].outcome(users)
         return self._known[key]
 
     def point(self, users: int) -> CurvePoint:

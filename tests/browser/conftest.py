@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # Streamlit looks below a page's own address first, and expects not to be answered there.
-EXPECTED_404 = re.compile(r"/(runs|explore|learn|method)/_stcore/")
+EXPECTED_404 = re.compile(r"/(runs|explore|cloud|learn|method)/_stcore/")
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ TALLEST = 6000
 CARD = "model=qwen3-30b-a3b&machine=rtx-4090"
 MAC = "model=llama-3.3-70b&machine=m4-max-40-core-gpu+64gb&quant=Q6_K"
 TWO = "model=llama-3.3-70b&machine=rtx-3090&cards=2&quant=Q5_K_M"
+BUY = "model=llama-3.1-8b&machine=rtx-4090&api=openai/gpt-5-mini&tokensin=20000000"
 
 
 class Shot(NamedTuple):
@@ -38,6 +39,7 @@ DOCUMENTED = (
     Shot("fit-phone", f"?{TWO}", 360, "dark", height=1420),
     Shot("runs", "runs?machine=rtx-4090", 820, "light", height=1000),
     Shot("explore", f"explore?{CARD}", 820, "light", height=1100),
+    Shot("cloud", f"cloud?{BUY}", 820, "light", height=1700),
     Shot("learn", f"learn?{CARD}", 820, "light", height=1100),
     Shot("method", f"method?{CARD}", 820, "dark", height=1000),
 )
@@ -49,6 +51,8 @@ PAGES = (
     ("explore", f"explore?{CARD}", ""),
     ("quality", f"explore?{CARD}", "Quality"),
     ("machines", f"explore?{CARD}", "Two machines"),
+    ("serving", f"explore?{CARD}&view=Serving", ""),
+    ("cloud", f"cloud?{BUY}", ""),
     ("learn", f"learn?{CARD}", ""),
     ("method", f"method?{CARD}", ""),
 )

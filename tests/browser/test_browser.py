@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from browser_pages import WAIT_MS, Server, wait
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 PHONE = 360
-PAGES = ("", "runs", "explore", "learn", "method")
+PAGES = ("", "runs", "explore", "cloud", "learn", "method")
+SERVING = "explore?view=Serving&"
 MACHINE = "machine=rtx-4090"
 RULE_PIXELS = 30
 SETTLED_MS = 20_000
@@ -39,6 +40,12 @@ def has_value(locator: Any, value: str) -> None:  # noqa: ANN401 - same
 
 def verdict(page: Any) -> Any:  # noqa: ANN401 - same
     return page.get_by_test_id("stAlert").first
+
+
+def chart_labels(page: Any) -> list[str]:  # noqa: ANN401 - same
+    named = page.get_by_role("graphics-document").or_(page.locator(CHART))
+    found = (named.nth(at).get_attribute("aria-label") for at in range(named.count()))
+    return [label for label in found if label is not None]
 
 
 def test_the_verdict_stands_before_any_chart(opened: Callable[..., Any]) -> None:
@@ -71,9 +78,9 @@ def test_the_capacity_has_a_line_of_real_height(
     assert min(heights) >= RULE_PIXELS
 
 
-@pytest.mark.parametrize("screen", PAGES)
+@pytest.mark.parametrize("screen", [*(f"{page}?" for page in PAGES), SERVING])
 def test_a_phone_needs_no_sideways_scroll(opened: Callable[..., Any], screen: str) -> None:
-    page = opened(f"{screen}?machine=m2+16gb", width=PHONE)
+    page = opened(f"{screen}machine=m2+16gb", width=PHONE)
     # while charts and tables are laid out they may be wider for a moment
     for place in ("html", '[data-testid="stMain"]'):
         narrow = f"document.querySelector('{place}').scrollWidth <= {PHONE}"
@@ -113,6 +120,69 @@ def test_a_link_restores_every_input_and_stays_as_it_is(opened: Callable[..., An
     has_value(page.get_by_role("spinbutton", name="Share of cuda0 (GeForce RTX 3090)"), "3")
     has_value(page.get_by_role("spinbutton", name="Share of cuda1 (GeForce RTX 3090)"), "1")
     has_value(page.get_by_role("spinbutton", name="Layers on the GPU"), "30")
+
+
+CLOUD_LINK = {
+    "model": "qwen3-8b",
+    "machine": "rtx-3090",
+    "tokensin": "3000000",
+    "tokensout": "500000",
+    "cached": "40",
+    "api": "openai/gpt-5",
+    "rent": "nvidia-geforce-rtx-4090 + 32gb",
+    "buy": "900",
+    "life": "5",
+    "region": "germany",
+    "kwh": "0.31",
+    "hours": "12",
+    "days": "5",
+    "idlewatts": "60",
+    "loadwatts": "350",
+    "resale": "20",
+    "pricespread": "10",
+    "usespread": "30",
+}
+SERVING_LINK = {
+    "view": "Serving",
+    "machine": "rtx-3090",
+    "server": "vllm",
+    "clients": "16",
+    "prompt": "1000",
+    "output": "100",
+    "prefix": "200",
+    "think": "5",
+    "ttft": "3",
+    "minspeed": "10",
+}
+
+
+@pytest.mark.parametrize(
+    ("screen", "link", "field", "value"),
+    [
+        ("cloud", CLOUD_LINK, "Tokens read a day", "3000000"),
+        ("explore", SERVING_LINK, "Users of the server", "16"),
+    ],
+)
+def test_a_link_restores_every_input_of_costs_and_of_serving(
+    opened: Callable[..., Any], screen: str, link: dict[str, str], field: str, value: str
+) -> None:
+    page = opened(f"{screen}?{urlencode(link)}")
+    assert address(page) == link
+    page.reload()
+    wait(page)
+    assert address(page) == link
+    has_value(page.get_by_role("spinbutton", name=field), value)
+
+
+def test_the_cheaper_way_stands_before_the_chart_which_says_so_too(
+    opened: Callable[..., Any],
+) -> None:
+    page = opened(f"cloud?{MACHINE}&api=openai%2Fgpt-5")
+    assert "tokens a day the machine has paid for itself" in verdict(page).inner_text()
+    page.wait_for_selector(f"{CHART} svg.marks")
+    assert any("It breaks even with the API after" in label for label in chart_labels(page))
+    legend = page.locator(f"{CHART} svg .role-legend-label text").all_text_contents()
+    assert legend == ["this machine", "the API", "the rented GPU"]
 
 
 def test_what_is_chosen_is_in_the_address(opened: Callable[..., Any]) -> None:
@@ -217,7 +287,13 @@ def test_the_words_stay_hidden_on_the_next_visit(opened: Callable[..., Any]) -> 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "asked", [f"?{MACHINE}", "?model=llama-3.3-70b&machine=rtx-3090&cards=2&context=64k"]
+    "asked",
+    [
+        f"?{MACHINE}",
+        "?model=llama-3.3-70b&machine=rtx-3090&cards=2&context=64k",
+        f"cloud?{MACHINE}&api=openai%2Fgpt-5",
+        f"{SERVING}{MACHINE}",
+    ],
 )
 def test_words_can_be_read(opened: Callable[..., Any], theme: str, asked: str) -> None:
     page = opened(asked, theme=theme)
@@ -229,12 +305,7 @@ def test_words_can_be_read(opened: Callable[..., Any], theme: str, asked: str) -
 def test_a_chart_says_its_conclusion(opened: Callable[..., Any]) -> None:
     page = opened(f"?{MACHINE}")
     page.wait_for_selector(f"{CHART} svg.marks")
-    named = page.get_by_role("graphics-document").or_(page.locator(CHART))
-    labels = [
-        label
-        for at in range(named.count())
-        if (label := named.nth(at).get_attribute("aria-label")) is not None
-    ]
+    labels = chart_labels(page)
     assert any("GiB needed of" in label and "to spare" in label for label in labels)
 
 

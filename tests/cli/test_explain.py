@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.sizing.glossary import TERMS
+from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from whatfits.sizing.term import Term
 
 
 @pytest.mark.parametrize("term", [term.name for term in TERMS])
@@ -31,12 +34,29 @@ def test_every_term_is_explained(
         (("vram",), "VRAM"),
         (("moe",), "mixture of experts"),
         (("AWQ",), "AWQ, GPTQ, FP8 and MLX"),
+        (("slots",), "slot"),
+        (("TTFT",), "time to first token"),
+        (("littles", "law"), "Little's law"),
+        (("break", "even"), "break-even"),
+        (("utilization",), "utilisation"),
+        (("tensor", "parallelism"), "tensor parallel"),
+        (("rpc",), "RPC"),
     ],
 )
 def test_terms_answer_to_what_people_type(
     say: Callable[..., Any], asked: tuple[str, ...], name: str
 ) -> None:
     assert say("explain", *asked, "--machine", "24gb", "--json").json["term"] == name
+
+
+@pytest.mark.parametrize("term", [*SERVING_TERMS, *COST_TERMS], ids=lambda term: term.name)
+def test_a_term_of_serving_or_cost_takes_twenty_words_at_most(term: Term) -> None:
+    assert len(term.meaning.split()) <= 20
+
+
+def test_no_two_terms_answer_to_the_same_name() -> None:
+    names = [name.casefold() for term in TERMS for name in {term.name.lower(), *term.aliases}]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_a_term_has_numbers_for_the_machine(say: Callable[..., Any]) -> None:

@@ -226,7 +226,7 @@ def test_a_link_alone_reads_no_address(
     assert any("Hugging Face" in button.label for button in app.button)
 
 
-@pytest.mark.parametrize("screen", ["fit", "runs", "explore", "learn", "method"])
+@pytest.mark.parametrize("screen", ["fit", "runs", "explore", "cloud", "learn", "method"])
 def test_strangers_see_nothing_of_this_machine(
     page: Callable[..., Any], public: None, screen: str
 ) -> None:

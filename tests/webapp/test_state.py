@@ -7,7 +7,11 @@ import pytest
 from whatfits.sizing import check
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.workload import PlacementRequest, Workload
+from whatfits.webapp.cost_inputs import COST_INPUTS
+from whatfits.webapp.cost_state import cost_question_of
 from whatfits.webapp.input_list import CONTEXTS, INPUTS, SHARES, input_of
+from whatfits.webapp.serving_inputs import SERVING_INPUTS
+from whatfits.webapp.serving_state import serving_question_of
 from whatfits.webapp.state import (
     machine_of_inputs,
     other_machine_of,
@@ -62,7 +66,37 @@ def test_every_input_of_the_question_changes_it() -> None:
     for key, value in changed.items():
         assert question_of({key: value}) != base, key
     elsewhere = {"cards", "ram", "other", "use", "licence", "sort", *SHARES[1:]}
-    assert set(changed) | elsewhere == {item.key for item in INPUTS}
+    of_other_pages = {item.key for item in (*SERVING_INPUTS, *COST_INPUTS)}
+    assert set(changed) | elsewhere | of_other_pages == {item.key for item in INPUTS}
+
+
+def test_every_input_of_costs_changes_their_question() -> None:
+    base = cost_question_of(question_of({}), {})
+    changed = {
+        **{item.key: 3 for item in COST_INPUTS},
+        "api": "openai/gpt-5",
+        "region": "germany",
+        "kwh": 0.4,
+    }
+    assert changed.pop("rent") == 3  # which line is drawn, not what is asked
+    for key, value in changed.items():
+        assert cost_question_of(question_of({}), {key: value}) != base, key
+
+
+def test_every_input_of_serving_changes_its_question() -> None:
+    base = serving_question_of(question_of({}), {})
+    changed = {**{item.key: 3 for item in SERVING_INPUTS}, "server": "vllm", "prompt": 100}
+    for key, value in changed.items():
+        assert serving_question_of(question_of({}), {key: value}) != base, key
+
+
+def test_per_cent_are_shares_and_what_was_cleared_is_the_default() -> None:
+    asked = cost_question_of(question_of({}), {"cached": 40, "resale": 25, "usespread": 10})
+    assert asked.usage.cached_share == 0.4
+    assert asked.ownership.resale_share == 0.25
+    assert asked.spreads.use == 0.1
+    cleared = dict.fromkeys(item.key for item in COST_INPUTS)
+    assert cost_question_of(question_of({}), cleared) == cost_question_of(question_of({}), {})
 
 
 def test_a_card_of_the_list_stands_in_a_pc_with_ram() -> None:

@@ -1,4 +1,4 @@
-"""Explore: context against memory, quantisation against quality, one machine against another."""
+"""Explore: context, quantisation, a second machine and many users, each against what it takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from whatfits.sizing.errors import WhatfitsError
-from whatfits.webapp import explore_view, inputs
+from whatfits.webapp import explore_view, inputs, serving_view
 from whatfits.webapp.answer_view import refusal
 
 st.title("Explore")
@@ -18,8 +18,11 @@ with left:
     inputs.ask_quant()
 with right:
     inputs.ask_context()
-context, quants, machines = st.tabs(
-    ["Context", "Quality", "Two machines"], on_change="rerun", key="view"
+context, quants, machines, users = st.tabs(
+    ["Context", "Quality", "Two machines", "Serving"],
+    on_change="rerun",
+    key="view",
+    bind="query-params",
 )
 if not inputs.may_read_address():
     st.stop()
@@ -36,5 +39,8 @@ try:
             inputs.ask_other_machine()
             other = replace(question, machine=inputs.other_machine(), idle=False)
             explore_view.two_machines(question, other)
+    with users:
+        if users.open:
+            serving_view.serving(question)
 except WhatfitsError as error:
     refusal(error)

@@ -23,7 +23,7 @@ GAPS = (
     "Metal, Vulkan and ROCm keep scratch memory by rules of their own, read in their source.",
     "Speeds are estimates with wide intervals until something was measured on the machine.",
     "Quality was measured on one model; others lose more or less by the same quantisation.",
-    "Prices, and local against cloud, are not on these pages yet.",
+    "Prices of tokens, of GPUs by the hour and of electricity are of the day they were read.",
 )
 
 st.title("Method")
