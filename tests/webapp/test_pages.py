@@ -248,7 +248,7 @@ def test_strangers_cannot_ask_for_this_machine_or_an_address(
 def test_a_full_public_page_says_so(
     page: Callable[..., Any], public: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("whatfits.webapp.sessions.take_place", lambda: None)
+    monkeypatch.setattr("whatfits.webapp.sessions.place_for_this_session", lambda: None)
     assert page().error[0].value.startswith("Every place is taken")
 
 
