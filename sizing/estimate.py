@@ -176,6 +176,8 @@ class Speed:
         throughput_tokens_per_s: tokens written by all sequences together; None for one.
         speculative_tokens_per_s: tokens written by one sequence with a model that drafts.
         energy_per_million_tokens_kwh: of decoding alone, accelerators at their power limit.
+        times_slower: by how much a token takes longer than with every layer on the accelerators,
+            whether they could hold it or not; None where nothing spilled.
     """
 
     prefill_tokens_per_s: RateRange | None
@@ -186,6 +188,7 @@ class Speed:
     throughput_tokens_per_s: RateRange | None = None
     speculative_tokens_per_s: RateRange | None = None
     energy_per_million_tokens_kwh: RateRange | None = None
+    times_slower: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

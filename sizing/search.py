@@ -159,6 +159,13 @@ class Trials:
         """Return how fast the request as it is would be: its bill is not made for that."""
         return self._speed(*self._placed(self._request, self._settings(None)), self._request)
 
+    def entire_speed(self) -> Speed:
+        """Return how fast it would be with every layer on the accelerators, held or not."""
+        request = replace(
+            self._request, gpu_layers=None, cpu_moe_layers=None, overrides=(), kv_offload=None
+        )
+        return self._speed(*self._placed(request, self._settings(None)), request)
+
     def _speed(self, placement: Placement, settings: Settings, request: PlacementRequest) -> Speed:
         speed = estimate_speed(
             self._model,

@@ -19,7 +19,9 @@ USUAL_PORT: Final = 8501
 _PORTS_TRIED: Final = 50
 _MOST_UPLOADED_MB: Final = 0  # nothing is uploaded: of a dropped file a message has the beginning
 _MOST_SENT_MB: Final = 24  # that message: 16 MiB in base64, its name and size
-_MOST_STRANGERS_SEND_MB: Final = 1  # they choose from lists and type names
+# Strangers choose from lists and type names. Streamlit keeps each value twice, of some thirty.
+_MOST_STRANGERS_SEND_MB: Final = 0.08
+_MOST_SHOWN_STRANGERS_MB: Final = 1
 _CONNECTIONS: Final = 8192
 _THEME: Final = {
     "theme.light.primaryColor": "#1d5fd1",
@@ -29,7 +31,6 @@ _THEME: Final = {
 
 def options(*, port: int, host: str, browser: bool, public: bool) -> dict[str, Any]:
     """Return Streamlit's settings: nothing leaves this machine, and nothing of it shows."""
-    most_sent_mb = _MOST_STRANGERS_SEND_MB if public else _MOST_SENT_MB
     return {
         "server.port": port,
         "server.address": host,
@@ -44,8 +45,8 @@ def options(*, port: int, host: str, browser: bool, public: bool) -> dict[str, A
         "server.enableStaticServing": False,
         "server.scriptHealthCheckEnabled": False,
         "server.maxUploadSize": _MOST_UPLOADED_MB,
-        "server.maxMessageSize": most_sent_mb,
-        "server.maxWidgetStateSize": most_sent_mb,
+        "server.maxMessageSize": _MOST_SHOWN_STRANGERS_MB if public else _MOST_SENT_MB,
+        "server.maxWidgetStateSize": _MOST_STRANGERS_SEND_MB if public else _MOST_SENT_MB,
         "browser.gatherUsageStats": False,
         "browser.serverAddress": "localhost" if host in ("0.0.0.0", "::") else host,  # noqa: S104 - compared
         "client.allowedOrigins": [],  # of pages that may frame this one and steer it

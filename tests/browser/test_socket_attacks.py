@@ -10,7 +10,7 @@ import re
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -29,7 +29,9 @@ MOST_BYTES = 300 * 10**6
 MOST_A_SESSION_BYTES = 5 * 10**6
 ANSWERED_S = 10
 SLOW = 20
-LARGEST_SENT = 10**6
+GREEDY = 5
+LARGEST_SENT = 80_000
+LONG = LARGEST_SENT - 1_000
 LONGEST_TEXT = 5_000
 WIDGET = re.compile(r"\$\$ID-[\w-]+")
 OWN_FOLDER = str(Path(launch.__file__).parent)
@@ -86,7 +88,7 @@ async def is_closed_after(hosted: Server, sent: bytes | str) -> bool:
 
 @pytest.mark.parametrize(
     "sent",
-    ["rerun", b"\xff" * 1000, os.urandom(4096), b"\x0a" * 100_000, b"x" * (LARGEST_SENT + 1)],
+    ["rerun", b"\xff" * 1000, os.urandom(4096), b"\x0a" * 10_000, b"x" * (10**6 + 1)],
     ids=["text", "ones", "random", "fields", "large"],
 )
 def test_what_is_no_message_ends_the_connection_and_nothing_else(
@@ -99,12 +101,22 @@ def test_what_is_no_message_ends_the_connection_and_nothing_else(
     assert resident_bytes(hosted) < MOST_BYTES
 
 
+def valued(widget: str, kind: str, value: object) -> bytes:
+    """Return a message that gives a widget a value of a kind."""
+    back = pytest.importorskip("streamlit.proto.BackMsg_pb2")
+    asked = back.BackMsg()
+    asked.rerun_script.query_string = ASKED
+    setattr(asked.rerun_script.widget_states.widgets.add(id=widget), kind, value)
+    sent: bytes = asked.SerializeToString()
+    return sent
+
+
 WRONG = (
-    ("string_value", "x" * (LARGEST_SENT - 1000)),
+    ("string_value", "x" * LONG),
     ("string_value", "\u202egpj.exe\x00\x1b[31m<img src=x onerror=alert(1)>"),
     ("json_value", "[1, 2"),
     ("json_value", json.dumps({"sent": [1]})),
-    ("json_trigger_value", json.dumps([{"event": "sent", "value": "x" * 900_000}])),
+    ("json_trigger_value", json.dumps([{"event": "sent", "value": "x" * LONG}])),
     ("int_value", 2**63 - 1),
     ("double_value", float("nan")),
     ("bytes_value", b"\xff" * 1000),
@@ -117,19 +129,13 @@ WRONG = (
 def test_widgets_with_values_of_another_kind_harm_the_one_who_sends_them(
     hosted: Server, kind: str, value: object
 ) -> None:
-    back = pytest.importorskip("streamlit.proto.BackMsg_pb2")
-
     async def sent() -> str:
         async with connected(hosted) as connection:
             await ask(connection, ASKED)
             widgets = set(WIDGET.findall(str(await messages(connection))))
             assert len(widgets) > 5
             for widget in widgets:
-                asked = back.BackMsg()
-                asked.rerun_script.query_string = ASKED
-                state = asked.rerun_script.widget_states.widgets.add(id=widget)
-                setattr(state, kind, value)
-                await connection.send(asked.SerializeToString())
+                await connection.send(valued(widget, kind, value))
                 said = str([message.delta for message in await messages(connection)])
                 assert OWN_FOLDER not in said
                 assert "Traceback" not in said
@@ -141,7 +147,7 @@ def test_widgets_with_values_of_another_kind_harm_the_one_who_sends_them(
 
 MARKS = "<img src=x onerror=alert(1)>![a](http://evil.example/a.png)[b](javascript:alert(1))$\\x$"
 HOSTILE = {
-    "long": "a" * 10_000,
+    "long": "a" * 1_500,
     "control": "a\x00b\x1b[31mc\r\nX-Header: d\x07",
     "bidi": "\u202e\u2066gpj.exe\u2069\u200f",
     "marks": MARKS,
@@ -202,8 +208,8 @@ def test_messages_that_never_end_keep_nobody_waiting(hosted: Server) -> None:
         async with AsyncExitStack() as stack:
             for _ in range(SLOW):
                 connection = await stack.enter_async_context(connected(hosted))
-                # the head of a masked message of nearly 1 MB, and the first bytes of it
-                size = (LARGEST_SENT - 1).to_bytes(8, "big")
+                # the head of a masked message of 60 kB, and the first thousand bytes of it
+                size = (60_000).to_bytes(8, "big")
                 connection.transport.write(b"\x82\xff" + size + bytes(1004))
             return await visit(hosted, [ASKED])
 
@@ -221,4 +227,24 @@ def test_a_visitor_takes_little_memory_and_gives_it_back(hosted: Server) -> None
             return resident_bytes(hosted) - before
 
     assert asyncio.run(held()) < SLOW * MOST_A_SESSION_BYTES
+    assert resident_bytes(hosted) < MOST_BYTES
+
+
+def test_one_who_fills_every_field_as_far_as_it_goes_takes_little_more(hosted: Server) -> None:
+    async def filled(connection: Any) -> None:  # noqa: ANN401 - websockets' own
+        await ask(connection, ASKED)
+        for widget in set(WIDGET.findall(str(await messages(connection)))):
+            await connection.send(valued(widget, "string_value", "x" * LONG))
+            await messages(connection)
+
+    async def held() -> int:
+        await visit(hosted, [ASKED])
+        before = resident_bytes(hosted)
+        async with AsyncExitStack() as stack:
+            for _ in range(GREEDY):
+                await filled(await stack.enter_async_context(connected(hosted)))
+            return resident_bytes(hosted) - before
+
+    assert asyncio.run(held()) < GREEDY * MOST_A_SESSION_BYTES
+    assert asyncio.run(is_closed_after(hosted, valued("x", "string_value", "x" * LARGEST_SENT)))
     assert resident_bytes(hosted) < MOST_BYTES
