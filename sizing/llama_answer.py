@@ -131,8 +131,9 @@ class _Program(NamedTuple):
         return asked, trials
 
     def attempt(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial:
-        """Return the best trial of a changed request."""
-        return self.asks(model, machine, workload)[1].best()
+        """Return the best trial of a changed request; any one where none can run."""
+        trials = self.asks(model, machine, workload)[1]
+        return trials.first() if trials.is_too_large() else trials.best()
 
     def commands(
         self, model: ModelSpec, machine: Machine, workload: Workload, trial: Trial

@@ -14,7 +14,7 @@ from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import dataclass
-from whatfits.sizing.verdict import VERDICT_ORDER
+from whatfits.sizing.verdict import VERDICT_ORDER, is_more_than_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,9 +190,8 @@ class RemedySearch:
         """Yield the nearest smaller model that runs; only when this one does not."""
         if self.smaller is None or self.trial.judgement.verdict != "no":
             return
-        free = [pool.free_low_bytes for pool in self.machine.pools]
         for model in self.smaller():
-            if None not in free and model.tensor_bytes > sum(room or 0 for room in free):
+            if is_more_than_all(model.tensor_bytes, self.machine):
                 continue
             trial = self._try(model=model)
             if self._improves(trial):

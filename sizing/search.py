@@ -21,7 +21,7 @@ from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
-from whatfits.sizing.verdict import RUNS, Judgement, judge, pool_needs
+from whatfits.sizing.verdict import RUNS, Judgement, is_more_than_all, judge, pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +41,7 @@ __all__ = ["Trial", "Trials", "can_spill"]
 
 _CONTEXT_STEP: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
+_SURELY_LOADED: Final = 0.98  # accelerators may pack their part otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +191,26 @@ class Trials:
             request=request,
         )
 
+    def is_too_large(self) -> bool:
+        """Return whether the weights alone are more than all that is free: nothing runs then.
+
+        To find the least bad of so many placements takes long, and no context makes it better.
+        """
+        if self._model.weights is not None:  # known by their interval alone
+            return False
+        request = replace(self._request, devices=())
+        placement = resolve_placement(self._model, request, self._machine)
+        on_host = self._bill.weights(placement).host.total_bytes
+        return is_more_than_all(round(on_host * _SURELY_LOADED), self._machine)
+
     def largest_context(self, trial: Trial) -> int | None:
         """Return the longest context that runs, at most what the model was trained for.
 
         When the request fits, spilling does not count: the answer is what fits entirely.
         None when not even the shortest context runs.
         """
+        if not trial.runs and self.is_too_large():
+            return None
         sequences = trial.settings.streams
         trained = self._model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
         if not self._model.hparams.causal:
