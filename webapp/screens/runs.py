@@ -99,8 +99,9 @@ st.caption(
     inert(
         f"Order: verdict, then {widgets.value_of('sort')}. {FILE_TYPE_RULE[:1].upper()}"
         f"{FILE_TYPE_RULE[1:]}. Speeds are estimates unless measured; people read about "
-        f"{READING_TOKENS_PER_S:.0f} tokens/s. Context: the longest that runs. Perplexity: above 16 bits, measured on Llama 3 8B; "
-        f"other models lose more or less. Catalog as of {catalog_date()}."
+        f"{READING_TOKENS_PER_S:.0f} tokens/s. Context: the longest that runs. "
+        "Perplexity: above 16 bits, measured on Llama 3 8B; other models lose more or less. "
+        f"Catalog as of {catalog_date()}."
     )
 )
 # last, for it takes as long as the ranking itself; the table stays where it is
