@@ -192,7 +192,7 @@ class Trials:
         )
 
     def is_too_large(self) -> bool:
-        """Return whether the weights alone are more than all that is free: nothing runs then.
+        """Return whether the weights alone are more than all memory: the verdict is surely no.
 
         To find the least bad of so many placements takes long, and no context makes it better.
         """

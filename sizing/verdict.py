@@ -71,8 +71,11 @@ def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
 
 
 def is_more_than_all(n_bytes: int, machine: Machine) -> bool:
-    """Return whether so much is surely more than all that is free, whatever lies where."""
-    free = [pool.free_low_bytes for pool in machine.pools]
+    """Return whether so much is more than all there is when nobody else holds anything.
+
+    Then the verdict is no, whatever lies where.
+    """
+    free = [pool.free_when_idle_bytes for pool in machine.pools]
     return None not in free and n_bytes > sum(room or 0 for room in free)
 
 
