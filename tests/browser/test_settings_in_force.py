@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,18 +15,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAYS_ITS_SETTINGS = """
-import json, sys, threading
+import json, os, sys, threading
 
 def say():
     sys.stdin.readline()
     from streamlit import config
     found = {key: option.value for key, option in config.get_config_options().items()}
-    print("settings:", json.dumps(found, default=str), flush=True)
+    path = os.environ["SETTINGS_GO_TO"]
+    with open(path + ".part", "w") as file:
+        json.dump(found, file, default=str)
+    os.replace(path + ".part", path)
 
 threading.Thread(target=say, daemon=True).start()
 from whatfits.sizing.cli import main
 sys.exit(main(sys.argv[1:]))
 """
+SAID_S = 60
 OPENED = {
     "server.address": "0.0.0.0",  # noqa: S104 - must not be taken
     "server.enableCORS": "false",
@@ -54,16 +60,19 @@ def test_the_running_server_is_closed_whatever_the_environment_says(tmp_path: Pa
     home.mkdir()
     (home / "config.toml").write_text('[server]\ncorsAllowedOrigins = ["http://evil.example"]\n')
     told = {variable(key): value for key, value in OPENED.items()}
+    settings = tmp_path / "settings.json"
+    told |= {"HOME": str(tmp_path), "PYTHONUTF8": "1", "SETTINGS_GO_TO": str(settings)}
     server = Server(
-        program=("-c", SAYS_ITS_SETTINGS),
-        env={**os.environ, **told, "HOME": str(tmp_path), "PYTHONUTF8": "1"},
-        stdin=-1,
+        program=("-c", SAYS_ITS_SETTINGS), env={**os.environ, **told}, stdin=subprocess.PIPE
     )
     assert server.process.stdin is not None
     with server.process.stdin as questions:
         questions.write(b"\n")
-    said = server.stop()
-    found = json.loads(said.partition("settings: ")[2].splitlines()[0])
+    end = time.monotonic() + SAID_S
+    while not settings.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    server.stop()
+    found = json.loads(settings.read_text("utf-8"))
     assert {key: found[key] for key in OPENED} == {
         "server.address": LOOPBACK,
         "server.enableCORS": True,
