@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_page.py [--rounds N]
 
 Needs Chromium, playwright and the extra [web]. The control is an app of one line, under the same
-settings and in the same turns: where its time to run again spreads by more than a quarter, the
-figures of this run are void. Figures are seconds unless a row says otherwise, the
+settings and in the same turns: where its time to start, or to run again, spreads by more than a
+quarter, the figures of this run are void. Figures are seconds unless a row says otherwise, the
 median with its quartiles; a row that is held against a bar by its 95th percentile says so.
 """
 
@@ -37,6 +37,7 @@ QUESTIONS = (
     "model=deepseek-v3&machine=rtx-4090",
 )
 CONTEXTS = ("16k", "8k")
+EMPTY_START = "start of an empty app"
 SAYS_16K = (
     "[...document.querySelectorAll('p')].some("
     "e => e.textContent.includes('16,384 tokens of context'))"
@@ -156,7 +157,7 @@ def measured(rounds: int, folder: str) -> tuple[list[Row], Row, float]:
     megabytes = 0.0
     for _ in range(rounds):
         empty, seconds = started(program=program)
-        times.setdefault("start of an empty app", []).append(seconds)
+        times.setdefault(EMPTY_START, []).append(seconds)
         server, seconds = started()
         times.setdefault("start", []).append(seconds)
         with sync_playwright() as playwright:
@@ -190,13 +191,15 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         rows, control, megabytes = measured(max(2, options.rounds), folder)
-    void = control.spread > VOID_SPREAD
+    starts = next(row for row in rows if row.what == EMPTY_START)
+    spread = max(control.spread, starts.spread)
+    void = spread > VOID_SPREAD
     lines = [row.line(void=void) for row in (control, *rows)]
     kept = megabytes <= 300
     lines.append(
         f"{'resident':<44} {megabytes:.0f} MB, at most 300: {'kept' if kept else 'MISSED'}"
     )
-    lines.append(f"control spread {control.spread:.0%}{': this run is VOID' if void else ''}")
+    lines.append(f"control spread {spread:.0%}{': this run is VOID' if void else ''}")
     print("\n".join(lines))
     if void:
         return 2
