@@ -198,7 +198,7 @@ class Trials:
         """
         if self._model.weights is not None:  # known by their interval alone
             return False
-        request = replace(self._request, devices=())
+        request = replace(self._request, devices=(), tensor_split=None, overrides=())
         placement = resolve_placement(self._model, request, self._machine)
         on_host = self._bill.weights(placement).host.total_bytes
         return is_more_than_all(round(on_host * _SURELY_LOADED), self._machine)

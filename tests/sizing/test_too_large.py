@@ -34,6 +34,19 @@ def test_the_answer_is_the_one_that_trying_gives(
     assert any(taken)
 
 
+@pytest.mark.parametrize(
+    "placement",
+    [
+        {"overrides": (("up_exps", "cuda1"), ("down_exps", "cpu"))},
+        {"tensor_split": (1.0, 3.0)},
+    ],
+)
+def test_a_request_that_names_devices_is_asked_about_as_well(placement: dict[str, object]) -> None:
+    found = check("deepseek-v3", machine="2x rtx-3090 + 32gb", placement=placement)
+    assert found.verdict == "no"
+    assert found.largest_context_tokens is None
+
+
 def test_only_known_memory_is_too_small() -> None:
     card, known = load_machine("rtx-4090"), load_machine("rtx-4090 + 32gb")
     assert not is_more_than_all(10**15, card)  # its RAM is not known
