@@ -176,6 +176,8 @@ class Speed:
         throughput_tokens_per_s: tokens written by all sequences together; None for one.
         speculative_tokens_per_s: tokens written by one sequence with a model that drafts.
         energy_per_million_tokens_kwh: of decoding alone, accelerators at their power limit.
+        times_slower: by how much a token takes longer than with every layer on the accelerators,
+            whether they could hold it or not; None where nothing spilled.
     """
 
     prefill_tokens_per_s: RateRange | None
@@ -186,6 +188,7 @@ class Speed:
     throughput_tokens_per_s: RateRange | None = None
     speculative_tokens_per_s: RateRange | None = None
     energy_per_million_tokens_kwh: RateRange | None = None
+    times_slower: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,8 @@ class Remedy:
     """One change that would make it fit, or fit better.
 
     Attributes:
-        key: kind of change, as `file_type`, `context`, `kv_type`, `close`, `raise_limit`.
+        key: kind of change, as `file_type`, `context`, `kv_type`, `close`, `raise_limit`,
+            `machine`.
         text: the change in words, with its effect.
         change: the fields of the request to set, or {} when it is done outside.
         needs_bytes: total with the change; None when it does not change the model's need.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
+from whatfits.sizing.slowdown import slower_words
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "plan_document",
     "rate_text",
     "short_rate",
+    "spilled_sentence",
     "verdict_sentence",
 ]
 
@@ -48,8 +50,22 @@ def verdict_sentence(plan: Plan) -> str:
     what = f"{plan.model.name} {plan.model.file_type or ''}".strip()
     return (
         f"{_WORDS[plan.verdict]}: {what} with {context} tokens of context takes {need}; "
-        f"{plan.verdict_reason}."
+        f"{_reason(plan)}."
     )
+
+
+def spilled_sentence(plan: Plan) -> str:
+    """Return what lies in a slower memory and how much slower it writes for that."""
+    spilled = plan.verdict_reason.partition(";")[0]
+    slower = slower_words(None if plan.speed is None else plan.speed.times_slower)
+    return f"{spilled}, {slower}" if slower else spilled
+
+
+def _reason(plan: Plan) -> str:
+    if plan.verdict != "slow":
+        return plan.verdict_reason
+    _, sign, rest = plan.verdict_reason.partition(";")
+    return f"{spilled_sentence(plan)}{sign}{rest}"
 
 
 def _range_text(memory: Memory) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whatfits.sizing.explain import READING_TOKENS_PER_S, rate_text
+from whatfits.sizing.explain import READING_TOKENS_PER_S, rate_text, spilled_sentence
 from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -26,7 +26,7 @@ def headline(plan: Plan) -> str:
     if plan.verdict == "fits":
         return f"Fits, {format_bytes(tightest.spare_bytes or 0)} to spare"
     if plan.verdict == "slow":
-        return f"Fits, but slowly: {plan.verdict_reason.partition(';')[0]}"
+        return f"Fits, but slowly: {spilled_sentence(plan)}"
     if plan.verdict == "tight":
         return f"Tight: {plan.verdict_reason}"
     short = max(bills, key=lambda bill: bill.short_bytes)

@@ -11,6 +11,7 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
+from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.units import MIB, format_tokens
 from whatfits.sizing.unverified import unverified_notes
@@ -67,7 +68,7 @@ def llama_plan(
     if refined is not None:
         trial = refined(trial)
     resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
-    speed = trials.speed(trial)
+    speed = with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
@@ -93,7 +94,10 @@ def llama_plan(
             *unverified_notes(machine),
             *trial.judgement.notes,
         ),
-        basis=basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
+        basis=(
+            *basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
+            *slowdown_basis(speed),
+        ),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
 
@@ -127,8 +131,9 @@ class _Program(NamedTuple):
         return asked, trials
 
     def attempt(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial:
-        """Return the best trial of a changed request."""
-        return self.asks(model, machine, workload)[1].best()
+        """Return the best trial of a changed request; any one where none can run."""
+        trials = self.asks(model, machine, workload)[1]
+        return trials.first() if trials.is_too_large() else trials.best()
 
     def commands(
         self, model: ModelSpec, machine: Machine, workload: Workload, trial: Trial

@@ -6,7 +6,8 @@ says of those figures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.quants.default_type import LADDER
@@ -63,25 +64,37 @@ class FileTypeOption:
     quality_cost: str
 
 
-class TriedType(NamedTuple):
-    """A model under one file type, placed as well as the machine allows.
+class TriedType:
+    """A model under one file type, placed as well as the machine allows: tried when it is asked.
 
     Attributes:
         file_type: its name.
-        trials: finds placements of it.
-        trial: the best one.
-        speed: how fast that one is.
     """
 
-    file_type: str
-    trials: Trials
-    trial: Trial
-    speed: Speed
+    def __init__(self, file_type: str, trials: Trials) -> None:
+        """`trials` finds placements of it."""
+        self.file_type = file_type
+        self._trials = trials
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The best placement's, found without it where it is surely no."""
+        return "no" if self._trials.is_too_large() else self.trial.judgement.verdict
+
+    @cached_property
+    def trial(self) -> Trial:
+        """The best placement."""
+        return self._trials.best()
+
+    @cached_property
+    def speed(self) -> Speed:
+        """How fast that one is."""
+        return self._trials.speed(self.trial)
 
     @property
     def largest_context_tokens(self) -> int | None:
         """Longest context that runs; None when none does."""
-        return self.trials.largest_context(self.trial)
+        return self._trials.largest_context(self.trial)
 
     @property
     def mid_tokens_per_s(self) -> float:
@@ -98,19 +111,14 @@ def try_file_types(
     *,
     replays: Replays,
 ) -> tuple[TriedType, ...]:
-    """Return each spec tried, in their order: one model under several file types.
+    """Return each spec to be tried, in their order: one model under several file types.
 
     `replays` are those of the model.
-
-    Raises:
-        InvalidRequestError: a value of the request is out of range.
     """
-    found = []
-    for spec in specs:
-        trials = Trials(spec, machine, workload, request, replays=replays)
-        trial = trials.best()
-        found.append(TriedType(spec.file_type or "", trials, trial, trials.speed(trial)))
-    return tuple(found)
+    return tuple(
+        TriedType(spec.file_type or "", Trials(spec, machine, workload, request, replays=replays))
+        for spec in specs
+    )
 
 
 def option_of(tried: TriedType, *, quality: Callable[[str], str]) -> FileTypeOption:
@@ -121,7 +129,7 @@ def option_of(tried: TriedType, *, quality: Callable[[str], str]) -> FileTypeOpt
         weights_bytes=memory.weights_bytes,
         total_bytes=memory.total_bytes,
         high_bytes=memory.high_bytes,
-        verdict=tried.trial.judgement.verdict,
+        verdict=tried.verdict,
         largest_context_tokens=tried.largest_context_tokens,
         decode_tokens_per_s=tried.speed.decode_tokens_per_s,
         quality_cost=quality(tried.file_type),
@@ -145,7 +153,7 @@ def choose(
 
 
 def _verdict_place(tried: TriedType) -> int:
-    return VERDICT_ORDER[tried.trial.judgement.verdict]
+    return VERDICT_ORDER[tried.verdict]
 
 
 def file_type_rule(*, is_free: bool, least_tokens_per_s: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.document import Facts
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.explain import rate_text
+from whatfits.sizing.slowdown import slower_words
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _TITLES: Final = {
     "largest_context_tokens": "The longest context",
     "load_from_disk_s": "Loading",
     "speed.decode_tokens_per_s": "Writing",
+    "speed.times_slower": "What spilling costs",
     "speed.prefill_tokens_per_s": "Reading the prompt",
     "speed.speculative_tokens_per_s": "Writing with drafts",
     "speed.energy_per_million_tokens_kwh": "Energy",
@@ -70,6 +72,8 @@ def _figure(key: str, plan: Plan) -> str:
     figure = getattr(getattr(plan, place, None), name, None)
     if isinstance(figure, int):
         return f"{format_bytes(figure)} ({figure:,} bytes)"
+    if isinstance(figure, float):
+        return slower_words(figure)
     unit = _UNITS.get(name, "tokens/s")
     return rate_text(figure, unit) if isinstance(figure, RateRange) else ""
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import dataclass
-from whatfits.sizing.verdict import VERDICT_ORDER
+from whatfits.sizing.verdict import VERDICT_ORDER, is_more_than_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from whatfits.sizing.larger_cards import LargerCard
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
@@ -43,6 +45,7 @@ class RemedySearch:
         requantised: returns the model under another file type; None when that is not possible.
         quality: returns what a file type costs in quality, in words.
         smaller: returns smaller models, nearest first.
+        larger: returns cards of more memory, smallest first.
     """
 
     model: ModelSpec
@@ -53,6 +56,7 @@ class RemedySearch:
     requantised: Callable[[str], ModelSpec] | None
     quality: Callable[[str], str]
     smaller: Callable[[], Iterator[ModelSpec]] | None = None
+    larger: Callable[[], Iterator[LargerCard]] | None = None
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
@@ -70,7 +74,7 @@ class RemedySearch:
             for remedy in candidates():
                 found.append(remedy)
                 break
-        return tuple(found[:_MOST_REMEDIES])
+        return (*found[:_MOST_REMEDIES], *self._larger_card())
 
     def _try(
         self,
@@ -190,9 +194,8 @@ class RemedySearch:
         """Yield the nearest smaller model that runs; only when this one does not."""
         if self.smaller is None or self.trial.judgement.verdict != "no":
             return
-        free = [pool.free_low_bytes for pool in self.machine.pools]
         for model in self.smaller():
-            if None not in free and model.tensor_bytes > sum(room or 0 for room in free):
+            if is_more_than_all(model.tensor_bytes, self.machine):
                 continue
             trial = self._try(model=model)
             if self._improves(trial):
@@ -205,6 +208,33 @@ class RemedySearch:
                     cost=_fewer_parameters(self.model, model),
                 )
                 return
+
+    def _larger_card(self) -> Iterator[Remedy]:
+        """Yield the smallest card that holds all of it, in place of those that are there."""
+        if self.larger is None:
+            return
+        for card in self.larger():
+            pool = card.machine.pool(card.machine.accelerators[0].pool)
+            if (pool.free_low_bytes or 0) < self.model.tensor_bytes:
+                continue
+            try:
+                trial = self._try(machine=card.machine)
+            except InvalidRequestError:  # it places layers on the devices that are there
+                return
+            if trial.judgement.verdict == "fits":
+                yield Remedy(
+                    key="machine",
+                    text=f"use a card of {card.memory_gib} GiB, as the {card.name}",
+                    change={"machine": card.expression},
+                    needs_bytes=trial.memory.total_bytes,
+                    verdict=trial.judgement.verdict,
+                    cost=_price(card.launch_price_usd),
+                )
+                return
+
+
+def _price(launch_usd: int | None) -> str:
+    return "another card" if launch_usd is None else f"another card, {launch_usd:,} USD at launch"
 
 
 def _fewer_parameters(model: ModelSpec, smaller: ModelSpec) -> str:

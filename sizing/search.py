@@ -21,7 +21,7 @@ from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.values import dataclass
-from whatfits.sizing.verdict import RUNS, Judgement, judge, pool_needs
+from whatfits.sizing.verdict import RUNS, Judgement, is_more_than_all, judge, pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +41,7 @@ __all__ = ["Trial", "Trials", "can_spill"]
 
 _CONTEXT_STEP: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
+_SURELY_LOADED: Final = 0.98  # accelerators may pack their part otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,13 @@ class Trials:
         """Return how fast the request as it is would be: its bill is not made for that."""
         return self._speed(*self._placed(self._request, self._settings(None)), self._request)
 
+    def entire_speed(self) -> Speed:
+        """Return how fast it would be with every layer on the accelerators, held or not."""
+        request = replace(
+            self._request, gpu_layers=None, cpu_moe_layers=None, overrides=(), kv_offload=None
+        )
+        return self._speed(*self._placed(request, self._settings(None)), request)
+
     def _speed(self, placement: Placement, settings: Settings, request: PlacementRequest) -> Speed:
         speed = estimate_speed(
             self._model,
@@ -183,12 +191,26 @@ class Trials:
             request=request,
         )
 
+    def is_too_large(self) -> bool:
+        """Return whether the weights alone are more than all memory: the verdict is surely no.
+
+        To find the least bad of so many placements takes long, and no context makes it better.
+        """
+        if self._model.weights is not None:  # known by their interval alone
+            return False
+        request = replace(self._request, devices=(), tensor_split=None, overrides=())
+        placement = resolve_placement(self._model, request, self._machine)
+        on_host = self._bill.weights(placement).host.total_bytes
+        return is_more_than_all(round(on_host * _SURELY_LOADED), self._machine)
+
     def largest_context(self, trial: Trial) -> int | None:
         """Return the longest context that runs, at most what the model was trained for.
 
         When the request fits, spilling does not count: the answer is what fits entirely.
         None when not even the shortest context runs.
         """
+        if not trial.runs and self.is_too_large():
+            return None
         sequences = trial.settings.streams
         trained = self._model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
         if not self._model.hparams.causal:

@@ -24,6 +24,7 @@ __all__ = [
     "VERDICT_ORDER",
     "Judgement",
     "PoolNeed",
+    "is_more_than_all",
     "judge",
     "pool_needs",
     "spilled_of",
@@ -67,6 +68,15 @@ def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
         total, high = sums.get(row.pool, (0, 0))
         sums[row.pool] = (total + row.total_bytes, high + row.high_bytes)
     return tuple(PoolNeed(pool, *sums[pool.id]) for pool in machine.pools if pool.id in sums)
+
+
+def is_more_than_all(n_bytes: int, machine: Machine) -> bool:
+    """Return whether so much is more than all there is when nobody else holds anything.
+
+    Then the verdict is no, whatever lies where.
+    """
+    free = [pool.free_when_idle_bytes for pool in machine.pools]
+    return None not in free and n_bytes > sum(room or 0 for room in free)
 
 
 def judge(memory: Memory, placement: Placement, machine: Machine) -> Judgement:

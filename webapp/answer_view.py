@@ -16,6 +16,7 @@ from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.source_links import source_links
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
@@ -160,6 +161,11 @@ def reasons(plan: Plan) -> None:
         for basis in plan.basis:
             facts = reason(basis, plan)
             st.markdown(f"**{inert(facts.title)}**")
-            st.markdown("\n".join(f"- {name}: {inert(text)}" for name, text in facts.rows))
+            lines = [f"- {name}: {inert(text)}" for name, text in facts.rows]
+            links = source_links(basis.source)
+            if links:
+                read = ", ".join(f"[{inert(link.name)}]({link.url})" for link in links)
+                lines.append(f"- read it: {read}")
+            st.markdown("\n".join(lines))
         for note in plan.notes:
             st.caption(inert(note))

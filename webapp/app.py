@@ -6,15 +6,16 @@ import logging
 
 import streamlit as st
 
-from whatfits.webapp import widgets
+from whatfits.webapp import guard, widgets
 from whatfits.webapp.mode import is_public
-from whatfits.webapp.sessions import take_place
+from whatfits.webapp.sessions import place_for_this_session
 
 # It warns where a value from another page meets a widget's default: here that is the purpose.
 logging.getLogger("streamlit.elements.lib.policies").setLevel(logging.ERROR)
 st.set_page_config(page_title="whatfits: what can this machine run?", layout="centered")
+guard.forget_odd_numbers()
 if is_public() and "place" not in st.session_state:
-    place = take_place()
+    place = place_for_this_session()
     if place is None:
         st.error("Every place is taken; try again in a few minutes.")
         st.stop()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from streamlit.components import v2 as components
 
@@ -12,8 +13,6 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.sources.dropped import MAX_HEAD_BYTES, load_dropped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from whatfits.sizing.model import ModelSpec
 
 __all__ = ["ask_file", "model_of_sent"]
@@ -45,26 +44,28 @@ export default function ({ parentElement, setTriggerValue }) {
 """
 
 
-def ask_file() -> Mapping[str, Any] | None:
-    """Ask for a file; return what the browser sent of it, in the run that follows its choice."""
+def ask_file() -> object:
+    """Ask for a file; return what the browser sent of it, in the run that follows; else None."""
     place = components.component(
         "whatfits_file",
         html=_HTML,
         css=_CSS,
         js=_JS.replace("MAX_HEAD_BYTES", str(MAX_HEAD_BYTES)),
     )
-    sent: Mapping[str, Any] | None = place(key="file", on_sent_change=lambda: None).sent
+    sent: object = place(key="file", on_sent_change=lambda: None).sent
     return sent
 
 
-def model_of_sent(sent: Mapping[str, Any]) -> ModelSpec:
+def model_of_sent(sent: object) -> ModelSpec:
     """Return the model of what a browser sent, which may be anything.
 
     Raises:
         BadInputError: it is no beginning of a model's file.
     """
-    name, size, head = (sent.get(key) for key in ("name", "size", "head"))
     odd = InvalidRequestError(what="file", allowed="a name, a size and the first bytes of a file")
+    if not isinstance(sent, Mapping):
+        raise odd
+    name, size, head = (sent.get(key) for key in ("name", "size", "head"))
     if not isinstance(name, str) or not isinstance(head, str) or len(head) > 2 * MAX_HEAD_BYTES:
         raise odd
     if not isinstance(size, int) or isinstance(size, bool):

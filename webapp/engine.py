@@ -24,7 +24,7 @@ from whatfits.webapp.input_list import CONTEXTS, HERE
 from whatfits.webapp.mode import is_public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from whatfits.sizing.curves import ContextCurve
     from whatfits.sizing.estimate import Plan
@@ -46,6 +46,7 @@ __all__ = [
     "model_of",
     "name_of",
     "ranked",
+    "with_contexts",
 ]
 
 _MOST_ANSWERS: Final = 256
@@ -116,11 +117,12 @@ _answers: Final = Memory(_MOST_ANSWERS)
 _machines: Final = Memory(64)
 _rankings: Final = Memory(_MOST_RANKINGS)
 _curves: Final = Memory(_MOST_RANKINGS)
+_contexts: Final = Memory(_MOST_RANKINGS)
 
 
 def forget_this_machine() -> None:
     """Read this machine anew when it is asked for next."""
-    for memory in (_machines, _choices, _answers, _rankings, _curves):
+    for memory in (_machines, _choices, _answers, _rankings, _curves, _contexts):
         memory.clear()
 
 
@@ -287,6 +289,28 @@ def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[Ra
         (machine, question.workload, question.file_type, kind), work
     )
     return tuple(row for row in found if is_open(row.model)) if open_only else found
+
+
+def with_contexts(question: Question, rows: Sequence[RankedModel]) -> tuple[RankedModel, ...]:
+    """Return rows of a ranking with the longest context that each runs with.
+
+    Raises:
+        BadInputError: the machine is not known.
+    """
+    from whatfits.sizing.context_left import with_longest_context  # noqa: PLC0415 - on use
+
+    machine = machine_of(question)
+
+    def work() -> tuple[RankedModel, ...]:
+        return tuple(
+            with_longest_context(
+                row, load_model(row.model, file_type=row.file_type), machine, question.workload
+            )
+            for row in rows
+        )
+
+    found: tuple[RankedModel, ...] = _contexts.of((machine, question.workload, *rows), work)
+    return found
 
 
 def curves(question: Question, dropped: ModelSpec | None = None) -> tuple[ContextCurve, ...]:

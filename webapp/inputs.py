@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -40,8 +40,6 @@ from whatfits.webapp.widgets import (
 from whatfits.webapp.words import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from whatfits.sizing.machine import Device
     from whatfits.sizing.model import ModelSpec
 
@@ -74,18 +72,19 @@ def ask_model() -> None:
     model = (select("model", model_choices(), accept_new_options=True) or "").strip()
     if words := model_words(model):
         st.caption(inert(words))
+    if is_public():
+        return
     panel = st.expander("A model that is not in the list", key="file_panel", on_change="rerun")
     if not panel.open:
         return
     with panel:
-        if not is_public():
-            st.caption("Type hf:owner/name into Model, and Enter: its header is read there.")
+        st.caption("Type hf:owner/name into Model, and Enter: its header is read there.")
         sent = ask_file()
         if sent is not None:
             _take_file(sent)
 
 
-def _take_file(sent: Mapping[str, Any]) -> None:
+def _take_file(sent: object) -> None:
     """Remember the model of a file for this session, or say why it cannot be read."""
     try:
         st.session_state[_DROPPED] = model_of_sent(sent)

@@ -14,31 +14,42 @@ from whatfits.webapp.mode import set_mode
 __all__ = ["free_port", "options", "serve"]
 
 LOOPBACK: Final = "127.0.0.1"
+_LOOPBACK_NAMES: Final = ("localhost", LOOPBACK, "::1")
 USUAL_PORT: Final = 8501
 _PORTS_TRIED: Final = 50
-_MOST_UPLOADED_MB: Final = 1  # nothing is uploaded: a dropped file sends its beginning
-_MOST_SENT_MB: Final = 48
+_MOST_UPLOADED_MB: Final = 0  # nothing is uploaded: of a dropped file a message has the beginning
+_MOST_SENT_MB: Final = 24  # that message: 16 MiB in base64, its name and size
+# Strangers choose from lists and type names. Streamlit keeps each value twice, of some thirty.
+_MOST_STRANGERS_SEND_MB: Final = 0.08
+_MOST_SHOWN_STRANGERS_MB: Final = 1
+_CONNECTIONS: Final = 8192
 _THEME: Final = {
     "theme.light.primaryColor": "#1d5fd1",
     "theme.dark.primaryColor": "#7aa7f7",
 }
 
 
-def options(*, port: int, host: str, browser: bool) -> dict[str, Any]:
+def options(*, port: int, host: str, browser: bool, public: bool) -> dict[str, Any]:
     """Return Streamlit's settings: nothing leaves this machine, and nothing of it shows."""
     return {
         "server.port": port,
         "server.address": host,
+        "server.allowedHosts": _hosts(host),
         "server.headless": not browser,
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
+        "server.corsAllowedOrigins": [],
+        "server.enableAgentApi": False,
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,
         "server.enableStaticServing": False,
+        "server.scriptHealthCheckEnabled": False,
         "server.maxUploadSize": _MOST_UPLOADED_MB,
-        "server.maxMessageSize": _MOST_SENT_MB,
+        "server.maxMessageSize": _MOST_SHOWN_STRANGERS_MB if public else _MOST_SENT_MB,
+        "server.maxWidgetStateSize": _MOST_STRANGERS_SEND_MB if public else _MOST_SENT_MB,
         "browser.gatherUsageStats": False,
         "browser.serverAddress": "localhost" if host in ("0.0.0.0", "::") else host,  # noqa: S104 - compared
+        "client.allowedOrigins": [],  # of pages that may frame this one and steer it
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
@@ -48,6 +59,15 @@ def options(*, port: int, host: str, browser: bool) -> dict[str, Any]:
         "logger.hideWelcomeMessage": True,
         **_THEME,
     }
+
+
+def _hosts(address: str) -> list[str]:
+    """Return the names that a browser may call this server by; empty for any.
+
+    On loopback they are known. Else a site whose name is first the site's own address and then this
+    one's is the same origin to a browser, and could read what this machine is.
+    """
+    return [*_LOOPBACK_NAMES] if address in _LOOPBACK_NAMES else []
 
 
 def free_port(host: str, port: int | None) -> int:
@@ -85,12 +105,25 @@ def _get_ready() -> None:
     machine_choices(with_here=False)
 
 
+def _allow_many_connections() -> None:
+    """Let slow visitors hold many connections, where the system's usual limit is a few hundred."""
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS if most == resource.RLIM_INFINITY else min(most, _CONNECTIONS)
+    if usual != resource.RLIM_INFINITY and usual < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 def serve(*, port: int | None, host: str, browser: bool, public: bool) -> None:
     """Serve the pages until somebody ends it (Ctrl-C, or a signal to terminate)."""
     from streamlit.web import bootstrap  # noqa: PLC0415 - an extra
 
     set_mode(public=public)
-    chosen = options(port=free_port(host, port), host=host, browser=browser)
+    _allow_many_connections()
+    chosen = options(port=free_port(host, port), host=host, browser=browser, public=public)
     script = Path(__file__).with_name("app.py")
     bootstrap.load_config_options(flag_options=chosen)
     shown = chosen["browser.serverAddress"]

@@ -25,6 +25,7 @@ __all__ = [
 
 _KEY_OF: Final = {
     "model": "model",
+    "machine": "machine",
     "file_type": "quant",
     "context_tokens": "context",
     "kv_type_k": "kv",

@@ -140,6 +140,7 @@ def _remedies(
     if trial.judgement.verdict in ("fits", "unknown"):
         return ()
     from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.larger_cards import larger_cards
     from whatfits.sizing.remedies import RemedySearch
     from whatfits.sizing.requantise import requantised
     from whatfits.sizing.sources.smaller_models import smaller_models
@@ -154,4 +155,5 @@ def _remedies(
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
         smaller=lambda: smaller_models(spec, room_bytes=room_bytes),
+        larger=lambda: larger_cards(machine),
     ).remedies()

@@ -106,7 +106,5 @@ def _ram(text: str, match: re.Match[str], count: int) -> RamPart:
     return RamPart(total, match["type"].upper(), rate)
 
 
-def _refused(
-    text: str, *, allowed: str, next_step: str = "or give a machine file"
-) -> UnknownMachineError:
+def _refused(text: str, *, allowed: str, next_step: str = "") -> UnknownMachineError:
     return UnknownMachineError(what="machine", got=text, allowed=allowed, next_step=next_step)

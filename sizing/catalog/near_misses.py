@@ -173,12 +173,11 @@ def ambiguous_device(text: str, choices: Sequence[str]) -> UnknownMachineError:
 
 def _unknown_device(text: str, names: Sequence[str]) -> UnknownMachineError:
     typed = key_of(device_tokens(text))
-    near = _did_you_mean(typed, ((name, key_of(device_tokens(name))) for name in names))
     return UnknownMachineError(
         what="unknown device",
         got=text,
         allowed="a device of the catalog, as 'rtx 4090', 'm4 max 64gb', '64gb' for RAM alone",
-        next_step=near or "or a machine file as 'whatfits hardware --json' writes it",
+        next_step=_did_you_mean(typed, ((name, key_of(device_tokens(name))) for name in names)),
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_json_object", "read_machine"]
 
+_OR_A_FILE: Final = "or a machine file as 'whatfits hardware --json' writes it"
 _MAX_FILE_BYTES: Final = 4_000_000
 
 
@@ -36,7 +37,14 @@ def read_machine(text: str, *, replay: Callable[[dict[str, Any]], Machine]) -> M
         return _read_file(Path(text), replay)
     from whatfits.sizing.catalog.machines import machine_expression  # noqa: PLC0415 - cold path
 
-    return machine_expression(text)
+    try:
+        return machine_expression(text)
+    except UnknownMachineError as error:
+        if error.next_step:
+            raise
+        raise UnknownMachineError(
+            what=error.what, got=error.got, allowed=error.allowed, next_step=_OR_A_FILE
+        ) from None
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 from urllib.error import URLError
@@ -43,17 +44,23 @@ def browser_path() -> str | None:
 
 
 class Server:
-    """The pages' server in a process of its own."""
+    """The pages' server in a process of its own; `program` is what Python runs in it."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(
+        self,
+        *options: str,
+        program: tuple[str, ...] = ("-m", "whatfits.sizing"),
+        **more: Any,  # noqa: ANN401 - what a process is started with
+    ) -> None:
         self.port = free_port(LOOPBACK, None)
         self.url = f"http://{LOOPBACK}:{self.port}/"
-        command = [sys.executable, "-m", "whatfits.sizing", "web", "--no-browser", *options]
+        self._output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - until stop
+        command = [sys.executable, *program, "web", "--no-browser", "--port", str(self.port)]
         self.process = subprocess.Popen(
-            [*command, "--port", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONUTF8": "1"},
+            [*command, *options],
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            **({"env": {**os.environ, "PYTHONUTF8": "1"}} | more),
         )
         end = time.monotonic() + 60
         while True:
@@ -65,7 +72,10 @@ class Server:
                     raise
                 time.sleep(0.1)
 
-    def stop(self) -> None:
-        """End it."""
+    def stop(self) -> str:
+        """End it; return what it wrote."""
         self.process.terminate()
         self.process.wait(20)
+        with self._output as output:
+            output.seek(0)
+            return output.read()

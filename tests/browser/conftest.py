@@ -31,6 +31,16 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+def hosted() -> Iterator[Server]:
+    """Start a server for strangers once for all tests."""
+    pytest.importorskip("streamlit", reason="needs the extra [web]")
+    running = Server("--public")
+    yield running
+    said = running.stop()
+    assert running.process.returncode == 0, said
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Start Chromium once for all tests."""
     found = browser_path()

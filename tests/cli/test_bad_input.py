@@ -243,3 +243,11 @@ def test_a_reserve_of_memory_whose_size_is_not_known_is_refused(
     said = say(*MODEL, "--machine", str(path), "--reserve", "1GiB")
     assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
     assert "size is known" in said.err
+
+
+def test_an_unknown_machine_may_be_given_as_a_file_instead(say: Callable[..., Any]) -> None:
+    unknown = say(*MODEL, "--machine", "zzz 9000")
+    assert "or a machine file as 'whatfits hardware --json' writes it" in unknown.err
+    near = say(*MODEL, "--machine", "rtx 309")
+    assert "did you mean" in near.err
+    assert "file" not in near.err

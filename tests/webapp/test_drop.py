@@ -58,9 +58,24 @@ def test_a_long_name_is_cut() -> None:
     assert len(model_of_sent(sent(CONFIG, name="n" * 10_000 + ".json")).name) <= 200
 
 
+@pytest.mark.parametrize("odd", [None, [], "config.json", 3, [["name", "x"]]])
+def test_what_is_no_object_at_all_is_refused(odd: object) -> None:
+    with pytest.raises(BadInputError):
+        model_of_sent(odd)
+
+
 def test_a_place_is_free_again_when_its_visitor_is_gone() -> None:
-    first = take_place(1)
+    there = {"first", "second"}
+    first = take_place("first", there.__contains__, most=1)
     assert first is not None
-    assert take_place(1) is None
+    assert take_place("second", there.__contains__, most=1) is None
+    there.remove("first")
+    second = take_place("second", there.__contains__, most=1)
+    assert second is not None
+
+
+def test_a_place_is_free_again_when_its_session_is_gone() -> None:
+    first = take_place("first", lambda _: True, most=1)
+    assert first is not None
     del first
-    assert take_place(1) is not None
+    assert take_place("second", lambda _: True, most=1) is not None

@@ -103,6 +103,15 @@ def test_a_model_is_never_read_from_a_path_or_a_free_address(name: str) -> None:
         name_of(name)
 
 
+@pytest.mark.parametrize("name", ["", "rtx", "zzz 9000", "999x rtx-3090", "9999tb", "64gb + 32gb"])
+def test_a_machine_that_is_unknown_is_not_asked_for_as_a_file_which_is_not_read_here(
+    name: str,
+) -> None:
+    with pytest.raises(BadInputError) as caught:
+        machine_named(name)
+    assert "file" not in str(caught.value)
+
+
 def test_a_name_that_is_also_a_file_here_still_means_the_catalog(
     tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

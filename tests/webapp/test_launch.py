@@ -62,7 +62,7 @@ import json, sys
 from streamlit import config
 from streamlit.web import bootstrap
 from whatfits.webapp.launch import options
-chosen = options(port=8765, host="127.0.0.1", browser=False)
+chosen = options(port=8765, host="127.0.0.1", browser=False, public=False)
 bootstrap.load_config_options(flag_options=chosen)
 print(json.dumps({key: config.get_option(key) for key in (*chosen, "server.enableCORS")}))
 """
@@ -89,7 +89,7 @@ def test_streamlit_takes_every_setting(tmp_path: Path) -> None:
         text=True,
     )
     found = json.loads(done.stdout)
-    asked = options(port=8765, host=LOOPBACK, browser=False)
+    asked = options(port=8765, host=LOOPBACK, browser=False, public=False)
     assert {key: found[key] for key in asked} == asked
     assert found["server.address"] == LOOPBACK
     assert found["server.enableCORS"] is True
@@ -98,7 +98,7 @@ def test_streamlit_takes_every_setting(tmp_path: Path) -> None:
     assert found["browser.gatherUsageStats"] is False
     assert found["client.showErrorDetails"] == "none"
     assert found["client.toolbarMode"] == "minimal"
-    assert found["server.maxUploadSize"] == 1
+    assert found["server.maxUploadSize"] == 0
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from whatfits.sizing import plan
+from whatfits.sizing import check, plan
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.catalog.quality import loss_text
@@ -20,6 +20,7 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.ranker import rank
 from whatfits.sizing.ranking import sort_rows
 from whatfits.sizing.reasons import reason
+from whatfits.sizing.source_links import source_links
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.units import format_bytes, format_tokens, parse_tokens
 from whatfits.sizing.workload import PlacementRequest, Workload
@@ -85,6 +86,8 @@ def test_the_reasons_are_shown_when_they_are_asked_for(page: Callable[..., Any])
     for basis in expected.basis:
         for name, value in reason(basis, expected).rows:
             assert f"- {name}: {inert(value)}" in text
+        for link in source_links(basis.source):
+            assert f"[{inert(link.name)}]({link.url})" in text
 
 
 def test_a_remedy_applies_itself(page: Callable[..., Any]) -> None:
@@ -146,8 +149,17 @@ def test_the_ranking_is_the_librarys(page: Callable[..., Any]) -> None:
             format_bytes(row.high_bytes),
             short_rate(row.decode_tokens_per_s),
             loss_text(row.file_type),
+            format_tokens(longest_context(row.model, row.file_type)),
         ):
             assert f"| {inert(cell)} |" in line
+
+
+def longest_context(model: str, file_type: str) -> int:
+    found = check(
+        model, file_type=file_type, machine="m2 8gb", workload={"context_tokens": 1024}
+    ).largest_context_tokens
+    assert found is not None
+    return found
 
 
 def test_the_curves_are_the_librarys(page: Callable[..., Any]) -> None:
@@ -248,7 +260,7 @@ def test_strangers_cannot_ask_for_this_machine_or_an_address(
 def test_a_full_public_page_says_so(
     page: Callable[..., Any], public: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("whatfits.webapp.sessions.take_place", lambda: None)
+    monkeypatch.setattr("whatfits.webapp.sessions.place_for_this_session", lambda: None)
     assert page().error[0].value.startswith("Every place is taken")
 
 
@@ -279,3 +291,11 @@ def test_one_card_has_no_field_for_a_share(page: Callable[..., Any]) -> None:
     for machine in ("rtx-3090", "m4-pro 48gb", "64gb"):
         labels = [field.label for field in page(machine=machine, quant="Q4_K_M").number_input]
         assert [label for label in labels if label.startswith("Share")] == []
+
+
+def test_a_larger_card_is_one_click_away(page: Callable[..., Any]) -> None:
+    app = page(model="qwen3-32b", machine="rtx-3060-12-gb", quant="Q4_K_M")
+    (button,) = [one for one in app.button if "a card of 24 GiB" in one.label.replace("\\", "")]
+    button.click().run()
+    assert app.selectbox(key="machine").value == "nvidia-geforce-rtx-4090 + 32gb"
+    assert app.success[0].value.startswith("**Fits")

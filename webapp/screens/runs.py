@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -14,8 +15,13 @@ from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
-from whatfits.webapp.engine import machine_of, ranked
+from whatfits.webapp.engine import machine_of, ranked, with_contexts
 from whatfits.webapp.words import inert, linked_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.sizing.ranking import RankedModel
 
 SHOWN = 25
 
@@ -52,34 +58,55 @@ carried = {
     for key in ("machine", "cards", "ram", "context")
     if key in st.session_state
 }
-table = [
-    (
-        row.model,
-        row.file_type,
-        row.verdict,
-        short_rate(row.decode_tokens_per_s),
-        "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
-        format_bytes(row.high_bytes),
-        "?" if row.parameters is None else format_count(row.parameters),
-        loss_text(row.file_type),
-    )
-    for row in rows[:SHOWN]
-]
 links = [
     "./?" + urlencode({**carried, "model": row.model, "quant": row.file_type})
     for row in rows[:SHOWN]
 ]
-numbers = ("tokens/s", "to spare", "at most", "size", "perplexity")
-columns = ("model", "quant", "verdict", *numbers)
+NUMBERS = ("tokens/s", "to spare", "at most", "context", "size", "perplexity")
+
+
+def table(shown: Sequence[RankedModel], *, contexts: bool) -> str:
+    """Return the rows as a table; without the contexts while they are worked out."""
+    cells = [
+        (
+            row.model,
+            row.file_type,
+            row.verdict,
+            short_rate(row.decode_tokens_per_s),
+            "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
+            format_bytes(row.high_bytes),
+            context_text(row) if contexts else "…",
+            "?" if row.parameters is None else format_count(row.parameters),
+            loss_text(row.file_type),
+        )
+        for row in shown
+    ]
+    return linked_table(("model", "quant", "verdict", *NUMBERS), cells, links, right=NUMBERS)
+
+
+def context_text(row: RankedModel) -> str:
+    """Return the longest context that a row runs with."""
+    longest = row.largest_context_tokens
+    return "none" if longest is None else format_tokens(longest)
+
+
+place = st.empty()
 if rows:
-    st.markdown(linked_table(columns, table, links, right=numbers))
+    place.markdown(table(rows[:SHOWN], contexts=False))
 if len(rows) > SHOWN:
     st.caption(f"{len(rows) - SHOWN} more; choose an order or a filter to see others.")
 st.caption(
     inert(
         f"Order: verdict, then {widgets.value_of('sort')}. {FILE_TYPE_RULE[:1].upper()}"
         f"{FILE_TYPE_RULE[1:]}. Speeds are estimates unless measured; people read about "
-        f"{READING_TOKENS_PER_S:.0f} tokens/s. Perplexity: above 16 bits, measured on Llama 3 8B; "
-        f"other models lose more or less. Catalog as of {catalog_date()}."
+        f"{READING_TOKENS_PER_S:.0f} tokens/s. Context: the longest that runs. "
+        "Perplexity: above 16 bits, measured on Llama 3 8B; other models lose more or less. "
+        f"Catalog as of {catalog_date()}."
     )
 )
+# last, for it takes as long as the ranking itself; the table stays where it is
+if rows:
+    try:
+        place.markdown(table(with_contexts(question, rows[:SHOWN]), contexts=True))
+    except WhatfitsError as error:
+        refusal(error)

@@ -1,0 +1,78 @@
+"""Cards with more memory than a machine has: what to size a model for that does not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whatfits.sizing.catalog.lookup import device_entries
+from whatfits.sizing.catalog.machines import KIND_OF_VENDOR, machine_expression
+from whatfits.sizing.units import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.catalog.device_entries import DeviceEntry
+    from whatfits.sizing.machine import Machine
+
+__all__ = ["LargerCard", "larger_cards"]
+
+# those that a person can buy and put into a PC come first
+_KINDS: Final = {"discrete": 0, "workstation": 1, "datacentre": 2}
+_USUAL_RAM_GIB: Final = 32
+_SHOWN_SHORT: Final = 1.03  # drivers show a little less than is marketed
+
+
+class LargerCard(NamedTuple):
+    """One card in place of all that a machine has.
+
+    Attributes:
+        memory_gib: its marketed memory.
+        name: the card in words.
+        expression: the machine with it, for `--machine`.
+        machine: that machine.
+        launch_price_usd: of the card, at launch; None when not read.
+    """
+
+    memory_gib: int
+    name: str
+    expression: str
+    machine: Machine
+    launch_price_usd: int | None
+
+
+def larger_cards(machine: Machine) -> Iterator[LargerCard]:
+    """Yield a card of each memory size of the catalog above a machine's own, smallest first.
+
+    A card of the maker that the machine's own are of; of one size the likeliest to be had: for PCs,
+    with a price, the newest. Nothing where CPU and GPU share one memory: no card goes there.
+    """
+    pools = [machine.pool(device.pool) for device in machine.accelerators]
+    host = machine.host_pool
+    if host is None or host.kind != "ram" or any(pool.kind != "vram" for pool in pools):
+        return
+    kinds = {device.kind for device in machine.accelerators} or {"cuda"}
+    present = max((pool.total_bytes or 0 for pool in pools), default=0)
+    ram_gib = _USUAL_RAM_GIB if host.total_bytes is None else round(host.total_bytes / GIB)
+    best: dict[int, DeviceEntry] = {}
+    for entry in sorted(device_entries(), key=_likeliest_last):
+        if entry.unified_memory or entry.kind not in _KINDS or entry.dies > 1:
+            continue
+        if KIND_OF_VENDOR[entry.vendor] in kinds:
+            best |= dict.fromkeys(entry.memory_gib, entry)
+    for memory_gib, entry in sorted(best.items()):
+        if memory_gib * GIB <= present * _SHOWN_SHORT + GIB:
+            continue
+        option = f" {memory_gib}gb" if len(entry.memory_gib) > 1 else ""
+        expression = f"{entry.id}{option} + {ram_gib}gb"
+        yield LargerCard(
+            memory_gib,
+            entry.name,
+            expression,
+            machine_expression(expression),
+            entry.launch_price_usd,
+        )
+
+
+def _likeliest_last(entry: DeviceEntry) -> tuple[int, bool, str, str]:
+    kind = -_KINDS.get(entry.kind, len(_KINDS))
+    return kind, entry.launch_price_usd is not None, entry.released or "", entry.id
