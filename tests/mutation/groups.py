@@ -35,6 +35,8 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 f"{_HOSTILE}/test_truncation.py",
                 f"{_SOURCES}/test_local_file.py",
                 f"{_SOURCES}/http/test_remote_gguf.py",
+                f"{_SOURCES}/http/test_quick.py",
+                f"{_SOURCES}/test_hub_quick.py",
                 f"{_HOSTILE}/test_gguf_mutations.py",
             ),
         ),
@@ -103,6 +105,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
+                "tests/sizing/graph/test_ggml_asserts.py",
                 *_BYTES,
                 "tests/sizing/graph/test_repeat.py",
             ),

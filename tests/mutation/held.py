@@ -27,7 +27,10 @@ OPTIONS: Final = (
     ),
 )
 _NOTICED: Final = 1
+_UNREADY: Final = "unready"  # what the child notes before the name of a test
+_UNCHANGED: Final = "unchanged"
 _ADDRESS_SPACE: Final = 12 << 30  # a mutant that asks for more has gone astray
+_WAITING: Final = 10  # how many times its seconds of CPU a child may take on a busy machine
 _LOOK_AGAIN_SECONDS: Final = 0.005
 
 
@@ -77,28 +80,35 @@ class Held:
     def fork(
         self, change: Callable[[], bool], names: Sequence[str], seconds: float
     ) -> Ending | None:
-        """Run tests in a child that was changed, until one fails; None if it cannot be."""
+        """Run tests in a child that was changed, until one fails; None if it cannot be changed.
+
+        A child that takes more than so many seconds of CPU is ended, and that counts as noticed.
+        """
         note = self._folder / "note"
-        note.write_text("", "utf-8")
+        note.write_text(_UNREADY, "utf-8")
         child = os.fork()
         if child == 0:
-            self._be_the_child(change, names, note)
-        status = _status(child, time.monotonic() + seconds)
+            self._be_the_child(change, names, note, seconds)
+        status = _status(child, time.monotonic() + _WAITING * seconds)
         shutil.rmtree(self._folder / "tests", ignore_errors=True)
         by = note.read_text("utf-8")
-        if by == "unchanged":
-            return None
-        return Ending(status != 0, by or names[0])
+        if by == _UNREADY:
+            raise RuntimeError("the change could not be made")
+        return None if by == _UNCHANGED else Ending(status != 0, by)
 
-    def _be_the_child(self, change: Callable[[], bool], names: Iterable[str], note: Path) -> None:
+    def _be_the_child(
+        self, change: Callable[[], bool], names: Iterable[str], note: Path, seconds: float
+    ) -> None:
         status = _NOTICED
         try:
             _be_silent()
             resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+            spent = time.process_time() + seconds
+            resource.setrlimit(resource.RLIMIT_CPU, (int(spent), int(spent) + 1))
             factory = next(iter(self._items.values())).config._tmp_path_factory  # type: ignore[attr-defined]
             factory._given_basetemp, factory._basetemp = self._folder / "tests", None
             if not change():
-                note.write_text("unchanged", "utf-8")
+                note.write_text(_UNCHANGED, "utf-8")
                 os._exit(0)
             for name in names:
                 note.write_text(name, "utf-8")

@@ -37,8 +37,8 @@ from swap import Loaded, called_on_import
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_TEST_SECONDS: Final = 20.0  # of tests that pass, after which a mutant has survived
-_FRESH_TESTS: Final = 60
+_TEST_SECONDS: Final = 15.0  # of CPU, of tests that pass, after which a mutant has survived
+_FRESH_TESTS: Final = 400
 _TRACED_AT_ONCE: Final = 200
 _TRACING_SECONDS: Final = 1800.0
 _PATIENCE: Final = 4  # how many times as long as its tests a mutant may take
@@ -68,7 +68,7 @@ class Judge:
         self._loaded: Final = loaded
         self._modules: Final = modules_of(group)
         self._reach: Final = None if quick else _traced(group, held)
-        self._killers: Final[dict[object, list[str]]] = {}
+        self._killers: Final[dict[str, list[str]]] = {}
 
     def verdict(self, mutant: Mutant) -> Verdict:
         """Return whether a test notices a mutant, and which."""
@@ -96,8 +96,8 @@ class Judge:
         first, last = mutant.lines
         lines = None if mutant.unit is None else range(first, last + 1)
         names = self._reach.reaching(mutant.module, lines)
-        known = self._killers.get((mutant.module, mutant.unit), [])
-        ordered = [*(name for name in known if name in names), *names]
+        within = frozenset(names)
+        ordered = [*(name for name in self._known(mutant) if name in within), *names]
         return list(dict.fromkeys(self._within_time(ordered)))
 
     def _within_time(self, names: list[str]) -> Iterator[str]:
@@ -113,15 +113,20 @@ class Judge:
         names = self._reach.reaching(mutant.module, None) if self._reach else []
         if not names:
             return self._modules[mutant.module].tests
-        known = self._killers.get((mutant.module, mutant.unit), [])
-        return list(dict.fromkeys([*known, *self._within_time(names)]))[:_FRESH_TESTS]
+        ordered = [*self._known(mutant), *self._within_time(names)]
+        return list(dict.fromkeys(ordered))[:_FRESH_TESTS]
 
     def _remember(self, mutant: Mutant, test: str) -> None:
-        """Ask the test that noticed a mutant first about the next one of the same function."""
-        known = self._killers.setdefault((mutant.module, mutant.unit), [])
-        if test in known:
-            known.remove(test)
-        known.insert(0, test)
+        """Ask the test that noticed a mutant first about the next one of its function or module."""
+        for place in (f"{mutant.module} {mutant.unit}", mutant.module):
+            known = self._killers.setdefault(place, [])
+            if test in known:
+                known.remove(test)
+            known.insert(0, test)
+
+    def _known(self, mutant: Mutant) -> list[str]:
+        places = (f"{mutant.module} {mutant.unit}", mutant.module)
+        return [test for place in places for test in self._killers.get(place, [])]
 
     def _patience(self, tests: list[str]) -> float:
         if self._reach is None:
