@@ -82,6 +82,8 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         Suite(
             ("quants/*.py", "requantise.py"),
             (
+                f"{_QUANTS}/test_ggml_types_oracle.py",
+                f"{_QUANTS}/test_mixing_oracle.py",
                 f"{_QUANTS}/test_file_types.py",
                 f"{_QUANTS}/test_labels.py",
                 f"{_QUANTS}/test_repack.py",
@@ -143,6 +145,8 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         Suite(
             ("placement.py", "share.py", "planner.py", "planning.py", "sweep.py", "search.py"),
             (
+                "tests/sizing/test_placement.py",
+                "tests/sizing/test_search.py",
                 "tests/property/test_placement_laws.py",
                 "tests/sizing/test_sweep.py",
                 "tests/golden/test_recorded_fits.py",

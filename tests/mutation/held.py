@@ -21,7 +21,7 @@ OPTIONS: Final = (
     *("-q", "-s", "-x", "-p", "no:cacheprovider"),
     *(
         "-m",
-        "not slow and not oracle and not browser",
+        "not slow and not browser",
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
     ),
