@@ -22,7 +22,7 @@ _READERS: Final = "tests/sizing/readers"
 _SOURCES: Final = "tests/sizing/sources"
 _QUANTS: Final = "tests/sizing/quants"
 _BYTES: Final = ("tests/golden/test_plans_to_the_byte.py", "tests/golden/test_recorded_buffers.py")
-_LAWS: Final = ("tests/property/test_memory_laws.py", "tests/property/test_placement_laws.py")
+_LAWS: Final = ("tests/property/test_memory_laws.py",)
 GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
     "parser": (
         Suite(
@@ -45,6 +45,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 f"{_READERS}/test_safetensors.py",
                 f"{_READERS}/test_strict_json.py",
+                f"{_READERS}/test_limits.py",
                 f"{_HOSTILE}/test_safetensors_cases.py",
                 f"{_HOSTILE}/test_checkpoint_cases.py",
                 f"{_SOURCES}/test_folder.py",
@@ -146,7 +147,6 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ("placement.py", "share.py", "planner.py", "planning.py", "sweep.py", "search.py"),
             (
                 "tests/sizing/test_placement.py",
-                "tests/sizing/test_search.py",
                 "tests/property/test_placement_laws.py",
                 "tests/sizing/test_sweep.py",
                 "tests/golden/test_recorded_fits.py",

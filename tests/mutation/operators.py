@@ -138,7 +138,8 @@ def _slices(node: ast.Slice) -> Iterator[Change]:
 def _statements(node: ast.stmt) -> Iterator[Change]:
     match node:
         case ast.Return(value=ast.expr() as value):
-            if not (isinstance(value, ast.Constant) and value.value is None):
+            # None is as false as False, whose own change says more
+            if not (isinstance(value, ast.Constant) and repr(value.value) in {"None", "False"}):
                 yield Change("None returned", ast.Return(ast.Constant(None)))
         case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()):
             yield Change("statement gone", ast.Pass())

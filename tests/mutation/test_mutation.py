@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mutants import Mutant
 
 SAMPLE = 3  # of each group
+NOTICED = Path(mutate.__file__).with_name("noticed.txt")
 SOURCE = '''
 LIMIT: int = 5
 
@@ -115,6 +116,11 @@ def test_every_mutant_that_is_called_equivalent_still_exists() -> None:
     assert all(EQUIVALENT.values())
 
 
+def test_what_has_been_noticed_still_exists() -> None:
+    known = {mutant.key for mutant in every_mutant()}
+    assert [key for key in NOTICED.read_text("utf-8").splitlines() if key not in known] == []
+
+
 def test_a_sample_is_the_same_whatever_else_there_is() -> None:
     mutants = every_mutant()
     few = mutate.sampled(mutants, 20, 1)
@@ -134,11 +140,12 @@ def test_the_score_leaves_equivalent_mutants_out() -> None:
 
 @pytest.mark.slow
 @needs_fork
-def test_a_sample_of_mutants_is_noticed() -> None:
+def test_a_sample_of_what_has_been_noticed_is_noticed_still() -> None:
     command = [sys.executable, mutate.__file__, "--quick", "--sample", str(SAMPLE)]
+    command += ["--only", str(NOTICED)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     missed = [line for line in done.stdout.splitlines() if line.startswith("MISSED")]
-    assert not missed, "add a test, or say in equivalent.py why there can be none"
+    assert not missed, "a test that noticed this no longer does"
     assert done.returncode == 0, done.stdout + done.stderr
 
 
