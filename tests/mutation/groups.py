@@ -104,13 +104,22 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(
-            ("graph/*.py", "graph/models/*.py", "buffers.py", "compute.py", "approximate.py"),
+            ("graph/*.py", "graph/models/*.py", "buffers.py", "compute.py"),
             (
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
                 "tests/sizing/graph/test_ggml_asserts.py",
                 *_BYTES,
                 "tests/sizing/graph/test_repeat.py",
+            ),
+        ),
+        Suite(
+            ("approximate.py",),
+            (
+                f"{_SOURCES}/test_published_configs.py",
+                f"{_SOURCES}/test_folder.py",
+                f"{_SOURCES}/test_hugging_face.py",
+                "tests/sizing/catalog/test_every_model.py",
             ),
         ),
         Suite(

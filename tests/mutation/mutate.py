@@ -189,17 +189,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="ask each module's own tests, untraced"
     )
+    parser.add_argument("--report", action="store_true", help="judge none: show kept verdicts")
     parser.add_argument("--only", type=Path, help="mutants that this file names, one a line")
     parser.add_argument("--table", type=Path, help="write the scores to this file")
     given = parser.parse_args(arguments)
     os.chdir(ROOT)
     only = frozenset(given.only.read_text("utf-8").splitlines()) if given.only else None
-    ran = called_on_import()
     found: list[tuple[str, list[Mutant], Verdicts]] = []
     for group in given.group or GROUPS:
         mutants = [m for m in mutants_in(group, given.module) if only is None or m.key in only]
         chosen = mutants if given.sample is None else sampled(mutants, given.sample, given.seed)
-        verdicts = judge_group(group, chosen, ran, quick=given.quick)
+        if given.report:
+            verdicts = Verdicts(group, quick=False)
+            chosen = [mutant for mutant in chosen if verdicts.knows(mutant)]
+        else:
+            verdicts = judge_group(group, chosen, called_on_import(), quick=given.quick)
         found.append((group, chosen, verdicts))
     text, enough = report(found, whole={g: len(list(mutants_in(g))) for g, _, _ in found})
     print(text)

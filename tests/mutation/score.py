@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 WANTED: Final = 0.90
 _Z: Final = 1.96  # of a 95 % interval
+_INTRODUCTION: Final = (
+    "# Mutation",
+    "",
+    "`make mutate` changes the parser, the memory arithmetic and the placement in one place at a",
+    "time: a comparison's edge, a sign, a number by one, a condition's part, a guard, a statement.",
+    "A test must notice. What is left of a group where mutants are a sample is an estimate, with",
+    "Wilson's interval. The wanted score is 90 %; a mutant that no test can notice is listed with",
+    "its reason in `tests/mutation/equivalent.py`.",
+    "",
+)
 
 
 class Verdict(NamedTuple):
@@ -42,6 +52,10 @@ class Verdicts:
                 verdict = Verdict(*fields)
                 if digest == _digest(verdict.key.split(" ", 1)[0]):
                     self._found[verdict.key] = verdict
+
+    def knows(self, mutant: Mutant) -> bool:
+        """Whether a mutant has been judged."""
+        return mutant.key in self._found
 
     def holds(self, mutant: Mutant) -> bool:
         """Whether a mutant has been noticed already, or is known to be equivalent."""
@@ -99,6 +113,7 @@ def report(
 ) -> tuple[str, bool]:
     """Return the table of groups and modules, and whether every group has the wanted score."""
     lines = [
+        *_INTRODUCTION,
         f"Judged on {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}.",
         "",
         "| group | mutants | judged | noticed | equivalent | survived | score | 95 % interval |",
