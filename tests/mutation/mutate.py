@@ -3,7 +3,6 @@
     python tests/mutation/mutate.py                              every mutant: some hours
     python tests/mutation/mutate.py --sample 400 --seed 1        so many of each group
     python tests/mutation/mutate.py --group placement --module search
-    python tests/mutation/mutate.py --quick --sample 4           each module's own tests, untraced
 
 Groups, modules and their tests are in `groups.py`, the changes in `operators.py`. Nothing in the
 tree is changed: a mutant lives in the memory of a child process. Verdicts are kept in
@@ -63,11 +62,11 @@ def _place(text: str) -> str:
 class Judge:
     """Judges the mutants of one group within a held session."""
 
-    def __init__(self, group: str, held: Held, loaded: Loaded, *, quick: bool) -> None:
+    def __init__(self, group: str, held: Held, loaded: Loaded) -> None:
         self._held: Final = held
         self._loaded: Final = loaded
         self._modules: Final = modules_of(group)
-        self._reach: Final = None if quick else _traced(group, held)
+        self._reach: Final = _traced(group, held)
         self._killers: Final[dict[str, list[str]]] = {}
 
     def verdict(self, mutant: Mutant) -> Verdict:
@@ -90,9 +89,6 @@ class Judge:
 
     def _tests(self, mutant: Mutant) -> list[str]:
         """Return what may notice a mutant, in the order in which to ask."""
-        if self._reach is None:
-            files = self._modules[mutant.module].tests
-            return [name for file in files for name in self._held.names if name.startswith(file)]
         first, last = mutant.lines
         lines = None if mutant.unit is None else range(first, last + 1)
         names = self._reach.reaching(mutant.module, lines)
@@ -101,7 +97,6 @@ class Judge:
         return list(dict.fromkeys(self._within_time(ordered)))
 
     def _within_time(self, names: list[str]) -> Iterator[str]:
-        assert self._reach is not None
         seconds = 0.0
         for name in names:
             yield name
@@ -110,7 +105,7 @@ class Judge:
                 return
 
     def _fresh_tests(self, mutant: Mutant) -> Sequence[str]:
-        names = self._reach.reaching(mutant.module, None) if self._reach else []
+        names = self._reach.reaching(mutant.module, None)
         if not names:
             return self._modules[mutant.module].tests
         ordered = [*self._known(mutant), *self._within_time(names)]
@@ -129,8 +124,6 @@ class Judge:
         return [test for place in places for test in self._killers.get(place, [])]
 
     def _patience(self, tests: list[str]) -> float:
-        if self._reach is None:
-            return 60.0
         return 5.0 + _PATIENCE * sum(self._reach.tests[name].seconds for name in tests)
 
 
@@ -154,15 +147,13 @@ def _traced(group: str, held: Held) -> Reach:
     return reach
 
 
-def judge_group(
-    group: str, chosen: Sequence[Mutant], ran: set[tuple[str, str, int]], *, quick: bool
-) -> Verdicts:
+def judge_group(group: str, chosen: Sequence[Mutant], ran: set[tuple[str, str, int]]) -> Verdicts:
     """Return the verdicts on a group's mutants."""
-    verdicts = Verdicts(group, quick=quick)
+    verdicts = Verdicts(group)
     waiting = [mutant for mutant in chosen if not verdicts.holds(mutant)]
 
     def work(held: Held) -> None:
-        judge = Judge(group, held, Loaded(ran), quick=quick)
+        judge = Judge(group, held, Loaded(ran))
         for mutant in waiting:
             verdict = judge.verdict(mutant)
             verdicts.add(mutant, verdict)
@@ -186,24 +177,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--module", default="", help="part of the names of modules")
     parser.add_argument("--sample", type=int, help="how many of each group (default: all)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--quick", action="store_true", help="ask each module's own tests, untraced"
-    )
     parser.add_argument("--report", action="store_true", help="judge none: show kept verdicts")
-    parser.add_argument("--only", type=Path, help="mutants that this file names, one a line")
     parser.add_argument("--table", type=Path, help="write the scores to this file")
     given = parser.parse_args(arguments)
     os.chdir(ROOT)
-    only = frozenset(given.only.read_text("utf-8").splitlines()) if given.only else None
     found: list[tuple[str, list[Mutant], Verdicts]] = []
     for group in given.group or GROUPS:
-        mutants = [m for m in mutants_in(group, given.module) if only is None or m.key in only]
+        mutants = list(mutants_in(group, given.module))
         chosen = mutants if given.sample is None else sampled(mutants, given.sample, given.seed)
         if given.report:
-            verdicts = Verdicts(group, quick=False)
+            verdicts = Verdicts(group)
             chosen = [mutant for mutant in chosen if verdicts.knows(mutant)]
         else:
-            verdicts = judge_group(group, chosen, called_on_import(), quick=given.quick)
+            verdicts = judge_group(group, chosen, called_on_import())
         found.append((group, chosen, verdicts))
     text, enough = report(found, whole={g: len(list(mutants_in(g))) for g, _, _ in found})
     print(text)

@@ -41,12 +41,12 @@ class Verdict(NamedTuple):
 
 
 class Verdicts:
-    """The verdicts of a group, in a file that grows; those of a quick run are not kept."""
+    """The verdicts of a group, in a file that grows."""
 
-    def __init__(self, group: str, *, quick: bool) -> None:
-        self._path: Final = None if quick else KEPT / f"verdicts-{group}.jsonl"
+    def __init__(self, group: str) -> None:
+        self._path: Final = KEPT / f"verdicts-{group}.jsonl"
         self._found: Final[dict[str, Verdict]] = {}
-        if self._path is not None and self._path.exists():
+        if self._path.exists():
             for line in self._path.read_text("utf-8").splitlines():
                 digest, *fields = json.loads(line)
                 verdict = Verdict(*fields)
@@ -65,10 +65,9 @@ class Verdicts:
     def add(self, mutant: Mutant, verdict: Verdict) -> None:
         """Add one."""
         self._found[mutant.key] = verdict
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([_digest(mutant.module), *verdict]) + "\n")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([_digest(mutant.module), *verdict]) + "\n")
 
     def of(self, mutant: Mutant) -> Verdict:
         """Return the verdict on a mutant that was judged."""

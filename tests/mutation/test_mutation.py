@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import again
 import mutate
 import pytest
 from equivalent import EQUIVALENT
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mutants import Mutant
 
 SAMPLE = 3  # of each group
-NOTICED = Path(mutate.__file__).with_name("noticed.txt")
 SOURCE = '''
 LIMIT: int = 5
 
@@ -117,9 +117,9 @@ def test_every_mutant_that_is_called_equivalent_still_exists() -> None:
 
 
 def test_most_of_what_has_been_noticed_still_exists() -> None:
+    named = again.noticed_by()
     known = {mutant.key for mutant in every_mutant()}
-    named = NOTICED.read_text("utf-8").splitlines()
-    assert len(known.intersection(named)) > len(named) / 2 >= 30
+    assert len(known.intersection(named)) > len(named) / 2 >= 50
 
 
 def test_a_sample_is_the_same_whatever_else_there_is() -> None:
@@ -142,12 +142,10 @@ def test_the_score_leaves_equivalent_mutants_out() -> None:
 @pytest.mark.slow
 @needs_fork
 def test_a_sample_of_what_has_been_noticed_is_noticed_still() -> None:
-    command = [sys.executable, mutate.__file__, "--quick", "--sample", str(SAMPLE)]
-    command += ["--only", str(NOTICED)]
+    command = [sys.executable, again.__file__, str(SAMPLE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    missed = [line for line in done.stdout.splitlines() if line.startswith("MISSED")]
-    assert not missed, "a test that noticed this no longer does"
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\nnoticed") >= SAMPLE
 
 
 @pytest.mark.slow

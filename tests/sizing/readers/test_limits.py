@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 
 import pytest
 import safetensors_builder as b
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.checkpoint_shape import counts_of
+from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.readers.safetensors import (
     DTYPE_BITS,
     MAX_HEADER_BYTES,
@@ -97,3 +99,17 @@ def test_a_text_has_up_to_four_quotation_marks_a_part() -> None:
     assert parse_json(escaped, "test") == '"' * 399_998
     with pytest.raises(MalformedFileError, match="has 400,001 quotation marks"):
         parse_json(b'"' + b'\\"' * 399_999 + b'"', "test")
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        (struct.pack(">I", 3), "is 3 with its bytes swapped"),
+        (struct.pack(">I", 1), "is 1 with its bytes swapped"),
+        (struct.pack("<I", 1), "is 1: GGUF v1"),
+        (struct.pack("<I", 4), "is 4"),
+    ],
+)
+def test_another_version_of_gguf_is_named(version: bytes, says: str) -> None:
+    with pytest.raises(MalformedFileError, match=says):
+        read_gguf_header(b"GGUF" + version + bytes(64))
