@@ -24,9 +24,10 @@ _INTRODUCTION: Final = (
     "",
     "`make mutate` changes the parser, the memory arithmetic and the placement in one place at a",
     "time: a comparison's edge, a sign, a number by one, a condition's part, a guard, a statement.",
-    "A test must notice. What is left of a group where mutants are a sample is an estimate, with",
-    "Wilson's interval. The wanted score is 90 %; a mutant that no test can notice is listed with",
-    "its reason in `tests/mutation/equivalent.py`.",
+    "A test must notice, and the wanted score is 90 %. A mutant that no test can notice is listed",
+    "with its reason in `tests/mutation/equivalent.py`. Where not all of a group were judged, the",
+    "score is an estimate with Wilson's interval; tests are written for what survives a sample, so",
+    "that only another seed says what all would score.",
     "",
 )
 
