@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whatfits.sizing.closing_in import last_proven, last_that_holds, last_with_room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FALLING = st.lists(st.integers(-50, 50), min_size=1, max_size=60).map(
     lambda values: sorted(values, reverse=True)
@@ -43,3 +48,58 @@ def test_good_rough_figures_cost_two_exact_ones() -> None:
 @given(FALLING.filter(lambda values: values[0] >= 0))
 def test_the_last_that_holds_is_what_counting_finds(values: list[int]) -> None:
     assert last_that_holds(0, len(values) - 1, lambda at: values[at] >= 0) == counted(values)
+
+
+def looked_at(slack: Callable[[int], int], low: int, high: int) -> list[int]:
+    """Return the numbers that are tried on the way to the last one with room."""
+    tried: list[int] = []
+
+    def watched(number: int) -> int:
+        tried.append(number)
+        return slack(number)
+
+    last_with_room(low, high, watched)
+    return tried
+
+
+def test_on_a_straight_line_the_crossing_is_the_first_guess() -> None:
+    assert looked_at(lambda n: 1000 - 3 * n, 0, 1000) == [0, 1000, 333, 334]
+
+
+def test_an_end_without_change_counts_half_in_the_next_guess() -> None:
+    # By hand, 100 - n^2 from 0 to 100: 100 / (100 + 9900) puts the first guess at 1. Room 99 there:
+    # the line to (100, -9900) crosses at 1 + 99 * 99 / 9999 = 1.98, and 2 is the least step. The
+    # low end moved twice: the high end counts -4950, 2 + 98 * 96 / 5046 = 3.86; then -2475,
+    # 3 + 97 * 91 / 2566 = 6.4; then -1237.5, 6 + 94 * 64 / 1301.5 = 10.6, where room is nought.
+    # Then -618.75 and nought of room: the least step, 11, is too much.
+    assert looked_at(lambda n: 100 - n * n, 0, 100) == [0, 100, 1, 2, 3, 6, 10, 11]
+
+
+def test_what_is_far_from_straight_is_halved_after_eight_guesses() -> None:
+    # Room of one byte up to 700,000, then 10^30 too little: lines lead nowhere, halves do.
+    tried = looked_at(lambda n: 1 if n <= 700_000 else -(10**30), 0, 2**20)
+    assert len(tried) <= 2 + 8 + 20
+    assert last_with_room(0, 2**20, lambda n: 1 if n <= 700_000 else -(10**30)) == 700_000
+
+
+def test_rough_figures_that_are_wrong_cost_six_guesses_and_then_halves() -> None:
+    tried: list[int] = []
+
+    def exact(number: int) -> int:
+        tried.append(number)
+        return 700_000 - number
+
+    assert last_proven(0, 2**20, rough=lambda _: -1, exact=exact) == 700_000
+    assert tried[:6] == [0, 1, 2, 3, 4, 5]
+    assert len(tried) <= 6 + 20
+
+
+def test_halving_looks_at_the_end_first_and_then_at_middles() -> None:
+    tried: list[int] = []
+
+    def holds(number: int) -> bool:
+        tried.append(number)
+        return number <= 3
+
+    assert last_that_holds(0, 8, holds) == 3
+    assert tried == [8, 4, 2, 3]

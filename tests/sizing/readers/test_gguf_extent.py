@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import struct
 
 import pytest
 from header_shapes import Shape, all_shapes
 
-from whatfits.sizing.readers.gguf_extent import header_end_bytes
+from whatfits.sizing.readers.gguf_extent import header_end_bytes, least_header_bytes
 from whatfits.sizing.units import KIB, MIB
 
 WINDOW = 64 * KIB
@@ -60,3 +62,37 @@ def test_no_header_is_expected_beyond_the_file_or_beyond_64_mib() -> None:
 @pytest.mark.parametrize("n", [0, 1, 4, 23, 24, 25, 100, 5_000])
 def test_any_cut_of_a_header_asks_for_more_of_it(n: int) -> None:
     assert header_end_bytes(SHAPES[0].data[:n], size_bytes=10**9) > n
+
+
+def start(*, tensors: int, keys: int) -> bytes:
+    """How a file begins: what it is, its version, and how much is in it."""
+    return b"GGUF" + struct.pack("<IQQ", 3, tensors, keys)
+
+
+def texts(key: str, count: int, *given: str) -> bytes:
+    """A key with a list of so many texts, of which the first ones are here."""
+    head = struct.pack("<Q", len(key)) + key.encode() + struct.pack("<IIQ", 9, 8, count)
+    return head + b"".join(struct.pack("<Q", len(text)) + text.encode() for text in given)
+
+
+def test_a_header_has_at_least_the_smallest_form_of_all_that_it_declares() -> None:
+    # A tensor: length of its name and a letter, number of dimensions and one, type, offset.
+    assert least_header_bytes(start(tensors=3, keys=0)) == 24 + 3 * (8 + 1 + 4 + 8 + 4 + 8)
+    # Five texts of which two are here: the others have their lengths at least.
+    data = start(tensors=1, keys=1) + texts("tokens", 5, "a", "bcd")
+    assert least_header_bytes(data) == len(data) + 3 * 8 + 33
+
+
+def test_tensors_and_keys_that_are_not_here_are_taken_to_be_of_usual_length() -> None:
+    ten = header_end_bytes(start(tensors=10, keys=0), size_bytes=DATA_BYTES)
+    assert ten == 24 + 10 * 72 + 64  # and what the reader looks at behind them
+    unknown = header_end_bytes(start(tensors=0, keys=2), size_bytes=DATA_BYTES)
+    assert unknown == 24 + 2 * 48 + 192 * KIB + 64
+    whole = header_end_bytes(start(tensors=0, keys=0), size_bytes=DATA_BYTES)
+    assert whole == 24 + 64
+
+
+def test_a_step_is_worthwhile_and_ends_with_the_file() -> None:
+    data = start(tensors=1, keys=0) + struct.pack("<Q", 100_000) + b"x" * 99_900
+    assert header_end_bytes(data, size_bytes=DATA_BYTES) == math.ceil(len(data) * 1.06 + 64)
+    assert header_end_bytes(data, size_bytes=len(data) + 10) == len(data) + 10

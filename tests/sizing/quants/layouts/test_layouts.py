@@ -96,6 +96,7 @@ def test_the_parts_of_a_gptq_matrix_are_those_of_a_published_checkpoint() -> Non
 def test_blocks_at_the_edge_of_an_fp8_matrix_may_be_partly_filled() -> None:
     # DeepSeek-V3, kv_a_proj_with_mqa: 576 x 7168 → 5 x 56 blocks.
     assert fp8_parts(576, 7168)["weight_scale_inv"] == 5 * 56 * 4
+    assert fp8_parts(256, 300, block=(128, 64))["weight_scale_inv"] == 2 * 5 * 4
     assert fp8_parts(576, 7168, static_input=True)["input_scale"] == 4
 
 

@@ -1,0 +1,219 @@
+"""What is mutated, in three groups, and which tests have to notice; quick files come first."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = "whatfits.sizing"
+
+
+class Suite(NamedTuple):
+    """Modules below `sizing`, as patterns of files, and the test files that judge them."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+_HOSTILE: Final = "tests/hostile"
+_READERS: Final = "tests/sizing/readers"
+_SOURCES: Final = "tests/sizing/sources"
+_QUANTS: Final = "tests/sizing/quants"
+_BYTES: Final = ("tests/golden/test_plans_to_the_byte.py", "tests/golden/test_recorded_buffers.py")
+_LAWS: Final = ("tests/property/test_memory_laws.py",)
+GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
+    "parser": (
+        Suite(
+            ("readers/gguf*.py", "readers/byte_source.py", "readers/findings.py"),
+            (
+                f"{_READERS}/test_gguf.py",
+                f"{_READERS}/test_gguf_extent.py",
+                f"{_READERS}/test_limits.py",
+                f"{_READERS}/test_gguf_round_trip.py",
+                f"{_HOSTILE}/test_gguf_cases.py",
+                f"{_HOSTILE}/test_truncation.py",
+                f"{_SOURCES}/test_local_file.py",
+                f"{_SOURCES}/http/test_remote_gguf.py",
+                f"{_SOURCES}/http/test_quick.py",
+                f"{_SOURCES}/test_hub_quick.py",
+                f"{_HOSTILE}/test_gguf_mutations.py",
+            ),
+        ),
+        Suite(
+            ("readers/safetensors*.py", "readers/json_cursor.py", "readers/strict_json.py"),
+            (
+                f"{_READERS}/test_safetensors.py",
+                f"{_READERS}/test_strict_json.py",
+                f"{_READERS}/test_limits.py",
+                f"{_HOSTILE}/test_safetensors_cases.py",
+                f"{_HOSTILE}/test_checkpoint_cases.py",
+                f"{_SOURCES}/test_folder.py",
+                f"{_HOSTILE}/test_safetensors_mutations.py",
+            ),
+        ),
+        Suite(
+            ("readers/hf_config.py", "readers/checkpoint_shape.py"),
+            (
+                f"{_READERS}/test_hf_config.py",
+                f"{_HOSTILE}/test_checkpoint_cases.py",
+                f"{_SOURCES}/test_folder.py",
+                f"{_SOURCES}/test_published_configs.py",
+                f"{_SOURCES}/test_quantised_checkpoints.py",
+            ),
+        ),
+        Suite(
+            (
+                "sources/split_gguf.py",
+                "sources/checkpoint_files.py",
+                "sources/folders.py",
+                "sources/regular_file.py",
+                "sources/local_file.py",
+            ),
+            (
+                f"{_SOURCES}/test_regular_file.py",
+                f"{_SOURCES}/test_split_gguf.py",
+                f"{_SOURCES}/test_checkpoint_files.py",
+                f"{_HOSTILE}/test_file_kinds.py",
+                f"{_HOSTILE}/test_io_faults.py",
+            ),
+        ),
+    ),
+    "memory": (
+        Suite(
+            ("quants/*.py", "requantise.py"),
+            (
+                f"{_QUANTS}/test_ggml_types_oracle.py",
+                f"{_QUANTS}/test_mixing_oracle.py",
+                f"{_QUANTS}/test_file_types.py",
+                f"{_QUANTS}/test_labels.py",
+                f"{_QUANTS}/test_repack.py",
+                f"{_QUANTS}/test_mixing.py",
+                f"{_QUANTS}/test_published_sizes.py",
+                "tests/sizing/catalog/test_quality.py",
+            ),
+        ),
+        Suite(
+            ("quants/layouts/*.py",),
+            (
+                f"{_QUANTS}/layouts/test_name_patterns.py",
+                f"{_QUANTS}/layouts/test_layouts.py",
+                f"{_QUANTS}/layouts/test_from_config.py",
+                f"{_QUANTS}/layouts/test_published_checkpoints.py",
+                f"{_SOURCES}/test_quantised_checkpoints.py",
+            ),
+        ),
+        Suite(
+            ("graph/*.py", "graph/models/*.py", "buffers.py", "compute.py"),
+            (
+                "tests/sizing/graph/test_reduce.py",
+                "tests/sizing/graph/test_refusals.py",
+                "tests/sizing/graph/test_ggml_asserts.py",
+                *_BYTES,
+                "tests/sizing/graph/test_repeat.py",
+            ),
+        ),
+        Suite(
+            ("approximate.py",),
+            (
+                f"{_SOURCES}/test_published_configs.py",
+                f"{_SOURCES}/test_folder.py",
+                f"{_SOURCES}/test_hugging_face.py",
+                "tests/sizing/catalog/test_every_model.py",
+            ),
+        ),
+        Suite(
+            ("weights.py", "weight_groups.py", "kv_cache.py", "flash_attention.py", "growth.py"),
+            (
+                "tests/sizing/architectures/test_roles.py",
+                "tests/sizing/architectures/test_windows.py",
+                "tests/sizing/architectures/test_spec.py",
+                "tests/sizing/test_sweep.py",
+                *_BYTES,
+                *_LAWS,
+            ),
+        ),
+        Suite(
+            (
+                "overhead.py",
+                "projector.py",
+                "vision.py",
+                "reserve.py",
+                "mac_limit.py",
+                "pool_bills.py",
+            ),
+            (
+                "tests/sizing/beside",
+                "tests/sizing/test_pool_bills.py",
+                "tests/sizing/catalog/test_apple_limits.py",
+                *_LAWS,
+                "tests/cli/test_explain.py",
+            ),
+        ),
+    ),
+    "placement": (
+        Suite(
+            ("placement.py", "share.py", "planner.py", "planning.py", "sweep.py", "search.py"),
+            (
+                "tests/sizing/test_placement.py",
+                "tests/property/test_placement_laws.py",
+                "tests/sizing/test_sweep.py",
+                "tests/golden/test_recorded_fits.py",
+                "tests/golden/test_recorded_plans.py",
+                "tests/golden/test_five_models.py",
+                "tests/sizing/test_substituted.py",
+                "tests/cli/test_plan.py",
+                "tests/cli/test_check.py",
+            ),
+        ),
+        Suite(
+            (
+                "closing_in.py",
+                "residents.py",
+                "resident_trials.py",
+                "need_search.py",
+                "need_trials.py",
+            ),
+            (
+                "tests/sizing/test_closing_in.py",
+                "tests/cli/test_together.py",
+                "tests/cli/test_need.py",
+            ),
+        ),
+    ),
+}
+
+
+def modules_of(group: str) -> dict[str, Suite]:
+    """Return the modules of a group (`graph.stack`), each with the suite that judges it."""
+    return {
+        ".".join(path.relative_to(ROOT / "sizing").with_suffix("").parts): suite
+        for suite in GROUPS[group]
+        for pattern in suite.modules
+        for path in sorted((ROOT / "sizing").glob(pattern))
+        if path.name != "__init__.py" or path.stat().st_size > len('"""A name."""') * 10
+    }
+
+
+def tests_of(group: str) -> list[str]:
+    """Return the test files of a group, each once, as its suites have them."""
+    return list(dict.fromkeys(test for suite in GROUPS[group] for test in suite.tests))
+
+
+def path_of(module: str) -> Path:
+    """Return the file of a module below `sizing`."""
+    plain = ROOT / "sizing" / module.replace(".", "/")
+    return plain.with_suffix(".py") if plain.with_suffix(".py").exists() else plain / "__init__.py"
+
+
+def source_of(module: str) -> str:
+    """Return a module's source."""
+    return path_of(module).read_text(encoding="utf-8")
+
+
+def load_all() -> None:
+    """Import every module of every group, so that nothing of them is loaded within a test."""
+    for group in GROUPS:
+        for module in modules_of(group):
+            importlib.import_module(f"{PACKAGE}.{module}")
