@@ -123,3 +123,32 @@ def test_a_limit_that_leaves_the_system_its_share_is_not_cut_again(
 def test_a_raised_limit_leaves_a_mac_room(total_gib: int, limit_gib: int) -> None:
     assert raised_limit_bytes(total_gib * GIB) == limit_gib * GIB
     assert raise_limit_command(limit_gib * GIB).endswith(f"={limit_gib * 1024}")
+
+
+@pytest.mark.parametrize("overrides", [(), (("ffn_up", "CPU"),)])
+def test_a_table_answers_the_same_when_it_is_asked_again(
+    plain_model: ModelSpec, gpu_box: Machine, overrides: tuple[tuple[str, str], ...]
+) -> None:
+    metal = replace(gpu_box.devices[0], kind="metal")
+    machine = replace(gpu_box, devices=(metal, gpu_box.devices[2]))
+    placement = place_layers(
+        plain_model.n_layers, PlacementRequest(mmap=True, overrides=overrides), machine
+    )
+    table = WeightTable(plain_model)
+    first = table.place(placement)
+    assert table.place(placement) == first == WeightTable(plain_model).place(placement)
+
+
+def test_an_output_read_from_the_embedding_is_a_copy_where_it_is_rearranged(
+    repacked_model: ModelSpec, host_box: Machine
+) -> None:
+    tensors = tuple(t for t in repacked_model.tensors if t.name != "output.weight")
+    (embedding,) = (t for t in tensors if t.name == "token_embd.weight")
+    tied = replace(repacked_model, tensors=tensors)
+    rearranged, plain = (
+        WeightTable(tied).place(place_layers(tied.n_layers, PlacementRequest(repack=how), host_box))
+        for how in ("auto", "off")
+    )
+    assert embedding.type == "Q4_0"
+    assert set(plain.host.buffers) < set(rearranged.host.buffers)
+    assert rearranged.host.total_bytes - plain.host.total_bytes == embedding.n_bytes
