@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,15 @@ def test_the_constraints_of_the_lowest_leg_are_exact() -> None:
     lines = lowest().splitlines()
     assert len(lines) == len(FLOORS)
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in lines)
+
+
+@pytest.mark.parametrize("floor", FLOORS, ids=lambda floor: str(floor.name))
+def test_this_environment_has_what_is_allowed(floor: Floor) -> None:
+    try:
+        here = installed(floor.name)
+    except PackageNotFoundError:
+        pytest.skip(f"{floor.name} is not installed")
+    assert floor.asked.specifier.contains(here)
 
 
 def modules() -> list[Path]:

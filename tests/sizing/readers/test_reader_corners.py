@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 
 import pytest
 
-from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
 from whatfits.sizing.readers.checkpoint_shape import counts_of, parameters_of
+from whatfits.sizing.readers.hf_config import _NO_MODELS, read_hf_config
 from whatfits.sizing.readers.safetensors import StoredTensor, read_safetensors_header
+from whatfits.sizing.readers.safetensors_index import read_safetensors_index
 from whatfits.sizing.readers.strict_json import parse_json
 
 
@@ -78,3 +81,34 @@ def test_json_is_refused_in_words_where_the_stack_is_nearly_used_up() -> None:
     found = [outcome(depth - left) for left in (200, *range(80, 20, -1))]
     assert found[0] == "read"
     assert "is nested too deep" in found
+
+
+@pytest.mark.parametrize(
+    ("metadata", "total", "is_odd"),
+    [
+        ("{}", None, False),
+        ('"none"', None, False),
+        ('{"total_size":0}', 0, False),
+        ('{"total_size":12345}', 12_345, False),
+        ('{"total_size":12345.0}', 12_345, False),
+        ('{"total_size":18446744073709551615}', 2**64 - 1, False),
+        ('{"total_size":18446744073709551616}', None, True),
+        ('{"total_size":12345.5}', None, True),
+        ('{"total_size":-1}', None, True),
+        ('{"total_size":true}', None, True),
+        ('{"total_size":"12345"}', None, True),
+    ],
+)
+def test_the_size_an_index_claims_is_whole_bytes_or_not_used(
+    metadata: str, total: int | None, *, is_odd: bool
+) -> None:
+    text = f'{{"metadata":{metadata},"weight_map":{{"a":"model.safetensors"}}}}'
+    index = read_safetensors_index(text.encode())
+    assert (index.total_bytes, bool(index.findings)) == (total, is_odd)
+    assert index.files == ("model.safetensors",)
+
+
+@pytest.mark.parametrize("key", sorted(_NO_MODELS))
+def test_a_configuration_of_something_else_says_of_what(key: str) -> None:
+    with pytest.raises(UnsupportedArchitectureError, match=re.escape(_NO_MODELS[key])):
+        read_hf_config(f'{{"{key}":1}}'.encode())
