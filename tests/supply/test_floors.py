@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from floors import ROOT, Floor, floors, lowest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FLOORS = tuple(floors())
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.txt"))
@@ -38,8 +43,7 @@ def test_what_is_asked_for_is_imported_or_brought_for_a_reason(floor: Floor) -> 
     if floor.name in BROUGHT:
         assert floor.reason.startswith("CVE-")
         return
-    name = IMPORTED_AS.get(floor.name, floor.name)
-    assert any(name in imported(path) for path in modules()), f"nothing imports {name}"
+    assert IMPORTED_AS.get(floor.name, floor.name) in imported()
 
 
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda path: str(path.stem))
@@ -57,14 +61,6 @@ def test_the_lowest_leg_ran_with_every_floor() -> None:
     }
 
 
-def test_the_newest_leg_ran_with_newer_ones() -> None:
-    (low,) = (versions(path) for path in RECORDED if path.stem == "lowest-3.11")
-    (new,) = (versions(path) for path in RECORDED if path.stem == "newest-3.11")
-    names = [canonicalize_name(floor.name) for floor in FLOORS]
-    assert all(new[name] >= low[name] for name in names)
-    assert sum(new[name] > low[name] for name in names) >= len(names) // 2
-
-
 def test_the_constraints_of_the_lowest_leg_are_exact() -> None:
     lines = lowest().splitlines()
     assert len(lines) == len(FLOORS)
@@ -80,20 +76,21 @@ def test_this_environment_has_what_is_allowed(floor: Floor) -> None:
     assert floor.asked.specifier.contains(here)
 
 
-def modules() -> list[Path]:
-    return [
-        p for name in ("sizing", "probes", "webapp", "bench") for p in (ROOT / name).rglob("*.py")
-    ]
+@cache
+def imported() -> frozenset[str]:
+    """Return the packages that the modules import, those named in a string as well."""
+    found: set[str] = set()
+    for folder in ("sizing", "probes", "webapp", "bench"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found |= set(_imports(ast.parse(path.read_text("utf-8"))))
+    return frozenset(name.partition(".")[0] for name in found)
 
 
-def imported(path: Path) -> set[str]:
-    """Return the packages that a module imports, by name in a string as well."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").partition(".")[0])
+            yield node.module or ""
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "import_module":
-            found |= {a.value.partition(".")[0] for a in node.args if isinstance(a, ast.Constant)}
-    return found
+            yield from (str(a.value) for a in node.args if isinstance(a, ast.Constant))
