@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # What an install is made of, by name: contents reach it through links.
 SOURCES := $(shell find sizing probes webapp bench -name '*.py' -o -name '*.toml' -o -name '*.json*' | sort)
 
-.PHONY: run test check fix data accuracy fuzz mutate clean FORCE
+.PHONY: run test check fix data accuracy fuzz mutate legs coverage clean FORCE
 
 run: $(VENV)/.run
 	@$(BIN)/whatfits
@@ -54,6 +54,24 @@ fuzz: $(VENV)/.dev
 SAMPLE ?=
 mutate: $(VENV)/.dev
 	$(BIN)/python tests/mutation/mutate.py --seed $(SEED) $(if $(SAMPLE),--sample $(SAMPLE))
+
+# The wheel with the lowest and with the newest versions that it allows, under each Python there is
+# (make legs PYTHONS="python3.11 python3.13"); newer ones by their types alone. About half an hour.
+PYTHONS ?=
+legs: $(VENV)/.dev
+	$(BIN)/python tests/supply/legs.py $(addprefix --python ,$(PYTHONS))
+	for version in 3.12 3.13 3.14; do \
+	  $(BIN)/mypy --python-version $$version && $(BIN)/pyright --pythonversion $$version || exit; done
+
+# Lines and branches of the parser, the memory arithmetic and placement that their own tests miss:
+# none. A few minutes.
+COVERED_BY := tests/sizing/readers tests/sizing/beside tests/sizing/graph \
+  tests/sizing/test_placement_rules.py tests/sizing/test_approximate_rules.py \
+  tests/hostile/test_gguf_cases.py tests/hostile/test_safetensors_cases.py \
+  tests/hostile/test_checkpoint_cases.py tests/hostile/test_file_kinds.py
+coverage: $(VENV)/.dev
+	$(BIN)/coverage run --rcfile tests/supply/coverage.toml -m pytest -q -m 'not slow' $(COVERED_BY)
+	$(BIN)/coverage report --rcfile tests/supply/coverage.toml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

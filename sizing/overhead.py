@@ -55,7 +55,10 @@ _DEVICE: Final = {
     ),
 }
 _UNKNOWN_DEVICE: Final = Overhead(
-    0, 500 * MIB, 1024 * MIB, "back end without a log: the widest interval of the known ones"
+    min(known.low_bytes for known in _DEVICE.values()),
+    500 * MIB,
+    max(known.high_bytes for known in _DEVICE.values()),
+    "back end without a log: the widest interval of the known ones",
 )
 _PROCESS: Final = Overhead(
     0,

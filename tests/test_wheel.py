@@ -113,6 +113,29 @@ def test_the_wheel_is_for_every_platform(built: Built) -> None:
     assert built.wheel.name.endswith("-py3-none-any.whl")
 
 
+def test_the_record_lists_every_file_and_nothing_that_is_not_there(built: Built) -> None:
+    (folder,) = built.unpacked.glob("*.dist-info")
+    listed = {line.split(",")[0] for line in info(built, "RECORD").splitlines()}
+    there = {
+        path.relative_to(built.unpacked).as_posix()
+        for path in built.unpacked.rglob("*")
+        if path.is_file()
+    }
+    assert listed == there
+    about = {name.partition("/")[2] for name in listed if name.startswith(f"{folder.name}/")}
+    assert about == {
+        *("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"),
+        "licenses/LICENSE",
+    }
+
+
+def test_neither_archive_holds_a_test_or_anything_compiled(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as wheel, tarfile.open(built.sdist) as sdist:
+        names = [*wheel.namelist(), *(name.partition("/")[2] for name in sdist.getnames())]
+    odd = ("tests/*", "*/tests/*", "*.pyc", "*.so", "*.pyd", "*.dylib", "*.pkl", "*.pth")
+    assert [name for name in names if any(fnmatch(name, kind) for kind in odd)] == []
+
+
 def test_the_metadata_says_what_a_user_needs(built: Built) -> None:
     found = metadata(built)
     assert found["Requires-Python"] == ">=3.11"

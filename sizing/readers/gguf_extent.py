@@ -136,17 +136,23 @@ class _Walk:
             raise _ShortError
 
     def all_tensors(self) -> None:
-        start, done = self.pos, 0
-        while self.tensors_left:
-            name_bytes = self.number(_U64)
-            self.pos += name_bytes
-            dimensions = self.number(_U32)
-            self.pos += _U64.size * dimensions + _U32.size + _U64.size
-            if self.pos > len(self.data):
-                raise _ShortError
-            self.tensors_left -= 1
-            done += 1
-            self.tensor_bytes = max((self.pos - start) / done, 1.0)
+        """Step over the tensors; the walk ends where the first one begins that is cut off."""
+        start = whole = self.pos
+        done = 0
+        try:
+            while self.tensors_left:
+                name_bytes = self.number(_U64)
+                self.pos += name_bytes
+                dimensions = self.number(_U32)
+                self.pos += _U64.size * dimensions + _U32.size + _U64.size
+                if self.pos > len(self.data):
+                    raise _ShortError
+                whole = self.pos
+                self.tensors_left -= 1
+                done += 1
+                self.tensor_bytes = max((whole - start) / done, 1.0)
+        finally:
+            self.pos = whole
 
 
 def least_header_bytes(data: bytes) -> int:
