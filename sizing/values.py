@@ -155,7 +155,7 @@ def _parameters(cls: type[Any], **options: bool) -> object:
 
 def field_names(value: object) -> tuple[str, ...] | None:
     """Return the names of the fields of a dataclass's object; None where it is none."""
-    cls = type(value)
+    cls: Any = type(value)
     if "__fields_given__" in cls.__dict__:
         return tuple([given.name for given in _fields_of(cls)])
     if not hasattr(cls, "__dataclass_fields__"):
@@ -189,14 +189,15 @@ def _own_fields(cls: type[object], *, kw_only: bool) -> list[_Field]:
     return found
 
 
-def _with_slots(cls: type[object], fresh: Iterable[_Field]) -> type[object]:
+def _with_slots(cls: type[Any], fresh: Iterable[_Field]) -> type[Any]:
     """Return the class anew, its fields as slots instead of attributes that hold defaults."""
     names = [given.name for given in fresh]
     left_out = {*names, "__dict__", "__weakref__"}
     kept = {name: value for name, value in vars(cls).items() if name not in left_out}
     inherited = {slot for base in cls.__mro__[1:] for slot in getattr(base, "__slots__", ())}
     slots = tuple(name for name in names if name not in inherited)
-    new = type(cls)(cls.__name__, cls.__bases__, {**kept, "__slots__": slots})
+    kind: Any = type(cls)
+    new: type[Any] = kind(cls.__name__, cls.__bases__, {**kept, "__slots__": slots})
     new.__qualname__ = cls.__qualname__
     return new
 
@@ -217,7 +218,8 @@ def _init(cls: type[object], given: Iterable[_Field]) -> object:
     Fields that are no parameters are left to `__post_init__`.
     """
     known: dict[str, object] = {"_set": object.__setattr__, "_UNSET": _UNSET}
-    parameters, keywords, body = ["self"], [], []
+    parameters, body = ["self"], []
+    keywords: list[str] = []
     for number, each in enumerate(each for each in given if each.init):
         name = value = parameter = each.name
         if each.default_factory is not _UNSET:
