@@ -1,10 +1,10 @@
 """`dataclass`, `field` and `replace` of the standard library, made at a tenth of their cost.
 
 A command makes some sixty of these classes before it can answer. The standard library's module
-brings `inspect` with it and compiles six methods for each class; here only `__init__` is compiled,
-the others are shared, and that module is imported when `dataclasses.fields` or pydantic look at a
-class. The classes are dataclasses all the same: `fields`, `replace`, `asdict` and pydantic see no
-difference.
+brings `inspect` with it and compiles six methods for each class; here only the `__init__` of a
+class of many objects is compiled, the others are shared, and that module is imported when
+`dataclasses.fields` or pydantic look at a class. The classes are dataclasses all the same:
+`fields`, `replace`, `asdict` and pydantic see no difference.
 Error: the same methods, held against the standard library's by tests/sizing/test_values.py.
 """
 
@@ -42,6 +42,7 @@ __all__ = ["dataclass", "field", "field_names", "replace"]
 
 _T = TypeVar("_T")
 _UNSET: Final = object()
+_FEW: Final = 4  # three classes of four get no more objects than this in one answer
 
 
 class _Field:
@@ -53,7 +54,7 @@ class _Field:
         self,
         *,
         default: object = _UNSET,
-        default_factory: object = _UNSET,
+        default_factory: Any = _UNSET,  # noqa: ANN401 - called without arguments
         init: bool = True,
         repr: bool = True,  # noqa: A002 - as the standard library names it
         compare: bool = True,
@@ -91,10 +92,10 @@ class _Later:
         self.owner = owner
         self.make = make
 
-    def __get__(self, value: object, cls: type[Any]) -> object:
-        made: Any = self.make()
+    def __get__(self, _: object, __: type[Any]) -> object:
+        made = self.make()
         setattr(self.owner, self.name, made)
-        return made if value is None or not hasattr(made, "__get__") else made.__get__(value, cls)
+        return made
 
 
 def _made(
@@ -114,11 +115,12 @@ def _made(
     new: Any = _with_slots(cls, fresh) if slots else _with_defaults(cls, fresh)
     new.__fields_given__ = given
     later: dict[str, Callable[[], object]] = {
-        "__init__": lambda: _init(new, given),
         "__dataclass_fields__": lambda: _twin(new).__dataclass_fields__,
         "__dataclass_params__": lambda: _parameters(new, frozen=frozen, eq=eq, repr=repr),
+        "__signature__": lambda: _signature(new),
     }
     methods: dict[str, object] = {name: _Later(name, new, make) for name, make in later.items()}
+    methods["__init__"] = _init_at_first(new, given)
     methods["__match_args__"] = tuple(each.name for each in given if each.init and not each.kw_only)
     if repr:
         methods["__repr__"] = _repr([each.name for each in given if each.repr])
@@ -137,12 +139,19 @@ def _made(
     return new  # type: ignore[no-any-return]
 
 
-def _twin(cls: type[Any]) -> Any:  # noqa: ANN401 - a class with attributes of its own
+def _twin(cls: type[Any], *, init: bool = False) -> Any:  # noqa: ANN401 - it has attributes
     """Return a dataclass of the standard library's own with the same fields."""
     import dataclasses  # noqa: PLC0415 - only where somebody asks for it
 
     fields = [given.standard() for given in _fields_of(cls)]
-    return dataclasses.make_dataclass(cls.__name__, fields, init=False, eq=False, repr=False)
+    return dataclasses.make_dataclass(cls.__name__, fields, init=init, eq=False, repr=False)
+
+
+def _signature(cls: type[Any]) -> object:
+    """Return the parameters of a class, as the standard library has them."""
+    import inspect  # noqa: PLC0415 - only where somebody asks for it
+
+    return inspect.signature(_twin(cls, init=True))
 
 
 def _parameters(cls: type[Any], **options: bool) -> object:
@@ -212,7 +221,42 @@ def _with_defaults(cls: type[object], fresh: Iterable[_Field]) -> type[object]:
     return cls
 
 
-def _init(cls: type[object], given: Iterable[_Field]) -> object:
+def _init_at_first(cls: type[Any], given: Iterable[_Field]) -> object:
+    """Return an `__init__` that looks fields up one by one, and gives way to a compiled one.
+
+    To compile takes as long as thirty objects made this way, and most classes get fewer. What is
+    not a plain call is left to the compiled one, which knows what to say of it.
+    """
+    fields = [each for each in given if each.init]
+    positional = [each.name for each in fields if not each.kw_only]
+    left = _FEW
+
+    def __init__(self: Any, *args: Any, **named: Any) -> None:  # noqa: ANN401, N807 - see above
+        nonlocal left
+        values = dict(zip(positional, args, strict=False))
+        is_plain = len(values) == len(args) and named.keys().isdisjoint(values)
+        values |= named
+        for each in fields:
+            if each.name not in values:
+                if each.default_factory is not _UNSET:
+                    values[each.name] = each.default_factory()
+                else:
+                    values[each.name] = each.default
+                    is_plain &= each.default is not _UNSET
+        left -= 1
+        if left < 0 or not is_plain or len(values) != len(fields):
+            cls.__init__ = _init(cls, given)
+            cls.__init__(self, *args, **named)
+            return
+        for each in fields:
+            object.__setattr__(self, each.name, values[each.name])
+        if hasattr(cls, "__post_init__"):
+            self.__post_init__()
+
+    return __init__
+
+
+def _init(cls: type[object], given: Iterable[_Field]) -> Callable[..., None]:
     """Return `__init__`: the one method that has to know the fields by name.
 
     Fields that are no parameters are left to `__post_init__`.
@@ -239,7 +283,7 @@ def _init(cls: type[object], given: Iterable[_Field]) -> object:
     exec(text, known)  # noqa: S102 - fields of our own classes
     made: Any = known["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"
-    return made
+    return made  # type: ignore[no-any-return]
 
 
 def _values(names: list[str]) -> Callable[[Any], Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,10 @@ def behaviour(cls: type[Any], options: dict[str, bool]) -> tuple[object, ...]:
         hasattr(one, "__dict__"),
         cls.__match_args__,
         one.longer,
+        str(inspect.signature(cls)),
+        [cls(name="a", numbers=(number,)).numbers for number in range(9)],
+        outcome(lambda: cls("a", name="b")),
+        outcome(lambda: cls("a", (), {}, 1, 2)),
     )
 
 
