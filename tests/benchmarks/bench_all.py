@@ -50,16 +50,18 @@ HEAD = """# Speed and memory
 
 Programs take turns within one run; times are medians with the quartiles in brackets. What counts is
 the ratio in the third column: times differ from machine to machine, and from hour to hour on one
-that is shared. {first} A row whose control (a bare interpreter, a fixed loop, the loop in C)
-spread by more than its limit is VOID.
+that is shared. {first} A row whose control (a bare interpreter, a fixed loop,
+the loop in C) spread by more than its limit is VOID.
 
 | Bar | What | Result | Bar's limit | | whatfits | Beside |
 | --- | --- | ---: | ---: | --- | --- | --- |
 """
 TAIL = """
-- Peers do other work for the same question: gguf-py and hf-mem decode every value of a header,
-  where whatfits steps over what sizing does not need; llmfit reads its whole catalog for each
-  answer, knows {models} and does not search file types, contexts or runtimes, as `plan` does.
+- Peers do other work for the same question: gguf-py and hf-mem decode every value of a header, where
+  whatfits steps over what sizing does not need; llmfit reads its whole catalog for each answer, ranks
+  {models} and does not search file types, contexts or runtimes, as `plan` does.
+- gguf-py takes seconds and gets one turn. "From zero" is how hf-mem asks for a header, written anew:
+  its own code speaks to the Hub alone.
 - P20, predicted against real memory, is in [accuracy.md](accuracy.md).
 - P21 and P22, the pages in a browser: `python tests/benchmarks/bench_page.py`.
 """
@@ -91,7 +93,16 @@ def written(rows: list[Row], peers: Peers, *, is_first: bool) -> str:
     )
     found = next((row.peer for row in rows if row.what == "the same a model"), "")
     models = re.search(r"\(([\d,]+ models)\)", found)
-    return head + "".join(map(line, rows)) + TAIL.format(models=models[1] if models else "others")
+    return (
+        head
+        + "".join(map(line, sorted(rows, key=place)))
+        + TAIL.format(models=models[1] if models else "others")
+    )
+
+
+def place(row: Row) -> int:
+    """Return where a row stands: bars by number, then memory."""
+    return int(row.bar[1:]) if row.bar.startswith("P") else sys.maxsize
 
 
 def line(row: Row) -> str:
