@@ -57,11 +57,11 @@ the loop in C) spread by more than its limit is VOID.
 | --- | --- | ---: | ---: | --- | --- | --- |
 """
 TAIL = """
-- Peers do other work for the same question: gguf-py and hf-mem decode every value of a header, where
-  whatfits steps over what sizing does not need; llmfit reads its whole catalog for each answer, ranks
-  {models} and does not search file types, contexts or runtimes, as `plan` does.
-- gguf-py takes seconds and gets one turn. "From zero" is how hf-mem asks for a header, written anew:
-  its own code speaks to the Hub alone.
+- Peers do other work for the same question: gguf-py and hf-mem decode every value of a header,
+  where whatfits steps over what sizing does not need; llmfit reads its whole catalog for each
+  answer, ranks {models} and does not search file types, contexts or runtimes, as `plan` does.
+- gguf-py takes seconds and gets one turn. "From zero" is how hf-mem asks for a header, written
+  anew: its own code speaks to the Hub alone.
 - P20, predicted against real memory, is in [accuracy.md](accuracy.md).
 - P21 and P22, the pages in a browser: `python tests/benchmarks/bench_page.py`.
 """
