@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # What an install is made of, by name: contents reach it through links.
 SOURCES := $(shell find sizing probes webapp bench -name '*.py' -o -name '*.toml' -o -name '*.json*' | sort)
 
-.PHONY: run test check fix data accuracy fuzz mutate legs coverage clean FORCE
+.PHONY: run test check fix data accuracy bench fuzz mutate legs coverage clean FORCE
 
 run: $(VENV)/.run
 	@$(BIN)/whatfits
@@ -42,6 +42,10 @@ accuracy: $(VENV)/.dev
 	$(BIN)/python tests/oracle/record_plans.py offload
 	$(BIN)/python tests/accuracy/speed_tables.py
 	$(BIN)/python tests/accuracy/generate.py
+
+# Speed and memory beside the peers, installed once into build/peers: docs/benchmarks.md; about five minutes.
+bench: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/bench_all.py
 
 # Before a release: 100 million files put together by chance. make fuzz INPUTS=1000000 SEED=7 for fewer or others.
 INPUTS ?= 100000000

@@ -6,7 +6,6 @@ over a second, is asked where the OS has no such files, and its answer is kept.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.probes.cgroup import CpuQuota, read_cpu_quota
@@ -19,6 +18,7 @@ from whatfits.probes.topology import Topology, read_topology
 from whatfits.sizing.errors import CatalogError, ProbeError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.units import GB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

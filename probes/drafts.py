@@ -7,12 +7,11 @@ A driver's answer is untrusted: any field may be missing, an error, a text, nega
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.probes.report import Evidence, Finding, Holder, Partial
 from whatfits.sizing.errors import ProbeError, printable
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

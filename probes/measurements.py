@@ -5,12 +5,11 @@ One JSON file in the user's data folder (`kept_rows`).
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.probes.kept_file import is_kept, kept_path
 from whatfits.probes.kept_rows import KeptRows
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +94,8 @@ class Store(KeptRows[LoadRecord]):
 
 def _record(row: dict[str, Any]) -> LoadRecord:
     record = LoadRecord(**row)
-    for name, value in asdict(record).items():
+    for name in field_names(record) or ():
+        value = getattr(record, name)
         if name.endswith("_bytes"):
             if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
                 raise TypeError(f"{name} is no whole number of bytes")

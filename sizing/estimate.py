@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from whatfits.sizing.machine import Machine  # noqa: TC001 - resolved by pydantic for the schema
 from whatfits.sizing.share import PartKind  # noqa: TC001 - same
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field
 from whatfits.sizing.workload import (  # noqa: TC001 - same
     PlacementRequest,
     Workload,

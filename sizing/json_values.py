@@ -7,8 +7,9 @@ Field names are the JSON keys; a trailing underscore (`from_`) is dropped. pydan
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
 from typing import Any
+
+from whatfits.sizing.values import field_names
 
 __all__ = ["dump_json", "to_json_value"]
 
@@ -17,11 +18,8 @@ def to_json_value(value: Any) -> Any:  # noqa: ANN401 - JSON is untyped
     """Return `value` made of dicts, lists and scalars only."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name.rstrip("_"): to_json_value(getattr(value, field.name))
-            for field in fields(value)
-        }
+    if (names := field_names(value)) is not None:
+        return {name.rstrip("_"): to_json_value(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.basis import basis_of
@@ -15,6 +14,7 @@ from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.units import MIB, format_tokens
 from whatfits.sizing.unverified import unverified_notes
+from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:

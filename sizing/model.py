@@ -5,10 +5,9 @@ Shapes are in GGUF order: the first dimension is the row length, the contiguous 
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +24,7 @@ from whatfits.sizing.planner import (
 from whatfits.sizing.quants.default_type import LADDER, UNASKED
 from whatfits.sizing.runtimes import RUNTIMES
 from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
+from whatfits.sizing.values import dataclass, field_names, replace
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def best_plan(
         replace(first, notes=_left_to_itself(choice)),
         *_others(choice, loaded_for=loaded_for),
     )
-    values = {field.name: getattr(plan, field.name) for field in fields(Plan) if field.init}
+    values = {name: getattr(plan, name) for name in field_names(plan) or ()}
     values["commands"] = {r.runtime: r.commands for r in runtimes if r.commands}
     types = tuple(option_of(tried, quality=quality) for tried in choice.tried)
     return BestPlan(**values, rules=choice.rules, file_types=types, runtimes=runtimes)

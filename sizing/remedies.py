@@ -5,7 +5,6 @@ A remedy is only named after the changed request was computed and did better.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -14,7 +13,7 @@ from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import VERDICT_ORDER, is_more_than_all
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import TensorShape
@@ -11,6 +10,7 @@ from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.quants.mixing import MixFacts, assign_types
 from whatfits.sizing.units import pad
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec

@@ -8,7 +8,6 @@ ends, because the need of an accelerator never grows when work leaves it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
@@ -20,7 +19,7 @@ from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import RUNS, Judgement, is_more_than_all, judge, pool_needs
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed

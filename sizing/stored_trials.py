@@ -6,7 +6,6 @@ something would have to leave an accelerator, the engine is to be asked.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly, stored_decode_terms
@@ -18,7 +17,7 @@ from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.runtimes.llama_cpp import device_row
 from whatfits.sizing.search import can_spill
 from whatfits.sizing.speed import decode_rate, device_costs, peak_rates
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import RUNS, VERDICT_ORDER, judge
 from whatfits.sizing.workload import PlacementRequest, Workload
 

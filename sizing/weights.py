@@ -7,12 +7,11 @@ runs.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field
 from whatfits.sizing.weight_groups import (
     EXPERTS,
     groups_of,

@@ -6,13 +6,13 @@ seed-oss}.cpp; conversion/{llama,mistral3,internlm,baichuan,olmo}.py.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import base_metadata, rope_factor_count
 from whatfits.sizing.architectures.decoder import Style, decoder, decoder_tensors
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

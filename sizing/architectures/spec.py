@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, load_architecture
@@ -23,6 +22,7 @@ from whatfits.sizing.model import ModelSpec, TensorSpec
 from whatfits.sizing.quants.file_layout import data_offsets, header_range
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.units import pad
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

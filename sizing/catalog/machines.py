@@ -6,7 +6,6 @@ interval from the marketed size), its limits are the default rules of the operat
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.catalog.device_entries import DeviceChoice, find_device_and_memory
@@ -20,7 +19,7 @@ from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.machine import Device, Link, Machine, Pool
 from whatfits.sizing.reserve import idle_ram_reserve_bytes
 from whatfits.sizing.units import GIB
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from whatfits.sizing.catalog.device_entries import DeviceEntry

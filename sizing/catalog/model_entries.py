@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.catalog.index_file import open_index
 from whatfits.sizing.catalog.names import key_of, model_tokens, without_noise, without_vendor
 from whatfits.sizing.catalog.runs import expand_runs
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

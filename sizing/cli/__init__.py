@@ -50,9 +50,12 @@ def console() -> int:
     """Run the installed command: `main` in a process of its own, which mostly ends soon.
 
     Objects that point at each other are looked for rarely: most live until the answer is written.
+    What is left of them goes with the process: to look for them at its end takes 10 ms.
     """
     gc.set_threshold(_OBJECTS_BEFORE_SEARCH)
-    return main()
+    code = main()
+    gc.freeze()
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:

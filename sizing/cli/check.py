@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import answer, load_model
@@ -26,6 +25,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:

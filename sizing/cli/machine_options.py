@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.parser import parsed
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.units import parse_bytes
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     import argparse

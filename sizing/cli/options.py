@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.machine_options import add_device_option, devices_of
 from whatfits.sizing.cli.parser import parsed, whole_number
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.units import parse_tokens
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     import argparse

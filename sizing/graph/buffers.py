@@ -8,7 +8,6 @@ that can matter both are replayed.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.graph.allocator import peaks_of
@@ -23,6 +22,7 @@ from whatfits.sizing.graph.repeat import repeat_of
 from whatfits.sizing.graph.replay import Graph
 from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends
 from whatfits.sizing.graph.scratch import CUDA_LIKE
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence

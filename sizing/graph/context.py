@@ -6,12 +6,12 @@ after, in the same order; weights are looked up by name, and what has no weight 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.builder import shape4
 from whatfits.sizing.graph.feed_forward import FeedForwardBuilder
 from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
+from whatfits.sizing.values import replace
 from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT
 
 if TYPE_CHECKING:

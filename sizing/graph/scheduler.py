@@ -6,11 +6,10 @@ Source: llama.cpp ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph), sr
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, VIEWS, Tensor
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

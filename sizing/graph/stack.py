@@ -6,12 +6,12 @@ plain has switches in `decoder`; what is not brings its own two parts here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
 from whatfits.sizing.graph.tensor import OUTPUT
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

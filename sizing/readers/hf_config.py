@@ -6,12 +6,12 @@ noted. What a field must hold to be used is the business of `sizing.architecture
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import TEXT_PARTS, language_parts
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError, printable
 from whatfits.sizing.readers.strict_json import parse_json
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

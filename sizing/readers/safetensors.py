@@ -12,13 +12,13 @@ there). Where it is not: unknown types, and bytes after the last tensor.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.byte_source import ByteSource, BytesSource
 from whatfits.sizing.readers.findings import MISSING_DATA, Findings
 from whatfits.sizing.readers.json_cursor import JsonCursor
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ folder is ever opened. Format: huggingface_hub `split_torch_state_dict_into_shar
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.readers.json_cursor import JsonCursor
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

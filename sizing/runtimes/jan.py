@@ -6,12 +6,12 @@ Source: janhq/jan extensions/llamacpp-extension/src/preset.ts, docs (data folder
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine

@@ -8,7 +8,6 @@ buffer are left to the margin. Source: llama.cpp (0c1e57098) common/fit.cpp.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.flash_attention import layers_can_fuse
@@ -17,7 +16,7 @@ from whatfits.sizing.runtimes.fit_layers import LayerFill
 from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import GIB
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays

@@ -7,12 +7,12 @@ itself is closed: that slots share one cache is what its documents say, not what
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine

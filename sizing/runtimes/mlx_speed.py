@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.runtimes.mlx_models import mlx_model
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:

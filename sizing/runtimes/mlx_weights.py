@@ -12,7 +12,6 @@ and the selection bias of experts have 32 bits in some checkpoints, which the in
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,6 +20,7 @@ from whatfits.sizing.model import ByteRange
 from whatfits.sizing.quants.layouts.mlx import mlx_parts
 from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.mlx_models import mlx_model
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec, TensorSpec

@@ -7,7 +7,6 @@ choice of cards), server/routes.go (context by memory), envconfig/config.go, doc
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -22,6 +21,7 @@ from whatfits.sizing.runtimes.ollama_guess import (
 )
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.units import GIB, format_tokens
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine

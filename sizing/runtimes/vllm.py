@@ -7,7 +7,6 @@ Source: vllm-project/vllm 0.33.0, see those files.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.basis_speed import speed_basis
@@ -22,6 +21,7 @@ from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_speed import vllm_speed
 from whatfits.sizing.runtimes.vllm_verdict import judged
+from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest

@@ -7,7 +7,6 @@ methods, docs/features/quantization/gguf.md and bnb.md for what became plugins, 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from whatfits.sizing.quants.layouts.checkpoint import checkpoint_bytes
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
 from whatfits.sizing.quants.layouts.module_names import keeper
 from whatfits.sizing.quants.layouts.parts import HALF
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

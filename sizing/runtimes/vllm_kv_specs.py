@@ -7,11 +7,10 @@ Source: vllm-project/vllm 0.33.0 vllm/v1/kv_cache_interface.py.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from whatfits.sizing.quants.layouts.parts import ceil_div
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 __all__ = ["CacheKind", "CacheSpec", "blocks_a_request", "enlarged", "padded"]
 

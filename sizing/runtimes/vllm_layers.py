@@ -7,7 +7,6 @@ vllm/v1/attention/backends (blocks of latent caches).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnsupportedArchitectureError
@@ -15,7 +14,7 @@ from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.layouts.parts import F32, HALF, ceil_div
 from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec, padded
 from whatfits.sizing.units import pad
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import BadInputError
@@ -11,7 +10,7 @@ from whatfits.sizing.runtimes.vllm_file_types import requantised_checkpoint
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:

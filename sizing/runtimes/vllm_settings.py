@@ -5,7 +5,6 @@ Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py (defaults by device), 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -13,7 +12,7 @@ from whatfits.sizing.model import RecurrentState
 from whatfits.sizing.runtimes.vllm_devices import capability, default_batches, vllm_devices
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
 from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine

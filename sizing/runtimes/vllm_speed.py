@@ -7,13 +7,13 @@ the scales of Q8_0, 6 % more than it is.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import Placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
@@ -34,6 +33,7 @@ from whatfits.sizing.sources.file_kinds import (
 )
 from whatfits.sizing.sources.folders import Folder, LocalFolder
 from whatfits.sizing.sources.paths import is_folder
+from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

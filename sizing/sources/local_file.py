@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
@@ -17,6 +16,7 @@ from whatfits.sizing.sources.split_gguf import (
     read_split,
     shard_paths,
 )
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, printable
@@ -25,6 +24,7 @@ from whatfits.sizing.runtimes.mlx_weights import as_mlx
 from whatfits.sizing.sources import load as load_source
 from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_hub_name, is_path
 from whatfits.sizing.sources.folder import checkpoint_spec, display_name
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
@@ -38,6 +37,7 @@ from whatfits.sizing.sources.claims import (
 )
 from whatfits.sizing.sources.folder import display_name
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

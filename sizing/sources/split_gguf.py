@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
 from whatfits.sizing.readers.gguf_tensors import MAX_TENSORS
 from whatfits.sizing.sources.paths import lies_there, real_path
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Reading memory: numpy's kernel in threads against the same kernel as a loop in C.
 
-    python tests/benchmarks/bench_bandwidth.py [--rounds N]
+    python tests/benchmarks/bench_all.py --only P18,P19
 
 Needs a C compiler (`cc`) with OpenMP. Both take the dot product of two streams of the same size in
 as many threads, in turn, round after round; medians are compared. Then every core gets a busy
@@ -11,21 +11,24 @@ spreads by more than a tenth, or was disturbed, is void. The last line is the pr
 
 from __future__ import annotations
 
-import argparse
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench_gguf import say
+from harness import Row, come_as_others, come_first
 
 from whatfits.bench.bandwidth import buffer_bytes, measure_rates, thread_counts
 from whatfits.bench.session import host_threads
 from whatfits.bench.timing import CLEAN_SHARE, median, spread
 from whatfits.probes import detect
-from whatfits.sizing.units import GB, MIB
+from whatfits.sizing.units import GB
+
+if TYPE_CHECKING:
+    from peers import Peers
 
 SOURCE = r"""
 #include <omp.h>
@@ -90,9 +93,10 @@ def c_rates(program: Path, total_bytes: int, threads: int, rounds: int) -> list[
     return [total_bytes / wall for wall, cpu in pairs if cpu >= CLEAN_SHARE * threads * wall]
 
 
-def under_load(total_bytes: int, cores: int, quiet_per_s: float | None) -> None:
-    """Print how many probes are flagged under a load, and how far corrected figures are off."""
+def under_load(total_bytes: int, cores: int, quiet_per_s: float | None) -> list[Row]:
+    """Return P19: how many probes are flagged under a load, how far corrected figures are off."""
     spin = [sys.executable, "-c", "while True: pass"]
+    come_as_others()
     loads = [subprocess.Popen(spin) for _ in range(cores)]
     flagged, corrected = 0, []
     try:
@@ -104,17 +108,25 @@ def under_load(total_bytes: int, cores: int, quiet_per_s: float | None) -> None:
         for load in loads:
             load.kill()
             load.wait()
-    say(f"under load {flagged} of {LOADED_PROBES} probes are flagged")
-    if quiet_per_s is not None:
-        shown = ", ".join(f"{value / quiet_per_s:.2f}" for value in corrected)
-        say(f"one thread, corrected, over the quiet figure: {shown}")
+        come_first()
+    shown = f"{flagged} of {LOADED_PROBES}"
+    flags = Row("P19", "probes flagged, a busy process a core", shown, "",
+                100 * flagged / LOADED_PROBES, least=100, unit="%")  # fmt: skip
+    if quiet_per_s is None:
+        return [flags, Row("P19", "one thread, corrected", "", "", None, most=20, unit="%")]
+    misses = sorted(abs(value / quiet_per_s - 1) for value in corrected)
+    return [
+        flags,
+        Row("P19", "one thread, corrected: worst miss from the quiet figure",
+            f"median miss {median(misses):.0%}", f"quiet: {quiet_per_s / GB:.1f} GB/s",
+            100 * misses[-1], most=20, unit="%"),
+    ]  # fmt: skip
 
 
-def main() -> None:
-    """Run both in turn and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=10)
-    options = parser.parse_args()
+def rows(folder: Path, _: Peers, rounds: int) -> list[Row]:
+    """Return P18 and P19; the loop in C is the control."""
+    if shutil.which("cc") is None:
+        return [Row("P18", "reading memory, beside a loop in C", "", "no compiler", None, most=15)]
     probed = detect()
     cores = host_threads(probed)
     cache = next((e.value for e in probed.evidence if e.key == "cpu.l3_total_bytes"), None)
@@ -122,34 +134,27 @@ def main() -> None:
     total = buffer_bytes(cache_bytes=cache if isinstance(cache, int) else None, free_bytes=free)
     ours: dict[int, list[float]] = {count: [] for count in thread_counts(cores)}
     theirs: dict[int, list[float]] = {count: [] for count in ours}
-    seconds, disturbed = [], 0
-    with tempfile.TemporaryDirectory() as folder:
-        program = built(Path(folder))
-        for _ in range(options.rounds):
-            rates = measure_rates(total_bytes=total, cores=cores)
-            seconds.append(rates.seconds)
-            for rate in rates.reads:
-                disturbed += not rate.is_measured
-                ours[rate.threads] += [rate.per_s] if rate.is_measured else []
-            for count in theirs:
-                theirs[count] += c_rates(program, total, count, 6)
-    say(f"{total / MIB:,.0f} MiB a round; {disturbed} of our rates were disturbed and left out")
-    say(f"{'threads':>7} {'numpy':>8} {'spread':>7} {'C':>8} {'spread':>7} {'ratio':>6}")
-    for count, own in ours.items():
-        if not own or not theirs[count]:
-            say(f"{count:7} nothing undisturbed: VOID")
-            continue
-        ratio = median(own) / median(theirs[count])
-        void = " VOID" if spread(theirs[count]) > VOID_SPREAD else ""
-        met = "" if abs(ratio - 1) <= WITHIN else f" outside {WITHIN:.0%}"
-        say(
-            f"{count:7} {median(own) / GB:8.1f} {spread(own):7.1%}"
-            f" {median(theirs[count]) / GB:8.1f} {spread(theirs[count]):7.1%}"
-            f" {ratio:6.2f}{met}{void}"
-        )
-    under_load(total, cores, median(ours[1]) if ours[1] else None)
-    say(f"the probe takes {median(seconds):.2f} s, at most {max(seconds):.2f}")
+    seconds = []
+    program = built(folder)
+    for _ in range(rounds):
+        rates = measure_rates(total_bytes=total, cores=cores)
+        seconds.append(rates.seconds)
+        for rate in rates.reads:
+            ours[rate.threads] += [rate.per_s] if rate.is_measured else []
+        for count in theirs:
+            theirs[count] += c_rates(program, total, count, 6)
+    table = [_beside_c(count, own, theirs[count]) for count, own in ours.items()]
+    table.append(Row("P18", "the probe's own time", f"at most {max(seconds):.2f} s", "",
+                     median(seconds), most=0.5, unit="s"))  # fmt: skip
+    return table + under_load(total, cores, median(ours[1]) if ours[1] else None)
 
 
-if __name__ == "__main__":
-    main()
+def _beside_c(threads: int, own: list[float], other: list[float]) -> Row:
+    """Return how far the probe's rate is from that of the same kernel in C."""
+    what = f"reading memory, {threads} {'thread' if threads == 1 else 'threads'}: miss"
+    if not own or not other:
+        return Row("P18", what, "nothing undisturbed", "", None, most=100 * WITHIN, unit="%")
+    shown, beside = (f"{median(r) / GB:.1f} GB/s (spread {spread(r):.1%})" for r in (own, other))
+    miss = abs(median(own) / median(other) - 1)
+    return Row("P18", what, shown, f"loop in C: {beside}", 100 * miss, most=100 * WITHIN, unit="%",
+               is_void=spread(other) > VOID_SPREAD)  # fmt: skip

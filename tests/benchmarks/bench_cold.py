@@ -1,29 +1,41 @@
 """Time and memory of commands from a cold start, against a bare interpreter.
 
-    python tests/benchmarks/bench_cold.py [--rounds N] [--peer COMMAND]
+    python tests/benchmarks/bench_all.py --only P5,P6,P7,P8,P9,P10
 
-All processes take turns within one run, so that a busy machine slows them alike; ratios of medians
-are printed with quartiles. A run whose control (the bare interpreter) spreads by more than a
-quarter is void. Bytecode is compiled beforehand, as an installer does it. `--peer` adds the command
-line of another program to the turns; it may be given several times.
+All processes take turns within one run; the control is the bare interpreter. Bytecode is compiled
+beforehand, as an installer does it. llmfit spends most of a command on reading the catalog that is
+built into it, and answers for this machine; so do the commands beside it here.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
+import json
 import random
-import shlex
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench_gguf import MERGES, TOKENS, VOID_SPREAD, say
+from bench_gguf import MERGES, TOKENS
+from harness import (
+    MB,
+    VOID_SPREAD,
+    Row,
+    environment,
+    peak_bytes,
+    quartiles,
+    run_seconds,
+    take_turns,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness import Quartiles
+    from peers import Peers
 
 PYTHON = sys.executable
 # what the installed command does
@@ -32,21 +44,34 @@ WHATFITS = [
     "-c",
     "import sys; from whatfits.sizing.cli import console; sys.exit(console())",
 ]
-CONTROL = "bare interpreter"
-MACHINE = ["--machine", "rtx-4090 + 64gb", "--json"]
+BARE = "bare interpreter"
+SYSTEM, PLAN, FIT = "llmfit system", "llmfit plan", "llmfit fit"
+LLMFIT = {
+    SYSTEM: ["--json", "system"],
+    PLAN: ["--json", "plan", "meta-llama/Llama-3.1-8B", "--context", "8192"],
+    FIT: ["--json", "fit"],
+}
+MODEL = "llama-3.1-8b"
+RSS_MB = {"hardware": 25, "check": 30, "check FILE": 32, "list": 90}
 
 
-def tasks(model: Path, peers: list[str]) -> dict[str, list[str]]:
+def tasks(model: Path, peers: Peers) -> dict[str, list[str]]:
     """What is timed: label and command line."""
+    ours = {
+        "--version": ["--version"],
+        "--help": ["--help"],
+        "hardware": ["hardware", "--json"],
+        "check": ["check", MODEL, "--context", "8192", "--json"],
+        "plan": ["plan", MODEL, "--context", "8192", "--json"],
+        "check FILE": ["check", str(model), "--json"],
+        "list": ["list", "--json"],
+    }
+    theirs = LLMFIT if peers.version("llmfit") else {}
     return {
-        CONTROL: [PYTHON, "-c", "pass"],
-        "--version": [*WHATFITS, "--version"],
-        "--help": [*WHATFITS, "--help"],
-        "import of the library": [PYTHON, "-c", "from whatfits.sizing import check"],
-        "hardware --json": [*WHATFITS, "hardware", "--json"],
-        "check, catalog model": [*WHATFITS, "check", "llama-3.1-8b", *MACHINE],
-        "check, local 8 MB header": [*WHATFITS, "check", str(model), *MACHINE],
-        **{f"peer: {peer}": shlex.split(peer) for peer in peers},
+        BARE: [PYTHON, "-c", "pass"],
+        "import": [PYTHON, "-c", "from whatfits.sizing import check"],
+        **{label: [*WHATFITS, *rest] for label, rest in ours.items()},
+        **{label: [str(peers.llmfit), *rest] for label, rest in theirs.items()},
     }
 
 
@@ -73,74 +98,78 @@ def words(rng: random.Random, count: int, mean: float) -> list[str]:
     return ["x" * max(1, min(60, int(rng.lognormvariate(mean, 0.45)))) for _ in range(count)]
 
 
-def environment(cache: str) -> dict[str, str]:
-    """The environment of a person, with compiled modules in a folder of this run."""
-    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": cache}
+def times(
+    work: Mapping[str, list[str]], rounds: int, variables: Mapping[str, str]
+) -> dict[str, Quartiles]:
+    """Return what each command takes from its start to its end."""
+    calls = {label: partial(run_seconds, command, variables) for label, command in work.items()}
+    return {label: quartiles(found) for label, found in take_turns(calls, rounds).items()}
 
 
-def measure(
-    work: dict[str, list[str]], rounds: int, variables: dict[str, str]
-) -> dict[str, list[float]]:
-    """Return seconds of each command in each round; the first round compiles and is dropped."""
-    seconds: dict[str, list[float]] = {label: [] for label in work}
-    for _ in range(rounds + 1):
-        for label, command in work.items():
-            started = time.perf_counter()
-            done = subprocess.run(
-                command,
-                env=variables,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                check=False,
+def models_in(command: list[str], variables: Mapping[str, str]) -> int:
+    """Return how many models a ranking has."""
+    done = subprocess.run(command, env=variables, capture_output=True, check=True)
+    return len(json.loads(done.stdout)["models"])
+
+
+def rows(folder: Path, peers: Peers, rounds: int) -> list[Row]:
+    """Return P5 to P10 and what memory the commands take."""
+    variables = environment(folder / "bytecode")
+    work = tasks(write_model_file(folder / "model.gguf"), peers)
+    found = times(work, rounds, variables)
+    is_void = found[BARE].spread > VOID_SPREAD
+
+    def row(bar: str, label: str, beside: str, most: float | None, what: str = "") -> Row:
+        own, other = found[label], found.get(beside)
+        ratio = None if other is None else own.middle / other.middle
+        peer = f"{beside}: {'absent' if other is None else other.shown()}"
+        return Row(bar, what or f"`{label}`", own.shown(), peer, ratio, most, is_void=is_void)
+
+    over_s = found["import"].middle - found[BARE].middle
+    table = [
+        row("P5", "--version", BARE, 2.5),
+        row("P5", "--help", BARE, 2.5),
+        Row(
+            "P6",
+            "import of the library, over a bare interpreter",
+            found["import"].shown(),
+            f"{BARE}: {found[BARE].shown()}",
+            1e3 * over_s,
+            most=30,
+            unit="ms",
+            is_void=is_void,
+        ),
+        row("P7", "hardware", SYSTEM, 2.0),
+        row("P8", "check", PLAN, 0.6, "`check`: one file type, one context, as the peer answers"),
+        row("P8", "plan", PLAN, 0.6, "`plan`: file types and contexts tried, seven runtimes asked"),
+        row("P9", "check FILE", BARE, 6.0, "`check` of a file with an 8 MB header"),
+        row("P9", "check FILE", PLAN, 0.9, "the same, beside a plan that reads no file"),
+        row("P10", "list", FIT, 0.6, "`list`: the whole catalog, the whole process"),
+    ]
+    if FIT in found:
+        own, other = (models_in(work[label], variables) for label in ("list", FIT))
+        own_s, other_s = found["list"].middle / own, found[FIT].middle / other
+        table.append(
+            Row(
+                "P10",
+                "the same a model",
+                f"{1e3 * own_s:.2f} ms ({own:,} models)",
+                f"{FIT}: {1e3 * other_s:.3f} ms ({other:,} models)",
+                own_s / other_s,
+                most=0.6,
+                is_void=is_void,
             )
-            seconds[label].append(time.perf_counter() - started)
-            if done.returncode:
-                sys.exit(f"{label}: exit code {done.returncode}: {done.stderr.decode()}")
-    return {label: times[1:] for label, times in seconds.items()}
-
-
-def report(seconds: dict[str, list[float]]) -> None:
-    """Print the table, and whether the run counts."""
-    control = statistics.median(seconds[CONTROL])
-    say(f"{'':40} {'median ms':>10} {'q1':>8} {'q3':>8} {'ratio':>7}")
-    for label, times in seconds.items():
-        low, middle, high = (1e3 * value for value in statistics.quantiles(times, n=4))
-        say(f"{label:40} {middle:10.1f} {low:8.1f} {high:8.1f} {middle / control / 1e3:7.2f}")
-    low, _, high = statistics.quantiles(seconds[CONTROL], n=4)
-    spread = (high - low) / control
-    say(f"control spread {spread:.0%}: " + ("VOID" if spread > VOID_SPREAD else "valid"))
-
-
-PEAK = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-unit = 1 if sys.platform == "darwin" else 1024
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit)
-"""
-
-
-def main() -> None:
-    """Run everything and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--peer", action="append", default=[], metavar="COMMAND")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        model = write_model_file(Path(folder) / "model.gguf")
-        variables = environment(f"{folder}/bytecode")
-        work = tasks(model, options.peer)
-        report(measure(work, options.rounds, variables))
-        for label, command in work.items():
-            peak = subprocess.run(
-                [PYTHON, "-c", PEAK, *command],
-                env=variables,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            say(f"peak memory, {label}: {int(peak.stdout) / 2**20:.1f} MiB")
-
-
-if __name__ == "__main__":
-    main()
+        )
+    return table + [
+        Row(
+            "memory",
+            f"`{label}`, peak resident",
+            f"{size / MB:.1f} MB",
+            "",
+            size / MB,
+            most=most,
+            unit="MB",
+        )
+        for label, most in RSS_MB.items()
+        for size in (peak_bytes(work[label], variables),)
+    ]

@@ -1,51 +1,93 @@
 """Time and memory of reading GGUF headers: a realistic one and hostile ones, beside plain readers.
 
-    python tests/benchmarks/bench_gguf.py [--rounds N]
+    python tests/benchmarks/bench_all.py --only P1,P2,P3,P4
 
-All readers take turns within one run, so that a busy machine slows them alike; medians and
-quartiles of processor time are printed. A run whose control (a fixed loop) spreads by more than a
-quarter is void.
-`gguf` (gguf-py) is measured too when it is installed.
+All readers take turns within one run, by processor time; the control is a fixed loop. gguf-py and
+hf-mem make an object of every value, where this reader steps over what sizing does not need: a
+plain reader that decodes everything stands beside them. gguf-py takes many seconds, and gets one
+turn.
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import random
-import statistics
+import shutil
 import struct
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hostile"))
 
 import gguf_builder as b
 from gguf_reference import read_reference, skip_strings_reference
+from harness import (
+    CONTROL,
+    MB,
+    VOID_SPREAD,
+    Row,
+    control,
+    cpu_seconds,
+    peak_bytes,
+    quartiles,
+    say,
+    take_turns,
+)
 
 from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.sources.local_file import load_gguf
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness import Quartiles
+    from peers import Peers
+
+__all__ = ["MERGES", "TOKENS", "rows", "say"]
+
 TOKENS, MERGES, TENSORS = 151_936, 280_147, 310  # as a Qwen 3 model has them
+LETTERS = bytes(ord("a") + byte % 26 for byte in range(256))  # what decodes, as peers want it
 TENSOR_BYTES, ALIGNMENT = 2304, 32  # 4,096 elements of Q4_K
-VOID_SPREAD = 0.25
-Task = tuple[str, int, Callable[[], object]]
+OURS, PLAIN = "this reader", "a plain reader, all decoded"
+SKIP, GGUF_PY, HF_MEM, C_LOOP = "a naive skip", "gguf-py", "hf-mem's parser", "loop in C"
+Task = tuple[int, Callable[[], object]]
+SOURCE = r"""
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-
-def say(text: str = "") -> None:
-    """Write one line."""
-    sys.stdout.write(text + "\n")
+int main(int argc, char **argv) {
+  FILE *file = fopen(argv[1], "rb");
+  long size = atol(argv[2]), count = atol(argv[3]), rounds = 20;
+  char *data = malloc(size);
+  if (fread(data, 1, size, file) != (size_t)size) return 1;
+  volatile uint64_t end = 0;
+  clock_t began = clock();
+  for (long round = 0; round < rounds; round++) {
+    uint64_t place = 0, length;
+    for (long i = 0; i < count; i++) {
+      memcpy(&length, data + place, 8);
+      place += 8 + length;
+    }
+    end = place;
+  }
+  printf("%.9f\n", (double)(clock() - began) / CLOCKS_PER_SEC / rounds);
+  return end != (uint64_t)size;
+}
+"""
 
 
 def strings(rng: random.Random, count: int, mean: float) -> bytes:
     """Strings of text whose lengths are spread as those of a vocabulary."""
     lengths = (max(1, min(60, int(rng.lognormvariate(mean, 0.45)))) for _ in range(count))
-    return b"".join(struct.pack("<Q", n) + rng.randbytes(n) for n in lengths)
+    return b"".join(struct.pack("<Q", n) + rng.randbytes(n).translate(LETTERS) for n in lengths)
 
 
 def vocabulary() -> tuple[bytes, bytes]:
@@ -102,34 +144,21 @@ def hostile() -> dict[str, bytes]:
     }
 
 
-def control() -> None:
-    """Do a fixed amount of work."""
-    total = 0
-    for index in range(200_000):
-        total += index
-
-
-def tasks(header: bytes, path: Path) -> list[Task]:
-    """What is timed: label, bytes walked, and the call."""
+def tasks(header: bytes, path: Path) -> dict[str, Task]:
+    """What is timed in this process: bytes walked, and the call."""
     tokens, merges = vocabulary()
     size = len(header)
-    found: list[Task] = [
-        ("control", 1, control),
-        ("realistic: this reader, buffer", size, partial(ours, header)),
-        ("realistic: this reader, file", size, partial(load_gguf, path)),
-        (
-            "realistic: naive skip of its strings",
+    return {
+        CONTROL: (1, control),
+        OURS: (size, partial(ours, header)),
+        "this reader, from the file": (size, partial(load_gguf, path)),
+        SKIP: (
             len(tokens) + len(merges),
             partial(skip_strings_reference, tokens + merges, 0, TOKENS + MERGES),
         ),
-        ("realistic: plain reader, all decoded", size, partial(read_reference, header)),
-    ]
-    found += [(name, len(data), partial(ours, data)) for name, data in hostile().items()]
-    if find_spec("gguf") is not None:
-        from gguf import GGUFReader
-
-        found.append(("realistic: gguf-py", size, partial(GGUFReader, path)))
-    return found
+        PLAIN: (size, partial(read_reference, header)),
+        **{name: (len(data), partial(ours, data)) for name, data in hostile().items()},
+    }
 
 
 def ours(data: bytes) -> object:
@@ -137,103 +166,114 @@ def ours(data: bytes) -> object:
     return read_gguf_header(data, allow_missing_data=True)
 
 
-def measure(work: list[Task], rounds: int) -> dict[str, list[float]]:
-    """Return seconds of processor time of each task in each round; tasks take turns."""
-    seconds: dict[str, list[float]] = {label: [] for label, _, _ in work}
-    for _ in range(rounds):
-        for label, _, call in work:
-            started = time.process_time()
-            call()
-            seconds[label].append(time.process_time() - started)
-    return seconds
+def c_loop(folder: Path) -> Callable[[], float] | None:
+    """Return the call that skips the strings in C; None where there is no compiler."""
+    if shutil.which("cc") is None:
+        return None
+    source, program, strings_file = folder / "skip.c", folder / "skip", folder / "strings"
+    source.write_text(SOURCE)
+    subprocess.run(["cc", "-O3", "-o", program, source], check=True)
+    data = b"".join(vocabulary())
+    strings_file.write_bytes(data)
+    command = [program, strings_file, str(len(data)), str(TOKENS + MERGES)]
+    return lambda: float(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
-def report(work: list[Task], seconds: dict[str, list[float]]) -> None:
-    """Print the table, the bars, and whether the run counts."""
-    rate = statistics.median(seconds["realistic: this reader, buffer"]) / work[1][1]
-    say(f"{'':40} {'bytes':>12} {'median ms':>10} {'q1':>8} {'q3':>8} {'ns/byte':>8} {'ratio':>6}")
-    for label, size, _ in work:
-        low, middle, high = statistics.quantiles(seconds[label], n=4)
-        each = middle / size
-        say(
-            f"{label:40} {size:12,} {middle * 1e3:10.2f} {low * 1e3:8.2f} {high * 1e3:8.2f}"
-            + ("" if size == 1 else f" {each * 1e9:8.2f} {each / rate:6.1f}")
-        )
-    say()
-    report_bars(work, {label: statistics.median(times) for label, times in seconds.items()})
-    low, middle, high = statistics.quantiles(seconds["control"], n=4)
-    spread = (high - low) / middle
-    say(f"control spread {spread:.0%}: " + ("VOID" if spread > VOID_SPREAD else "valid"))
-
-
-def report_bars(work: list[Task], median: dict[str, float]) -> None:
-    """Print how this reader compares with other readers, and hostile files with a realistic one."""
-    ours_s = median["realistic: this reader, buffer"]
-    if (peer := median.get("realistic: gguf-py")) is not None:
-        say(f"against gguf-py: {peer / ours_s:.0f} times as fast (bar: 250)")
-    else:
-        plain = median["realistic: plain reader, all decoded"]
-        say(
-            f"against gguf-py: not measured, it is not installed; {plain / ours_s:.0f} times as "
-            "fast as a plain reader that makes one Python object a value"
-        )
-    naive = median["realistic: naive skip of its strings"]
-    say(f"against a naive skip of the strings alone: {naive / ours_s:.1f} times as fast")
-    each = {label: median[label] / size for label, size, _ in work}
-    hostile_labels = [label for label in each if not label.startswith(("control", "realistic"))]
-    for what, stored in (("stepped over", ("strings", "arrays")), ("kept", ("keys", "tensors"))):
-        worst = max(each[n] for n in hostile_labels if any(kind in n for kind in stored))
-        ratio = worst / each["realistic: this reader, buffer"]
-        by_hand = worst / each["realistic: naive skip of its strings"]
-        say(
-            f"worst hostile cost a byte, {what}: {ratio:.1f} times the realistic file's (bar: 4), "
-            f"{by_hand:.1f} times a naive skip's"
-        )
-    for small, large in zip(hostile_labels[::2], hostile_labels[1::2], strict=True):
-        say(f"doubling {small!r}: time × {median[large] / median[small]:.2f} (bar: 2.3)")
-
-
-PEAK = """
-import sys
-{work}
-try:
-    lines = open("/proc/self/status").read().splitlines()
-    print(next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
-except OSError:
-    import resource
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
-"""
-# On Linux ru_maxrss would count the parent too: the peak is kept across fork and exec.
-
-
-def peak_bytes(work: str) -> int:
-    """Return the peak resident memory of a fresh interpreter that does `work`."""
-    command = [sys.executable, "-c", PEAK.format(work=work)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def main() -> None:
-    """Run everything and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=11)
-    rounds = parser.parse_args().rounds
+def rows(folder: Path, peers: Peers, rounds: int) -> list[Row]:
+    """Return P1 to P4 and what memory reading takes."""
     header = realistic()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "realistic.gguf"
-        path.write_bytes(header)
-        with path.open("r+b") as file:  # a hole for the data, which other readers look for
-            file.truncate(len(header) + TENSORS * TENSOR_BYTES + ALIGNMENT)
-        work = tasks(header, path)
-        report(work, measure(work, rounds))
-        module = "whatfits.sizing.sources.local_file"
-        for label, code in (
-            ("bare interpreter", ""),
-            ("import of the reader", f"import {module}"),
-            ("reading the file", f"from {module} import load_gguf; load_gguf({str(path)!r})"),
-        ):
-            say(f"peak memory, {label}: {peak_bytes(code) / 2**20:.1f} MiB")
+    path, whole = folder / "realistic.gguf", folder / "header"
+    whole.write_bytes(header)
+    path.write_bytes(header)
+    with path.open("r+b") as file:  # a hole for the data, which other readers look for
+        file.truncate(len(header) + TENSORS * TENSOR_BYTES + ALIGNMENT)
+    work = tasks(header, path)
+    calls = {label: partial(cpu_seconds, call) for label, (_, call) in work.items()}
+    own = calls[OURS]
+    if (in_c := c_loop(folder)) is not None:
+        calls[C_LOOP] = in_c
+    with closing(peers.reader()) as reader:
+        if peers.version("hf-mem"):
+            calls[HF_MEM] = reader.task("hf_mem", str(whole))
+        found = {label: quartiles(times) for label, times in take_turns(calls, rounds).items()}
+        once = {}
+        if peers.version("gguf"):
+            pair = {OURS: own, GGUF_PY: reader.task("gguf", str(path))}
+            once = {label: quartiles(t) for label, t in take_turns(pair, 1, warm_up=0).items()}
+    is_void = found[CONTROL].spread > VOID_SPREAD
+    return [
+        _beside("P1", once, GGUF_PY, is_void=is_void, least=250),
+        _beside("P2", found, HF_MEM, is_void=is_void, least=6),
+        _beside("P2", found, PLAIN, is_void=is_void),
+        _beside("P3", found, C_LOOP, is_void=is_void, most=50),
+        *_hostile_rows(found, {label: size for label, (size, _) in work.items()}),
+        _peak_row(path),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+def _beside(
+    bar: str,
+    found: Mapping[str, Quartiles],
+    peer: str,
+    *,
+    is_void: bool,
+    most: float | None = None,
+    least: float | None = None,
+) -> Row:
+    """Return a row of one reader beside ours: times as fast, or times as slow as C."""
+    if peer not in found:
+        return Row(bar, f"8 MB header, beside {peer}", "", "absent", None, most, least)
+    own, other = found[OURS], found[peer]
+    ratio = own.middle / other.middle if most is not None else other.middle / own.middle
+    what = f"8 MB header, times {'as slow' if most is not None else 'as fast'}"
+    shown = f"{peer}: {other.shown()}"
+    return Row(bar, what, own.shown(), shown, ratio, most, least, is_void=is_void)
+
+
+def _hostile_rows(found: Mapping[str, Quartiles], sizes: Mapping[str, int]) -> list[Row]:
+    """Return P4: what the worst files cost a byte, and what twice as large ones cost."""
+    is_void = found[CONTROL].spread > VOID_SPREAD
+    names = list(hostile())
+    each = {name: found[name].middle / sizes[name] for name in names}
+    usual = found[OURS].middle / sizes[OURS]
+    growths = {
+        large: found[large].middle / found[small].middle
+        for small, large in zip(names[::2], names[1::2], strict=True)
+    }
+    steepest = max(growths, key=growths.__getitem__)
+    table = [
+        Row(
+            "P4",
+            f"time of twice the input, worst ({steepest})",
+            found[steepest].shown(),
+            "",
+            growths[steepest],
+            most=2.3,
+            is_void=is_void,
+        )
+    ]
+    for what, kinds in (("stepped over", ("strings", "arrays")), ("kept", ("keys", "tensors"))):
+        worst = max(
+            (name for name in names if name.endswith(kinds) or kinds[1] in name),
+            key=each.__getitem__,
+        )
+        table.append(
+            Row(
+                "P4",
+                f"hostile cost a byte, what is {what}, worst ({worst})",
+                f"{1e9 * each[worst]:.1f} ns; whole file {found[worst].shown()}",
+                f"realistic file: {1e9 * usual:.1f} ns",
+                each[worst] / usual,
+                most=4,
+                is_void=is_void,
+            )
+        )
+    return table
+
+
+def _peak_row(path: Path) -> Row:
+    """Return what a process that reads the file takes."""
+    code = f"from whatfits.sizing.sources.local_file import load_gguf; load_gguf({str(path)!r})"
+    size = peak_bytes([sys.executable, "-c", code], os.environ)
+    shown = f"{size / MB:.1f} MB"
+    return Row("memory", "reading an 8 MB header, peak", shown, "", size / MB, most=32, unit="MB")

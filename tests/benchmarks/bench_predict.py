@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench_gguf import VOID_SPREAD, control, say
+from harness import VOID_SPREAD, control, say
 
 from whatfits.sizing import load_machine, load_model
 from whatfits.sizing.catalog.lookup import model_entries

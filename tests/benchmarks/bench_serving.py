@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from bench_gguf import say
+from harness import say
 
 from whatfits.sizing import load_machine, load_model
 from whatfits.sizing.runtimes import find_runtime

@@ -1,27 +1,33 @@
 """Configurations a second: the sweep in arrays against the scalar path, identical results.
 
-    python tests/benchmarks/bench_sweep.py [--rounds N]
+    python tests/benchmarks/bench_all.py --only P11,P12
 
 Every catalog model that is stored, under its file types and contexts, on every catalog machine of
 one kind. The scalar path is warm: a model's tensor table and graphs are known, and it sizes the
-same configurations on one machine. Both run in turn, with a fixed loop as the control between them;
-a run whose control spreads by more than a quarter is void. Making the tables (once a kind of
-machine) is timed apart.
+same configurations on one machine; both by processor time, with a fixed loop as the control. The
+peer's rate is that of a whole process that ranks every model it knows.
 """
 
 from __future__ import annotations
 
-import argparse
-import resource
-import statistics
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench_gguf import VOID_SPREAD, control, say
+from bench_cold import LLMFIT, models_in
+from harness import (
+    CONTROL,
+    VOID_SPREAD,
+    Row,
+    control,
+    cpu_seconds,
+    environment,
+    quartiles,
+    run_seconds,
+    take_turns,
+)
 
 from whatfits.sizing import load_machine
 from whatfits.sizing.catalog.lookup import device_entries, find_model, model_entries
@@ -30,11 +36,13 @@ from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.search import Trials
 from whatfits.sizing.sources.catalog_model import spec_of_entry
-from whatfits.sizing.sweep import VERDICTS, SweepTable, Swept, sweep
+from whatfits.sizing.sweep import VERDICTS, Swept, sweep
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from peers import Peers
 
     from whatfits.sizing.machine import Machine
 
@@ -91,50 +99,61 @@ def agrees(swept: Swept, trials: list[Trials]) -> int:
     return len(trials)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the CPU time that a call takes."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
-
-
-def main() -> int:
-    """Print the table; 1 when the run is void."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+def rows(folder: Path, peers: Peers, rounds: int) -> list[Row]:
+    """Return P11 and P12; nothing where the two paths disagree, which is an error."""
     places = list(machines())
     stored = [(entry.id, model) for entry in model_entries() if (model := stored_model(entry.id))]
-    began = time.perf_counter()
-    table = SweepTable(KIND, stored)
-    table_s = time.perf_counter() - began
     trials = scalar_trials(places[0])
     (first,) = sweep(places[:1], stored)
     assert first is not None
     compared = agrees(first, trials)
-    controls, arrays, scalars = [], [], []
-    for _ in range(rounds):
-        controls.append(cpu_seconds(control))
-        arrays.append(cpu_seconds(lambda: sweep(places, stored)))
-        scalars.append(cpu_seconds(lambda: [each.first() for each in trials]))
+
+    def scalar() -> float:
+        took = cpu_seconds(lambda: [each.first() for each in trials])
         for each in trials:
             each._tried.clear()
+        return took
+
+    recommend = [str(peers.llmfit), "--json", "recommend"]
+    variables = environment(folder / "bytecode")
+    calls = {
+        CONTROL: lambda: cpu_seconds(control),
+        "arrays": lambda: cpu_seconds(lambda: sweep(places, stored)),
+        "scalar": scalar,
+    }
+    if peers.version("llmfit"):
+        calls["peer"] = lambda: run_seconds(recommend, variables)
+    found = {label: quartiles(times) for label, times in take_turns(calls, rounds).items()}
+    is_void = found[CONTROL].spread > VOID_SPREAD
     count = sum(len(column.verdict) for column in sweep(places, stored) if column is not None)
-    array_rate, scalar_rate = count / min(arrays), len(trials) / min(scalars)
-    spread = max(controls) / statistics.median(controls) - 1
-    say(f"{len(stored)} models, {len(table.configurations):,} rows x {len(places)} machines")
-    say(f"compared with the scalar path: {compared} configurations, all equal")
-    say(f"tables of one kind of machine: {table_s * 1e3:.0f} ms, in the sweep's time below")
-    say(f"sweep:  {array_rate / 1e6:8.1f} M configurations/s ({count:,} at once)")
-    say(f"scalar: {scalar_rate:8.0f} configurations/s, its graphs known")
-    say(f"ratio:  {array_rate / scalar_rate:8.0f} (bar 100; 3 M a second)")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    say(f"peak resident {peak:.0f} MiB, control spread {spread:.0%}")
-    if spread > VOID_SPREAD:
-        say("void: the machine was busy")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    rate, scalar_rate = count / found["arrays"].middle, len(trials) / found["scalar"].middle
+    shown = f"{rate / 1e6:.1f} M/s ({count:,} in {found['arrays'].shown()})"
+    table = [
+        Row(
+            "P11",
+            f"configurations/s, arrays beside the scalar path ({compared} compared, all equal)",
+            shown,
+            f"scalar: {scalar_rate:,.0f}/s",
+            rate / scalar_rate,
+            least=100,
+            is_void=is_void,
+        ),
+        Row("P11", "M configurations/s, one core", shown, "", rate / 1e6, least=3, unit="M/s"),
+    ]
+    if "peer" not in found:
+        return [*table, Row("P12", "beside llmfit recommend", shown, "absent", None, least=100)]
+    models = models_in([str(peers.llmfit), *LLMFIT["llmfit fit"]], variables)
+    peer_rate = models / found["peer"].middle
+    peer = f"llmfit recommend: {peer_rate:,.0f} models/s ({models:,} in {found['peer'].shown()})"
+    return [
+        *table,
+        Row(
+            "P12",
+            "configurations/s",
+            shown,
+            peer,
+            rate / peer_rate,
+            least=100,
+            is_void=is_void,
+        ),
+    ]

@@ -38,6 +38,7 @@ COLD = {
     "hardware": ("hardware", "--json"),
     "check": ("check", "llama-3.1-8b", "--json", *CARD),
     "check here": ("check", "llama-3.1-8b", "--json"),
+    "plan": ("plan", "llama-3.1-8b", "--json", *CARD),
     "check for vLLM": ("check", "llama-3.1-8b", "--json", "--runtime", "vllm", *CARD),
     "check what does not fit": ("check", "llama-3.1-405b", "--json", *CARD),
     "check under MLX": ("check", "llama-3.1-8b", "--json", "--runtime", "mlx", *MAC),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from whatfits.sizing import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 OPTIONS: tuple[dict[str, bool], ...] = (
     {"frozen": True, "slots": True},
@@ -26,15 +28,15 @@ OPTIONS: tuple[dict[str, bool], ...] = (
 def two(options: dict[str, bool]) -> tuple[type[Any], type[Any]]:
     """Return the same class made by the standard library and by the project."""
 
-    def made(decorator: Callable[..., Callable[[type[Any]], type[Any]]]) -> type[Any]:
-        @decorator(**options)
+    def made(module: ModuleType) -> type[Any]:
+        @module.dataclass(**options)  # type: ignore[untyped-decorator]
         class Sample:
             """A value."""
 
             name: str
             numbers: tuple[int, ...] = ()
-            kept: dict[str, int] = dataclasses.field(default_factory=dict, compare=False)
-            hidden: int = dataclasses.field(default=1, repr=False)
+            kept: dict[str, int] = module.field(default_factory=dict, compare=False)
+            hidden: int = module.field(default=1, repr=False)
 
             @property
             def longer(self) -> str:
@@ -43,7 +45,7 @@ def two(options: dict[str, bool]) -> tuple[type[Any], type[Any]]:
 
         return Sample
 
-    return made(dataclasses.dataclass), made(values.dataclass)
+    return made(dataclasses), made(values)
 
 
 def outcome(act: Callable[[], object]) -> object:
@@ -76,6 +78,10 @@ def behaviour(cls: type[Any], options: dict[str, bool]) -> tuple[object, ...]:
         hasattr(one, "__dict__"),
         cls.__match_args__,
         one.longer,
+        str(inspect.signature(cls)),
+        [cls(name="a", numbers=(number,)).numbers for number in range(9)],
+        outcome(lambda: cls("a", name="b")),
+        outcome(lambda: cls("a", (), {}, 1, 2)),
     )
 
 
@@ -97,7 +103,7 @@ class Checked:
     """A value that works out a field of its own."""
 
     part: int
-    twice: int = dataclasses.field(init=False)
+    twice: int = values.field(init=False)
 
     def __post_init__(self) -> None:
         """Work it out."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.architectures import language_parts
 from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
+from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from whatfits.sizing.quants.layouts.checkpoint import Layout
