@@ -4,7 +4,7 @@ A parser that meets junk finds nothing in it, and a limit that was not found is 
 none. So the text is held to its form first. A number that lost its last digits keeps its form:
 the kernel hands such a file over in one piece.
 
-Source: Linux kernel documentation, ABI/stable and ABI/testing, admin-guide/cgroup-v1, -v2; man 5 proc.
+Source: Linux kernel documentation, ABI/stable, ABI/testing, admin-guide/cgroup-v1 and -v2; man 5 proc.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["has_its_form"]
 
+_TREES: Final = ("/sys/", "/proc/")
 _MOUNTINFO_WORDS: Final = 9
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
@@ -23,8 +24,8 @@ _HEX: Final = frozenset("0123456789abcdefABCDEF")
 def has_its_form(path: str, text: str) -> bool:
     """Return whether a file's text has the form of such files; True where none is known."""
     folder, _, name = path.rpartition("/")
-    is_form = _WHOLE.get(path) or _BY_NAME.get(name)
-    if is_form is None or not path.startswith(("/sys/", "/proc/")):
+    is_form = _WHOLE.get(path) or (_BY_NAME.get(name) if folder.startswith(_TREES) else None)
+    if is_form is None:
         return True
     if name == "size" and "/cache/" not in folder:
         return True
@@ -113,7 +114,26 @@ def _has_fields(*names: str) -> Callable[[str], bool]:
 
 def _every(text: str, is_form: Callable[[str], bool]) -> bool:
     lines = text.splitlines()
-    return bool(lines) and all(is_form(line) for line in lines)
+    return text.endswith("\n") and all(is_form(line) for line in lines)
+
+
+def _is_processors(text: str) -> bool:
+    """Lines of `name : value`; the last one ends, unless the text was cut."""
+    return text.endswith("\n") and ":" in text and "\0" not in text
+
+
+def _is_line(text: str) -> bool:
+    """One line that a firmware wrote: any words."""
+    return text.endswith("\n") and text[:-1].isprintable()
+
+
+def _is_tree_string(text: str) -> bool:
+    """A string of the device tree ends with a zero."""
+    return text.endswith("\0") and text[:-1].isprintable()
+
+
+def _is_assignments(text: str) -> bool:
+    return _every(text, lambda line: not line or line.startswith("#") or "=" in line)
 
 
 _WHOLE: Final[dict[str, Callable[[str], bool]]] = {
@@ -121,7 +141,9 @@ _WHOLE: Final[dict[str, Callable[[str], bool]]] = {
     "/proc/self/mountinfo": _is_mountinfo,
     "/proc/self/status": _has_fields("Cpus_allowed_list:\t"),
     "/proc/self/limits": _has_fields("Max address space"),
-    "/proc/cpuinfo": _has_fields(":"),
+    "/proc/cpuinfo": _is_processors,
+    "/proc/device-tree/model": _is_tree_string,
+    "/etc/os-release": _is_assignments,
     "/proc/version": _has_fields(" version "),
     "/proc/spl/kstat/zfs/arcstats": _has_fields("\nsize "),
 }
@@ -140,12 +162,15 @@ _BY_NAME: Final[dict[str, Callable[[str], bool]]] = {
     "memory.stat": _is_memory_stat,
     **dict.fromkeys(("mem_info_vram_total", "mem_info_vram_used"), _is_number),
     **dict.fromkeys(("mem_info_gtt_total", "mem_info_gtt_used"), _is_number),
-    **dict.fromkeys(("mem_info_vis_vram_total", "physical_vram_size_bytes"), _is_number),
+    "mem_info_vis_vram_total": _is_number,
+    **dict.fromkeys(("physical_vram_size_bytes", "lmem_total_bytes"), _is_hexadecimal),
     **dict.fromkeys(("vendor", "device", "class"), _is_id),
     **dict.fromkeys(("revision", "unique_id"), _is_hexadecimal),
     **dict.fromkeys(("major", "minor"), _is_number),
     "max_link_speed": _is_speed,
     "properties": _is_counters,
+    **dict.fromkeys(("sys_vendor", "product_name"), _is_line),
+    "uevent": _is_assignments,
     "meminfo": _has_fields("MemTotal:", " kB"),
     "information": _has_fields("Model:"),
 }
