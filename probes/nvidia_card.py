@@ -13,7 +13,7 @@ from whatfits.sizing.machine import Device, Link, Pool
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from whatfits.probes.drafts import Draft
 
@@ -229,7 +229,8 @@ def add_holders(draft: Draft, card: Card, *, is_wsl: bool) -> None:
 
 def nvlinks(cards: Sequence[Card]) -> list[Link]:
     """Return the links between cards: direct ones, and through NVSwitch to every card on it."""
-    ways = {card.device_id: _ways(card) for card in cards}
+    addresses = {card.address for card in cards if card.address}
+    ways = {card.device_id: _ways(card, addresses) for card in cards}
     links: list[Link] = []
     for index, one in enumerate(cards):
         for other in cards[index + 1 :]:
@@ -242,14 +243,20 @@ def nvlinks(cards: Sequence[Card]) -> list[Link]:
     return links
 
 
-def _ways(card: Card) -> dict[str | None, int]:
-    """Return the one-way rate to each neighbour by address; None is the switch."""
+def _ways(card: Card, addresses: Set[str]) -> dict[str | None, int]:
+    """Return the one-way rate to each neighbour by address; None is the switch.
+
+    Empty when one of the links cannot be read: the sum of the others would be too small.
+    """
     ways: dict[str | None, int] = {}
     stated = count(card.raw.get("nvlink_mb_per_s"))
     for link in map(mapping, items(card.raw.get("nvlink"), at_most=64)):
         is_switch = count(link.get("remote_type")) == _NVSWITCH
         remote = None if is_switch else pci_address(link.get("remote"))
         rate = stated or _NVLINK_MB_PER_S.get(count(link.get("version")) or 0)
-        if rate and (is_switch or remote):
+        is_told = is_switch or remote in addresses or count(link.get("remote_type")) is not None
+        if not rate or not is_told:
+            return {}
+        if is_switch or remote:
             ways[remote] = ways.get(remote, 0) + rate * 1_000_000
     return ways

@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from contradictions import contradictions, silent_guess, told_by
+from contradictions import Sound
 from faults import NAMES, Fault, broken, faults_of, recorded
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
@@ -19,7 +19,7 @@ from whatfits.probes.replay import ReplaySystem
 from whatfits.probes.report import ProbeReport
 from whatfits.sizing.cli.hardware import _answer
 from whatfits.sizing.cli.schema import answer_schema
-from whatfits.sizing.json_values import dump_json, to_json
+from whatfits.sizing.json_values import dump_json, to_json_value
 
 DEADLINE_S = 3.0
 _REPORT = TypeAdapter(ProbeReport)
@@ -47,8 +47,7 @@ def schema() -> Draft202012Validator:
 def run(name: str, validator: Draft202012Validator) -> Outcome:
     """Return what every fault of a recorded machine leads to."""
     recording = recorded(name)
-    sound = detect(ReplaySystem(recording))
-    told = told_by(recording)
+    sound = Sound.of(recording, detect(ReplaySystem(recording)))
     outcome = Outcome()
     seen: set[str] = set()
     for fault in faults_of(recording):
@@ -60,28 +59,20 @@ def run(name: str, validator: Draft202012Validator) -> Outcome:
             outcome.raised.append(f"{fault}: {type(error).__name__} {error}")
             continue
         outcome.slowest_s = max(outcome.slowest_s, time.perf_counter() - started_s)
-        _judge(outcome, fault, sound, report, told=told, architecture=recording["architecture"])
-        if f"{fault.section} {fault.key}" not in seen:  # the whole schema once a source
-            seen.add(f"{fault.section} {fault.key}")
-            errors = [error.message for error in validator.iter_errors(to_json(_answer(report)))]
-            outcome.invalid += [f"{fault}: {message}" for message in errors]
+        _judge(outcome, fault, sound, report)
+        source = f"{fault.section} {fault.key}"
+        if source not in seen:  # the whole schema once a source: it takes its time
+            seen.add(source)
+            errors = validator.iter_errors(to_json_value(_answer(report)))
+            outcome.invalid += [f"{fault}: {error.message}" for error in errors]
     outcome.sources = len(seen)
     return outcome
 
 
-def _judge(  # noqa: PLR0913 - one report against another
-    outcome: Outcome,
-    fault: Fault,
-    sound: ProbeReport,
-    report: ProbeReport,
-    *,
-    told: set[str],
-    architecture: str,
-) -> None:
-    claims = contradictions(sound, report, told=told, architecture=architecture)
-    outcome.contradicted += [f"{fault}: {claim}" for claim in claims]
+def _judge(outcome: Outcome, fault: Fault, sound: Sound, report: ProbeReport) -> None:
+    outcome.contradicted += [f"{fault}: {claim}" for claim in sound.contradicted_by(report)]
     # A system that says there is no such thing is believed: that machine has one source less.
-    if fault.kind != "missing" and not fault.path and silent_guess(sound, report):
+    if fault.kind != "missing" and sound.is_guessed_by(report):
         outcome.guessed.append(str(fault))
     if _REPORT.validate_json(dump_json(report)) != report:
         outcome.invalid.append(f"{fault}: does not survive JSON")

@@ -9,85 +9,117 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from whatfits.probes.report import ProbeReport
+    from whatfits.sizing.machine import Device
 
 Value = int | float | str | bool | None
-_DERIVED_FIELDS = ("used_bytes", "reserve_bytes", "limit_low_bytes")
+_POOL_FIELDS = ("total_bytes", "limit_bytes", "used_bytes")
+_RATES = ("bandwidth_bytes_per_s", "fp16_flops_per_s")
+# said of a device of which less is known; none promises anything
+_ADMISSIONS = ("unusable", "integrated")
+_NAMELESS = ("unknown", "Apple GPU")
 
 
-def values_of(report: ProbeReport) -> dict[str, Value]:
-    """Return every value of a report by a name; devices go by their place on the bus."""
+@dataclass(frozen=True)
+class Sound:
+    """A machine without fault: its report, and every word and number its sources tell.
+
+    Attributes:
+        report: what is said of it.
+        values: every value of that by its name.
+        told: words and numbers of the recording, those of the report among them.
+        architecture: what its kernel calls the processor.
+    """
+
+    report: ProbeReport
+    values: Mapping[str, Value]
+    told: frozenset[str]
+    architecture: str
+
+    @classmethod
+    def of(cls, recording: Mapping[str, Any], report: ProbeReport) -> Sound:
+        """Return the machine of a recording with its report."""
+        values = _values_of(report, {})
+        texts = [json.dumps(recording, ensure_ascii=False), *map(str, values.values())]
+        told = frozenset(re.findall(r"[\w.]+", " ".join(texts)))
+        return cls(report, values, told, recording["architecture"])
+
+    def contradicted_by(self, broken: ProbeReport) -> Iterator[str]:
+        """Yield what the report of the machine with a fault claims against this one."""
+        derived = {item.key for item in broken.evidence if item.kind == "derived"}
+        for name, value in self._values_of(broken).items():
+            true = self.values.get(name)
+            if value is None or value == true or name in derived or name.endswith(".used_bytes"):
+                continue
+            if not self._is_less(name, value, true):
+                yield f"{name} is {value!r} instead of {true!r}"
+
+    def is_guessed_by(self, broken: ProbeReport) -> bool:
+        """Return whether values are lost or others and nothing says so.
+
+        A finding says so, or the evidence, that the value is unknown.
+        """
+        now = self._values_of(broken)
+        said = {item.key for item in broken.evidence if item.kind == "unknown"}
+        other = {name for name, value in self.values.items() if now.get(name) != value} - said
+        return bool(other) and not set(broken.findings) - set(self.report.findings)
+
+    def _values_of(self, broken: ProbeReport) -> dict[str, Value]:
+        return _values_of(broken, {d.id: _place(d) for d in self.report.machine.devices})
+
+    def _is_less(self, name: str, value: Value, true: Value) -> bool:
+        """Return whether a value says less than the true one, or what another source tells."""
+        if isinstance(value, str):
+            return value.startswith((*_NAMELESS, f"{self.architecture} CPU")) or self._tells(value)
+        if isinstance(value, bool):
+            feature = name.partition(" is ")[2]
+            known = feature in _ADMISSIONS or name.endswith(".visible_to_runtimes")
+            return known or feature.startswith(("partition:", "gfx")) or self._tells(feature)
+        is_slower = name.endswith(_RATES) or name.startswith("links.")
+        return str(value) in self.told or (is_slower and isinstance(true, int) and value <= true)
+
+    def _tells(self, text: str) -> bool:
+        """Return whether every word of a text stands somewhere in this machine's sources."""
+        words = re.findall(r"[\w.]+", text.removeprefix("pci:").removeprefix("pciid:"))
+        return bool(words) and all(word in self.told or _decimal(word) in self.told for word in words)
+
+
+def _values_of(report: ProbeReport, places: Mapping[str, str]) -> dict[str, Value]:
+    """Return every value by a name; a device goes by its place on the bus, in `places` if lost."""
     machine = report.machine
     found: dict[str, Value] = {"os_version": machine.os_version}
     for pool in machine.pools:
-        for name in ("total_bytes", "limit_bytes", "used_bytes"):
-            found[f"pools.{pool.id}.{name}"] = getattr(pool, name)
+        found |= {f"pools.{pool.id}.{name}": getattr(pool, name) for name in _POOL_FIELDS}
     for device in machine.devices:
-        place = next((f for f in device.features if f.startswith("pci:")), device.id)
-        place += f" {device.id}" if any("partition" in f for f in device.features) else ""
-        for name in ("name", "bandwidth_bytes_per_s", "fp16_flops_per_s"):
-            found[f"{place}.{name}"] = getattr(device, name)
-        for feature in device.features:
-            found[f"{place} is {feature}"] = True
+        place = _place(device)
+        place = places.get(device.id, place) if place == device.id else place
+        found |= {f"{place}.{name}": getattr(device, name) for name in ("name", *_RATES)}
+        found |= {f"{place} is {feature}": True for feature in device.features}
     for link in machine.links:
         found[f"links.{link.from_}.{link.to}"] = link.bandwidth_bytes_per_s
     for item in report.evidence:
-        found.setdefault(item.key, item.value)
+        parts = item.key.split(".")
+        device = next((d for d in machine.devices if parts[:2] == ["devices", d.id]), None)
+        key = item.key if device is None else f"{_place(device)}.{'.'.join(parts[2:])}"
+        found.setdefault(key, item.value)
     return found
 
 
-def told_by(recording: Mapping[str, Any]) -> set[str]:
-    """Return every number and word that stands anywhere in a recording."""
-    return set(re.findall(r"[\w.]+", json.dumps(recording, ensure_ascii=False)))
+def _place(device: Device) -> str:
+    address = next((f for f in device.features if f.startswith("pci:")), None)
+    is_part = any(feature.startswith(("partition:", "mig")) for feature in device.features)
+    return device.id if address is None or is_part else address
 
 
-def contradictions(
-    sound: ProbeReport, broken: ProbeReport, *, told: set[str], architecture: str
-) -> Iterator[str]:
-    """Yield what the broken machine's report claims against the sound one's."""
-    true, claimed = values_of(sound), values_of(broken)
-    derived = {item.key for item in broken.evidence if item.kind == "derived"}
-    known = {value for value in true.values() if isinstance(value, int | float)}
-    for name, value in claimed.items():
-        if value is None or true.get(name) == value or name in derived:
-            continue
-        if name.endswith(_DERIVED_FIELDS) or name.split(".")[-1] == "name":
-            if isinstance(value, str) and not _is_less(value, true, told, architecture):
-                yield f"{name} is {value!r}"
-        elif isinstance(value, bool):
-            if not _is_admission(name):
-                yield f"{name}, which it is not"
-        elif isinstance(value, str):
-            if not _is_less(value, true, told, architecture):
-                yield f"{name} is {value!r} instead of {true.get(name)!r}"
-        elif value not in known and str(value) not in told:
-            yield f"{name} is {value!r} instead of {true.get(name)!r}"
-
-
-def _is_less(
-    value: str, true: Mapping[str, Value], told: set[str], architecture: str
-) -> bool:
-    """Return whether a text is part of a true one, of words the machine tells, or says unknown."""
-    if value.startswith("unknown") or value in (f"{architecture} CPU", "unknown CPU", "Apple GPU"):
-        return True
-    words = set(re.findall(r"[\w.]+", value))
-    return any(isinstance(t, str) and value in t for t in true.values()) or words <= told
-
-
-def _is_admission(name: str) -> bool:
-    """Return whether a fact gained says that less is possible, or how it is counted."""
-    return name.endswith((" is unusable", " is integrated", ".visible_to_runtimes")) or (
-        " is partition:" in name
-    )
-
-
-def silent_guess(sound: ProbeReport, broken: ProbeReport) -> bool:
-    """Return whether values differ although no finding says more than those of the sound one."""
-    if values_of(sound) == values_of(broken):
-        return False
-    return not set(broken.findings) - set(sound.findings)
+def _decimal(word: str) -> str:
+    """Return a hexadecimal word as recordings of Windows write it."""
+    try:
+        return str(int(word, 16))
+    except ValueError:
+        return word
