@@ -120,10 +120,20 @@ def parse_adapters(
     """
     draft = Draft()
     trouble = error_name(snapshot.get("adapters"))
+    if trouble is None and not isinstance(snapshot.get("adapters", []), (list, tuple)):
+        trouble = "no list"
     if trouble is not None:
         draft.say(
             "windows_adapters_unread",
             f"Windows did not list its graphics adapters ({trouble}).",
+            warn=True,
+        )
+    listed = items(snapshot.get("adapters"), at_most=64)
+    nameless = sum(count(mapping(raw).get("vendor_id")) is None for raw in listed)
+    if nameless:
+        draft.say(
+            "windows_adapter_unread",
+            f"Windows lists {nameless} graphics adapter(s) without a maker: not counted.",
             warn=True,
         )
     for adapter in _adapters(snapshot):
@@ -141,9 +151,10 @@ def _adapters(snapshot: Mapping[str, object]) -> list[Adapter]:
     found: list[Adapter] = []
     listed: list[Mapping[str, object]] = []
     for raw in map(mapping, items(snapshot.get("adapters"), at_most=64)):
-        vendor, name = count(raw.get("vendor_id")), text(raw.get("name"))
-        if vendor is None or vendor == _MICROSOFT or name is None:
+        vendor = count(raw.get("vendor_id"))
+        if vendor is None or vendor == _MICROSOFT:
             continue
+        name = text(raw.get("name")) or f"unknown {_VENDORS.get(vendor, 'vendor')} GPU"
         if (count(raw.get("flags")) or 0) & _SOFTWARE_FLAGS:
             continue
         if not any(_is_same(raw, other) for other in listed):

@@ -24,11 +24,14 @@ __all__ = ["CheckedSystem"]
 _K = TypeVar("_K", str, "tuple[str, ...]")
 _T = TypeVar("_T")
 _MOST_NAMED: Final = 4
+_CUT: Final = "cut"
 _WORDS: Final = {
     "denied": "may not be read",
     "hung": "did not answer in time",
     "garbled": "gave no usable answer",
+    _CUT: "ended in the middle of a line",
 }
+_ENDS_ITS_LINES: Final = ("/proc/meminfo", "/usr/sbin/sysctl")
 
 
 class CheckedSystem:
@@ -57,6 +60,8 @@ class CheckedSystem:
         text = self._system.read_text(path)
         if not has_its_form(path, text):
             raise SourceGarbledError(f"{path} holds something else than such a file does")
+        if path in _ENDS_ITS_LINES and not text.endswith("\n"):
+            self._failed[path] = _CUT  # what its whole lines tell holds
         return text
 
     def list_dir(self, path: str) -> tuple[str, ...]:
@@ -69,7 +74,10 @@ class CheckedSystem:
 
     def run(self, command: tuple[str, ...]) -> str:
         """Return what a program prints."""
-        return self._noted(command, self._system.run)
+        printed = self._noted(command, self._system.run)
+        if command[0] in _ENDS_ITS_LINES and not printed.endswith("\n"):
+            self._failed[command[0]] = _CUT
+        return printed
 
     def query(self, name: str) -> Mapping[str, object]:
         """Return a raw snapshot."""
@@ -87,7 +95,7 @@ class CheckedSystem:
     def failures(self, said: Iterable[Finding]) -> Partial:
         """Return a finding on the sources that failed and that no finding so far has named."""
         texts = " ".join(finding.text for finding in said)
-        left = {key: kind for key, kind in self._failed.items() if key not in texts}
+        left = {k: kind for k, kind in self._failed.items() if kind == _CUT or k not in texts}
         findings = []
         for kind, words in _WORDS.items():
             keys = [printable(key) for key, failed in left.items() if failed == kind]

@@ -4,7 +4,7 @@ A parser that meets junk finds nothing in it, and a limit that was not found is 
 none. So the text is held to its form first. A number that lost its last digits keeps its form:
 the kernel hands such a file over in one piece.
 
-Source: Linux kernel documentation, ABI/stable, ABI/testing, admin-guide/cgroup-v1 and -v2; man 5 proc.
+Source: Linux kernel documentation, ABI/stable, ABI/testing, admin-guide/cgroup-v1 and -v2; proc(5).
 """
 
 from __future__ import annotations

@@ -204,8 +204,8 @@ def _query(system: System) -> Mapping[str, object]:
         return {"init": {"error": "LibraryNotFound"}}
     except ProbeError as error:
         return {"init": {"error": str(error)}}
-    if "init" not in snapshot:
-        return {"init": {"error": "an answer that tells of no start"}}
+    if error_name(snapshot.get("init")) is None and not isinstance(snapshot.get("devices"), list):
+        return {"init": {"error": "it answered with something else than its cards"}}
     return snapshot
 
 

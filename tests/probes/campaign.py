@@ -71,8 +71,13 @@ def run(name: str, validator: Draft202012Validator) -> Outcome:
 
 def _judge(outcome: Outcome, fault: Fault, sound: Sound, report: ProbeReport) -> None:
     outcome.contradicted += [f"{fault}: {claim}" for claim in sound.contradicted_by(report)]
-    # A system that says there is no such thing is believed: that machine has one source less.
-    if fault.kind != "missing" and sound.is_guessed_by(report):
+    # A system that says there is no such thing is believed: that machine has one source less. So
+    # is a driver that does not know a value, but no device may get lost by that.
+    if fault.path:
+        is_guess = sound.has_lost_a_device_to(report)
+    else:
+        is_guess = fault.kind != "missing" and sound.is_guessed_by(report)
+    if is_guess:
         outcome.guessed.append(str(fault))
     if _REPORT.validate_json(dump_json(report)) != report:
         outcome.invalid.append(f"{fault}: does not survive JSON")

@@ -52,7 +52,7 @@ class Sound:
 
     def contradicted_by(self, broken: ProbeReport) -> Iterator[str]:
         """Yield what the report of the machine with a fault claims against this one."""
-        derived = {item.key for item in broken.evidence if item.kind == "derived"}
+        derived = {_name(item.key, broken) for item in broken.evidence if item.kind == "derived"}
         for name, value in self._values_of(broken).items():
             true = self.values.get(name)
             if value is None or value == true or name in derived or name.endswith(".used_bytes"):
@@ -66,9 +66,14 @@ class Sound:
         A finding says so, or the evidence, that the value is unknown.
         """
         now = self._values_of(broken)
-        said = {item.key for item in broken.evidence if item.kind == "unknown"}
+        said = {_name(item.key, broken) for item in broken.evidence if item.kind == "unknown"}
         other = {name for name, value in self.values.items() if now.get(name) != value} - said
         return bool(other) and not set(broken.findings) - set(self.report.findings)
+
+    def has_lost_a_device_to(self, broken: ProbeReport) -> bool:
+        """Return whether a device is missing and nothing says so."""
+        lost = len(broken.machine.devices) < len(self.report.machine.devices)
+        return lost and not set(broken.findings) - set(self.report.findings)
 
     def _values_of(self, broken: ProbeReport) -> dict[str, Value]:
         return _values_of(broken, {d.id: _place(d) for d in self.report.machine.devices})
@@ -80,14 +85,19 @@ class Sound:
         if isinstance(value, bool):
             feature = name.partition(" is ")[2]
             known = feature in _ADMISSIONS or name.endswith(".visible_to_runtimes")
-            return known or feature.startswith(("partition:", "gfx")) or self._tells(feature)
+            features = {f for device in self.report.machine.devices for f in device.features}
+            is_moved = feature in features  # the devices behind a lost one have new numbers
+            is_kind = feature.startswith(("partition:", "gfx"))
+            return known or is_moved or is_kind or self._tells(feature)
         is_slower = name.endswith(_RATES) or name.startswith("links.")
         return str(value) in self.told or (is_slower and isinstance(true, int) and value <= true)
 
     def _tells(self, text: str) -> bool:
         """Return whether every word of a text stands somewhere in this machine's sources."""
         words = re.findall(r"[\w.]+", text.removeprefix("pci:").removeprefix("pciid:"))
-        return bool(words) and all(word in self.told or _decimal(word) in self.told for word in words)
+        return bool(words) and all(
+            word in self.told or _decimal(word) in self.told for word in words
+        )
 
 
 def _values_of(report: ProbeReport, places: Mapping[str, str]) -> dict[str, Value]:
@@ -104,11 +114,15 @@ def _values_of(report: ProbeReport, places: Mapping[str, str]) -> dict[str, Valu
     for link in machine.links:
         found[f"links.{link.from_}.{link.to}"] = link.bandwidth_bytes_per_s
     for item in report.evidence:
-        parts = item.key.split(".")
-        device = next((d for d in machine.devices if parts[:2] == ["devices", d.id]), None)
-        key = item.key if device is None else f"{_place(device)}.{'.'.join(parts[2:])}"
-        found.setdefault(key, item.value)
+        found.setdefault(_name(item.key, report), item.value)
     return found
+
+
+def _name(key: str, report: ProbeReport) -> str:
+    """Return the name of a piece of evidence: of a device, by its place."""
+    parts = key.split(".")
+    device = next((d for d in report.machine.devices if parts[:2] == ["devices", d.id]), None)
+    return key if device is None else f"{_place(device)}.{'.'.join(parts[2:])}"
 
 
 def _place(device: Device) -> str:

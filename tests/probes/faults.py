@@ -113,9 +113,14 @@ def broken(recording: Mapping[str, Any], fault: Fault) -> dict[str, Any]:
     elif fault.section == "queries":
         wrong = {"memory": [1], "cpu": JUNK, "adapters": {"0": None}, "home": [JUNK], "version": 3}
     else:
-        text = _text(answer)
-        wrong = {"junk": JUNK, "cut": text[: len(text) // 2], "empty": ""}[fault.kind]
+        wrong = {"junk": JUNK, "cut": _cut(_text(answer)), "empty": ""}[fault.kind]
     return {**recording, fault.section: {**recording[fault.section], fault.key: wrong}}
+
+
+def _cut(text: str) -> str:
+    """Return the first half; not up to the end of a line: that would be a shorter file."""
+    half = text[: len(text) // 2]
+    return half.rstrip("\n")[:-1] if half.endswith("\n") else half
 
 
 def _is_error(answer: object) -> bool:
