@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from faults import NAMES, recorded
+from peer_bugs import PEER_BUGS
 from situations import NO_MACHINE, SITUATIONS, Shown
 
 from whatfits.probes import detect
@@ -16,6 +17,23 @@ CASES = [(row, shown) for row, machines in SITUATIONS.items() for shown in machi
     ("row", "shown"), CASES, ids=[f"{row}-{shown.machine}" for row, shown in CASES]
 )
 def test_a_situation_is_answered_as_its_row_demands(row: int, shown: Shown) -> None:
+    hold(row, shown)
+
+
+@pytest.mark.parametrize("bug", PEER_BUGS)
+def test_a_bug_of_a_peer_is_none_of_ours(bug: str) -> None:
+    row = PEER_BUGS[bug]
+    for shown in SITUATIONS[row]:
+        hold(row, shown)
+
+
+def test_bugs_of_peers_are_known_for_most_situations() -> None:
+    assert len(PEER_BUGS) >= 80
+    assert len(set(PEER_BUGS.values())) >= 30
+
+
+def hold(row: int, shown: Shown) -> None:
+    """Hold the report of a machine to what its row demands."""
     recording = recorded(shown.machine)
     report = detect(ReplaySystem(recording))
     machine = report.machine
