@@ -37,7 +37,8 @@ CALLS = ("open", "stat", "lstat", "fstat", "scandir", "readlink", "fdopen")
 # Not ENOENT and ENOTDIR: a system that says so is believed, and the file is not there.
 ERRORS = ("EIO", "EACCES", "EPERM", "EMFILE", "ENOMEM", "ESTALE", "ELOOP", "ETIMEDOUT")
 SHORT, NOTHING = "one byte", "no byte"
-FAULTS = (*ERRORS, SHORT, NOTHING)
+MEMORY = "no memory"
+FAULTS = (*ERRORS, SHORT, NOTHING, MEMORY)
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 
 
@@ -55,11 +56,14 @@ class Disk:
 
         Raises:
             OSError: the fault is an error.
+            MemoryError: it is want of memory.
         """
         self.calls += 1
         if self.calls - 1 != self.wrong or (self.fault in (SHORT, NOTHING) and kind != "read"):
             return False
         self.injected = True
+        if self.fault == MEMORY:
+            raise MemoryError
         if self.fault in ERRORS:
             code = getattr(errno, self.fault)
             raise OSError(code, os.strerror(code))
@@ -269,6 +273,9 @@ def answer(ask: Callable[[], object], disk: Disk) -> object:
             return ask()
     except BadInputError as error:
         refusal = error
+    except MemoryError as error:  # the command line says so in a line
+        assert disk.injected
+        return InvalidRequestError(what="memory", got=str(error), allowed="more of it")
     finally:
         assert descriptors() == before
     assert str(refusal).isprintable()
