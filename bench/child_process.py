@@ -23,6 +23,8 @@ __all__ = ["ChildProcess"]
 _REAP_S: Final = 2.0
 _LOOK_S: Final = 0.1  # how often a silent child is looked after
 _CHUNK_BYTES: Final = 65_536
+_MOST_SEARCHES: Final = 50  # against one that forks faster than it can be ended
+_PAUSE_S: Final = 0.01
 _MARK: Final = "WHATFITS_CHILD"
 _KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 _KEPT_PREFIXES: Final = ("CUDA_", "HIP_", "ROCR_", "HSA_", "GGML_", "VK_", "LC_", "PYTHONPATH")
@@ -133,13 +135,28 @@ class ChildProcess:
 
 
 def _end_strays(mark: str) -> None:
-    """End what the child has started and what then left its session."""
+    """End what the child has started and what then left its session.
+
+    One that forks while it is looked for has another one by then: the search goes on until it
+    finds none.
+    """
+    for _ in range(_MOST_SEARCHES):
+        if not _end_marked(mark):
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _end_marked(mark: str) -> bool:
+    """End the processes with a mark; return whether there was one."""
     import psutil  # noqa: PLC0415 - at the end of a child only
 
+    found = False
     for process in psutil.process_iter(["environ"]):
         if (process.info["environ"] or {}).get(_MARK) == mark:
+            found = True
             with contextlib.suppress(psutil.Error):
                 process.kill()
+    return found
 
 
 def _environment() -> dict[str, str]:

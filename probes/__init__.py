@@ -59,14 +59,17 @@ def detect(system: System | None = None, *, deadline_s: float = 3.0) -> ProbeRep
 
 def _detect(system: System) -> ProbeReport:
     from whatfits.probes.assemble import assemble  # noqa: PLC0415 - importing a parser needs none
+    from whatfits.probes.checked import CheckedSystem  # noqa: PLC0415 - as above
     from whatfits.probes.os_version import read_os_version  # noqa: PLC0415 - as above
 
     platform = system.platform if system.platform in _EVERY else "other"
-    parts = [_safely(name, system) for name, platforms in _SOURCES if platform in platforms]
+    checked = CheckedSystem(system)
+    parts = [_safely(name, checked) for name, platforms in _SOURCES if platform in platforms]
     try:
-        version = read_os_version(system)
+        version = read_os_version(checked)
     except Exception:  # noqa: BLE001 - a name that is only shown
         version = None
+    parts.append(checked.failures(finding for part in parts for finding in part.findings))
     return assemble(parts, platform=system.platform, os_version=version)
 
 

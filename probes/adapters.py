@@ -57,7 +57,7 @@ class Adapter:
     Attributes:
         name: as the driver describes it.
         vendor_id: PCI vendor.
-        device_id: PCI device.
+        device_id: PCI device; None when not told.
         total_bytes: memory of its own (the larger of DXGI's and the registry's figure).
         dedicated_bytes: what programs may have of it (DXGI).
         shared_bytes: RAM it may use besides.
@@ -68,7 +68,7 @@ class Adapter:
 
     name: str
     vendor_id: int
-    device_id: int
+    device_id: int | None
     total_bytes: int | None
     dedicated_bytes: int | None
     shared_bytes: int | None
@@ -80,8 +80,9 @@ class Adapter:
     def is_integrated(self) -> bool:
         """Whether it sits in the processor, by vendor and device number."""
         if self.vendor_id == INTEL:
-            return not is_discrete_intel(self.device_id)
-        return self.vendor_id in _QUALCOMM or (self.vendor_id == AMD and is_apu(self.device_id))
+            return self.device_id is None or not is_discrete_intel(self.device_id)
+        is_known_apu = self.device_id is not None and is_apu(self.device_id)
+        return self.vendor_id in _QUALCOMM or (self.vendor_id == AMD and is_known_apu)
 
 
 def probe(system: System, *, has_nvml: bool = False) -> Partial:
@@ -119,10 +120,20 @@ def parse_adapters(
     """
     draft = Draft()
     trouble = error_name(snapshot.get("adapters"))
+    if trouble is None and not isinstance(snapshot.get("adapters", []), (list, tuple)):
+        trouble = "no list"
     if trouble is not None:
         draft.say(
             "windows_adapters_unread",
             f"Windows did not list its graphics adapters ({trouble}).",
+            warn=True,
+        )
+    listed = items(snapshot.get("adapters"), at_most=64)
+    nameless = sum(count(mapping(raw).get("vendor_id")) is None for raw in listed)
+    if nameless:
+        draft.say(
+            "windows_adapter_unread",
+            f"Windows lists {nameless} graphics adapter(s) without a maker: not counted.",
             warn=True,
         )
     for adapter in _adapters(snapshot):
@@ -137,17 +148,31 @@ def parse_adapters(
 
 def _adapters(snapshot: Mapping[str, object]) -> list[Adapter]:
     """Return each adapter once: Windows lists one again for every output and translation layer."""
-    found: dict[tuple[object, ...], Adapter] = {}
-    for number, raw in enumerate(map(mapping, items(snapshot.get("adapters"), at_most=64))):
-        vendor, name = count(raw.get("vendor_id")), text(raw.get("name"))
-        if vendor is None or vendor == _MICROSOFT or name is None:
+    found: list[Adapter] = []
+    listed: list[Mapping[str, object]] = []
+    for raw in map(mapping, items(snapshot.get("adapters"), at_most=64)):
+        vendor = count(raw.get("vendor_id"))
+        if vendor is None or vendor == _MICROSOFT:
             continue
+        name = text(raw.get("name")) or f"unknown {_VENDORS.get(vendor, 'vendor')} GPU"
         if (count(raw.get("flags")) or 0) & _SOFTWARE_FLAGS:
             continue
-        luid = raw.get("luid")
-        key = (vendor, raw.get("device_id"), luid if luid is not None else number)
-        found.setdefault(key, _adapter(raw, name=name, vendor_id=vendor))
-    return list(found.values())
+        if not any(_is_same(raw, other) for other in listed):
+            listed.append(raw)
+            found.append(_adapter(raw, name=name, vendor_id=vendor))
+    return found
+
+
+def _is_same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Return whether both are one adapter: by its LUID, and where that is no number, by its kind.
+
+    The registry gives no LUID, and lists each adapter once.
+    """
+    if "luid" not in one or "luid" not in other:
+        return False
+    kinds = [(count(raw.get("vendor_id")), count(raw.get("device_id"))) for raw in (one, other)]
+    luids = [raw["luid"] for raw in (one, other) if type(raw["luid"]) is int]
+    return kinds[0] == kinds[1] and (len(luids) < len(kinds) or luids[0] == luids[1])
 
 
 def _adapter(raw: Mapping[str, object], *, name: str, vendor_id: int) -> Adapter:
@@ -162,7 +187,7 @@ def _adapter(raw: Mapping[str, object], *, name: str, vendor_id: int) -> Adapter
     return Adapter(
         name=name,
         vendor_id=vendor_id,
-        device_id=count(raw.get("device_id")) or 0,
+        device_id=count(raw.get("device_id")),
         total_bytes=max(sizes, default=None),
         dedicated_bytes=dedicated,
         shared_bytes=size(raw.get("shared_bytes")),
@@ -294,6 +319,12 @@ def _add_device(draft: Draft, adapter: Adapter, pool: str, *, extra: tuple[str, 
             pool,
             bandwidth_bytes_per_s=rates.bandwidth_bytes_per_s if rates else None,
             fp16_flops_per_s=rates.fp16_flops_per_s if rates else None,
-            features=(f"pciid:{adapter.vendor_id:04x}:{adapter.device_id:04x}", *extra),
+            features=(*_ids(adapter), *extra),
         )
     )
+
+
+def _ids(adapter: Adapter) -> tuple[str, ...]:
+    if adapter.device_id is None:
+        return ()
+    return (f"pciid:{adapter.vendor_id:04x}:{adapter.device_id:04x}",)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.amd_sysfs import AmdGpu, read_gpus
-from whatfits.probes.drafts import Draft, catalog_rates
+from whatfits.probes.drafts import Draft, Rates, catalog_rates
 from whatfits.probes.unified import held_of_allowance, read_host_ram
 from whatfits.probes.visibility import parse_visibility
 from whatfits.sizing.machine import Device, Link, Pool
@@ -55,7 +55,7 @@ def parse_gpus(
     uuids: dict[str, str] = {}
     for gpu in gpus:
         before = len(draft.devices)
-        if gpu.function.driver != "amdgpu" or not gpu.is_reachable:
+        if not gpu.function.may_be_bound_to("amdgpu") or not gpu.is_reachable:
             _add_unusable(draft, gpu)
         elif gpu.is_apu:
             _add_apu(draft, gpu, host, is_alone=len(gpus) == 1)
@@ -71,7 +71,7 @@ def _add_unusable(draft: Draft, gpu: AmdGpu) -> None:
     pool = _next_pool(draft)
     draft.pools.append(Pool(pool, "vram", None, used_bytes=None))
     _add_device(draft, gpu, pool, extra=("unusable",))
-    if gpu.function.driver == "amdgpu":
+    if gpu.function.may_be_bound_to("amdgpu"):
         draft.say(
             "amd_nodes_absent",
             f"{gpu.name} is visible but not accessible: /dev/kfd and /dev/dri are not here.",
@@ -112,9 +112,18 @@ def _add_card(draft: Draft, gpu: AmdGpu) -> None:
 def _add_apu(draft: Draft, gpu: AmdGpu, host: HostRam | None, *, is_alone: bool) -> None:
     """An APU: a carve-out larger than GTT is a pool of its own, else the RAM is shared."""
     vram, gtt = gpu.vram_bytes or 0, gpu.gtt_bytes or 0
+    is_told = gpu.vram_bytes is not None and gpu.gtt_bytes is not None
     ram = None if host is None else host.total_bytes
-    total = None if ram is None else ram + vram
-    if vram > gtt:
+    total = None if ram is None or gpu.vram_bytes is None else ram + vram
+    if not is_told:
+        _add_device(draft, gpu, "ram", extra=("integrated",))
+        draft.say(
+            "amd_split_unknown",
+            f"{gpu.name}: the driver does not say how the memory is split between it and the "
+            "system; only the system's RAM is counted.",
+            warn=True,
+        )
+    elif vram > gtt:
         _add_carve_out(draft, gpu, vram=vram, gtt=gtt, physical=total)
     elif gpu.target in _UNIFIED_TARGETS and gtt:
         _add_unified(draft, gpu, vram=vram, gtt=gtt, host=host)
@@ -129,14 +138,14 @@ def _add_apu(draft: Draft, gpu: AmdGpu, host: HostRam | None, *, is_alone: bool)
     for runtime, usable in (("hip", max(vram, gtt)), ("vulkan", vram + gtt)):
         draft.know(
             f"devices.{device}.usable_{runtime}_bytes",
-            usable or None,
+            usable if usable and is_told else None,
             unit="bytes",
             source="larger of carve-out and GTT" if runtime == "hip" else "carve-out + GTT",
             kind="derived",
         )
     _know_memory(draft, gpu, draft.devices[-1].pool)
     draft.know("amd.physical_memory_bytes", total, unit="bytes", source=_SUM, kind="derived")
-    if ram is not None and is_alone and vram <= gtt:
+    if ram is not None and is_told and is_alone and vram <= gtt:
         _say_how_to_raise(draft, gpu, gtt=gtt, ram=ram, vram=vram)
 
 
@@ -223,8 +232,10 @@ def _say_how_to_raise(draft: Draft, gpu: AmdGpu, *, gtt: int, ram: int, vram: in
 def _add_device(draft: Draft, gpu: AmdGpu, pool: str, *, extra: tuple[str, ...] = ()) -> None:
     """Add the device, or one a compute partition: partitions share the card's memory."""
     memory = None if gpu.is_apu else gpu.vram_bytes
-    rates = catalog_rates(gpu.name, vendor="AMD", memory_bytes=memory)
     parts = max(1, len(gpu.nodes))
+    # a partition has its part of the card's rate: of how many parts must be known
+    is_known = parts == 1 or gpu.are_nodes_counted
+    rates = catalog_rates(gpu.name, vendor="AMD", memory_bytes=memory) if is_known else Rates()
     features = [f"pci:{gpu.function.address}", *extra]
     if gpu.target:
         features.insert(0, gpu.target)

@@ -51,14 +51,18 @@ def parse_kfd_node(properties: str) -> KfdNode | None:
     return KfdNode(address, target, simds)
 
 
-def read_kfd_nodes(system: System) -> tuple[KfdNode, ...]:
-    """Return the GPU nodes of the topology; empty without AMD's compute driver."""
+def read_kfd_nodes(system: System) -> tuple[tuple[KfdNode, ...], bool]:
+    """Return the GPU nodes of the topology, and whether each of its nodes could be read.
+
+    There are none without AMD's compute driver.
+    """
     try:
-        names = system.list_dir(_NODES)
+        names = system.list_dir(_NODES)[:_MAX_NODES]
     except ProbeError:
-        return ()
-    texts = (read_text_or_none(system, f"{_NODES}/{n}/properties") for n in names[:_MAX_NODES])
-    return tuple(node for text in texts if text and (node := parse_kfd_node(text)))
+        return (), True
+    texts = [read_text_or_none(system, f"{_NODES}/{name}/properties") for name in names]
+    nodes = tuple(node for text in texts if text and (node := parse_kfd_node(text)))
+    return nodes, all(texts)
 
 
 def nodes_of(nodes: Sequence[KfdNode], address: str) -> tuple[KfdNode, ...]:

@@ -39,6 +39,7 @@ class AmdGpu:
         unique_id: serial number of the chip, in hexadecimal.
         link_bytes_per_s: one-way rate to the host.
         is_reachable: whether a device node is there to reach it by (a container may have none).
+        are_nodes_counted: whether every compute node could be read: else it may have more.
     """
 
     function: GpuFunction
@@ -55,6 +56,7 @@ class AmdGpu:
     unique_id: str | None = None
     link_bytes_per_s: int | None = None
     is_reachable: bool = True
+    are_nodes_counted: bool = True
 
     @property
     def kind(self) -> str:
@@ -71,10 +73,12 @@ def read_gpus(
     if not ours:
         return ()
     # sysfs shows the host's GPUs in every container; the nodes show what was passed in.
-    kfd = read_kfd_nodes(system) if has_node(system, "kfd") else ()
+    kfd, is_whole = read_kfd_nodes(system) if has_node(system, "kfd") else ((), True)
     is_reachable = bool(kfd) or has_node(system, "dri")
     gpus = (_read_gpu(system, function, kfd) for function in ours)
-    return tuple(replace(gpu, is_reachable=is_reachable) for gpu in gpus)
+    return tuple(
+        replace(gpu, is_reachable=is_reachable, are_nodes_counted=is_whole) for gpu in gpus
+    )
 
 
 def _read_gpu(system: System, function: GpuFunction, kfd: Sequence[KfdNode]) -> AmdGpu:

@@ -118,7 +118,8 @@ def read_facts(system: System) -> AppleFacts:
         is_arm=known.count("hw.optional.arm64") == 1
         or known.is_translated
         or system.architecture == "arm64"
-        or (chip or "").startswith("Apple"),
+        or (chip or "").startswith("Apple")
+        or (chip is None and any(gpu.name.startswith("Apple M") for gpu in gpus or ())),
         is_translated=known.is_translated,
         is_virtual=known.count("kern.hv_vmm_present") == 1,
         gpus=gpus,

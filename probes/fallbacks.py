@@ -5,8 +5,11 @@ Called in a process that can be abandoned, and only where everything else said n
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING
+
+from whatfits.probes.system import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,10 +55,8 @@ def _cache_file() -> Path:
 
 def _write(path: Path, answer: dict[str, object]) -> None:
     """Write whole or not at all; a cache that cannot be written is no failure."""
-    half = path.with_suffix(".half")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps(answer), encoding="utf-8")
-        half.replace(path)
-    except OSError:
-        return
+    from whatfits.probes.kept_file import KeptFile  # noqa: PLC0415 - with the slow path only
+
+    kept = KeptFile(path, most_bytes=MAX_TEXT_BYTES)
+    with contextlib.suppress(OSError), kept.only_writer():
+        kept.replace(json.dumps(answer))

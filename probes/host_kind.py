@@ -86,7 +86,7 @@ _HYPERVISORS: Final = (
 
 def _hypervisor(vendor: str | None, product: str | None) -> str | None:
     # Amazon's bare-metal instances carry the same vendor: their product ends in `.metal`.
-    if product and ".metal" in product:
+    if vendor == "Amazon EC2" and (product is None or ".metal" in product):
         return None
     both = f"{vendor or ''} {product or ''}"
     return next((name for sign, name in _HYPERVISORS if sign in both), None)

@@ -213,13 +213,13 @@ def _add_card(draft: Draft, gpu: IntelGpu) -> None:
     draft.know(
         f"pools.{pool}.used_bytes", None, unit="bytes", source="not readable without privileges"
     )
-    is_usable = gpu.function.driver in _DRIVERS and gpu.is_reachable
+    is_usable = gpu.function.may_be_bound_to(*_DRIVERS) and gpu.is_reachable
     _add_device(draft, gpu, pool, extra=() if is_usable else ("unusable",))
     _say_trouble(draft, gpu)
 
 
 def _say_trouble(draft: Draft, gpu: IntelGpu) -> None:
-    has_driver = gpu.function.driver in _DRIVERS
+    has_driver = gpu.function.may_be_bound_to(*_DRIVERS)
     if has_driver and not gpu.is_reachable:
         draft.say(
             "intel_nodes_absent",
@@ -238,7 +238,8 @@ def _say_trouble(draft: Draft, gpu: IntelGpu) -> None:
     elif gpu.memory_bytes is None:
         draft.say(
             "intel_memory_unknown",
-            f"{gpu.name}: the driver '{gpu.function.driver}' does not say how much memory it has.",
+            f"{gpu.name}: the driver '{gpu.function.driver or 'unknown'}' does not say how much "
+            "memory it has.",
             next_step="use the xe driver, which does; or state it with --machine",
             warn=True,
         )

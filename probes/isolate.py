@@ -176,6 +176,7 @@ def _fork() -> tuple[int, int, int]:
             # The child may outlive this process: it must hold none of its descriptors, or whoever
             # reads our output from a pipe would wait for ever.
             os.setsid()
+            _stop_fault_reports()
             _keep_only(asks_read, answers_write)
             # What was redirected in this process may be closed by now.
             with open(1, "w", closefd=False) as sys.stdout:
@@ -186,6 +187,13 @@ def _fork() -> tuple[int, int, int]:
     os.close(asks_read)
     os.close(answers_write)
     return pid, asks_write, answers_read
+
+
+def _stop_fault_reports() -> None:
+    """Keep Python from reporting a crash to a descriptor that the answers will take over."""
+    handler = sys.modules.get("faulthandler")
+    if handler is not None:
+        handler.disable()
 
 
 def _keep_only(asks: int, answers: int) -> None:

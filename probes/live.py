@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from whatfits.probes.cpuinfo import CPUINFO_BYTES
 from whatfits.probes.files import list_names, read_free_disk, read_link, read_small_text
 from whatfits.probes.system import (
-    MAX_TEXT_BYTES,
     SourceDeniedError,
     SourceHungError,
     SourceMissingError,
@@ -156,7 +155,10 @@ class LiveSystem:
             if not os.path.lexists(path):  # a look at names enters no driver and costs no process
                 raise SourceMissingError(f"{path} is not there")
             return str(self._ask_worker("read_text", path))
-        return read_small_text(path, max_bytes=_READ_BYTES.get(path, MAX_TEXT_BYTES))
+        cap = _READ_BYTES.get(path)
+        if cap is None:
+            return read_small_text(path)
+        return _whole_lines(read_small_text(path, max_bytes=cap), cap=cap)
 
     def list_dir(self, path: str) -> tuple[str, ...]:
         """Return the sorted names in a directory.
@@ -263,6 +265,11 @@ class LiveSystem:
             return call(deadline_s)
         finally:
             self._left_s -= time.monotonic() - started_s
+
+
+def _whole_lines(text: str, *, cap: int) -> str:
+    """Return a text that reached its cap without the line that the cap cut."""
+    return text if len(text) < cap else text[: text.rfind("\n") + 1]
 
 
 def _is_here(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.probes.drafts import MAX_PLAUSIBLE_BYTES
 from whatfits.probes.system import SourceGarbledError
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["HostRam", "parse_arcstats", "parse_meminfo", "parse_vm_stat"]
+
+_TAKEN_PAGES: Final = (
+    "Pages active",
+    "Pages inactive",
+    "Pages speculative",
+    "Pages wired down",
+    "Pages occupied by compressor",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class HostRam:
         available_kind: how sure the second is.
         huge_pages_bytes: set aside for programs that ask for huge pages.
         zfs_cache_bytes: held by ZFS, which gives it back slowly.
-        swap_bytes: swap space, never counted as RAM.
+        swap_bytes: swap space, never counted as RAM; None when not told.
         installed_bytes: what is built in, where that is more than the system may use.
         is_clamped: a source claimed more available than there is.
     """
@@ -37,7 +45,7 @@ class HostRam:
     available_kind: Literal["measured", "reported", "derived", "unknown"]
     huge_pages_bytes: int = 0
     zfs_cache_bytes: int = 0
-    swap_bytes: int = 0
+    swap_bytes: int | None = None
     installed_bytes: int | None = None
     is_clamped: bool = False
 
@@ -63,20 +71,23 @@ def parse_meminfo(text: str, *, arcstats: str | None = None) -> HostRam:
         available_kind="derived" if reported is None else "reported",
         huge_pages_bytes=_huge_pages_bytes(fields),
         zfs_cache_bytes=0 if arcstats is None else parse_arcstats(arcstats),
-        swap_bytes=fields.get("SwapTotal", 0),
+        swap_bytes=fields.get("SwapTotal"),
         is_clamped=available is not None and available > total,
     )
 
 
 def _kib_fields(text: str) -> dict[str, int]:
-    """Return the non-negative fields; those with the unit kB in bytes."""
+    """Return the non-negative fields in bytes, and counts of huge pages; a cut line has no unit."""
     fields: dict[str, int] = {}
     for line in text.splitlines():
         name, _, rest = line.partition(":")
         words = rest.split()
         if words and words[0].isdecimal() and words[0].isascii():
             value = int(words[0][:18])
-            fields[name] = value * KIB if words[1:] == ["kB"] else value
+            if words[1:] == ["kB"]:
+                fields[name] = value * KIB
+            elif name.startswith("HugePages_"):
+                fields[name] = value
     return fields
 
 
@@ -117,27 +128,18 @@ def parse_vm_stat(text: str, *, total_bytes: int) -> int:
     and pages of files. Stricter than Activity Monitor's "available", which counts all inactive.
 
     Raises:
-        SourceGarbledError: it tells no page size or none of the pages.
+        SourceGarbledError: it tells no page size, or not all pages that are taken.
     """
     pages: dict[str, int] = {}
     for line in text.splitlines():
         name, _, value = line.partition(":")
-        number = value.strip().rstrip(".")
-        if number.isdecimal() and number.isascii():
+        number, end, _ = value.strip().partition(".")  # without its point a number was cut short
+        if end and number.isdecimal() and number.isascii():
             pages[name.strip().strip('"')] = int(number)
     page_bytes = _page_bytes(text)
-    if "Pages wired down" not in pages or not page_bytes:
-        raise SourceGarbledError("vm_stat tells no pages")
-    taken = sum(
-        pages.get(name, 0)
-        for name in (
-            "Pages active",
-            "Pages inactive",
-            "Pages speculative",
-            "Pages wired down",
-            "Pages occupied by compressor",
-        )
-    )
+    if not pages.keys() >= set(_TAKEN_PAGES) or not page_bytes:
+        raise SourceGarbledError("vm_stat does not tell all pages that are taken")
+    taken = sum(pages[name] for name in _TAKEN_PAGES)
     given_back = pages.get("Pages purgeable", 0) + pages.get("File-backed pages", 0)
     used_bytes = max(0, taken - given_back) * page_bytes
     return max(0, total_bytes - used_bytes)

@@ -7,7 +7,7 @@ counts as the ceiling it is.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import Draft, read_text_or_none, size
 from whatfits.probes.meminfo import HostRam, parse_meminfo, parse_vm_stat
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from whatfits.probes.system import System
 
 __all__ = ["probe", "read_sysconf"]
+
+_MEMINFO: Final = "/proc/meminfo"
 
 
 def probe(system: System) -> Partial:
@@ -58,7 +60,7 @@ def _read_ram(system: System, draft: Draft) -> HostRam:
 
 def _read_linux(system: System) -> HostRam:
     return parse_meminfo(
-        system.read_text("/proc/meminfo"),
+        system.read_text(_MEMINFO),
         arcstats=read_text_or_none(system, "/proc/spl/kstat/zfs/arcstats"),
     )
 
@@ -169,6 +171,12 @@ def _tell(draft: Draft, ram: HostRam, limits: tuple[RamLimit, ...]) -> None:
             "How much RAM is in use could not be read.",
             next_step="add '--idle' to size for this machine after a restart",
             warn=True,
+        )
+    if ram.source == _MEMINFO and ram.available_kind == "derived":
+        draft.say(
+            "ram_available_derived",
+            f"{_MEMINFO} tells no MemAvailable: what is free is taken as free memory and page "
+            "cache.",
         )
     _tell_pinned(draft, ram)
 

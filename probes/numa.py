@@ -32,13 +32,13 @@ class NumaNode:
         number: its number.
         total_bytes: memory in it; None when it cannot be read.
         idle_bytes: free memory and page cache in it.
-        has_cpus: whether processors are near it.
+        has_cpus: whether processors are near it; None when that cannot be read.
     """
 
     number: int
     total_bytes: int | None
     idle_bytes: int
-    has_cpus: bool
+    has_cpus: bool | None
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...]:
@@ -65,7 +65,8 @@ def parse_node_meminfo(text: str) -> dict[str, int]:
 def read_numa_nodes(system: System) -> tuple[NumaNode, ...]:
     """Return the nodes that hold memory; one node alone is returned without its figures."""
     with_memory = parse_cpu_list(read_text_or_none(system, f"{_NODES}/has_memory") or "")
-    with_cpus = parse_cpu_list(read_text_or_none(system, f"{_NODES}/has_cpu") or "")
+    listed = read_text_or_none(system, f"{_NODES}/has_cpu")
+    with_cpus = parse_cpu_list(listed or "")
     if len(with_memory) < 2:  # noqa: PLR2004 - its figures are those of the machine
         return tuple(NumaNode(n, None, 0, has_cpus=True) for n in with_memory)
     nodes = []
@@ -74,7 +75,8 @@ def read_numa_nodes(system: System) -> tuple[NumaNode, ...]:
             read_text_or_none(system, f"{_NODES}/node{number}/meminfo") or ""
         )
         idle = sum(fields.get(key, 0) for key in ("MemFree", "Active(file)", "Inactive(file)"))
-        nodes.append(NumaNode(number, fields.get("MemTotal"), idle, has_cpus=number in with_cpus))
+        has_cpus = None if listed is None else number in with_cpus
+        nodes.append(NumaNode(number, fields.get("MemTotal"), idle, has_cpus=has_cpus))
     return tuple(nodes)
 
 
@@ -99,7 +101,7 @@ def probe(system: System) -> Partial:
             "--membind=0' when the model fits into one node",
         )
     for node in nodes:
-        if not node.has_cpus:
+        if node.has_cpus is False:
             held = "" if node.total_bytes is None else f" ({format_bytes(node.total_bytes)})"
             draft.say(
                 "numa_memory_only_node",

@@ -165,7 +165,8 @@ def _add_card(
         card = Card(row, name, address, f"cuda{first}", "unified")
         _add_integrated(draft, card, host)
         return [card]
-    if count(row.get("mig_mode")) == 1:
+    # a card that lists instances is split, also where its mode cannot be read
+    if count(row.get("mig_mode")) == 1 or items(row.get("mig")):
         return _add_instances(draft, row, name=name, address=address, first=first)
     card = Card(row, name, address, f"cuda{first}", f"vram{first}")
     add_vram(draft, card)
@@ -213,9 +214,21 @@ def _add_instances(
             warn=True,
         )
         return cards
-    for instance in map(mapping, items(row.get("mig"), at_most=16)):
+    listed = items(row.get("mig"), at_most=16)
+    instances = [mapping(entry) for entry in listed if mapping(entry)]
+    if len(instances) < len(listed):
+        draft.say(
+            "nvidia_mig_unread",
+            f"{name} is in MIG mode, but not every instance could be read.",
+            next_step="'nvidia-smi -L' lists them",
+            warn=True,
+        )
+    if listed and not instances:
+        return cards
+    for instance in instances:
         number = first + len(cards)
-        own: dict[str, object] = {**row, "memory": None, "nvlink": [], **instance}
+        # what is the card's own is not its instance's
+        own: dict[str, object] = {**row, "memory": None, "nvlink": [], "uuid": None, **instance}
         label = text(instance.get("name")) or f"{name} MIG"
         card = Card(own, label, address, f"cuda{number}", f"vram{number}")
         add_vram(draft, card)

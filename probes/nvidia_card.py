@@ -14,6 +14,7 @@ from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from whatfits.probes.drafts import Draft
 
@@ -36,6 +37,8 @@ _TCC: Final = 1
 # NVLink-C2C between a Grace CPU and its GPU: 900 GB/s both ways together (GH200, GB200).
 _C2C_BYTES_PER_S: Final = 450_000_000_000
 # One NVLink, one way, by version; GeForce bridges are slower and say so themselves.
+# NVIDIA Ampere GA102 whitepaper: four links of 14.0625 GB/s in each direction.
+_GA102_NVLINK_MB_PER_S: Final = 14_062
 _NVLINK_MB_PER_S: Final = {1: 20_000, 2: 25_000, 3: 25_000, 4: 25_000, 5: 50_000}
 _NVSWITCH: Final = 2
 
@@ -229,7 +232,8 @@ def add_holders(draft: Draft, card: Card, *, is_wsl: bool) -> None:
 
 def nvlinks(cards: Sequence[Card]) -> list[Link]:
     """Return the links between cards: direct ones, and through NVSwitch to every card on it."""
-    ways = {card.device_id: _ways(card) for card in cards}
+    addresses = {card.address for card in cards if card.address}
+    ways = {card.device_id: _ways(card, addresses) for card in cards}
     links: list[Link] = []
     for index, one in enumerate(cards):
         for other in cards[index + 1 :]:
@@ -242,14 +246,27 @@ def nvlinks(cards: Sequence[Card]) -> list[Link]:
     return links
 
 
-def _ways(card: Card) -> dict[str | None, int]:
-    """Return the one-way rate to each neighbour by address; None is the switch."""
+def _nominal_mb_per_s(card: Card, version: int | None) -> int | None:
+    """Return the rate of one link that states none, by its version; GA102's are half as wide."""
+    if items(card.raw.get("compute_capability")) == [8, 6]:
+        return _GA102_NVLINK_MB_PER_S
+    return _NVLINK_MB_PER_S.get(version or 0)
+
+
+def _ways(card: Card, addresses: AbstractSet[str]) -> dict[str | None, int]:
+    """Return the one-way rate to each neighbour by address; None is the switch.
+
+    Empty when one of the links cannot be read: the sum of the others would be too small.
+    """
     ways: dict[str | None, int] = {}
     stated = count(card.raw.get("nvlink_mb_per_s"))
     for link in map(mapping, items(card.raw.get("nvlink"), at_most=64)):
         is_switch = count(link.get("remote_type")) == _NVSWITCH
         remote = None if is_switch else pci_address(link.get("remote"))
-        rate = stated or _NVLINK_MB_PER_S.get(count(link.get("version")) or 0)
-        if rate and (is_switch or remote):
+        rate = stated or _nominal_mb_per_s(card, count(link.get("version")))
+        is_told = is_switch or remote in addresses or count(link.get("remote_type")) is not None
+        if not rate or not is_told:
+            return {}
+        if is_switch or remote:
             ways[remote] = ways.get(remote, 0) + rate * 1_000_000
     return ways

@@ -197,13 +197,16 @@ def read_snapshot(system: System) -> Mapping[str, object]:
 
 def _query(system: System) -> Mapping[str, object]:
     try:
-        return system.query("nvml")
+        snapshot = system.query("nvml")
     except SourceHungError:
         return {"init": {"error": "Hung"}}
     except SourceMissingError:
         return {"init": {"error": "LibraryNotFound"}}
     except ProbeError as error:
         return {"init": {"error": str(error)}}
+    if error_name(snapshot.get("init")) is None and not isinstance(snapshot.get("devices"), list):
+        return {"init": {"error": "it answered with something else than its cards"}}
+    return snapshot
 
 
 def snapshot_trouble(snapshot: Mapping[str, object]) -> Trouble | None:

@@ -34,5 +34,7 @@ def parse_os_release(content: str) -> str | None:
     for line in content.splitlines():
         name, _, value = line.partition("=")
         if name == "PRETTY_NAME":
-            return text(value.strip().strip("\"'"))
+            word = value.strip()
+            is_cut = word[:1] in ("'", '"') and (len(word) == 1 or word[-1] != word[0])
+            return None if is_cut else text(word.strip("\"'"))
     return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import Draft, read_text_or_none, whole_number
+from whatfits.probes.system import SourceMissingError
 from whatfits.sizing.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -80,9 +81,10 @@ class GpuFunction:
         vendor_id: PCI vendor.
         device_id: PCI device.
         revision: PCI revision; None when it could not be read.
-        driver: kernel driver bound to it; None when none is.
+        driver: kernel driver bound to it; None when none is, or when that cannot be read.
         path: its directory in sysfs.
         nodes: its DRM nodes, as `card0`, `renderD128`.
+        is_driver_read: whether it could be read which driver that is.
     """
 
     address: str
@@ -93,6 +95,11 @@ class GpuFunction:
     driver: str | None
     path: str
     nodes: tuple[str, ...]
+    is_driver_read: bool = True
+
+    def may_be_bound_to(self, *drivers: str) -> bool:
+        """Return whether one of these drivers has it; True when that cannot be read."""
+        return not self.is_driver_read or self.driver in drivers
 
     @property
     def ids(self) -> str:
@@ -184,15 +191,17 @@ def _read_function(system: System, path: str) -> GpuFunction | None:
     address = _address(system, path)
     if vendor is None or device is None or address is None:
         return None
+    driver, is_driver_read = _driver(system, path)
     return GpuFunction(
         address=address,
         class_code=class_code,
         vendor_id=vendor,
         device_id=device,
         revision=hexadecimal(read_text_or_none(system, f"{path}/revision")),
-        driver=_link_name(system, f"{path}/driver"),
+        driver=driver,
         path=path,
         nodes=_names(system, f"{path}/drm"),
+        is_driver_read=is_driver_read,
     )
 
 
@@ -208,11 +217,14 @@ def _address(system: System, path: str) -> str | None:
     return None
 
 
-def _link_name(system: System, path: str) -> str | None:
+def _driver(system: System, path: str) -> tuple[str | None, bool]:
+    """Return the driver bound to a device, and whether that could be read: no link, no driver."""
     try:
-        return system.read_link(path).rstrip("/").rpartition("/")[2] or None
+        return system.read_link(f"{path}/driver").rstrip("/").rpartition("/")[2] or None, True
+    except SourceMissingError:
+        return None, True
     except ProbeError:
-        return None
+        return None, False
 
 
 def _names(system: System, path: str) -> tuple[str, ...]:
@@ -245,10 +257,17 @@ def read_link_bytes_per_s(system: System, function: GpuFunction) -> int | None:
     The card's own function is not enough: many cards carry a switch whose inner link is wider than
     the slot, or (Arc) states 2.5 GT/s and one lane. Idle links slow down but keep their width, so
     each hop counts with the highest speed it can reach and the lanes it has. Ports that a virtual
-    machine makes up tell nothing.
+    machine makes up tell nothing; None where the way, or a hop on it, cannot be read.
     """
-    hops = _hops(system, function)
-    vendors = [hexadecimal(read_text_or_none(system, f"{hop}/vendor")) for hop in hops]
+    try:
+        hops = _hops(system, function)
+        return _narrowest_bytes_per_s(system, function, hops)
+    except ProbeError:
+        return None
+
+
+def _narrowest_bytes_per_s(system: System, function: GpuFunction, hops: list[str]) -> int | None:
+    vendors = [hexadecimal(_read_if_there(system, f"{hop}/vendor")) for hop in hops]
     if len(hops) > _EXTERNAL_HOPS and vendors[-2] == function.vendor_id:
         del hops[-2:]  # the link inside the card: its switch's port, and the GPU itself
     rates = [
@@ -261,17 +280,25 @@ def read_link_bytes_per_s(system: System, function: GpuFunction) -> int | None:
 
 def _hop_bytes_per_s(system: System, hop: str) -> int | None:
     names = ("max_link_width", "current_link_width")
-    widths = [whole_number(read_text_or_none(system, f"{hop}/{name}")) for name in names]
+    widths = [whole_number(_read_if_there(system, f"{hop}/{name}")) for name in names]
     return link_bytes_per_s(
-        speed=read_text_or_none(system, f"{hop}/max_link_speed"),
+        speed=_read_if_there(system, f"{hop}/max_link_speed"),
         lanes=min((width for width in widths if width), default=None),
     )
+
+
+def _read_if_there(system: System, path: str) -> str | None:
+    """Return a file; None when there is none: ports of a root complex have no link of their own."""
+    try:
+        return system.read_text(path).strip()
+    except SourceMissingError:
+        return None
 
 
 def _hops(system: System, function: GpuFunction) -> list[str]:
     try:
         target = system.read_link(f"{_BUS}/{function.address}")
-    except ProbeError:
+    except SourceMissingError:
         return [function.path]
     bridges = [part for part in target.split("/") if part.count(":") == 2 and "." in part]  # noqa: PLR2004
     return [f"{_BUS}/{address}" for address in bridges] or [function.path]

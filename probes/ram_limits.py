@@ -73,7 +73,7 @@ def _group_limit(system: System, group: MemoryGroup) -> RamLimit:
 def _node_limit(system: System, ram: HostRam) -> RamLimit | None:
     """Return the memory of the nodes that have processors, where others hold some of the total."""
     nodes = read_numa_nodes(system)
-    far = [node for node in nodes if not node.has_cpus and node.total_bytes is not None]
+    far = [node for node in nodes if node.has_cpus is False and node.total_bytes is not None]
     near_bytes = [node.total_bytes for node in nodes if node.has_cpus]
     if not far or not near_bytes or None in near_bytes:
         return None

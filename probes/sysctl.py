@@ -60,9 +60,9 @@ class Sysctl:
 
 
 def parse_sysctl(printed: str) -> dict[str, str]:
-    """Return names and values of lines such as `hw.memsize: 17179869184`."""
+    """Return names and values of lines such as `hw.memsize: 17179869184`; a cut line is none."""
     values = {}
-    for line in printed.splitlines():
+    for line in printed[: printed.rfind("\n") + 1].splitlines():
         name, separator, value = line.partition(": ")
         if separator and " " not in name:
             values[name] = value.strip()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import read_text_or_none
 from whatfits.probes.numa import parse_cpu_list
+from whatfits.probes.system import SourceMissingError
+from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.values import dataclass
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Topology", "parse_cache_bytes", "read_topology"]
 
 _CPU: Final = "/sys/devices/system/cpu"
+_FAST_CORES: Final = "/sys/devices/cpu_core/cpus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def read_topology(system: System) -> Topology:
         performance_cores=_performance_cores(system, cores) if cores else None,
         sockets=_sockets(system, online),
         l3_bytes=l3,
-        l3_total_bytes=None if l3 is None else l3 * max(1, round(len(online) / sharers)),
+        l3_total_bytes=_times(l3, processors=len(online), sharers=sharers),
     )
 
 
@@ -93,18 +96,33 @@ def _representatives(
     return tuple(found)
 
 
-def _performance_cores(system: System, cores: tuple[int, ...]) -> int:
-    """Return the cores of the faster kinds: Intel's P cores, all but the smallest of ARM's."""
-    fast = parse_cpu_list(read_text_or_none(system, "/sys/devices/cpu_core/cpus") or "")
-    if fast:
-        return len(set(cores) & set(fast))
-    if read_text_or_none(system, f"{_CPU}/cpu{cores[0]}/cpu_capacity") is None:
-        return len(cores)
-    texts = (read_text_or_none(system, f"{_CPU}/cpu{number}/cpu_capacity") for number in cores)
+def _performance_cores(system: System, cores: tuple[int, ...]) -> int | None:
+    """Return the cores of the faster kinds: Intel's P cores, all but the smallest of ARM's.
+
+    None when a file that tells kinds apart is there and cannot be read.
+    """
+    try:
+        return len(set(cores) & set(parse_cpu_list(system.read_text(_FAST_CORES))))
+    except SourceMissingError:
+        return _larger_cores(system, cores)
+    except ProbeError:
+        return None
+
+
+def _larger_cores(system: System, cores: tuple[int, ...]) -> int | None:
+    files = [f"{_CPU}/cpu{number}/cpu_capacity" for number in cores]
+    try:
+        system.read_text(files[0])
+    except SourceMissingError:
+        return len(cores)  # this kernel knows one kind only
+    except ProbeError:
+        return None
+    texts = (read_text_or_none(system, file) for file in files)
     capacities = [int(text) for text in texts if text and text.isdecimal()]
-    if len(capacities) < len(cores) or min(capacities) == max(capacities):
-        return len(cores)
-    return sum(capacity > min(capacities) for capacity in capacities)
+    if len(capacities) < len(cores):
+        return None
+    larger = sum(capacity > min(capacities) for capacity in capacities)
+    return larger or len(cores)
 
 
 def _sockets(system: System, online: tuple[int, ...]) -> int | None:
@@ -116,10 +134,18 @@ def _sockets(system: System, online: tuple[int, ...]) -> int | None:
     return len(_representatives(system, online, files)) or None
 
 
-def _third_level_cache(system: System) -> tuple[int | None, int]:
+def _times(cache_bytes: int | None, *, processors: int, sharers: int | None) -> int | None:
+    """Return what all caches hold together; None when it is not told how many share one."""
+    if cache_bytes is None or not sharers:
+        return None
+    return cache_bytes * max(1, round(processors / sharers))
+
+
+def _third_level_cache(system: System) -> tuple[int | None, int | None]:
     """Return the size of the first third-level cache and how many processors share it."""
     folder = f"{_CPU}/cpu0/cache/index3"
     if read_text_or_none(system, f"{folder}/level") != "3":
-        return None, 1
+        return None, None
     sharers = parse_cpu_list(read_text_or_none(system, f"{folder}/shared_cpu_list") or "")
-    return parse_cache_bytes(read_text_or_none(system, f"{folder}/size") or ""), len(sharers) or 1
+    size_bytes = parse_cache_bytes(read_text_or_none(system, f"{folder}/size") or "")
+    return size_bytes, len(sharers) or None

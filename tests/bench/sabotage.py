@@ -149,6 +149,49 @@ CASES = {
         "if os.fork() == 0: time.sleep(99)\ntell(LOADING); tell(LOADED); tell(DECODED)", "measured"
     ),
 }
+CASES |= {
+    "uses up its address space": Sabotage(
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))\n"
+        "try: held = bytearray(1 << 30)\n"
+        "except MemoryError: tell({'error': 'out of memory'})",
+        "out_of_memory",
+        "out of memory",
+    ),
+    "becomes a daemon and goes on": Sabotage(
+        "if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+        "os.close(pipe); time.sleep(99)",
+        "no_answer",
+        "without a result",
+    ),
+    "becomes a daemon that answers": Sabotage(
+        "if os.fork() == 0:\n  os.setsid(); tell(LOADING); time.sleep(99)\ntime.sleep(0.2)",
+        "no_answer",
+        "without a result",
+    ),
+    "leaves a hundred children": Sabotage(
+        "for _ in range(100):\n  if os.fork() == 0: time.sleep(99)", "no_answer", "without a result"
+    ),
+    "changes its folder and measures": Sabotage(
+        "os.chdir('/'); tell(LOADING); tell(LOADED); tell(DECODED)", "measured"
+    ),
+    "fills the disk up to its limit": Sabotage(
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\ntell(LOADING)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        "file = open('big', 'wb', 0)\nwhile True: file.write(bytes(4096))",
+        "crashed",
+        "SIGXFSZ) while loading",
+    ),
+    "reads its standard input": Sabotage(
+        "sys.stdin.read(); tell(LOADING); tell(LOADED); tell(DECODED)", "measured"
+    ),
+    "ends its own group": Sabotage(
+        "tell(LOADING); os.killpg(0, signal.SIGKILL); time.sleep(30)", "killed", "SIGKILL"
+    ),
+    "ends with another status": Sabotage("tell(LOADING); os._exit(137)", "no_answer", "loading"),
+    "changes a figure's type half-way": Sabotage(
+        "tell(LOADING); tell({**LOADED, 'n_ctx': '256'}); tell(DECODED)", "no_answer", "no result"
+    ),
+}
 for _name in ("SEGV", "ABRT", "BUS", "FPE", "ILL", "SYS", "TRAP"):
     CASES[f"crashes with SIG{_name}"] = Sabotage(
         f"tell(LOADING); die(signal.SIG{_name})", "crashed", f"SIG{_name}) while loading"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +154,38 @@ def test_a_folder_the_child_has_filled_goes_with_it(tmp_path: Path) -> None:
     )
     assert _load(body).kind == "measured"
     assert not Path(told.read_text()).exists()
+
+
+@pytest.mark.parametrize("moment", range(20))
+def test_a_child_that_is_killed_at_any_moment_was_killed(moment: int) -> None:
+    """What it had told by then makes no measurement of it."""
+    after_s = random.Random(moment).uniform(0, 0.25)  # noqa: S311 - a moment to be killed at
+    body = (
+        f"import threading\nthreading.Timer({after_s}, os.kill, (os.getpid(), 9)).start()\n"
+        "tell(LOADING)\ntime.sleep(0.1)\ntell(LOADED)\ntime.sleep(30)"
+    )
+    outcome = _load(body)
+    assert outcome.kind in ("killed", "out_of_memory")
+    assert "SIGKILL" in outcome.reason or outcome.kind == "out_of_memory"
+    assert outcome.decoded == {}
+
+
+def test_the_system_that_ends_a_child_for_want_of_memory_is_told_from_another_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = iter((7, 8))
+    monkeypatch.setattr("whatfits.bench.loads._oom_kills", lambda: next(counts))
+    body = "tell(LOADING); os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)"
+    assert _load(body).kind == "out_of_memory"
+    counts = iter((8, 8))
+    assert _load(body).kind == "killed"
+
+
+def test_the_parent_keeps_its_threads_and_its_folder() -> None:
+    before = (threading.active_count(), Path.cwd())
+    for body in (MEASURED, "os.chdir('/')", "die(signal.SIGSEGV)", "write(b'{}\\n' * 9)"):
+        _load(body)
+    assert (threading.active_count(), Path.cwd()) == before
 
 
 def test_hundred_children_leave_as_many_descriptors_as_before() -> None:

@@ -7,6 +7,8 @@ it reads, giving too little. The answer is a refusal, or what the sound disk wou
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import sys
 from contextlib import contextmanager
@@ -18,9 +20,12 @@ import safetensors_builder
 import split_cases
 from checkpoint_cases import config, index
 
-from whatfits.sizing.errors import BadInputError
+from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.sources.checkpoint_files import read_checkpoint
 from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.sources.ollama_name import parse_ollama_name
+from whatfits.sizing.sources.stores import ollama
+from whatfits.sizing.sources.stores.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +37,8 @@ CALLS = ("open", "stat", "lstat", "fstat", "scandir", "readlink", "fdopen")
 # Not ENOENT and ENOTDIR: a system that says so is believed, and the file is not there.
 ERRORS = ("EIO", "EACCES", "EPERM", "EMFILE", "ENOMEM", "ESTALE", "ELOOP", "ETIMEDOUT")
 SHORT, NOTHING = "one byte", "no byte"
-FAULTS = (*ERRORS, SHORT, NOTHING)
+MEMORY = "no memory"
+FAULTS = (*ERRORS, SHORT, NOTHING, MEMORY)
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 
 
@@ -50,11 +56,14 @@ class Disk:
 
         Raises:
             OSError: the fault is an error.
+            MemoryError: it is want of memory.
         """
         self.calls += 1
         if self.calls - 1 != self.wrong or (self.fault in (SHORT, NOTHING) and kind != "read"):
             return False
         self.injected = True
+        if self.fault == MEMORY:
+            raise MemoryError
         if self.fault in ERRORS:
             code = getattr(errno, self.fault)
             raise OSError(code, os.strerror(code))
@@ -164,7 +173,44 @@ def _config(folder: Path) -> Callable[[], object]:
     return lambda: read_checkpoint(str(folder))
 
 
+def _ollama(folder: Path) -> Callable[[], object]:
+    data = gguf_builder.small_model()
+    blobs = folder / ".ollama" / "models" / "blobs"
+    blobs.mkdir(parents=True)
+
+    def blob(content: bytes) -> dict[str, object]:
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / f"sha256-{digest}").write_bytes(content)
+        return {"digest": f"sha256:{digest}", "size": len(content)}
+
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            **blob(b'{"model_format": "gguf"}'),
+        },
+        "layers": [{"mediaType": "application/vnd.ollama.image.model", **blob(data)}],
+    }
+    path = blobs.parent.joinpath("manifests", "registry.ollama.ai", "library", "tiny", "latest")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(manifest))
+    surroundings = Surroundings({"HOME": str(folder)}, "darwin")
+    name = parse_ollama_name("tiny")
+
+    def ask() -> object:
+        found = ollama.find_model(name, surroundings)
+        assert found is not None
+        if found.complete:
+            return found
+        assert found.findings  # a store that cannot be read in full says so in its list
+        raise InvalidRequestError(what="model", got="tiny", allowed=found.findings[0])
+
+    return ask
+
+
 SOUND = {
+    "a model in Ollama's store": _ollama,
     "a GGUF file": _gguf,
     "a GGUF file of several windows": _long_gguf,
     "a folder with a GGUF file": _gguf_folder,
@@ -227,6 +273,9 @@ def answer(ask: Callable[[], object], disk: Disk) -> object:
             return ask()
     except BadInputError as error:
         refusal = error
+    except MemoryError as error:  # the command line says so in a line
+        assert disk.injected
+        return InvalidRequestError(what="memory", got=str(error), allowed="more of it")
     finally:
         assert descriptors() == before
     assert str(refusal).isprintable()

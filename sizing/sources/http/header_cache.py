@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,14 +103,14 @@ class HeaderCache:
         return self._folder / (hashlib.sha256(named.encode()).hexdigest() + _SUFFIX)
 
     def _write(self, path: Path, parts: Sequence[bytes | bytearray]) -> None:
-        descriptor, half = tempfile.mkstemp(dir=self._folder, suffix=".half")
+        half = tempfile.NamedTemporaryFile(dir=self._folder, suffix=".half", delete=False)  # noqa: SIM115 - closed below
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.writelines(parts)
-            Path(half).replace(path)
-        except OSError:
+            with half:
+                half.writelines(parts)
+            Path(half.name).replace(path)
+        except BaseException:  # an interruption must not leave half a file either
             with contextlib.suppress(OSError):
-                Path(half).unlink()
+                Path(half.name).unlink()
             raise
 
     def _drop_oldest(self) -> None:

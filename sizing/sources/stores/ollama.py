@@ -92,10 +92,21 @@ def find_model(name: OllamaName, surroundings: Surroundings) -> StoredModel | No
             for host in name.hosts:
                 parts = (root, host.replace(":", _PORT), name.namespace, name.model, name.tag)
                 path = os.path.join(folder, *parts)  # noqa: PTH118 - paths may be any bytes
-                if os.path.lexists(path):
+                if _may_be_there(path):
                     find_file(path, relative="", within=_allowed(folder, root))
                     return _stored_model(folder, name, _manifest(folder, path))
     return None
+
+
+def _may_be_there(path: str) -> bool:
+    """Return whether a path exists; True where that cannot be told: opening it says why."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _read_folder(folder: str) -> StoreContents:
