@@ -19,6 +19,7 @@ __all__ = ["LargerCard", "larger_cards"]
 # those that a person can buy and put into a PC come first
 _KINDS: Final = {"discrete": 0, "workstation": 1, "datacentre": 2}
 _USUAL_RAM_GIB: Final = 32
+_LEAST_RAM_GIB: Final = 1  # what a machine expression can say
 _SHOWN_SHORT: Final = 1.03  # drivers show a little less than is marketed
 
 
@@ -52,7 +53,8 @@ def larger_cards(machine: Machine) -> Iterator[LargerCard]:
         return
     kinds = {device.kind for device in machine.accelerators} or {"cuda"}
     present = max((pool.total_bytes or 0 for pool in pools), default=0)
-    ram_gib = _USUAL_RAM_GIB if host.total_bytes is None else round(host.total_bytes / GIB)
+    told = _USUAL_RAM_GIB if host.total_bytes is None else round(host.total_bytes / GIB)
+    ram_gib = max(_LEAST_RAM_GIB, told)
     best: dict[int, DeviceEntry] = {}
     for entry in sorted(device_entries(), key=_likeliest_last):
         if entry.unified_memory or entry.kind not in _KINDS or entry.dies > 1:

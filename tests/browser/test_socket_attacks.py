@@ -147,7 +147,7 @@ def test_widgets_with_values_of_another_kind_harm_the_one_who_sends_them(
 
 MARKS = "<img src=x onerror=alert(1)>![a](http://evil.example/a.png)[b](javascript:alert(1))$\\x$"
 HOSTILE = {
-    "long": "a" * 1_500,
+    "long": "a" * (60_000 // len(INPUTS)),  # in all inputs at once; a stranger may send 80 kB
     "control": "a\x00b\x1b[31mc\r\nX-Header: d\x07",
     "bidi": "\u202e\u2066gpj.exe\u2069\u200f",
     "marks": MARKS,

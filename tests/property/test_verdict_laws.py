@@ -88,7 +88,8 @@ def test_every_remedy_does_what_it_promises(name: str, machine: Machine) -> None
         workload = {"context_tokens": 32_768, **remedy.change.get("workload", {})}
         file_type = remedy.change.get("file_type")
         other = remedy.change.get("model", name)
-        changed = check(model(other, file_type), machine=machine, workload=workload)
+        where = remedy.change.get("machine", machine)
+        changed = check(model(other, file_type), machine=where, workload=workload)
         assert changed.verdict == remedy.verdict
         assert changed.memory.total_bytes == remedy.needs_bytes
 
