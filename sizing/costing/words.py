@@ -44,13 +44,13 @@ _TONES: Final[dict[str, Tone]] = {"local": "good", "cloud": "bad"}
 
 
 def question_sentence(answer: CostAnswer) -> str:
-    """Return what was asked: the model, the machine, the tokens, and the day of the prices."""
+    """Return what was asked: the model, the machine, the tokens, and the day of asking."""
     usage = answer.usage
     cached = f", {usage.cached_share:.0%} of the input cached" if usage.cached_share else ""
     return (
         f"{answer.model.name} {answer.model.file_type or ''} on {answer.machine.name}: "
         f"{usage.input_tokens_per_day:,.0f} tokens in and {usage.output_tokens_per_day:,.0f} out "
-        f"on {usage.days_per_week:g} days a week{cached}. Prices of {answer.today}."
+        f"on {usage.days_per_week:g} days a week{cached}. Asked on {answer.today}."
     )
 
 
