@@ -69,6 +69,17 @@ def answer_schema() -> dict[str, Any]:
     adapters = [(name, "serialization", TypeAdapter[Any](kind)) for name, kind in kinds.items()]
     by_name, shared = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]
     definitions = shared["$defs"]
+    _complete(definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Answers of whatfits",
+        "answers": {name: by_name[name, "serialization"] for name in kinds},
+        "$defs": definitions,
+    }
+
+
+def _complete(definitions: dict[str, Any]) -> None:
+    """Put in what classes work out themselves, and say which fields an answer always has."""
     for name in ("Memory", "DeviceMemory"):  # pydantic leaves out what a class adds up itself
         definitions[name]["properties"]["total_bytes"] = {"type": "integer"}
     checked = definitions["CheckedTerm"]["properties"]
@@ -81,9 +92,3 @@ def answer_schema() -> dict[str, Any]:
         definition.pop("additionalProperties", None)
         if name not in _SPARSE:
             definition["required"] = list(definition["properties"])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Answers of whatfits",
-        "answers": {name: by_name[name, "serialization"] for name in kinds},
-        "$defs": definitions,
-    }
