@@ -11,7 +11,7 @@ from typing import Any, Final
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.webapp.mode import set_mode
 
-__all__ = ["free_port", "options", "serve"]
+__all__ = ["free_port", "options", "send_at_once", "serve"]
 
 LOOPBACK: Final = "127.0.0.1"
 _LOOPBACK_NAMES: Final = ("localhost", LOOPBACK, "::1")
@@ -117,11 +117,32 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
+def send_at_once() -> None:
+    """Have the server send each message when it is written, not when the last one was acknowledged.
+
+    Streamlit opens its socket without naming a protocol. asyncio then leaves Nagle's delay on
+    (`base_events._set_nodelay` asks for one), and each answer waits for an acknowledgement that
+    the browser's system holds back for 40 ms. A connection takes the option from the socket that
+    accepted it.
+    """
+    from streamlit.web.server.starlette import starlette_server  # noqa: PLC0415 - an extra
+
+    bind = starlette_server._bind_socket  # noqa: SLF001 - no setting reaches the socket
+
+    def bound(*arguments: Any, **more: Any) -> socket.socket:  # noqa: ANN401 - Streamlit's
+        opened: socket.socket = bind(*arguments, **more)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return opened
+
+    starlette_server._bind_socket = bound  # noqa: SLF001 - as above
+
+
 def serve(*, port: int | None, host: str, browser: bool, public: bool) -> None:
     """Serve the pages until somebody ends it (Ctrl-C, or a signal to terminate)."""
     from streamlit.web import bootstrap  # noqa: PLC0415 - an extra
 
     set_mode(public=public)
+    send_at_once()
     _allow_many_connections()
     chosen = options(port=free_port(host, port), host=host, browser=browser, public=public)
     script = Path(__file__).with_name("app.py")

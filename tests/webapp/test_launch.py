@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from whatfits.sizing.cli import main
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.webapp.launch import free_port, options
+from whatfits.webapp.launch import free_port, options, send_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,22 @@ def test_without_the_extra_it_says_what_to_install(
     assert main(["web"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "pip install 'whatfits[web]'" in line
+
+
+def test_a_message_is_sent_when_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    streamlit = pytest.importorskip("streamlit.web.server.starlette.starlette_server")
+    monkeypatch.setattr(streamlit, "_bind_socket", streamlit._bind_socket)
+    send_at_once()
+    with (
+        streamlit._bind_socket(LOOPBACK, 0, 1) as listening,
+        socket.create_connection(listening.getsockname()),
+        selectors.DefaultSelector() as waiting,
+    ):
+        waiting.register(listening, selectors.EVENT_READ)
+        assert waiting.select(timeout=10)
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 EFFECTIVE = """
