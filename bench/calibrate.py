@@ -124,15 +124,13 @@ def prefill_equation(measured: Measured) -> Equation:
 def _types(costs: Costs, measured: Sequence[Measured]) -> Iterator[tuple[str, float, float]]:
     """Yield each storage type that a model was mostly made of, with its cost and its spread.
 
-    The spread is the larger of what repeats show and of how far a timing is missed by the costs of
-    the others: a width that only told how well a timing repeats would promise too much.
+    The spread is the larger of what repeats show and of how far timings lie from the sums of all
+    costs: a width that only told how well a timing repeats would promise too much.
     """
     for name in dict.fromkeys(m.drawn.type_name for m in measured):
-        own = [i for i, m in enumerate(measured) if m.drawn.type_name == name]
         if name in costs.seconds:
-            repeats = median([measured[i].timing.spread for i in own])
-            misses = max(abs(costs.misses[i]) for i in own)
-            yield name, costs.seconds[name], max(repeats, misses)
+            repeats = median([m.timing.spread for m in measured if m.drawn.type_name == name])
+            yield name, costs.seconds[name], max(repeats, costs.width or 0.0)
 
 
 def disturbances(measured: Sequence[Measured], rates: MachineRates | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ and the others are solved again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Costs", "Equation", "solved"]
 
+_FOUR_IN_FIVE: Final = 1.2816  # standard deviations to either side, of a normal distribution
 _TINY: Final = 1e-6  # of columns scaled to one: below, nothing tells them apart
 
 
@@ -40,13 +42,13 @@ class Costs:
 
     Attributes:
         seconds: by name; what came out as nothing is left out.
-        misses: of each equation, (sum - time) over time, by the costs that the others give: what
-            is to be expected of a model that was not timed. By all of them where the others leave
-            one of its costs open.
+        width: how far four in five timings lie at most from their sums, as a share: the relative
+            errors that are left, over the timings there are beyond the costs (a fit meets those it
+            was made of too well). None without a timing too many.
     """
 
     seconds: Mapping[str, float]
-    misses: tuple[float, ...]
+    width: float | None
 
     def rate(self, name: str) -> float | None:
         """Return units a second; None when they came out free, or nothing tells."""
@@ -60,14 +62,11 @@ def solved(equations: Sequence[Equation]) -> Costs:
     A cost that no equation tells apart from others is left out.
     """
     values = _not_below_zero(equations)
-    names = _names(equations)
-    told = len(_scaled(equations, names).told)
-    misses = []
-    for at, equation in enumerate(equations):
-        others = [*equations[:at], *equations[at + 1 :]]
-        is_needed = len(_scaled(others, names).told) < told
-        misses.append(_miss(equation, values if is_needed else _not_below_zero(others)))
-    return Costs(values, tuple(misses))
+    surplus = len(equations) - len(values)
+    if surplus < 1:
+        return Costs(values, None)
+    squares = sum(_miss(equation, values) ** 2 for equation in equations)
+    return Costs(values, _FOUR_IN_FIVE * sqrt(squares / surplus))
 
 
 def _names(equations: Sequence[Equation]) -> list[str]:

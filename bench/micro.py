@@ -37,9 +37,12 @@ __all__ = [
 DEPTH_TOKENS: Final = 2048
 CONTEXT_TOKENS: Final = DEPTH_TOKENS + 1024
 _DECODED: Final = 16
+_DECODED_TINY: Final = 128  # they take as long
 _DEEP: Final = Shape("deep", 1024, 24, 2816, 16, 4)
 _WIDE: Final = Shape("wide", 2048, 4, 5632, 32, 8)
 _LONG: Final = Shape("long", 2048, 10, 5632, 32, 8)
+# next to no weights: what a token costs beside them, which the others tell only as a difference
+_TINY: Final = Shape("tiny", 256, 2, 768, 4, 1, vocabulary=1024)
 _ROOM_FACTOR: Final = 3  # file in the page cache, weights, and their rearranged copy
 _CLEAN_REPEATS: Final = 3
 _CACHES: Final = 3  # weights are at least so many times the cache
@@ -118,8 +121,8 @@ def trials(
     times = min(max(1, -(-_CACHES * (cache_bytes or 0) // _LEAST_WEIGHTS_BYTES)), _MOST_TIMES)
     wide, deep, long = (replace(s, layers=s.layers * times) for s in (_WIDE, _DEEP, _LONG))
 
-    def decode(depth: int = 0, count: int = threads) -> Step:
-        return Step("decode", _DECODED, depth, count, 5, longest_s=2.0)
+    def decode(depth: int = 0, count: int = threads, tokens: int = _DECODED) -> Step:
+        return Step("decode", tokens, depth, count, 5, longest_s=2.0)
 
     def prefill(tokens: int, depth: int = 0) -> Step:
         return Step("prefill", tokens, depth, threads, 2, longest_s=2.0)
@@ -143,6 +146,7 @@ def trials(
             # two prompts: what layers pass on shows in a narrow model alone, and rests on both
             (decode(), prefill(128), prefill(512), decode(DEPTH_TOKENS)),
         ),
+        Trial(draw(_TINY, "Q4_K_M"), (decode(tokens=_DECODED_TINY),)),
         Trial(draw(long, "Q4_K_M"), (decode(),)),
         Trial(draw(wide, "Q6_K"), (decode(), prefill(512))),
         Trial(draw(wide, "Q5_K_M"), (decode(), prefill(512))),

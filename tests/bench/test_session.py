@@ -61,11 +61,13 @@ def test_the_cache_of_all_sockets_counts() -> None:
 
 
 @pytest.mark.parametrize("cache", [None, 8 * MIB, 32 * MIB, 96 * MIB, 256 * MIB])
-def test_every_model_is_at_least_three_times_the_cache(cache: int | None) -> None:
+def test_every_model_with_weights_is_at_least_three_times_the_cache(cache: int | None) -> None:
     for trial in trials(threads=4, cache_bytes=cache):
         read = sum(trial.drawn.bytes_by_type.values())
-        assert read >= 3 * (cache or 0)
-        assert read >= 100 * MIB
+        if trial.drawn.shape.name == "tiny":  # what a token costs beside its weights
+            assert read < 2 * MIB
+        else:
+            assert read >= max(3 * (cache or 0), 100 * MIB)
 
 
 def test_the_sweep_is_timed_with_one_model_only() -> None:
