@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
-
-import streamlit as st
 
 from whatfits.webapp.cost_engine import api_choices, region_choices, rented_row
 from whatfits.webapp.cost_inputs import CHEAPEST
 from whatfits.webapp.cost_state import CostQuestion, cost_question_of
 from whatfits.webapp.inputs import question
-from whatfits.webapp.widgets import amount, chosen, number, select
+from whatfits.webapp.widgets import amount, chosen, in_rows, number, select
 
 if TYPE_CHECKING:
     from whatfits.sizing.costing.answer import CostAnswer
@@ -23,39 +22,31 @@ _CENT: Final = 0.01
 
 def ask_use() -> None:
     """Ask how much is used, and who would answer instead."""
-    left, right = st.columns(2)
-    with left:
-        number("tokensin")
-        number("cached")
-    with right:
-        number("tokensout")
-        select("api", api_choices())
+    in_rows(
+        partial(number, "tokensin"),
+        partial(number, "tokensout"),
+        partial(number, "cached"),
+        partial(select, "api", api_choices()),
+    )
 
 
 def ask_owning() -> None:
     """Ask what the machine costs."""
-    left, right = st.columns(2)
-    with left:
-        number("buy")
-        select("region", region_choices())
-    with right:
-        number("life")
-        amount("kwh", step=_CENT)
+    in_rows(
+        partial(number, "buy"),
+        partial(number, "life"),
+        partial(select, "region", region_choices()),
+        partial(amount, "kwh", step=_CENT),
+    )
 
 
 def ask_assumptions() -> None:
     """Ask for everything that has a good default."""
-    left, right = st.columns(2)
-    with left:
-        number("hours")
-        number("idlewatts")
-        number("resale")
-        number("pricespread")
-    with right:
-        number("days")
-        number("loadwatts")
-        number("prompt")
-        number("usespread")
+    keys = (
+        *("hours", "days", "idlewatts", "loadwatts"),
+        *("resale", "prompt", "pricespread", "usespread"),
+    )
+    in_rows(*(partial(number, key) for key in keys))
 
 
 def ask_rent(answer: CostAnswer) -> RentedDay | None:

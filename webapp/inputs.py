@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -32,6 +32,7 @@ from whatfits.webapp.widgets import (
     chosen,
     common,
     forget_inputs,
+    in_rows,
     keep,
     number,
     select,
@@ -124,11 +125,7 @@ def ask_machine() -> None:
         st.session_state.setdefault("machine", _PUBLIC_MACHINE)
     machine = select("machine", options, accept_new_options=True)
     if is_card(machine or ""):
-        left, right = st.columns(2)
-        with left:
-            number("cards")
-        with right:
-            select("ram", input_of("ram").allowed)
+        in_rows(partial(number, "cards"), partial(select, "ram", input_of("ram").allowed))
     elif machine == HERE:
         st.button(
             "Read this computer again",
@@ -178,9 +175,12 @@ def _ask_shares() -> None:
     if not cards:
         return
     st.caption("How the layers are split: a share for each card, or none for a split by memory.")
-    for column, (key, card) in zip(cycle(st.columns(2)), zip(SHARES, cards, strict=False)):
-        with column:
-            number(key, label=f"Share of {card.id} ({inert(card.name)})")
+    in_rows(
+        *(
+            partial(number, key, label=f"Share of {card.id} ({inert(card.name)})")
+            for key, card in zip(SHARES, cards, strict=False)
+        )
+    )
 
 
 def _accelerators() -> tuple[Device, ...]:
@@ -199,13 +199,10 @@ def ask_other_machine() -> None:
 
 def ask_filters() -> None:
     """Ask which models to show, and in which order."""
-    left, right = st.columns(2)
-    with left:
-        select("use", input_of("use").allowed)
-        select("sort", input_of("sort").allowed)
-    with right:
-        select("licence", input_of("licence").allowed)
-        ask_context()
+    in_rows(
+        *(partial(select, key, input_of(key).allowed) for key in ("use", "licence", "sort")),
+        ask_context,
+    )
 
 
 def other_machine() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -37,7 +38,7 @@ from whatfits.webapp.serving_engine import (
 )
 from whatfits.webapp.serving_state import ServingQuestion, serving_question_of
 from whatfits.webapp.theme import ink
-from whatfits.webapp.widgets import chosen, number, select
+from whatfits.webapp.widgets import chosen, in_rows, number, select
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
@@ -67,15 +68,10 @@ def serving(question: Question) -> None:
 
 
 def _ask() -> None:
-    left, right = st.columns(2)
-    with left:
-        select("server", input_of("server").allowed)
-        number("prompt")
-        number("ttft")
-    with right:
-        number("clients")
-        number("output")
-        number("minspeed")
+    in_rows(
+        partial(select, "server", input_of("server").allowed),
+        *(partial(number, key) for key in ("clients", "prompt", "output", "ttft", "minspeed")),
+    )
     with st.expander("More: pauses, requests an hour, a shared beginning"):
         number("think")
         number("rate")

@@ -9,13 +9,14 @@ import streamlit as st
 from whatfits.webapp.input_list import INPUTS, input_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "amount",
     "chosen",
     "common",
     "forget_inputs",
+    "in_rows",
     "keep",
     "number",
     "restore",
@@ -83,6 +84,14 @@ def amount(key: str, *, step: float) -> float | None:
     )
     keep(key, found)
     return found
+
+
+def in_rows(*asks: Callable[[], object]) -> None:
+    """Ask two beside each other; on a phone they follow each other in the order given."""
+    for at in range(0, len(asks), 2):
+        for column, ask in zip(st.columns(2), asks[at : at + 2], strict=False):
+            with column:
+                ask()
 
 
 def value_of(key: str) -> Any:  # noqa: ANN401 - as declared

@@ -9,15 +9,12 @@ import streamlit as st
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import explore_view, inputs, serving_view
 from whatfits.webapp.answer_view import refusal
+from whatfits.webapp.widgets import in_rows
 
 st.title("Explore")
 inputs.ask_model()
 inputs.ask_machine()
-left, right = st.columns(2)
-with left:
-    inputs.ask_quant()
-with right:
-    inputs.ask_context()
+in_rows(inputs.ask_quant, inputs.ask_context)
 context, quants, machines, users = st.tabs(
     ["Context", "Quality", "Two machines", "Serving"],
     on_change="rerun",

@@ -7,15 +7,12 @@ import streamlit as st
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import answer_view, inputs
 from whatfits.webapp.engine import answered, first_answer
+from whatfits.webapp.widgets import in_rows
 
 st.title("Will it fit?")
 inputs.ask_model()
 inputs.ask_machine()
-left, right = st.columns(2)
-with left:
-    inputs.ask_quant()
-with right:
-    inputs.ask_context()
+in_rows(inputs.ask_quant, inputs.ask_context)
 with st.expander("More: users, cache, placement, runtime"):
     inputs.ask_more()
 if not inputs.may_read_address():
