@@ -52,7 +52,7 @@ def speed_basis(
     """
     if speed is None:
         return ()
-    rates = peak_rates(devices, machine)
+    rates = peak_rates(devices, machine, engine)
     costs = device_costs(devices, machine, engine, rates)
     found = []
     if speed.decode_tokens_per_s is not None:

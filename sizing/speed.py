@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.speed_costs import costs_of, measured_costs
+from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_terms import (
     Rates,
     at_peak_rates,
@@ -57,6 +58,10 @@ _UNKNOWN_HOST: Final = "the speed of the system memory is not known: 51 to 115 G
 _UNKNOWN_LINK_BYTES_PER_S: Final = 15.75e9
 _WEIGHTS: Final = "weights."
 _SHARED: Final = frozenset({"integrated", "unified"})
+# Hopper's peak is that of `wgmma`; `mma` attains 62.9 % of it on the average.
+# Source: Dissecting the NVIDIA Hopper Architecture (arXiv 2501.12084), tensor cores.
+_HOPPER: Final = ("cuda", "hopper")
+_HOPPER_MMA_SHARE: Final = 0.629
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
 
@@ -94,7 +99,7 @@ def estimate_speed(
     if not model.tensors:
         return _unknown("the tensor table of this model is not known")
     devices = (*placement.accelerators, placement.host)
-    rates = peak_rates(devices, machine)
+    rates = peak_rates(devices, machine, engine)
     costs = device_costs(devices, machine, engine, rates)
     work = step_work(model, placement)
     terms = cut_over_ranks(
@@ -176,11 +181,14 @@ def _unknown(reason: str) -> Speed:
     return Speed(None, None, None, "unknown", reason)
 
 
-def peak_rates(devices: Sequence[Device], machine: Machine | None) -> list[Rates]:
+def peak_rates(
+    devices: Sequence[Device], machine: Machine | None, engine: str | None = None
+) -> list[Rates]:
     """Return the peak rates of the devices, the host last; where unknown, what was measured here.
 
     Of memory whose speed nobody told, a usual one is assumed; nothing is copied where CPU and GPU
-    share it.
+    share it. llama.cpp (`engine` None) multiplies by `mma` instructions, which do not reach the
+    peak of every generation.
     """
     links = {}
     if machine is not None:
@@ -190,6 +198,8 @@ def peak_rates(devices: Sequence[Device], machine: Machine | None) -> list[Rates
         found = _measured(device, machine)
         peak: float | None = device.bandwidth_bytes_per_s
         flops: float | None = device.fp16_flops_per_s
+        if flops and engine is None and family_of(device) == _HOPPER:
+            flops *= _HOPPER_MMA_SHARE
         if found is not None:
             peak = peak or found.read_bytes_per_s
             flops = flops or next((rate.flops_per_s for rate in found.prefill), None)

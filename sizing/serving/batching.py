@@ -56,7 +56,7 @@ class BatchModel:
         devices = (*placement.accelerators, placement.host)
         self._model, self._settings, self._placement = model, settings, placement
         self._names = [device.name for device in devices]
-        self._rates = peak_rates(devices, machine)
+        self._rates = peak_rates(devices, machine, engine)
         self._costs = device_costs(devices, machine, engine, self._rates)
         self._work = step_work(model, placement)
         self._ranks = ranks

@@ -143,7 +143,7 @@ def _row(
     )
     settings = resolve_settings(model, asked)
     devices = (*placement.accelerators, placement.host)
-    rates = peak_rates(devices, machine)
+    rates = peak_rates(devices, machine, engine)
     if phase == "decode":
         middle = depth + tokens // 2
         terms = decode_terms(model, settings, placement, rates, depth=middle)

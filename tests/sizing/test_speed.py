@@ -12,6 +12,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.speed import peak_rates
 from whatfits.sizing.speed_attention import prompt_attention_flops
 from whatfits.sizing.speed_costs import costs_of
 from whatfits.sizing.speed_drafts import tokens_per_step
@@ -296,3 +297,14 @@ def test_no_end_of_a_range_reads_weights_faster_than_memory_is(name: str, file_t
     read_bytes = sum(step_work(spec, placement).devices[0].dense_bytes.values())
     at_peak = (placement.accelerators[0].bandwidth_bytes_per_s or 0) / read_bytes
     assert rate.high <= max(1.001 * at_peak, rate.mid)
+
+
+def test_llama_cpp_reaches_a_hopper_cards_peak_by_the_share_of_its_instructions() -> None:
+    def flops(card: str, engine: str | None) -> float | None:
+        machine = load_machine(card)
+        return peak_rates(machine.accelerators, machine, engine)[0].flops
+
+    # arXiv 2501.12084: mma attains 62.9 % of Hopper's peak, which wgmma sets; vLLM uses that
+    assert flops("h100-pcie", None) == pytest.approx(0.629 * 756e12)
+    assert flops("h100-pcie", "vllm") == 756e12
+    assert flops("rtx-4090", None) == flops("rtx-4090", "vllm")
