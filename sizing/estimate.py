@@ -175,6 +175,10 @@ class Speed:
         throughput_tokens_per_s: tokens written by all sequences together; None for one.
         speculative_tokens_per_s: tokens written by one sequence with a model that drafts.
         energy_per_million_tokens_kwh: of decoding alone, accelerators at their power limit.
+        depth_tokens: how many a sequence has in its context where these are told, the prompt's.
+        full_decode_tokens_per_s: tokens written by one sequence whose context is full; None where
+            the prompt already fills it.
+        full_depth_tokens: how many those are.
         times_slower: by how much a token takes longer than with every layer on the accelerators,
             whether they could hold it or not; None where nothing spilled.
     """
@@ -187,6 +191,9 @@ class Speed:
     throughput_tokens_per_s: RateRange | None = None
     speculative_tokens_per_s: RateRange | None = None
     energy_per_million_tokens_kwh: RateRange | None = None
+    depth_tokens: int | None = None
+    full_decode_tokens_per_s: RateRange | None = None
+    full_depth_tokens: int | None = None
     times_slower: float | None = None
 
 

@@ -240,7 +240,8 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     if plan.memory.growth_limit_bytes:
         size = format_bytes(plan.memory.growth_limit_bytes)
         what = "prompt cache, checkpoints" if plan.workload.ctx_checkpoints else "prompt cache"
-        caps = plan.runtime == "llama.cpp" and plan.commands
+        shown = " ".join(command for own in plan.commands.values() for command in own)
+        caps = "--cache-ram" in shown
         capped = "; the command caps it at what is left" if caps else ""
         rows.append(("May grow by", f"{size} ({what}{capped})"))
     return tuple(rows)
@@ -254,6 +255,11 @@ def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
     if speed.decode_tokens_per_s is not None:
         writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
         rows.append(("Writes", f"{writes} ({speed.provenance})"))
+    if speed.full_decode_tokens_per_s is not None and speed.full_depth_tokens is not None:
+        full = rate_text(speed.full_decode_tokens_per_s, "tokens/s")
+        rows.append(
+            ("Context full", f"{full}, with {format_tokens(speed.full_depth_tokens)} in it")
+        )
     if speed.speculative_tokens_per_s is not None:
         drafts = rate_text(speed.speculative_tokens_per_s, "tokens/s")
         rows.append(("With drafts", f"{drafts} (50 to 85 % of them accepted)"))

@@ -89,7 +89,7 @@ def estimate_speed(
     engine: str | None = None,
     ranks: int = 1,
 ) -> Speed:
-    """Return prompt and decode speed at the depth of the prompt, with intervals.
+    """Return prompt and decode speed at the depth of the prompt, and of a full context.
 
     `machine` tells links and what was measured here; `engine` is a runtime with kernels of its own
     (`mlx`, `vllm`), `ranks` how many devices share each layer. A rate is None when a bandwidth or
@@ -129,6 +129,11 @@ def estimate_speed(
         )
         whole = timed(cut_over_ranks(several, ranks), costs, decoding=True, host=guessed)
         throughput = whole.rate(settings.sequences)
+    full = settings.sequence_tokens if settings.sequence_tokens > depth else None
+    full_rate = None
+    if full is not None:
+        last = decode_terms(model, settings, placement, rates, depth=full, step=work)
+        full_rate = timed(cut_over_ranks(last, ranks), costs, decoding=True, host=guessed).rate()
     return Speed(
         None if prefill is None else prefill.rate(depth),
         step.rate(),
@@ -137,6 +142,9 @@ def estimate_speed(
         "; ".join(reasons) or None,
         throughput_tokens_per_s=throughput,
         energy_per_million_tokens_kwh=_energy(placement, _seconds(terms, costs), step, ranks),
+        depth_tokens=depth,
+        full_decode_tokens_per_s=full_rate,
+        full_depth_tokens=full,
     )
 
 

@@ -15,6 +15,7 @@ from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranker import Ranker, rows_of
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.sources.catalog_model import load_entry
+from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.version import SCHEMA_VERSION
 
@@ -180,7 +181,8 @@ def _document(machine: Machine, shown: Sequence[RankedModel], notes: Sequence[st
         return Document((place, Lines((nothing,), tone="dim")))
     # a model trained for less has its default at that
     tokens = format_tokens(max(row.context_tokens for row in shown))
-    said = [*notes, f"Catalog as of {catalog_date()}."]
+    depth = f"tokens/s: writing, after {DEFAULT_PROMPT_TOKENS} tokens or those of --prompt."
+    said = [*notes, depth, f"Catalog as of {catalog_date()}."]
     if any(row.approximate for row in shown):
         said.append("* weights from parameters and bits: an interval, see 'whatfits check MODEL'.")
     title = f"Models with {tokens} tokens of context"

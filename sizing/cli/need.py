@@ -45,7 +45,10 @@ def _parser() -> Parser:
         "--users", action=parsed(whole_number), metavar="N", help="each with the whole context"
     )
     parser.add_argument(
-        "--min-speed", action=parsed(tokens_per_s), metavar="TOKENS/S", help="write this fast"
+        "--min-speed",
+        action=parsed(tokens_per_s),
+        metavar="TOKENS/S",
+        help="write this fast, after the prompt",
     )
     add_machine_options(parser)
     add_device_option(parser)

@@ -36,7 +36,7 @@ def _parser() -> Parser:
         "--min-speed",
         action=parsed(tokens_per_s),
         metavar="TOKENS/S",
-        help="write at least this fast",
+        help="write at least this fast, after the prompt",
     )
     parser.add_argument("--longest", action="store_true", help="the longest context that runs")
     parser.add_argument("--force", action="store_true", help="print the commands in any case")

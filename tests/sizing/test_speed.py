@@ -308,3 +308,20 @@ def test_llama_cpp_reaches_a_hopper_cards_peak_by_the_share_of_its_instructions(
     assert flops("h100-pcie", None) == pytest.approx(0.629 * 756e12)
     assert flops("h100-pcie", "vllm") == 756e12
     assert flops("rtx-4090", None) == flops("rtx-4090", "vllm")
+
+
+def test_a_full_context_is_told_beside_the_prompts_depth() -> None:
+    def told(context_tokens: int, prompt_tokens: int | None = None) -> Speed | None:
+        asked = Workload(context_tokens=context_tokens, prompt_tokens=prompt_tokens)
+        return check("llama-3.1-8b", machine=CARD, workload=asked).speed
+
+    short, long, asked = told(8192), told(131072), told(131072, 131072)
+    assert short is not None and long is not None and asked is not None
+    assert short.depth_tokens == long.depth_tokens == 512
+    assert (short.full_depth_tokens, long.full_depth_tokens) == (8192, 131072)
+    assert short.decode_tokens_per_s == long.decode_tokens_per_s
+    assert short.full_decode_tokens_per_s is not None and long.full_decode_tokens_per_s is not None
+    assert long.full_decode_tokens_per_s.mid < short.full_decode_tokens_per_s.mid / 2
+    # the same as where the prompt fills it; then there is nothing more to tell
+    assert asked.decode_tokens_per_s == long.full_decode_tokens_per_s
+    assert asked.full_decode_tokens_per_s is None and asked.full_depth_tokens is None

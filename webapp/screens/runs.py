@@ -12,6 +12,7 @@ from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.explain import READING_TOKENS_PER_S, machine_sentence, short_rate
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
+from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
@@ -98,7 +99,8 @@ if len(rows) > SHOWN:
 st.caption(
     inert(
         f"Order: verdict, then {widgets.value_of('sort')}. {FILE_TYPE_RULE[:1].upper()}"
-        f"{FILE_TYPE_RULE[1:]}. Speeds are estimates unless measured; people read about "
+        f"{FILE_TYPE_RULE[1:]}. Speeds are estimates unless measured, after a prompt of "
+        f"{DEFAULT_PROMPT_TOKENS} tokens; people read about "
         f"{READING_TOKENS_PER_S:.0f} tokens/s. Context: the longest that runs. "
         "Perplexity: above 16 bits, measured on Llama 3 8B; other models lose more or less. "
         f"Catalog as of {catalog_date()}."
