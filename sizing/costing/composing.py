@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "composed", "pace_range"]
 
 _UNKNOWN_PACE: Final = Pace(None, None)
+# what is looked up and may be unread, as a person would say it
+_NAMES: Final = {
+    "ownership.purchase_usd": "price of the machine",
+    "ownership.usd_per_kwh": "price of a kWh",
+}
 
 
 class Asked(NamedTuple):
@@ -102,7 +107,7 @@ def _cheapest(row: ComparedOffer) -> tuple[float, str, str]:
 
 def _unread(facts: dict[str, Fact]) -> list[str]:
     return [
-        f"{key} was not re-read at a source: {fact.source}."
+        f"The {_NAMES[key]} was not read at a source: {fact.source}."
         for key, fact in facts.items()
         if fact.is_unverified
     ]

@@ -73,7 +73,7 @@ def purchase_of(machine: Machine, entry_of: Callable[[str], DeviceEntry | None])
     months = [entry.released for entry in known if entry.released is not None]
     return Fact(
         float(sum(price for price in prices if price is not None)),
-        f"{', '.join(bases)} of {' and '.join(names)}, without the PC around it",
+        f"{' and '.join(names)}, without the PC around it: {', '.join(bases)}",
         max(months, default=None),
         any("launch_price_usd" in entry.unverified for entry in known),
     )

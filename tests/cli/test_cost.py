@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CARDS = ("llama-3.3-70b", "--machine", "2x rtx-3090 + 64gb")
-ASKED = (*CARDS, "--region", "germany", "--against", "claude-haiku-4-5", "--tokens-out", "600k")
+AGAINST = ("--against", "claude-haiku-4-5")
+ASKED = (*CARDS, "--region", "germany", *AGAINST, "--tokens-out", "600k")
 
 
 def told(say: Callable[..., Any], *arguments: str) -> dict[str, Any]:
@@ -62,9 +63,9 @@ def test_the_machine_at_work_is_worked_out_from_its_speeds(say: Callable[..., An
     hours = (read_s + write_s) / 3600
     assert local["middle"]["busy_hours"] == pytest.approx(hours)
     kwh = (50 * 24 + owned["load_watts"] * hours) / 1000
-    assert local["middle"]["running_usd_per_day"] == pytest.approx(kwh * 0.43)
+    assert local["middle"]["running_usd_per_day"] == pytest.approx(kwh * 0.434)
     # two cards at $1,499 over 1,461 days
-    whole = kwh * 0.43 + 2 * 1499 / 1461
+    whole = kwh * 0.434 + 2 * 1499 / 1461
     assert local["middle"]["usd_per_day"] == pytest.approx(whole)
     assert local["slow"]["usd_per_day"] > whole > local["fast"]["usd_per_day"]
 
@@ -74,15 +75,29 @@ def test_every_value_it_rests_on_is_told_with_where_it_comes_from(say: Callable[
     assert rows["usage.output_tokens_per_day"]["source"] == "given"
     assert "yours to set" in rows["usage.input_tokens_per_day"]["source"]
     assert "yours to set" in rows["ownership.idle_watts"]["source"]
-    assert rows["ownership.usd_per_kwh"]["as_of"] == "2024-12-31"
+    assert rows["ownership.usd_per_kwh"]["as_of"] == "2025-12-31"
     assert "launch price" in rows["ownership.purchase_usd"]["source"]
     assert all(row["source"] for row in rows.values())
 
 
-def test_old_and_unread_prices_are_warned_of(say: Callable[..., Any]) -> None:
+def test_old_prices_are_warned_of_and_read_ones_are_not(say: Callable[..., Any]) -> None:
     warnings = told(say, *ASKED)["warnings"]
     assert any(text.startswith("Prices move:") for text in warnings)
-    assert any(text.startswith("ownership.usd_per_kwh was not re-read") for text in warnings)
+    assert not any("not read at a source" in text for text in warnings)
+
+
+def test_unread_prices_are_warned_of_in_words(say: Callable[..., Any]) -> None:
+    answer = told(
+        say, "llama-3.1-8b", "--machine", "rx 7900 gre + 32gb", "--region", "india", *AGAINST
+    )
+    unread = "was not read at a source"
+    card = "Radeon RX 7900 GRE, without the PC around it: unverified launch price"
+    assert [text for text in answer["warnings"] if unread in text] == [
+        f"The price of the machine {unread}: {card}.",
+        f"The price of a kWh {unread}: India, household, 2024: rounded from memory.",
+    ]
+    keys = {row["key"] for row in answer["assumptions"]}
+    assert {"ownership.purchase_usd", "ownership.usd_per_kwh"} <= keys
 
 
 def test_an_unknown_price_of_electricity_is_unknown_to_the_end(say: Callable[..., Any]) -> None:

@@ -62,7 +62,41 @@ def test_every_price_has_a_day_and_a_source(sources: Sources) -> None:
         assert result.source
         assert result.basis
         assert result.claims
-    assert {row.unverified for row in sources.electricity} == {("usd_per_kwh",)}
+    unread = {row.id for row in sources.electricity if row.unverified}
+    assert unread == {"india", "brazil"}
+
+
+def test_a_kwh_in_another_currency_is_converted_as_the_file_says(sources: Sources) -> None:
+    found = {row.id: row.usd_per_kwh for row in sources.electricity}
+    # the price that was read over the ECB's rate of 2026-10-02, to a tenth of a cent
+    worked_out = {
+        "germany": 0.3869 / 0.89087,
+        "european-union": 0.2896 / 0.89087,
+        "norway": 0.1922 / 0.89087,
+        "united-kingdom": 0.2632 / 0.75753,
+        "switzerland": 0.277 / 0.82664,
+        "canada": 0.170 / 1.424,
+        "australia": 0.337273 / 1.4411,
+        "japan": 31 / 157.67,
+        "south-korea": 63_610 / 363 / 1348.28,
+    }
+    assert {name: found[name] for name in worked_out} == pytest.approx(worked_out, abs=0.0005)
+    assert (found["united-states"], found["california"], found["texas"]) == (0.1834, 0.3474, 0.1594)
+
+
+def test_a_price_at_launch_says_where_it_was_read_or_that_it_was_not(sources: Sources) -> None:
+    unread = set()
+    for row in sources.devices:
+        if row.launch_price_usd is None:
+            continue
+        basis = row.launch_price_basis or ""
+        if "launch_price_usd" in row.unverified:
+            unread.add(row.id)
+            assert basis == "unverified launch price", row.id
+        else:
+            assert basis.startswith("launch price, "), row.id
+            assert "https://" in basis or "GitHub" in basis, row.id
+    assert unread == {"amd-radeon-rx-7900-gre"}
 
 
 def test_published_prices_are_as_they_were_read(sources: Sources) -> None:
@@ -100,7 +134,7 @@ def test_values_that_nobody_re_read_stay_marked(sources: Sources) -> None:
     assert models["llama-3.1-8b"].licence_basis == "unverified"
     assert "vocab_size" in models["falcon-h1-7b"].unknown
     assert "memory_gib" in devices["apple-m4-pro"].unverified
-    assert "launch_price_usd" in devices["nvidia-geforce-rtx-4090"].unverified
+    assert "launch_price_usd" in devices["amd-radeon-rx-7900-gre"].unverified
     assert all("unverified" in row.basis for row in sources.memory_systems.platforms)
 
 

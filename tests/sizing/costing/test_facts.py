@@ -23,8 +23,19 @@ def test_the_price_of_a_machine_is_that_of_its_cards_at_launch_and_says_so() -> 
     assert found is not None
     assert found.value == 2 * 1499
     assert found.as_of == "2020-09"
+    assert not found.is_unverified
+    assert found.source.startswith(
+        "GeForce RTX 3090, without the PC around it: launch price, NVIDIA"
+    )
+
+
+def test_a_machine_is_as_unread_as_the_least_read_of_its_cards() -> None:
+    found = purchase_of(load_machine("rx 7800 xt + rx 7900 gre + 64gb"), match_driver_name)
+    assert found is not None
+    assert found.value == 499 + 549
     assert found.is_unverified
-    assert "launch price of GeForce RTX 3090, without the PC" in found.source
+    assert "launch price, AMD 2023-09-06" in found.source
+    assert found.source.endswith(", unverified launch price")
 
 
 @pytest.mark.parametrize("machine", ["64gb", "m4 max 64gb"])
@@ -49,9 +60,13 @@ def test_a_region_answers_to_its_id_and_to_its_name() -> None:
     regions = packaged_prices().electricity
     for name in ("united-kingdom", "United Kingdom", " UNITED kingdom "):
         found = find_region(regions, name)
-        assert found.value == 0.31
-        assert found.as_of == "2024-12-31"
-        assert found.is_unverified
+        assert found.value == 0.347
+        assert found.as_of == "2026-10-01"
+        assert not found.is_unverified
+
+
+def test_a_region_that_nobody_read_says_so() -> None:
+    assert find_region(packaged_prices().electricity, "india").is_unverified
 
 
 def test_an_unknown_region_is_refused_with_those_there_are() -> None:
