@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.basis import basis_of
+from whatfits.sizing.basis_split import split_basis, split_notes
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.load_time import load_from_disk_s
@@ -18,7 +20,7 @@ from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     from whatfits.sizing.estimate import Remedy
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.workload import PlacementRequest, Workload
 
     Attempt: TypeAlias = Callable[[ModelSpec, Machine, Workload], Trial]
+    Resplit: TypeAlias = Callable[[], Trial | None]
     Remedies: TypeAlias = Callable[
-        [ModelSpec, Machine, Workload, Trial, Attempt], tuple[Remedy, ...]
+        [ModelSpec, Machine, Workload, Trial, Attempt, Resplit], tuple[Remedy, ...]
     ]
 
 __all__ = ["llama_plan", "model_file", "resolved_workload"]
@@ -70,6 +73,7 @@ def llama_plan(
     resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
     speed = with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
+    longest = None if brief else trials.largest_context(trial)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
         commands[entry.id] = program.commands(spec, machine, workload, trial)
@@ -83,19 +87,30 @@ def llama_plan(
         verdict=trial.judgement.verdict,
         verdict_reason=trial.judgement.reason,
         memory=trial.memory,
-        largest_context_tokens=None if brief else _of_a_slot(trials.largest_context(trial), asked),
+        largest_context_tokens=_of_a_slot(longest, asked),
         speed=speed,
         commands=commands,
-        remedies=() if brief else remedies(spec, machine, filled, trial, program.attempt),
+        remedies=()
+        if brief
+        else remedies(
+            spec,
+            machine,
+            filled,
+            trial,
+            program.attempt,
+            partial(program.resplit, spec, machine, workload),
+        ),
         notes=(
             *spec.notes,
             *asked.notes,
             *_beyond_training(spec, trial),
             *unverified_notes(machine),
             *trial.judgement.notes,
+            *split_notes(trials, trial, machine, longest=longest),
         ),
         basis=(
             *basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
+            *split_basis(trials, trial, machine),
             *slowdown_basis(speed),
         ),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
@@ -127,6 +142,7 @@ class _Program(NamedTuple):
             beside,
             replays=replays,
             experts_move=asked.experts_move,
+            splits_move=asked.splits_move,
         )
         return asked, trials
 
@@ -134,6 +150,20 @@ class _Program(NamedTuple):
         """Return the best trial of a changed request; any one where none can run."""
         trials = self.asks(model, machine, workload)[1]
         return trials.first() if trials.is_too_large() else trials.best()
+
+    def resplit(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial | None:
+        """Return the best trial of a request that leaves the split over its accelerators open.
+
+        None where it does so already, or the program cannot be told of a split.
+        """
+        request = self.request
+        freed = replace(request, tensor_split=None, split_mode=None, devices=None)
+        if freed == request or request.devices == ():
+            return None
+        if request.devices is not None:
+            machine = _with_accelerators(machine, request.devices)
+        asked, trials = self._replace(request=freed).asks(model, machine, workload)
+        return trials.best() if asked.splits_move else None
 
     def commands(
         self, model: ModelSpec, machine: Machine, workload: Workload, trial: Trial
@@ -151,6 +181,14 @@ class _Program(NamedTuple):
         from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
 
         return with_companions(workload, self.extras, self.spec.companions)
+
+
+def _with_accelerators(machine: Machine, ids: Sequence[str]) -> Machine:
+    """Return a machine with some of its accelerators alone, in another order."""
+    by_id = {device.id.lower(): device for device in machine.accelerators}
+    chosen = (by_id[name.lower()] for name in ids)
+    others = (device for device in machine.devices if device.id.lower() not in by_id)
+    return replace(machine, devices=(*chosen, *others))
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:

@@ -135,6 +135,7 @@ def _remedies(
     workload: Workload,
     trial: Trial,
     attempt: Callable[[ModelSpec, Machine, Workload], Trial],
+    resplit: Callable[[], Trial | None],
 ) -> tuple[Remedy, ...]:
     """Return what would help; nothing is loaded when nothing has to."""
     if trial.judgement.verdict in ("fits", "unknown"):
@@ -152,6 +153,7 @@ def _remedies(
         workload=workload,
         trial=trial,
         attempt=attempt,
+        resplit=resplit,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
         smaller=lambda: smaller_models(spec, room_bytes=room_bytes),
