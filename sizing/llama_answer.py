@@ -31,15 +31,25 @@ if TYPE_CHECKING:
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-    Attempt: TypeAlias = Callable[[ModelSpec, Machine, Workload], Trial]
-    Resplit: TypeAlias = Callable[[], Trial | None]
     Remedies: TypeAlias = Callable[
-        [ModelSpec, Machine, Workload, Trial, Attempt, Resplit], tuple[Remedy, ...]
+        [ModelSpec, Machine, Workload, Trial, "Attempts"], tuple[Remedy, ...]
     ]
 
-__all__ = ["llama_plan", "model_file", "resolved_workload"]
+__all__ = ["Attempts", "llama_plan", "model_file", "resolved_workload"]
 
 _PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
+
+
+class Attempts(NamedTuple):
+    """How a changed request is tried, by the program's own rules.
+
+    Attributes:
+        changed: returns what comes of another model, machine or workload.
+        resplit: returns what comes of leaving the split over accelerators open; None where it is.
+    """
+
+    changed: Callable[[ModelSpec, Machine, Workload], Trial]
+    resplit: Callable[[], Trial | None]
 
 
 def llama_plan(
@@ -97,8 +107,7 @@ def llama_plan(
             machine,
             filled,
             trial,
-            program.attempt,
-            partial(program.resplit, spec, machine, workload),
+            Attempts(program.attempt, partial(program.resplit, spec, machine, workload)),
         ),
         notes=(
             *spec.notes,

@@ -1,10 +1,10 @@
 """The best placement that fits, and the longest context that does.
 
 The order of preference is fixed and stated: everything on the accelerators, as llama.cpp's own
-split shares it out; else everything there under another split; else, for mixtures of experts, the experts of as few layers as possible on the host; else as many whole layers as
-possible on the accelerators, under another split where that holds more; else the host alone. Within
-each kind the search closes in from both
-ends, because the need of an accelerator never grows when work leaves it.
+split shares it out; else everything there under another split; else, for mixtures of experts, the
+experts of as few layers as possible on the host; else as many whole layers as possible on the
+accelerators, under another split where that holds more; else the host alone. Within each kind the
+search closes in from both ends, because the need of an accelerator never grows when work leaves it.
 """
 
 from __future__ import annotations

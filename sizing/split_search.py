@@ -1,4 +1,4 @@
-"""The split over accelerators under which all of them hold their layers, nearest to llama.cpp's own.
+"""The split over accelerators that all of them hold, nearest to llama.cpp's own.
 
 llama.cpp shares layers out by index, in proportion to what is free: layers of unequal size, or an
 output layer larger than the others, can overfill one device while another has room left. Which
@@ -8,10 +8,11 @@ layers; the whole bill has the last word.
 
 from __future__ import annotations
 
+from operator import sub
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.placement import resolve_placement
-from whatfits.sizing.splits import left_bytes, nearest_split
+from whatfits.sizing.splits import left_bytes, moved_layers, nearest_split
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SplitSearch", "leaves_split_open", "split_counts"]
 
-_MOST_TRIALS: Final = 4  # of one request
+_MOST_TRIALS: Final = 4  # of one request: a bill each
 
 
 class SplitSearch:
@@ -49,6 +50,7 @@ class SplitSearch:
         self._attempt = attempt
         self._settings = like.settings
         self._rests = self._beside_layers(like)
+        self._working = [row.compute_bytes for row in like.memory.devices[:-1]]
 
     def left_bytes(self, request: PlacementRequest, settings: Settings | None = None) -> int:
         """Return roughly what a request leaves of the accelerators under the split that suits it.
@@ -67,17 +69,21 @@ class SplitSearch:
         placement = resolve_placement(self._model, request, self._machine)
         rows = self._on_accelerators(self._settings, placement)
         own = split_counts(placement)
-        for _ in range(_MOST_TRIALS):
+        tried: set[tuple[int, ...]] = set()
+        held: tuple[int, Trial] | None = None
+        while len(tried) < _MOST_TRIALS:
             counts = nearest_split(rows, self._rooms(placement), own)
-            if counts is None:
-                return None
-            is_own = counts == own
-            trial = self._attempt(
-                request if is_own else replace(request, tensor_split=tuple(map(float, counts)))
-            )
+            if counts is None and not tried:
+                # other layers on a device may need less working memory there
+                counts = nearest_split(rows, self._rooms(placement, less=self._working), own)
+            if counts is None or counts in tried or (held and moved_layers(counts, own) >= held[0]):
+                break
+            tried.add(counts)
+            shares = None if counts == own else tuple(map(float, counts))
+            trial = self._attempt(replace(request, tensor_split=shares))
             if self._learnt(trial):
-                return trial
-        return None
+                held = moved_layers(counts, own), trial
+        return None if held is None else held[1]
 
     def _learnt(self, trial: Trial) -> bool:
         """Return whether every accelerator has room; else remember why one has not."""
@@ -89,12 +95,11 @@ class SplitSearch:
             self._rests[index] = rest if rooms[index] < 0 else min(rest, self._rests[index])
         return min(rooms) >= 0
 
-    def _rooms(self, placement: Placement) -> list[int]:
-        """Return what each accelerator has for layers."""
-        return [
-            (self._machine.pool(device.pool).free_low_bytes or 0) - rest
-            for device, rest in zip(placement.accelerators, self._rests, strict=True)
-        ]
+    def _rooms(self, placement: Placement, *, less: Sequence[int] = ()) -> list[int]:
+        """Return what each accelerator has for layers; `less` of what it was seen to take."""
+        free = [self._machine.pool(d.pool).free_low_bytes or 0 for d in placement.accelerators]
+        rests = map(sub, self._rests, less) if less else self._rests
+        return list(map(sub, free, rests))
 
     def _beside_layers(self, trial: Trial) -> list[int]:
         """Return what each accelerator took beside its layers: working memory, driver, drafts."""

@@ -7,13 +7,13 @@ both are the same fraction in 32 bits (see `whatfits.sizing.placement.layer_devi
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["left_bytes", "nearest_split"]
+__all__ = ["left_bytes", "moved_layers", "nearest_split"]
 
 
 def nearest_split(
@@ -21,8 +21,8 @@ def nearest_split(
 ) -> tuple[int, ...] | None:
     """Return the layers of each device in the split that moves fewest away from `own`.
 
-    `layer_bytes` has a row for each device: what each layer would take there. None when no split
-    leaves every device its room.
+    `layer_bytes` has a row for each device: what each layer would take there. A device without
+    layers needs no room. None when no split leaves every other device its room.
     """
     n_layers = len(layer_bytes[0])
     own_ends = [0, *accumulate(own)]
@@ -35,7 +35,7 @@ def nearest_split(
         found: dict[int, tuple[int, tuple[int, ...]]] = {}
         for start, (moved, counts) in reached.items():
             for end in (n_layers,) if is_last else range(start, n_layers + 1):
-                if sums[end] - sums[start] > room:
+                if end > start and sums[end] - sums[start] > room:
                     break
                 stay = max(0, min(end, own_end) - max(start, own_start))
                 total = moved + end - start - stay
@@ -45,17 +45,28 @@ def nearest_split(
     return reached[n_layers][1] if n_layers in reached else None
 
 
+def moved_layers(counts: Sequence[int], own: Sequence[int]) -> int:
+    """Return how many layers lie on another device than under a split of as many."""
+    ends, own_ends = ([0, *accumulate(split)] for split in (counts, own))
+    stay = (
+        min(end, own_end) - max(start, own_start)
+        for (start, end), (own_start, own_end) in zip(
+            pairwise(ends), pairwise(own_ends), strict=True
+        )
+    )
+    return sum(own) - sum(max(0, n_layers) for n_layers in stay)
+
+
 def left_bytes(layer_bytes: Sequence[Sequence[int]], room_bytes: Sequence[int]) -> int:
     """Return the room left over all devices, each filled in turn with as many layers as it holds.
 
-    Negative when no split leaves every device its room: then by what found no place.
+    Negative when no split leaves each its room: then by what found no place.
     """
-    if min(room_bytes) < 0:
-        return min(room_bytes)
     n_layers, held, left = len(layer_bytes[0]), 0, 0
     for column, room in zip(layer_bytes, room_bytes, strict=True):
-        while held < n_layers and column[held] <= room:
-            room -= column[held]
+        taken = 0
+        while held < n_layers and taken + column[held] <= room:
+            taken += column[held]
             held += 1
-        left += room
+        left += max(0, room) - taken
     return left if held == n_layers else -sum(layer_bytes[-1][held:])
