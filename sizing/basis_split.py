@@ -29,7 +29,7 @@ def split_basis(trials: Trials, trial: Trial, machine: Machine) -> tuple[Basis, 
     return (
         Basis(
             key="placement.tensor_split",
-            formula="of the splits under which every accelerator holds its layers, the one that "
+            formula="of the splits found under which every accelerator holds its layers, the one that "
             "moves fewest of them",
             inputs={
                 "own_layers": _layers_of(own.placement),
