@@ -29,8 +29,8 @@ def split_basis(trials: Trials, trial: Trial, machine: Machine) -> tuple[Basis, 
     return (
         Basis(
             key="placement.tensor_split",
-            formula="of the splits found under which every accelerator holds its layers, the one that "
-            "moves fewest of them",
+            formula="of the splits found that every accelerator holds its part of, the one that "
+            "moves fewest layers",
             inputs={
                 "own_layers": _layers_of(own.placement),
                 "own_overflow_bytes": _overflows(own, machine),

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.basis import basis_of
-from whatfits.sizing.basis_split import split_basis, split_notes
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.load_time import load_from_disk_s
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from whatfits.sizing.estimate import Remedy
+    from whatfits.sizing.estimate import Basis, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -84,6 +83,7 @@ def llama_plan(
     speed = with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
     longest = None if brief else trials.largest_context(trial)
+    split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
         commands[entry.id] = program.commands(spec, machine, workload, trial)
@@ -115,11 +115,11 @@ def llama_plan(
             *_beyond_training(spec, trial),
             *unverified_notes(machine),
             *trial.judgement.notes,
-            *split_notes(trials, trial, machine, longest=longest),
+            *split_notes,
         ),
         basis=(
             *basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
-            *split_basis(trials, trial, machine),
+            *split_basis,
             *slowdown_basis(speed),
         ),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
@@ -221,6 +221,18 @@ def _of_a_slot(context_tokens: int | None, asked: Asked) -> int | None:
     if context_tokens is None or asked.slot_contexts is None:
         return context_tokens
     return context_tokens // asked.slot_contexts
+
+
+def _of_the_split(
+    trials: Trials, trial: Trial, machine: Machine, longest: int | None
+) -> tuple[tuple[str, ...], tuple[Basis, ...]]:
+    """Return what is to be said of the split over accelerators, in notes and as a reason."""
+    if len(trial.placement.accelerators) < 2:  # noqa: PLR2004 - nothing is split
+        return (), ()
+    from whatfits.sizing.basis_split import split_basis, split_notes  # noqa: PLC0415 - several cards
+
+    notes = split_notes(trials, trial, machine, longest=longest)
+    return notes, split_basis(trials, trial, machine)
 
 
 def _fitted(spec: ModelSpec, machine: Machine, asked: Asked, replays: Replays) -> PlacementRequest:

@@ -21,7 +21,6 @@ from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
-from whatfits.sizing.split_search import SplitSearch, leaves_split_open
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import RUNS, Judgement, is_more_than_all, judge, pool_needs
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
+    from whatfits.sizing.split_search import SplitSearch
     from whatfits.sizing.weights import Weights
     from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -143,11 +143,15 @@ class Trials:
         return self._attempt(replace(trial.request, tensor_split=asked), trial.settings)
 
     def _split_is_open(self, trial: Trial) -> bool:
-        return self._splits_move and leaves_split_open(
-            self._request, trial.placement, self._machine
-        )
+        if not self._splits_move or len(trial.placement.accelerators) < 2:  # noqa: PLR2004 - no split
+            return False
+        from whatfits.sizing.split_search import leaves_split_open  # noqa: PLC0415 - several cards
+
+        return leaves_split_open(self._request, trial.placement, self._machine)
 
     def _splits_like(self, trial: Trial) -> SplitSearch:
+        from whatfits.sizing.split_search import SplitSearch  # noqa: PLC0415 - several cards
+
         attempt = partial(self._attempt, settings=trial.settings)
         return SplitSearch(self._model, self._machine, self._bill, attempt, like=trial)
 

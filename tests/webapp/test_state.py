@@ -148,8 +148,8 @@ def test_values_that_were_cleared_are_the_defaults() -> None:
 
 def test_a_remedy_sets_the_inputs_that_ask_for_it() -> None:
     plan = check(
-        "llama-3.3-70b",
-        machine="2x rtx-3090 + 64gb",
+        "qwen3-14b",
+        machine="rtx-3060-12-gb + 64gb",
         file_type="Q4_K_M",
         workload={"context_tokens": 16_384},
     )
