@@ -26,6 +26,8 @@ __all__ = ["ContextCurve", "ContextPoint", "context_curves", "fast_free_bytes"]
 class ContextPoint:
     """The need at one context: everything on the accelerators, as far as the request says so.
 
+    Over several of them, as the split shares it out that holds it.
+
     Attributes:
         context_tokens: the whole cache.
         high_bytes: upper end of the need in the fastest memory there is.
@@ -78,7 +80,7 @@ def context_curves(
         asked = replace(workload, kv_type_k=kv_type, kv_type_v=kv_type, model_draft=None)
         trials = Trials(model, machine, asked, request, replays=replays)
         try:
-            points = tuple(_point(trials.first(context), context, fast) for context in shown)
+            points = tuple(_point(trials.entirely(context), context, fast) for context in shown)
         except ValueError:
             if kv_type == "f16":
                 raise  # not the precision's fault

@@ -92,10 +92,10 @@ class EngineTrials:
         best_is_out = self.is_larger(entry, self._free_fast_bytes, _BEST_BITS)
         if has_ladder and self.spilling_is_slow and not best_is_out:
             spec, trials = self.tried(entry, RANKED_TYPES[0], replays)
-            if (trial := trials.first()).judgement.verdict == "fits":
+            if (trial := trials.entirely()).judgement.verdict == "fits":
                 return spec, trials, trial  # and so does the least
         spec, trials = self.tried(entry, self._file_type, replays)
-        trial = trials.first() if self.spilling_is_slow else trials.best()
+        trial = trials.entirely() if self.spilling_is_slow else trials.best()
         if entirely and not trial.runs:
             return None
         if self._file_type is not None or spec.file_type != RANKED_TYPES[-1]:
@@ -108,7 +108,7 @@ class EngineTrials:
             if self._is_larger_than_memory(spec, name, entirely=nothing_spills):
                 continue
             candidate, others = self.tried(entry, name, replays)
-            better = others.first() if nothing_spills else others.best()
+            better = others.entirely() if nothing_spills else others.best()
             if VERDICT_ORDER[better.judgement.verdict] <= VERDICT_ORDER[worst]:
                 return candidate, others, better
         return spec, trials, trials.best()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.basis import basis_of
@@ -18,10 +19,10 @@ from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from whatfits.sizing.estimate import Remedy
+    from whatfits.sizing.estimate import Basis, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -29,14 +30,25 @@ if TYPE_CHECKING:
     from whatfits.sizing.search import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-    Attempt: TypeAlias = Callable[[ModelSpec, Machine, Workload], Trial]
     Remedies: TypeAlias = Callable[
-        [ModelSpec, Machine, Workload, Trial, Attempt], tuple[Remedy, ...]
+        [ModelSpec, Machine, Workload, Trial, "Attempts"], tuple[Remedy, ...]
     ]
 
-__all__ = ["llama_plan", "model_file", "resolved_workload"]
+__all__ = ["Attempts", "llama_plan", "model_file", "resolved_workload"]
 
 _PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
+
+
+class Attempts(NamedTuple):
+    """How a changed request is tried, by the program's own rules.
+
+    Attributes:
+        changed: returns what comes of another model, machine or workload.
+        resplit: returns what comes of leaving the split over accelerators open; None where it is.
+    """
+
+    changed: Callable[[ModelSpec, Machine, Workload], Trial]
+    resplit: Callable[[], Trial | None]
 
 
 def llama_plan(
@@ -70,6 +82,8 @@ def llama_plan(
     resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
     speed = with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
+    longest = None if brief else trials.largest_context(trial)
+    split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
         commands[entry.id] = program.commands(spec, machine, workload, trial)
@@ -83,19 +97,29 @@ def llama_plan(
         verdict=trial.judgement.verdict,
         verdict_reason=trial.judgement.reason,
         memory=trial.memory,
-        largest_context_tokens=None if brief else _of_a_slot(trials.largest_context(trial), asked),
+        largest_context_tokens=_of_a_slot(longest, asked),
         speed=speed,
         commands=commands,
-        remedies=() if brief else remedies(spec, machine, filled, trial, program.attempt),
+        remedies=()
+        if brief
+        else remedies(
+            spec,
+            machine,
+            filled,
+            trial,
+            Attempts(program.attempt, partial(program.resplit, spec, machine, workload)),
+        ),
         notes=(
             *spec.notes,
             *asked.notes,
             *_beyond_training(spec, trial),
             *unverified_notes(machine),
             *trial.judgement.notes,
+            *split_notes,
         ),
         basis=(
             *basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
+            *split_basis,
             *slowdown_basis(speed),
         ),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
@@ -127,6 +151,7 @@ class _Program(NamedTuple):
             beside,
             replays=replays,
             experts_move=asked.experts_move,
+            splits_move=asked.splits_move,
         )
         return asked, trials
 
@@ -134,6 +159,20 @@ class _Program(NamedTuple):
         """Return the best trial of a changed request; any one where none can run."""
         trials = self.asks(model, machine, workload)[1]
         return trials.first() if trials.is_too_large() else trials.best()
+
+    def resplit(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial | None:
+        """Return the best trial of a request that leaves the split over its accelerators open.
+
+        None where it does so already, or the program cannot be told of a split.
+        """
+        request = self.request
+        freed = replace(request, tensor_split=None, split_mode=None, devices=None)
+        if freed == request or request.devices == ():
+            return None
+        if request.devices is not None:
+            machine = _with_accelerators(machine, request.devices)
+        asked, trials = self._replace(request=freed).asks(model, machine, workload)
+        return trials.best() if asked.splits_move else None
 
     def commands(
         self, model: ModelSpec, machine: Machine, workload: Workload, trial: Trial
@@ -151,6 +190,14 @@ class _Program(NamedTuple):
         from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
 
         return with_companions(workload, self.extras, self.spec.companions)
+
+
+def _with_accelerators(machine: Machine, ids: Sequence[str]) -> Machine:
+    """Return a machine with some of its accelerators alone, in another order."""
+    by_id = {device.id.lower(): device for device in machine.accelerators}
+    chosen = (by_id[name.lower()] for name in ids)
+    others = (device for device in machine.devices if device.id.lower() not in by_id)
+    return replace(machine, devices=(*chosen, *others))
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
@@ -174,6 +221,18 @@ def _of_a_slot(context_tokens: int | None, asked: Asked) -> int | None:
     if context_tokens is None or asked.slot_contexts is None:
         return context_tokens
     return context_tokens // asked.slot_contexts
+
+
+def _of_the_split(
+    trials: Trials, trial: Trial, machine: Machine, longest: int | None
+) -> tuple[tuple[str, ...], tuple[Basis, ...]]:
+    """Return what is to be said of the split over accelerators, in notes and as a reason."""
+    if len(trial.placement.accelerators) < 2:  # noqa: PLR2004 - nothing is split
+        return (), ()
+    from whatfits.sizing.basis_split import split_basis, split_notes  # noqa: PLC0415 - several cards
+
+    notes = split_notes(trials, trial, machine, longest=longest)
+    return notes, split_basis(trials, trial, machine)
 
 
 def _fitted(spec: ModelSpec, machine: Machine, asked: Asked, replays: Replays) -> PlacementRequest:

@@ -49,7 +49,7 @@ class LlamaMachines:
         trials = Trials(
             self._model, machine, self._workload, PlacementRequest(), replays=self._replays
         )
-        trial = trials.first()
+        trial = trials.entirely()
         if trial.judgement.verdict != "fits":
             return None
         return Tried(trial.memory.high_bytes, trials.speed(trial).decode_tokens_per_s)

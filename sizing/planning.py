@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.estimate import Plan, RuntimeAnswer
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.planner import (
     USUAL_CONTEXT_TOKENS,
     FileTypeOption,
@@ -24,6 +25,7 @@ from whatfits.sizing.planner import (
 from whatfits.sizing.quants.default_type import LADDER, UNASKED
 from whatfits.sizing.runtimes import RUNTIMES
 from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
+from whatfits.sizing.split_search import split_counts
 from whatfits.sizing.values import dataclass, field_names, replace
 from whatfits.sizing.workload import PlacementRequest
 
@@ -192,12 +194,25 @@ def _left_to_itself(choice: Choice) -> tuple[str, ...]:
     layers = every if own.gpu_layers is None else own.gpu_layers
     by_name = len(own.overrides)
     planned = (min(plan.placement.gpu_layers or 0, every), plan.placement.cpu_moe_layers or 0)
-    if (layers, by_name) == planned:
+    counts = _counts_of(choice.model, plan.machine, own)
+    if (layers, by_name) == planned and counts == _counts_of(
+        choice.model, plan.machine, plan.placement
+    ):
         return ()
     parts = f", parts of {by_name} of them on the host" if by_name else ""
     kept = f"{layers} of {every} layers on devices{parts}"
-    said = f"Without -ngl llama.cpp's own fitting would keep {kept}: it leaves 1 GiB of each free."
-    return (said,)
+    flags = "-ngl"
+    if len(counts) > 1:  # it does not touch a split that was given
+        kept += f", shared out {','.join(map(str, counts))}"
+        flags = "-ngl and -ts"
+    return (
+        f"Without {flags} llama.cpp's own fitting would keep {kept}: it leaves 1 GiB of each free.",
+    )
+
+
+def _counts_of(model: ModelSpec, machine: Machine, request: PlacementRequest) -> tuple[int, ...]:
+    """Return the layers on each accelerator that a request puts there."""
+    return split_counts(resolve_placement(model, request, machine))
 
 
 def _others(

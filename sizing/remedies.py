@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.basis_split import split_flag
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
+from whatfits.sizing.split_search import split_counts
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import VERDICT_ORDER, is_more_than_all
@@ -45,6 +47,8 @@ class RemedySearch:
         quality: returns what a file type costs in quality, in words.
         smaller: returns smaller models, nearest first.
         larger: returns cards of more memory, smallest first.
+        resplit: returns what comes of layers shared out over accelerators as suits them; None
+            where nothing was asked of that.
     """
 
     model: ModelSpec
@@ -56,6 +60,7 @@ class RemedySearch:
     quality: Callable[[str], str]
     smaller: Callable[[], Iterator[ModelSpec]] | None = None
     larger: Callable[[], Iterator[LargerCard]] | None = None
+    resplit: Callable[[], Trial | None] | None = None
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
@@ -63,6 +68,7 @@ class RemedySearch:
             return ()
         found: list[Remedy] = []
         for candidates in (
+            self._other_split,
             self._close_others,
             self._raise_limit,
             self._shorter_context,
@@ -87,6 +93,26 @@ class RemedySearch:
     def _improves(self, trial: Trial) -> bool:
         verdict = trial.judgement.verdict
         return trial.runs and VERDICT_ORDER[verdict] < VERDICT_ORDER[self.trial.judgement.verdict]
+
+    def _other_split(self) -> Iterator[Remedy]:
+        """Yield the split over accelerators that does better than what was asked of it."""
+        trial = None if self.resplit is None else self.resplit()
+        if trial is None or len(trial.placement.accelerators) == 1 or not self._improves(trial):
+            return
+        shares = tuple(map(float, split_counts(trial.placement)))
+        change: dict[str, object] = {"tensor_split": shares}
+        text = split_flag(trial.placement)
+        if self.trial.request.split_mode is not None:
+            change["split_mode"] = "layer"
+            text = f"-sm layer {text}"
+        yield Remedy(
+            key="tensor_split",
+            text=f"share the layers out otherwise: {text}",
+            change={"placement": change},
+            needs_bytes=trial.memory.total_bytes,
+            verdict=trial.judgement.verdict,
+            cost="nothing: the same layers lie on other devices",
+        )
 
     def _close_others(self) -> Iterator[Remedy]:
         pools = tuple(

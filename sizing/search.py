@@ -1,13 +1,15 @@
 """The best placement that fits, and the longest context that does.
 
-The order of preference is fixed and stated: everything on the accelerators; else, for mixtures of
-experts, the experts of as few layers as possible on the host; else as many whole layers as
-possible on the accelerators; else the host alone. Within each kind the search closes in from both
-ends, because the need of an accelerator never grows when work leaves it.
+The order of preference is fixed and stated: everything on the accelerators, as llama.cpp's own
+split shares it out; else everything there under another split; else, for mixtures of experts, the
+experts of as few layers as possible on the host; else as many whole layers as possible on the
+accelerators, under another split where that holds more; else the host alone. Within each kind the
+search closes in from both ends, because the need of an accelerator never grows when work leaves it.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
+    from whatfits.sizing.split_search import SplitSearch
     from whatfits.sizing.weights import Weights
     from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -74,12 +77,15 @@ class Trials:
         *,
         replays: Replays | None = None,
         experts_move: bool = True,
+        splits_move: bool = True,
     ) -> None:
         """Keep the parts of the bill that every trial shares.
 
         `replays` are those of the model under any file type; `experts_move` lets experts go to the
-        host without the rest of their layers.
+        host without the rest of their layers, `splits_move` layers to another accelerator than the
+        one llama.cpp's own split chooses.
         """
+        self._splits_move = splits_move
         self._experts_move = experts_move and any(layer.n_expert for layer in model.layers)
         self._model = model
         self._machine = machine
@@ -98,7 +104,7 @@ class Trials:
         Raises:
             InvalidRequestError: a value of the request is out of range.
         """
-        first = self.first(context_tokens)
+        first = self.entirely(context_tokens)
 
         def attempt(request: PlacementRequest) -> Trial:
             return self._attempt(request, first.settings)
@@ -111,9 +117,43 @@ class Trials:
                 return trial
         return _most_promising(found)
 
+    def entirely(self, context_tokens: int | None = None) -> Trial:
+        """Return the request as it is, under another split where only that makes it run.
+
+        When it says nothing that is everything on the accelerators.
+        """
+        first = self.first(context_tokens)
+        if first.runs or not self._split_is_open(first):
+            return first
+        other = self._splits_like(first).holding(self._request)
+        return first if other is None or not other.runs else other
+
     def first(self, context_tokens: int | None = None) -> Trial:
-        """Return the request as it is: everything on the accelerators when it says nothing."""
+        """Return the request as it is, under llama.cpp's own split over accelerators."""
         return self._attempt(self._request, self._settings(context_tokens))
+
+    def own_split_instead_of(self, trial: Trial) -> Trial | None:
+        """Return a trial with as much on the accelerators, shared out as llama.cpp itself would.
+
+        None where it is so already, or was asked to be shared out otherwise.
+        """
+        asked = self._request.tensor_split
+        if trial.request.tensor_split == asked:
+            return None
+        return self._attempt(replace(trial.request, tensor_split=asked), trial.settings)
+
+    def _split_is_open(self, trial: Trial) -> bool:
+        if not self._splits_move or len(trial.placement.accelerators) < 2:  # noqa: PLR2004 - no split
+            return False
+        from whatfits.sizing.split_search import leaves_split_open  # noqa: PLC0415 - several cards
+
+        return leaves_split_open(self._request, trial.placement, self._machine)
+
+    def _splits_like(self, trial: Trial) -> SplitSearch:
+        from whatfits.sizing.split_search import SplitSearch  # noqa: PLC0415 - several cards
+
+        attempt = partial(self._attempt, settings=trial.settings)
+        return SplitSearch(self._model, self._machine, self._bill, attempt, like=trial)
 
     def _settings(self, context_tokens: int | None) -> Settings:
         workload = self._workload
@@ -235,7 +275,24 @@ class Trials:
 
         if slack(most) >= 0:
             return most
-        return last_with_room(1, most, slack)
+        units = last_with_room(1, most, slack)
+        if not whole or units is None or not self._split_is_open(trial):
+            return units
+        return self._most_units_of_any_split(trial, units, step=step, most=most)
+
+    def _most_units_of_any_split(self, trial: Trial, held: int, *, step: int, most: int) -> int:
+        """Return the most steps of context that fit entirely; `held` fit as `trial` is split."""
+        seen = [trial]
+
+        def rough(units: int) -> int:
+            settings = self._settings(units * step)
+            return self._splits_like(seen[-1]).left_bytes(self._request, settings)
+
+        def exact(units: int) -> int:
+            seen.append(self.entirely(units * step))
+            return 0 if seen[-1].judgement.verdict == "fits" else -1
+
+        return last_proven(held + 1, most - 1, rough=rough, exact=exact) or held
 
     def _fixed_room(self, trial: Trial, *, whole: bool) -> int:
         """Return the room in the fullest pool, where nothing is placed otherwise than `trial`.
@@ -326,19 +383,55 @@ class Trials:
 
             return last_proven(low, high, rough=rough, exact=exact)
 
+        def with_experts_of(number: int) -> PlacementRequest:
+            return replace(base, cpu_moe_layers=n_layers - number)
+
+        def with_layers(number: int) -> PlacementRequest:
+            return replace(base, gpu_layers=number)
+
         if self._experts_move:
-            kept = most(0, n_layers - 1, lambda n: replace(base, cpu_moe_layers=n_layers - n))
-            spilled.append(attempt(replace(base, cpu_moe_layers=n_layers - (kept or 0))))
+            kept = most(0, n_layers - 1, with_experts_of) or 0
+            under_split = self._more_by_split(first, kept + 1, n_layers - 1, with_experts_of)
+            spilled.append(under_split or attempt(with_experts_of(kept)))
             if spilled[-1].runs:
                 return spilled
-        layers = most(0, n_layers, lambda n: replace(base, gpu_layers=n)) or 0
+        layers = most(0, n_layers, with_layers) or 0
         layers = self._more_layers(layers, n_layers, first.settings, attempt)
-        if layers:
-            spilled.append(attempt(replace(base, gpu_layers=layers)))
+        under_split = self._more_by_split(first, layers + 1, n_layers, with_layers)
+        if under_split or layers:
+            spilled.append(under_split or attempt(with_layers(layers)))
             if spilled[-1].runs:
                 return spilled
         spilled.append(attempt(replace(base, devices=())))
         return spilled
+
+    def _more_by_split(
+        self,
+        first: Trial,
+        low: int,
+        high: int,
+        request_of: Callable[[int], PlacementRequest],
+    ) -> Trial | None:
+        """Return what some split holds of the largest number from `low` on; None: of no number.
+
+        The numbers below are held under llama.cpp's own split.
+        """
+        if not self._split_is_open(first):
+            return None
+        splits = self._splits_like(first)
+        held: dict[int, Trial] = {}
+
+        def exact(number: int) -> int:
+            trial = splits.holding(request_of(number))
+            if trial is None:
+                return -1
+            held[number] = trial
+            return 0
+
+        number = last_proven(
+            low, high, rough=lambda number: splits.left_bytes(request_of(number)), exact=exact
+        )
+        return None if number is None else held[number]
 
     def _more_layers(
         self,

@@ -1,7 +1,8 @@
 """The trial of a catalog model from what is stored of it, and the file type by the rule.
 
-Only where nothing has to be searched for: everything on the accelerators, or on the CPU. As soon as
-something would have to leave an accelerator, the engine is to be asked.
+Only where nothing has to be searched for: everything on the accelerators as llama.cpp's own split
+shares it out, or on the CPU. As soon as something would have to leave an accelerator, the engine is
+to be asked.
 """
 
 from __future__ import annotations
@@ -110,7 +111,9 @@ class StoredTrials:
         if least is None:
             return NOT_STORED
         if not least.runs:
-            return SPILLS if least.can_spill else least
+            if not least.can_spill:
+                return least
+            return NOT_STORED if _another_split_may_hold(least, self._machine) else SPILLS
         if self._file_type is None and model.default_type == DEFAULT_FILE_TYPE:
             for name in RANKED_TYPES[:-1]:
                 better = self._first(model, name)
@@ -118,6 +121,8 @@ class StoredTrials:
                     return NOT_STORED
                 if VERDICT_ORDER[better.verdict] <= VERDICT_ORDER[least.verdict]:
                     return better
+                if _another_split_may_hold(better, self._machine):
+                    return NOT_STORED
         return least
 
     def decode_rate(
@@ -164,3 +169,15 @@ class StoredTrials:
             placement = place_layers(n_layers, PlacementRequest(), self._machine)
             self._placements[n_layers] = placement if splits_evenly(placement) else None
         return self._placements[n_layers]
+
+
+def _another_split_may_hold(outline: Outline, machine: Machine) -> bool:
+    """Return whether several accelerators have room for all, were it shared out otherwise.
+
+    Weights, caches and drivers take the same together whatever lies on which of them.
+    """
+    rows = outline.memory.devices[:-1]
+    if len(rows) < 2:  # noqa: PLR2004 - nothing to share out
+        return False
+    taken = sum(row.weights_bytes + row.kv_cache_bytes + row.overhead_bytes for row in rows)
+    return taken <= sum(machine.pool(row.pool).free_low_bytes or 0 for row in rows)

@@ -149,6 +149,24 @@ class WeightTable:
             read_host=read_host,
         )
 
+    def by_layer(self, placement: Placement, kind: str) -> list[int]:
+        """Return the bytes each layer has on a device of a kind, the output layer's last.
+
+        Left out is what the placement keeps on the host by name, and what every device with layers
+        has of its own.
+        """
+        sizes = [0] * (len(placement.layer_device) + 1)
+        for group in self._groups:
+            if group.role in ("input", "shared"):
+                continue
+            if placement.device_of(group.tensors[0].name, 0) is not None:
+                layer = group.layer if group.role == "layer" else None
+                sizes[-1 if layer is None else layer] += self._on_device(group, kind)
+        tied = self._tied
+        if tied is not None:
+            sizes[-1] += allocated_bytes(tied.type, tied.shape[0], tied.n_bytes, device_kind=kind)
+        return sizes
+
     def _streamed(self, placed: list[tuple[WeightGroup, int | None]], placement: Placement) -> int:
         """Return the most host weights one step copies; a tied output is the embedding itself."""
         sizes = [group.streamed_bytes for group, target in placed if target is None]

@@ -174,7 +174,10 @@ def _ask_shares() -> None:
     forget_inputs(SHARES[len(cards) :])  # of a machine that had more
     if not cards:
         return
-    st.caption("How the layers are split: a share for each card, or none for a split by memory.")
+    st.caption(
+        "How the layers are split: a share for each card, or none for a split by memory, or "
+        "another where only that one fits."
+    )
     in_rows(
         *(
             partial(number, key, label=f"Share of {card.id} ({inert(card.name)})")

@@ -138,8 +138,13 @@ def _split_of(shares: Sequence[int | None]) -> tuple[float, ...] | None:
 def remedy_state(change: Mapping[str, Any]) -> dict[str, Any]:
     """Return which inputs a remedy sets; empty when they cannot carry all of it."""
     state: dict[str, Any] = {}
-    for name, value in (*change.items(), *change.get("workload", {}).items()):
-        if name in ("workload", "kv_type_v"):  # the one is taken apart; one input is both types
+    parts = (change, change.get("workload", {}), change.get("placement", {}))
+    for name, value in (item for part in parts for item in part.items()):
+        # the first two are taken apart; one input is both types
+        if name in ("workload", "placement", "kv_type_v"):
+            continue
+        if name == "tensor_split" and len(value) <= len(SHARES):
+            state |= {key: int(share) for key, share in zip(SHARES, value, strict=False)}
             continue
         key = _KEY_OF.get(name)
         if key is None:

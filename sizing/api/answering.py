@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
+    from whatfits.sizing.llama_answer import Attempts
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan, Choice
@@ -134,7 +135,7 @@ def _remedies(
     machine: Machine,
     workload: Workload,
     trial: Trial,
-    attempt: Callable[[ModelSpec, Machine, Workload], Trial],
+    attempts: Attempts,
 ) -> tuple[Remedy, ...]:
     """Return what would help; nothing is loaded when nothing has to."""
     if trial.judgement.verdict in ("fits", "unknown"):
@@ -151,7 +152,8 @@ def _remedies(
         machine=machine,
         workload=workload,
         trial=trial,
-        attempt=attempt,
+        attempt=attempts.changed,
+        resplit=attempts.resplit,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
         smaller=lambda: smaller_models(spec, room_bytes=room_bytes),

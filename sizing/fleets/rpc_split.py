@@ -84,7 +84,7 @@ def split_rpc(
     try:
         trials = Trials(spec, machine, workload, PlacementRequest())
         spills = spills or not usable_accelerators(main.machine)
-        trial = trials.best() if spills else trials.first()
+        trial = trials.best() if spills else trials.entirely()
     except BadInputError:
         return None
     verdict, reason = _unreachable(workers) or _judged(trial, real)

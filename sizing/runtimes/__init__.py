@@ -44,6 +44,8 @@ class Asked(NamedTuple):
         slot_contexts: of how many slots the cache is, when the program's own context flag is that
             of one slot; None when it is that of the whole cache, as in llama.cpp.
         experts_move: whether experts alone may be put on the host.
+        splits_move: whether it can be told how to share layers out over accelerators; llama.cpp's
+            own split counts where it cannot.
         fit_margin_bytes: what llama.cpp's own fitting step leaves free on a device, when the
             program leaves the placement to it; None when the placement is ours.
         notes: what was decided for the reader, one sentence each.
@@ -53,6 +55,7 @@ class Asked(NamedTuple):
     request: PlacementRequest
     slot_contexts: int | None = None
     experts_move: bool = True
+    splits_move: bool = True
     fit_margin_bytes: int | None = None
     notes: tuple[str, ...] = ()
 

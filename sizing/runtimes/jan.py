@@ -51,12 +51,13 @@ def asked(
         _LABEL, workload, request, of_workload=_NOT_IN_WORKLOAD, of_placement=_NOT_IN_PLACEMENT
     )
     if workload.parallel is None:
-        return Asked(workload, request)
+        return Asked(workload, request, splits_move=False)
     slots = workload.parallel + _BACKGROUND_SLOTS
     note = (
         f"Jan adds {_BACKGROUND_SLOTS} slots for work in the background: {slots} share one cache."
     )
-    return Asked(replace(workload, parallel=slots, kv_unified=True), request, notes=(note,))
+    shared = replace(workload, parallel=slots, kv_unified=True)
+    return Asked(shared, request, splits_move=False, notes=(note,))
 
 
 def commands(run: Run) -> tuple[str, ...]:

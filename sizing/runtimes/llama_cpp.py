@@ -49,6 +49,10 @@ class Bill:
         """Return the bytes of weights and caches of each accelerator, the host last."""
         return self._own.weights_and_caches(settings, placement)
 
+    def by_layer(self, settings: Settings, placement: Placement, kind: str) -> list[int]:
+        """Return the bytes of weights and cache of each layer on a device of a kind."""
+        return self._own.by_layer(settings, placement, kind)
+
     def growth(self, settings: Settings, *, is_server: bool) -> Growth:
         """Return what the caches on the host may grow to."""
         return self._beside.growth(settings, is_server=is_server)

@@ -87,7 +87,7 @@ def asked(
         "LM Studio's guardrails decide by an estimate of their own, which is not published; "
         "'lms load --estimate-only' shows it."
     )
-    return Asked(translated, request, experts_move=False, notes=(note,))
+    return Asked(translated, request, experts_move=False, splits_move=False, notes=(note,))
 
 
 def commands(run: Run) -> tuple[str, ...]:

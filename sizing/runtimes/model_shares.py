@@ -71,6 +71,19 @@ class ModelShares:
         sizes = (*weights.devices, weights.host.total_bytes)
         return [size + cache for size, cache in zip(sizes, caches, strict=True)]
 
+    def by_layer(self, settings: Settings, placement: Placement, kind: str) -> list[int]:
+        """Return the bytes of weights and cache of each layer on a device of a kind.
+
+        The output layer's come last. Weights known by their interval alone count at its upper end.
+        """
+        sizes = self._weights.by_layer(placement, kind)
+        if self._model.weights is not None:
+            sizes = [self._model.weights.high_bytes // len(sizes)] * len(sizes)
+        if placement.kv_offload:
+            for index, layer in enumerate(self._model.layers):
+                sizes[index] += self._layer_cache(layer, settings, kind)
+        return sizes
+
     def _cache(self, settings: Settings, placement: Placement) -> list[int]:
         sizes = [0] * (len(placement.accelerators) + 1)
         # zip stops at the last loaded layer: next-token-prediction layers keep no cache

@@ -136,6 +136,7 @@ def asked(
         translated,
         placed,
         slot_contexts=slots,
+        splits_move=False,
         fit_margin_bytes=_FIT_MARGIN_BYTES,
         notes=tuple(notes),
     )

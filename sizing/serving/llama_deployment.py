@@ -98,7 +98,14 @@ class LlamaDeployments:
         asked = self._entry.adapter().asked(
             self._spec, self._machine, self._with(slots), self._request
         )
-        return Trials(self._spec, self._machine, asked.workload, asked.request).first().runs
+        trials = Trials(
+            self._spec,
+            self._machine,
+            asked.workload,
+            asked.request,
+            splits_move=asked.splits_move,
+        )
+        return trials.entirely().runs
 
     def _with(self, slots: int) -> Workload:
         times = 1 if self._entry.counts_slots else slots

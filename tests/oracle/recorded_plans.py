@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 RECORDED: Final = Path(__file__).parents[1] / "recorded" / "llama_cpp"
 SUITE: Final = RECORDED / "suite.json"
 OFFLOAD: Final = RECORDED / "offload.json"
+SPLITS: Final = RECORDED / "splits.json"
 _PER_DEVICE: Final = 3
 _DEFAULTS: Final = asdict(RunSettings(0))
 _NOTHING: Final = (Column(0, 0, 0),)
@@ -69,7 +70,12 @@ def read(path: Path) -> tuple[PlanGroup, ...]:
     return tuple(
         PlanGroup(
             Shape(group["model"], group["architecture"], group["file_type"]),
-            Box(group["gpus"], group["flash"], group["asynchronous"]),
+            Box(
+                group["gpus"],
+                group["flash"],
+                group["asynchronous"],
+                tuple(group.get("memory_bytes", ())),
+            ),
             tuple(_plan(settings[number], rest) for number, *rest in group["rows"]),
         )
         for group in document["groups"]
@@ -77,7 +83,11 @@ def read(path: Path) -> tuple[PlanGroup, ...]:
 
 
 def _settings(fields: dict[str, Any]) -> RunSettings:
-    return RunSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    return RunSettings(**{key: _tuples(value) for key, value in fields.items()})
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - JSON
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _plan(settings: RunSettings, rest: list[Any]) -> Plan:

@@ -120,6 +120,11 @@ CASES = [
     Case("llama-3.3-70b", (24, 11, 8)),
     Case("llama-3.3-70b", (24, 16, 11, 8), workload={"kv_unified": True, "parallel": 4}),
     Case("gemma-3-27b", (8, 8, 6, 4), workload={"context_tokens": 16384, "batch": 128}),
+    # another split than llama.cpp's own
+    Case("nemotron-super-49b-v1", (23.5, 23.5), workload={"context_tokens": 32768}),
+    Case("gemma-3-27b", (11.6, 8)),
+    Case("ling-mini-2.0", (5, 3, 2.5)),
+    Case("gpt-oss-120b", (23, 23), file_type="MXFP4_MOE"),
 ]
 
 

@@ -316,12 +316,16 @@ def test_a_full_context_is_told_beside_the_prompts_depth() -> None:
         return check("llama-3.1-8b", machine=CARD, workload=asked).speed
 
     short, long, asked = told(8192), told(131072), told(131072, 131072)
-    assert short is not None and long is not None and asked is not None
+    assert short is not None
+    assert long is not None
+    assert asked is not None
     assert short.depth_tokens == long.depth_tokens == 512
     assert (short.full_depth_tokens, long.full_depth_tokens) == (8192, 131072)
     assert short.decode_tokens_per_s == long.decode_tokens_per_s
-    assert short.full_decode_tokens_per_s is not None and long.full_decode_tokens_per_s is not None
+    assert short.full_decode_tokens_per_s is not None
+    assert long.full_decode_tokens_per_s is not None
     assert long.full_decode_tokens_per_s.mid < short.full_decode_tokens_per_s.mid / 2
     # the same as where the prompt fills it; then there is nothing more to tell
     assert asked.decode_tokens_per_s == long.full_decode_tokens_per_s
-    assert asked.full_decode_tokens_per_s is None and asked.full_depth_tokens is None
+    assert asked.full_decode_tokens_per_s is None
+    assert asked.full_depth_tokens is None

@@ -148,8 +148,8 @@ def test_values_that_were_cleared_are_the_defaults() -> None:
 
 def test_a_remedy_sets_the_inputs_that_ask_for_it() -> None:
     plan = check(
-        "llama-3.3-70b",
-        machine="2x rtx-3090 + 64gb",
+        "qwen3-14b",
+        machine="rtx-3060-12-gb + 64gb",
         file_type="Q4_K_M",
         workload={"context_tokens": 16_384},
     )
@@ -165,12 +165,21 @@ def test_a_remedy_sets_the_inputs_that_ask_for_it() -> None:
         {"workload": {"context_tokens": 3328}},
         {"workload": {"context_tokens": 4096, "swa_full": True}},
         {"placement": {"gpu_layers": 3}},
+        {"placement": {"tensor_split": (1.0,) * 17}},
+        {"placement": {"tensor_split": (38.0, 43.0), "split_mode": "layer"}},
         {"file_type": "IQ9_X"},
         {},
     ],
 )
 def test_a_remedy_that_the_inputs_cannot_carry_sets_none(change: dict[str, object]) -> None:
     assert remedy_state(change) == {}
+
+
+def test_the_remedy_of_another_split_sets_the_share_of_each_card() -> None:
+    asked = {"machine": "rtx-3090", "cards": 2, "share1": 1, "share2": 1}
+    change = {"placement": {"tensor_split": (38.0, 43.0)}}
+    question = question_of({**asked, **remedy_state(change)})
+    assert question.placement.tensor_split == (38.0, 43.0)
 
 
 def test_contexts_double() -> None:
