@@ -257,9 +257,8 @@ def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
         rows.append(("Writes", f"{writes} ({speed.provenance})"))
     if speed.full_decode_tokens_per_s is not None and speed.full_depth_tokens is not None:
         full = rate_text(speed.full_decode_tokens_per_s, "tokens/s")
-        rows.append(
-            ("Context full", f"{full}, with {format_tokens(speed.full_depth_tokens)} in it")
-        )
+        depth = format_tokens(speed.full_depth_tokens)
+        rows.append(("Context full", f"{full}, with {depth} tokens in it"))
     if speed.speculative_tokens_per_s is not None:
         drafts = rate_text(speed.speculative_tokens_per_s, "tokens/s")
         rows.append(("With drafts", f"{drafts} (50 to 85 % of them accepted)"))

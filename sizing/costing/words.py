@@ -72,8 +72,11 @@ def local_facts(local: LocalCost, *, machine: str) -> Facts:
     most = local.most_tokens_per_day
     if most is not None:
         can += f"; at most {rounded(most):,.0f} tokens a day in and out, at the middle"
-    rows = [
-        ("can it do that", can),
+    rows = [("can it do that", can)]
+    if local.can_do_it == "no":  # hours that a day has not got cost nothing that could be paid
+        hours = _ends(days, lambda day: day.busy_hours, "{:,.1f}", "hours for a day's tokens")
+        return Facts((*rows, ("it would need", hours)), title=f"On {machine}")
+    rows += [
         ("at work", _ends(days, lambda day: day.busy_hours, "{:,.1f}", "hours a day")),
         ("used", _ends(days, lambda day: day.utilisation, "{:.0%}", "of the time it is on")),
         ("energy", _ends(days, lambda day: day.energy_kwh_per_day, "{:,.2f}", "kWh a day")),

@@ -163,6 +163,13 @@ def test_more_than_the_machine_can_write_is_said(say: Callable[..., Any]) -> Non
     assert "it cannot take the place of the API" in out
 
 
+def test_hours_that_a_day_has_not_got_have_no_price(say: Callable[..., Any]) -> None:
+    text = say("cost", *CARDS, *AGAINST, "--tokens-out", "600M", "--kwh-price", "0.3").out
+    assert "hours for a day's tokens" in text
+    assert "kWh a day" not in text
+    assert "electricity: $" not in text
+
+
 def test_rents_cost_their_hours(say: Callable[..., Any]) -> None:
     for row in told(say, *ASKED, "--hours-on", "10", "--days-a-week", "3.5")["rented"]:
         assert row["usd_per_day"] == pytest.approx(row["usd_per_hour"] * 10 / 2)
