@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.kept_file import CALIBRATION, kept_path
+from whatfits.probes.kept_paths import CALIBRATION, kept_path
 from whatfits.probes.kept_rows import KeptRows
 from whatfits.sizing.calibration import (
     Calibration,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.kept_file import is_kept, kept_path
+from whatfits.probes.kept_paths import is_kept, kept_path
 from whatfits.probes.kept_rows import KeptRows
 from whatfits.sizing.values import dataclass, field_names
 

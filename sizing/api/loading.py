@@ -101,7 +101,7 @@ def replayed(recording: Mapping[str, Any]) -> Machine:
 
 def _with_measurements(machine: Machine) -> Machine:
     """Return this machine with what was measured on it: by real loads, and by `bench`."""
-    from whatfits.probes.kept_file import CALIBRATION, is_kept
+    from whatfits.probes.kept_paths import CALIBRATION, is_kept
     from whatfits.probes.measurements import is_anything_stored
 
     if is_kept(CALIBRATION):

@@ -75,7 +75,7 @@ def _with_loads(report: ProbeReport) -> ProbeReport:
 
 def _with_calibration(report: ProbeReport) -> ProbeReport:
     """Return a report of this machine with what `bench` has measured."""
-    from whatfits.probes.kept_file import CALIBRATION, is_kept
+    from whatfits.probes.kept_paths import CALIBRATION, is_kept
 
     if not is_kept(CALIBRATION):
         return report

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from recorded_load import RECORD
 
-from whatfits.probes import kept_file
 from whatfits.probes.measurements import Store, default_path, fingerprint, is_anything_stored
 from whatfits.sizing.machine import Device, Machine, Pool
+from whatfits.sizing.sources import kept_file
 from whatfits.sizing.units import GIB, MIB
 
 BROKEN = {

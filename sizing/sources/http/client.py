@@ -93,6 +93,15 @@ class Client:
         self._wire.close()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say about the cache."""
+        return tuple(f"Cache: {entry}." for entry in self._damaged)
+
+    @property
+    def _damaged(self) -> tuple[str, ...]:
+        return () if self.cache is None else self.cache.damaged
+
+    @property
     def n_requests(self) -> int:
         """Requests so far, redirects counted."""
         return self._wire.n_requests
@@ -168,7 +177,7 @@ class Client:
             raise UnreachableError(
                 shown_url(url),
                 reason="is not kept here, and the network is switched off",
-                next_step=f"unset {' and '.join(OFFLINE)}",
+                next_step="; ".join((f"unset {' and '.join(OFFLINE)}", *self._damaged)),
             )
         first_headers: Mapping[str, str] | None = None
         most_redirects = self._wire.guard.budget.most_redirects

@@ -76,7 +76,7 @@ class RemoteRepository:
     @property
     def notes(self) -> tuple[str, ...]:
         """What to say about where it came from."""
-        moved = tuple(_moved(self._name, self.info))
+        moved = (*_moved(self._name, self.info), *self._client.notes)
         if not (self._client.is_offline and self._days):
             return moved
         return (*moved, f"Not asked anew: this is what {self.place} held on {min(self._days)}.")
