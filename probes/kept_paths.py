@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CALIBRATION", "is_kept", "kept_path"]
+__all__ = ["CALIBRATION", "MEASUREMENTS", "is_kept", "kept_path"]
 
 CALIBRATION: Final = "calibration.json"
+MEASUREMENTS: Final = "measurements.json"
 
 
 def is_kept(name: str) -> bool:

@@ -64,10 +64,11 @@ def _doctor() -> int:
 
 def _with_loads(report: ProbeReport) -> ProbeReport:
     """Return a report of this machine with what real loads on it have measured."""
-    from whatfits.probes.measurements import default_path, is_anything_stored
+    from whatfits.probes.kept_paths import MEASUREMENTS, is_kept
 
-    if not is_anything_stored():
+    if not is_kept(MEASUREMENTS):
         return report
+    from whatfits.probes.measurements import default_path
     from whatfits.probes.overheads import measured_report
 
     return measured_report(report, default_path())

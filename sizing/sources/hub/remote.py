@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +29,7 @@ from whatfits.sizing.sources.hub.listing import (
 from whatfits.sizing.sources.hub.names import MAIN, PREFIX
 from whatfits.sizing.sources.hub.refusals import refused
 from whatfits.sizing.units import MIB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
