@@ -151,7 +151,8 @@ def _kept(session: Session) -> tuple[str | None, tuple[str, ...]]:
     path = default_calibration_path()
     store = CalibrationStore(path)
     older = store.calibration(session.calibration.fingerprint)
-    kept, notes = str(path), []
+    kept: str | None = str(path)
+    notes: list[str] = []
     try:
         store.keep(with_older_rates(session.calibration, older))
     except OSError as error:
