@@ -6,10 +6,9 @@ that shares the folder, by fingerprint. It is parsed by hand: an answer may not 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.kept_file import CALIBRATION, kept_path
+from whatfits.probes.kept_paths import CALIBRATION, kept_path
 from whatfits.probes.kept_rows import KeptRows
 from whatfits.sizing.calibration import (
     Calibration,
@@ -19,6 +18,7 @@ from whatfits.sizing.calibration import (
     calibration_fault,
 )
 from whatfits.sizing.errors import printable
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

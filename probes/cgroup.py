@@ -25,6 +25,7 @@ __all__ = [
     "MemoryGroup",
     "Mount",
     "group_folders",
+    "is_memory_limit",
     "parse_limit",
     "parse_membership",
     "parse_mounts",
@@ -36,6 +37,10 @@ __all__ = [
 # Version 1 writes "no limit" as the largest multiple of the page size below 2**63.
 _NO_LIMIT_BYTES: Final = 2**62
 _MOUNTINFO_FIELDS: Final = 6
+_MEMBERSHIP: Final = "/proc/self/cgroup"
+_MOUNTS: Final = "/proc/self/mountinfo"
+_NEW_LIMITS: Final = ("memory.max", "memory.high")
+_OLD_LIMIT: Final = "memory.limit_in_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,11 @@ def _unescape(path: str) -> str:
     return path
 
 
+def is_memory_limit(path: str) -> bool:
+    """Return whether a file may hold a group's limit on memory, or tells which group it is."""
+    return path in (_MEMBERSHIP, _MOUNTS) or path.endswith((*_NEW_LIMITS, _OLD_LIMIT))
+
+
 def parse_limit(text: str) -> int | None:
     """Return a limit in bytes; None for `max`, for version 1's huge number, and for nonsense."""
     word = text.strip()
@@ -167,8 +177,8 @@ def group_folders(path: str, mount: Mount) -> tuple[str, ...]:
 
 def _folders(system: System, controller: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the folders of this process's groups, of version 1 (of a controller) and of 2."""
-    members = parse_membership(read_text_or_none(system, "/proc/self/cgroup") or "")
-    mounts = parse_mounts(read_text_or_none(system, "/proc/self/mountinfo") or "")
+    members = parse_membership(read_text_or_none(system, _MEMBERSHIP) or "")
+    mounts = parse_mounts(read_text_or_none(system, _MOUNTS) or "")
     old = _first(members, mounts, controller)
     new = _first(members, mounts, None)
     if not members and not mounts:
@@ -197,7 +207,7 @@ def read_memory_groups(system: System) -> tuple[MemoryGroup, ...]:
     groups = [_old_group(system, folder) for folder in old]
     groups.append(_hidden_ancestor(system, old, groups))
     for folder in new:
-        groups += (_new_group(system, folder, name) for name in ("memory.max", "memory.high"))
+        groups += (_new_group(system, folder, name) for name in _NEW_LIMITS)
     return tuple(group for group in groups if group is not None)
 
 
@@ -212,7 +222,7 @@ def _new_group(system: System, folder: str, name: str) -> MemoryGroup | None:
 
 
 def _old_group(system: System, folder: str) -> MemoryGroup | None:
-    file = f"{folder}/memory.limit_in_bytes"
+    file = f"{folder}/{_OLD_LIMIT}"
     limit = parse_limit(read_text_or_none(system, file) or "")
     if limit is None:
         return None

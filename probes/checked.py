@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from whatfits.probes.answers import error_kind
 from whatfits.probes.forms import has_its_form
+from whatfits.probes.ram_limits import is_ram_limit
 from whatfits.probes.report import Finding, Partial
 from whatfits.probes.system import SourceGarbledError, SourceMissingError
 from whatfits.sizing.errors import ProbeError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from whatfits.probes.system import System
 
@@ -98,10 +99,20 @@ class CheckedSystem:
         left = {k: kind for k, kind in self._failed.items() if kind == _CUT or k not in texts}
         findings = []
         for kind, words in _WORDS.items():
-            keys = [printable(key) for key, failed in left.items() if failed == kind]
-            if keys:
-                more = len(keys) - _MOST_NAMED
-                names = ", ".join(keys[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-                text = f"{names}: {words}; what it alone tells is unknown or derived."
+            keys = [key for key, failed in left.items() if failed == kind]
+            limits = [key for key in keys if is_ram_limit(key)]
+            others = [key for key in keys if key not in limits]
+            if limits:  # every figure of this machine may be too high
+                text = f"{_named(limits)}: {words}; a limit on RAM that stands there is unknown."
+                step = "set what may be used with '--machine', as in '--machine 16gb'"
+                findings.append(Finding("ram_limit_unread", "warning", text, step))
+            if others:
+                text = f"{_named(others)}: {words}; what it alone tells is unknown or derived."
                 findings.append(Finding("source_unread", "info", text))
         return Partial(findings=tuple(findings))
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = len(keys) - _MOST_NAMED
+    named = ", ".join(printable(key) for key in keys[:_MOST_NAMED])
+    return named + (f" and {more} more" if more > 0 else "")

@@ -67,7 +67,12 @@ def _read(system: System, draft: Draft) -> CpuFacts:
     if facts.brand is None and system.platform not in ("linux", "darwin", "win32"):
         for name in ("psutil", "cpuinfo"):
             try:
-                facts = _completed(facts, parse_snapshot_cpu(system.query(name), source=name))
+                snapshot = system.query(name)
+                facts = _completed(facts, parse_snapshot_cpu(snapshot, source=name))
+                damaged = text(snapshot.get("damaged_cache"))
+                if damaged is not None:
+                    said = f"What was kept of the processor's name was damaged: it {damaged}."
+                    draft.say("cpu_cache_damaged", said, warn=True)
             except ProbeError as error:
                 draft.say("cpu_source_failed", f"CPU: {error}.", warn=True)
     return facts

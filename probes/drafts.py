@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.probes.report import Evidence, Finding, Holder, Partial
-from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.errors import CatalogError, ProbeError, printable
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -113,10 +113,18 @@ class Rates:
 def catalog_rates(
     name: str, *, vendor: str, memory_bytes: int | None = None, gpu_cores: int | None = None
 ) -> Rates:
-    """Return the catalog's speeds of the device that a driver calls `name`."""
+    """Return the catalog's speeds of the device that a driver calls `name`.
+
+    A broken catalog must not cost the device: its speeds are unknown then.
+    """
     from whatfits.sizing.catalog.lookup import match_driver_name  # noqa: PLC0415 - cold path
 
-    entry = match_driver_name(name, vendor=vendor, memory_bytes=memory_bytes, gpu_cores=gpu_cores)
+    try:
+        entry = match_driver_name(
+            name, vendor=vendor, memory_bytes=memory_bytes, gpu_cores=gpu_cores
+        )
+    except CatalogError:
+        return Rates()
     if entry is None:
         return Rates()
     return Rates(entry.bandwidth_bytes_per_s, entry.compute_flops_per_s)

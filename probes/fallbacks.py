@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whatfits.probes.system import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from whatfits.sizing.sources.kept_file import KeptFile
 
 __all__ = ["read_cpuinfo", "read_psutil"]
 
@@ -31,20 +33,44 @@ def read_psutil() -> dict[str, object]:
 
 
 def read_cpuinfo() -> dict[str, object]:
-    """Return brand and features as py-cpuinfo gives them, from a cache after the first time."""
-    cache = _cache_file()
+    """Return brand and features as py-cpuinfo gives them, from a cache after the first time.
+
+    One that cannot be understood is set aside; `damaged_cache` then says what became of it.
+    """
+    from whatfits.sizing.sources.kept_file import KeptFile  # noqa: PLC0415 - as above
+
+    cache = KeptFile(_cache_file(), most_bytes=MAX_TEXT_BYTES)
+    damaged = {}
     try:
-        cached = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        cached = None
-    if isinstance(cached, dict) and cached.get("brand"):
-        return cached
+        data = cache.read()
+        if data is not None and (kept := _understood(data))["brand"]:
+            return kept
+    except OSError:
+        pass  # as if there were none
+    except (ValueError, RecursionError):
+        damaged["damaged_cache"] = cache.put_aside_or_leave()
     import cpuinfo  # noqa: PLC0415 - starts ten programs: last resort
 
     told = cpuinfo.get_cpu_info()
-    answer = {"brand": told.get("brand_raw"), "features": list(told.get("flags", ()))}
-    _write(cache, answer)
-    return answer
+    known = {"brand": told.get("brand_raw"), "features": list(told.get("flags", ()))}
+    _write(cache, known)
+    return known | damaged
+
+
+def _understood(data: bytes) -> dict[str, object]:
+    """Return what was kept.
+
+    Raises:
+        ValueError: it is not what is written here.
+    """
+    kept: Any = json.loads(data) if len(data) <= MAX_TEXT_BYTES else None
+    if not isinstance(kept, dict) or kept.keys() != {"brand", "features"}:
+        raise ValueError("other fields")
+    brand, features = kept["brand"], kept["features"]
+    is_sound = isinstance(brand, str | None) and isinstance(features, list)
+    if not is_sound or not all(isinstance(feature, str) for feature in features):
+        raise ValueError("values of another kind")
+    return {"brand": brand, "features": features}
 
 
 def _cache_file() -> Path:
@@ -53,10 +79,7 @@ def _cache_file() -> Path:
     return platformdirs.user_cache_path("whatfits") / "cpu.json"
 
 
-def _write(path: Path, answer: dict[str, object]) -> None:
+def _write(cache: KeptFile, answer: dict[str, object]) -> None:
     """Write whole or not at all; a cache that cannot be written is no failure."""
-    from whatfits.probes.kept_file import KeptFile  # noqa: PLC0415 - with the slow path only
-
-    kept = KeptFile(path, most_bytes=MAX_TEXT_BYTES)
-    with contextlib.suppress(OSError), kept.only_writer():
-        kept.replace(json.dumps(answer))
+    with contextlib.suppress(OSError), cache.only_writer():
+        cache.replace(json.dumps(answer))

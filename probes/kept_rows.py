@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from whatfits.probes.kept_file import KeptFile
 from whatfits.sizing.errors import printable
+from whatfits.sizing.sources.kept_file import KeptFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.probes.kept_file import is_kept, kept_path
+from whatfits.probes.kept_paths import MEASUREMENTS, kept_path
 from whatfits.probes.kept_rows import KeptRows
 from whatfits.sizing.values import dataclass, field_names
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
 
-__all__ = ["LoadRecord", "Store", "default_path", "fingerprint", "is_anything_stored"]
+__all__ = ["LoadRecord", "Store", "default_path", "fingerprint"]
 
-_FILE: Final = "measurements.json"
 _MAX_RECORDS: Final = 500
 _MAX_BYTES: Final = 4 << 20
 _LARGEST: Final = 2**63 - 1
@@ -59,14 +58,9 @@ class LoadRecord:
         return self.measured_bytes - self.predicted_bytes
 
 
-def is_anything_stored() -> bool:
-    """Return whether the file exists, at next to no cost when it does not."""
-    return is_kept(_FILE)
-
-
 def default_path() -> Path:
     """Return where the file lies."""
-    return kept_path(_FILE)
+    return kept_path(MEASUREMENTS)
 
 
 class Store(KeptRows[LoadRecord]):

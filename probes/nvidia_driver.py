@@ -6,7 +6,6 @@ unknown. What is wrong is named, with the step that repairs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import (
@@ -22,6 +21,7 @@ from whatfits.probes.system import SourceHungError, SourceMissingError
 from whatfits.probes.unified import held_of_allowance, read_host_ram
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.probes.cgroup import MemoryGroup, read_memory_groups
+from whatfits.probes.cgroup import MemoryGroup, is_memory_limit, read_memory_groups
 from whatfits.probes.drafts import read_text_or_none
 from whatfits.probes.host_kind import how_to_raise_memory, read_host_kind
 from whatfits.probes.numa import read_numa_nodes
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from whatfits.probes.meminfo import HostRam
     from whatfits.probes.system import System
 
-__all__ = ["RamLimit", "read_ram_limits"]
+__all__ = ["RamLimit", "is_ram_limit", "read_ram_limits"]
 
 _32_BIT: Final = ("i386", "i486", "i586", "i686", "armv6l", "armv7l", "armv8l")
 _USER_SPACE_32_BIT_BYTES: Final = 3 * GIB
+_PROCESS_LIMITS: Final = "/proc/self/limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class RamLimit:
     source: str
     code: str
     next_step: str
+
+
+def is_ram_limit(path: str) -> bool:
+    """Return whether a file may hold a ceiling, or tells where one stands."""
+    return path == _PROCESS_LIMITS or is_memory_limit(path)
 
 
 def read_ram_limits(system: System, ram: HostRam) -> tuple[RamLimit, ...]:
@@ -91,7 +97,7 @@ def _node_limit(system: System, ram: HostRam) -> RamLimit | None:
 
 def _process_limit(system: System) -> RamLimit | None:
     """Return the limit on addresses that programs started from here inherit."""
-    for line in (read_text_or_none(system, "/proc/self/limits") or "").splitlines():
+    for line in (read_text_or_none(system, _PROCESS_LIMITS) or "").splitlines():
         name, _, rest = line.partition("  ")
         words = rest.split()
         if name == "Max address space" and words and words[0].isdecimal():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import size, text
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.extras import Adapter, Extras, Projector
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.search import Trials
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.search import Trials
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -69,7 +69,8 @@ def llama_plan(
 
     `extras` is what the workload names beside the model; `remedies` finds what would help;
     `refined` betters the chosen trial; `replays` are those of the model under any file type;
-    `brief` leaves out what takes long to find: the longest context and the remedies.
+    `brief` leaves out what takes long to find: the longest context, the speed and where figures
+    come from, and the remedies.
 
     Raises:
         InvalidRequestError: a value is out of range, or the program has no such setting.
@@ -80,7 +81,7 @@ def llama_plan(
     if refined is not None:
         trial = refined(trial)
     resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
-    speed = with_slowdown(trials.speed(trial), trials, trial)
+    speed = None if brief else with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
     longest = None if brief else trials.largest_context(trial)
     split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
@@ -117,7 +118,9 @@ def llama_plan(
             *trial.judgement.notes,
             *split_notes,
         ),
-        basis=(
+        basis=()
+        if speed is None
+        else (
             *basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
             *split_basis,
             *slowdown_basis(speed),

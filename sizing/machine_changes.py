@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.reserve import idle_ram_reserve_bytes, idle_unified_reserve_bytes
 from whatfits.sizing.units import parse_bytes
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.need_trials import LlamaMachines, OwnMachines
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES, find_runtime
 from whatfits.sizing.settings import MAX_CONTEXT_TOKENS
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.model import TensorShape
+from whatfits.sizing.model import TensorShape, TensorSpec
 from whatfits.sizing.quants.file_layout import data_offsets, header_range
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import tensor_bytes
@@ -13,7 +13,7 @@ from whatfits.sizing.units import pad
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
-    from whatfits.sizing.model import ModelSpec, TensorSpec
+    from whatfits.sizing.model import ModelSpec
 
 __all__ = ["requantised"]
 
@@ -42,7 +42,8 @@ def requantised(model: ModelSpec, file_type: str) -> ModelSpec:
     sizes = [tensor_bytes(kind, shape.shape) for shape, kind in zip(shapes, types, strict=True)]
     offsets = data_offsets([tensor.name for tensor in model.tensors], sizes)
     tensors = tuple(
-        replace(tensor, type=chosen, n_bytes=n_bytes, file_index=0, offset_bytes=offset)
+        # in the order of its fields: as many as this are not made by name in the same time
+        TensorSpec(tensor.name, tensor.shape, chosen, n_bytes, tensor.role, tensor.layer, 0, offset)
         for tensor, chosen, n_bytes, offset in zip(
             model.tensors, types, sizes, offsets, strict=True
         )

@@ -5,7 +5,6 @@ A change is only named after all models were placed again with it and did better
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import Remedy
@@ -14,7 +13,7 @@ from whatfits.sizing.remedies import shorter_contexts
 from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:

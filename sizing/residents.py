@@ -7,7 +7,6 @@ this module.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -20,7 +19,7 @@ from whatfits.sizing.resident_trials import (
     without,
     worst_of,
 )
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ both models and on the text, and is assumed: 50 to 85 %, 70 % in the middle.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import exp
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import drafted_tokens
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, device_costs, peak_rates, timed
 from whatfits.sizing.speed_terms import decode_terms
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed

@@ -40,15 +40,17 @@ def answer(
     """Return the plan for values that are already loaded.
 
     `refined` betters the chosen trial; `replays` are those of the model under any file type, for
-    those who ask more than once. In `brief` a program that starts llama.cpp is told without its
-    longest context and without what would help: to find those takes longer than all the rest.
+    those who ask more than once. A `brief` answer has no longest context, no speed, no basis and
+    no remedies: to find those takes longer than all the rest.
     """
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
         from whatfits.sizing.unverified import unverified_notes
 
         others = _other_models(runtime)
-        plan = entry.own().plan(spec, machine, workload, request, others=others, force=force)
+        plan = entry.own().plan(
+            spec, machine, workload, request, others=others, force=force, brief=brief
+        )
         return replace(plan, notes=(*plan.notes, *unverified_notes(machine)))
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.llama_answer import llama_plan

@@ -101,14 +101,13 @@ def replayed(recording: Mapping[str, Any]) -> Machine:
 
 def _with_measurements(machine: Machine) -> Machine:
     """Return this machine with what was measured on it: by real loads, and by `bench`."""
-    from whatfits.probes.kept_file import CALIBRATION, is_kept
-    from whatfits.probes.measurements import is_anything_stored
+    from whatfits.probes.kept_paths import CALIBRATION, MEASUREMENTS, is_kept
 
     if is_kept(CALIBRATION):
         from whatfits.probes.calibration import default_calibration_path, with_calibration
 
         machine = with_calibration(machine, default_calibration_path())
-    if is_anything_stored():
+    if is_kept(MEASUREMENTS):
         from whatfits.probes.measurements import Store, default_path, fingerprint
         from whatfits.probes.overheads import with_measured_overheads
 

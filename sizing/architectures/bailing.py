@@ -6,7 +6,6 @@ conversion/bailing.py.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import blocks
@@ -14,6 +13,7 @@ from whatfits.sizing.architectures.convert import NEUTRAL_SCALE, base_metadata
 from whatfits.sizing.architectures.decoder import Style, decoder_tensors, mixture_part
 from whatfits.sizing.architectures.deepseek import deepseek2_metadata, latent_attention
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,12 @@ Source: llama.cpp (0c1e57098) src/models/{command-r,cohere2}.cpp; conversion/com
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures.convert import NEUTRAL_EPSILON, NEUTRAL_SCALE, base_metadata
 from whatfits.sizing.architectures.decoder import Style, decoder, decoder_tensors
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,12 @@ conversion/hunyuan.py.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures.convert import base_metadata
 from whatfits.sizing.architectures.decoder import Style, decoder, decoder_tensors, mixture_part
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ conversion/{kimi_linear,kimi_k3}.py.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import NEUTRAL_SCALE
 from whatfits.sizing.architectures.deepseek import deepseek2_metadata, latent_attention
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

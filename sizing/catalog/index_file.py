@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from functools import cache
 from os.path import dirname, join
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing.errors import CatalogError
+from whatfits.sizing.errors import CatalogError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["IndexFile", "index_path", "open_index", "read_json"]
+
+_BROKEN: Final = (OSError, ValueError, TypeError, KeyError, RecursionError)
 
 
 def index_path(name: str) -> str:
@@ -31,18 +33,21 @@ class IndexFile:
     __slots__ = ("_body_offset", "_path", "_table_offset", "header")
 
     def __init__(self, path: str) -> None:
+        """Read the table of names.
+
+        Raises:
+            CatalogError: the packaged file is missing or broken; so do the methods below.
+        """
         self._path = path
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not loaded on this path
                 first = file.readline()
             header: dict[str, Any] = json.loads(first)
-        except (OSError, ValueError) as error:
-            raise CatalogError(
-                f"catalog index {path!r} cannot be read ({error}); reinstall whatfits"
-            ) from error
+            self._body_offset = len(first) + int(header["table_bytes"])
+        except _BROKEN as error:
+            raise _broken(path, error) from error
         self.header = header
         self._table_offset = len(first)
-        self._body_offset = len(first) + int(self.header["table_bytes"])
 
     def __len__(self) -> int:
         """Return how many entries there are."""
@@ -60,15 +65,35 @@ class IndexFile:
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield all entries in their order."""
-        with open(self._path, "rb") as file:  # noqa: PTH123 - pathlib is not loaded on this path
-            file.seek(self._body_offset)
-            for line in file:
-                yield json.loads(line)
+        count = 0
+        for line in self._lines():
+            count += 1
+            yield self._parsed(line)
+        if count != len(self):  # a file that was cut must not look like a smaller catalog
+            raise _broken(self._path, f"{count:,} of {len(self):,} entries")
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            with open(self._path, "rb") as file:  # noqa: PTH123 - pathlib is not loaded on this path
+                file.seek(self._body_offset)
+                yield from file
+        except OSError as error:
+            raise _broken(self._path, error) from error
 
     def _line(self, offset: int) -> Any:  # noqa: ANN401 - any JSON
-        with open(self._path, "rb") as file:  # noqa: PTH123 - pathlib is not loaded on this path
-            file.seek(offset)
-            return json.loads(file.readline())
+        try:
+            with open(self._path, "rb") as file:  # noqa: PTH123 - pathlib is not loaded on this path
+                file.seek(offset)
+                line = file.readline()
+        except OSError as error:
+            raise _broken(self._path, error) from error
+        return self._parsed(line)
+
+    def _parsed(self, line: bytes) -> Any:  # noqa: ANN401 - any JSON
+        try:
+            return json.loads(line)
+        except _BROKEN as error:
+            raise _broken(self._path, error) from error
 
 
 @cache
@@ -90,9 +115,15 @@ def read_json(name: str) -> dict[str, Any]:
     """
     try:
         with open(index_path(name), "rb") as file:  # noqa: PTH123 - pathlib is not loaded here
-            value: dict[str, Any] = json.load(file)
-    except (OSError, ValueError) as error:
-        raise CatalogError(
-            f"catalog index {name!r} cannot be read ({error}); reinstall whatfits"
-        ) from error
+            value: Any = json.load(file)
+    except _BROKEN as error:
+        raise _broken(name, error) from error
+    if not isinstance(value, dict):
+        raise _broken(name, "no object")
     return value
+
+
+def _broken(path: str, reason: object) -> CatalogError:
+    return CatalogError(
+        f"catalog index {path!r} cannot be read ({printable(reason)}); reinstall whatfits"
+    )

@@ -7,10 +7,10 @@ Source: `memory_systems.toml`; every platform row is a vendor specification that
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.values import dataclass
 
 __all__ = [
     "MemoryPlatform",

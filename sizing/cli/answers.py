@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from whatfits.sizing.catalog.quality import QualityRow
+from whatfits.sizing.cli.list_answers import HomeAnswer, ListAnswer
 from whatfits.sizing.costing.answer import CostAnswer
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.fleets.answer import FleetAnswer
@@ -13,7 +14,6 @@ from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
-from whatfits.sizing.ranking import RankedModel
 from whatfits.sizing.renting import Rented
 from whatfits.sizing.serving.answer import ServePlan
 from whatfits.sizing.workload import Workload
@@ -37,16 +37,6 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class ListAnswer:
-    """`whatfits list`, and `whatfits` alone: models on a machine, and the rule they came by."""
-
-    schema_version: str
-    machine: Machine
-    rule: str
-    models: tuple[RankedModel, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class LocalListAnswer:
     """`whatfits list --local`: models on this disk, the rule they came by, and where they lie."""
 
@@ -55,14 +45,6 @@ class LocalListAnswer:
     rule: str
     models: tuple[LocalModel, ...]
     stores: tuple[LocalStore, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HomeAnswer(ListAnswer):
-    """`whatfits` alone: the biggest models, and the biggest that write faster than people read."""
-
-    quick_rule: str
-    quick_models: tuple[RankedModel, ...]
 
 
 @dataclass(frozen=True, slots=True)

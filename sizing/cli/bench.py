@@ -151,13 +151,15 @@ def _kept(session: Session) -> tuple[str | None, tuple[str, ...]]:
     path = default_calibration_path()
     store = CalibrationStore(path)
     older = store.calibration(session.calibration.fingerprint)
+    kept: str | None = str(path)
+    notes: list[str] = []
     try:
         store.keep(with_older_rates(session.calibration, older))
     except OSError as error:
-        return None, (f"the measurement could not be kept: {error}",)
+        kept, notes = None, [f"the measurement could not be kept: {error}"]
     if store.set_aside is not None:
-        return str(path), (f"an unreadable calibration was moved to {store.set_aside}",)
-    return str(path), ()
+        notes.append(f"an unreadable calibration was moved to {store.set_aside}")
+    return kept, tuple(notes)
 
 
 def _answer(

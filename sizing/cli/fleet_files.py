@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.render import clean
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
+from whatfits.sizing.sources.kept_file import KeptFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,17 +26,17 @@ def write_plans(plans: Sequence[FleetPlan], folder: Path, *, force: bool) -> Non
         BadInputError: a file is there and `force` is not given, or the folder cannot be written.
     """
     files = dict(_files(plans, folder))
-    there = [path for path in files if path.exists()]
-    if there and not force:
-        raise InvalidRequestError(
-            what="file of --write that is there already:",
-            got=there[0],
-            next_step="give --force to write over it, or another folder",
-        )
     try:
+        there = [path for path in files if path.exists()]
+        if there and not force:
+            raise InvalidRequestError(
+                what="file of --write that is there already:",
+                got=there[0],
+                next_step="give --force to write over it, or another folder",
+            )
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            KeptFile(path, most_bytes=0).replace(text)  # whole, or what was there stays
     except OSError as error:
         raise BadInputError(
             what=f"folder of --write ({error.strerror}):",

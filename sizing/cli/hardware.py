@@ -64,10 +64,11 @@ def _doctor() -> int:
 
 def _with_loads(report: ProbeReport) -> ProbeReport:
     """Return a report of this machine with what real loads on it have measured."""
-    from whatfits.probes.measurements import default_path, is_anything_stored
+    from whatfits.probes.kept_paths import MEASUREMENTS, is_kept
 
-    if not is_anything_stored():
+    if not is_kept(MEASUREMENTS):
         return report
+    from whatfits.probes.measurements import default_path
     from whatfits.probes.overheads import measured_report
 
     return measured_report(report, default_path())
@@ -75,7 +76,7 @@ def _with_loads(report: ProbeReport) -> ProbeReport:
 
 def _with_calibration(report: ProbeReport) -> ProbeReport:
     """Return a report of this machine with what `bench` has measured."""
-    from whatfits.probes.kept_file import CALIBRATION, is_kept
+    from whatfits.probes.kept_paths import CALIBRATION, is_kept
 
     if not is_kept(CALIBRATION):
         return report

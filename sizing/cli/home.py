@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     newest = NewestOfLines(entries, Ranker(machine, load_entry, stored=stored_model))
     rows, quick = newest.rows(), newest.rows(is_quick)
     if options.json:
-        from whatfits.sizing.cli.answers import HomeAnswer
+        from whatfits.sizing.cli.list_answers import HomeAnswer
         from whatfits.sizing.version import SCHEMA_VERSION
 
         rule = f"{FAMILY_RULE}; {FILE_TYPE_RULE}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from whatfits.sizing.catalog.lookup import ModelEntry
-    from whatfits.sizing.cli.answers import ListAnswer
+    from whatfits.sizing.cli.list_answers import ListAnswer
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.ranking import RankedModel
 
@@ -132,7 +132,7 @@ def _entries(options: argparse.Namespace) -> Iterator[ModelEntry]:
 
 def answer_of(machine: Machine, rule: str, rows: Sequence[RankedModel]) -> ListAnswer:
     """Return ranked models as their JSON answer."""
-    from whatfits.sizing.cli.answers import ListAnswer
+    from whatfits.sizing.cli.list_answers import ListAnswer
 
     return ListAnswer(SCHEMA_VERSION, machine, rule, tuple(rows))
 

@@ -7,10 +7,10 @@ kimi-linear.cpp.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.graph.attention import Heads
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -123,8 +123,11 @@ class OwnRuntime(Protocol):
         *,
         others: OtherModels,
         force: bool,
+        brief: bool = False,
     ) -> Plan:
         """Return the whole answer; no commands for what does not fit, unless forced.
+
+        A `brief` one has no longest context, no speed, no basis and no remedies.
 
         Raises:
             InvalidRequestError: the program has no such setting, or it is out of range.

@@ -10,7 +10,6 @@ src/llama-model.cpp:create_memory.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.buffers import allocated_bytes
@@ -23,6 +22,7 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.share import Part, Share
+from whatfits.sizing.values import replace
 from whatfits.sizing.weights import tensor_targets
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ Source: llama.cpp (0c1e57098) common/fit.cpp.
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whatfits.sizing.values import dataclass, replace
@@ -133,7 +131,8 @@ class LayerFill:
             step = left - 1
             if room > 0:
                 # whole numbers cut towards zero; below zero the program's counter wraps to the end
-                share = math.trunc(Fraction(left * (target - low.used[device]), room))
+                most = left * (target - low.used[device])
+                share = most // room if most >= 0 else -(-most // room)
                 step = left - 1 if share < 0 else min(max(share, 1), left - 1)
             tried = grown(low, step)
             if tried.used[device] <= target:

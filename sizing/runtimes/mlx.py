@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.closing_in import last_with_room
 from whatfits.sizing.estimate import ModelSummary, Plan
-from whatfits.sizing.runtimes.mlx_basis import mlx_basis
 from whatfits.sizing.runtimes.mlx_command import mlx_commands
 from whatfits.sizing.runtimes.mlx_machine import check_mixture, limit_notes, mlx_placement
 from whatfits.sizing.runtimes.mlx_memory import MlxBill
 from whatfits.sizing.runtimes.mlx_models import mlx_model
 from whatfits.sizing.runtimes.mlx_settings import MOST_STEPS, refuse_placement, resolve_mlx_settings
-from whatfits.sizing.runtimes.mlx_speed import mlx_speed
 from whatfits.sizing.runtimes.mlx_trial import MlxTrial
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK, as_mlx
@@ -27,7 +25,7 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.estimate import Remedy, Speed
+    from whatfits.sizing.estimate import Basis, Remedy, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import OtherModels
@@ -50,8 +48,11 @@ def plan(
     *,
     others: OtherModels,
     force: bool,
+    brief: bool = False,
 ) -> Plan:
     """Return the whole answer; no commands for what does not fit, unless forced.
+
+    A `brief` one has no longest context, no speed, no basis and no remedies.
 
     Raises:
         InvalidRequestError: mlx-lm has no such setting, or it is out of range.
@@ -67,7 +68,7 @@ def plan(
     commands = {}
     if verdict in MAY_RUN or force:
         commands[_RUNTIME] = _commands(spec, trial, machine)
-    speed = _speed(spec, workload, trial, machine)
+    speed = None if brief else _speed(spec, workload, trial, machine)
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
@@ -78,19 +79,25 @@ def plan(
         verdict=verdict,
         verdict_reason=trial.judgement.reason,
         memory=trial.memory,
-        largest_context_tokens=_largest_context(trial, rules, machine, workload),
+        largest_context_tokens=None if brief else _largest_context(trial, rules, machine, workload),
         speed=speed,
         commands=commands,
-        remedies=_remedies(trial, machine, workload, request, others),
+        remedies=() if brief else _remedies(trial, machine, workload, request, others),
         notes=(*spec.notes, *_notes(trial, rules, machine), *trial.judgement.notes),
-        basis=mlx_basis(
-            spec,
-            trial.bill,
-            settings,
-            placement=trial.placement,
-            machine=machine,
-            speed=speed,
-        ),
+        basis=() if brief else _basis(trial, machine, speed),
+    )
+
+
+def _basis(trial: MlxTrial, machine: Machine, speed: Speed | None) -> tuple[Basis, ...]:
+    from whatfits.sizing.runtimes.mlx_basis import mlx_basis  # noqa: PLC0415 - not for a brief one
+
+    return mlx_basis(
+        trial.model,
+        trial.bill,
+        trial.settings,
+        placement=trial.placement,
+        machine=machine,
+        speed=speed,
     )
 
 
@@ -106,6 +113,8 @@ def _commands(spec: ModelSpec, trial: MlxTrial, machine: Machine) -> tuple[str, 
 
 
 def _speed(spec: ModelSpec, workload: Workload, trial: MlxTrial, machine: Machine) -> Speed | None:
+    from whatfits.sizing.runtimes.mlx_speed import mlx_speed  # noqa: PLC0415 - not for a brief one
+
     return mlx_speed(spec, workload, trial.placement, settings=trial.settings, machine=machine)
 
 

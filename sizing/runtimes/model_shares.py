@@ -33,11 +33,17 @@ class ModelShares:
         self._weights = WeightTable(model)
         self._index = TensorIndex(model, replays=replays)
         self._widest_value = widest_value_row(model)
+        self._placed: tuple[Placement, Weights] | None = None
         self._cache_sizes: dict[tuple[LayerSpec, Settings, str], int] = {}
 
     def weights(self, placement: Placement) -> Weights:
-        """Return where the weights lie under a placement."""
-        return self._weights.place(placement)
+        """Return where the weights lie under a placement; the last one is known already.
+
+        Contexts are tried one after the other under one placement, which is what most trials are.
+        """
+        if self._placed is None or self._placed[0] != placement:
+            self._placed = placement, self._weights.place(placement)
+        return self._placed[1]
 
     def of(self, settings: Settings, placement: Placement, weights: Weights) -> list[Share]:
         """Return a share for each accelerator, the host last; `weights` are those placed."""
@@ -66,7 +72,7 @@ class ModelShares:
 
     def weights_and_caches(self, settings: Settings, placement: Placement) -> list[int]:
         """Return the bytes of weights and caches of each accelerator, the host last."""
-        weights = self._weights.place(placement)
+        weights = self.weights(placement)
         caches = self._cache(settings, placement)
         sizes = (*weights.devices, weights.host.total_bytes)
         return [size + cache for size, cache in zip(sizes, caches, strict=True)]

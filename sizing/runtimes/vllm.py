@@ -17,9 +17,7 @@ from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
 from whatfits.sizing.runtimes.vllm_devices import is_slice
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
-from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
-from whatfits.sizing.runtimes.vllm_speed import vllm_speed
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import MAY_RUN
@@ -29,7 +27,7 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.estimate import Speed
+    from whatfits.sizing.estimate import Remedy, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import CheckpointFacts, ModelSpec
     from whatfits.sizing.runtimes import OtherModels
@@ -50,8 +48,11 @@ def plan(
     *,
     others: OtherModels,  # noqa: ARG001 - its remedies stay with the checkpoint that was read
     force: bool,
+    brief: bool = False,
 ) -> Plan:
     """Return the whole answer; no commands for what does not fit, unless forced.
+
+    A `brief` one has no speed, no basis and no remedies.
 
     Raises:
         InvalidRequestError: vLLM has no such setting, it is out of range, or the model was not
@@ -65,14 +66,7 @@ def plan(
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
-    speed = vllm_speed(
-        spec,
-        machine,
-        settings,
-        prompt_tokens=workload.prompt_tokens,
-        parallel=workload.parallel,
-    )
-    search = VllmRemedies(spec, machine, workload, request, settings, found)
+    speed = None if brief else _speed(spec, machine, settings, workload)
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
@@ -86,17 +80,49 @@ def plan(
         largest_context_tokens=found.largest_context_tokens,
         speed=speed,
         commands=commands,
-        remedies=search.remedies(),
+        remedies=()
+        if brief
+        else _remedies(spec, machine, workload, request, settings=settings, found=found),
         notes=(
             *spec.notes,
             *_start_notes(settings, found),
             *_checkpoint_notes(facts, settings),
             *_other_notes(machine),
         ),
-        basis=(
+        basis=()
+        if brief
+        else (
             *vllm_basis(spec, settings, found.bill),
             *speed_basis(speed, settings.devices, machine, "vllm"),
         ),
+    )
+
+
+def _remedies(
+    spec: ModelSpec,
+    machine: Machine,
+    workload: Workload,
+    request: PlacementRequest,
+    *,
+    settings: VllmSettings,
+    found: Judged,
+) -> tuple[Remedy, ...]:
+    from whatfits.sizing.runtimes.vllm_remedies import VllmRemedies  # noqa: PLC0415 - same
+
+    return VllmRemedies(spec, machine, workload, request, settings, found).remedies()
+
+
+def _speed(
+    spec: ModelSpec, machine: Machine, settings: VllmSettings, workload: Workload
+) -> Speed | None:
+    from whatfits.sizing.runtimes.vllm_speed import vllm_speed  # noqa: PLC0415 - not for a brief one
+
+    return vllm_speed(
+        spec,
+        machine,
+        settings,
+        prompt_tokens=workload.prompt_tokens,
+        parallel=workload.parallel,
     )
 
 
@@ -130,6 +156,8 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
     found = judged(spec, machine, settings)
     if found.verdict != "fits" or not found.bill.holds(workload.parallel or 1):
         return None
+    from whatfits.sizing.runtimes.vllm_speed import vllm_speed  # noqa: PLC0415 - where it fits
+
     speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
     return found.memory.high_bytes, speed
 

@@ -40,7 +40,7 @@ def load_url(name: str, *, file_type: str | None = None) -> ModelSpec:
     with open_url(name) as client:
         model = read_remote_model(client, name)
     size = format_bytes(model.header.file_bytes)
-    notes = (*said_of(model.files), f"The download has {size}.")
+    notes = (*said_of(model.files), f"The download has {size}.", *client.notes)
     return spec_of_header(
         model.header,
         name=display_name(file_name(name), model.header),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.architectures import spec_from_gguf
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.requantise import requantised
 from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

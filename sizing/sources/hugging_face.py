@@ -6,7 +6,6 @@ here: the same readers, other bytes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import (
@@ -31,6 +30,7 @@ from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.sources.local_file import display_name
 from whatfits.sizing.sources.split_gguf import parse_split_name
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,6 @@ distribution specification (the paths).
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +41,7 @@ from whatfits.sizing.sources.stores.loading import companion_of, with_companions
 from whatfits.sizing.sources.stores.ollama import folders
 from whatfits.sizing.sources.stores.surroundings import here
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.extras import Companion

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
 from whatfits.sizing.model import ByteRange, ModelSpec
 from whatfits.sizing.units import KIB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,8 @@ def load_quick_url(name: str, *, file_type: str | None = None) -> ModelSpec:
                 require_gguf(other)
                 starts.append(read_gguf_start(other.prefix, size_bytes=other.size_bytes))
                 other.keep()
-    return quick_spec(starts, name=file_name(name).removesuffix(".gguf"), source=shown_url(name))
+    spec = quick_spec(starts, name=file_name(name).removesuffix(".gguf"), source=shown_url(name))
+    return replace(spec, notes=(*spec.notes, *client.notes)) if client.notes else spec
 
 
 def quick_spec(starts: Sequence[GgufStart], *, name: str, source: str) -> ModelSpec:

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bench_bandwidth
 import bench_cold
 import bench_gguf
+import bench_memory
 import bench_probe
 import bench_remote
 import bench_sweep
@@ -42,6 +43,7 @@ BENCHMARKS = (
     (bench_remote, {"P13", "P14", "P15"}),
     (bench_probe, {"P16", "P17"}),
     (bench_bandwidth, {"P18", "P19"}),
+    (bench_memory, {"memory"}),
 )
 HEAD = """# Speed and memory
 

@@ -51,9 +51,11 @@ if TYPE_CHECKING:
 __all__ = ["MERGES", "TOKENS", "rows", "say"]
 
 TOKENS, MERGES, TENSORS = 151_936, 280_147, 310  # as a Qwen 3 model has them
+MOST_TENSORS = 2_000
 LETTERS = bytes(ord("a") + byte % 26 for byte in range(256))  # what decodes, as peers want it
 TENSOR_BYTES, ALIGNMENT = 2304, 32  # 4,096 elements of Q4_K
 OURS, PLAIN = "this reader", "a plain reader, all decoded"
+TABLE = f"a table of {MOST_TENSORS:,} usual tensors"
 SKIP, GGUF_PY, HF_MEM, C_LOOP = "a naive skip", "gguf-py", "hf-mem's parser", "loop in C"
 Task = tuple[int, Callable[[], object]]
 SOURCE = r"""
@@ -114,6 +116,17 @@ def realistic() -> bytes:
     return b.gguf(pairs, rows)
 
 
+def usual_table() -> bytes:
+    """A header of tensors alone, as many as the largest published models have."""
+    rows = [
+        b.tensor(
+            f"blk.{index // 9}.attn_{index % 9}.weight", (4096, 1), b.Q4_K, TENSOR_BYTES * index
+        )
+        for index in range(MOST_TENSORS)
+    ]
+    return b.gguf([], rows)
+
+
 def hostile() -> dict[str, bytes]:
     """Headers that cost the most a byte, each in two sizes."""
 
@@ -157,6 +170,7 @@ def tasks(header: bytes, path: Path) -> dict[str, Task]:
             partial(skip_strings_reference, tokens + merges, 0, TOKENS + MERGES),
         ),
         PLAIN: (size, partial(read_reference, header)),
+        TABLE: (len(usual_table()), partial(ours, usual_table())),
         **{name: (len(data), partial(ours, data)) for name, data in hostile().items()},
     }
 
@@ -231,7 +245,11 @@ def _beside(
 
 
 def _hostile_rows(found: Mapping[str, Quartiles], sizes: Mapping[str, int]) -> list[Row]:
-    """Return P4: what the worst files cost a byte, and what twice as large ones cost."""
+    """Return P4: what the worst files cost a byte, and what twice as large ones cost.
+
+    A realistic file is nearly all vocabulary, which is stepped over; of tensors an object is kept
+    each, in any file. So what is kept also stands beside a usual table of tensors.
+    """
     is_void = found[CONTROL].spread > VOID_SPREAD
     names = list(hostile())
     each = {name: found[name].middle / sizes[name] for name in names}
@@ -268,6 +286,18 @@ def _hostile_rows(found: Mapping[str, Quartiles], sizes: Mapping[str, int]) -> l
                 is_void=is_void,
             )
         )
+    table_s = found[TABLE].middle / sizes[TABLE]
+    table.append(
+        Row(
+            "P4",
+            "the same, beside what is kept of a usual file",
+            f"{1e9 * each[worst]:.1f} ns",
+            f"{TABLE}: {1e9 * table_s:.1f} ns",
+            each[worst] / table_s,
+            most=4,
+            is_void=is_void,
+        )
+    )
     return table
 
 

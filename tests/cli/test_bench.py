@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -51,6 +52,29 @@ def test_a_quick_measurement_answers_is_kept_and_shown_by_hardware(
     is_valid("hardware", shown)
     assert shown["machine"]["calibration"] == answer["calibration"]
     assert "machine_calibrated" in {finding["code"] for finding in shown["findings"]}
+
+
+def test_a_measurement_that_cannot_be_kept_is_said_and_so_is_what_was_set_aside(
+    say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = default_calibration_path()
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        said = say("bench", "--quick", "--json")
+    assert said.code == 0
+    assert said.json["stored_in"] is None
+    told = " ".join(said.json["warnings"])
+    assert "could not be kept" in told
+    assert "calibration.broken.json" in told
+    assert path.with_name("calibration.broken.json").read_text() == "{"
+    left = {file.name for file in path.parent.iterdir()}
+    assert left == {"calibration.broken.json", "calibration.lock"}
 
 
 def test_what_is_not_to_be_kept_is_not(say: Callable[..., Said]) -> None:

@@ -72,6 +72,27 @@ def test_a_configuration_from_a_folder_is_read_as_coldly(tmp_path: Path) -> None
     assert _loaded("check", str(tmp_path), "--json", *CARD) & HEAVY == set()
 
 
+INTROSPECTION = {"dataclasses", "inspect", "ast", "dis", "fractions", "decimal", "datetime"}
+
+
+@pytest.mark.parametrize("name", ["check here", "plan", "check for vLLM", "check under MLX"])
+def test_a_plain_answer_loads_no_introspection(name: str) -> None:
+    assert _loaded(*COLD[name]) & INTROSPECTION == set()
+
+
+def test_a_file_is_read_without_introspection(model: Path) -> None:
+    assert _loaded("check", str(model), "--json") & INTROSPECTION == set()
+
+
+@pytest.mark.parametrize("arguments", [("list", "--json"), ("--json",)])
+def test_a_ranking_loads_the_answer_of_no_other_command(arguments: tuple[str, ...]) -> None:
+    loaded = _loaded(*arguments)
+    assert loaded & INTROSPECTION == set()
+    others = ("costing", "serving", "fleets", "cli.answers", "quants.labels")
+    prefixes = tuple(f"whatfits.sizing.{name}" for name in others)
+    assert not [name for name in loaded if name.startswith(prefixes)]
+
+
 def test_the_measurement_sees_what_is_heavy() -> None:
     assert "pydantic" in _loaded("schema")
 

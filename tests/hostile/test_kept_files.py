@@ -20,6 +20,7 @@ from whatfits.probes.calibration import CalibrationStore
 from whatfits.probes.measurements import LoadRecord, Store
 from whatfits.sizing.calibration import CALIBRATION_SCHEMA_VERSION, Calibration
 from whatfits.sizing.sources.http.header_cache import HeaderCache, KeptHeader
+from whatfits.sizing.sources.kept_file import KeptFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,9 +71,10 @@ def _header(folder: Path) -> Kept:
 
 def _cpu(folder: Path) -> Kept:
     path = folder / "cpu.json"
+    kept = KeptFile(path, most_bytes=1 << 20)
     return Kept(
-        lambda: fallbacks._write(path, {"brand": "old", "features": []}),
-        lambda: fallbacks._write(path, {"brand": "new", "features": ["avx"]}),
+        lambda: fallbacks._write(kept, {"brand": "old", "features": []}),
+        lambda: fallbacks._write(kept, {"brand": "new", "features": ["avx"]}),
         lambda: json.loads(path.read_text("utf-8")),
     )
 

@@ -257,7 +257,7 @@ SITUATIONS: Final[dict[int, tuple[Shown, ...]]] = {
     37: (
         Shown("sandbox-with-nothing", ("ram_unknown",), {"pools.ram.total_bytes": None}),
         Shown("gvisor-docker", ("gvisor",), {"pools.ram.total_bytes": 1073741824}),
-        Shown("linux-hidepid-and-denied", ("source_unread",)),
+        Shown("linux-hidepid-and-denied", ("ram_limit_unread", "source_unread")),
         Shown("windows-query-partly-failed", ("windows_adapters_unread",)),
     ),
     38: (

@@ -20,7 +20,7 @@ from whatfits.probes.calibration import (
     default_calibration_path,
     with_calibration,
 )
-from whatfits.probes.kept_file import CALIBRATION, is_kept
+from whatfits.probes.kept_paths import CALIBRATION, is_kept
 from whatfits.probes.measurements import fingerprint
 from whatfits.sizing import load_machine
 from whatfits.sizing.calibration import (

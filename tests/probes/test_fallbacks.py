@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from whatfits.probes import disk, fallbacks
+from whatfits.probes import detect, disk, fallbacks
 from whatfits.probes.host_kind import read_host_kind
 from whatfits.probes.once import OnceSystem
 from whatfits.probes.replay import ReplaySystem
-from whatfits.probes.system import SourceHungError, SourceMissingError
+from whatfits.probes.system import MAX_TEXT_BYTES, SourceHungError, SourceMissingError
+from whatfits.sizing.sources.kept_file import KeptFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,12 +50,72 @@ def test_py_cpuinfo_is_asked_once_and_its_answer_kept(cache: Path, asked: list[i
     assert {path.name for path in cache.parent.iterdir()} == {"cpu.json", "cpu.lock"}
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"brand": null}'])
-def test_a_broken_cache_is_written_anew(cache: Path, asked: list[int], content: str) -> None:
+BROKEN = (
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"brand": null}',
+    b'{"brand": 5, "features": []}',
+    b'{"brand": "A CPU", "features": "avx"}',
+    b'{"brand": "A CPU", "features": [1]}',
+    b'{"brand": "A CPU", "features": [], "more": 1}',
+    b'{"brand": "A CPU", "features": []}' + b" " * MAX_TEXT_BYTES + b"x",
+)
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_broken_cache_is_set_aside_and_named_and_written_anew(
+    cache: Path, asked: list[int], content: bytes
+) -> None:
     cache.parent.mkdir()
-    cache.write_text(content)
-    assert fallbacks.read_cpuinfo()["brand"] == "A CPU"
+    cache.write_bytes(content)
+    told = fallbacks.read_cpuinfo()
+    assert told["brand"] == "A CPU"
+    aside = cache.with_name("cpu.broken.json")
+    assert aside.read_bytes() == content
+    assert told["damaged_cache"] == f"was moved to {aside}"
+    assert fallbacks.read_cpuinfo() == {"brand": "A CPU", "features": ["avx", "avx2"]}
     assert len(asked) == 1
+
+
+def test_a_cache_without_a_name_is_asked_anew_and_is_not_broken(
+    cache: Path, asked: list[int]
+) -> None:
+    cache.parent.mkdir()
+    cache.write_text('{"brand": null, "features": []}')
+    assert "damaged_cache" not in fallbacks.read_cpuinfo()
+    assert len(asked) == 1
+
+
+def test_a_broken_cache_that_cannot_be_moved_is_named_all_the_same(
+    cache: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_self: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    cache.parent.mkdir()
+    cache.write_bytes(b"{")
+    monkeypatch.setattr(KeptFile, "put_aside", denied)
+    assert str(cache) in str(fallbacks.read_cpuinfo()["damaged_cache"])
+    assert len(asked) == 1
+
+
+def test_a_broken_cache_is_a_finding_of_the_processor() -> None:
+    head = {"format": "whatfits-machine-recording", "version": 1, "platform": "freebsd14"}
+    snapshot = {
+        "brand": "A CPU",
+        "features": [],
+        "damaged_cache": "was moved to /c/cpu.broken.json",
+    }
+    for queries, expected in (({"cpuinfo": snapshot}, 1), ({"cpuinfo": {"brand": "A CPU"}}, 0)):
+        report = detect(ReplaySystem({**head, "queries": queries}))
+        found = [finding for finding in report.findings if finding.code == "cpu_cache_damaged"]
+        assert len(found) == expected
+        assert all(finding.severity == "warning" for finding in found)
+        assert all("/c/cpu.broken.json" in finding.text for finding in found)
 
 
 def test_a_cache_that_cannot_be_written_is_no_failure(

@@ -99,9 +99,31 @@ def test_a_vital_source_that_fails_is_a_finding_and_not_a_guess(
     assert {"ram_source_failed", "ram_unknown"} <= {finding.code for finding in report.findings}
 
 
+LIMITS = (
+    ("docker-cgroup-v2-limit", "/sys/fs/cgroup/memory.max"),
+    ("docker-cgroup-v2-limit", "/proc/self/cgroup"),
+    ("docker-cgroup-v2-limit", "/proc/self/mountinfo"),
+    ("docker-cgroup-v1-limit", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    ("linux-cloud-vm-2-cores", "/proc/self/limits"),
+)
+
+
+@pytest.mark.parametrize("fault", ["denied", "hung", "junk"])
+@pytest.mark.parametrize(("name", "key"), LIMITS)
+def test_a_limit_that_cannot_be_read_is_a_warning(name: str, key: str, fault: str) -> None:
+    recording = recorded(name)
+    assert not [f for f in detect(ReplaySystem(recording)).findings if f.code == "ram_limit_unread"]
+    report = detect(ReplaySystem(broken(recording, Fault("files", key, fault))))
+    (finding,) = (one for one in report.findings if one.code == "ram_limit_unread")
+    assert finding.severity == "warning"
+    assert key in finding.text
+    assert finding.next_step
+    assert not [f for f in report.findings if f.code == "source_unread" and key in f.text]
+
+
 def test_a_source_that_fails_is_named_with_what_happened_to_it() -> None:
-    recording = recorded("docker-cgroup-v2-limit")
-    key = "/sys/fs/cgroup/memory.max"
+    recording = recorded("linux-cloud-vm-2-cores")
+    key = "/sys/devices/system/cpu/online"
     words = {"denied": "may not be read", "hung": "in time", "junk": "no usable answer"}
     for kind, said in words.items():
         report = detect(ReplaySystem(broken(recording, Fault("files", key, kind))))

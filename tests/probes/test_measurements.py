@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from recorded_load import RECORD
 
-from whatfits.probes import kept_file
-from whatfits.probes.measurements import Store, default_path, fingerprint, is_anything_stored
+from whatfits.probes.kept_paths import MEASUREMENTS, is_kept
+from whatfits.probes.measurements import Store, default_path, fingerprint
 from whatfits.sizing.machine import Device, Machine, Pool
+from whatfits.sizing.sources import kept_file
 from whatfits.sizing.units import GIB, MIB
 
 BROKEN = {
@@ -171,6 +172,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from recorded_load import RECORD
+from whatfits.probes.kept_paths import MEASUREMENTS, is_kept
 from whatfits.probes.measurements import Store
 for number in range(int(sys.argv[3])):
     Store(Path(sys.argv[1])).add([replace(RECORD, model=f"{sys.argv[2]}-{number}")])
@@ -250,9 +252,9 @@ def test_what_is_stored_is_noticed(
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv(variable, str(tmp_path))
-    assert not is_anything_stored()
+    assert not is_kept(MEASUREMENTS)
     Store(default_path()).add([RECORD])
-    assert is_anything_stored()
+    assert is_kept(MEASUREMENTS)
 
 
 def _machine(*, total: int = 64 * GIB, card: str = "RTX 4090", used: int = 0) -> Machine:

@@ -6,7 +6,6 @@ llada-moe,llama-embed,rnd1}.cpp, src/llama-hparams.cpp (set_swa_pattern).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
 from whatfits.sizing.graph.pooling import hand_out
 from whatfits.sizing.graph.stack import Step, rotated
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,6 @@ slower than the budget are refused. `HTTPS_PROXY` is honoured (proxies.py).
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from whatfits.sizing.errors import InvalidRequestError, RemoteAnswerError, UnreachableError
@@ -16,7 +15,7 @@ from whatfits.sizing.sources.http.addresses import PUBLIC, check_url, shown_url
 from whatfits.sizing.sources.http.guard import Budget, Guard
 from whatfits.sizing.sources.http.remote_file import RemoteFile
 from whatfits.sizing.sources.http.wire import Answer, Wire, status_error
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +90,15 @@ class Client:
     def close(self) -> None:
         """Close every connection."""
         self._wire.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say about the cache."""
+        return tuple(f"Cache: {entry}." for entry in self._damaged)
+
+    @property
+    def _damaged(self) -> tuple[str, ...]:
+        return () if self.cache is None else self.cache.damaged
 
     @property
     def n_requests(self) -> int:
@@ -168,7 +176,7 @@ class Client:
             raise UnreachableError(
                 shown_url(url),
                 reason="is not kept here, and the network is switched off",
-                next_step=f"unset {' and '.join(OFFLINE)}",
+                next_step="; ".join((f"unset {' and '.join(OFFLINE)}", *self._damaged)),
             )
         first_headers: Mapping[str, str] | None = None
         most_redirects = self._wire.guard.budget.most_redirects

@@ -3,7 +3,8 @@
 An entry is used again only when the server says that its file has not changed, or when the network
 is switched off. What was received with credentials is found with the same ones alone; the
 credentials are no part of an entry, they only go into the digest that names it.
-An entry: one line of JSON, then the bytes. One that cannot be understood counts as absent.
+An entry: one line of JSON, then the bytes. One that cannot be understood is set aside under another
+name and told of; it counts as absent. What was set aside is dropped as the oldest entries are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from whatfits.sizing.sources.kept_file import KeptFile
 from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.values import dataclass
 
@@ -63,21 +65,31 @@ class KeptHeader:
 
 
 class HeaderCache:
-    """A folder of kept headers, bounded in size; failing to write to it is no failure."""
+    """A folder of kept headers, bounded in size; failing to write to it is no failure.
+
+    Attributes:
+        damaged: what became of each entry that could not be understood, in words.
+    """
 
     def __init__(self, folder: Path, *, most_bytes: int = _MOST_BYTES) -> None:
         """Open nothing yet."""
         self._folder = folder
         self._most_bytes = most_bytes
+        self.damaged: tuple[str, ...] = ()
 
     def find(self, url: str, credentials: Mapping[str, str]) -> KeptHeader | None:
         """Return what was kept of an address, received with the same credentials."""
+        path = self._path(url, credentials)
         try:
-            with self._path(url, credentials).open("rb") as file:
+            with path.open("rb") as file:
                 line = file.readline(_MOST_LINE_BYTES)
                 data = file.read(_MOST_ENTRY_BYTES + 1)
             return _understood(json.loads(line), data)
-        except (OSError, ValueError, RecursionError):
+        except OSError:
+            return None
+        except (ValueError, RecursionError):
+            became = KeptFile(path, most_bytes=_MOST_ENTRY_BYTES).put_aside_or_leave()
+            self.damaged += (f"what was kept of an address is damaged; it {became}",)
             return None
 
     def keep(self, url: str, credentials: Mapping[str, str], header: KeptHeader) -> None:
@@ -147,14 +159,18 @@ def _digest(parts: Sequence[bytes | bytearray]) -> str:
     return digest.hexdigest()
 
 
-def _understood(about: Any, data: bytes) -> KeptHeader | None:  # noqa: ANN401 - JSON
-    """Return an entry; None when it is of another version, or not what was written."""
+def _understood(about: Any, data: bytes) -> KeptHeader:  # noqa: ANN401 - JSON
+    """Return an entry.
+
+    Raises:
+        ValueError: it is of another version, or not what was written.
+    """
     if not isinstance(about, dict) or about.get("version") != _VERSION:
-        return None
+        raise ValueError("another version")
     size, tag, changed = (about.get(key) for key in ("size_bytes", "etag", "last_modified"))
     if not (type(size) is int and len(data) <= size and about.get("sha256") == _digest((data,))):
-        return None
-    if not (isinstance(tag, str | None) and isinstance(changed, str | None)):
-        return None
+        raise ValueError("other bytes")
+    if not all(isinstance(version, str | None) for version in (tag, changed)):
+        raise ValueError("no version of a file")
     day = datetime.fromisoformat(str(about.get("day"))).date().isoformat()
     return KeptHeader(parts=(data,), size_bytes=size, etag=tag, last_modified=changed, day=day)

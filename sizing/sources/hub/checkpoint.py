@@ -5,7 +5,6 @@ GGUF files beside them are looked past: such a runtime does not read them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, UnreadableFileError, printable
@@ -14,7 +13,7 @@ from whatfits.sizing.sources.hub.names import parse_hub_name
 from whatfits.sizing.sources.hub.no_model import way_out
 from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.units import format_bytes
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.sources.checkpoint_files import Checkpoint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownModelError, printable
@@ -13,6 +12,7 @@ from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.sources.local_file import display_name, header_of
 from whatfits.sizing.sources.split_gguf import declared_count, read_split
 from whatfits.sizing.units import KIB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +29,7 @@ from whatfits.sizing.sources.hub.listing import (
 from whatfits.sizing.sources.hub.names import MAIN, PREFIX
 from whatfits.sizing.sources.hub.refusals import refused
 from whatfits.sizing.units import MIB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ class RemoteRepository:
     @property
     def notes(self) -> tuple[str, ...]:
         """What to say about where it came from."""
-        moved = tuple(_moved(self._name, self.info))
+        moved = (*_moved(self._name, self.info), *self._client.notes)
         if not (self._client.is_offline and self._days):
             return moved
         return (*moved, f"Not asked anew: this is what {self.place} held on {min(self._days)}.")

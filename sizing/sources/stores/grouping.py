@@ -8,12 +8,12 @@ Source: llama.cpp common/download.cpp (mmproj by name, `.downloadInProgress`), h
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import printable
 from whatfits.sizing.sources.split_gguf import parse_split_name
 from whatfits.sizing.sources.stores.stored import StoredExtra, StoredModel
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

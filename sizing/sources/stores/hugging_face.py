@@ -8,7 +8,6 @@ file_download.py; llama.cpp common/hf-cache.cpp.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ from whatfits.sizing.sources.stores.checkpoint_format import checkpoint_format
 from whatfits.sizing.sources.stores.grouping import UNFINISHED, group_models, is_model_file
 from whatfits.sizing.sources.stores.stored import StoreContents, StoredModel
 from whatfits.sizing.sources.stores.walk import Walk, is_inside, read_small_file
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.sources.stores.surroundings import Surroundings

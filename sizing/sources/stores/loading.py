@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from whatfits.sizing.sources.extra_files import adapter_of, projector_of
 from whatfits.sizing.sources.folder import MISSING_FILES, load_checkpoint_model
 from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,21 +14,22 @@ from range_server import Handler, Hole, serving
 from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing import check
 from whatfits.sizing.errors import UnreachableError
-from whatfits.sizing.sources import load
+from whatfits.sizing.sources import direct_url, load
 from whatfits.sizing.sources.direct_url import TRUSTED_HOSTS
 from whatfits.sizing.sources.http import Client
 from whatfits.sizing.sources.http.header_cache import HeaderCache, KeptHeader
+from whatfits.sizing.sources.kept_file import KeptFile
 from whatfits.sizing.sources.remote_gguf import read_remote_header
 from whatfits.sizing.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SHAPE = all_shapes()[-1]
 CONTENT = Hole(SHAPE.data, len(SHAPE.data) + 10**9)
 KEPT = KeptHeader((b"GGUF" * 100,), 10**6, '"1"', None, "2026-01-31")
 URL = "https://models.example.com/m.gguf"
+KEPT_NAME = HeaderCache(Path())._path(URL, {}).name
 
 
 def with_validators(tag: Callable[[], str]) -> Callable[[Handler], None]:
@@ -170,17 +172,72 @@ def only_entry(folder: Path) -> Path:
         lambda data: b"\xff\xfe\n" + data,
     ],
 )
-def test_an_entry_that_was_changed_counts_as_absent(
+def test_an_entry_that_was_changed_is_set_aside_and_named_and_counts_as_absent(
     change: Callable[[bytes], bytes], cache: HeaderCache, tmp_path: Path
 ) -> None:
     cache.keep(URL, {}, KEPT)
     path = only_entry(tmp_path / "cache")
     data = path.read_bytes()
     path.write_bytes(change(data))
-    assert path.read_bytes() != data
+    damaged = path.read_bytes()
+    assert damaged != data
     assert cache.find(URL, {}) is None
+    aside = path.with_suffix(".broken.header")
+    assert aside.read_bytes() == damaged
+    assert len(cache.damaged) == 1
+    assert str(aside) in cache.damaged[0]
     cache.keep(URL, {}, KEPT)
     assert cache.find(URL, {}) == KEPT
+
+
+def test_what_was_set_aside_goes_when_there_is_too_much(tmp_path: Path) -> None:
+    cache = HeaderCache(tmp_path / "cache", most_bytes=5_000)
+    for _ in range(20):
+        cache.keep(URL, {}, KEPT)
+        (tmp_path / "cache" / KEPT_NAME).write_bytes(bytes(800))
+        assert cache.find(URL, {}) is None
+    cache.keep(URL, {}, KEPT)
+    assert cache.find(URL, {}) == KEPT
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 5_000
+
+
+def test_an_entry_that_cannot_be_moved_is_named_where_it_is(
+    cache: HeaderCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_self: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    cache.keep(URL, {}, KEPT)
+    path = only_entry(tmp_path / "cache")
+    path.write_bytes(b"?")
+    monkeypatch.setattr(KeptFile, "put_aside", denied)
+    assert cache.find(URL, {}) is None
+    assert str(path) in cache.damaged[0]
+    assert "Permission denied" in cache.damaged[0]
+
+
+def test_an_answer_names_the_damaged_entry_online_and_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_url, "default_cache", lambda: HeaderCache(tmp_path / "headers"))
+    path = tmp_path / "m.gguf"
+    write_catalog_model(path, "llama-3.1-8b", file_type="Q4_K_M")
+    with path.open("rb") as file:
+        content = Hole(file.read(MIB), path.stat().st_size)
+    with serving({"/m.gguf": content}) as server:
+        monkeypatch.setenv(TRUSTED_HOSTS, server.host)
+        url = server.url("/m.gguf")
+        sound = load(url)
+        assert not any("damaged" in note for note in sound.notes)
+        entry = only_entry(tmp_path / "headers")
+        entry.write_bytes(b"")
+        again = load(url)
+        assert any("damaged" in note and ".broken.header" in note for note in again.notes)
+        assert again.tensors == sound.tensors
+        entry.write_bytes(b"")
+        monkeypatch.setenv("WHATFITS_OFFLINE", "1")
+        with pytest.raises(UnreachableError, match=r"damaged; it was moved to .*broken"):
+            load(url)
 
 
 def test_the_oldest_entries_go_when_there_is_too_much(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from whatfits.sizing.errors import BadInputError, InvalidRequestError, Unsupport
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.readers.gguf_start import read_gguf_start
-from whatfits.sizing.sources import load
+from whatfits.sizing.sources import direct_url, load
 from whatfits.sizing.sources.direct_url import TRUSTED_HOSTS
+from whatfits.sizing.sources.http.header_cache import HeaderCache
 from whatfits.sizing.sources.quick import quick_spec
 from whatfits.sizing.units import KIB, MIB
 
@@ -121,6 +122,19 @@ def test_a_quick_answer_says_so_and_how_to_get_the_exact_one(tmp_path: Path) -> 
     assert any("leave --quick out" in note for note in plan.notes)
     basis = next(one for one in plan.basis if "64 KiB" in (one.error or ""))
     assert basis.inputs["low_bytes"] < basis.inputs["high_bytes"]
+
+
+def test_a_quick_answer_names_a_damaged_entry_of_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_url, "default_cache", lambda: HeaderCache(tmp_path / "headers"))
+    with serving({"/m.gguf": written(tmp_path / "m.gguf", "llama-3.1-8b")}) as server:
+        monkeypatch.setenv(TRUSTED_HOSTS, server.host)
+        load(server.url("/m.gguf"), quick=True)
+        (entry,) = (tmp_path / "headers").iterdir()
+        entry.write_bytes(b"")
+        again = load(server.url("/m.gguf"), quick=True)
+        assert any("damaged" in note and ".broken.header" in note for note in again.notes)
 
 
 def test_another_file_type_is_no_question_for_one_request() -> None:

@@ -1,4 +1,4 @@
-"""One file of the user's data folder, kept between runs.
+"""One file that is kept between runs: measurements, a header that was received.
 
 It is replaced whole so that no reader ever sees half of it, by one writer at a time. A file that
 cannot be understood is set aside under another name before a new one is written: never lost.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -17,32 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["CALIBRATION", "KeptFile", "is_kept", "kept_path"]
+__all__ = ["KeptFile"]
 
-CALIBRATION: Final = "calibration.json"
 _LONGEST_WAIT_S: Final = 5.0  # another writer holds the file for milliseconds
 _LOOK_S: Final = 0.02
-
-
-def is_kept(name: str) -> bool:
-    """Return whether a file of that name exists.
-
-    On Linux there are but two places where it can lie. When it lies in neither, as nearly always,
-    this is known without what builds paths, whose import takes longer than all of a probe.
-    """
-    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
-        home = os.path.expanduser("~/.local/share")  # noqa: PTH111 - pathlib is not loaded here
-        folders = (os.environ.get("XDG_DATA_HOME", "").strip(), home)
-        if not any(os.path.exists(f"{folder}/whatfits/{name}") for folder in folders):  # noqa: PTH110 - same
-            return False
-    return kept_path(name).exists()
-
-
-def kept_path(name: str) -> Path:
-    """Return where a file of that name lies."""
-    import platformdirs  # noqa: PLC0415 - not on the cold path of other answers
-
-    return platformdirs.user_data_path("whatfits") / name
 
 
 class KeptFile:
@@ -89,12 +66,20 @@ class KeptFile:
         Raises:
             OSError: it cannot be moved.
         """
-        aside, count = self.path.with_suffix(".broken.json"), 1
+        kind, count = self.path.suffix, 1
+        aside = self.path.with_suffix(f".broken{kind}")
         while aside.exists():
             count += 1
-            aside = self.path.with_suffix(f".broken-{count}.json")
+            aside = self.path.with_suffix(f".broken-{count}{kind}")
         self.path.replace(aside)
         return aside
+
+    def put_aside_or_leave(self) -> str:
+        """Give the file another name if it can be moved, and return what became of it, in words."""
+        try:
+            return f"was moved to {self.put_aside()}"
+        except OSError as error:
+            return f"is still at {self.path}, as it cannot be moved ({error.strerror})"
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
