@@ -5,8 +5,8 @@
 Needs Chromium, playwright and the extra [web]. The control is an app of one line, under the same
 settings and in the same turns: where its time to start, or to run again, spreads by more than a
 quarter, the figures of this run are void. A start before the first turn does not count: it reads
-Streamlit from the disk, the ones after it do not. Figures are seconds unless a row says otherwise, the
-median with its quartiles; a row that is held against a bar by its 95th percentile says so.
+Streamlit from the disk, the ones after it do not. Figures are seconds unless a row says otherwise,
+the median with its quartiles; a row that is held against a bar by its 95th percentile says so.
 """
 
 from __future__ import annotations
