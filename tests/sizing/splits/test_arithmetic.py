@@ -43,6 +43,12 @@ def test_the_nearest_split_is_that_of_all_there_are(seed: int) -> None:
         assert elsewhere(found, own) == min(elsewhere(split, own) for split in good)
 
 
+def test_a_device_without_layers_needs_no_room() -> None:
+    rows = [[5, 5], [5, 5]]
+    assert nearest_split(rows, [-1, 10], (1, 1)) == (0, 2)
+    assert nearest_split(rows, [-1, 9], (1, 1)) is None
+
+
 def test_both_answers_are_among_the_cases() -> None:
     answers = {nearest_split(*case(seed)) is None for seed in SEEDS}
     assert answers == {True, False}

@@ -10,12 +10,16 @@ import pytest
 from every_split import elsewhere, every_split
 
 from whatfits.sizing.api import check, load_machine, load_model, plan
+from whatfits.sizing.catalog.lookup import model_entries
+from whatfits.sizing.catalog.shares import stored_model
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.need_trials import LlamaMachines
 from whatfits.sizing.placement import Placement, resolve_placement
+from whatfits.sizing.ranker import Ranker
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.split_search import split_counts
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
@@ -324,6 +328,22 @@ def test_a_plan_says_how_llama_cpps_own_fitting_would_share_layers_out() -> None
 def test_a_machine_is_named_that_runs_it_under_another_split() -> None:
     tried = LlamaMachines(model(NEMOTRON), Workload(context_tokens=32_768))
     assert tried.on(load_machine(TWO_3090)) is not None
+
+
+def test_a_ranking_counts_what_fits_under_another_split() -> None:
+    """What is stored is for llama.cpp's own split: it does not decide where another may hold."""
+    (entry,) = (entry for entry in model_entries() if entry.id == "llama-3.3-70b")
+    ranker = Ranker(
+        load_machine(TWO_3090),
+        load_entry,
+        workload=Workload(context_tokens=16_384),
+        file_type="Q4_K_M",
+        stored=stored_model,
+    )
+    assert not ranker.is_known_to_spill(entry)
+    row = ranker.row_if_entirely(entry)
+    assert row is not None
+    assert row.verdict == "fits"
 
 
 def test_one_card_is_tried_once() -> None:
