@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.ranking import RankedModel
     from whatfits.sizing.residents import TogetherPlan
-    from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.serving.profile import Limits, LoadProfile
+    from whatfits.sizing.serving.serve_plan import ServePlan
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["check", "find_models", "need", "plan", "serve", "together"]

@@ -17,7 +17,7 @@ from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.serve_plan import ServePlan
 
 CARD = "rtx-4090 + 64gb"
 TWO_TOKENS = LoadProfile(Lengths(512), Lengths(2))
