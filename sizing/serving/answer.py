@@ -7,6 +7,7 @@ tight when only in the middle, else no; memory has its own verdict, and the wors
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -60,6 +61,7 @@ def serve_plan(
     limits: Limits,
     seed: int,
     force: bool,
+    engine_version: str | None = None,
 ) -> ServePlan:
     """Return how a server of a model does under so many users.
 
@@ -78,14 +80,16 @@ def serve_plan(
         users=users,
         load=load,
         force=force,
+        engine_version=engine_version,
     )
     check_profile(load, context_tokens=deployment.context_tokens)
     unknown = deployment.model.unknown()
     runs = deployment.plan.verdict in MAY_RUN and unknown is None
     found = _simulated(deployment, load, limits, users, seed) if runs else None
-    return _put_together(
+    plan = _put_together(
         deployment, found, unknown, users=users, load=load, limits=limits, seed=seed, force=force
     )
+    return replace(plan, engine_version=engine_version)
 
 
 def _check(users: int, seed: int) -> None:

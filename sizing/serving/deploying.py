@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVE_RUNTIMES", "deployed", "users_of"]
 
-SERVE_RUNTIMES: Final = (DEFAULT_RUNTIME, "ollama", "vllm")
+_VLLM: Final = "vllm"
+SERVE_RUNTIMES: Final = (DEFAULT_RUNTIME, "ollama", _VLLM)
 
 
 def deployed(
@@ -38,8 +39,9 @@ def deployed(
     users: int,
     load: LoadProfile,
     force: bool,
+    engine_version: str | None = None,
 ) -> Deployment:
-    """Return the server that a runtime starts.
+    """Return the server that a runtime starts; `engine_version` as in `host_work`.
 
     Raises:
         InvalidRequestError: it is no server of many users here, or the model writes nothing.
@@ -52,6 +54,10 @@ def deployed(
     if not spec.hparams.causal:
         raise InvalidRequestError(
             what="model for serve", got=spec.name, allowed="one that writes: this is an encoder"
+        )
+    if engine_version is not None and entry.id != _VLLM:
+        raise InvalidRequestError(
+            what="engine version", got=engine_version, allowed="one of vLLM: under --runtime vllm"
         )
     if entry.starts_llama_cpp:
         ways = LlamaDeployments(entry, spec, machine, workload, request, force=force)
@@ -67,7 +73,15 @@ def deployed(
             force=force,
         )
 
-    return vllm_deployment(planned, spec, machine, workload=workload, request=request, profile=load)
+    return vllm_deployment(
+        planned,
+        spec,
+        machine,
+        workload=workload,
+        request=request,
+        profile=load,
+        version=engine_version,
+    )
 
 
 def users_of(deployment: Deployment, load: LoadProfile, limits: Limits, *, seed: int) -> Users:
@@ -88,9 +102,10 @@ def users_of(deployment: Deployment, load: LoadProfile, limits: Limits, *, seed:
             context_tokens=deployment.context_tokens,
             seed=seed,
             least_ttft_s=least_s,
+            front_s=front_s,
         )
-        for end, server, least_s in zip(
-            ENDS, deployment.servers, deployment.least_ttft_s, strict=True
+        for end, server, least_s, front_s in zip(
+            ENDS, deployment.servers, deployment.least_ttft_s, deployment.front_s, strict=True
         )
     }
     return Users(played, limits)

@@ -41,6 +41,7 @@ class ServePlan:
         commands: what starts it.
         notes: what else to know, one sentence each.
         basis: why the figures are what they are.
+        engine_version: of vLLM, as it was told; None: today's, which the commands are for.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -67,3 +68,4 @@ class ServePlan:
     commands: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
     basis: tuple[Basis, ...]
+    engine_version: str | None = None

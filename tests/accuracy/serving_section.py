@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from serving_judged import factor, load
 from tables import table
 
-from whatfits.sizing.serving.first_token import VLLM_LEAST_TTFT_S
+from whatfits.sizing.serving.vllm_host import LEAST_TTFT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ def section() -> str:
     sources = len({one.source for one in found})
     written = [one for one in found if one.figure != "first token"]
     cases = len({(one.source, one.case) for one in found})
-    low, mid, high = (f"{1000 * seconds:.0f}" for seconds in VLLM_LEAST_TTFT_S)
+    low, mid, high = (f"{1000 * seconds:.0f}" for seconds in LEAST_TTFT_S)
     said = (
         f"{cases} servers under vLLM, one to 48 requests at once, from {sources} published reports "
         "(`tests/recorded/serving`, with their addresses and what had to be read into them); every "

@@ -16,6 +16,7 @@ from serving_rows import Row, load_of, rows
 from whatfits.sizing import load_machine, load_model
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_speed import vllm_placement, vllm_step_settings
+from whatfits.sizing.serving.vllm_host import host_work
 from whatfits.sizing.speed import peak_rates
 from whatfits.sizing.speed_costs import read_costs
 from whatfits.sizing.speed_terms import decode_terms
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FLOATS", "fitted_on", "weights_cost"]
 
 FLOATS: Final = ("weights.float", "weights.bf16")
+_NAMES: Final = ("weights.F32", "weights.F16", "weights.BF16", *FLOATS)
 _LARGE: Final = ("7b", "8b")  # of smaller models the host takes longer than the weights
 
 
@@ -66,7 +68,5 @@ def _cost(row: Row, tables: Mapping[str, Any]) -> float:
     costs = [read_costs(tables, device, "vllm") for device in devices]
     read_s = sum(term.amount for term in terms if term.costs[0] in _NAMES)
     other_s = sum(t.amount * costs[t.device].of(t.costs) for t in terms if t.costs[0] not in _NAMES)
-    return (1 / row.answer_tokens_per_s - other_s) / read_s
-
-
-_NAMES: Final = ("weights.F32", "weights.F16", "weights.BF16", *FLOATS)
+    host_s = host_work(row.engine_version).step_s[1]
+    return (1 / row.answer_tokens_per_s - other_s - host_s) / read_s

@@ -193,7 +193,7 @@ def _with_vllm_floats(tables: dict[str, Any]) -> dict[str, Any]:
     tables["source"] += "; weights of 16 bits under vLLM: tests/recorded/serving, likewise"
     for name, costs in tables["families"].items():
         if name.partition(":")[0] == "vllm":
-            costs |= dict.fromkeys(FLOATS, cost)
+            costs.update(dict.fromkeys(FLOATS, cost))
     return tables
 
 
