@@ -190,7 +190,6 @@ def _share(used: Sequence[Row], lefts: dict[str, Fitted], figure: str, width: fl
             for measured, told in chosen
             if measured is not None and told is not None
         ]
-    print(figure, width, sum(held) / len(held), len(held))
     return sum(held) / len(held)
 
 

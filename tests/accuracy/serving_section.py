@@ -39,13 +39,13 @@ GROUPS: Final = {
 _HEAD: Final = ("", "figures", "off by (median)", "predicted / measured", "in the interval")
 _READ: Final = """What they show:
 
-- *Writing.* On models of 7 and 8 billion parameters the middle is within a fifth of 29 of 31 speeds,
-  one user or eight, whatever the card: 16-bit weights are read at 89 % of the bandwidth. Half a
-  billion parameters are another thing, for the host works longer on a step than the card. Under
-  vLLM 0.7 that grows with every sequence, by 0.09 to 0.55 ms from one host to another, which
-  nothing that is told of a server says beforehand: the interval is that wide. Today's engine has a
-  tenth of it. The RTX 5090 with that model swung by a quarter from minute to minute, as its report
-  says, and is outside.
+- *Writing.* On models of 7 and 8 billion parameters the middle is within a fifth of 29 of 31
+  speeds, one user or eight, whatever the card: 16-bit weights are read at 89 % of the bandwidth.
+  Half a billion parameters are another thing, for the host works longer on a step than the card.
+  Under vLLM 0.7 that grows with every sequence, by 0.09 to 0.55 ms from one host to another,
+  which nothing that is told of a server says beforehand: the interval is that wide. Today's
+  engine has a tenth of it. The RTX 5090 with that model swung by a quarter from minute to minute,
+  as its report says, and is outside.
 - *The A100 with eight at once* is put together from words of its page (6.6 times 75 tokens a
   second). A round would have taken 2.07 s; 8 x 1,024 tokens at the card's full rate and 127 steps
   as long as those of one request take 2.12 s. It stays in the table.
