@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from whatfits.sizing.estimate import RateRange
-    from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.serving.curve import CurvePoint
     from whatfits.sizing.serving.grid import GridCell
+    from whatfits.sizing.serving.serve_plan import ServePlan
 
 __all__ = [
     "CELL_COLOURS",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.serve_plan import ServePlan
     from whatfits.webapp.serving_state import ServingQuestion
 
 __all__ = ["GRID_CONTEXTS", "GRID_USERS", "known_grid", "served", "worked_grid"]

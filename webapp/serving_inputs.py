@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from whatfits.sizing.serving.answer import SERVE_RUNTIMES
+from whatfits.sizing.serving.deploying import SERVE_RUNTIMES
 from whatfits.webapp.one_input import Input, meaning
 
 __all__ = ["SERVING_INPUTS"]

@@ -42,8 +42,8 @@ from whatfits.webapp.widgets import chosen, in_rows, number, select
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
-    from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.serving.grid import GridCell
+    from whatfits.sizing.serving.serve_plan import ServePlan
     from whatfits.webapp.state import Question
 
 __all__ = ["serving"]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.ranking import RankedModel
     from whatfits.sizing.residents import TogetherPlan
-    from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.serving.profile import Limits, LoadProfile
+    from whatfits.sizing.serving.serve_plan import ServePlan
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["check", "find_models", "need", "plan", "serve", "together"]
@@ -246,6 +246,7 @@ def serve(
     limits: Limits | Mapping[str, Any] | None = None,
     seed: int = 0,
     force: bool = False,
+    engine_version: str | None = None,
 ) -> ServePlan:
     """Return how many users a server of a model carries on a machine, and what each of them gets.
 
@@ -262,6 +263,8 @@ def serve(
         limits: what they put up with: the first token and the speed of 19 of 20.
         seed: of the random numbers; the same seed gives the same answer.
         force: give the command even when the users are not served within the limits.
+        engine_version: of vLLM, as `0.7.3`, or `unknown`, which makes intervals as wide as all of
+            them; None: today's, which the command is for.
 
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
@@ -281,4 +284,5 @@ def serve(
         limits=load_value(Limits, limits, what="limits"),
         seed=seed,
         force=force,
+        engine_version=engine_version,
     )

@@ -15,7 +15,7 @@ from whatfits.sizing.machine import Machine
 from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.renting import Rented
-from whatfits.sizing.serving.answer import ServePlan
+from whatfits.sizing.serving.serve_plan import ServePlan
 from whatfits.sizing.workload import Workload
 
 __all__ = [

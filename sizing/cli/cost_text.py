@@ -76,7 +76,7 @@ def _offers(offers: Sequence[ComparedOffer]) -> list[Block]:
     title = _more("APIs", len(offers) - _OFFERS_SHOWN)
     blocks: list[Block] = [offers_table(offers[:_OFFERS_SHOWN], title=title)]
     # what was asked for by name is the comparison; else the cheapest offer of the same model
-    told = [row for row in offers if row.relation == "named"] or list(offers[:1])
+    told = [row for row in offers if row.is_named] or list(offers[:1])
     for row in told:
         blocks += _comparison(row)
     return blocks

@@ -40,7 +40,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.server_verification import ServerVerification
-    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.serve_plan import ServePlan
     from whatfits.sizing.verification import Verification
 
     kinds: dict[str, Any] = {

@@ -53,6 +53,11 @@ def _parser() -> Parser:
     parser.add_argument(
         "--users", action=parsed(whole_number), default=1, metavar="N", help="at the same time"
     )
+    parser.add_argument(
+        "--engine-version",
+        metavar="VERSION",
+        help="of vLLM, where it is not today's, as 0.7.3; or unknown",
+    )
     parser.add_argument("--force", action="store_true", help="print the command in any case")
     _add_load_options(parser)
     add_machine_options(parser)
@@ -130,6 +135,7 @@ def run(arguments: Sequence[str]) -> int:
         limits=_limits_of(options),
         seed=options.seed,
         force=options.force,
+        engine_version=options.engine_version,
     )
     if options.json:
         sys.stdout.write(dump_json(found) + "\n")

@@ -15,7 +15,7 @@ from whatfits.sizing.serving.words import (
 
 if TYPE_CHECKING:
     from whatfits.sizing.document import Block
-    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.serve_plan import ServePlan
 
 __all__ = ["serve_document"]
 

@@ -86,7 +86,7 @@ class ComparedOffer:
     Attributes:
         provider: who sells it.
         model: the provider's name of the model.
-        relation: `same model`, or `named` for one that was asked for.
+        relation: `same model`, or `named` for another one that was asked for.
         usd_per_mtok: prices of the day of asking.
         cloud: what an average day costs.
         comparison: which is cheaper, and from which day.
@@ -95,6 +95,7 @@ class ComparedOffer:
         age_days: days from then to the day of asking.
         source: where the price was read.
         unverified: fields that nobody re-read at a source.
+        is_named: whether it was asked for, whichever model it is.
     """
 
     provider: str
@@ -108,6 +109,7 @@ class ComparedOffer:
     age_days: int
     source: str
     unverified: tuple[str, ...]
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ def offer_row(
         provider=offer.provider,
         model=offer.model,
         relation=chosen.relation,
+        is_named=chosen.is_named,
         usd_per_mtok=offer.price_on(today, prompt_tokens=prompt_tokens),
         cloud=day(usage),
         comparison=comparison,

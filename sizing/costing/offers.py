@@ -19,10 +19,11 @@ OLD_DAYS: Final = 90
 
 
 class Chosen(NamedTuple):
-    """An offer, and why it stands here."""
+    """An offer, why it stands here, and whether it was asked for by name."""
 
     offer: ApiOffer
     relation: Relation
+    is_named: bool
 
 
 def chosen_offers(
@@ -43,10 +44,10 @@ def chosen_offers(
         named, is_provider = _named(offers, same, name)
         narrowed = narrowed or is_provider
         for offer in named:
-            found.setdefault(offer.name, Chosen(offer, _relation(offer, same)))
+            found.setdefault(offer.name, Chosen(offer, _relation(offer, same), is_named=True))
     if not narrowed:
         for offer in same:
-            found.setdefault(offer.name, Chosen(offer, "same model"))
+            found.setdefault(offer.name, Chosen(offer, "same model", is_named=False))
     return tuple(found.values())
 
 

@@ -8,96 +8,33 @@ tight when only in the middle, else no; memory has its own verdict, and the wors
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.estimate import Basis, Plan, Verdict  # noqa: TC001 - read by pydantic
-from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.serving.basis import serving_basis
-from whatfits.sizing.serving.batching import ENDS
-from whatfits.sizing.serving.curve import CurvePoint, UserRange, Users, knee_users, user_steps
-from whatfits.sizing.serving.llama_deployment import LlamaDeployments
-from whatfits.sizing.serving.points import Played
-from whatfits.sizing.serving.profile import (
-    MOST_USERS,
-    Limits,
-    LoadProfile,
-    check_limits,
-    check_profile,
-)
+from whatfits.sizing.serving.curve import knee_users, user_steps
+from whatfits.sizing.serving.deploying import deployed, users_of
+from whatfits.sizing.serving.profile import MOST_USERS, check_limits, check_profile
 from whatfits.sizing.serving.roofline import balanced_batch
-from whatfits.sizing.serving.sampling import Sampling, sampling_of
-from whatfits.sizing.serving.vllm_deployment import vllm_deployment
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.serving.sampling import sampling_of
+from whatfits.sizing.serving.serve_plan import ServePlan
 from whatfits.sizing.verdict import MAY_RUN, VERDICT_ORDER
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Basis, Plan, Verdict
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import Answer
+    from whatfits.sizing.serving.curve import CurvePoint, UserRange
     from whatfits.sizing.serving.deployment import Deployment
+    from whatfits.sizing.serving.profile import Limits, LoadProfile
+    from whatfits.sizing.serving.sampling import Sampling
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["SERVE_RUNTIMES", "ServePlan", "deployed", "serve_plan", "users_of"]
+__all__ = ["serve_plan"]
 
-SERVE_RUNTIMES: Final = (DEFAULT_RUNTIME, "ollama", "vllm")
 _MOST_SEED: Final = 2**32
-
-
-@dataclass(frozen=True, slots=True)
-class ServePlan:
-    """The whole answer; its fields are the JSON contract.
-
-    Attributes:
-        users: asked for.
-        load: what they do.
-        limits: what they put up with.
-        verdict: whether so many are served within the limits.
-        verdict_reason: one sentence with its numbers.
-        most_users: how many are, at the slow end of the speed's interval, its middle, its fast end.
-        binds: what holds back at the users asked for; `memory` where it does not run at all; None
-            where that cannot be told.
-        slots: sequences at once (`-np`, OLLAMA_NUM_PARALLEL, `--max-num-seqs`).
-        step_tokens: tokens of one step at most.
-        cache_tokens: what vLLM prints as `GPU KV cache size`; None without a paged cache.
-        longest_requests: requests of the whole context that the cache holds, as vLLM prints it.
-        at_users: the curve's point at the users asked for; None where speed is not known.
-        curve: from one user on.
-        knee_users: beyond them more users bring hardly more throughput; None where the curve does
-            not flatten, or there is none.
-        balanced_batch: sequences from which arithmetic outlasts reading; None: none of `slots`.
-        sampling: what other seeds give at the users asked for.
-        plan: the server's memory and single-user speed, as `check` gives them.
-        commands: what starts it.
-        notes: what else to know, one sentence each.
-        basis: why the figures are what they are.
-    """
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    schema_version: str
-    users: int
-    load: LoadProfile
-    limits: Limits
-    seed: int
-    verdict: Verdict
-    verdict_reason: str
-    most_users: UserRange | None
-    binds: str | None
-    slots: int
-    step_tokens: int
-    cache_tokens: int | None
-    longest_requests: float | None
-    at_users: CurvePoint | None
-    curve: tuple[CurvePoint, ...]
-    knee_users: int | None
-    balanced_batch: int | None
-    sampling: Sampling | None
-    plan: Plan
-    commands: dict[str, tuple[str, ...]]
-    notes: tuple[str, ...]
-    basis: tuple[Basis, ...]
 
 
 class _Simulated(NamedTuple):
@@ -124,6 +61,7 @@ def serve_plan(
     limits: Limits,
     seed: int,
     force: bool,
+    engine_version: str | None = None,
 ) -> ServePlan:
     """Return how a server of a model does under so many users.
 
@@ -142,14 +80,16 @@ def serve_plan(
         users=users,
         load=load,
         force=force,
+        engine_version=engine_version,
     )
     check_profile(load, context_tokens=deployment.context_tokens)
     unknown = deployment.model.unknown()
     runs = deployment.plan.verdict in MAY_RUN and unknown is None
     found = _simulated(deployment, load, limits, users, seed) if runs else None
-    return _put_together(
+    plan = _put_together(
         deployment, found, unknown, users=users, load=load, limits=limits, seed=seed, force=force
     )
+    return replace(plan, engine_version=engine_version)
 
 
 def _check(users: int, seed: int) -> None:
@@ -161,75 +101,6 @@ def _check(users: int, seed: int) -> None:
             raise InvalidRequestError(
                 what=name, got=value, allowed=f"a whole number from {least:,} to {most:,}"
             )
-
-
-def deployed(
-    answer: Answer,
-    spec: ModelSpec,
-    *,
-    runtime: str,
-    machine: Machine,
-    workload: Workload,
-    request: PlacementRequest,
-    users: int,
-    load: LoadProfile,
-    force: bool,
-) -> Deployment:
-    """Return the server that a runtime starts.
-
-    Raises:
-        InvalidRequestError: it is no server of many users here, or the model writes nothing.
-    """
-    entry = find_runtime(runtime)
-    if runtime not in SERVE_RUNTIMES:
-        raise InvalidRequestError(
-            what="runtime for serve", got=runtime, allowed=", ".join(SERVE_RUNTIMES)
-        )
-    if not spec.hparams.causal:
-        raise InvalidRequestError(
-            what="model for serve", got=spec.name, allowed="one that writes: this is an encoder"
-        )
-    if entry.starts_llama_cpp:
-        ways = LlamaDeployments(entry, spec, machine, workload, request, force=force)
-        return ways.with_slots_for(users)
-
-    def planned() -> Plan:
-        return answer(
-            spec,
-            machine=machine,
-            workload=workload,
-            request=request,
-            runtime=runtime,
-            force=force,
-        )
-
-    return vllm_deployment(planned, spec, machine, workload=workload, request=request, profile=load)
-
-
-def users_of(deployment: Deployment, load: LoadProfile, limits: Limits, *, seed: int) -> Users:
-    """Return the users of a server whose speed is known, to be simulated in any number."""
-    if not deployment.caches_prefixes:
-        load = replace(load, shared_prefix_tokens=0)
-    played = {
-        end: Played(
-            server=server,
-            costs=deployment.model.costs(
-                end,
-                slots=server.slots,
-                step_tokens=server.step_tokens,
-                prompt_tokens=load.prompt.median_tokens,
-                longest_tokens=load.prompt.median_tokens + load.output.median_tokens,
-            ),
-            profile=load,
-            context_tokens=deployment.context_tokens,
-            seed=seed,
-            least_ttft_s=least_s,
-        )
-        for end, server, least_s in zip(
-            ENDS, deployment.servers, deployment.least_ttft_s, strict=True
-        )
-    }
-    return Users(played, limits)
 
 
 def _simulated(

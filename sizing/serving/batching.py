@@ -14,6 +14,7 @@ from math import exp
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.serving.step_costs import StepCosts
+from whatfits.sizing.serving.vllm_host import NO_HOST
 from whatfits.sizing.speed import device_costs, peak_rates, timed
 from whatfits.sizing.speed_terms import (
     LEAST_OFFLOADED_TOKENS,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
+    from whatfits.sizing.serving.vllm_host import HostWork, Spread
     from whatfits.sizing.settings import Settings
+    from whatfits.sizing.speed_costs import DeviceCosts
     from whatfits.sizing.speed_terms import Term
 
 __all__ = ["ENDS", "BatchModel"]
@@ -51,13 +54,21 @@ class BatchModel:
         *,
         engine: str | None = None,
         ranks: int = 1,
+        host: HostWork = NO_HOST,
+        spread: Spread | None = None,
     ) -> None:
-        """Look up rates and costs of the devices; `engine` and `ranks` as in `estimate_speed`."""
+        """Look up rates and costs of the devices; `engine` and `ranks` as in `estimate_speed`.
+
+        `host` is what the host does in a step besides; `spread` the interval in the place of the
+        speed model's own, but where the device was measured here.
+        """
         devices = (*placement.accelerators, placement.host)
         self._model, self._settings, self._placement = model, settings, placement
         self._names = [device.name for device in devices]
         self._rates = peak_rates(devices, machine, engine)
-        self._costs = device_costs(devices, machine, engine, self._rates)
+        known = device_costs(devices, machine, engine, self._rates)
+        self._costs = known if spread is None else [_spread_as(one, spread) for one in known]
+        self.host = host
         self._work = step_work(model, placement)
         self._ranks = ranks
 
@@ -92,15 +103,17 @@ class BatchModel:
         )
         read = [self._read_s(n, end) for n in sizes]
         attention = self._read_s(tokens, end)[2]
+        step_s, sequence_s = (ends[ENDS.index(end)] for ends in self.host)
         return StepCosts(
-            write_s=_table(counts, [seconds for seconds, _ in write]),
+            write_s=_table(counts, [seconds + step_s for seconds, _ in write]),
             arithmetic_s=_table(counts, [part for _, part in write]),
             cache_s=shallow - depth_s * prompt_tokens,
             depth_s=depth_s,
-            read_s=_table(sizes, [seconds for seconds, _, _ in read]),
+            read_s=_table(sizes, [seconds + step_s for seconds, _, _ in read]),
             read_arithmetic_s=_table(sizes, [part for _, part, _ in read]),
             pair_s=attention / (tokens * (tokens + 1) / 2),
             ride_s=self._ride_s(prompt_tokens, end),
+            host_s=sequence_s,
         )
 
     def bandwidth_and_arithmetic_s(self, sequences: int, depth: int) -> tuple[float, float]:
@@ -168,6 +181,12 @@ class BatchModel:
     def _ride_s(self, depth: int, end: str) -> float:
         """Return the arithmetic of one more token in a batch."""
         return self._write_s(2, depth, end)[1]
+
+
+def _spread_as(known: DeviceCosts, spread: Spread) -> DeviceCosts:
+    if known.level == "here":
+        return known
+    return known._replace(decode_interval=spread.writing, prompt_interval=spread.reading)
 
 
 def _is_cache(term: Term) -> bool:

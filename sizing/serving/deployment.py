@@ -26,6 +26,8 @@ class Deployment(NamedTuple):
         longest_requests: how many requests of the whole context the cache holds at once, as vLLM
             prints it; None without a paged cache.
         least_ttft_s: to a first token at least, at each of `ENDS`.
+        front_s: of a web front, to a first token, for each request at work at the same time;
+            likewise.
         notes: what was decided, one sentence each.
     """
 
@@ -37,4 +39,5 @@ class Deployment(NamedTuple):
     cache_tokens: int | None = None
     longest_requests: float | None = None
     least_ttft_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    front_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
     notes: tuple[str, ...] = ()

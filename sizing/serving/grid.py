@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.estimate import Verdict  # noqa: TC001 - a field of the cell
-from whatfits.sizing.serving.answer import deployed, users_of
 from whatfits.sizing.serving.curve import CurvePoint  # noqa: TC001 - a field of the cell
+from whatfits.sizing.serving.deploying import deployed, users_of
 from whatfits.sizing.serving.profile import check_limits, check_profile
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import MAY_RUN

@@ -74,6 +74,7 @@ class Played:
         context_tokens: the longest request.
         seed: of the random numbers.
         least_ttft_s: that a first token takes whatever the prompt.
+        front_s: that it takes longer for each request at work at the same time.
     """
 
     server: Server
@@ -82,10 +83,12 @@ class Played:
     context_tokens: int
     seed: int
     least_ttft_s: float = 0.0
+    front_s: float = 0.0
 
     def outcome(self, users: int) -> Outcome:
         """Return what so many users get."""
-        return outcome_of(play(self, users)[0], least_ttft_s=self.least_ttft_s)
+        log = play(self, users)[0]
+        return outcome_of(log, least_ttft_s=self.least_ttft_s, front_s=self.front_s)
 
 
 def play(played: Played, users: int) -> tuple[Log, Draws]:
@@ -98,7 +101,7 @@ def play(played: Played, users: int) -> tuple[Log, Draws]:
     return simulate(played.server, played.costs, draws, arrivals, prefix_tokens=prefix), draws
 
 
-def outcome_of(log: Log, *, least_ttft_s: float = 0.0) -> Outcome:
+def outcome_of(log: Log, *, least_ttft_s: float = 0.0, front_s: float = 0.0) -> Outcome:
     """Return the figures of the middle of a log: its first and last eighth are left out.
 
     `binds` is a lack of place when requests waited for it more than half of the time, else what a
@@ -113,7 +116,8 @@ def outcome_of(log: Log, *, least_ttft_s: float = 0.0) -> Outcome:
     middle = slice(edge, count - edge)
     span_s = float(arrived[count - edge] - arrived[edge])
     answered = middle.start + np.flatnonzero(np.isfinite(finished[middle]))
-    ttft = np.maximum(first[answered] - arrived[answered], least_ttft_s)
+    batch = log.batch_s / log.busy_s
+    ttft = np.maximum(first[answered] - arrived[answered], least_ttft_s) + front_s * batch
     longer = answered[written[answered] > 1]
     speeds = (written[longer] - 1) / (finished[longer] - first[longer])
     return Outcome(
@@ -123,7 +127,7 @@ def outcome_of(log: Log, *, least_ttft_s: float = 0.0) -> Outcome:
         slow_tokens_per_s=_percentile(speeds, 5) if len(speeds) else None,
         throughput_tokens_per_s=float(written[answered].sum()) / span_s,
         requests_per_s=len(answered) / span_s,
-        batch=log.batch_s / log.busy_s,
+        batch=batch,
         turned_away_share=log.turned_away / count,
         sent_back_share=log.sent_back / count,
         binds=_binds(log),

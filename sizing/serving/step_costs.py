@@ -20,6 +20,7 @@ class StepCosts:
         read_arithmetic_s: the part of that which is arithmetic; by number.
         pair_s: of attention for each pair of a prompt's token and one before it.
         ride_s: arithmetic of a token that is written while prompts are read.
+        host_s: of the host for each sequence that writes, after the first.
     """
 
     write_s: list[float]
@@ -30,13 +31,15 @@ class StepCosts:
     read_arithmetic_s: list[float]
     pair_s: float
     ride_s: float
+    host_s: float = 0.0
 
     def writing_s(self, sequences: int, depth_tokens: float) -> float:
         """Return seconds of a step that writes only; `depth_tokens` is the sum over sequences.
 
         Each step like it takes `depth_s` x sequences more than the one before.
         """
-        return self.write_s[sequences] + sequences * self.cache_s + self.depth_s * depth_tokens
+        caches = sequences * self.cache_s + self.depth_s * depth_tokens
+        return self.write_s[sequences] + caches + (sequences - 1) * self.host_s
 
     def mixed_s(
         self, sequences: int, depth_tokens: float, prompt_tokens: int, pairs: float
@@ -51,4 +54,4 @@ class StepCosts:
         writing = self.write_s[sequences]
         sums = self.read_arithmetic_s[prompt_tokens] + attention + riding
         least = self.arithmetic_s[sequences]
-        return caches + max(reading, writing), max(sums, least)
+        return caches + max(reading, writing) + self.host_s * sequences, max(sums, least)

@@ -13,8 +13,14 @@ from whatfits.sizing.runtimes.vllm_speed import vllm_placement, vllm_step_settin
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.serving.batching import BatchModel
 from whatfits.sizing.serving.deployment import Deployment
-from whatfits.sizing.serving.first_token import VLLM_LEAST_TTFT_S
 from whatfits.sizing.serving.server import PagedRoom, Server
+from whatfits.sizing.serving.vllm_host import (
+    LEAST_TTFT_S,
+    UNKNOWN_VERSION,
+    VLLM_SPREAD,
+    WEB_FRONT_S,
+    host_work,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["vllm_deployment"]
 
+_FLOATS: Final = frozenset({"F32", "F16", "BF16"})
 _NULL_BLOCKS: Final = 1  # one block is never given away
 
 
@@ -41,13 +48,17 @@ def vllm_deployment(
     workload: Workload,
     request: PlacementRequest,
     profile: LoadProfile,
+    version: str | None = None,
 ) -> Deployment:
     """Return the server; `planned` gives its plan, and refuses what vLLM does not take.
+
+    `version` is that of vLLM, as in `host_work`.
 
     Raises:
         InvalidRequestError: vLLM has no such setting, or it is out of range.
         UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
     """
+    host = host_work(version)
     plan = planned()
     settings = resolve_vllm(spec, machine, workload, request)
     bill = judged(spec, machine, settings).bill
@@ -66,9 +77,13 @@ def vllm_deployment(
             machine,
             engine="vllm",
             ranks=settings.cut.ranks,
+            host=host,
+            spread=VLLM_SPREAD if _is_as_measured(spec, settings) else None,
         ),
         context_tokens=longest,
-        least_ttft_s=VLLM_LEAST_TTFT_S,
+        least_ttft_s=LEAST_TTFT_S,
+        front_s=WEB_FRONT_S,
+        notes=_notes(version),
         caches_prefixes=not settings.has_states,
         cache_tokens=min(
             (cache.cache_tokens(blocks, request_tokens=longest) for cache in cached), default=None
@@ -77,6 +92,22 @@ def vllm_deployment(
             (cache.concurrency(blocks, request_tokens=longest) for cache in cached), default=None
         ),
     )
+
+
+def _is_as_measured(spec: ModelSpec, settings: VllmSettings) -> bool:
+    """Return whether servers of its kind were measured: dense, weights of 16 bits, one card."""
+    plain = all(tensor.type in _FLOATS for tensor in spec.tensors)
+    return plain and not spec.hparams.n_expert and settings.cut.ranks * settings.cut.stages == 1
+
+
+def _notes(version: str | None) -> tuple[str, ...]:
+    if version != UNKNOWN_VERSION:
+        return ()
+    said = (
+        "The version of vLLM is not known: the slow end is that of 0.7 and older, whose host "
+        "takes longer for each sequence; the middle and the fast end are today's."
+    )
+    return (said,)
 
 
 def _server(settings: VllmSettings, bill: Bill, blocks: int, profile: LoadProfile) -> Server:

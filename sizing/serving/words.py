@@ -13,10 +13,10 @@ from whatfits.sizing.units import format_bytes, format_tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.serving.answer import ServePlan
     from whatfits.sizing.serving.curve import CurvePoint
     from whatfits.sizing.serving.profile import Lengths
     from whatfits.sizing.serving.sampling import Sampling
+    from whatfits.sizing.serving.serve_plan import ServePlan
 
 __all__ = ["curve_readings", "curve_table", "server_facts", "verdict_line"]
 

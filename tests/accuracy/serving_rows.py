@@ -17,20 +17,23 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing import serve
+from whatfits.sizing import load_machine, load_model
+from whatfits.sizing.api.answering import answer
 from whatfits.sizing.closing_in import last_that_holds
+from whatfits.sizing.serving.deploying import deployed, users_of
 from whatfits.sizing.serving.profile import Lengths, Limits, LoadProfile
+from whatfits.sizing.serving.vllm_host import NO_FRONT_S, UNKNOWN_VERSION
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.serving.curve import CurvePoint
+    from whatfits.sizing.serving.deployment import Deployment
 
-__all__ = ["Row", "answers", "load_of", "point_of", "rows"]
+__all__ = ["Row", "answers", "deployment_of", "load_of", "point_of", "rows"]
 
 FOLDER: Final = Path(__file__).parents[1] / "recorded" / "serving"
 _DRAWN: Final = 20  # lengths that stand for a distribution, each as likely as the others
 _FINEST: Final = 10**6  # parts of a chance that are told apart
-# nobody's limit: without one the users that keep it are looked for, which is not asked here
-_NO_SEARCH: Final = Limits(ttft_p95_s=0.001)
 _V1: Final = (0, 8)  # the version from which vLLM has its present engine
 
 
@@ -110,17 +113,23 @@ def load_of(row: Row) -> LoadProfile:
     return LoadProfile(prompt, Lengths(row.output_tokens, observed_tokens=ended))
 
 
+def deployment_of(row: Row) -> Deployment:
+    """Return its server, of its version, without a web front where there was none."""
+    found = deployed(
+        answer,
+        load_model(row.model, file_type=row.file_type, runtime="vllm"),
+        runtime="vllm",
+        machine=load_machine(f"{row.device} + 64gb"),
+        workload=Workload(context_tokens=row.context_tokens),
+        request=PlacementRequest(),
+        users=row.users,
+        load=load_of(row),
+        force=False,
+        engine_version=row.engine_version or UNKNOWN_VERSION,
+    )
+    return found if row.front else found._replace(front_s=NO_FRONT_S)
+
+
 def point_of(row: Row) -> CurvePoint:
     """Return what `serve` says of it."""
-    found = serve(
-        row.model,
-        file_type=row.file_type,
-        machine=f"{row.device} + 64gb",
-        runtime="vllm",
-        users=row.users,
-        workload={"context_tokens": row.context_tokens},
-        load=load_of(row),
-        limits=_NO_SEARCH,
-    )
-    assert found.at_users is not None, found.verdict_reason
-    return found.at_users
+    return users_of(deployment_of(row), load_of(row), Limits(), seed=0).point(row.users)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from serving_weights import FLOATS, weights_cost
 from speed_fit import CODE, Fit, fit
 from speed_rows import rows
 
@@ -182,7 +183,18 @@ def fitted_tables(
     used = [row for row in rows() if not row.judges and row.family != without]
     parts = [fit([row for row in used if row.phase == phase]) for phase in PHASES]
     joined = Fit({**parts[0].values, **parts[1].values})
-    return tables_of(joined, used, _intervals(used) if intervals is None else intervals)
+    tables = tables_of(joined, used, _intervals(used) if intervals is None else intervals)
+    return _with_vllm_floats(tables)
+
+
+def _with_vllm_floats(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with what servers showed of weights of 16 bits under vLLM."""
+    cost = weights_cost(tables)
+    tables["source"] += "; weights of 16 bits under vLLM: tests/recorded/serving, likewise"
+    for name, costs in tables["families"].items():
+        if name.partition(":")[0] == "vllm":
+            costs.update(dict.fromkeys(FLOATS, cost))
+    return tables
 
 
 def write() -> None:

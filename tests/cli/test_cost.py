@@ -54,6 +54,21 @@ def test_a_named_api_is_worked_out_to_the_cent(say: Callable[..., Any]) -> None:
     assert row["age_days"] >= 97
 
 
+def test_an_offer_of_the_same_model_is_compared_with_and_not_the_cheapest(
+    say: Callable[..., Any],
+) -> None:
+    asked = (*CARDS, "--region", "germany", "--against", "groq/llama-3.3-70b-versatile")
+    answer = told(say, *asked)
+    assert [row["model"] for row in answer["offers"] if row["is_named"]] == [
+        "llama-3.3-70b-versatile"
+    ]
+    assert answer["offers"][0]["provider"] == "OpenRouter"  # cheaper, and not what was asked
+    lines = say("cost", *asked, "--plain").out.splitlines()
+    compared = [line for line in lines if line.startswith("Against ")]
+    assert len(compared) == 1
+    assert compared[0].startswith("Against Groq llama-3.3-70b-versatile")
+
+
 def test_the_machine_at_work_is_worked_out_from_its_speeds(say: Callable[..., Any]) -> None:
     answer = told(say, *ASKED)
     speed, local = answer["speed"], answer["local"]

@@ -149,3 +149,12 @@ def test_a_figure_whose_ends_look_the_same_is_one_number(say: Callable[..., Any]
     row = next(line for line in said.lines if line.startswith("users: 1;"))
     together = row.partition("tokens/s together: ")[2].partition(";")[0]
     assert together.replace(".", "").isdigit()
+
+
+def test_the_version_of_vllm_is_asked_for_and_said(say: Callable[..., Any]) -> None:
+    asked = ("serve", "llama-3.1-8b", "--machine", "rtx-4090 + 64gb", "--runtime", "vllm")
+    answer = say(*asked, "--context", "4k", "--engine-version", "0.7.3", "--json").json
+    assert answer["engine_version"] == "0.7.3"
+    refused = say(*asked, "--engine-version", "newest")
+    assert refused.code == 2
+    assert "version of vLLM" in refused.err

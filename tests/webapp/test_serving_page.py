@@ -29,7 +29,7 @@ from whatfits.webapp.words import inert, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.serve_plan import ServePlan
     from whatfits.webapp.serving_state import ServingQuestion
 
 BUSY = {"clients": 32, "prompt": 2000, "output": 100, "ttft": 2, "minspeed": 20, "prefix": 500}

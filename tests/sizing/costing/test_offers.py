@@ -55,6 +55,13 @@ def test_a_provider_narrows_to_its_own_offer_of_the_same_model() -> None:
     assert names("model-8b", "Host Two") == only
 
 
+@pytest.mark.parametrize("name", ["host-two/Org/Model-8B-Instruct", "host-two"])
+def test_an_offer_of_the_same_model_that_was_named_is_told_from_the_others(name: str) -> None:
+    chosen = chosen_offers(OFFERS, model_id="model-8b", against=(name,))
+    assert [row.offer.name for row in chosen if row.is_named] == ["host-two/Org/Model-8B-Instruct"]
+    assert not any(row.is_named for row in chosen_offers(OFFERS, model_id="model-8b", against=()))
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("lab", "as big-1"), ("big-2", "did you mean"), ("qqqqqqq", "--prices")],

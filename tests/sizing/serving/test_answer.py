@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.sizing import check, load_machine, load_model, serve
+from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.serving.curve import knee_users
-from whatfits.sizing.serving.first_token import VLLM_LEAST_TTFT_S
 from whatfits.sizing.serving.profile import Lengths, Limits, LoadProfile
+from whatfits.sizing.serving.vllm_host import BEFORE_V1, LEAST_TTFT_S, OF_TODAY, WEB_FRONT_S
 from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.serve_plan import ServePlan
 
 CARD = "rtx-4090 + 64gb"
 TWO_TOKENS = LoadProfile(Lengths(512), Lengths(2))
-LEAST_TTFT_S = {"vllm": dict(zip(("low", "mid", "high"), VLLM_LEAST_TTFT_S, strict=True))}
 RUNTIMES = ("llama.cpp", "ollama", "vllm")
 MODELS = ("llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-12b")
 
@@ -59,14 +59,16 @@ def test_one_user_alone_gets_what_check_says(runtime: str, model: str) -> None:
         workload={"context_tokens": 4096, "prompt_tokens": 512},
     )
     point = found.at_users
+    # under vLLM the ends are those of measured servers, and the host and the front come on top
+    ends = ("mid",) if runtime == "vllm" else ("low", "mid", "high")
     for name, mine, theirs in (
         ("first token", point.ttft_p50_s, alone.speed.time_to_first_token_s),
         ("writing", point.tokens_per_s, alone.speed.decode_tokens_per_s),
     ):
-        for end in ("low", "mid", "high"):
+        for end in ends:
             expected = getattr(theirs, end)
-            if name == "first token":
-                expected = max(expected, LEAST_TTFT_S.get(runtime, {}).get(end, 0.0))
+            if (name, runtime) == ("first token", "vllm"):
+                expected = max(expected, LEAST_TTFT_S[1]) + WEB_FRONT_S[1]
             # both are rounded to three digits
             assert getattr(mine, end) == pytest.approx(expected, rel=0.011), (name, end)
 
@@ -80,7 +82,7 @@ def test_any_prompt_alone_takes_what_check_says(tokens: int) -> None:
         alone = check("llama-3.1-8b", runtime=runtime, machine=CARD, workload=asked)
         expected = alone.speed.time_to_first_token_s.mid
         if runtime == "vllm":
-            expected = max(expected, VLLM_LEAST_TTFT_S[1])
+            expected = max(expected, LEAST_TTFT_S[1]) + WEB_FRONT_S[1]
         assert found.at_users.ttft_p50_s.mid == pytest.approx(expected, rel=0.011)
 
 
@@ -231,3 +233,60 @@ def test_an_answer_is_the_same_twice() -> None:
     first = dump_json(served(load=load, users=5, seed=9))
     assert dump_json(served(load=load, users=5, seed=9)) == first
     assert json.loads(first)["seed"] == 9
+
+
+def basis_inputs(found: ServePlan) -> dict[str, object]:
+    return next(one.inputs for one in found.basis if one.key == "curve")
+
+
+def test_an_older_engine_takes_longer_for_every_sequence() -> None:
+    today, older = (
+        served(runtime="vllm", users=32, engine_version=version) for version in (None, "0.7.3")
+    )
+    assert today.engine_version is None
+    assert older.engine_version == "0.7.3"
+    assert basis_inputs(today)["host_sequence_s"] == OF_TODAY.sequence_s[1]
+    assert basis_inputs(older)["host_sequence_s"] == BEFORE_V1.sequence_s[1]
+    speeds = [found.at_users.tokens_per_s for found in (today, older)]
+    assert speeds[1].mid < speeds[0].mid
+    # 31 sequences after the first, and what every step has
+    longer_s = 31 * (BEFORE_V1.sequence_s[1] - OF_TODAY.sequence_s[1]) + BEFORE_V1.step_s[1]
+    assert 1 / speeds[1].mid - 1 / speeds[0].mid == pytest.approx(longer_s, rel=0.1)
+
+
+def test_an_unknown_version_widens_the_interval_to_all_of_them_and_says_so() -> None:
+    today, unknown, older = (
+        served(runtime="vllm", users=32, engine_version=version)
+        for version in ("0.33.0", "unknown", "0.7")
+    )
+    speeds = [found.at_users.tokens_per_s for found in (today, unknown, older)]
+    assert (speeds[1].mid, speeds[1].high) == (speeds[0].mid, speeds[0].high)
+    assert speeds[1].low == speeds[2].low < speeds[0].low
+    assert [any("version" in note for note in f.notes) for f in (today, unknown, older)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(("file_type", "is_narrower"), [("FP8", False), ("BF16", True)])
+def test_what_servers_were_not_measured_with_keeps_the_interval_of_its_speed(
+    file_type: str, *, is_narrower: bool
+) -> None:
+    asked: dict[str, Any] = {"file_type": file_type, "runtime": "vllm", "machine": CARD}
+    alone = check("qwen3-8b", workload={"context_tokens": 4096, "prompt_tokens": 512}, **asked)
+    found = served("qwen3-8b", load=TWO_TOKENS, **asked)
+    fast, expected = found.at_users.tokens_per_s.high, alone.speed.decode_tokens_per_s.high
+    assert (fast < 0.98 * expected) is is_narrower
+    assert is_narrower or fast == pytest.approx(expected, rel=0.011)
+
+
+@pytest.mark.parametrize("version", ["", "new", "0", "0.x", "1" * 30])
+def test_what_is_no_version_is_refused(version: str) -> None:
+    with pytest.raises(BadInputError, match="version"):
+        served(runtime="vllm", engine_version=version)
+
+
+def test_a_version_is_vllms_alone() -> None:
+    with pytest.raises(BadInputError, match="vllm"):
+        served(runtime="ollama", engine_version="0.7.3")

@@ -10,7 +10,7 @@ from whatfits.sizing.document import Facts, Lines
 from whatfits.sizing.serving.profile import Lengths, LoadProfile
 
 if TYPE_CHECKING:
-    from whatfits.sizing.serving.answer import ServePlan
+    from whatfits.sizing.serving.serve_plan import ServePlan
 
 CARD = "rtx-4090 + 64gb"
 
