@@ -383,12 +383,12 @@ def can_spill(placement: Placement) -> bool:
 
 
 def _most_promising(trials: list[Trial]) -> Trial:
-    """Return a tight trial if there is one, else the trial that is least short."""
+    """Return a tight trial if there is one, else the trial that is least short.
+
+    What cannot be judged is no answer to what does not fit: it comes last, the request first.
+    """
     for trial in trials:
         if trial.judgement.verdict == "tight":
             return trial
-    unknown = [trial for trial in trials if trial.judgement.verdict == "unknown"]
-    if unknown and unknown[0] is trials[0]:
-        return unknown[0]
     known = [trial for trial in trials if trial.judgement.verdict != "unknown"]
     return min(known, key=lambda trial: trial.judgement.shortfall_bytes, default=trials[0])

@@ -1,0 +1,205 @@
+"""What goes to the host, held against counting: every placement there is, at every edge.
+
+Cards are made of exactly the bytes that a placement needs, and of one byte less.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from small_boxes import DENSE, EXPERTS, PLENTY, box, judged, model, needs, search, tried, unified
+
+from whatfits.sizing.placement import layer_devices
+from whatfits.sizing.search import Trials, can_spill
+from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.search import Trial
+
+CONTEXT = 4096
+HALVES = (1.0, 1.0)
+THREE_TO_ONE = (3.0, 1.0)
+
+
+@cache
+def needed(name: str, split: tuple[float, ...] | None, **placement: int) -> dict[str, int]:
+    """Return what a placement needs of each pool, on cards that hold everything."""
+    cards = [PLENTY] * len(split or (1.0,))
+    return needs(tried(name, box(*cards), CONTEXT, tensor_split=split, **placement))
+
+
+def in_order(name: str) -> Iterator[dict[str, int]]:
+    """Yield every placement, the preferred first: all on cards, fewer experts, fewer layers."""
+    n_layers = model(name).n_layers
+    yield {}
+    if model(name).hparams.n_expert:
+        yield from ({"cpu_moe_layers": count} for count in range(1, n_layers + 1))
+    yield from ({"gpu_layers": count} for count in range(n_layers, 0, -1))
+
+
+def counted(
+    name: str, split: tuple[float, ...] | None, cards: tuple[int, ...]
+) -> dict[str, int] | None:
+    """Return the preferred placement whose needs the cards hold; None for the host alone."""
+    free = {f"vram{index}": size for index, size in enumerate(cards)}
+    for placement in in_order(name):
+        need = needed(name, split, **placement)
+        if all(need[pool] <= size for pool, size in free.items()):
+            return placement
+    return None
+
+
+def best(
+    name: str,
+    machine: Machine,
+    split: tuple[float, ...] | None = None,
+    **asked: Any,  # noqa: ANN401
+) -> Trial:
+    request = PlacementRequest(tensor_split=split)
+    return search(name, machine, request, context_tokens=CONTEXT, **asked).best()
+
+
+def agrees(name: str, split: tuple[float, ...] | None, cards: tuple[int, ...]) -> None:
+    """The search finds what counting finds."""
+    found = best(name, box(*cards), split)
+    placement = counted(name, split, cards)
+    assert found.runs
+    if placement is None:
+        assert found.request == PlacementRequest(tensor_split=split, devices=())
+        assert found.placement.accelerators == ()
+    else:
+        assert found.request == PlacementRequest(tensor_split=split, **placement)
+    assert found.judgement.verdict == ("slow" if placement != {} else "fits")
+
+
+@pytest.mark.parametrize("name", [DENSE, EXPERTS])
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_card_of_exactly_the_bytes_of_a_placement_holds_it(name: str, short: int) -> None:
+    for placement in in_order(name):
+        size = needed(name, None, **placement)["vram0"] - short
+        agrees(name, None, (size,))
+
+
+def test_a_card_that_holds_nothing_is_left_out() -> None:
+    least = min(needed(DENSE, None, **placement)["vram0"] for placement in in_order(DENSE))
+    for size in (0, 1, least - 1):
+        found = best(DENSE, box(size))
+        assert found.placement.accelerators == ()
+        assert found.placement.gpu_layers == 0
+        assert found.judgement.verdict == "slow"
+    assert best(DENSE, box(least)).placement.gpu_layers > 0
+
+
+@pytest.mark.parametrize("split", [HALVES, THREE_TO_ONE])
+@pytest.mark.parametrize("name", [DENSE, EXPERTS])
+@pytest.mark.parametrize("short", [(0, 0), (1, 0), (0, 1)])
+def test_two_cards_of_exactly_the_bytes_of_a_placement_hold_it(
+    name: str, split: tuple[float, ...], short: tuple[int, int]
+) -> None:
+    for placement in list(in_order(name))[::7]:
+        need = needed(name, split, **placement)
+        agrees(name, split, (need["vram0"] - short[0], need["vram1"] - short[1]))
+
+
+@pytest.mark.parametrize(("small", "large"), [(0, 1), (1, 0)])
+def test_a_card_too_small_for_its_share_bounds_what_both_hold(small: int, large: int) -> None:
+    for layers in range(1, model(DENSE).n_layers + 1):
+        need = needed(DENSE, HALVES, gpu_layers=layers)
+        cards = [0, 0]
+        cards[small], cards[large] = need[f"vram{small}"], PLENTY
+        agrees(DENSE, HALVES, (cards[0], cards[1]))
+
+
+def test_a_search_on_one_card_makes_few_bills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything, what the rough figures say, and the next that does not fit: no more."""
+    made = judged(monkeypatch)
+    for layers in range(1, model(DENSE).n_layers):
+        made.clear()
+        found = best(DENSE, box(needed(DENSE, None, gpu_layers=layers)["vram0"]))
+        assert found.placement.gpu_layers >= layers
+        assert len(made) <= 3
+    for count in range(1, model(EXPERTS).n_layers):
+        made.clear()
+        best(EXPERTS, box(needed(EXPERTS, None, cpu_moe_layers=count)["vram0"]))
+        assert len(made) <= 3
+
+
+def test_the_experts_stay_where_a_program_cannot_move_them() -> None:
+    card = needed(EXPERTS, None, cpu_moe_layers=8)["vram0"]
+    machine = box(card)
+    asked = (model(EXPERTS), machine, Workload(context_tokens=CONTEXT), PlacementRequest())
+    fixed = Trials(*asked, experts_move=False).best()
+    moved = Trials(*asked).best()
+    assert (moved.placement.cpu_moe_layers, moved.request.gpu_layers) == (8, None)
+    most = max(n for n in range(25) if needed(EXPERTS, None, gpu_layers=n)["vram0"] <= card)
+    assert (fixed.placement.cpu_moe_layers, fixed.placement.gpu_layers) == (0, most)
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        {"gpu_layers": 31},
+        {"gpu_layers": 20},
+        {"cpu_moe_layers": 0},
+        {"cpu_moe_layers": 3},
+        {"overrides": (("ffn_up", "CPU"),)},
+    ],
+)
+def test_a_placement_that_was_asked_for_is_not_changed(fixed: dict[str, Any]) -> None:
+    request = PlacementRequest(**fixed)
+    small = box(needed(DENSE, None, gpu_layers=5)["vram0"])
+    found = search(DENSE, small, request, context_tokens=CONTEXT).best()
+    assert found.request == request
+    assert not found.runs
+
+
+def test_other_wishes_are_kept_in_every_placement() -> None:
+    request = PlacementRequest(kv_offload=False, op_offload=False, mmap=False, repack="off")
+    found = search(DENSE, box(needed(DENSE, None, gpu_layers=5)["vram0"]), request).best()
+    assert found.runs
+    assert found.request.gpu_layers is not None
+    kept = (found.request.kv_offload, found.request.op_offload, found.request.mmap)
+    assert (*kept, found.request.repack) == (False, False, False, "off")
+
+
+def test_on_unified_memory_nothing_moves() -> None:
+    whole = needs(tried(DENSE, unified(PLENTY), CONTEXT))["unified"]
+    enough, short = best(DENSE, unified(whole)), best(DENSE, unified(whole - 1))
+    assert enough.judgement.verdict == "fits"
+    assert enough.request == short.request == PlacementRequest()
+    assert not short.runs
+    assert short.judgement.shortfall_bytes == 1
+    assert not can_spill(short.placement)
+
+
+def test_without_a_card_there_is_one_placement() -> None:
+    whole = needs(tried(DENSE, box(), CONTEXT))["ram"]
+    enough, short = best(DENSE, box(ram=whole)), best(DENSE, box(ram=whole - 1))
+    assert (enough.judgement.verdict, short.judgement.shortfall_bytes) == ("fits", 1)
+    assert short.request == PlacementRequest()
+
+
+def test_a_machine_with_one_card_of_its_own_memory_can_spill() -> None:
+    shared = unified(PLENTY)
+    card = box(PLENTY)
+    both = type(card)(
+        pools=(*shared.pools, card.pools[0]),
+        devices=(shared.devices[0], card.devices[0], shared.devices[1]),
+    )
+    assert can_spill(tried(DENSE, both).placement)
+    assert can_spill(tried(DENSE, card).placement)
+    assert not can_spill(tried(DENSE, box()).placement)
+    assert not can_spill(tried(DENSE, shared).placement)
+
+
+def test_the_layers_that_are_kept_are_the_last_ones() -> None:
+    found = best(DENSE, box(needed(DENSE, None, gpu_layers=12)["vram0"]))
+    n_layers, on_gpu = model(DENSE).n_layers, found.placement.gpu_layers
+    assert 12 <= on_gpu < n_layers
+    placed = (*found.placement.layer_device, found.placement.output_device)
+    assert placed == layer_devices(n_layers, on_gpu, [1.0])
