@@ -44,7 +44,7 @@ def agrees(machine: Machine, context: int = STEP, parallel: int = 1, **placement
     assert found.largest_context(found.best()) == expected
 
 
-@pytest.mark.parametrize("tokens", [256, 512, 2048, 4096, 7936, 8192])
+@pytest.mark.parametrize("tokens", [256, 512, 4096, 8192])
 @pytest.mark.parametrize("short", [0, 1])
 @pytest.mark.parametrize("kind", ["card", "unified", "ram"])
 def test_memory_of_exactly_the_bytes_of_a_context_runs_it_and_no_more(
@@ -62,22 +62,42 @@ def test_memory_of_exactly_the_bytes_of_a_context_runs_it_and_no_more(
     if kind == "card" and whole is None:  # not even the shortest fits: then what spills counts
         whole = TRAINED
     assert found.largest_context(first) == whole
-    agrees(machine)
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 3])
-@pytest.mark.parametrize("ram", [200, 300, 500])
+@pytest.mark.parametrize("kv_unified", [False, True])
+def test_steps_are_as_many_as_there_are_caches(parallel: int, kv_unified: bool) -> None:
+    asked = {"parallel": parallel, "kv_unified": kv_unified}
+    step = STEP if kv_unified else STEP * parallel
+    size = needs(search(DENSE, box(PLENTY), context_tokens=9 * step, **asked).first())["vram0"]
+    for room, steps in ((size, 9), (size - 1, 8)):
+        found = search(DENSE, box(room), context_tokens=step, **asked)
+        assert found.largest_context(found.best()) == steps * step
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+@pytest.mark.parametrize("ram", [200, 500])
 @pytest.mark.parametrize("card", [0, 830, 900])
 def test_what_spills_may_spill_more_at_longer_contexts(card: int, ram: int, parallel: int) -> None:
     machine = box(card * MIB, ram=ram * MIB)
-    agrees(machine, STEP * parallel, parallel)
-    agrees(machine, 4096 * parallel, parallel)
+    agrees(machine, 2048 * parallel, parallel)
 
 
 @pytest.mark.parametrize("card", [920, 1000, 1100])
 @pytest.mark.parametrize("ram", [100, 140, 180])
 def test_a_tight_host_ends_the_context_before_the_card_does(card: int, ram: int) -> None:
     agrees(box(card * MIB, ram=ram * MIB), 2048)
+
+
+def test_what_stays_on_the_card_and_no_longer_fits_there_does_not_run() -> None:
+    """Longer contexts leave room on the host only while nothing has to go there."""
+    found = search(DENSE, box(900 * MIB, ram=140 * MIB), context_tokens=2048)
+    longest = found.largest_context(found.best())
+    assert longest is not None
+    assert found.best(longest).runs
+    beyond = found.best(longest + 1024)
+    assert (beyond.request, beyond.runs) == (PlacementRequest(), False)
+    assert needs(beyond)["ram"] < 140 * MIB
 
 
 @pytest.mark.parametrize("placement", [{"gpu_layers": 20}, {"overrides": (("ffn_up", "CPU"),)}])

@@ -125,3 +125,8 @@ def test_only_what_fits_or_is_slow_runs() -> None:
     }
     assert verdicts == {("fits", True), ("tight", False), ("no", False)}
     assert tried(DENSE, MACHINE, gpu_layers=3).runs
+
+
+def test_a_draft_that_was_named_and_not_read_changes_no_speed() -> None:
+    named = search(DENSE, MACHINE, context_tokens=4096, model_draft="qwen2.5-0.5b")
+    assert named.first_speed() == search(DENSE, MACHINE, context_tokens=4096).first_speed()
