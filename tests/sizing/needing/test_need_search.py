@@ -337,6 +337,22 @@ def test_ram_that_cannot_hold_the_weights_is_not_added() -> None:
     assert asked == [16, *sizes, *sizes]
 
 
+def test_no_less_ram_than_there_is_is_tried() -> None:
+    trials = Holds(2000)
+    search = NeedSearch(model(1), Workload(), trials, machine_of=machine_of)  # type: ignore[arg-type]
+    search.need([], here=pc(ram_gib=96))
+    asked = [fast_gib(machine) for machine in trials.asked]
+    assert asked == [96, *RAM_SIZES, *(size for size in RAM_SIZES if size > 96)]
+
+
+def test_a_card_of_unknown_size_counts_nothing_towards_the_weights() -> None:
+    trials = Holds(2000)
+    search = NeedSearch(model(24), Workload(), trials, machine_of=machine_of)  # type: ignore[arg-type]
+    search.need([CARD], here=pc(None))
+    added = [len(m.accelerators) - 1 for m in trials.asked if m.pools[-1].id.startswith("added")]
+    assert added == [2, 3, 4, 5, 6, 7, 8]
+
+
 def test_where_nothing_fits_into_a_slot_nothing_is_added() -> None:
     limited = pc(ram_gib=16)
     limited = replace(limited, pools=(replace(limited.pools[0], limit_bytes=8 * GIB),))
