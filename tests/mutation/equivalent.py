@@ -29,6 +29,12 @@ EQUIVALENT: dict[str, str] = {
         "that they differ has been asked before"
     ),
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
+    "placement layer_devices: Add to Sub: running + share": (
+        "every end and their sum take the other sign, and are divided"
+    ),
+    "search Trials._more_layers: 1 to 0: len(usable) == 1": (
+        "on one card no number above the last with room leaves any"
+    ),
     "search Trials.best: part 1 gone: "
     "first.runs or self._is_fixed() or (not can_spill(first.placement))": (
         "what runs is the first of those that are found as well"

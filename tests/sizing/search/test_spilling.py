@@ -116,18 +116,48 @@ def test_a_card_too_small_for_its_share_bounds_what_both_hold(small: int, large:
         agrees(DENSE, HALVES, (cards[0], cards[1]))
 
 
-def test_a_search_on_one_card_makes_few_bills(monkeypatch: pytest.MonkeyPatch) -> None:
+EVENLY = (1.0,) * 4
+
+
+@pytest.mark.parametrize(
+    ("cards", "numbers"),
+    [
+        ((973_635_712, 953_460_864, 1_000_671_360, 1_088_977_152), [4, 6]),
+        ((978_231_424, 1_093_648_512, 962_652_288, 1_275_703_936), [4, 5, 8]),
+        ((1_128_677_504, 953_460_864, 962_652_288, 1_088_977_152), [1, 4, 5, 8, 9]),
+        ((1_103_884_288, 953_460_864, 1_021_305_856, 1_178_130_688), [1, 2, 3, 4, 5, 6, 8, 9]),
+        ((1_020_846_208, 1_043_286_144, 1_000_671_360, 1_225_341_184), [4, 5, 6, 7, 8, 9, 12]),
+        ((1_103_884_288, 1_093_648_512, 1_043_286_144, 1_275_703_936), [*range(1, 14), 16]),
+    ],
+)
+def test_over_four_cards_a_number_may_leave_room_where_fewer_do_not(
+    cards: tuple[int, ...], numbers: list[int]
+) -> None:
+    """Layers are shared out by index: one more of them can take one away from a card."""
+    held = [
+        layers
+        for layers in range(1, 18)
+        if all(
+            needed("llama-3.2-1b", EVENLY, gpu_layers=layers)[f"vram{index}"] <= size
+            for index, size in enumerate(cards)
+        )
+    ]
+    assert held == numbers
+    found = best("llama-3.2-1b", box(*cards), EVENLY)
+    assert found.runs
+    assert found.placement.gpu_layers == numbers[-1]
+
+
+@pytest.mark.parametrize("name", [DENSE, EXPERTS])
+def test_a_search_on_one_card_makes_few_bills(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything, what the rough figures say, and the next that does not fit: no more."""
+    kind = "gpu_layers" if name == DENSE else "cpu_moe_layers"
+    sizes = [needed(name, None, **{kind: count})["vram0"] for count in range(2, 24, 4)]
     made = judged(monkeypatch)
-    for layers in range(1, model(DENSE).n_layers, 3):
+    for size in sizes:
         made.clear()
-        found = best(DENSE, box(needed(DENSE, None, gpu_layers=layers)["vram0"]))
-        assert found.placement.gpu_layers >= layers
-        assert len(made) <= 3
-    for count in range(1, model(EXPERTS).n_layers, 4):
-        made.clear()
-        best(EXPERTS, box(needed(EXPERTS, None, cpu_moe_layers=count)["vram0"]))
-        assert len(made) <= 3
+        assert best(name, box(size)).runs
+        assert len(made) == 3
 
 
 def test_the_experts_stay_where_a_program_cannot_move_them() -> None:
