@@ -141,8 +141,6 @@ def _traced(group: str, held: Held) -> Reach:
         reach = Reach(group)
         if new[0] not in reach.tests:
             raise RuntimeError(f"tracing {new[0]} and the tests after it came to nothing")
-    for gone in reach.tests.keys() - set(held.names):  # renamed since, or no longer a judge
-        del reach.tests[gone]
     failing = [name for name in held.names if not reach.tests[name].passed]
     for name in failing:
         print(f"not asked, since it fails without a mutant: {name}", flush=True)
