@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from whatfits.sizing import together
 from whatfits.sizing.api import load_model
 from whatfits.sizing.catalog.quality import quality_cost
+from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.requantise import requantised
+from whatfits.sizing.resident_trials import Resident, ResidentRemedies, without, worst_of
+from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB, format_bytes
-from whatfits.sizing.workload import Workload
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from whatfits.sizing.estimate import Remedy
+    from whatfits.sizing.estimate import Remedy, Verdict
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.search import Trial
 
 SMALL = load_model("smollm2-135m")  # trained for 8,192 tokens
 LARGE = load_model("qwen2.5-0.5b", file_type="Q6_K")
@@ -36,25 +39,46 @@ def pc(card: int) -> Machine:
     return Machine(pools=(card_pool, *plain.pools), devices=(gpu, HOST))
 
 
-def needed(
-    *specs: ModelSpec, context: int | None, pool: str = "ram", end: str = "high_bytes"
-) -> int:
-    """Return what models need of a pool together, where there is plenty."""
-    machine = ram(64 * GIB) if pool == "ram" else pc(64 * GIB)
-    plan = together(list(specs), machine=machine, workload=Workload(context_tokens=context))
-    rows = [row for one in plan.models for row in one.memory.devices if row.pool == pool]
-    return sum(getattr(row, end) for row in rows)
+def tried(spec: ModelSpec, machine: Machine, context: int | None) -> Trial:
+    """Return the best placement of one model."""
+    asked = Workload(context_tokens=context)
+    return Trials(spec, machine, asked, PlacementRequest(), replays=Replays()).best()
+
+
+def needed(*specs: ModelSpec, context: int | None, end: str = "high_bytes") -> int:
+    """Return one end of what models need of RAM together, each with so much context."""
+    trials = [tried(spec, ram(64 * GIB), context) for spec in specs]
+    return sum(getattr(trial.memory, end) for trial in trials)
+
+
+def worst(machine: Machine, *specs: ModelSpec, context: int | None = None) -> Verdict:
+    """Return the worst verdict on models, each placed on what the ones before it leave."""
+    verdicts = []
+    for spec in specs:
+        trial = tried(spec, machine, context)
+        verdicts.append(trial.judgement.verdict)
+        machine = without(machine, trial.memory, verdicts[-1])
+    return worst_of(verdicts)
 
 
 def helps(
     machine: Machine, *specs: ModelSpec, context: int | None = None
-) -> tuple[str, dict[str, Remedy]]:
+) -> tuple[Verdict, dict[str, Remedy]]:
     """Return the verdict on models, and what would help, by its kind."""
-    plan = together(list(specs), machine=machine, workload=Workload(context_tokens=context))
-    found = {remedy.key: remedy for remedy in plan.remedies}
-    assert len(found) == len(plan.remedies)
-    assert list(found) == [key for key in ("context", "file_type", "drop") if key in found]
-    return plan.verdict, found
+    verdict = worst(machine, *specs, context=context)
+    remedies = ResidentRemedies(
+        residents=tuple(Resident(spec, Workload(context_tokens=context)) for spec in specs),
+        machine=machine,
+        request=PlacementRequest(),
+        verdict=verdict,
+        requantised=requantised,
+        quality=quality_cost,
+    ).remedies()
+    found = {remedy.key: remedy for remedy in remedies}
+    assert [remedy.key for remedy in remedies] == [
+        key for key in ("context", "file_type", "drop") if key in found
+    ]
+    return verdict, found
 
 
 # fewer tokens
@@ -86,7 +110,7 @@ def test_what_is_only_tight_does_not_help() -> None:
     """Half of the context would be tight, a quarter fits."""
     machine = ram(needed(SMALL, context=2048))
     verdict, found = helps(machine, SMALL, context=8192)
-    assert (verdict, helps(machine, SMALL, context=4096)[0]) == ("no", "tight")
+    assert (verdict, worst(machine, SMALL, context=4096)) == ("no", "tight")
     assert found["context"].change == {"context_tokens": [2048]}
 
 

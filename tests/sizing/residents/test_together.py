@@ -75,14 +75,13 @@ def test_every_pool_says_who_takes_what_and_what_is_left() -> None:
 
 
 def test_what_does_not_run_takes_nothing() -> None:
-    room = taken(loaded(ONE).models[0], "vram0")
-    large = load_model("llama-3.3-70b")
-    machine = pc(room, 8 * GIB)
-    plan = loaded(large, ONE, machine=machine)
+    (alone,) = loaded(ONE).models
+    machine = pc(taken(alone, "vram0"), taken(alone, "ram"))
+    plan = loaded(TWO, ONE, machine=machine)
     assert [one.verdict for one in plan.models] == ["no", "fits"]
     assert plan.models[1].machine == machine
     assert plan.verdict == "no"
-    assert plan.verdict_reason == f"{large.name}: {plan.models[0].verdict_reason}"
+    assert plan.verdict_reason == f"{TWO.name}: {plan.models[0].verdict_reason}"
 
 
 def test_of_room_that_is_not_known_nothing_is_said() -> None:
@@ -115,9 +114,14 @@ def test_a_need_becomes_a_reserve_of_its_pool() -> None:
 # words
 
 
+def test_that_they_share_their_speed_is_said_of_several_and_not_of_one() -> None:
+    assert loaded(ONE).notes == ()
+    (said,) = loaded(ONE, ONE).notes
+    assert "at work together they share them" in said
+
+
 def test_what_is_said_of_one_and_of_several() -> None:
     one, two = loaded(ONE), loaded(ONE, TWO)
-    assert (one.notes, len(two.notes)) == ((), 1)
     assert one.verdict_reason == two.verdict_reason
     assert "at once" in two.verdict_reason
     assert one.remedies == two.remedies == ()
@@ -174,10 +178,10 @@ def test_each_may_grow_to_its_part_of_what_all_of_them_leave(
 
 
 def test_what_does_not_run_has_a_command_only_where_it_is_forced() -> None:
-    machine, large = pc(GIB, GIB), load_model("llama-3.3-70b")
-    assert loaded(large, machine=machine).models[0].commands == {}
-    forced = loaded(large, machine=machine, force=True).models[0]
-    alone = check(large, machine=machine, workload=WORKLOAD, force=True).commands["llama.cpp"]
+    machine = pc(0, 2**20)
+    assert loaded(ONE, machine=machine).models[0].commands == {}
+    forced = loaded(ONE, machine=machine, force=True).models[0]
+    alone = check(ONE, machine=machine, workload=WORKLOAD, force=True).commands["llama.cpp"]
     assert forced.commands["llama.cpp"] == tuple(f"{line} --port 8080" for line in alone)
 
 
