@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
 _KNOWN = "what is free of a pool is known before and after, or never"
+_ROUNDED = "one more or less is the same float"
 _TIME = "only which numbers are tried, and how soon: time, not answers"
 _TOLD = "a plan that was answered says how many sequences and what context it is for"
 EQUIVALENT: dict[str, str] = {
@@ -29,6 +30,8 @@ EQUIVALENT: dict[str, str] = {
         "that they differ has been asked before"
     ),
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
+    "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18": _ROUNDED,
+    "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18 #2": _ROUNDED,
     "placement layer_devices: Add to Sub: running + share": (
         "every end and their sum take the other sign, and are divided"
     ),
