@@ -5,6 +5,11 @@ from __future__ import annotations
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
 _KNOWN = "what is free of a pool is known before and after, or never"
 _ROUNDED = "one more or less is the same float"
+_SAYS_A_TYPE = "nothing runs what only says a type"
+_ANSWER = (
+    "planning Answer.__call__: False to True: self, spec: ModelSpec, *, machine: Machine, "
+    "workload: Workload, request: PlacementRequest, runtime"
+)
 _TIME = "only which numbers are tried, and how soon: time, not answers"
 _TOLD = "a plan that was answered says how many sequences and what context it is for"
 EQUIVALENT: dict[str, str] = {
@@ -53,8 +58,8 @@ EQUIVALENT: dict[str, str] = {
     "search Trials._most_units.slack: 1 to 2: return room if runs else min(room, -1)": _TIME,
     "search Trials._most_units: GtE to Gt: slack(most) >= 0": _AGAIN,
     "search Trials._most_units: 0 to 1: slack(most) >= 0": _AGAIN,
-    "planning Answer.__call__: False to True: self, spec: ModelSpec, *, machine: Machine, "
-    "workload: Workload, request: PlacementRequest, runtime: ": "it says a type: nothing runs it",
+    f"{_ANSWER}: ": _SAYS_A_TYPE,
+    f"{_ANSWER}:  #2": _SAYS_A_TYPE,
     "planning best_plan: part 2 gone: field_names(plan) or ()": "a plan has fields",
     "planning _left_to_itself: part 2 gone: plan.placement.gpu_layers or 0": (
         "of a plan with devices a layer lies on one"
