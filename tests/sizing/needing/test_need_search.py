@@ -1,163 +1,46 @@
 """Which machines are named, on devices of round sizes: the least that holds so much, by counting.
 
-A machine "runs" here when its fastest memory has so many GiB. What is tested is which machines
-are asked about, in which order, and what is told of the first that runs.
+What is tested is which machines are asked about, in which order, and what is told of the first
+that runs.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
+from round_devices import (
+    BOX,
+    CARD,
+    EVERY,
+    HUGE,
+    LARGE,
+    ONE_SIZE,
+    OPTIONS,
+    PART,
+    RAM_SIZES,
+    TODAY,
+    Holds,
+    entry,
+    fast_gib,
+    machine_of,
+    model,
+    needed,
+    pc,
+    said,
+)
 
-from whatfits.sizing.api import load_model
-from whatfits.sizing.catalog.device_entries import DeviceEntry
 from whatfits.sizing.catalog.rentals import RentalOffer
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import RateRange
-from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.model import ByteRange, TensorSpec
+from whatfits.sizing.model import ByteRange
 from whatfits.sizing.need_search import NeedSearch
-from whatfits.sizing.need_trials import Tried
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
-    from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.need_rows import Need, RunsOn
-
-RAM_SIZES: Final = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-TODAY: Final = dt.date(2026, 11, 26)
-CPU: Final = Device("cpu", "cpu", "a CPU", "ram")
-
-
-def entry(
-    name: str, kind: str, *memory_gib: int, vendor: str = "NVIDIA", price: int | None = None
-) -> DeviceEntry:
-    return DeviceEntry(
-        id=name,
-        vendor=vendor,
-        name=name.title(),
-        kind=kind.removeprefix("one memory "),
-        driver_names=(),
-        memory_gib=memory_gib,
-        unified_memory=kind.startswith(("one memory", "unified")),
-        source="a test",
-        checked="2026-11-26",
-        totals=(),
-        launch_price_usd=price,
-    )
-
-
-CARD = entry("card", "discrete", 24)
-OPTIONS = entry("options", "workstation", 8, 16)
-LARGE = entry("large", "datacentre", 80)
-LAPTOP = entry("laptop", "laptop", 24)
-RED = entry("red", "discrete", 24, vendor="AMD")
-BOX = entry("box", "unified", 16, 32, 64, vendor="Apple")
-ONE_SIZE = entry("one-size", "unified", 128, vendor="Apple")
-SUPERCHIP = entry("superchip", "one memory datacentre", 96)
-PART = entry("part", "integrated", vendor="Intel")
-HUGE = entry("huge", "datacentre", 288)
-EVERY = (CARD, OPTIONS, LARGE, LAPTOP, RED, BOX, ONE_SIZE, SUPERCHIP, PART)
-
-
-def machine_of(expression: str) -> Machine:
-    """Return the machine of an expression, every size as it is written."""
-    first, _, ram = expression.partition(" + ")
-    if re.fullmatch(r"\d+gb", first):
-        return pc(ram_gib=int(first.removesuffix("gb")))
-    said = re.fullmatch(r"(?:(\d+)x )?([\w-]+?)(?: (\d+)gb)?", first)
-    assert said, expression
-    (device,) = [one for one in (*EVERY, HUGE) if one.id == said[2]]
-    assert (said[3] is not None) == (len(device.memory_gib) > 1), expression
-    size = int(said[3] or device.memory_gib[0])
-    assert size in device.memory_gib
-    if device.unified_memory:
-        assert not ram
-        pool = Pool("ram", "unified", size * GIB)
-        return Machine(pools=(pool,), devices=(Device("metal", "metal", "a GPU", "ram"), CPU))
-    kind = {"NVIDIA": "cuda", "AMD": "rocm"}[device.vendor]
-    count = int(said[1] or 1)
-    assert said[1] != "1"
-    return pc(*[size] * count, ram_gib=int(ram.removesuffix("gb") or 0) if ram else 8, kind=kind)
-
-
-def pc(*cards_gib: float | None, ram_gib: float | None = 8, kind: str = "cuda") -> Machine:
-    """Return a PC with cards of so many GiB; None where it is not known."""
-    pools = [
-        Pool(f"vram{i}", "vram", None if size is None else round(size * GIB))
-        for i, size in enumerate(cards_gib)
-    ]
-    cards = [Device(f"{kind}{i}", kind, "a card", pool.id) for i, pool in enumerate(pools)]
-    ram = Pool("ram", "ram", None if ram_gib is None else round(ram_gib * GIB))
-    return Machine(pools=(*pools, ram), devices=(*cards, CPU))
-
-
-def fast_gib(machine: Machine) -> float:
-    """Return the GiB of a machine's fastest memory."""
-    pools = {device.pool for device in machine.accelerators or machine.devices}
-    return sum((machine.pool(pool).total_bytes or 0) / GIB for pool in pools)
-
-
-class Holds:
-    """What runs where: all that has so many GiB; `rates` are tokens/s by the GiB there are."""
-
-    def __init__(self, gib: float, rates: dict[int, float | None] | None = None) -> None:
-        self.gib = gib
-        self.rates = rates
-        self.asked: list[Machine] = []
-        self.refuses = False
-
-    def on(self, machine: Machine) -> Tried | None:
-        self.asked.append(machine)
-        size = fast_gib(machine)
-        if size < self.gib:
-            return None
-        rate = (self.rates or {}).get(round(size))
-        return Tried(round(self.gib * GIB), None if rate is None else RateRange(rate, rate, rate))
-
-    def require_a_machine(self) -> None:
-        if self.refuses:
-            raise InvalidRequestError(what="all", got="of it", allowed="nothing")
-
-
-def model(weights_gib: int) -> ModelSpec:
-    """Return a model of so many GiB, and as much again that stays on the host."""
-    tensors = tuple(
-        TensorSpec(name, (1,), "F32", weights_gib * GIB, role)
-        for name, role in (("output", "output"), ("token_embd", "input"))
-    )
-    return replace(load_model("smollm2-135m"), tensors=tensors)
-
-
-def needed(
-    gib: float,
-    *entries: DeviceEntry,
-    here: Machine | None = None,
-    weights_gib: int = 1,
-    offers: tuple[RentalOffer, ...] = (),
-    today: dt.date | None = None,
-    least: float | None = None,
-    rates: dict[int, float | None] | None = None,
-) -> Need:
-    trials = Holds(gib, rates)
-    search = NeedSearch(
-        model(weights_gib),
-        Workload(context_tokens=512),
-        trials,  # type: ignore[arg-type]
-        machine_of=machine_of,
-        least_tokens_per_s=least,
-    )
-    return search.need(entries, here=here or pc(), offers=offers, today=today)
-
-
-def said(rows: tuple[RunsOn, ...]) -> list[str]:
-    return [row.machine for row in rows]
-
+    from whatfits.sizing.catalog.device_entries import DeviceEntry
 
 # cards
 
@@ -269,102 +152,6 @@ def test_beside_cards_there_is_as_much_ram_as_they_have(gib: int) -> None:
     )
     (row,) = search.need([sized], here=pc(ram_gib=0.5)).cards
     assert row.machine == f"sized + {max(32, gib)}gb"
-
-
-# what is added
-
-
-def test_nothing_is_added_where_it_runs() -> None:
-    found = needed(8, *EVERY, here=pc(8))
-    assert (found.runs_here, found.additions) == (True, ())
-    assert not needed(9, *EVERY, here=pc(8)).runs_here
-
-
-def test_cards_are_added_to_those_that_are_there() -> None:
-    found = needed(70, CARD, OPTIONS, RED, BOX, LAPTOP, here=pc(24, 24))
-    assert said(found.additions) == ["card", "3x options 8gb"]
-    assert [row.memory_gib for row in found.additions] == [24, 24]
-    assert said(needed(240, CARD, OPTIONS, here=pc(24, 24)).additions) == ["8x card"]
-    assert said(needed(241, CARD, OPTIONS, here=pc(24, 24)).additions) == []
-
-
-def test_a_card_of_another_maker_is_added_only_where_there_is_none() -> None:
-    assert said(needed(24, RED, CARD, here=pc(8, kind="rocm")).additions) == ["red"]
-    both = needed(24, RED, CARD, here=pc(ram_gib=None)).additions
-    assert said(both) == ["card", "red"]
-
-
-def test_the_present_cards_count_towards_the_weights() -> None:
-    # 12 and 24 are more than 30 of weights, 24 alone are not; a card of unknown size counts nothing
-    assert said(needed(36, CARD, here=pc(12), weights_gib=30).additions) == ["card"]
-    trials = Holds(1000)
-    search = NeedSearch(model(30), Workload(), trials, machine_of=machine_of)  # type: ignore[arg-type]
-    search.need([CARD], here=pc(12))
-    here_and_one = [m for m in trials.asked if len(m.accelerators) == 2]
-    assert [fast_gib(m) for m in here_and_one] == [48, 36]
-    for present, tried_with_one in ((6.5, True), (6, False), (None, False)):
-        trials.asked.clear()
-        search.need([CARD], here=pc(present))
-        added = [m for m in trials.asked if {d.pool for d in m.devices} & {"added1"}]
-        assert (len(added[0].accelerators) == 2) == tried_with_one
-
-
-def test_to_a_pc_without_a_card_ram_is_added() -> None:
-    found = needed(40, here=pc(ram_gib=16))
-    (row,) = found.additions
-    assert (row.machine, row.name, row.memory_gib) == ("32gb", "32 GiB more RAM", 32)
-    assert (row.devices, row.high_bytes) == (0, 40 * GIB)
-
-
-@pytest.mark.parametrize(
-    ("present", "gib", "more"),
-    [(15.4, 16.5, 16), (16, 17, 16), (16.5, 17.4, 15), (16, 1024, 1008), (16, 1025, None)],
-)
-def test_ram_is_counted_in_whole_gib_and_in_sizes_that_can_be_bought(
-    present: float, gib: float, more: int | None
-) -> None:
-    rows = needed(gib, here=pc(ram_gib=present)).additions
-    assert said(rows) == ([] if more is None else [f"{more}gb"])
-
-
-def test_ram_that_cannot_hold_the_weights_is_not_added() -> None:
-    trials = Holds(2000)
-    search = NeedSearch(model(64), Workload(), trials, machine_of=machine_of)  # type: ignore[arg-type]
-    found = search.need([], here=pc(ram_gib=16))
-    assert found.additions == ()
-    asked = [fast_gib(machine) for machine in trials.asked]
-    sizes = [float(size) for size in RAM_SIZES if size > 64]
-    assert asked == [16, *sizes, *sizes]
-
-
-def test_no_less_ram_than_there_is_is_tried() -> None:
-    trials = Holds(2000)
-    search = NeedSearch(model(1), Workload(), trials, machine_of=machine_of)  # type: ignore[arg-type]
-    search.need([], here=pc(ram_gib=96))
-    asked = [fast_gib(machine) for machine in trials.asked]
-    assert asked == [96, *RAM_SIZES, *(size for size in RAM_SIZES if size > 96)]
-
-
-def test_a_card_of_unknown_size_counts_nothing_towards_the_weights() -> None:
-    trials = Holds(2000)
-    search = NeedSearch(model(24), Workload(), trials, machine_of=machine_of)  # type: ignore[arg-type]
-    search.need([CARD], here=pc(None))
-    added = [len(m.accelerators) - 1 for m in trials.asked if m.pools[-1].id.startswith("added")]
-    assert added == [2, 3, 4, 5, 6, 7, 8]
-
-
-def test_where_nothing_fits_into_a_slot_nothing_is_added() -> None:
-    limited = pc(ram_gib=16)
-    limited = replace(limited, pools=(replace(limited.pools[0], limit_bytes=8 * GIB),))
-    with_gpu = Machine(
-        pools=(Pool("ram", "unified", 16 * GIB),),
-        devices=(Device("metal", "metal", "a GPU", "ram"), CPU),
-    )
-    for here in (limited, pc(ram_gib=None), with_gpu):
-        assert needed(40, here=here).additions == ()
-    assert needed(40, CARD, here=with_gpu).additions == ()
-    assert said(needed(40, CARD, here=limited).additions) == ["2x card"]
-    assert said(needed(40, here=pc(8, ram_gib=16)).additions) == []
 
 
 # speed
