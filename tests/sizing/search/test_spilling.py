@@ -148,6 +148,17 @@ def test_over_four_cards_a_number_may_leave_room_where_fewer_do_not(
     assert found.placement.gpu_layers == numbers[-1]
 
 
+@pytest.mark.parametrize("layers", [3, 8, 11, 13, 16])
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_card_between_two_large_ones_may_hold_less_of_fewer_layers(
+    layers: int, short: int
+) -> None:
+    """With ends at 0.4 and 0.6 the second of three has 1 of 8 layers, 2 of 7 and 3 of 12."""
+    split = (4.0, 2.0, 4.0)
+    size = needed("llama-3.2-1b", split, gpu_layers=layers)["vram1"]
+    agrees("llama-3.2-1b", split, (PLENTY, size - short, PLENTY))
+
+
 @pytest.mark.parametrize("name", [DENSE, EXPERTS])
 def test_a_search_on_one_card_makes_few_bills(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything, what the rough figures say, and the next that does not fit: no more."""
