@@ -91,6 +91,7 @@ def test_one_number_is_looked_at_and_two_are_both_ends() -> None:
     assert looked_at(lambda n: 7 - n, 7, 8) == [7, 8]
     assert looked_at(lambda n: 6 - n, 7, 8) == [7]
     assert last_with_room(7, 8, lambda n: 7 - n) == 7
+    assert last_with_room(0, 5, lambda n: 5 - n) == 5
     assert last_with_room(7, 8, lambda n: 6 - n) is None
 
 
