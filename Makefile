@@ -70,6 +70,8 @@ legs: $(VENV)/.dev
 # Lines and branches of the parser, the memory arithmetic and placement that their own tests miss:
 # none. A few minutes.
 COVERED_BY := tests/sizing/readers tests/sizing/beside tests/sizing/graph \
+  tests/sizing/search tests/sizing/choosing tests/sizing/residents tests/sizing/needing \
+  tests/sizing/test_closing_in.py \
   tests/sizing/test_placement_rules.py tests/sizing/test_approximate_rules.py \
   tests/hostile/test_gguf_cases.py tests/hostile/test_safetensors_cases.py \
   tests/hostile/test_checkpoint_cases.py tests/hostile/test_file_kinds.py

@@ -5,7 +5,6 @@ Room is close to a straight line in layers and in context, so few numbers have t
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -57,10 +56,10 @@ def last_proven(
     not even `low` has room.
     """
     good, bad = low - 1, high + 1
-    for guesses in count():
-        if bad - good == 1:
-            break
-        if guesses < _ROUGH_GUESSES:
+    guesses = 0
+    while bad - good > 1:
+        guesses += 1
+        if guesses <= _ROUGH_GUESSES:
             found = last_with_room(good + 1, bad - 1, rough)
             guess = good + 1 if found is None else found
         else:

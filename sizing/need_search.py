@@ -158,7 +158,7 @@ class NeedSearch:
 
     def _shared(self, entries: Iterable[DeviceEntry]) -> Iterator[RunsOn]:
         for entry in entries:
-            if not (entry.unified_memory and entry.memory_gib):
+            if not entry.unified_memory:
                 continue
             for memory_gib in sorted(entry.memory_gib):
                 option = f" {memory_gib}gb" if len(entry.memory_gib) > 1 else ""

@@ -184,7 +184,7 @@ def layer_devices(n_layers: int, on_gpu: int, shares: Sequence[float]) -> tuple[
 
     `shares` are the accelerators' proportions; `on_gpu` counts the output layer.
     """
-    if not shares or on_gpu == 0:
+    if not shares:
         return (None,) * (n_layers + 1)
     running, ends = 0.0, []
     for share in shares:

@@ -170,7 +170,7 @@ def _room_to_grow(plan: Plan, left: Machine, *, count: int) -> Machine:
     if free is None or rest is None:
         return seen
     own = sum(row.high_bytes for row in plan.memory.devices if row.pool == host.id)
-    return reserved(seen, {host.id: max(0, free - own - rest // count)})
+    return reserved(seen, {host.id: free - own - rest // count})
 
 
 def _reason(verdict: Verdict, plans: Sequence[Plan]) -> str:

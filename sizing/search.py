@@ -255,7 +255,7 @@ class Trials:
         if not self._model.hparams.causal:
             trained = min(trained, _UNTRAINED_LIMIT_TOKENS)
         step = _CONTEXT_STEP * sequences
-        most = max(1, -(-trained * sequences // step))
+        most = -(-trained * sequences // step)
         units = self._most_units(trial, step=step, most=most)
         if units is None:
             return None
@@ -307,8 +307,7 @@ class Trials:
         Accelerators are filled with as many layers as they hold at any context, so what is left of
         them goes up and down by a layer and says nothing of how much longer the context may get.
         """
-        rooms = self._rooms(trial)
-        return rooms.get(trial.placement.host.pool, min(rooms.values(), default=0))
+        return self._rooms(trial)[trial.placement.host.pool]
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))
@@ -320,9 +319,7 @@ class Trials:
         """Return the room left in the fullest pool in bytes, negative when one overflows."""
         host_pool = trial.placement.host.pool
         rooms = self._rooms(trial)
-        return min(
-            (room for pool, room in rooms.items() if host_too or pool != host_pool), default=0
-        )
+        return min(room for pool, room in rooms.items() if host_too or pool != host_pool)
 
     def _rooms(self, trial: Trial) -> dict[str, int]:
         """Return the room left in each pool in bytes; pools of unknown size count as full."""
@@ -347,11 +344,11 @@ class Trials:
         devices = (*placement.accelerators, placement.host)
         kept = self._bill.weights_and_caches(like[-1].settings, placement)
         for device, n_bytes in zip(devices, kept, strict=True):
-            needs[device.pool] = needs.get(device.pool, 0) + n_bytes + rests.get(device.id, 0)
+            needs[device.pool] = needs.get(device.pool, 0) + n_bytes + rests[device.id]
         return {
             pool: -1 if (free := self._machine.pool(pool).free_low_bytes) is None else free - need
             for pool, need in needs.items()
-            if pool != placement.host.pool or len(needs) == 1
+            if pool != placement.host.pool
         }
 
     def _is_fixed(self) -> bool:
@@ -476,12 +473,12 @@ def can_spill(placement: Placement) -> bool:
 
 
 def _most_promising(trials: list[Trial]) -> Trial:
-    """Return a tight trial if there is one, else the trial that is least short."""
+    """Return a tight trial if there is one, else the trial that is least short.
+
+    What cannot be judged is no answer to what does not fit: it comes last, the request first.
+    """
     for trial in trials:
         if trial.judgement.verdict == "tight":
             return trial
-    unknown = [trial for trial in trials if trial.judgement.verdict == "unknown"]
-    if unknown and unknown[0] is trials[0]:
-        return unknown[0]
     known = [trial for trial in trials if trial.judgement.verdict != "unknown"]
     return min(known, key=lambda trial: trial.judgement.shortfall_bytes, default=trials[0])

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
+_KNOWN = "what is free of a pool is known before and after, or never"
+_ROUNDED = "one more or less is the same float"
+_SAYS_A_TYPE = "nothing runs what only says a type"
+_ANSWER = (
+    "planning Answer.__call__: False to True: self, spec: ModelSpec, *, machine: Machine, "
+    "workload: Workload, request: PlacementRequest, runtime"
+)
+_TIME = "only which numbers are tried, and how soon: time, not answers"
+_TOLD = "a plan that was answered says how many sequences and what context it is for"
 EQUIVALENT: dict[str, str] = {
     "readers.gguf_scan HeaderCursor.skip_strings: Gt to GtE: pos > len(window)": _AGAIN,
     "readers.gguf_scan HeaderCursor.skip_strings: part 2 gone: done and pos > len(window)": _AGAIN,
@@ -26,4 +35,53 @@ EQUIVALENT: dict[str, str] = {
         "that they differ has been asked before"
     ),
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
+    "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18": _ROUNDED,
+    "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18 #2": _ROUNDED,
+    "placement layer_devices: Add to Sub: running + share": (
+        "every end and their sum take the other sign, and are divided"
+    ),
+    "search Trials._more_layers: 1 to 0: len(usable) == 1": (
+        "on one card no number above the last with room leaves any"
+    ),
+    "search Trials.best: part 1 gone: "
+    "first.runs or self._is_fixed() or (not can_spill(first.placement))": (
+        "what runs is the first of those that are found as well"
+    ),
+    "search Trials.largest_context: part 1 gone: not trial.runs and self.is_too_large()": (
+        "what runs is not too large"
+    ),
+    "search Trials.largest_context: Not gone: not trial.runs": (
+        "what is too large for all memory runs at no context, which trying them finds too"
+    ),
+    "search Trials._most_units.slack: part 2 gone: whole or self._is_fixed()": _TIME,
+    "search Trials._most_units.slack: bound 1 gone: min(room, -1)": _TIME,
+    "search Trials._most_units.slack: 1 to 2: return room if runs else min(room, -1)": _TIME,
+    "search Trials._most_units: GtE to Gt: slack(most) >= 0": _AGAIN,
+    "search Trials._most_units: 0 to 1: slack(most) >= 0": _AGAIN,
+    f"{_ANSWER}: ": _SAYS_A_TYPE,
+    f"{_ANSWER}:  #2": _SAYS_A_TYPE,
+    "planning best_plan: part 2 gone: field_names(plan) or ()": "a plan has fields",
+    "planning _left_to_itself: part 2 gone: plan.placement.gpu_layers or 0": (
+        "of a plan with devices a layer lies on one"
+    ),
+    "planning _others: part 2 gone: plan.workload.parallel or 1": _TOLD,
+    "planning _others: 1 to 2: slots = plan.workload.parallel or 1": _TOLD,
+    "planning _others: 1 to 0: slots = plan.workload.parallel or 1": _TOLD,
+    "planning _others: part 2 gone: plan.workload.context_tokens or 0": _TOLD,
+    "planning _others: 0 to 1: context = (plan.workload.context_tokens or 0) // slots": _TOLD,
+    "planning _others: 0 to -1: context = (plan.workload.context_tokens or 0) // slots": _TOLD,
+    "planning _others: part 2 gone: entry.loader is None or loaded_for is None": (
+        "a runtime with a loader is passed over before where there is nothing to load with"
+    ),
+    "residents _room_to_grow: part 1 gone: free is None or rest is None": _KNOWN,
+    "residents _room_to_grow: part 2 gone: free is None or rest is None": _KNOWN,
+    "residents _room_to_grow: Or to And: free is None or rest is None": _KNOWN,
+    "resident_trials ResidentRemedies._smaller_type: GtE to Gt: "
+    "smaller.tensor_bytes >= spec.tensor_bytes": "the same bytes make no verdict better",
+    "need_search NeedSearch._additions: 0 to -1: "
+    "sizes = (here.pool(device.pool).total_bytes or 0 for device in here.accelerators)": (
+        "a byte less than nothing is rounded up to nothing"
+    ),
+    "need_search NeedSearch._more_ram: part 2 gone: here.accelerators or pool is None or "
+    "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
 }

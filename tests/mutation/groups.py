@@ -152,34 +152,36 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
     ),
+    # The laws of tests/property are slow ones, which judge nothing: what they hold against counting
+    # on drawn machines, tests/sizing/search does on a few, made to the byte.
     "placement": (
         Suite(
-            ("placement.py", "share.py", "planner.py", "planning.py", "sweep.py", "search.py"),
+            ("placement.py", "share.py"),
             (
                 "tests/sizing/test_placement.py",
-                "tests/property/test_placement_laws.py",
-                "tests/sizing/test_sweep.py",
-                "tests/golden/test_recorded_fits.py",
+                "tests/sizing/test_placement_rules.py",
                 "tests/golden/test_recorded_plans.py",
-                "tests/golden/test_five_models.py",
-                "tests/sizing/test_substituted.py",
-                "tests/cli/test_plan.py",
-                "tests/cli/test_check.py",
             ),
         ),
         Suite(
-            (
-                "closing_in.py",
-                "residents.py",
-                "resident_trials.py",
-                "need_search.py",
-                "need_trials.py",
-            ),
+            ("search.py", "closing_in.py"),
             (
                 "tests/sizing/test_closing_in.py",
-                "tests/cli/test_together.py",
-                "tests/cli/test_need.py",
+                "tests/sizing/search",
+                "tests/sizing/test_too_large.py",
+                "tests/golden/test_recorded_fits.py",
+                "tests/cli/test_check.py",
             ),
+        ),
+        Suite(("sweep.py",), ("tests/sizing/test_sweep.py",)),
+        Suite(("planner.py", "planning.py"), ("tests/sizing/choosing", "tests/cli/test_plan.py")),
+        Suite(
+            ("residents.py", "resident_trials.py"),
+            ("tests/sizing/residents", "tests/cli/test_together.py"),
+        ),
+        Suite(
+            ("need_search.py", "need_trials.py"),
+            ("tests/sizing/needing", "tests/sizing/test_renting.py", "tests/cli/test_need.py"),
         ),
     ),
 }

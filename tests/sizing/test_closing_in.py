@@ -75,6 +75,26 @@ def test_an_end_without_change_counts_half_in_the_next_guess() -> None:
     assert looked_at(lambda n: 100 - n * n, 0, 100) == [0, 100, 1, 2, 3, 6, 10, 11]
 
 
+def test_a_high_end_that_moves_again_halves_the_room_of_the_low_one() -> None:
+    # By hand, 1,000,000 // (n + 1) - 10,000 from 0 (990,000) to 1000 (-9001): the first guess is
+    # 1000 * 990000 / 999001 = 990.9, and -8991 there. The next is 990 * 990000 / 998991 = 981.1;
+    # the high end has moved twice, and the low one counts 495,000: 981 * 495000 / 503982 = 963.5;
+    # then 247,500 and so on: 929, 866, 757, 591, and 591 * 15468.75 / 23779.75 = 384.4. That was
+    # the eighth: from there on halves.
+    straight = [0, 1000, 990, 981, 963, 929, 866, 757, 591, 384]
+    halves = [192, 96, 144, 120, 108, 102, 99, 100]
+    assert looked_at(lambda n: 1_000_000 // (n + 1) - 10_000, 0, 1000) == straight + halves
+
+
+def test_one_number_is_looked_at_and_two_are_both_ends() -> None:
+    assert looked_at(lambda n: 7 - n, 7, 7) == [7, 7]
+    assert looked_at(lambda n: 7 - n, 7, 8) == [7, 8]
+    assert looked_at(lambda n: 6 - n, 7, 8) == [7]
+    assert last_with_room(7, 8, lambda n: 7 - n) == 7
+    assert last_with_room(0, 5, lambda n: 5 - n) == 5
+    assert last_with_room(7, 8, lambda n: 6 - n) is None
+
+
 def test_what_is_far_from_straight_is_halved_after_eight_guesses() -> None:
     # Room of one byte up to 700,000, then 10^30 too little: lines lead nowhere, halves do.
     tried = looked_at(lambda n: 1 if n <= 700_000 else -(10**30), 0, 2**20)

@@ -41,6 +41,7 @@ NONE = machine_expression("64gb")
         (3, 1, [1.0, 1.0], (None, None, None, 0)),
         (3, 0, [1.0], (None, None, None, None)),
         (3, 2, [], (None, None, None, None)),
+        (3, 5, [1.0, 1.0], (0, 0, 0, 1)),  # more than there are: at 0, 0.2, 0.4, 0.6
     ],
 )
 def test_layers_go_to_the_first_device_whose_end_is_above_their_place(
@@ -133,6 +134,11 @@ def two_pools(first: int, second: int, *, used: int | None = 0) -> Machine:
 def test_layers_are_shared_out_by_free_memory(machine: Machine, expected: tuple[int, ...]) -> None:
     placed = place_layers(3, PlacementRequest(), machine)
     assert (*placed.layer_device, placed.output_device) == expected
+
+
+def test_where_free_memory_was_not_read_the_shares_are_one_each() -> None:
+    placed = place_layers(3, PlacementRequest(), two_pools(GIB, 3 * GIB, used=None))
+    assert placed.tensor_split == (1.0, 1.0)
 
 
 def test_without_a_split_the_first_device_takes_all_and_the_others_shares_are_not_read() -> None:
