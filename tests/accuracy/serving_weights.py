@@ -62,7 +62,7 @@ def _cost(row: Row, tables: Mapping[str, Any]) -> float:
         spec,
         vllm_step_settings(spec, settings),
         placement,
-        peak_rates(devices, machine),
+        peak_rates(devices, machine, "vllm"),
         depth=load_of(row).prompt.median_tokens + row.output_tokens // 2,
     )
     costs = [read_costs(tables, device, "vllm") for device in devices]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.token_prices import ApiOffer
 
 URL = "http://127.0.0.1:8080/v1"
-HAS_LITELLM = find_spec("litellm") is not None and find_spec("yaml") is not None
-needs_litellm = pytest.mark.skipif(not HAS_LITELLM, reason="litellm is not installed")
 
 
 def offer_of(provider_id: str) -> ApiOffer:
@@ -75,7 +72,6 @@ def test_the_first_offer_that_can_be_routed_to_is_taken() -> None:
         routed_offer((aws,))
 
 
-@needs_litellm
 @pytest.mark.filterwarnings("ignore")  # of another project's code
 @pytest.mark.parametrize("provider_id", LITELLM_PROVIDERS)
 def test_litellms_own_router_is_built_from_it(
