@@ -105,6 +105,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "requantise.py",
             ),
             (
+                f"{_QUANTS}/test_file_layout.py",
                 f"{_QUANTS}/test_mixing.py",
                 f"{_QUANTS}/test_mixing_oracle.py",
                 f"{_QUANTS}/test_published_sizes.py",
@@ -121,10 +122,15 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 f"{_SOURCES}/test_quantised_checkpoints.py",
             ),
         ),
-        Suite(("compute.py",), (f"{_BESIDE}/test_closed_form.py", *_BYTES)),
+        Suite(
+            ("compute.py",),
+            (f"{_BESIDE}/test_closed_form.py", f"{_BESIDE}/test_closed_form_edges.py", *_BYTES),
+        ),
         Suite(
             ("graph/*.py", "graph/models/*.py", "buffers.py"),
             (
+                "tests/sizing/graph/test_allocator.py",
+                "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
                 *_BYTES,
@@ -135,6 +141,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         Suite(
             ("approximate.py",),
             (
+                "tests/sizing/test_approximate_fields.py",
                 "tests/sizing/test_approximate_rules.py",
                 f"{_SOURCES}/test_published_configs.py",
                 f"{_SOURCES}/test_folder.py",

@@ -45,7 +45,9 @@ class Reach:
         self._path: Final = KEPT / f"reach-{group}.json"
         if self._path.exists():
             kept = json.loads(self._path.read_text("utf-8"))
-            changed = {m for m, digest in self._digests.items() if kept["digests"].get(m) != digest}
+            changed = {
+                m for m, digest in self._digests.items() if kept.get("digests", {}).get(m) != digest
+            }
             tests = {name: _read(fields) for name, fields in kept["tests"].items()}
             self.tests.update(
                 {n: test for n, test in tests.items() if changed.isdisjoint(test.lines)}

@@ -15,7 +15,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.model import LayerSpec, ModelSpec
+    from whatfits.sizing.model import ModelSpec
 
 TOKENS = 512
 HIDDEN = 4 * TOKENS * 128
