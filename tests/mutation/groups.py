@@ -117,6 +117,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 f"{_QUANTS}/layouts/test_name_patterns.py",
                 f"{_QUANTS}/layouts/test_layouts.py",
+                f"{_QUANTS}/layouts/test_block_fields.py",
                 f"{_QUANTS}/layouts/test_from_config.py",
                 f"{_QUANTS}/layouts/test_published_checkpoints.py",
                 f"{_SOURCES}/test_quantised_checkpoints.py",
