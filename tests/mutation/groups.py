@@ -135,6 +135,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
                 *_BYTES,
+                "tests/sizing/graph/test_kept_layers.py",
                 "tests/sizing/graph/test_repeat.py",
                 "tests/sizing/graph/test_ggml_asserts.py",
             ),
