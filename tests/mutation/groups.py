@@ -134,6 +134,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
+                "tests/golden/test_made_up_models.py",
                 *_BYTES,
                 "tests/sizing/graph/test_kept_layers.py",
                 "tests/sizing/graph/test_repeat.py",
