@@ -157,6 +157,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 f"{_BESIDE}/test_tables.py",
                 f"{_BESIDE}/test_rules.py",
+                f"{_BESIDE}/test_weight_groups.py",
                 f"{_BESIDE}/test_weight_rules.py",
                 f"{_BESIDE}/test_checkpoints.py",
                 f"{_BESIDE}/test_kinds.py",

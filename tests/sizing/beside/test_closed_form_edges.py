@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from whatfits.sizing.api import load_model
 from whatfits.sizing.compute import ComputeBytes, Stages, compute_buffers, compute_stages
 from whatfits.sizing.model import FullAttention, LatentAttention
 from whatfits.sizing.placement import place_layers
@@ -194,3 +195,25 @@ def test_a_state_is_as_wide_as_its_convolution_and_counts_each_sequence(
     text = replace(bare, metadata={f"{recurrent_model.architecture}.ssm.inner_size": "300"})
     found = compute_stages(text, settings_of(recurrent_model))
     assert found.layers == 2 * HIDDEN + (3 * 128 + 2 * 128) * 4 * TOKENS + 4 * state
+
+
+@pytest.mark.parametrize(("old", "wider"), [((), False), ((0,), True), ((1,), True)])
+def test_one_card_without_fused_attention_is_enough_to_be_unsure(
+    gpu_box: Machine, old: tuple[int, ...], *, wider: bool
+) -> None:
+    model = load_model("minimax-m3")
+    devices = tuple(
+        replace(device, features=("no_flash_attention",)) if at in old else device
+        for at, device in enumerate(gpu_box.devices)
+    )
+    placement = place_layers(model.n_layers, PlacementRequest(), replace(gpu_box, devices=devices))
+    settings = resolve_settings(model, Workload(context_tokens=TOKENS, flash_attention="off"))
+    found = compute_buffers(model, settings, placement, streamed_bytes=0)
+    rough = compute_buffers(
+        replace(model, architecture="unheard-of"), settings, placement, streamed_bytes=0
+    )
+    as_wide = [
+        size.low <= other.low and size.high >= other.high
+        for size, other in zip(found, rough, strict=True)
+    ]
+    assert all(as_wide) is wider
