@@ -228,8 +228,11 @@ def test_each_kernel_takes_rows_in_its_own_width(
 
 @pytest.mark.parametrize(
     ("kind", "columns"),
-    [("Q4_0", 32), ("Q4_1", 32), ("Q8_0", 32), ("Q4_K", 256), ("Q5_K", 256), ("Q6_K", 256)]
-    + [("IQ4_XS", 256), ("F16", 16)],
+    [
+        *((kind, 32) for kind in ("Q4_0", "Q4_1", "Q8_0")),
+        *((kind, 256) for kind in ("Q4_K", "Q5_K", "Q6_K", "IQ4_XS")),
+        ("F16", 16),
+    ],
 )
 def test_amx_takes_tiles_of_32_rows_and_whole_columns(kind: str, columns: int) -> None:
     def goes(width: int, rows: int) -> bool:
