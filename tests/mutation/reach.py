@@ -17,6 +17,7 @@ from functools import _lru_cache_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from coverage import Coverage
 from groups import ROOT, modules_of, path_of, source_of
 
 if TYPE_CHECKING:
@@ -101,16 +102,15 @@ class Tracer:
         return _read(json.loads(text)) if text else Traced(False, 0.0, {})
 
     def _traced(self, name: str, run: Callable[[str], bool]) -> Traced:
-        import coverage
-
-        watch = coverage.Coverage(data_file=None, config_file=False, include=list(self._files))
+        watch = Coverage(data_file=None, config_file=False, include=list(self._files))
         # a test that only reads a table executes nothing here
         watch.set_option("run:disable_warnings", ["no-data-collected"])
-        started = time.process_time()
         watch.start()
+        started = time.process_time()
         passed = run(name)
+        seconds = time.process_time() - started
         watch.stop()
-        seconds, data = time.process_time() - started, watch.get_data()
+        data = watch.get_data()
         lines = {self._files[file]: data.lines(file) or () for file in data.measured_files()}
         return Traced(passed, seconds, {m: frozenset(at) for m, at in lines.items()})
 

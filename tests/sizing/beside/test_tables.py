@@ -43,16 +43,18 @@ def test_each_back_end_has_kernels_for_the_lengths_of_its_source(plain_model: Mo
     lengths = range(1, LONGEST_HEAD + 1)
     assert {n for n in lengths if fuses(plain_model, "cuda", n, n)} == CUDA_EVEN
     assert {n for n in lengths if fuses(plain_model, "cuda", n, n, 2)} == CUDA_EVEN | {512}
+    assert not fuses(plain_model, "cuda", 192, 127, 8)
+    assert not fuses(plain_model, "cuda", 192, 129, 8)
     assert {n for n in lengths if fuses(plain_model, "metal", n, n)} == METAL
     assert {n for n in lengths if fuses(plain_model, "metal", n, 1)} == METAL - {72}
     assert {n for n in lengths if fuses(plain_model, "vulkan", n, 8)} == set(range(8, 641, 8))
     assert {n for n in lengths if fuses(plain_model, "vulkan", 8, n)} == set(range(8, 641, 8))
     uneven = {
         (key, value, group)
-        for key in lengths
-        for value in (128, 256, 512)
+        for around, value in ((192, 128), (320, 256), (576, 512))
+        for key in (around - 1, around, around + 1)
         for group in range(1, 65)
-        if key != value and fuses(plain_model, "cuda", key, value, group)
+        if fuses(plain_model, "cuda", key, value, group)
     }
     assert uneven == {
         *((192, 128, group) for group in range(8, 65, 8)),
