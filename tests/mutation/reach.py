@@ -17,7 +17,6 @@ from functools import _lru_cache_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from coverage import Coverage
 from groups import ROOT, modules_of, path_of, source_of
 
 if TYPE_CHECKING:
@@ -78,6 +77,9 @@ class Tracer:
     """Watches the lines of a group's modules, test by test."""
 
     def __init__(self, group: str) -> None:
+        import coverage
+
+        self._watch: Final = coverage.Coverage
         self._files: Final = {str(path_of(module)): module for module in modules_of(group)}
         self._caches: Final = caches()
 
@@ -91,10 +93,12 @@ class Tracer:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            os.close(reader)
-            with os.fdopen(writer, "w", encoding="utf-8") as file:
-                json.dump(_written(self._traced(name, run)), file)
-            os._exit(0)
+            try:
+                os.close(reader)
+                with os.fdopen(writer, "w", encoding="utf-8") as file:
+                    json.dump(_written(self._traced(name, run)), file)
+            finally:
+                os._exit(0)
         os.close(writer)
         with os.fdopen(reader, encoding="utf-8") as file:
             text = file.read()
@@ -102,7 +106,7 @@ class Tracer:
         return _read(json.loads(text)) if text else Traced(False, 0.0, {})
 
     def _traced(self, name: str, run: Callable[[str], bool]) -> Traced:
-        watch = Coverage(data_file=None, config_file=False, include=list(self._files))
+        watch = self._watch(data_file=None, config_file=False, include=list(self._files))
         # a test that only reads a table executes nothing here
         watch.set_option("run:disable_warnings", ["no-data-collected"])
         watch.start()
