@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from unlisted_models import made
 
 from whatfits.sizing.approximate import (
     ParameterRange,
-    approximate_spec,
     bits_of,
     named_parameters,
 )
 from whatfits.sizing.errors import UnsupportedArchitectureError
-from whatfits.sizing.model import FullAttention, ModelSpec, RecurrentState, SlidingWindow
+from whatfits.sizing.model import FullAttention, RecurrentState, SlidingWindow
 
-COUNTED = ParameterRange(2_000_000, 2_000_000, 2_000_000)
 MOST_LAYERS, WIDEST = 4096, 2**24
-PLAIN = {
-    "model_type": "unheard-of",
-    "hidden_size": 64,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "intermediate_size": 256,
-    "vocab_size": 1000,
-}
-
-
-def made(parameters: ParameterRange = COUNTED, **changes: object) -> ModelSpec:
-    config = {name: value for name, value in {**PLAIN, **changes}.items() if value is not None}
-    return approximate_spec(
-        config,
-        name="made up",
-        source="config.json",
-        file_type="q4_0",
-        parameters=parameters,
-        active_parameters=500_000,
-        origin="test",
-        parameters_from="its page",
-    )
 
 
 def test_what_is_read_is_told_as_it_stands() -> None:
-    model = made(max_position_embeddings=2048)
+    model = made(active_parameters=500_000, max_position_embeddings=2048)
     assert (model.architecture, model.file_type, model.origin) == ("unheard-of", "Q4_0", "test")
-    assert (model.parameters, model.active_parameters) == (2_000_000, 500_000)
+    assert (model.parameters, model.active_parameters) == (1_000_000, 500_000)
     assert model.weights is not None
     assert model.file_bytes == model.weights.mid_bytes
     assert model.cache_interval == 0.25
@@ -70,13 +46,13 @@ def test_a_mixture_is_weighed_by_the_bits_of_mixtures() -> None:
     for spec, is_moe in ((model, True), (made(), False)):
         _, mid, _ = bits_of("Q4_0", is_moe=is_moe)
         assert spec.weights is not None
-        assert spec.weights.mid_bytes == round(2_000_000 * mid / 8)
+        assert spec.weights.mid_bytes == round(1_000_000 * mid / 8)
 
 
 def test_a_range_of_parameters_is_a_range_of_weights_and_of_widths() -> None:
     ranged = ParameterRange(1_000_000, 2_000_000, 3_000_000)
     low, mid, high = bits_of("Q4_0", is_moe=False)
-    model = made(ranged, intermediate_size=None)
+    model = made(ranged, parameters_from="its page", intermediate_size=None)
     weights = model.weights
     assert weights is not None
     assert weights.low_bytes == round(1_000_000 * low * 0.97 / 8)
