@@ -36,7 +36,7 @@ from swap import Loaded, called_on_import
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_TEST_SECONDS: Final = 15.0  # of CPU, of tests that pass, after which a mutant has survived
+_TEST_SECONDS: Final = 40.0  # of CPU as traced, of tests that pass, until a mutant has survived
 _FRESH_TESTS: Final = 400
 _TRACED_AT_ONCE: Final = 200
 _TRACING_SECONDS: Final = 1800.0
