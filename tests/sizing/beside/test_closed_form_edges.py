@@ -107,6 +107,17 @@ def test_every_kind_of_cache_has_a_mask_and_indices_once(window_model: ModelSpec
     assert found.inputs == masks + 2 * INDICES + 16 * TOKENS + 4
 
 
+def test_the_peak_is_the_logits_where_these_are_largest(
+    plain_model: ModelSpec, host_box: Machine
+) -> None:
+    hparams = replace(plain_model.hparams, n_vocab=4_000_000)
+    talkative = replace(plain_model, hparams=hparams)
+    found = stages(talkative)
+    assert found.output > found.layers
+    assert found.peak == found.output
+    assert buffers(talkative, host_box)[0].mid == found.output
+
+
 def test_rows_of_logits_are_those_that_are_asked_for(plain_model: ModelSpec) -> None:
     found = stages(plain_model, parallel=4, outputs_max=4, kv_unified=True)
     assert found.output == HIDDEN + 4 * (128 + 512) * 4
