@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
+_WRITTEN = "every place of the list is written before it is returned"
 EQUIVALENT: dict[str, str] = {
     "readers.gguf_scan HeaderCursor.skip_strings: Gt to GtE: pos > len(window)": _AGAIN,
     "readers.gguf_scan HeaderCursor.skip_strings: part 2 gone: done and pos > len(window)": _AGAIN,
@@ -26,4 +27,6 @@ EQUIVALENT: dict[str, str] = {
         "that they differ has been asked before"
     ),
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
+    "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
+    "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
 }

@@ -74,7 +74,7 @@ class Judge:
         started = time.monotonic()
         source = source_of(mutant.module)
         tests = self._tests(mutant)
-        if not tests and mutant.unit is not None:
+        if not tests and self._loaded.can_swap(mutant):
             return Verdict(mutant.key, False, "no test gets there", 0.0)
         ended = self._held.fork(
             lambda: self._loaded.swap(mutant, source), tests, self._patience(tests)
