@@ -155,14 +155,14 @@ FILE_TYPES: Final = {kind.name: kind for kind in (*_STOCK, *_VARIANTS)}
 KV_TYPES: Final = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "IQ4_NL", "Q5_0", "Q5_1")
 """Storage types llama.cpp takes for keys and values (`--cache-type-k`, `--cache-type-v`)."""
 
-_RETIRED: Final = {
-    4: "Q4_1_SOME_F16",
-    5: "Q4_2",
-    6: "Q4_3",
-    33: "Q4_0_4_4",
-    34: "Q4_0_4_8",
-    35: "Q4_0_8_8",
-}
+_RETIRED: Final = (  # numbers 4, 5, 6, 33, 34 and 35
+    "Q4_1_SOME_F16",
+    "Q4_2",
+    "Q4_3",
+    "Q4_0_4_4",
+    "Q4_0_4_8",
+    "Q4_0_8_8",
+)
 _GUESSED_FLAG: Final = 1024  # set on the id when a file does not say its type
 
 
@@ -174,7 +174,7 @@ def _key(text: str) -> str:
 _BY_KEY: Final = {
     _key(name): kind for kind in FILE_TYPES.values() for name in (kind.name, *kind.aliases)
 }
-_RETIRED_KEYS: Final = {_key(name) for name in _RETIRED.values()}
+_RETIRED_KEYS: Final = {_key(name) for name in _RETIRED}
 
 
 def find_file_type(text: str) -> FileType:

@@ -12,6 +12,7 @@ _ANSWER = (
 )
 _TIME = "only which numbers are tried, and how soon: time, not answers"
 _TOLD = "a plan that was answered says how many sequences and what context it is for"
+_WRITTEN = "every place of the list is written before it is returned"
 EQUIVALENT: dict[str, str] = {
     "readers.gguf_scan HeaderCursor.skip_strings: Gt to GtE: pos > len(window)": _AGAIN,
     "readers.gguf_scan HeaderCursor.skip_strings: part 2 gone: done and pos > len(window)": _AGAIN,
@@ -84,4 +85,6 @@ EQUIVALENT: dict[str, str] = {
     ),
     "need_search NeedSearch._more_ram: part 2 gone: here.accelerators or pool is None or "
     "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
+    "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
+    "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
 }

@@ -17,6 +17,7 @@ class Suite(NamedTuple):
     tests: tuple[str, ...]
 
 
+_BESIDE: Final = "tests/sizing/beside"
 _HOSTILE: Final = "tests/hostile"
 _READERS: Final = "tests/sizing/readers"
 _SOURCES: Final = "tests/sizing/sources"
@@ -82,14 +83,31 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
     ),
     "memory": (
         Suite(
-            ("quants/*.py", "requantise.py"),
+            ("quants/ggml_types.py",),
+            (f"{_QUANTS}/test_ggml_types.py", f"{_QUANTS}/test_ggml_types_oracle.py"),
+        ),
+        Suite(
+            ("quants/file_types.py", "quants/labels.py"),
             (
-                f"{_QUANTS}/test_ggml_types_oracle.py",
-                f"{_QUANTS}/test_mixing_oracle.py",
                 f"{_QUANTS}/test_file_types.py",
+                f"{_QUANTS}/test_file_type_tables.py",
                 f"{_QUANTS}/test_labels.py",
-                f"{_QUANTS}/test_repack.py",
+            ),
+        ),
+        Suite(("quants/repack.py",), (f"{_QUANTS}/test_repack.py",)),
+        Suite(
+            (
+                "quants/default_type.py",
+                "quants/file_layout.py",
+                "quants/mixing.py",
+                "quants/mixing_rules.py",
+                "quants/tensor_classes.py",
+                "requantise.py",
+            ),
+            (
+                f"{_QUANTS}/test_file_layout.py",
                 f"{_QUANTS}/test_mixing.py",
+                f"{_QUANTS}/test_mixing_oracle.py",
                 f"{_QUANTS}/test_published_sizes.py",
                 "tests/sizing/catalog/test_quality.py",
             ),
@@ -99,24 +117,35 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 f"{_QUANTS}/layouts/test_name_patterns.py",
                 f"{_QUANTS}/layouts/test_layouts.py",
+                f"{_QUANTS}/layouts/test_block_fields.py",
                 f"{_QUANTS}/layouts/test_from_config.py",
                 f"{_QUANTS}/layouts/test_published_checkpoints.py",
                 f"{_SOURCES}/test_quantised_checkpoints.py",
             ),
         ),
         Suite(
-            ("graph/*.py", "graph/models/*.py", "buffers.py", "compute.py"),
+            ("compute.py",),
+            (f"{_BESIDE}/test_closed_form.py", f"{_BESIDE}/test_closed_form_edges.py", *_BYTES),
+        ),
+        Suite(
+            ("graph/*.py", "graph/models/*.py", "buffers.py"),
             (
+                "tests/sizing/graph/test_allocator.py",
+                "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
-                "tests/sizing/graph/test_ggml_asserts.py",
+                "tests/golden/test_made_up_models.py",
                 *_BYTES,
+                "tests/sizing/graph/test_kept_layers.py",
                 "tests/sizing/graph/test_repeat.py",
+                "tests/sizing/graph/test_ggml_asserts.py",
             ),
         ),
         Suite(
             ("approximate.py",),
             (
+                "tests/sizing/test_approximate_fields.py",
+                "tests/sizing/test_approximate_rules.py",
                 f"{_SOURCES}/test_published_configs.py",
                 f"{_SOURCES}/test_folder.py",
                 f"{_SOURCES}/test_hugging_face.py",
@@ -124,13 +153,19 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(
-            ("weights.py", "weight_groups.py", "kv_cache.py", "flash_attention.py", "growth.py"),
+            ("flash_attention.py", "growth.py", "kv_cache.py", "weights.py", "weight_groups.py"),
             (
+                f"{_BESIDE}/test_tables.py",
+                f"{_BESIDE}/test_rules.py",
+                f"{_BESIDE}/test_weight_groups.py",
+                f"{_BESIDE}/test_weight_rules.py",
+                f"{_BESIDE}/test_checkpoints.py",
+                f"{_BESIDE}/test_kinds.py",
                 "tests/sizing/architectures/test_roles.py",
                 "tests/sizing/architectures/test_windows.py",
                 "tests/sizing/architectures/test_spec.py",
-                "tests/sizing/test_sweep.py",
                 *_BYTES,
+                "tests/sizing/test_sweep.py",
                 *_LAWS,
             ),
         ),
@@ -144,7 +179,13 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "pool_bills.py",
             ),
             (
-                "tests/sizing/beside",
+                f"{_BESIDE}/test_projector_rules.py",
+                f"{_BESIDE}/test_tables.py",
+                f"{_BESIDE}/test_rules.py",
+                f"{_BESIDE}/test_weight_rules.py",
+                f"{_BESIDE}/test_overhead.py",
+                f"{_BESIDE}/test_projector.py",
+                _BESIDE,
                 "tests/sizing/test_pool_bills.py",
                 "tests/sizing/catalog/test_apple_limits.py",
                 *_LAWS,

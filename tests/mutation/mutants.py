@@ -126,6 +126,8 @@ def _is_left_alone(node: ast.AST) -> bool:
     match node:
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id="assert_never"))):  # for type checkers
+            return True
         case ast.keyword(arg="strict"):  # of zip: a guard against what other code would have to do
             return True
     return isinstance(node, _LEFT_ALONE)

@@ -34,9 +34,9 @@ from score import Verdict, Verdicts, report
 from swap import Loaded, called_on_import
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-_TEST_SECONDS: Final = 15.0  # of CPU, of tests that pass, after which a mutant has survived
+_TEST_SECONDS: Final = 40.0  # of CPU as traced, of tests that pass, until a mutant has survived
 _FRESH_TESTS: Final = 400
 _TRACED_AT_ONCE: Final = 200
 _TRACING_SECONDS: Final = 1800.0
@@ -74,7 +74,7 @@ class Judge:
         started = time.monotonic()
         source = source_of(mutant.module)
         tests = self._tests(mutant)
-        if not tests:
+        if not tests and self._loaded.can_swap(mutant):
             return Verdict(mutant.key, False, "no test gets there", 0.0)
         ended = self._held.fork(
             lambda: self._loaded.swap(mutant, source), tests, self._patience(tests)
@@ -91,25 +91,53 @@ class Judge:
         """Return what may notice a mutant, in the order in which to ask."""
         first, last = mutant.lines
         lines = None if mutant.unit is None else range(first, last + 1)
-        names = self._reach.reaching(mutant.module, lines)
-        within = frozenset(names)
-        ordered = [*(name for name in self._known(mutant) if name in within), *names]
-        return list(dict.fromkeys(self._within_time(ordered)))
+        return self._asked(mutant, self._reach.reaching(mutant.module, lines))
 
-    def _within_time(self, names: list[str]) -> Iterator[str]:
+    def _fresh_tests(self, mutant: Mutant) -> Sequence[str]:
+        """Return the same for what a module says by itself: its own tests, if they pass its code.
+
+        A table is read without a line of its module being executed.
+        """
+        own = set(self._modules[mutant.module].tests)
+        passed = [(test.seconds, name) for name, test in self._reach.tests.items() if test.passed]
+        beside = [name for _, name in sorted(passed) if _file_of(name, own)]
+        reaching = self._reach.reaching(mutant.module, None)
+        return self._asked(mutant, list(dict.fromkeys([*beside, *reaching])))[:_FRESH_TESTS]
+
+    def _asked(self, mutant: Mutant, names: Sequence[str]) -> list[str]:
+        """Return which of the tests are asked: those that know its kind, its module's own, others.
+
+        The files of its own take turns: next is a test of the one that has taken least time.
+        """
+        within = frozenset(names)
+        known = [name for name in self._known(mutant) if name in within]
+        files = self._modules[mutant.module].tests
+        own: dict[str, list[str]] = {file: [] for file in files}
+        others: list[str] = []
+        for name in names:
+            own.get(_file_of(name, files), others).append(name)
+        ordered = [*known, *self._in_turns(own), *others]
+        return list(self._within_time(dict.fromkeys(ordered)))
+
+    def _in_turns(self, files: dict[str, list[str]]) -> Iterator[str]:
+        waiting = {file: iter(names) for file, names in files.items()}
+        taken = dict.fromkeys(files, 0.0)
+        while waiting:
+            file = min(waiting, key=lambda file: taken[file])
+            name = next(waiting[file], None)
+            if name is None:
+                del waiting[file]
+            else:
+                taken[file] += self._reach.tests[name].seconds
+                yield name
+
+    def _within_time(self, names: Iterable[str]) -> Iterator[str]:
         seconds = 0.0
         for name in names:
             yield name
             seconds += self._reach.tests[name].seconds
             if seconds > _TEST_SECONDS:
                 return
-
-    def _fresh_tests(self, mutant: Mutant) -> Sequence[str]:
-        names = self._reach.reaching(mutant.module, None)
-        if not names:
-            return self._modules[mutant.module].tests
-        ordered = [*self._known(mutant), *self._within_time(names)]
-        return list(dict.fromkeys(ordered))[:_FRESH_TESTS]
 
     def _remember(self, mutant: Mutant, test: str) -> None:
         """Ask the test that noticed a mutant first about the next one of its function or module."""
@@ -127,6 +155,11 @@ class Judge:
         return 5.0 + _PATIENCE * sum(self._reach.tests[name].seconds for name in tests)
 
 
+def _file_of(name: str, files: Iterable[str]) -> str:
+    """Return which of the files, or folders, a test stands in; none is empty."""
+    return next((file for file in files if name.startswith((f"{file}::", f"{file}/"))), "")
+
+
 def _traced(group: str, held: Held) -> Reach:
     """Return who reaches what; tests that are not in the record are traced, in a child."""
     reach = Reach(group)
@@ -141,6 +174,8 @@ def _traced(group: str, held: Held) -> Reach:
         reach = Reach(group)
         if new[0] not in reach.tests:
             raise RuntimeError(f"tracing {new[0]} and the tests after it came to nothing")
+    for gone in reach.tests.keys() - set(held.names):
+        del reach.tests[gone]
     failing = [name for name in held.names if not reach.tests[name].passed]
     for name in failing:
         print(f"not asked, since it fails without a mutant: {name}", flush=True)

@@ -1,7 +1,8 @@
 """Which test executes which lines, and how long it takes: a mutant is shown to no other test.
 
-The record is kept in `build/mutation`; tests that are not in it are traced and added, and a
-changed module starts it anew.
+The record is kept in `build/mutation`. Tests that are not in it are traced and added, each in a
+process of its own: what another test has worked out and kept would hide what this one executes.
+Tests that reach a module are traced anew once it has changed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
 import sys
 import time
 from functools import _lru_cache_wrapper
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from groups import ROOT, modules_of, path_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
 KEPT: Final = ROOT / "build" / "mutation"
@@ -39,20 +41,24 @@ class Reach:
     def __init__(self, group: str) -> None:
         self.group: Final = group
         self.tests: Final[dict[str, Traced]] = {}
-        sources = "".join(source_of(module) for module in modules_of(group))
-        self._digest = hashlib.sha256(sources.encode()).hexdigest()
+        self._digests: Final = {module: _digest(module) for module in modules_of(group)}
         self._path: Final = KEPT / f"reach-{group}.json"
         if self._path.exists():
             kept = json.loads(self._path.read_text("utf-8"))
-            if kept["digest"] == self._digest:
-                self.tests.update({name: _read(fields) for name, fields in kept["tests"].items()})
+            changed = {
+                m for m, digest in self._digests.items() if kept.get("digests", {}).get(m) != digest
+            }
+            tests = {name: _read(fields) for name, fields in kept["tests"].items()}
+            self.tests.update(
+                {n: test for n, test in tests.items() if changed.isdisjoint(test.lines)}
+            )
 
     def keep(self, traced: dict[str, Traced]) -> None:
         """Add tests to the record and write it."""
         self.tests.update(traced)
         KEPT.mkdir(parents=True, exist_ok=True)
         tests = {name: _written(test) for name, test in self.tests.items()}
-        self._path.write_text(json.dumps({"digest": self._digest, "tests": tests}), "utf-8")
+        self._path.write_text(json.dumps({"digests": self._digests, "tests": tests}), "utf-8")
 
     def reaching(self, module: str, lines: Iterable[int] | None) -> list[str]:
         """Return the tests that execute one of the lines (None: any of the module), quick first."""
@@ -73,39 +79,44 @@ class Tracer:
     def __init__(self, group: str) -> None:
         import coverage
 
+        self._watch: Final = coverage.Coverage
         self._files: Final = {str(path_of(module)): module for module in modules_of(group)}
         self._caches: Final = caches()
-        self._coverage: Final = coverage.Coverage(
-            data_file=None, config_file=False, include=list(self._files)
-        )
 
     def traced(self, names: Iterable[str], run: Callable[[str], bool]) -> dict[str, Traced]:
-        """Run each test by its name and return what it executes."""
-        found: dict[str, tuple[bool, float]] = {}
-        for name in names:
-            for cache in self._caches:
-                cache.cache_clear()
-            self._coverage.start()
-            self._coverage.switch_context(name)
-            started = time.process_time()
-            passed = run(name)
-            found[name] = passed, time.process_time() - started
-            self._coverage.stop()
-        lines: dict[str, dict[str, set[int]]] = {name: {} for name in found}
-        for name, module, line in self._executed():
-            if name in lines:
-                lines[name].setdefault(module, set()).add(line)
-        return {
-            name: Traced(passed, seconds, {m: frozenset(at) for m, at in lines[name].items()})
-            for name, (passed, seconds) in found.items()
-        }
+        """Run each test by its name, in a fork, and return what it executes."""
+        for cache in self._caches:
+            cache.cache_clear()
+        return {name: self._in_a_fork(name, run) for name in names}
 
-    def _executed(self) -> Iterator[tuple[str, str, int]]:
-        data = self._coverage.get_data()
-        for file in data.measured_files():
-            for line, names in data.contexts_by_lineno(file).items():
-                for name in names:
-                    yield name, self._files[file], line
+    def _in_a_fork(self, name: str, run: Callable[[str], bool]) -> Traced:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(reader)
+                with os.fdopen(writer, "w", encoding="utf-8") as file:
+                    json.dump(_written(self._traced(name, run)), file)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, encoding="utf-8") as file:
+            text = file.read()
+        os.waitpid(child, 0)
+        return _read(json.loads(text)) if text else Traced(False, 0.0, {})
+
+    def _traced(self, name: str, run: Callable[[str], bool]) -> Traced:
+        watch = self._watch(data_file=None, config_file=False, include=list(self._files))
+        # a test that only reads a table executes nothing here
+        watch.set_option("run:disable_warnings", ["no-data-collected"])
+        watch.start()
+        started = time.process_time()
+        passed = run(name)
+        seconds = time.process_time() - started
+        watch.stop()
+        data = watch.get_data()
+        lines = {self._files[file]: data.lines(file) or () for file in data.measured_files()}
+        return Traced(passed, seconds, {m: frozenset(at) for m, at in lines.items()})
 
 
 def caches() -> list[_lru_cache_wrapper[Any]]:
@@ -122,6 +133,10 @@ def caches() -> list[_lru_cache_wrapper[Any]]:
 def _is_ours(module: ModuleType | None) -> bool:
     file = getattr(module, "__file__", None)
     return file is not None and Path(file).resolve().is_relative_to(ROOT)
+
+
+def _digest(module: str) -> str:
+    return hashlib.sha256(source_of(module).encode()).hexdigest()
 
 
 def _read(fields: dict[str, Any]) -> Traced:

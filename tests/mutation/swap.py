@@ -50,15 +50,22 @@ class Loaded:
             if isinstance(found, FunctionType) and (found.__module__ or "").startswith(PACKAGE):
                 self._functions.setdefault(_key(found.__code__), []).append(found)
 
+    def can_swap(self, mutant: Mutant) -> bool:
+        """Return whether a mutant's function is loaded, and did not run meanwhile."""
+        return self._swapped(mutant) is not None
+
+    def _swapped(self, mutant: Mutant) -> _Key | None:
+        if mutant.unit is None:
+            return None
+        key = (sys.modules[f"{PACKAGE}.{mutant.module}"].__file__ or "", *mutant.unit)
+        return key if key in self._functions and key not in self._ran else None
+
     def swap(self, mutant: Mutant, source: str) -> bool:
         """Give a mutant's function its code; return False where that cannot be done."""
-        if mutant.unit is None:
+        key = self._swapped(mutant)
+        if key is None:
             return False
-        file = sys.modules[f"{PACKAGE}.{mutant.module}"].__file__ or ""
-        key = (file, *mutant.unit)
-        if key in self._ran or key not in self._functions:
-            return False
-        changed = compile(changed_tree(source, mutant.number), file, "exec")
+        changed = compile(changed_tree(source, mutant.number), key[0], "exec")
         code = next(code for code in _codes(changed) if _key(code) == key)
         for function in self._functions[key]:
             if function.__code__.co_freevars != code.co_freevars:

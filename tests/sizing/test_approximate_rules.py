@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from unlisted_models import made
 
-from whatfits.sizing.approximate import ParameterRange, approximate_spec, bits_of
+from whatfits.sizing.approximate import ParameterRange, bits_of
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import (
     FullAttention,
@@ -13,30 +14,6 @@ from whatfits.sizing.model import (
     RecurrentState,
     SlidingWindow,
 )
-
-PARAMETERS = ParameterRange(1_000_000, 1_000_000, 1_000_000)
-PLAIN = {
-    "model_type": "unheard-of",
-    "hidden_size": 64,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "intermediate_size": 256,
-    "vocab_size": 1000,
-}
-
-
-def made(parameters: ParameterRange | None = PARAMETERS, **changes: object) -> ModelSpec:
-    config = {name: value for name, value in {**PLAIN, **changes}.items() if value is not None}
-    return approximate_spec(
-        config,
-        name="made up",
-        source="config.json",
-        file_type="Q4_0",
-        parameters=parameters,
-        active_parameters=None,
-        origin="test",
-    )
 
 
 def caches(model: ModelSpec) -> list[object]:

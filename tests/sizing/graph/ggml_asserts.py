@@ -35,6 +35,20 @@ _Said = tuple[bool, str]
 def _view(node: Tensor) -> Iterator[_Said]:
     yield node.n_bytes <= node.root.n_bytes, "the view ends behind its source"
     yield all(n >= 0 for n in node.ne), "a dimension is below zero"
+    # no assertion of ggml's, but no view of llama.cpp's graphs reads a number twice
+    yield not _overlaps(node), "rows of the view overlap"
+    yield all(nb % node.root.nb[0] == 0 for nb in node.nb), "a row begins within a number"
+
+
+def _overlaps(node: Tensor) -> bool:
+    """Whether elements of a view share bytes: an axis steps over less than what the others span."""
+    spanned = 0
+    steps = sorted((nb, n) for n, nb in zip(node.ne, node.nb, strict=True) if n > 1)
+    for step, n in steps:
+        if step < spanned:
+            return True
+        spanned = step * n
+    return False
 
 
 def _reshape(node: Tensor) -> Iterator[_Said]:

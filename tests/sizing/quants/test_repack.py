@@ -200,3 +200,44 @@ def test_features_answer_to_the_names_of_linux_and_of_ggml() -> None:
         for kind in GGML_TYPES.keys() - {"Q8_K"}:
             same = [repack_buffer(matrix(kind), features=frozenset(f)) for f in (one, other)]
             assert same[0] == same[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows_by_feature"),
+    [
+        ("Q4_0", {"avx2": 8, "i8mm": 4, "dotprod": 4, "vxe": 4, "rvv256": 16}),
+        ("Q4_K", {"avx2": 8, "i8mm": 8, "dotprod": 8, "rvv256": 16}),
+        ("Q2_K", {"avx512f": 8, "rvv256": 16}),
+        ("Q5_K", {"i8mm": 8, "dotprod": 8}),
+        ("Q6_K", {"i8mm": 8, "dotprod": 8}),
+        ("IQ4_NL", {"avx2": 8, "dotprod": 4, "rvv256": 16}),
+        ("MXFP4", {"avx2": 8, "dotprod": 4}),
+        ("Q8_0", {"i8mm": 4, "dotprod": 4, "rvv256": 16}),
+        ("Q1_0", {"i8mm": 4, "dotprod": 4}),
+    ],
+)
+def test_each_kernel_takes_rows_in_its_own_width(
+    kind: str, rows_by_feature: dict[str, int]
+) -> None:
+    for feature in ("avx2", "avx512f", "i8mm", "dotprod", "vxe", "rvv256"):
+        width = rows_by_feature.get(feature)
+        held = frozenset({"zvfh", "zvl256b"} if feature == "rvv256" else {feature})
+        taken = [n for n in range(1, 65) if repack_buffer(matrix(kind, n), features=held)]
+        assert taken == ([] if width is None else [n for n in range(1, 65) if n % width == 0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        *((kind, 32) for kind in ("Q4_0", "Q4_1", "Q8_0")),
+        *((kind, 256) for kind in ("Q4_K", "Q5_K", "Q6_K", "IQ4_XS")),
+        ("F16", 16),
+    ],
+)
+def test_amx_takes_tiles_of_32_rows_and_whole_columns(kind: str, columns: int) -> None:
+    def goes(width: int, rows: int) -> bool:
+        spec = TensorSpec("blk.0.ffn_up.weight", (width, rows), kind, 1, "layer", 0)
+        return repack_buffer(spec, features=AMX_CPU) == AMX
+
+    assert [n for n in range(1, 129) if goes(512, n)] == [32, 64, 96, 128]
+    assert [n for n in range(1, 513) if goes(n, 64)] == list(range(columns, 513, columns))
