@@ -130,7 +130,8 @@ def write_catalog_model(path: Path, model: str, *, file_type: str) -> ModelSpec:
 
     spec = load_catalog_model(model, file_type=file_type)
     metadata, tensors = config_file(find_model(model).config, file_type=file_type)
-    _write(path, spec.architecture, metadata, tensors)
+    # what no configuration says (how rows are pooled) is in the model's metadata alone
+    _write(path, spec.architecture, {**spec.metadata, **metadata}, tensors)
     return spec
 
 

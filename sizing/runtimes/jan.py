@@ -66,7 +66,7 @@ def commands(run: Run) -> tuple[str, ...]:
     values = {
         "name": run.spec.name,
         "model_path": f"{folder}/{file_name}",
-        "embedding": None if run.spec.hparams.causal else True,
+        "embedding": True if run.spec.embeds else None,
         **_settings(run),
     }
     # JSON's scalars are YAML's, quoting included

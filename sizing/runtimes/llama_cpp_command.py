@@ -9,6 +9,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
+from whatfits.sizing.settings import DEFAULT_MICRO_BATCH
 from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
 from whatfits.sizing.units import MIB
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
+    from whatfits.sizing.settings import Settings
     from whatfits.sizing.workload import Workload
 
 __all__ = ["csv_field", "llama_server_command"]
@@ -23,7 +25,6 @@ __all__ = ["csv_field", "llama_server_command"]
 _HUB: Final = "hf:"
 _HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
-_DEFAULT_MICRO_BATCH: Final = 512
 _F32_DIGITS: Final = 9  # as many as tell every 32-bit float from its neighbours
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
 # HIP), ggml/src/ggml-metal/ggml-metal.cpp, ggml-vulkan.cpp.
@@ -44,15 +45,12 @@ def llama_server_command(
         words += ["-ctv", settings.kv_type_v.lower()]
     if workload.flash_attention != "auto":
         words += ["-fa", workload.flash_attention]
-    if workload.batch not in (None, _DEFAULT_BATCH):
-        words += ["-b", str(workload.batch)]
-    if workload.micro_batch not in (None, _DEFAULT_MICRO_BATCH):
-        words += ["-ub", str(workload.micro_batch)]
+    words += _batch_flags(model, workload, settings)
     if workload.kv_unified:
         words.append("--kv-unified")
     if settings.swa_full:
         words.append("--swa-full")
-    if not model.hparams.causal:
+    if model.embeds:
         words.append("--embeddings")
     if not placement.kv_offload:
         words.append("--no-kv-offload")
@@ -76,6 +74,19 @@ def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[
         return ["-m", file.rpartition("/")[2]]
     words = ["-hf", repository, "-hff", file]
     return words if workload.mmproj else [*words, "--no-mmproj"]
+
+
+def _batch_flags(model: ModelSpec, workload: Workload, settings: Settings) -> list[str]:
+    """Return the batches as asked for; for embeddings as they are, both being the same."""
+    batch, micro_batch = workload.batch, workload.micro_batch
+    if model.embeds and settings.micro_batch_tokens > DEFAULT_MICRO_BATCH:
+        return ["-b", str(settings.batch_tokens), "-ub", str(settings.micro_batch_tokens)]
+    words: list[str] = []
+    if batch not in (None, _DEFAULT_BATCH):
+        words += ["-b", str(batch)]
+    if micro_batch not in (None, DEFAULT_MICRO_BATCH):
+        words += ["-ub", str(micro_batch)]
+    return words
 
 
 def _placement_flags(trial: Trial, machine: Machine) -> list[str]:

@@ -110,7 +110,7 @@ def asked(
     if workload.mmproj:
         context = max(context, _VISION_CONTEXT)
     slots = workload.parallel or 1
-    if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or not spec.hparams.causal):
+    if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or spec.embeds):
         notes.append(f"Ollama serves {spec.architecture} one sequence at a time: parallel is 1.")
         slots = 1
     guess = guessed_bytes(spec, tokens=context * slots)
