@@ -93,6 +93,7 @@ def llama_plan(
             *asked.notes,
             *_beyond_training(spec, trial),
             *_refused_inputs(spec, workload, trial),
+            *_draft_notes(spec, trial),
             *unverified_notes(machine),
             *trial.judgement.notes,
         ),
@@ -181,6 +182,14 @@ def _refused_inputs(spec: ModelSpec, workload: Workload, trial: Trial) -> tuple[
         f"Inputs longer than {micro:,} tokens are refused: one that is embedded has to fit into a "
         f"micro-batch; the context would hold {longest:,}.",
     )
+
+
+def _draft_notes(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
+    if trial.extras.draft is None:
+        return ()
+    from whatfits.sizing.draft_pairs import pair_notes  # noqa: PLC0415 - rarely needed
+
+    return pair_notes(spec, trial.extras.draft)
 
 
 def _in_own_terms(workload: Workload, asked: Asked) -> Workload:

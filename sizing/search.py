@@ -105,6 +105,8 @@ class Trials:
 
         if first.runs or self._is_fixed() or not can_spill(first.placement):
             return first
+        if self.draft_is_too_large():
+            return first
         found = [first, *self._spill(first, attempt)]
         for trial in found:
             if trial.runs:
@@ -190,11 +192,20 @@ class Trials:
             request=request,
         )
 
+    def draft_is_too_large(self) -> bool:
+        """Return whether the draft model alone is more than all memory, wherever layers go."""
+        draft = self._extras.draft
+        if draft is None or draft_type(self._workload) != "draft-simple":
+            return False
+        return is_more_than_all(round(draft.tensor_bytes * _SURELY_LOADED), self._machine)
+
     def is_too_large(self) -> bool:
         """Return whether the weights alone are more than all memory: the verdict is surely no.
 
         To find the least bad of so many placements takes long, and no context makes it better.
         """
+        if self.draft_is_too_large():
+            return True
         if self._model.weights is not None:  # known by their interval alone
             return False
         request = replace(self._request, devices=(), tensor_split=None, overrides=())
