@@ -14,16 +14,27 @@ from whatfits.sizing.errors import InvalidRequestError
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["LARGEST_VOCABULARY_DIFFERENCE", "check_pair", "has_close_vocabulary", "pair_notes"]
+__all__ = [
+    "LARGEST_VOCABULARY_DIFFERENCE",
+    "are_close_vocabularies",
+    "check_pair",
+    "has_close_vocabulary",
+    "pair_notes",
+]
 
 LARGEST_VOCABULARY_DIFFERENCE: Final = 128
+
+
+def are_close_vocabularies(first: int, second: int) -> bool:
+    """Return whether vocabularies of so many tokens may be the same, as llama.cpp takes it."""
+    return abs(first - second) <= LARGEST_VOCABULARY_DIFFERENCE
 
 
 def has_close_vocabulary(model: ModelSpec, draft: ModelSpec) -> bool:
     """Return whether both vocabularies are of about one length, as far as they are known."""
     if model.weights is not None or draft.weights is not None:  # a length may be a stand-in
         return True
-    return abs(model.hparams.n_vocab - draft.hparams.n_vocab) <= LARGEST_VOCABULARY_DIFFERENCE
+    return are_close_vocabularies(model.hparams.n_vocab, draft.hparams.n_vocab)
 
 
 def check_pair(model: ModelSpec, draft: ModelSpec) -> None:

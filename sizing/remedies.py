@@ -101,12 +101,15 @@ class RemedySearch:
     def _no_draft(self) -> Iterator[Remedy]:
         if self.workload.model_draft is None:
             return
+        change: dict[str, object] = {"model_draft": None}
+        if self.workload.spec_type is not None:
+            change["spec_type"] = None
         trial = self._try(workload=replace(self.workload, model_draft=None, spec_type=None))
         if self._improves(trial):
             yield Remedy(
                 key="draft",
                 text=f"leave the draft model {self.workload.model_draft} away",
-                change={"workload": {"model_draft": None, "spec_type": None}},
+                change={"workload": change},
                 needs_bytes=trial.memory.total_bytes,
                 verdict=trial.judgement.verdict,
                 cost="no tokens are drafted ahead",

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_CONTEXT_TOKENS",
-    "DEFAULT_MICRO_BATCH",
     "MAX_CONTEXT_TOKENS",
     "Settings",
     "longest_input",
     "resolve_settings",
+    "told_batches",
 ]
 
 DEFAULT_CONTEXT_TOKENS: Final = 8192
 MAX_CONTEXT_TOKENS: Final = 2**31 - 256
-DEFAULT_MICRO_BATCH: Final = 512
 _CONTEXT_PADDING: Final = 256
 _MAX_SEQUENCES: Final = 256
 _DEFAULT_BATCH: Final = 2048
+_DEFAULT_MICRO_BATCH: Final = 512
 _NO_FLASH_ARCHITECTURES: Final = frozenset({"grok"})
 _RESERVED_AS_ONE_SEQUENCE: Final = frozenset({"kimi-linear", "minimax-01"})
 
@@ -173,7 +173,7 @@ def _batches(
     A server refuses an input that must go into one micro-batch and is longer than that, so unset
     it is as long as the longest; for embeddings both batches are the same.
     """
-    micro, batch = DEFAULT_MICRO_BATCH, _DEFAULT_BATCH
+    micro, batch = _DEFAULT_MICRO_BATCH, _DEFAULT_BATCH
     hands_out = workload.program == "server" and model.embeds
     if hands_out and not model.reads_in_parts:
         micro = max(micro, longest)
@@ -185,6 +185,18 @@ def _batches(
         batch = min(context, batch)
     micro = min(batch, micro)
     return (micro if hands_out else batch), micro
+
+
+def told_batches(
+    model: ModelSpec, workload: Workload, settings: Settings
+) -> tuple[int | None, int | None]:
+    """Return both batches as a program is told them: as asked for, None where it is not told.
+
+    For embeddings they are what they are, unless the program's own are as long as that.
+    """
+    if model.embeds and settings.micro_batch_tokens > _DEFAULT_MICRO_BATCH:
+        return settings.batch_tokens, settings.micro_batch_tokens
+    return workload.batch, workload.micro_batch
 
 
 def _padded_context(context: int, sequences: int, *, unified: bool) -> tuple[int, int]:

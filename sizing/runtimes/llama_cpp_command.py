@@ -9,7 +9,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
-from whatfits.sizing.settings import DEFAULT_MICRO_BATCH
+from whatfits.sizing.settings import told_batches
 from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
 from whatfits.sizing.units import MIB
 
@@ -25,6 +25,7 @@ __all__ = ["csv_field", "llama_server_command"]
 _HUB: Final = "hf:"
 _HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
+_DEFAULT_MICRO_BATCH: Final = 512
 _F32_DIGITS: Final = 9  # as many as tell every 32-bit float from its neighbours
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
 # HIP), ggml/src/ggml-metal/ggml-metal.cpp, ggml-vulkan.cpp.
@@ -77,14 +78,11 @@ def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[
 
 
 def _batch_flags(model: ModelSpec, workload: Workload, settings: Settings) -> list[str]:
-    """Return the batches as asked for; for embeddings as they are, both being the same."""
-    batch, micro_batch = workload.batch, workload.micro_batch
-    if model.embeds and settings.micro_batch_tokens > DEFAULT_MICRO_BATCH:
-        return ["-b", str(settings.batch_tokens), "-ub", str(settings.micro_batch_tokens)]
+    batch, micro_batch = told_batches(model, workload, settings)
     words: list[str] = []
-    if batch not in (None, _DEFAULT_BATCH):
+    if batch is not None and (batch != _DEFAULT_BATCH or model.embeds):
         words += ["-b", str(batch)]
-    if micro_batch not in (None, DEFAULT_MICRO_BATCH):
+    if micro_batch not in (None, _DEFAULT_MICRO_BATCH):
         words += ["-ub", str(micro_batch)]
     return words
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "load_entry", "spec_of_entry"]
+__all__ = [
+    "DEFAULT_FILE_TYPE",
+    "as_embedding",
+    "load_catalog_model",
+    "load_entry",
+    "spec_of_entry",
+]
 
 
 def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
@@ -42,15 +48,15 @@ def load_entry(entry: ModelEntry, file_type: str | None) -> ModelSpec:
 def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:
     """Return the model of a catalog entry under a file type."""
     chosen, said = chosen_file_type(file_type, native=entry.native_quantisation)
-    spec = _pooled(_spec(entry, chosen), entry)
+    spec = as_embedding(_spec(entry, chosen), entry)
     notes = [*spec.notes, *said, *entry.caveats]
     if entry.vision is not None:
         notes.append(vision_note(entry.vision, parameters=entry.params_vision_audio))
     return replace(spec, notes=tuple(notes))
 
 
-def _pooled(spec: ModelSpec, entry: ModelEntry) -> ModelSpec:
-    """Return a decoder that embeds as its file says it: of each input the last token's row.
+def as_embedding(spec: ModelSpec, entry: ModelEntry) -> ModelSpec:
+    """Return a decoder whose entry says that it embeds as its file says it: by the last token.
 
     No configuration says so; llama.cpp's conversion reads it from 1_Pooling/config.json.
     """

@@ -52,3 +52,30 @@ def test_only_known_memory_is_too_small() -> None:
     assert not is_more_than_all(10**15, card)  # its RAM is not known
     assert is_more_than_all(64 * GIB, known)
     assert not is_more_than_all(32 * GIB, known)
+
+
+def test_a_draft_larger_than_all_memory_is_answered_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+    bill = Trials._new_trial  # noqa: SLF001 - what is slow is counted, not timed
+
+    def counted(self: Trials, *asked: object) -> object:
+        tried.append(asked)
+        return bill(self, *asked)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Trials, "_new_trial", counted)
+    plan = check(
+        "qwen3-32b",
+        machine="rtx-4090 + 64gb",
+        workload={"model_draft": "qwen3-235b-a22b", "context_tokens": 16_384},
+    )
+    assert (plan.verdict, plan.largest_context_tokens) == ("no", None)
+    assert [remedy.key for remedy in plan.remedies] == ["draft"]
+    assert plan.remedies[0].change == {"workload": {"model_draft": None}}
+    assert len(tried) < 5  # noqa: PLR2004 - the request, and the one without the draft
+
+
+def test_a_model_and_its_draft_together_are_more_than_all_memory() -> None:
+    request = {"model_draft": "qwen3-14b", "context_tokens": 4096}
+    assert check("qwen3-14b", machine="16gb", workload=request).largest_context_tokens is None
