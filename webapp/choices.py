@@ -74,11 +74,10 @@ def model_choices() -> tuple[str, ...]:
 
 
 @cache
-def draft_choices(model: str, chosen: str | None = None) -> tuple[str, ...]:
+def draft_choices(model: str) -> tuple[str, ...]:
     """Return the models that can draft for `model`, after the choice of none.
 
-    Those are small, smaller than a model of the catalog and of a vocabulary close to its own. What
-    is `chosen` already stays among them: why it does not draft is the answer's to say.
+    Those are small; for a model of the catalog also smaller, and of a vocabulary close to its own.
     """
     target = _models().get(model)
     small = {
@@ -88,8 +87,6 @@ def draft_choices(model: str, chosen: str | None = None) -> tuple[str, ...]:
         and 0 < (entry.params_total or 0) <= _LARGEST_DRAFT
         and (target is None or _can_draft_for(target, entry))
     }
-    if chosen not in (None, NONE):
-        small.add(chosen)
     return (NONE, *sorted(small))
 
 

@@ -138,7 +138,7 @@ def ask_machine() -> None:
 def _draft_choices() -> tuple[str, ...]:
     """Return what can draft for the model that is asked for; for a file of one's own, anything."""
     model = "" if dropped() is not None else str(value_of("model") or "")
-    return draft_choices(model, value_of("draft"))
+    return draft_choices(model)
 
 
 def ask_quant() -> None:

@@ -21,9 +21,7 @@ NO_POOLING, MEAN, FIRST, LAST, RANK = range(5)
 
 def pooled(name: str, pooling: int) -> ModelSpec:
     spec = load_model(name)
-    return replace(
-        spec, metadata={**spec.metadata, f"{spec.architecture}.pooling_type": pooling}
-    )
+    return replace(spec, metadata={**spec.metadata, f"{spec.architecture}.pooling_type": pooling})
 
 
 def batches(spec: ModelSpec, **workload: int) -> tuple[int, int]:
@@ -154,7 +152,11 @@ def test_mlx_hands_out_no_embeddings() -> None:
 def test_a_file_that_names_a_pooling_embeds() -> None:
     spec = pooled(CHAT, LAST)
     plan = answer(
-        spec, machine=load_machine(CARD), workload=Workload(), request=PlacementRequest(), force=True
+        spec,
+        machine=load_machine(CARD),
+        workload=Workload(),
+        request=PlacementRequest(),
+        force=True,
     )
     assert "--embeddings" in plan.commands["llama.cpp"][0]
     assert not pooled(CHAT, NO_POOLING).embeds
