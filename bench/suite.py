@@ -151,7 +151,7 @@ def settings_grid() -> tuple[RunSettings, ...]:
 
 
 def as_run(spec: ModelSpec, wanted: RunSettings) -> RunSettings:
-    """Return settings as the model can be run: for its embeddings, of every token, where it embeds."""
+    """Return settings as the model can be run: what embeds, for the embeddings of every token."""
     return replace(wanted, embeddings=True, outputs_max=0) if spec.embeds else wanted
 
 

@@ -65,7 +65,5 @@ def pair_notes(model: ModelSpec, draft: ModelSpec) -> tuple[str, ...]:
     """Return what was not compared of two models of different kinds."""
     if draft.architecture == model.architecture:
         return ()
-    return (
-        f"{draft.name} drafts only if its tokens are those of {model.name}: lengths of "
-        "vocabularies were compared, tokens were not.",
-    )
+    compared = "lengths of vocabularies were compared, tokens were not"
+    return (f"{draft.name} drafts only if its tokens are those of {model.name}: {compared}.",)

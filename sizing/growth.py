@@ -77,7 +77,8 @@ def growth_of(
 ) -> Growth:
     """Return what the caches of a server may grow to.
 
-    A library and a server of embeddings keep nothing. With a draft model a checkpoint also holds its state.
+    A library and a server of embeddings keep nothing. With a draft model a checkpoint also holds
+    its state.
 
     Raises:
         InvalidRequestError: a limit is out of range.

@@ -178,10 +178,8 @@ def _refused_inputs(spec: ModelSpec, workload: Workload, trial: Trial) -> tuple[
     micro = settings.micro_batch_tokens
     if workload.program != "server" or spec.reads_in_parts or micro >= longest:
         return ()
-    return (
-        f"Inputs longer than {micro:,} tokens are refused: one that is embedded has to fit into a "
-        f"micro-batch; the context would hold {longest:,}.",
-    )
+    why = f"each has to fit into a micro-batch; the context would hold {longest:,}"
+    return (f"Inputs longer than {micro:,} tokens are refused: {why}.",)
 
 
 def _draft_notes(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:

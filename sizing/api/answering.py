@@ -10,7 +10,7 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras

@@ -155,12 +155,14 @@ def check_model_type(model_type: object, *, name: str) -> None:
 
 
 def check_writes(model: ModelSpec) -> None:
-    """Refuse a model that embeds: mlx-lm's programs generate text and nothing else.
+    """Refuse a decoder that embeds: mlx-lm's programs generate text and nothing else.
+
+    An encoder is refused by its architecture.
 
     Raises:
         InvalidRequestError: it is one.
     """
-    if model.embeds:
+    if model.embeds and model.hparams.causal:
         raise InvalidRequestError(
             what="model for MLX",
             got=model.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,9 +11,11 @@ from whatfits.sizing import check
 from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.growth import growth_of
-from whatfits.sizing.model import ModelSpec
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from whatfits.sizing.model import ModelSpec
 
 CARD = "rtx-4090 + 64gb"
 ENCODER, DECODER, CHAT = "bge-m3", "qwen3-embedding-0.6b", "qwen3-0.6b"

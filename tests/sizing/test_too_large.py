@@ -58,7 +58,7 @@ def test_a_draft_larger_than_all_memory_is_answered_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tried = []
-    bill = Trials._new_trial  # noqa: SLF001 - what is slow is counted, not timed
+    bill = Trials._new_trial  # what is slow is counted, not timed
 
     def counted(self: Trials, *asked: object) -> object:
         tried.append(asked)
@@ -73,7 +73,7 @@ def test_a_draft_larger_than_all_memory_is_answered_at_once(
     assert (plan.verdict, plan.largest_context_tokens) == ("no", None)
     assert [remedy.key for remedy in plan.remedies] == ["draft"]
     assert plan.remedies[0].change == {"workload": {"model_draft": None}}
-    assert len(tried) < 5  # noqa: PLR2004 - the request, and the one without the draft
+    assert len(tried) < 5  # the request, and the one without the draft
 
 
 def test_a_model_and_its_draft_together_are_more_than_all_memory() -> None:
