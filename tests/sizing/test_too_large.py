@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from whatfits.sizing import check, load_machine
+from whatfits.sizing.api import load_model
+from whatfits.sizing.extras import NO_EXTRAS, Extras
 from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.verdict import is_more_than_all
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 CASES = [
     ("llama-3.3-70b", "rtx-3060 12gb + 16gb"),
@@ -76,6 +79,9 @@ def test_a_draft_larger_than_all_memory_is_answered_at_once(
     assert len(tried) < 5  # the request, and the one without the draft
 
 
-def test_a_model_and_its_draft_together_are_more_than_all_memory() -> None:
-    request = {"model_draft": "qwen3-14b", "context_tokens": 4096}
-    assert check("qwen3-14b", machine="16gb", workload=request).largest_context_tokens is None
+def test_a_model_and_its_draft_together_may_be_too_large() -> None:
+    model, draft = load_model("qwen3-14b"), load_model("qwen3-8b")
+    machine, workload = load_machine("12gb"), Workload(model_draft="qwen3-8b")
+    request = PlacementRequest()
+    assert not Trials(model, machine, Workload(), request, NO_EXTRAS).is_too_large()
+    assert Trials(model, machine, workload, request, Extras(draft=draft)).is_too_large()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whatfits.sizing import check
-from whatfits.sizing.draft_pairs import check_pair, pair_notes
+from whatfits.sizing.api import load_model
+from whatfits.sizing.draft_pairs import check_pair, has_close_vocabulary, pair_notes
 from whatfits.sizing.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ def test_what_was_not_compared_is_said(plain_model: ModelSpec) -> None:
 
 
 def test_no_smaller_model_is_named_that_the_draft_does_not_fit() -> None:
-    plan = check("qwen3-32b", machine="16gb", workload={"model_draft": "qwen3-0.6b"})
-    (smaller,) = [remedy for remedy in plan.remedies if remedy.key == "model"]
-    check(smaller.change["model"], machine="16gb", workload={"model_draft": "qwen3-0.6b"})
+    def named(**workload: str) -> str:
+        plan = check("llama-3.3-70b", machine="12gb", workload=workload)
+        return next(r.change["model"] for r in plan.remedies if r.key == "model")
+
+    draft = load_model("llama-3.2-1b")
+    assert not has_close_vocabulary(load_model(named()), draft)
+    assert has_close_vocabulary(load_model(named(model_draft=draft.name)), draft)
