@@ -151,8 +151,8 @@ def settings_grid() -> tuple[RunSettings, ...]:
 
 
 def as_run(spec: ModelSpec, wanted: RunSettings) -> RunSettings:
-    """Return settings as the model can be run: an encoder for its embeddings, of every token."""
-    return wanted if spec.hparams.causal else replace(wanted, embeddings=True, outputs_max=0)
+    """Return settings as the model can be run: what embeds, for the embeddings of every token."""
+    return replace(wanted, embeddings=True, outputs_max=0) if spec.embeds else wanted
 
 
 def run_suite(

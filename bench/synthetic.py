@@ -11,6 +11,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.errors import InvalidRequestError, MalformedFileError
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.units import pad
 
@@ -128,9 +129,19 @@ def write_catalog_model(path: Path, model: str, *, file_type: str) -> ModelSpec:
     from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - reads the catalog
     from whatfits.sizing.sources.catalog_model import load_catalog_model  # noqa: PLC0415 - same
 
+    entry = find_model(model)
     spec = load_catalog_model(model, file_type=file_type)
-    metadata, tensors = config_file(find_model(model).config, file_type=file_type)
-    _write(path, spec.architecture, metadata, tensors)
+    try:
+        metadata, tensors = config_file(entry.config, file_type=file_type)
+    except MalformedFileError as error:
+        raise InvalidRequestError(
+            what="model to write without weights",
+            got=entry.id,
+            allowed="one whose whole shape is in the catalog",
+            next_step=f"of this one it lacks {', '.join(entry.unknown)}; give its .gguf file",
+        ) from error
+    # what no configuration says (how rows are pooled) is in the model's metadata alone
+    _write(path, spec.architecture, {**spec.metadata, **metadata}, tensors)
     return spec
 
 

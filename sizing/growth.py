@@ -77,7 +77,8 @@ def growth_of(
 ) -> Growth:
     """Return what the caches of a server may grow to.
 
-    A library and an encoder keep nothing. With a draft model a checkpoint also holds its state.
+    A library and a server of embeddings keep nothing. With a draft model a checkpoint also holds
+    its state.
 
     Raises:
         InvalidRequestError: a limit is out of range.
@@ -88,7 +89,7 @@ def growth_of(
     most = _limit(
         "ctx_checkpoints", workload.ctx_checkpoints, DEFAULT_CHECKPOINTS, _MOST_CHECKPOINTS
     )
-    if workload.program != "server" or not model.hparams.causal:
+    if workload.program != "server" or model.embeds:
         return NO_GROWTH
     one = checkpoint_bytes(model, settings)
     if one and draft is not None:

@@ -11,6 +11,7 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
+from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.units import MIB, format_tokens
@@ -114,6 +115,8 @@ def llama_plan(
             *spec.notes,
             *asked.notes,
             *_beyond_training(spec, trial),
+            *_refused_inputs(spec, workload, trial),
+            *_draft_notes(spec, trial),
             *unverified_notes(machine),
             *trial.judgement.notes,
             *split_notes,
@@ -213,6 +216,28 @@ def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
         return ()
     more = "memory for more is taken, and not made good use of"
     return (f"The model was trained for {format_tokens(trained)} tokens: {more}.",)
+
+
+def _refused_inputs(spec: ModelSpec, workload: Workload, trial: Trial) -> tuple[str, ...]:
+    """Return which inputs a server of embeddings refuses though its context would hold them.
+
+    Source: llama.cpp tools/server/server-context.cpp ("input is too large to process").
+    """
+    settings = trial.settings
+    longest = longest_input(spec, settings.sequence_tokens)
+    micro = settings.micro_batch_tokens
+    if workload.program != "server" or spec.reads_in_parts or micro >= longest:
+        return ()
+    why = f"each has to fit into a micro-batch; the context would hold {longest:,}"
+    return (f"Inputs longer than {micro:,} tokens are refused: {why}.",)
+
+
+def _draft_notes(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
+    if trial.extras.draft is None:
+        return ()
+    from whatfits.sizing.draft_pairs import pair_notes  # noqa: PLC0415 - rarely needed
+
+    return pair_notes(spec, trial.extras.draft)
 
 
 def _in_own_terms(workload: Workload, asked: Asked) -> Workload:

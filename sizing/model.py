@@ -5,7 +5,7 @@ Shapes are in GGUF order: the first dimension is the row length, the contiguous 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.values import dataclass, field
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.extras import Companion
 
 __all__ = [
+    "LAST_POOLING",
     "AttentionCache",
     "ByteRange",
     "CheckpointFacts",
@@ -35,6 +36,11 @@ TensorRole = Literal["input", "layer", "output", "shared"]
 """Where llama.cpp puts a tensor: `input` tensors stay with the CPU, `layer` tensors follow their
 layer, `output` tensors follow the output layer, `shared` ones are copied to each device that has a
 layer.  Source: llama.cpp src/llama-arch.cpp (tensor infos), src/llama-model.cpp:load_tensors."""
+
+# What is made of the rows of an input. Source: llama.cpp include/llama.h, enum llama_pooling_type.
+LAST_POOLING: Final = 3
+_NO_POOLING, _RANK_POOLING = 0, 4
+_READ_IN_PARTS: Final = (_NO_POOLING, LAST_POOLING, _RANK_POOLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +327,27 @@ class ModelSpec:
     def n_layers(self) -> int:
         """Layers that are loaded (next-token-prediction layers left out)."""
         return len(self.layers)
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it hands out embeddings and writes nothing: an encoder, or a decoder that pools.
+
+        Source: the key `pooling_type` of a file; llama.cpp src/llama-model.cpp:load_hparams.
+        """
+        return not self.hparams.causal or self._pooling > _NO_POOLING
+
+    @property
+    def reads_in_parts(self) -> bool:
+        """Whether an input may go over several micro-batches: not for rows of both directions.
+
+        Source: llama.cpp tools/server/server-context.cpp, server_slot::can_split.
+        """
+        return self.hparams.causal and self._pooling in _READ_IN_PARTS
+
+    @property
+    def _pooling(self) -> int:
+        value = self.metadata.get(f"{self.architecture}.pooling_type")
+        return value if isinstance(value, int) else _NO_POOLING
 
     @property
     def file_range(self) -> tuple[int, int, int] | None:

@@ -66,8 +66,11 @@ class RemedySearch:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
         if self.trial.judgement.verdict in ("fits", "unknown"):
             return ()
+        if self._drafts_in_vain():
+            return tuple(self._no_draft())
         found: list[Remedy] = []
         for candidates in (
+            self._no_draft,
             self._other_split,
             self._close_others,
             self._raise_limit,
@@ -113,6 +116,30 @@ class RemedySearch:
             verdict=trial.judgement.verdict,
             cost="nothing: the same layers lie on other devices",
         )
+
+    def _drafts_in_vain(self) -> bool:
+        """Return whether the draft model alone is more than all memory: nothing else helps."""
+        draft = self.trial.extras.draft
+        if draft is None or self.workload.model_draft is None:
+            return False
+        return is_more_than_all(draft.tensor_bytes, self.machine)
+
+    def _no_draft(self) -> Iterator[Remedy]:
+        if self.workload.model_draft is None:
+            return
+        change: dict[str, object] = {"model_draft": None}
+        if self.workload.spec_type is not None:
+            change["spec_type"] = None
+        trial = self._try(workload=replace(self.workload, model_draft=None, spec_type=None))
+        if self._improves(trial):
+            yield Remedy(
+                key="draft",
+                text=f"leave the draft model {self.workload.model_draft} away",
+                change={"workload": change},
+                needs_bytes=trial.memory.total_bytes,
+                verdict=trial.judgement.verdict,
+                cost="no tokens are drafted ahead",
+            )
 
     def _close_others(self) -> Iterator[Remedy]:
         pools = tuple(

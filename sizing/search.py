@@ -111,6 +111,8 @@ class Trials:
 
         if first.runs or self._is_fixed() or not can_spill(first.placement):
             return first
+        if self.draft_is_too_large():
+            return first
         found = [first, *self._spill(first, attempt)]
         for trial in found:
             if trial.runs:
@@ -230,17 +232,31 @@ class Trials:
             request=request,
         )
 
+    @property
+    def _draft_bytes(self) -> int:
+        """Weights of a model that drafts; 0 without one."""
+        draft = self._extras.draft
+        drafts = draft is not None and draft_type(self._workload) == "draft-simple"
+        return draft.tensor_bytes if drafts and draft is not None else 0
+
+    def draft_is_too_large(self) -> bool:
+        """Return whether the draft model alone is more than all memory, wherever layers go."""
+        return is_more_than_all(round(self._draft_bytes * _SURELY_LOADED), self._machine)
+
     def is_too_large(self) -> bool:
         """Return whether the weights alone are more than all memory: the verdict is surely no.
 
         To find the least bad of so many placements takes long, and no context makes it better.
         """
+        if self.draft_is_too_large():
+            return True
         if self._model.weights is not None:  # known by their interval alone
             return False
         request = replace(self._request, devices=(), tensor_split=None, overrides=())
         placement = resolve_placement(self._model, request, self._machine)
         on_host = self._bill.weights(placement).host.total_bytes
-        return is_more_than_all(round(on_host * _SURELY_LOADED), self._machine)
+        both = on_host + self._draft_bytes
+        return is_more_than_all(round(both * _SURELY_LOADED), self._machine)
 
     def largest_context(self, trial: Trial) -> int | None:
         """Return the longest context that runs, at most what the model was trained for.

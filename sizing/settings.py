@@ -1,7 +1,8 @@
 """A workload made concrete: what `llama_context` makes of the flags it is given.
 
 Source: llama.cpp (0c1e57098) src/llama-context.cpp, constructor and llama_init_from_model;
-tools/server/server-context.cpp, server_output_limits; common/common.h, defaults.
+tools/server/server-context.cpp, server_output_limits; tools/server/server.cpp (the batch of a
+server of embeddings); common/common.h, defaults.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
 
-__all__ = ["DEFAULT_CONTEXT_TOKENS", "MAX_CONTEXT_TOKENS", "Settings", "resolve_settings"]
+__all__ = [
+    "DEFAULT_CONTEXT_TOKENS",
+    "MAX_CONTEXT_TOKENS",
+    "Settings",
+    "longest_input",
+    "resolve_settings",
+    "told_batches",
+]
 
 DEFAULT_CONTEXT_TOKENS: Final = 8192
 MAX_CONTEXT_TOKENS: Final = 2**31 - 256
@@ -90,21 +98,17 @@ def resolve_settings(
     """
     context = _context_tokens(model, workload)
     sequences = _within("parallel", workload.parallel, default=1, low=1, high=_MAX_SEQUENCES)
-    batch = _within("batch", workload.batch, default=_DEFAULT_BATCH, low=1, high=2**20)
-    micro = _within(
-        "micro_batch", workload.micro_batch, default=_DEFAULT_MICRO_BATCH, low=1, high=2**20
+    unified = bool(workload.kv_unified)
+    total, per_sequence = _padded_context(context, sequences, unified=unified)
+    batch, micro = _batches(
+        model, workload, context=context, longest=pad(longest_input(model, per_sequence), sequences)
     )
-    if model.hparams.causal:
-        batch = min(context, batch)
-    micro = min(batch, micro)
     for name in ("prompt_tokens", "output_tokens"):
         _within(name, getattr(workload, name), default=1, low=1, high=MAX_CONTEXT_TOKENS)
     kv_type_k = find_kv_type(workload.kv_type_k or "f16")
     kv_type_v = find_kv_type(workload.kv_type_v or "f16")
     flash = _flash_attention(model, workload, kv_type_v, supported=flash_supported)
     _check_cache_types(model, kv_type_k, kv_type_v, flash=flash)
-    unified = bool(workload.kv_unified)
-    total, per_sequence = _padded_context(context, sequences, unified=unified)
     graph_tokens = min(total, micro)
     if not unified:
         _check_shares(model, graph_tokens, sequences)
@@ -126,7 +130,7 @@ def resolve_settings(
         flash_attention=flash,
         transposed_values=not flash and (flash_supported or workload.flash_attention != "auto"),
         swa_full=(not server) if workload.swa_full is None else workload.swa_full,
-        embeddings=not model.hparams.causal,
+        embeddings=model.embeds,
         state_snapshots=state_snapshots(model, workload),
         flash_automatic=flash
         and workload.flash_attention == "auto"
@@ -151,6 +155,48 @@ def _context_tokens(model: ModelSpec, workload: Workload) -> int:
     return _within(
         "context_tokens", workload.context_tokens, default=default, low=1, high=MAX_CONTEXT_TOKENS
     )
+
+
+def longest_input(model: ModelSpec, sequence_tokens: int) -> int:
+    """Return the longest input of a slot: its context, at most what the model was trained for.
+
+    Source: llama.cpp tools/server/server-context.cpp, n_ctx_slot.
+    """
+    return min(sequence_tokens, model.hparams.context_train_tokens or sequence_tokens)
+
+
+def _batches(
+    model: ModelSpec, workload: Workload, *, context: int, longest: int
+) -> tuple[int, int]:
+    """Return the logical and the physical batch.
+
+    A server refuses an input that must go into one micro-batch and is longer than that, so unset
+    it is as long as the longest; for embeddings both batches are the same.
+    """
+    micro, batch = _DEFAULT_MICRO_BATCH, _DEFAULT_BATCH
+    hands_out = workload.program == "server" and model.embeds
+    if hands_out and not model.reads_in_parts:
+        micro = max(micro, longest)
+    micro = _within("micro_batch", workload.micro_batch, default=micro, low=1, high=2**20)
+    if hands_out:
+        batch = max(batch, micro)
+    batch = _within("batch", workload.batch, default=batch, low=1, high=2**20)
+    if model.hparams.causal:
+        batch = min(context, batch)
+    micro = min(batch, micro)
+    return (micro if hands_out else batch), micro
+
+
+def told_batches(
+    model: ModelSpec, workload: Workload, settings: Settings
+) -> tuple[int | None, int | None]:
+    """Return both batches as a program is told them: as asked for, None where it is not told.
+
+    For embeddings they are what they are, unless the program's own are as long as that.
+    """
+    if model.embeds and settings.micro_batch_tokens > _DEFAULT_MICRO_BATCH:
+        return settings.batch_tokens, settings.micro_batch_tokens
+    return workload.batch, workload.micro_batch
 
 
 def _padded_context(context: int, sequences: int, *, unified: bool) -> tuple[int, int]:
@@ -190,7 +236,7 @@ def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences:
     if workload.outputs_max is not None:
         chosen = _within("outputs_max", workload.outputs_max, default=0, low=0, high=2**20)
         rows = chosen or batch
-    elif workload.program == "server" and model.hparams.causal:
+    elif workload.program == "server" and not model.embeds:
         rows = max(1, min(batch, sequences * (1 + drafted_tokens(workload))))
     else:
         rows = batch

@@ -116,11 +116,12 @@ def estimate_speed(
     step = timed(terms, costs, decoding=True, host=guessed)
     prompt = prompt_terms(model, settings, placement, rates, tokens=depth, depth=0, step=work)
     prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
-    reasons += [reason] if reason and model.hparams.causal else []
+    reasons += [reason] if reason and not model.embeds else []
     provenance = _provenance([costs[index].level for index in used])
-    if not model.hparams.causal:
+    if model.embeds:
         rate = None if prefill is None else prefill.rate(depth)
-        return Speed(rate, None, None, provenance, "an encoder writes no tokens")
+        kind = "an embedding model" if model.hparams.causal else "an encoder"
+        return Speed(rate, None, None, provenance, f"{kind} writes no tokens")
     throughput = None
     # many tokens at once are bound by arithmetic as well: without its rate nothing can be told
     if settings.sequences > 1 and all(rates[index].flops for index in used):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.architectures.config import Config
 from whatfits.sizing.catalog.device_entries import find_device_and_memory
 from whatfits.sizing.catalog.lookup import device_entries, model_entries
-from whatfits.sizing.errors import UnknownMachineError
+from whatfits.sizing.draft_pairs import are_close_vocabularies
+from whatfits.sizing.errors import MalformedFileError, UnknownMachineError
 from whatfits.sizing.units import format_count
 from whatfits.sizing.values import dataclass
 from whatfits.webapp.input_list import HERE, NONE
@@ -72,14 +74,35 @@ def model_choices() -> tuple[str, ...]:
 
 
 @cache
-def draft_choices() -> tuple[str, ...]:
-    """Return the models small enough to draft for another, after the choice of none."""
-    small = [
+def draft_choices(model: str) -> tuple[str, ...]:
+    """Return the models that can draft for `model`, after the choice of none.
+
+    Those are small; for a model of the catalog also smaller, and of a vocabulary close to its own.
+    """
+    target = _models().get(model)
+    small = {
         entry.id
-        for entry in model_entries()
-        if entry.kind == "llm" and entry.params_total and entry.params_total <= _LARGEST_DRAFT
-    ]
+        for entry in _models().values()
+        if entry.kind == "llm"
+        and 0 < (entry.params_total or 0) <= _LARGEST_DRAFT
+        and (target is None or _can_draft_for(target, entry))
+    }
     return (NONE, *sorted(small))
+
+
+def _can_draft_for(target: ModelEntry, entry: ModelEntry) -> bool:
+    if target.kind == "embedding" or (entry.params_total or 0) >= (target.params_total or 0):
+        return False
+    wanted, own = _vocabulary(target), _vocabulary(entry)
+    return wanted is not None and own is not None and are_close_vocabularies(wanted, own)
+
+
+def _vocabulary(entry: ModelEntry) -> int | None:
+    """Return the length of a vocabulary; None where it is not known."""
+    try:
+        return Config(entry.config).n_vocab
+    except MalformedFileError:
+        return None
 
 
 @cache

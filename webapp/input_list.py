@@ -135,7 +135,8 @@ INPUTS: Final = (
         "ubatch",
         "Micro-batch",
         512,
-        "Tokens of a prompt read in one step: more is quicker and takes a larger compute buffer.",
+        "Tokens of a prompt read in one step: more is quicker and takes a larger compute buffer. "
+        "512 leaves it to the program: what embeds has to read an input at once.",
         (64, 128, 256, 512, 1024, 2048, 4096),
     ),
     Input(

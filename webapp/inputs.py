@@ -135,6 +135,12 @@ def ask_machine() -> None:
         )
 
 
+def _draft_choices() -> tuple[str, ...]:
+    """Return what can draft for the model that is asked for; for a file of one's own, anything."""
+    model = "" if dropped() is not None else str(value_of("model") or "")
+    return draft_choices(model)
+
+
 def ask_quant() -> None:
     """Ask for the quantisation."""
     select("quant", input_of("quant").allowed)
@@ -164,7 +170,7 @@ def ask_more() -> None:
         number("experts")
         number("reserve")
         number("prompt")
-        select("draft", draft_choices())
+        select("draft", _draft_choices())
     _ask_shares()
 
 

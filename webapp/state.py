@@ -30,6 +30,7 @@ _KEY_OF: Final = {
     "context_tokens": "context",
     "kv_type_k": "kv",
     "parallel": "users",
+    "model_draft": "draft",
 }
 
 
@@ -158,6 +159,8 @@ def remedy_state(change: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(key: str, value: object) -> object:
     """Return a value of a request as its input has it."""
+    if key == "draft":
+        return NONE if value is None else value
     if key != "context":
         return value
     return next((text for text in CONTEXTS if parse_tokens(text) == value), value)

@@ -10,7 +10,7 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
@@ -127,9 +127,13 @@ def _extras(spec: ModelSpec, workload: Workload) -> Extras:
     """Return what the workload names beside the model, read from disk."""
     if not (workload.model_draft or workload.mmproj or workload.lora):
         return NO_EXTRAS
+    from whatfits.sizing.draft_pairs import check_pair
     from whatfits.sizing.sources.extra_files import load_extras
 
-    return load_extras(spec, workload)
+    extras = load_extras(spec, workload)
+    if extras.draft is not None:
+        check_pair(spec, extras.draft)
+    return extras
 
 
 def _remedies(
@@ -143,12 +147,20 @@ def _remedies(
     if trial.judgement.verdict in ("fits", "unknown"):
         return ()
     from whatfits.sizing.catalog.quality import quality_cost
+    from whatfits.sizing.draft_pairs import has_close_vocabulary
     from whatfits.sizing.larger_cards import larger_cards
     from whatfits.sizing.remedies import RemedySearch
     from whatfits.sizing.requantise import requantised
     from whatfits.sizing.sources.smaller_models import smaller_models
 
     room_bytes = sum(pool.total_bytes or 0 for pool in machine.pools)
+    draft = trial.extras.draft
+
+    def smaller() -> Iterator[ModelSpec]:
+        for other in smaller_models(spec, room_bytes=room_bytes):
+            if draft is None or has_close_vocabulary(other, draft):
+                yield other
+
     return RemedySearch(
         model=spec,
         machine=machine,
@@ -158,6 +170,6 @@ def _remedies(
         resplit=attempts.resplit,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
-        smaller=lambda: smaller_models(spec, room_bytes=room_bytes),
+        smaller=smaller,
         larger=lambda: larger_cards(machine),
     ).remedies()

@@ -165,8 +165,8 @@ def stored_model(model_id: str) -> StoredModel | None:
 def stored_decode_terms(model_id: str, file_type: str, accelerators: int) -> list[Term] | None:
     """Return the terms of one step of decoding, in bytes and counts, with nothing on the host.
 
-    After a short prompt, with every default. An encoder, which writes nothing, has none; None when
-    that is not stored.
+    After a short prompt, with every default. An embedding model, which writes nothing, has none;
+    None when that is not stored.
     """
     index = open_index(WORK_FILE_NAME)
     number = index.header["models"].get(model_id)

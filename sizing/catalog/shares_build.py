@@ -152,7 +152,7 @@ def decode_work_of(entry: ModelEntry) -> dict[str, list[list[list[Any]]]]:
 
 
 def _decode_terms(spec: ModelSpec, kind: str) -> list[list[Any]]:
-    if not spec.hparams.causal:
+    if spec.embeds:
         return []
     placement = resolve_placement(spec, PlacementRequest(), machine_of_kind(kind))
     unit = [Rates(1.0, 1.0, 1.0)] * (len(placement.accelerators) + 1)

@@ -180,7 +180,7 @@ def _steps(spec: ModelSpec, threads: int) -> list[Step]:
     depths = [depth for depth in _DEPTHS if depth + _PROMPT_TOKENS <= room] or [0]
     decodes = [Step("decode", _DECODED_TOKENS, depth, threads, 3) for depth in depths]
     prefills = [Step("prefill", prompt, 0, threads, 2)]
-    if not spec.hparams.causal:
+    if spec.embeds:
         return prefills
     return [decodes[0], *prefills, *decodes[1:]]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.builder import shape4
 from whatfits.sizing.graph.feed_forward import FeedForwardBuilder
+from whatfits.sizing.graph.pooling import pool
 from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
 from whatfits.sizing.values import replace
 from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT
@@ -231,9 +232,9 @@ class GraphContext(FeedForwardBuilder):
     def head(
         self, x: Tensor, *, softcap: bool = False, scaled: bool = False, rows_scaled: bool = False
     ) -> None:
-        """Add the logits of normalised rows; both are kept as outputs."""
-        whole = self.whole
-        x.flags |= OUTPUT
+        """Add the logits of normalised rows; both are kept as outputs, and what is pooled."""
+        whole, rows = self.whole, x
+        rows.flags |= OUTPUT
         x = self.like("SCALE", x) if rows_scaled else x
         output = whole("output.weight")
         if output is None:
@@ -246,6 +247,7 @@ class GraphContext(FeedForwardBuilder):
             logits = self.like("SCALE", self.unary(self.like("SCALE", logits)))
         logits.flags |= OUTPUT
         self.expand(logits)
+        pool(self, rows)
 
     def tied_output(self) -> Tensor:
         """Return the embedding as output matrix, where the output layer lies (or the embedding)."""

@@ -1,4 +1,4 @@
-"""What an encoder hands out: the rows of all tokens, and one for each sequence.
+"""What a model hands out that embeds: the rows of all tokens, and one for each sequence.
 
 Source: llama.cpp src/llama-graph.cpp (build_pooling, build_dense_out).
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["hand_out"]
+__all__ = ["hand_out", "pool"]
 
 _NO_POOLING, _MEAN, _RANK = 0, 1, 4  # llama.h, enum llama_pooling_type
 
@@ -22,6 +22,11 @@ _NO_POOLING, _MEAN, _RANK = 0, 1, 4  # llama.h, enum llama_pooling_type
 def hand_out(c: GraphContext, x: Tensor) -> None:
     """Keep the last rows as an output, and what is made of them for each sequence."""
     _keep(c, x)
+    pool(c, x)
+
+
+def pool(c: GraphContext, x: Tensor) -> None:
+    """Add what is made of the last rows for each sequence, where embeddings are handed out."""
     if not c.settings.embeddings:
         return
     pooled = _pooled(c, x)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.settings import told_batches
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def commands(run: Run) -> tuple[str, ...]:
     values = {
         "name": run.spec.name,
         "model_path": f"{folder}/{file_name}",
-        "embedding": None if run.spec.hparams.causal else True,
+        "embedding": True if run.spec.embeds else None,
         **_settings(run),
     }
     # JSON's scalars are YAML's, quoting included
@@ -79,6 +80,7 @@ def _settings(run: Run) -> dict[str, object]:
     """Return what differs from Jan's defaults; None where it does not."""
     workload, settings, placement = run.workload, run.trial.settings, run.trial.placement
     has_gpu = bool(run.machine.accelerators)
+    batch, micro_batch = told_batches(run.spec, workload, settings)
     return {
         "ctx_size": settings.requested_context_tokens,
         "n_gpu_layers": placement.gpu_layers if has_gpu else None,
@@ -88,8 +90,8 @@ def _settings(run: Run) -> dict[str, object]:
         "cache_type_v": _unless_f16(settings.kv_type_v),
         "flash_attn": None if workload.flash_attention == "auto" else workload.flash_attention,
         "parallel": workload.parallel,
-        "batch_size": workload.batch,
-        "ubatch_size": workload.micro_batch,
+        "batch_size": batch,
+        "ubatch_size": micro_batch,
     }
 
 

@@ -9,6 +9,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
+from whatfits.sizing.settings import told_batches
 from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
 from whatfits.sizing.units import MIB
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.search import Trial
+    from whatfits.sizing.settings import Settings
     from whatfits.sizing.workload import Workload
 
 __all__ = ["csv_field", "llama_server_command"]
@@ -44,15 +46,12 @@ def llama_server_command(
         words += ["-ctv", settings.kv_type_v.lower()]
     if workload.flash_attention != "auto":
         words += ["-fa", workload.flash_attention]
-    if workload.batch not in (None, _DEFAULT_BATCH):
-        words += ["-b", str(workload.batch)]
-    if workload.micro_batch not in (None, _DEFAULT_MICRO_BATCH):
-        words += ["-ub", str(workload.micro_batch)]
+    words += _batch_flags(model, workload, settings)
     if workload.kv_unified:
         words.append("--kv-unified")
     if settings.swa_full:
         words.append("--swa-full")
-    if not model.hparams.causal:
+    if model.embeds:
         words.append("--embeddings")
     if not placement.kv_offload:
         words.append("--no-kv-offload")
@@ -76,6 +75,16 @@ def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[
         return ["-m", file.rpartition("/")[2]]
     words = ["-hf", repository, "-hff", file]
     return words if workload.mmproj else [*words, "--no-mmproj"]
+
+
+def _batch_flags(model: ModelSpec, workload: Workload, settings: Settings) -> list[str]:
+    batch, micro_batch = told_batches(model, workload, settings)
+    words: list[str] = []
+    if batch is not None and (batch != _DEFAULT_BATCH or model.embeds):
+        words += ["-b", str(batch)]
+    if micro_batch not in (None, _DEFAULT_MICRO_BATCH):
+        words += ["-ub", str(micro_batch)]
+    return words
 
 
 def _placement_flags(trial: Trial, machine: Machine) -> list[str]:

@@ -101,7 +101,8 @@ def commands(run: Run) -> tuple[str, ...]:
     if settings.sequences > 1:
         words += ["--parallel", str(settings.sequences)]
     words += ["--identifier", run.spec.name, "-y"]
-    return (f"lms import {shlex.quote(run.model_file)}", shlex.join(words), f"lms chat {name}")
+    lines = (f"lms import {shlex.quote(run.model_file)}", shlex.join(words))
+    return lines if run.spec.embeds else (*lines, f"lms chat {name}")
 
 
 def _share(gpu_layers: int, n_layers: int) -> str:

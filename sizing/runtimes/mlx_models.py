@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from whatfits.sizing.errors import UnsupportedArchitectureError
+from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MlxModel", "Router", "check_model_type", "mlx_model"]
+    from whatfits.sizing.model import ModelSpec
+
+__all__ = ["MlxModel", "Router", "check_model_type", "check_writes", "mlx_model"]
 
 Router = Literal["eight", "usual", "kept"]
 """How the matrix that chooses experts is stored: in affine groups of 64 with 8 bits whatever the
@@ -150,6 +152,23 @@ def check_model_type(model_type: object, *, name: str) -> None:
     """
     if isinstance(model_type, str) and model_type in _WITHOUT_A_FILE:
         raise _unsupported(name, model_type)
+
+
+def check_writes(model: ModelSpec) -> None:
+    """Refuse a decoder that embeds: mlx-lm's programs generate text and nothing else.
+
+    An encoder is refused by its architecture.
+
+    Raises:
+        InvalidRequestError: it is one.
+    """
+    if model.embeds and model.hparams.causal:
+        raise InvalidRequestError(
+            what="model for MLX",
+            got=model.name,
+            allowed="one that writes: mlx-lm hands out no embeddings",
+            next_step="try --runtime llama.cpp",
+        )
 
 
 def _unsupported(name: str, kind: str) -> UnsupportedArchitectureError:

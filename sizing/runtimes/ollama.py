@@ -6,6 +6,7 @@ choice of cards), server/routes.go (context by memory), envconfig/config.go, doc
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["asked", "commands", "default_context_tokens"]
 
 _LABEL: Final = "Ollama"
+_EMBED_URL: Final = "http://localhost:11434/api/embed"  # docs/api: Generate Embeddings
 # context by the memory of all cards; 24 and 48 GiB in its documents, 23 and 47 in its source
 _CONTEXT_TIERS: Final = ((23 * GIB, 4096), (47 * GIB, 32_768))
 _LARGEST_CONTEXT: Final = 262_144
@@ -110,7 +112,7 @@ def asked(
     if workload.mmproj:
         context = max(context, _VISION_CONTEXT)
     slots = workload.parallel or 1
-    if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or not spec.hparams.causal):
+    if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or spec.embeds):
         notes.append(f"Ollama serves {spec.architecture} one sequence at a time: parallel is 1.")
         slots = 1
     guess = guessed_bytes(spec, tokens=context * slots)
@@ -163,8 +165,15 @@ def commands(run: Run) -> tuple[str, ...]:
         environment.append(f"OLLAMA_NUM_PARALLEL={settings.sequences}")
     if environment:
         lines.append(" ".join([*environment, "ollama serve"]))
-    name = shlex.quote(_model_name(run.spec))
-    return (*lines, f"ollama create {name} -f Modelfile", f"ollama run {name}")
+    name = _model_name(run.spec)
+    start = shlex.join(["ollama", "run", name]) if not run.spec.embeds else _embed(name)
+    return (*lines, shlex.join(["ollama", "create", name, "-f", "Modelfile"]), start)
+
+
+def _embed(name: str) -> str:
+    """Return the request that loads a model that embeds: there is nothing to chat with."""
+    body = json.dumps({"model": name, "input": "some text"})
+    return shlex.join(["curl", _EMBED_URL, "-d", body])
 
 
 def _check_pairs(workload: Workload) -> None:

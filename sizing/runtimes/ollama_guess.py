@@ -80,7 +80,7 @@ def automatic_batch(
     machine: Machine,
 ) -> int:
     """Return num_batch when nobody sets it; the micro-batch is the same."""
-    if not spec.hparams.causal:
+    if spec.embeds:
         return min(_LARGE_BATCH, tokens)
     cuda = [card for card in cards if card.kind == "cuda"]
     if flash_attention == "off" and cuda:

@@ -65,6 +65,8 @@ def vllm_options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> 
         options["dtype"] = "half"
     if facts.has_other_parts:
         options["language-model-only"] = True
+    if settings.embeds:
+        options["runner"] = "pooling"
     if settings.has_states:
         options["enable-prefix-caching"] = False
     return options

@@ -47,6 +47,7 @@ class VllmSettings:
         cache_type: of the cache: the model's own 16 bits, or FP8.
         offline: used as a library: larger batches by default.
         has_states: some layer keeps a state of fixed size.
+        embeds: it hands out embeddings (`--runner pooling`).
     """
 
     devices: tuple[Device, ...]
@@ -57,6 +58,7 @@ class VllmSettings:
     cache_type: CacheType
     offline: bool
     has_states: bool
+    embeds: bool = False
 
     @property
     def on_host(self) -> bool:
@@ -121,6 +123,7 @@ def resolve_vllm(
         cache_type=_cache_type(workload),
         offline=offline,
         has_states=any(isinstance(layer.recurrent, RecurrentState) for layer in model.layers),
+        embeds=model.embeds,
     )
 
 

@@ -51,9 +51,10 @@ def deployed(
         raise InvalidRequestError(
             what="runtime for serve", got=runtime, allowed=", ".join(SERVE_RUNTIMES)
         )
-    if not spec.hparams.causal:
+    if spec.embeds:
+        kind = "embeds" if spec.hparams.causal else "is an encoder"
         raise InvalidRequestError(
-            what="model for serve", got=spec.name, allowed="one that writes: this is an encoder"
+            what="model for serve", got=spec.name, allowed=f"one that writes: this {kind}"
         )
     if engine_version is not None and entry.id != _VLLM:
         raise InvalidRequestError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.model import LAST_POOLING
 from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE, chosen_file_type
 from whatfits.sizing.values import replace
 from whatfits.sizing.vision import vision_note
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["DEFAULT_FILE_TYPE", "load_catalog_model", "load_entry", "spec_of_entry"]
+__all__ = [
+    "DEFAULT_FILE_TYPE",
+    "as_embedding",
+    "load_catalog_model",
+    "load_entry",
+    "spec_of_entry",
+]
 
 
 def load_catalog_model(name: str, *, file_type: str | None = None) -> ModelSpec:
@@ -41,11 +48,22 @@ def load_entry(entry: ModelEntry, file_type: str | None) -> ModelSpec:
 def spec_of_entry(entry: ModelEntry, *, file_type: str | None = None) -> ModelSpec:
     """Return the model of a catalog entry under a file type."""
     chosen, said = chosen_file_type(file_type, native=entry.native_quantisation)
-    spec = _spec(entry, chosen)
+    spec = as_embedding(_spec(entry, chosen), entry)
     notes = [*spec.notes, *said, *entry.caveats]
     if entry.vision is not None:
         notes.append(vision_note(entry.vision, parameters=entry.params_vision_audio))
     return replace(spec, notes=tuple(notes))
+
+
+def as_embedding(spec: ModelSpec, entry: ModelEntry) -> ModelSpec:
+    """Return a decoder whose entry says that it embeds as its file says it: by the last token.
+
+    No configuration says so; llama.cpp's conversion reads it from 1_Pooling/config.json.
+    """
+    if entry.kind != "embedding" or not spec.hparams.causal:
+        return spec
+    key = f"{spec.architecture}.pooling_type"
+    return replace(spec, metadata={**spec.metadata, key: LAST_POOLING})
 
 
 def _spec(entry: ModelEntry, file_type: str) -> ModelSpec:

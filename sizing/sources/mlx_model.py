@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, printable
 from whatfits.sizing.model import ByteRange
-from whatfits.sizing.runtimes.mlx_models import check_model_type
+from whatfits.sizing.runtimes.mlx_models import check_model_type, check_writes
 from whatfits.sizing.runtimes.mlx_types import (
     AS_PUBLISHED,
     DEFAULT_TYPE,
@@ -75,6 +75,7 @@ def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:
     from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - one path
 
     check_model_type(find_model(base.name).config.get("model_type"), name=base.name)
+    check_writes(base)
     if wanted is None and _native(base):
         return _published(base)
     return _converted(base, wanted)

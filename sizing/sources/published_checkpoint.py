@@ -28,6 +28,7 @@ from whatfits.sizing.runtimes.vllm_file_types import (
     requantised_checkpoint,
     stored_as,
 )
+from whatfits.sizing.sources.catalog_model import as_embedding
 from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint
 from whatfits.sizing.sources.claims import (
     is_address,
@@ -98,7 +99,8 @@ def load_published(name: str, *, file_type: str | None = None) -> ModelSpec:
 def _of_catalog(name: str, asked: str | None) -> ModelSpec:
     entry = find_model(name)
     config = entry.config
-    spec = _table(config, name=entry.id, source="catalog", origin=entry.source)
+    drawn = _table(config, name=entry.id, source="catalog", origin=entry.source)
+    spec = as_embedding(drawn, entry)
     own = _native(entry)
     facts = CheckpointFacts(
         reference=entry.hf_id,

@@ -33,7 +33,7 @@ def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
     """
     parameters = model.parameters or 0
     entry = _entry_of(model)
-    embeds = not model.hparams.causal if entry is None else entry.kind == _EMBEDDING
+    embeds = model.embeds if entry is None else entry.kind == _EMBEDDING
     bits = 8 * model.tensor_bytes / parameters if parameters else 0.0
     most = 8 * room_bytes / (bits * _SURELY) if bits else float("inf")
     smaller = [

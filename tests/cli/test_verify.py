@@ -233,6 +233,7 @@ BAD = {
     "an empty name": ([""], "file"),
     "a catalog name": (["llama-3.1-8b"], "--synthetic llama-3.1-8b"),
     "a model nobody knows": (["--synthetic", "lama-3.1-8b"], "did you mean"),
+    "a shape with holes": (["--synthetic", "falcon-h1-7b"], "of this one it lacks intermediate_s"),
     "a file type nobody knows": (
         ["--synthetic", "smollm2-135m", "--file-type", "Q9_X"],
         "whatfits quants",

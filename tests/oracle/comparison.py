@@ -143,8 +143,8 @@ def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Setting
 
 def compare(spec: ModelSpec, path: Path, oracle: Oracle, settings: RunSettings) -> Outcome:
     """Return truth and prediction of one setting."""
-    # an encoder is run for its embeddings
-    settings = replace(settings, embeddings=not spec.hparams.causal)
+    # what embeds is run for its embeddings
+    settings = replace(settings, embeddings=spec.embeds)
     bill = Bill(spec)
     try:
         resolved, placement = asked_for(spec, oracle.box, settings)

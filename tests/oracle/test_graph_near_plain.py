@@ -147,3 +147,17 @@ def test_an_encoder_takes_what_llama_cpp_plans(
     write_model(spec, path)
     assert_exact(spec, path, cpu, EVERY_ROW)
     assert_exact(spec, path, gpu, (RunSettings(8192), RunSettings(8192, gpu_layers=3)))
+
+
+@pytest.mark.parametrize("pooling", [MEAN, LAST])
+def test_a_decoder_that_embeds_takes_what_llama_cpp_plans(
+    pooling: int, cpu: Oracle, gpu: Oracle, tmp_path: Path
+) -> None:
+    spec = load_catalog_model("qwen3-embedding-0.6b", file_type="F16")
+    key = f"{spec.architecture}.pooling_type"
+    assert spec.metadata[key] == LAST
+    spec = replace(spec, metadata={**spec.metadata, key: pooling})
+    path = tmp_path / "model.gguf"
+    write_model(spec, path)
+    assert_exact(spec, path, cpu, EVERY_ROW)
+    assert_exact(spec, path, gpu, (RunSettings(8192), RunSettings(8192, gpu_layers=3)))
