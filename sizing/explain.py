@@ -175,10 +175,14 @@ def _placement_text(plan: Plan) -> str:
         return f"all on {where}"
     text = f"{placement.gpu_layers} layers on {where} (output layer counted)"
     if placement.cpu_moe_layers:
-        text += f", experts of {placement.cpu_moe_layers} layers on the host"
+        text += f", experts of the first {_counted(placement.cpu_moe_layers, 'layer')} on the host"
     if placement.overrides:
-        text += f", {len(placement.overrides)} rules place tensors by name"
+        text += f", {_counted(len(placement.overrides), 'rule')} for tensors by name"
     return text
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 _PARTS: Final = (

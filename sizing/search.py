@@ -143,7 +143,8 @@ class Trials:
         memory = self._bill.memory(
             settings, placement, self._machine, is_server=self._workload.program == "server"
         )
-        judgement = judge(memory, placement, self._machine)
+        by_name = self._bill.host_by_name(placement)
+        judgement = judge(memory, placement, self._machine, by_name=by_name)
         growth = self._bill.growth(settings, is_server=self._workload.program == "server")
         return Trial(request, settings, placement, memory, judgement, growth, self._extras)
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass
+from whatfits.sizing.weights import NOTHING_BY_NAME
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Verdict
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.placement import Placement
+    from whatfits.sizing.weights import HostByName
 
 __all__ = [
     "MAY_RUN",
@@ -79,10 +81,17 @@ def is_more_than_all(n_bytes: int, machine: Machine) -> bool:
     return None not in free and n_bytes > sum(room or 0 for room in free)
 
 
-def judge(memory: Memory, placement: Placement, machine: Machine) -> Judgement:
-    """Return the verdict on one placement."""
+def judge(
+    memory: Memory,
+    placement: Placement,
+    machine: Machine,
+    *,
+    by_name: HostByName = NOTHING_BY_NAME,
+) -> Judgement:
+    """Return the verdict on one placement; `by_name` is what names put on the host."""
     needs = pool_needs(memory, machine)
-    spilled = spilled_of(placement, machine)
+    has_cache = memory.kv_cache_bytes > 0
+    spilled = spilled_of(placement, machine, by_name=by_name, has_cache=has_cache)
     host_pool = placement.host.pool
     notes: list[str] = []
     checked = []
@@ -144,7 +153,13 @@ def _at_most(need_bytes: int, free_bytes: int | None) -> bool:
     return free_bytes is not None and need_bytes <= free_bytes
 
 
-def spilled_of(placement: Placement, machine: Machine) -> str | None:
+def spilled_of(
+    placement: Placement,
+    machine: Machine,
+    *,
+    by_name: HostByName = NOTHING_BY_NAME,
+    has_cache: bool = True,
+) -> str | None:
     """Return what lies outside the fastest pool there is, in words; None when nothing does."""
     fast = {pool.id for pool in machine.pools if pool.kind in ("vram", "unified")}
     usable = {device.pool for device in machine.accelerators if "unusable" not in device.features}
@@ -156,11 +171,12 @@ def spilled_of(placement: Placement, machine: Machine) -> str | None:
     on_host = places.count(None)
     if on_host:
         return f"{on_host} of {len(places)} layers are in {slow}"
-    if placement.cpu_moe_layers:
-        return f"the experts of {placement.cpu_moe_layers} layers are in {slow}"
-    if any(device is None for _, device in placement.overrides):
+    if by_name.expert_layers:
+        layers = "layer" if by_name.expert_layers == 1 else "layers"
+        return f"the experts of {by_name.expert_layers} {layers} are in {slow}"
+    if by_name.others:
         return f"tensors placed by name are in {slow}"
-    return None if placement.kv_offload else f"the cache is in {slow}"
+    return f"the cache is in {slow}" if has_cache and not placement.kv_offload else None
 
 
 def _free_text(pool: Pool) -> str:
