@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "READING_TOKENS_PER_S",
     "TONES",
+    "free_text",
     "machine_sentence",
     "plan_document",
     "rate_text",
@@ -203,11 +204,13 @@ def _memory_table(plan: Plan) -> Table:
     rows = tuple(
         (label, *(_size(getattr(row, name)) for row in memory.devices)) for label, name in _PARTS
     )
-    free = ("free", *(_free_text(plan.machine.pool(row.pool)) for row in memory.devices))
+    devices = {device.id: device for device in plan.machine.devices}
+    pools = [plan.machine.pool(row.pool).of(devices[row.device]) for row in memory.devices]
+    free = ("free", *(free_text(pool) for pool in pools))
     return Table(columns, (*rows, free), title="Memory", right=columns[1:])
 
 
-def _free_text(pool: Pool) -> str:
+def free_text(pool: Pool) -> str:
     """Return what is free, from the lower end where total or limit is not known for sure."""
     low, high = _size(pool.free_low_bytes), _size(pool.free_bytes)
     return high if low == high else f"{low} to {high}"

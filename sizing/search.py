@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.growth import Growth
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
@@ -252,7 +252,8 @@ class Trials:
         them goes up and down by a layer and says nothing of how much longer the context may get.
         """
         rooms = self._rooms(trial)
-        return rooms.get(trial.placement.host.pool, min(rooms.values(), default=0))
+        of_host = [room for pool, room in rooms if pool.id == trial.placement.host.pool]
+        return min(of_host or [room for _, room in rooms], default=0)
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))
@@ -263,19 +264,24 @@ class Trials:
     def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
         """Return the room left in the fullest pool in bytes, negative when one overflows."""
         host_pool = trial.placement.host.pool
-        rooms = self._rooms(trial)
         return min(
-            (room for pool, room in rooms.items() if host_too or pool != host_pool), default=0
+            (
+                room
+                for pool, room in self._rooms(trial)
+                if host_too or pool.id != host_pool or pool.limit_scope == "accelerators"
+            ),
+            default=0,
         )
 
-    def _rooms(self, trial: Trial) -> dict[str, int]:
-        """Return the room left in each pool in bytes; pools of unknown size count as full."""
-        return {
-            need.pool.id: -1
-            if need.pool.free_low_bytes is None
-            else need.pool.free_low_bytes - need.high_bytes
+    def _rooms(self, trial: Trial) -> list[tuple[Pool, int]]:
+        """Return the room left in each pool in bytes; pools of unknown size count as full.
+
+        A pool whose limit binds accelerators alone comes twice: for them, and whole.
+        """
+        return [
+            (need.pool, -1 if need.spare_low_bytes is None else need.spare_low_bytes)
             for need in pool_needs(trial.memory, self._machine)
-        }
+        ]
 
     def _rough_rooms(self, placement: Placement, *, like: Sequence[Trial]) -> dict[str, int]:
         """Return the room in each accelerator's pool: weights and caches exact, the rest as tried.
@@ -290,12 +296,17 @@ class Trials:
         needs: dict[str, int] = {}
         devices = (*placement.accelerators, placement.host)
         kept = self._bill.weights_and_caches(like[-1].settings, placement)
+        pools = {device.pool: self._machine.pool(device.pool) for device in devices}
         for device, n_bytes in zip(devices, kept, strict=True):
+            if device.kind == "cpu" and pools[device.pool].limit_scope == "accelerators":
+                continue  # the limit does not bind it
             needs[device.pool] = needs.get(device.pool, 0) + n_bytes + rests.get(device.id, 0)
         return {
-            pool: -1 if (free := self._machine.pool(pool).free_low_bytes) is None else free - need
+            pool: -1 if (free := pools[pool].free_low_bytes) is None else free - need
             for pool, need in needs.items()
-            if pool != placement.host.pool or len(needs) == 1
+            if pool != placement.host.pool
+            or len(needs) == 1
+            or pools[pool].limit_scope == "accelerators"
         }
 
     def _is_fixed(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import place_layers
-from whatfits.sizing.verdict import VERDICT_ORDER, spilled_of
+from whatfits.sizing.verdict import VERDICT_ORDER, bounds_of, spilled_of
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
@@ -132,16 +132,18 @@ def _on_machine(table: SweepTable, machine: Machine) -> Swept:
     fits, close, closed = (np.ones(len(total), bool) for _ in range(3))
     unknown = False
     for pool in {device.pool: machine.pool(device.pool) for device in devices}.values():
-        at = [index for index, device in enumerate(devices) if device.pool == pool.id]
         if pool.total_bytes is None:
             is_host = pool.id == placement.host.pool
             unknown |= not (is_host and placement.accelerators and not spills)
             continue
-        mid = table.mid_bytes[:, at].sum(axis=1) + sum(beside[n].mid_bytes for n in at)
-        most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
-        fits &= most <= _most(pool.free_low_bytes)
-        close &= mid <= _most(pool.free_bytes)
-        closed &= mid <= _most(pool.free_when_idle_bytes)
+        inside = [index for index, device in enumerate(devices) if device.pool == pool.id]
+        for bound, part in bounds_of(pool, [devices[n].kind == "cpu" for n in inside]):
+            at = [inside[n] for n in part]
+            mid = table.mid_bytes[:, at].sum(axis=1) + sum(beside[n].mid_bytes for n in at)
+            most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
+            fits &= most <= _most(bound.free_low_bytes)
+            close &= mid <= _most(bound.free_bytes)
+            closed &= mid <= _most(bound.free_when_idle_bytes)
     verdict = np.where(close | closed, VERDICT_ORDER["tight"], VERDICT_ORDER["no"])
     verdict = np.where(fits, VERDICT_ORDER["slow" if spills else "fits"], verdict)
     if unknown:

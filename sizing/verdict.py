@@ -15,6 +15,8 @@ from whatfits.sizing.values import dataclass
 from whatfits.sizing.weights import NOTHING_BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from whatfits.sizing.estimate import Memory, Verdict
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.placement import Placement
@@ -26,6 +28,7 @@ __all__ = [
     "VERDICT_ORDER",
     "Judgement",
     "PoolNeed",
+    "bounds_of",
     "is_more_than_all",
     "judge",
     "pool_needs",
@@ -39,11 +42,26 @@ MAY_RUN: Final = frozenset({"fits", "slow", "tight"})
 
 
 class PoolNeed(NamedTuple):
-    """What a run takes of one pool."""
+    """What a run takes of one pool, or its accelerators of what they may have of it.
+
+    In the latter case `pool.limit_scope` is `accelerators`.
+    """
 
     pool: Pool
     total_bytes: int
     high_bytes: int
+
+    @property
+    def spare_low_bytes(self) -> int | None:
+        """What is surely left at the upper end of the need; None where it is not known."""
+        free = self.pool.free_low_bytes
+        return None if free is None else free - self.high_bytes
+
+    @property
+    def label(self) -> str:
+        """The pool, or whose part of it, in words."""
+        is_part = self.pool.limit_scope == "accelerators"
+        return f"the GPU's part of {self.pool.id}" if is_part else self.pool.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +82,30 @@ class Judgement:
 
 
 def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
-    """Return the need of each pool that a run touches, in the machine's order of pools."""
-    sums: dict[str, tuple[int, int]] = {}
-    for row in memory.devices:
-        total, high = sums.get(row.pool, (0, 0))
-        sums[row.pool] = (total + row.total_bytes, high + row.high_bytes)
-    return tuple(PoolNeed(pool, *sums[pool.id]) for pool in machine.pools if pool.id in sums)
+    """Return the need of each pool that a run touches, in the machine's order of pools.
+
+    Where a limit binds accelerators alone, their need comes first, then that of all devices.
+    """
+    cpus = {device.id for device in machine.devices if device.kind == "cpu"}
+    needs: list[PoolNeed] = []
+    for pool in machine.pools:
+        rows = [row for row in memory.devices if row.pool == pool.id]
+        for bound, at in bounds_of(pool, [row.device in cpus for row in rows]):
+            total = sum(rows[index].total_bytes for index in at)
+            needs.append(PoolNeed(bound, total, sum(rows[index].high_bytes for index in at)))
+    return tuple(needs)
+
+
+def bounds_of(pool: Pool, are_cpus: Sequence[bool]) -> Iterator[tuple[Pool, list[int]]]:
+    """Yield what bounds the devices in a pool: the pool as they may fill it, and which they are.
+
+    `are_cpus` says of each of them whether it is a CPU. A limit of accelerators alone binds their
+    part; all of them together are bound by the rest. Nothing is yielded for no device.
+    """
+    if pool.limit_scope == "accelerators" and not all(are_cpus):
+        yield pool, [index for index, is_cpu in enumerate(are_cpus) if not is_cpu]
+    if are_cpus:
+        yield pool.whole, [*range(len(are_cpus))]
 
 
 def is_more_than_all(n_bytes: int, machine: Machine) -> bool:
@@ -77,7 +113,7 @@ def is_more_than_all(n_bytes: int, machine: Machine) -> bool:
 
     Then the verdict is no, whatever lies where.
     """
-    free = [pool.free_when_idle_bytes for pool in machine.pools]
+    free = [pool.whole.free_when_idle_bytes for pool in machine.pools]
     return None not in free and n_bytes > sum(room or 0 for room in free)
 
 
@@ -111,7 +147,7 @@ def judge(
 def _judge_known(
     needs: list[PoolNeed], *, spilled: str | None, notes: tuple[str, ...]
 ) -> Judgement:
-    shortfall = sum(max(0, need.high_bytes - (need.pool.free_low_bytes or 0)) for need in needs)
+    shortfall = _shortfall_bytes(needs)
     if all(_at_most(need.high_bytes, need.pool.free_low_bytes) for need in needs):
         worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_low_bytes or 0))
         if spilled is None:
@@ -125,14 +161,23 @@ def _judge_known(
     return Judgement("no", _lack(worst), shortfall, notes)
 
 
+def _shortfall_bytes(needs: list[PoolNeed]) -> int:
+    """Return what is missing over all pools; two bounds of one pool lack the same bytes once."""
+    missing: dict[str, int] = {}
+    for need in needs:
+        lack = need.high_bytes - (need.pool.free_low_bytes or 0)
+        missing[need.pool.id] = max(missing.get(need.pool.id, 0), lack)
+    return sum(missing.values())
+
+
 def _doubt(needs: list[PoolNeed]) -> str:
     """Return why a middle that fits is no promise: the need or the pool is uncertain."""
     worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_bytes or 0))
     if _at_most(worst.high_bytes, worst.pool.free_bytes):
         worst = max(needs, key=lambda need: need.high_bytes - (need.pool.free_low_bytes or 0))
-        return f"{worst.pool.id} may turn out smaller than {_free_text(worst.pool)}"
+        return f"{worst.label} may turn out smaller than {_free_text(worst.pool)}"
     return (
-        f"{worst.pool.id} needs {format_bytes(worst.total_bytes)}, and up to "
+        f"{worst.label} needs {format_bytes(worst.total_bytes)}, and up to "
         f"{format_bytes(worst.high_bytes)} in the worst case, of {_free_text(worst.pool)}"
     )
 
@@ -143,8 +188,9 @@ def _held(needs: list[PoolNeed]) -> str:
     pool = worst.pool
     if pool.used_bytes is None:
         return f"{pool.id}: what other programs hold could not be read"
+    lack = format_bytes(worst.total_bytes - (pool.free_bytes or 0))
     return (
-        f"{pool.id} is short by {format_bytes(worst.total_bytes - (pool.free_bytes or 0))} until "
+        f"{worst.label} is short by {lack} until "
         f"other programs let go of some of the {format_bytes(pool.used_bytes)} they hold"
     )
 
@@ -186,7 +232,7 @@ def _free_text(pool: Pool) -> str:
 def _headroom(need: PoolNeed) -> str:
     free = need.pool.free_low_bytes or 0
     return (
-        f"{need.pool.id}: up to {format_bytes(need.high_bytes)} of {format_bytes(free)} free, "
+        f"{need.label}: up to {format_bytes(need.high_bytes)} of {format_bytes(free)} free, "
         f"{format_bytes(free - need.high_bytes)} to spare"
     )
 
@@ -195,6 +241,6 @@ def _lack(need: PoolNeed) -> str:
     pool = need.pool
     free = pool.free_when_idle_bytes if pool.free_bytes is None else pool.free_bytes
     return (
-        f"{pool.id} needs {format_bytes(need.total_bytes)} of {format_bytes(free or 0)} free: "
+        f"{need.label} needs {format_bytes(need.total_bytes)} of {format_bytes(free or 0)} free: "
         f"{format_bytes(need.total_bytes - (free or 0))} short"
     )

@@ -94,7 +94,7 @@ def _listed(part: Part) -> MemoryPart:
 
 def device_row(machine: Machine, device: Device, share: Share, overhead: Overhead) -> DeviceMemory:
     """Return the row of one device: what the program has there, and what it loses beside it."""
-    pool = machine.pool(device.pool)
+    pool = machine.pool(device.pool).of(device)
     return DeviceMemory(
         device=device.id,
         pool=device.pool,
