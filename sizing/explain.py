@@ -82,7 +82,7 @@ def machine_sentence(machine: Machine) -> str:
     for device in machine.accelerators:
         pool = machine.pool(device.pool)
         size = "size unknown" if pool.total_bytes is None else format_bytes(pool.total_bytes)
-        parts.append(f"{device.name} ({size}{', shared' if pool.kind == 'unified' else ''})")
+        parts.append(f"{device.name} ({size}{'' if pool.kind == 'vram' else ', shared'})")
     for pool in machine.pools:
         if pool.kind == "ram":
             total = pool.total_bytes
@@ -225,7 +225,8 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     trained = plan.model.context_train_tokens
     largest = plan.largest_context_tokens
     if largest is None:
-        rows.append(("Largest context", "none fits"))
+        surely = "surely " if plan.verdict == "tight" else ""
+        rows.append(("Largest context", f"none {surely}fits"))
     else:
         limit = f" (trained for {format_tokens(trained)})" if trained else ""
         rows.append(("Largest context", f"{format_tokens(largest)} tokens{limit}"))

@@ -13,6 +13,7 @@ from whatfits.sizing.search import Trials
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.units import MIB, format_tokens
+from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -91,6 +92,7 @@ def llama_plan(
             *spec.notes,
             *asked.notes,
             *_beyond_training(spec, trial),
+            *left_out_notes(machine),
             *unverified_notes(machine),
             *trial.judgement.notes,
         ),

@@ -44,11 +44,12 @@ def answer(
     """
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
+        from whatfits.sizing.left_out import left_out_notes
         from whatfits.sizing.unverified import unverified_notes
 
         others = _other_models(runtime)
         plan = entry.own().plan(spec, machine, workload, request, others=others, force=force)
-        return replace(plan, notes=(*plan.notes, *unverified_notes(machine)))
+        return replace(plan, notes=(*plan.notes, *left_out_notes(machine), *unverified_notes(machine)))
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.llama_answer import llama_plan
 
