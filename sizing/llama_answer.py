@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.units import MIB, format_tokens
-from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION

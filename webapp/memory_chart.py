@@ -66,7 +66,9 @@ def _rule_rows(bills: Sequence[PoolBill]) -> list[dict[str, Any]]:
     longest = max((max(b.bar_bytes, b.installed_bytes or 0) for b in bills), default=1)
     rows = []
     for bill in bills:
-        what = "limit" if bill.is_limited else "capacity"
+        of_gpu = bill.needs[0].pool.limit_scope == "accelerators"
+        limit = "GPU's limit" if of_gpu else "limit"
+        what = limit if bill.is_limited else "capacity"
         ends = [(bill.limit_bytes, what, True)]
         if bill.is_limited:
             ends.append((bill.installed_bytes, "installed", False))

@@ -49,7 +49,8 @@ def answer(
 
         others = _other_models(runtime)
         plan = entry.own().plan(spec, machine, workload, request, others=others, force=force)
-        return replace(plan, notes=(*plan.notes, *left_out_notes(machine), *unverified_notes(machine)))
+        of_machine = (*left_out_notes(machine), *unverified_notes(machine))
+        return replace(plan, notes=(*plan.notes, *of_machine))
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.llama_answer import llama_plan
 
