@@ -93,8 +93,15 @@ def test_a_limit_that_binds_the_pool_binds_the_cpu_too() -> None:
     del value["pools"][0]["limit_scope"]
     plan = check(MODEL, machine=value, placement={"devices": ()})
     assert plan.verdict == "no"
-    assert "17.8 GiB" in plan.verdict_reason or "14.8 GiB" in plan.verdict_reason
-    assert "raise_limit" not in _remedies(plan)
+    assert "14.8 GiB" in plan.verdict_reason  # 17.8 less the reserve
+
+
+def test_only_a_limit_of_the_gpu_is_said_to_be_raised() -> None:
+    value = to_json_value(machine_expression(MAC))
+    value["pools"][0] |= {"reserve_bytes": 0, "limit_scope": "pool"}
+    assert "raise_limit" not in _remedies(check(MODEL, machine=value))
+    value["pools"][0]["limit_scope"] = "accelerators"
+    assert "raise_limit" in _remedies(check(MODEL, machine=value))
 
 
 def _unified(**changes: Any) -> Pool:  # noqa: ANN401 - fields of a pool
