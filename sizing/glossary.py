@@ -182,7 +182,9 @@ TERMS: Final = (
         "headroom",
         ("free memory", "free", "reserve"),
         "Memory left for everything else. Free here means: the limit, less what others hold now, "
-        "less a stated reserve for the system. A verdict is taken from the upper end of the need.",
+        "less a stated reserve for the system; where only the GPU has a limit, the memory less "
+        "both, of which the GPU gets no more than its limit. A verdict is taken from the upper end "
+        "of the need.",
         _free,
         ("whatfits hardware",),
     ),
