@@ -49,6 +49,7 @@ class SweepTable:
         mid_bytes: rows x devices, host last: what the program has there.
         low_bytes: lower ends.
         high_bytes: upper ends.
+        weights_bytes: the weights among them.
     """
 
     def __init__(self, kind: str, models: Iterable[tuple[str, StoredModel]]) -> None:
@@ -59,9 +60,9 @@ class SweepTable:
         rows = list(_rows(kind, models))
         self.configurations = [row for row, _ in rows]
         self.n_layers = np.array([row.n_layers for row in self.configurations])
-        self.mid_bytes, self.low_bytes, self.high_bytes = (
+        self.mid_bytes, self.low_bytes, self.high_bytes, self.weights_bytes = (
             np.array([[getattr(share, name) for share in shares] for _, shares in rows], np.int64)
-            for name in ("total_bytes", "low_bytes", "high_bytes")
+            for name in ("total_bytes", "low_bytes", "high_bytes", "weights_bytes")
         )
 
 
@@ -141,6 +142,9 @@ def _on_machine(table: SweepTable, machine: Machine) -> Swept:
             at = [inside[n] for n in part]
             mid = table.mid_bytes[:, at].sum(axis=1) + sum(beside[n].mid_bytes for n in at)
             most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
+            if bound.limit_scope == "accelerators" and placement.mmap:
+                wrapping = any(devices[n].kind == "metal" for n in at)
+                most = most + table.weights_bytes[:, -1] * wrapping  # see `pool_needs`
             fits &= most <= _most(bound.free_low_bytes)
             close &= mid <= _most(bound.free_bytes)
             closed &= mid <= _most(bound.free_when_idle_bytes)

@@ -84,15 +84,22 @@ class Judgement:
 def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
     """Return the need of each pool that a run touches, in the machine's order of pools.
 
-    Where a limit binds accelerators alone, their need comes first, then that of all devices.
+    Where a limit binds accelerators alone, their need comes first, then that of all devices. Metal
+    wraps the mapped file from the first to the last of its tensors: weights of the host that lie
+    between them may count against its limit too, and do so at the upper end.
     """
     cpus = {device.id for device in machine.devices if device.kind == "cpu"}
+    wraps = {device.id for device in machine.devices if device.kind == "metal"}
     needs: list[PoolNeed] = []
     for pool in machine.pools:
         rows = [row for row in memory.devices if row.pool == pool.id]
         for bound, at in bounds_of(pool, [row.device in cpus for row in rows]):
             total = sum(rows[index].total_bytes for index in at)
-            needs.append(PoolNeed(bound, total, sum(rows[index].high_bytes for index in at)))
+            high = sum(rows[index].high_bytes for index in at)
+            if bound.limit_scope == "accelerators" and memory.mapped_bytes:
+                wrapping = any(row.device in wraps and row.weights_bytes for row in rows)
+                high += sum(row.weights_bytes for row in rows if wrapping and row.device in cpus)
+            needs.append(PoolNeed(bound, total, high))
     return tuple(needs)
 
 

@@ -38,6 +38,9 @@ def _all_within(trial: Trial, machine: Machine, end: str, free: str) -> bool:
         if pool.limit_scope == "accelerators":
             whole = replace(pool, limit_bytes=None, limit_low_bytes=None)
             of_gpu = sum(getattr(row, end) for row in rows if row.device != "cpu")
+            on_gpu = any(row.weights_bytes for row in rows if row.device != "cpu")
+            if end == "high_bytes" and on_gpu and trial.memory.mapped_bytes:  # Metal wraps the file
+                of_gpu += sum(row.weights_bytes for row in rows if row.device == "cpu")
             if of_gpu > getattr(pool, free):
                 return False
         if rows and sum(getattr(row, end) for row in rows) > getattr(whole, free):

@@ -30,7 +30,7 @@ def test_on_the_gpu_the_limit_binds_and_raising_it_helps() -> None:
     assert _remedies(plan)["raise_limit"] == "fits"
 
 
-@pytest.mark.parametrize("placement", [{"devices": ()}, {"gpu_layers": 30}])
+@pytest.mark.parametrize("placement", [{"devices": ()}, {"gpu_layers": 30, "mmap": False}])
 def test_what_the_cpu_holds_is_bound_by_what_is_installed(placement: dict[str, Any]) -> None:
     plan = check(MODEL, machine=MAC, placement=placement)
     assert plan.verdict == "fits"
@@ -39,9 +39,22 @@ def test_what_the_cpu_holds_is_bound_by_what_is_installed(placement: dict[str, A
     assert f"of {room / GIB:.1f} GiB free" in plan.verdict_reason
     host = plan.memory.devices[-1]
     assert (host.limit_bytes, host.free_bytes) == (24 * GIB, room)
-    if placement == {"gpu_layers": 30}:
+    if "gpu_layers" in placement:
         gpu = plan.memory.devices[0]
         assert gpu.limit_bytes == gpu.free_bytes == plan.machine.pools[0].limit_bytes
+
+
+def test_weights_of_the_cpu_may_lie_in_the_part_of_the_file_that_metal_wraps() -> None:
+    """From the output matrix, which is the first of the file, to the last layer."""
+    plan = check(MODEL, machine=MAC, placement={"gpu_layers": 30})
+    gpu, host = plan.memory.devices
+    assert gpu.high_bytes < 16 * GIB < gpu.high_bytes + host.weights_bytes
+    assert plan.verdict == "tight"
+    assert f"up to {(gpu.high_bytes + host.weights_bytes) / GIB:.1f} GiB" in plan.verdict_reason
+
+
+def test_without_a_layer_on_the_gpu_metal_wraps_nothing() -> None:
+    assert check(MODEL, machine=MAC, placement={"gpu_layers": 0}).verdict == "fits"
 
 
 def test_all_together_may_be_too_much_though_each_part_has_room() -> None:
@@ -59,14 +72,15 @@ def test_the_shortfall_of_two_bounds_is_counted_once() -> None:
     machine = machine_expression(MAC)
     trial = Trials(load_model("llama-3.3-70b"), machine, Workload(), PlacementRequest()).first()
     whole = trial.memory.high_bytes - 21 * GIB
-    of_gpu = trial.memory.devices[0].high_bytes - 16 * GIB
+    gpu, host = trial.memory.devices
+    of_gpu = gpu.high_bytes + host.weights_bytes - 16 * GIB
     assert trial.judgement.shortfall_bytes == max(whole, of_gpu)
 
 
 def test_models_together_share_the_limit_and_what_is_installed() -> None:
     plan = together(["llama-3.1-8b", "qwen3-4b"], machine=MAC)
     first, second = plan.models
-    gpu = first.memory.devices[0].high_bytes
+    gpu = first.memory.devices[0].high_bytes + first.memory.devices[1].weights_bytes
     before, after = (model.machine.pools[0] for model in plan.models)
     assert before.limit_bytes is not None
     assert after.limit_bytes == before.limit_bytes - gpu
