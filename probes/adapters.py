@@ -22,7 +22,7 @@ from whatfits.probes.drafts import (
 )
 from whatfits.probes.intel import is_discrete_intel
 from whatfits.probes.pci import AMD, INTEL, NVIDIA
-from whatfits.probes.unified import held_of_allowance
+from whatfits.probes.unified import held_of
 from whatfits.probes.windows import parse_memory
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
@@ -276,9 +276,8 @@ def _add_unified(
     total = None if ram is None else ram + dedicated
     if total is not None:
         limit = min(limit, total)
-    if host is not None and host.available_bytes is not None:
-        available = host.available_bytes + dedicated
-        used = held_of_allowance(allowance_bytes=limit, available_bytes=available)
+        if host is not None and host.available_bytes is not None:
+            used = held_of(total, available_bytes=host.available_bytes + dedicated)
     draft.pools.append(
         Pool(
             "unified",
@@ -288,6 +287,7 @@ def _add_unified(
             used_bytes=used,
             limit_low_bytes=min(limit, max(dedicated, shared)) or None,
             limit_source=f"dedicated {format_bytes(dedicated)} + shared {format_bytes(shared)}",
+            limit_scope="accelerators" if limit else "pool",
         )
     )
     _add_device(draft, adapter, "unified", extra=("integrated",))

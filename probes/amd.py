@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.amd_sysfs import AmdGpu, read_gpus
 from whatfits.probes.drafts import Draft, Rates, catalog_rates
-from whatfits.probes.unified import held_of_allowance, read_host_ram
+from whatfits.probes.unified import held_of, read_host_ram
 from whatfits.probes.visibility import parse_visibility
 from whatfits.sizing.machine import Device, Link, Pool
 from whatfits.sizing.units import GIB, format_bytes
@@ -188,9 +188,7 @@ def _add_unified(draft: Draft, gpu: AmdGpu, *, vram: int, gtt: int, host: HostRa
         limit = min(limit, total)
         free_vram = max(0, vram - (gpu.vram_used_bytes or 0))
         if host.available_bytes is not None:
-            used = held_of_allowance(
-                allowance_bytes=limit, available_bytes=host.available_bytes + free_vram
-            )
+            used = held_of(total, available_bytes=host.available_bytes + free_vram)
     draft.pools.append(
         Pool(
             "unified",
@@ -201,6 +199,7 @@ def _add_unified(draft: Draft, gpu: AmdGpu, *, vram: int, gtt: int, host: HostRa
             limit_low_bytes=min(limit, gtt),
             limit_source=f"carve-out {format_bytes(vram)} + GTT {format_bytes(gtt)} (Vulkan); "
             f"ROCm uses the larger alone",
+            limit_scope="accelerators",
         )
     )
     draft.know("pools.unified.total_bytes", total, unit="bytes", source=_SUM, kind="derived")

@@ -21,7 +21,7 @@ from whatfits.probes.drafts import (
 from whatfits.probes.meminfo import parse_vm_stat
 from whatfits.probes.sysctl import Sysctl, read_sysctl
 from whatfits.probes.system import SourceHungError
-from whatfits.probes.unified import held_of_allowance
+from whatfits.probes.unified import held_of
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
@@ -268,9 +268,10 @@ def _pool(draft: Draft, facts: AppleFacts) -> Pool:
         "unified",
         total,
         limit_bytes=limit,
-        used_bytes=held_of_allowance(allowance_bytes=limit, available_bytes=facts.available_bytes),
+        used_bytes=held_of(total, available_bytes=facts.available_bytes),
         limit_low_bytes=low,
         limit_source=source,
+        limit_scope="accelerators",
     )
 
 

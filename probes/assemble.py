@@ -69,10 +69,12 @@ def assemble(parts: Sequence[Partial], *, platform: str, os_version: str | None)
 
 
 def _join(unified: Pool, ram: Pool) -> Pool:
-    """Return the shared pool; its reserve is what the GPU's limit does not leave free anyway."""
+    """Return the shared pool; its reserve is what a limit of all does not leave free anyway."""
     from whatfits.probes.unified import join_ram  # noqa: PLC0415 - few machines are
 
     joined = join_ram(unified, ram)
+    if joined.limit_scope == "accelerators":
+        return joined
     allowance = joined.allowance_bytes
     if allowance is None or ram.allowance_bytes is None or ram.used_bytes is None:
         return joined
@@ -87,7 +89,7 @@ def _joined_evidence(evidence: Sequence[Evidence], joined: Pool) -> list[Evidenc
         for item in evidence
         if item.key != _USED
     ]
-    source = "min(limit, total) - the least of what GPU and RAM have free"
+    source = "what all may hold - the least of what GPU and RAM have free"
     used = joined.used_bytes
     kept.append(Evidence(_USED, used, "bytes", source, "unknown" if used is None else "derived"))
     return kept

@@ -24,7 +24,7 @@ from whatfits.probes.nvidia_card import (
 )
 from whatfits.probes.nvidia_driver import read_context, read_snapshot, snapshot_trouble, unusable
 from whatfits.probes.nvml import read_nvml
-from whatfits.probes.unified import held_of_allowance
+from whatfits.probes.unified import held_of
 from whatfits.probes.visibility import parse_visibility
 from whatfits.sizing.machine import Pool
 
@@ -184,7 +184,7 @@ def _add_integrated(draft: Draft, card: Card, host: HostRam | None) -> None:
     total = None if host is None else host.total_bytes
     used = None
     if total is not None and host is not None:
-        used = held_of_allowance(allowance_bytes=total, available_bytes=host.available_bytes)
+        used = held_of(total, available_bytes=host.available_bytes)
     speed = card_speed(card.name, {"memory": {"total": total}}, is_integrated=True)
     if not any(pool.id == "unified" for pool in draft.pools):
         draft.pools.append(Pool("unified", "unified", total, used_bytes=used))

@@ -18,7 +18,7 @@ from whatfits.probes.drafts import (
 from whatfits.probes.nvidia_smi import read_smi
 from whatfits.probes.pci import NVIDIA, GpuFunction, read_gpu_functions
 from whatfits.probes.system import SourceHungError, SourceMissingError
-from whatfits.probes.unified import held_of_allowance, read_host_ram
+from whatfits.probes.unified import held_of, read_host_ram
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
 from whatfits.sizing.values import dataclass
@@ -302,7 +302,7 @@ def _add_board(draft: Draft, context: Context, board: str) -> None:
     total = None if host is None else host.total_bytes
     used = None
     if total is not None and host is not None:
-        used = held_of_allowance(allowance_bytes=total, available_bytes=host.available_bytes)
+        used = held_of(total, available_bytes=host.available_bytes)
     draft.pools.append(Pool("unified", "unified", total, used_bytes=used))
     draft.devices.append(Device("cuda0", "cuda", board, "unified", features=("integrated",)))
     draft.know("pools.unified.total_bytes", total, unit="bytes", source="/proc/meminfo MemTotal")

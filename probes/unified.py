@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from whatfits.probes.system import System
     from whatfits.sizing.machine import Pool
 
-__all__ = ["held_of_allowance", "join_ram", "read_host_ram"]
+__all__ = ["held_of", "join_ram", "read_host_ram"]
 
 
 def read_host_ram(system: System) -> HostRam | None:
@@ -23,19 +23,17 @@ def read_host_ram(system: System) -> HostRam | None:
         return None
 
 
-def held_of_allowance(*, allowance_bytes: int, available_bytes: int | None) -> int | None:
-    """Return what others hold of an allowance, so that free = min(allowance, available).
-
-    Memory that others hold outside the allowance (a GPU limit below the total) takes nothing away.
-    """
-    return None if available_bytes is None else max(0, allowance_bytes - available_bytes)
+def held_of(total_bytes: int, *, available_bytes: int | None) -> int | None:
+    """Return what others hold of memory of which so much is available."""
+    return None if available_bytes is None else max(0, total_bytes - available_bytes)
 
 
 def join_ram(unified: Pool, ram: Pool) -> Pool:
     """Return the one pool of a machine whose GPU shares the RAM.
 
     The GPU's probe knows what the GPU may have, the memory probe what a container or a control
-    group leaves: the tighter of both counts, for the limit and for what is free.
+    group leaves: the tighter of both counts, for the limit and for what is free. Beside such a
+    group the one limit is taken to bind all that lies there.
 
     Args:
         unified: as a GPU's probe gives it.
@@ -52,12 +50,14 @@ def join_ram(unified: Pool, ram: Pool) -> Pool:
         limit_bytes=limit,
         limit_low_bytes=None if low is None or limit is None else min(low, limit),
         limit_source=source,
+        limit_scope=unified.limit_scope if ram.limit_bytes is None else "pool",
         reserve_bytes=ram.reserve_bytes,
     )
-    frees = [_free(unified)] if unified.total_bytes is not None else []
+    seen = unified if joined.limit_scope == "pool" else unified.whole
+    frees = [_free(seen)] if unified.total_bytes is not None else []
     if not frees or ram.limit_bytes is not None:
         frees.append(_free(ram))
-    allowance = joined.allowance_bytes
+    allowance = joined.whole.allowance_bytes
     known = [free for free in frees if free is not None]
     if allowance is None or not known or len(known) < len(frees):
         return replace(joined, used_bytes=None)
@@ -65,6 +65,4 @@ def join_ram(unified: Pool, ram: Pool) -> Pool:
 
 
 def _free(pool: Pool) -> int | None:
-    if pool.allowance_bytes is None or pool.used_bytes is None:
-        return None
-    return max(0, pool.allowance_bytes - pool.used_bytes)
+    return replace(pool, reserve_bytes=0).free_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.basis_beside import growth_basis, part_basis
 from whatfits.sizing.basis_speed import speed_basis
@@ -237,6 +237,16 @@ def _overhead(trial: Trial, machine: Machine) -> Basis:
     )
 
 
+# by whom the limit binds
+_FREE: Final = (
+    ("pool", "min(limit, total) - held by others - reserve"),
+    (
+        "accelerators",
+        "total - held by others - reserve, of which accelerators get at most the limit",
+    ),
+)
+
+
 def free_basis(machine: Machine) -> Basis:
     """Return why what is free of each pool is what it is."""
     inputs = {
@@ -245,13 +255,15 @@ def free_basis(machine: Machine) -> Basis:
             "limit_bytes": pool.limit_bytes,
             "used_bytes": pool.used_bytes,
             "reserve_bytes": pool.reserve_bytes,
+            "limit_scope": pool.limit_scope,
         }
         for pool in machine.pools
     }
+    scopes = {pool.limit_scope for pool in machine.pools}
     limits = [f"{pool.id}: {pool.limit_source}" for pool in machine.pools if pool.limit_source]
     return Basis(
         key="memory.devices.free_bytes",
-        formula="min(limit, total) - held by others - reserve",
+        formula="; ".join(text for scope, text in _FREE if scope in scopes),
         inputs=inputs,
         source="; ".join(limits) or "the machine as given",
         error="lower ends of totals and limits are used for a promise",

@@ -8,6 +8,7 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.search import Trials
 from whatfits.sizing.values import dataclass, replace
+from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def context_curves(
         asked = replace(workload, kv_type_k=kv_type, kv_type_v=kv_type, model_draft=None)
         trials = Trials(model, machine, asked, request, replays=replays)
         try:
-            points = tuple(_point(trials.entirely(context), context, fast) for context in shown)
+            points = tuple(_point(trials.entirely(c), c, machine, fast) for c in shown)
         except ValueError:
             if kv_type == "f16":
                 raise  # not the precision's fault
@@ -88,8 +89,13 @@ def context_curves(
     return tuple(curves)
 
 
-def _point(trial: Trial, context: int, pools: frozenset[str]) -> ContextPoint:
-    high = sum(row.high_bytes for row in trial.memory.devices if row.pool in pools)
+def _point(trial: Trial, context: int, machine: Machine, pools: frozenset[str]) -> ContextPoint:
+    """Return the need in the fastest pools: of a pool's accelerators where those have a limit."""
+    needs: dict[str, int] = {}
+    for need in pool_needs(trial.memory, machine):
+        if need.pool.id in pools:
+            needs.setdefault(need.pool.id, need.high_bytes)
+    high = sum(needs.values())
     return ContextPoint(context, high, trial.judgement.verdict)
 
 

@@ -51,7 +51,7 @@ class EngineTrials:
         self._workload = workload
         self._file_type = file_type
         self.spilling_is_slow = _spilling_is_slow(machine)
-        self._free_bytes = _free_bytes(machine.pools)
+        self._free_bytes = _free_bytes(pool.whole for pool in machine.pools)
         fast = {device.pool for device in usable_accelerators(machine)}
         fast_pools = [pool for pool in machine.pools if pool.id in fast]
         self._free_fast_bytes = _free_bytes(fast_pools or machine.pools)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "READING_TOKENS_PER_S",
     "TONES",
+    "free_text",
     "machine_sentence",
     "plan_document",
     "rate_text",
@@ -81,7 +82,7 @@ def machine_sentence(machine: Machine) -> str:
     for device in machine.accelerators:
         pool = machine.pool(device.pool)
         size = "size unknown" if pool.total_bytes is None else format_bytes(pool.total_bytes)
-        parts.append(f"{device.name} ({size}{', shared' if pool.kind == 'unified' else ''})")
+        parts.append(f"{device.name} ({size}{'' if pool.kind == 'vram' else ', shared'})")
     for pool in machine.pools:
         if pool.kind == "ram":
             total = pool.total_bytes
@@ -175,10 +176,14 @@ def _placement_text(plan: Plan) -> str:
         return f"all on {where}"
     text = f"{placement.gpu_layers} layers on {where} (output layer counted)"
     if placement.cpu_moe_layers:
-        text += f", experts of {placement.cpu_moe_layers} layers on the host"
+        text += f", experts of the first {_counted(placement.cpu_moe_layers, 'layer')} on the host"
     if placement.overrides:
-        text += f", {len(placement.overrides)} rules place tensors by name"
+        text += f", {_counted(len(placement.overrides), 'rule')} for tensors by name"
     return text
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 _PARTS: Final = (
@@ -199,11 +204,13 @@ def _memory_table(plan: Plan) -> Table:
     rows = tuple(
         (label, *(_size(getattr(row, name)) for row in memory.devices)) for label, name in _PARTS
     )
-    free = ("free", *(_free_text(plan.machine.pool(row.pool)) for row in memory.devices))
+    devices = {device.id: device for device in plan.machine.devices}
+    pools = [plan.machine.pool(row.pool).of(devices[row.device]) for row in memory.devices]
+    free = ("free", *(free_text(pool) for pool in pools))
     return Table(columns, (*rows, free), title="Memory", right=columns[1:])
 
 
-def _free_text(pool: Pool) -> str:
+def free_text(pool: Pool) -> str:
     """Return what is free, from the lower end where total or limit is not known for sure."""
     low, high = _size(pool.free_low_bytes), _size(pool.free_bytes)
     return high if low == high else f"{low} to {high}"
@@ -218,7 +225,8 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     trained = plan.model.context_train_tokens
     largest = plan.largest_context_tokens
     if largest is None:
-        rows.append(("Largest context", "none fits"))
+        surely = "surely " if plan.verdict == "tight" else ""
+        rows.append(("Largest context", f"none {surely}fits"))
     else:
         limit = f" (trained for {format_tokens(trained)})" if trained else ""
         rows.append(("Largest context", f"{format_tokens(largest)} tokens{limit}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownTermError
+from whatfits.sizing.explain import free_text
 from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.term import Term
@@ -53,10 +54,10 @@ def _four_bits(machine: Machine) -> tuple[str, ...]:
         "70 billion x 4.8 bits / 8 = 42 GB = 39 GiB; at 16 bits it would be 140 GB.",
     ]
     pool = fast_pool(machine)
-    if pool is not None and pool.free_bytes:
-        billions = pool.free_bytes * _OVERHEAD_SHARE * 8 / 4.85 / 1e9
+    if pool is not None and pool.free_low_bytes:
+        billions = pool.free_low_bytes * _OVERHEAD_SHARE * 8 / 4.85 / 1e9
         lines.append(
-            f"Here: {format_bytes(pool.free_bytes)} are free in {pool.id}; keeping 15 % for cache "
+            f"Here: {free_text(pool)} are free in {pool.id}; keeping 15 % for cache "
             f"and buffers, about {billions:.0f} billion weights at 4 bits."
         )
     return tuple(lines)
@@ -73,11 +74,11 @@ def _cache_per_token(machine: Machine) -> tuple[str, ...]:
     lines = [arithmetic]
     pool = fast_pool(machine)
     weights = round(_EXAMPLE_PARAMETERS * 4.89 / 8)
-    if pool is not None and pool.free_bytes:
-        left = pool.free_bytes - weights
+    if pool is not None and pool.free_low_bytes:
+        left = pool.free_low_bytes - weights
         tokens = max(0, left) // per_token // 256 * 256
         lines.append(
-            f"Here: {format_bytes(pool.free_bytes)} free in {pool.id}, less "
+            f"Here: {format_bytes(pool.free_low_bytes)} free in {pool.id}, less "
             f"{format_bytes(weights)} of weights at Q4_K_M, leave room for at most "
             f"{format_tokens(tokens)} tokens of this model's cache; buffers take some of it."
         )
@@ -86,7 +87,7 @@ def _cache_per_token(machine: Machine) -> tuple[str, ...]:
 
 def _free(machine: Machine) -> tuple[str, ...]:
     return tuple(
-        f"Here: {pool.id}: {format_bytes(pool.free_bytes)} free of "
+        f"Here: {pool.id}: {free_text(pool)} free of "
         f"{format_bytes(pool.total_bytes)}, {format_bytes(pool.reserve_bytes)} kept back."
         for pool in machine.pools
         if pool.free_bytes is not None and pool.total_bytes is not None
@@ -97,13 +98,17 @@ def _pools(machine: Machine) -> tuple[str, ...]:
     return tuple(
         f"Here: {pool.id} has {format_bytes(pool.total_bytes)}"
         + (
-            f", of which at most {format_bytes(pool.limit_bytes)} may be used."
+            f", of which {_whom(pool)} at most {format_bytes(pool.limit_bytes)}."
             if pool.limit_bytes
             else "."
         )
         for pool in machine.pools
         if pool.total_bytes is not None
     )
+
+
+def _whom(pool: Pool) -> str:
+    return "the GPU gets" if pool.limit_scope == "accelerators" else "programs get"
 
 
 def _bandwidth(machine: Machine) -> tuple[str, ...]:
@@ -177,7 +182,9 @@ TERMS: Final = (
         "headroom",
         ("free memory", "free", "reserve"),
         "Memory left for everything else. Free here means: the limit, less what others hold now, "
-        "less a stated reserve for the system. A verdict is taken from the upper end of the need.",
+        "less a stated reserve for the system; where only the GPU has a limit, the memory less "
+        "both, of which the GPU gets no more than its limit. A verdict is taken from the upper end "
+        "of the need.",
         _free,
         ("whatfits hardware",),
     ),

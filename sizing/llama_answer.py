@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
@@ -117,6 +118,7 @@ def llama_plan(
             *_beyond_training(spec, trial),
             *_refused_inputs(spec, workload, trial),
             *_draft_notes(spec, trial),
+            *left_out_notes(machine),
             *unverified_notes(machine),
             *trial.judgement.notes,
             *split_notes,

@@ -7,11 +7,12 @@ from typing import ClassVar, Final, Literal
 from whatfits.sizing.calibration import (
     Calibration,  # noqa: TC001 - resolved by pydantic for the schema
 )
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 __all__ = [
     "UNKNOWN_MACHINE_NAME",
     "Device",
+    "LimitScope",
     "Link",
     "Machine",
     "MeasuredOverhead",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 PoolKind = Literal["ram", "vram", "unified"]
+LimitScope = Literal["pool", "accelerators"]
 UNKNOWN_MACHINE_NAME: Final = "unnamed machine"
 
 
@@ -38,6 +40,9 @@ class Pool:
         total_low_bytes: lower end of the capacity when it is only known as marketed.
         limit_low_bytes: lower end of the limit when it depends on something unknown.
         limit_source: where the limit comes from, in words.
+        limit_scope: whom the limit binds: `pool` for all that lies in it (a cgroup's),
+            `accelerators` for what GPUs take of it (a Mac's wired limit, GTT). In the latter case
+            `used_bytes` and `reserve_bytes` are of the total, and everything together may fill it.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -51,6 +56,7 @@ class Pool:
     total_low_bytes: int | None = None
     limit_low_bytes: int | None = None
     limit_source: str | None = None
+    limit_scope: LimitScope = "pool"
 
     @property
     def allowance_bytes(self) -> int | None:
@@ -72,24 +78,44 @@ class Pool:
 
     @property
     def free_bytes(self) -> int | None:
-        """min(limit, total) - used by others - reserve, not below zero; None when unknown."""
-        return self._free(self.allowance_bytes)
+        """min(limit, total) - used by others - reserve, not below zero; None when unknown.
+
+        Of a limit that binds accelerators alone: min(limit, total - used by others - reserve).
+        """
+        if self.used_bytes is None:
+            return None
+        return self._free(self.allowance_bytes, self.total_bytes, self.used_bytes)
 
     @property
     def free_low_bytes(self) -> int | None:
         """As `free_bytes`, from the lower ends: what a promise may rest on."""
-        return self._free(self.allowance_low_bytes)
+        if self.used_bytes is None:
+            return None
+        total = self.total_bytes if self.total_low_bytes is None else self.total_low_bytes
+        return self._free(self.allowance_low_bytes, total, self.used_bytes)
 
     @property
     def free_when_idle_bytes(self) -> int | None:
         """As `free_bytes` when nobody else holds anything."""
-        allowance = self.allowance_bytes
-        return None if allowance is None else max(0, allowance - self.reserve_bytes)
+        return self._free(self.allowance_bytes, self.total_bytes, 0)
 
-    def _free(self, allowance: int | None) -> int | None:
-        if allowance is None or self.used_bytes is None:
+    @property
+    def whole(self) -> Pool:
+        """The pool as all devices together may fill it: without a limit of accelerators alone."""
+        if self.limit_scope == "pool":
+            return self
+        return replace(self, limit_bytes=None, limit_low_bytes=None, limit_scope="pool")
+
+    def of(self, device: Device) -> Pool:
+        """Return the pool as one device may fill it."""
+        return self.whole if device.kind == "cpu" else self
+
+    def _free(self, allowance: int | None, total: int | None, used: int) -> int | None:
+        if allowance is None or total is None:
             return None
-        return max(0, allowance - self.used_bytes - self.reserve_bytes)
+        if self.limit_scope == "accelerators":
+            return max(0, min(allowance, total - used - self.reserve_bytes))
+        return max(0, allowance - used - self.reserve_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def idle_machine(machine: Machine) -> Machine:
     pools = []
     for pool in machine.pools:
         changes: dict[str, Any] = {"used_bytes": 0}
-        if pool.kind == "ram":
+        if pool.kind == "ram" or pool.limit_scope == "accelerators":
             changes["reserve_bytes"] = idle_ram_reserve_bytes(machine.os)
         elif pool.kind == "unified" and pool.total_bytes is not None:
             changes["reserve_bytes"] = idle_unified_reserve_bytes(

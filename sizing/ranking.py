@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.values import dataclass
-from whatfits.sizing.verdict import VERDICT_ORDER
+from whatfits.sizing.verdict import VERDICT_ORDER, pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,12 +117,11 @@ def headroom_bytes(memory: Memory, machine: Machine) -> int | None:
     """
     fast: list[int] = []
     others: list[int] = []
-    for pool in machine.pools:
-        taken = sum(row.high_bytes for row in memory.devices if row.pool == pool.id)
-        if not taken or pool.free_low_bytes is None:
+    for need in pool_needs(memory, machine):
+        if not need.high_bytes or need.spare_low_bytes is None:
             continue
-        is_fast = pool.kind != "ram" or len(machine.pools) == 1
-        (fast if is_fast else others).append(pool.free_low_bytes - taken)
+        is_fast = need.pool.kind != "ram" or len(machine.pools) == 1
+        (fast if is_fast else others).append(need.spare_low_bytes)
     least = min((*fast, *others), default=None)
     if least is None or least < 0:
         return least

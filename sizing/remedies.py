@@ -163,7 +163,7 @@ class RemedySearch:
         limited = [
             pool
             for pool in self.machine.pools
-            if pool.kind == "unified" and pool.limit_bytes and pool.total_bytes
+            if pool.limit_scope == "accelerators" and pool.limit_bytes and pool.total_bytes
         ]
         if not limited:
             return

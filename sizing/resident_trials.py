@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from whatfits.sizing.estimate import Memory, Verdict
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -61,13 +61,29 @@ def reserved(machine: Machine, taken_bytes: dict[str, int]) -> Machine:
 def without(machine: Machine, memory: Memory, verdict: Verdict) -> Machine:
     """Return the machine as a model leaves it that takes the upper end of its need.
 
-    The need becomes a reserve: what other programs hold could be closed, this must not be. A model
-    that does not run takes nothing.
+    The need becomes a reserve: what other programs hold could be closed, this must not be. What
+    accelerators take of a limit of theirs lowers it. A model that does not run takes nothing.
     """
     if verdict not in _IS_LOADED:
         return machine
-    taken = {need.pool.id: need.high_bytes for need in pool_needs(memory, machine)}
-    return reserved(machine, taken)
+    taken, of_limit = dict[str, int](), dict[str, int]()
+    for need in pool_needs(memory, machine):
+        kept = of_limit if need.pool.limit_scope == "accelerators" else taken
+        kept[need.pool.id] = need.high_bytes
+    pools = tuple(_limited(pool, of_limit.get(pool.id, 0)) for pool in machine.pools)
+    return reserved(replace(machine, pools=pools), taken)
+
+
+def _limited(pool: Pool, less_bytes: int) -> Pool:
+    """Return a pool whose accelerators may take so much less of it."""
+    if not less_bytes or pool.limit_bytes is None:
+        return pool
+    low = pool.limit_low_bytes
+    return replace(
+        pool,
+        limit_bytes=max(0, pool.limit_bytes - less_bytes),
+        limit_low_bytes=None if low is None else max(0, low - less_bytes),
+    )
 
 
 @dataclass(frozen=True, slots=True)

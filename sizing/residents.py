@@ -166,7 +166,7 @@ def _room_to_grow(plan: Plan, left: Machine, *, count: int) -> Machine:
     """
     seen = plan.machine
     host = seen.pool(plan.memory.devices[-1].pool)
-    free, rest = host.free_low_bytes, left.pool(host.id).free_low_bytes
+    free, rest = host.whole.free_low_bytes, left.pool(host.id).whole.free_low_bytes
     if free is None or rest is None:
         return seen
     own = sum(row.high_bytes for row in plan.memory.devices if row.pool == host.id)
@@ -185,4 +185,5 @@ def _share(machine: Machine, left: Machine, plans: Sequence[Plan], index: int) -
     high = tuple(
         sum(row.high_bytes for row in plan.memory.devices if row.pool == pool.id) for plan in plans
     )
-    return PoolShare(pool.id, pool.free_low_bytes, high, left.pools[index].free_low_bytes)
+    rest = left.pools[index].whole.free_low_bytes
+    return PoolShare(pool.id, pool.whole.free_low_bytes, high, rest)

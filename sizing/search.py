@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.growth import Growth
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
@@ -185,7 +185,8 @@ class Trials:
         memory = self._bill.memory(
             settings, placement, self._machine, is_server=self._workload.program == "server"
         )
-        judgement = judge(memory, placement, self._machine)
+        by_name = self._bill.host_by_name(placement)
+        judgement = judge(memory, placement, self._machine, by_name=by_name)
         growth = self._bill.growth(settings, is_server=self._workload.program == "server")
         return Trial(request, settings, placement, memory, judgement, growth, self._extras)
 
@@ -323,7 +324,8 @@ class Trials:
         Accelerators are filled with as many layers as they hold at any context, so what is left of
         them goes up and down by a layer and says nothing of how much longer the context may get.
         """
-        return self._rooms(trial)[trial.placement.host.pool]
+        host = trial.placement.host.pool
+        return min(room for pool, room in self._rooms(trial) if pool.id == host)
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))
@@ -334,17 +336,21 @@ class Trials:
     def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
         """Return the room left in the fullest pool in bytes, negative when one overflows."""
         host_pool = trial.placement.host.pool
-        rooms = self._rooms(trial)
-        return min(room for pool, room in rooms.items() if host_too or pool != host_pool)
+        return min(
+            room
+            for pool, room in self._rooms(trial)
+            if host_too or pool.id != host_pool or pool.limit_scope == "accelerators"
+        )
 
-    def _rooms(self, trial: Trial) -> dict[str, int]:
-        """Return the room left in each pool in bytes; pools of unknown size count as full."""
-        return {
-            need.pool.id: -1
-            if need.pool.free_low_bytes is None
-            else need.pool.free_low_bytes - need.high_bytes
+    def _rooms(self, trial: Trial) -> list[tuple[Pool, int]]:
+        """Return the room left in each pool in bytes; pools of unknown size count as full.
+
+        A pool whose limit binds accelerators alone comes twice: for them, and whole.
+        """
+        return [
+            (need.pool, -1 if need.spare_low_bytes is None else need.spare_low_bytes)
             for need in pool_needs(trial.memory, self._machine)
-        }
+        ]
 
     def _rough_rooms(self, placement: Placement, *, like: Sequence[Trial]) -> dict[str, int]:
         """Return the room in each accelerator's pool: weights and caches exact, the rest as tried.
@@ -359,12 +365,15 @@ class Trials:
         needs: dict[str, int] = {}
         devices = (*placement.accelerators, placement.host)
         kept = self._bill.weights_and_caches(like[-1].settings, placement)
+        pools = {device.pool: self._machine.pool(device.pool) for device in devices}
         for device, n_bytes in zip(devices, kept, strict=True):
+            if device.kind == "cpu" and pools[device.pool].limit_scope == "accelerators":
+                continue  # the limit does not bind it
             needs[device.pool] = needs.get(device.pool, 0) + n_bytes + rests[device.id]
         return {
-            pool: -1 if (free := self._machine.pool(pool).free_low_bytes) is None else free - need
+            pool: -1 if (free := pools[pool].free_low_bytes) is None else free - need
             for pool, need in needs.items()
-            if pool != placement.host.pool
+            if pool != placement.host.pool or pools[pool].limit_scope == "accelerators"
         }
 
     def _is_fixed(self) -> bool:

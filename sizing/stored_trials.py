@@ -159,7 +159,8 @@ class StoredTrials:
             device_row(machine, device, share, overhead_of(machine, device, is_server=True))
             for device, share in zip(devices, shares, strict=True)
         ]
-        memory = Memory.of(rows, mapped_bytes=0, growth_limit_bytes=0)
+        mapped = sum(row.weights_bytes for row in rows) if placement.mmap else 0
+        memory = Memory.of(rows, mapped_bytes=mapped, growth_limit_bytes=0)
         verdict = judge(memory, placement, machine).verdict
         return Outline(model, file_type, tokens, memory, verdict, can_spill(placement))
 

@@ -150,14 +150,21 @@ def free_sum(pools: Sequence[Pool]) -> str | None:
 
     None when no size is known.
     """
-    lines = []
-    for pool in pools:
-        allowance, free = pool.allowance_bytes, pool.free_bytes
-        used, reserve = pool.used_bytes or 0, pool.reserve_bytes
-        if allowance is None or free is None or free != allowance - used - reserve:
-            continue
-        less = {"held": used, "reserve": reserve}
-        taken = _named({name: size for name, size in less.items() if size})
-        terms = " - ".join((format_bytes(allowance), *taken))
-        lines.append(f"{pool.id}: {terms} = {format_bytes(free)}")
-    return "; ".join(lines) or None
+    lines = (_free_of(pool) for pool in pools)
+    return "; ".join(line for line in lines if line is not None) or None
+
+
+def _free_of(pool: Pool) -> str | None:
+    """Return the sum of one pool; None where it is not plain: of unknown size, or overdrawn."""
+    whole, used, reserve = pool.whole, pool.used_bytes or 0, pool.reserve_bytes
+    allowance, free = whole.allowance_bytes, whole.free_bytes
+    if allowance is None or free is None or free != allowance - used - reserve:
+        return None
+    less = {"held": used, "reserve": reserve}
+    taken = _named({name: size for name, size in less.items() if size})
+    terms = " - ".join((format_bytes(allowance), *taken))
+    line = f"{pool.id}: {terms} = {format_bytes(free)}"
+    limit = pool.limit_bytes
+    if pool.limit_scope == "pool" or limit is None:
+        return line
+    return f"{line}, of which the GPU gets at most {format_bytes(limit)}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import place_layers
-from whatfits.sizing.verdict import VERDICT_ORDER, spilled_of
+from whatfits.sizing.verdict import VERDICT_ORDER, bounds_of, spilled_of
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class SweepTable:
         mid_bytes: rows x devices, host last: what the program has there.
         low_bytes: lower ends.
         high_bytes: upper ends.
+        weights_bytes: the weights among them.
     """
 
     def __init__(self, kind: str, models: Iterable[tuple[str, StoredModel]]) -> None:
@@ -59,9 +60,9 @@ class SweepTable:
         rows = list(_rows(kind, models))
         self.configurations = [row for row, _ in rows]
         self.n_layers = np.array([row.n_layers for row in self.configurations])
-        self.mid_bytes, self.low_bytes, self.high_bytes = (
+        self.mid_bytes, self.low_bytes, self.high_bytes, self.weights_bytes = (
             np.array([[getattr(share, name) for share in shares] for _, shares in rows], np.int64)
-            for name in ("total_bytes", "low_bytes", "high_bytes")
+            for name in ("total_bytes", "low_bytes", "high_bytes", "weights_bytes")
         )
 
 
@@ -132,16 +133,21 @@ def _on_machine(table: SweepTable, machine: Machine) -> Swept:
     fits, close, closed = (np.ones(len(total), bool) for _ in range(3))
     unknown = False
     for pool in {device.pool: machine.pool(device.pool) for device in devices}.values():
-        at = [index for index, device in enumerate(devices) if device.pool == pool.id]
         if pool.total_bytes is None:
             is_host = pool.id == placement.host.pool
             unknown |= not (is_host and placement.accelerators and not spills)
             continue
-        mid = table.mid_bytes[:, at].sum(axis=1) + sum(beside[n].mid_bytes for n in at)
-        most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
-        fits &= most <= _most(pool.free_low_bytes)
-        close &= mid <= _most(pool.free_bytes)
-        closed &= mid <= _most(pool.free_when_idle_bytes)
+        inside = [index for index, device in enumerate(devices) if device.pool == pool.id]
+        for bound, part in bounds_of(pool, [devices[n].kind == "cpu" for n in inside]):
+            at = [inside[n] for n in part]
+            mid = table.mid_bytes[:, at].sum(axis=1) + sum(beside[n].mid_bytes for n in at)
+            most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
+            if bound.limit_scope == "accelerators" and placement.mmap:
+                wrapping = any(devices[n].kind == "metal" for n in at)
+                most = most + table.weights_bytes[:, -1] * wrapping  # see `pool_needs`
+            fits &= most <= _most(bound.free_low_bytes)
+            close &= mid <= _most(bound.free_bytes)
+            closed &= mid <= _most(bound.free_when_idle_bytes)
     verdict = np.where(close | closed, VERDICT_ORDER["tight"], VERDICT_ORDER["no"])
     verdict = np.where(fits, VERDICT_ORDER["slow" if spills else "fits"], verdict)
     if unknown:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.buffers import allocated_bytes
+from whatfits.sizing.placement import expert_layer
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
-from whatfits.sizing.values import dataclass, field
+from whatfits.sizing.values import dataclass, field, replace
 from whatfits.sizing.weight_groups import (
     EXPERTS,
     groups_of,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMBEDDING_IS_OUTPUT",
+    "NOTHING_BY_NAME",
     "PLAIN_HOST_BUFFER",
+    "HostByName",
     "HostWeights",
     "WeightTable",
     "Weights",
@@ -62,6 +65,21 @@ class _OnHost(NamedTuple):
 
     buffers: dict[str, int]
     spans: dict[int, tuple[int, int]]
+
+
+class HostByName(NamedTuple):
+    """What a name has put on the host although its layer is on an accelerator.
+
+    Attributes:
+        expert_layers: layers whose routed experts, all or some, are there.
+        others: whether anything else is there.
+    """
+
+    expert_layers: int
+    others: bool
+
+
+NOTHING_BY_NAME: Final = HostByName(0, others=False)
 
 
 @dataclass(slots=True)
@@ -121,11 +139,7 @@ class WeightTable:
 
     def place(self, placement: Placement) -> Weights:
         """Return the bytes of every buffer under a placement."""
-        groups = self._groups
-        if placement.overrides:
-            if self._single is None:
-                self._single = groups_of(self._model, singly=True)
-            groups = self._single
+        groups = self._groups_under(placement)
         devices = [0] * len(placement.accelerators)
         host = HostWeights()
         features = frozenset(placement.host.features) if placement.extra_buffers else None
@@ -166,6 +180,43 @@ class WeightTable:
         if tied is not None:
             sizes[-1] += allocated_bytes(tied.type, tied.shape[0], tied.n_bytes, device_kind=kind)
         return sizes
+
+    def host_by_name(self, placement: Placement) -> HostByName:
+        """Return what overrides, and the experts of the first layers, leave to the host.
+
+        Where the tensors are not known, what a placement says of layers with experts.
+        """
+        if not placement.has_overrides:
+            return NOTHING_BY_NAME
+        if self._model.weights is not None:
+            first = self._model.layers[: placement.cpu_moe_layers]
+            places = zip(first, placement.layer_device, strict=False)
+            moved = sum(layer.n_expert > 0 and at is not None for layer, at in places)
+            return HostByName(moved, any(device is None for _, device in placement.overrides))
+        elsewhere = replace(placement, overrides=(), cpu_moe_layers=0)
+        experts, others = set[int](), False
+        for group in self._groups_under(placement):
+            if None not in _targets(group, placement, self._sharing):
+                continue
+            if None in _targets(group, elsewhere, self._sharing):
+                continue
+            layer = expert_layer(group.tensors[0].name)
+            if layer is None:
+                others = True
+            else:
+                experts.add(layer)
+        tied = self._tied  # read as the output, wherever the embedding lies
+        if tied is not None and placement.output_device is not None:
+            others |= placement.device_of(tied.name, placement.output_device) is None
+        return HostByName(len(experts), others)
+
+    def _groups_under(self, placement: Placement) -> tuple[WeightGroup, ...]:
+        """Return the tensors in groups that such a placement does not part."""
+        if not placement.overrides:
+            return self._groups
+        if self._single is None:
+            self._single = groups_of(self._model, singly=True)
+        return self._single
 
     def _streamed(self, placed: list[tuple[WeightGroup, int | None]], placement: Placement) -> int:
         """Return the most host weights one step copies; a tied output is the embedding itself."""

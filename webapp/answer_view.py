@@ -27,6 +27,7 @@ from whatfits.webapp.words import inert, table
 if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
     from whatfits.sizing.estimate import Plan, Remedy
+    from whatfits.sizing.pool_bills import PoolBill
 
 __all__ = [
     "VERDICT_BOXES",
@@ -97,7 +98,7 @@ def memory(plan: Plan) -> None:
     ]
     rows += [
         ["together", *(_size(bill.bar_bytes) for bill in bills)],
-        ["may be used", *(_size(bill.limit_bytes) for bill in bills)],
+        ["may be used", *(_limit(bill) for bill in bills)],
         ["installed", *(_size(bill.installed_bytes) for bill in bills)],
     ]
     st.markdown(table(["part", *labels], rows, right=labels))
@@ -109,6 +110,11 @@ def memory(plan: Plan) -> None:
         st.markdown(inert(limit.sentence))
         if limit.command is not None:
             st.code(limit.command, language="bash", wrap_lines=True)
+
+
+def _limit(bill: PoolBill) -> str:
+    of_gpu = bill.is_limited and bill.needs[0].pool.limit_scope == "accelerators"
+    return _size(bill.limit_bytes) + (" by the GPU" if of_gpu else "")
 
 
 def _size(size: int | None) -> str:

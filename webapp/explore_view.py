@@ -29,6 +29,7 @@ from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.planner import FileTypeOption
     from whatfits.webapp.state import Question
 
 __all__ = ["context_and_memory", "size_and_quality", "two_machines"]
@@ -86,7 +87,7 @@ def size_and_quality(question: Question) -> None:
             format_bytes(option.weights_bytes),
             format_bytes(option.high_bytes),
             option.verdict,
-            _tokens(option.largest_context_tokens),
+            _tokens(option),
             short_rate(option.decode_tokens_per_s),
             loss_text(option.file_type),
         )
@@ -137,11 +138,14 @@ def _compared(plans: tuple[Plan, Plan]) -> list[tuple[str, ...]]:
         ("quant", *(plan.model.file_type or "" for plan in plans)),
         ("verdict", *(plan.verdict for plan in plans)),
         ("needs, at most", *(format_bytes(plan.memory.high_bytes) for plan in plans)),
-        ("longest context", *(_tokens(plan.largest_context_tokens) for plan in plans)),
+        ("longest context", *(_tokens(plan) for plan in plans)),
         ("writes", *(rate_text(rate, "tokens/s") for rate in rates)),
         ("first word after", *(rate_text(wait, "s") for wait in waits)),
     ]
 
 
-def _tokens(context: int | None) -> str:
-    return "none" if context is None else format_tokens(context)
+def _tokens(answer: FileTypeOption | Plan) -> str:
+    """Return the longest context that surely runs."""
+    if answer.largest_context_tokens is None:
+        return "none surely" if answer.verdict == "tight" else "none"
+    return format_tokens(answer.largest_context_tokens)

@@ -26,6 +26,7 @@ PART_COLOURS: Final = {
     "output": "#a855f7",
     "overhead": "#64748b",
     "margin": "#94a3b8",
+    "cpu": "#be185d",
     "used": "#b08968",
     "reserve": "#c4b5a0",
 }
@@ -65,7 +66,9 @@ def _rule_rows(bills: Sequence[PoolBill]) -> list[dict[str, Any]]:
     longest = max((max(b.bar_bytes, b.installed_bytes or 0) for b in bills), default=1)
     rows = []
     for bill in bills:
-        what = "limit" if bill.is_limited else "capacity"
+        of_gpu = bill.needs[0].pool.limit_scope == "accelerators"
+        limit = "GPU's limit" if of_gpu else "limit"
+        what = limit if bill.is_limited else "capacity"
         ends = [(bill.limit_bytes, what, True)]
         if bill.is_limited:
             ends.append((bill.installed_bytes, "installed", False))
@@ -155,13 +158,15 @@ def memory_alt(bills: Sequence[PoolBill]) -> str:
     """Return the chart's conclusion in a sentence a pool."""
     said = []
     for bill in bills:
-        if bill.free_bytes is None:
+        need, spare = bill.tightest, bill.spare_bytes
+        free = need.pool.free_low_bytes
+        if free is None or spare is None:
             said.append(f"{bill.label}: {format_bytes(bill.high_bytes)} needed, free unknown.")
             continue
-        spare = bill.spare_bytes or 0
+        of_gpu = " by the GPU" if need.pool.limit_scope == "accelerators" else ""
         left = "to spare" if spare >= 0 else "short"
         said.append(
-            f"{bill.label}: up to {format_bytes(bill.high_bytes)} needed of "
-            f"{format_bytes(bill.free_bytes)} free, {format_bytes(abs(spare))} {left}."
+            f"{bill.label}: up to {format_bytes(need.high_bytes)} needed{of_gpu} of "
+            f"{format_bytes(free)} free, {format_bytes(abs(spare))} {left}."
         )
     return " ".join(said)

@@ -15,7 +15,7 @@ from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 
-__all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression"]
+__all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression", "with_memory"]
 
 EXAMPLES: Final = "'rtx-4090', '2x rtx-3090 + 64gb', 'm4 max 64gb', '64gb' (no GPU)"
 _LONGEST: Final = 200
@@ -76,6 +76,14 @@ def parse_expression(text: str) -> tuple[tuple[DevicePart, ...], RamPart | None]
     if sum(part.count for part in devices) > _MOST_DEVICES:
         raise _refused(text, allowed=f"at most {_MOST_DEVICES} devices")
     return tuple(devices), ram
+
+
+def with_memory(text: str, device: str, memory_gib: int) -> str:
+    """Return an expression with so much memory written behind each part that names `device`."""
+    parts = (part.strip() for part in _PLUS.split(text))
+    return " + ".join(
+        f"{part} {memory_gib}gb" if _counted(part)[1] == device else part for part in parts
+    )
 
 
 def _counted(part: str) -> tuple[int, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import CatalogError
 from whatfits.sizing.machine import Pool
-from whatfits.sizing.reserve import desktop_vram_reserve_bytes, idle_unified_reserve_bytes
+from whatfits.sizing.reserve import desktop_vram_reserve_bytes, idle_ram_reserve_bytes
 from whatfits.sizing.units import GB, GIB
 
 if TYPE_CHECKING:
@@ -65,10 +65,11 @@ def unified_pool(entry: DeviceEntry, memory_gib: int, *, os: str | None) -> Pool
         "unified",
         total,
         limit_bytes=limit,
-        reserve_bytes=idle_unified_reserve_bytes(os=os, total_bytes=total, limit_bytes=limit),
+        reserve_bytes=idle_ram_reserve_bytes(os),
         total_low_bytes=None if known is None else known.low_bytes,
         limit_low_bytes=low,
         limit_source=source,
+        limit_scope="pool" if limit is None else "accelerators",
     )
 
 

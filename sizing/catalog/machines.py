@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.catalog.device_entries import DeviceChoice, find_device_and_memory
-from whatfits.sizing.catalog.expressions import parse_expression
+from whatfits.sizing.catalog.expressions import parse_expression, with_memory
 from whatfits.sizing.catalog.machine_parts import card_pool, features_of, unified_pool
 from whatfits.sizing.catalog.memory_rates import (
     pcie_bandwidth_bytes_per_s,
@@ -92,6 +92,7 @@ class _Draft:
 
     def machine(self) -> Machine:
         """Return the machine: accelerators in the order they were named, the host last."""
+        self._refuse_more_in_a_mac()
         host = self.host_pool or self._ram_pool()
         cpu = Device(_CPU, "cpu", "CPU", host.id)
         if self.ram is not None and self.ram.mt_per_s is not None and host.kind == "ram":
@@ -112,6 +113,17 @@ class _Draft:
             os=self.os,
         )
 
+    def _refuse_more_in_a_mac(self) -> None:
+        """Refuse a GPU beside Apple silicon: macOS drives no other there."""
+        if self.os == "macos" and len(self.devices) > 1:
+            mac = next(device for device in self.devices if device.kind == "metal")
+            raise _refused(
+                "machine",
+                self.text,
+                allowed="no GPU beside Apple silicon's own",
+                next_step=f"{mac.name} is a whole machine: size each one by itself",
+            )
+
     def _ram_name(self, host: Pool) -> list[str]:
         if self.ram is None or host.kind != "ram":
             return []
@@ -122,7 +134,7 @@ class _Draft:
         total = None if self.ram is None else self.ram.total_bytes
         return Pool("ram", "ram", total, reserve_bytes=idle_ram_reserve_bytes(self.os))
 
-    def _memory_gib(self, entry: DeviceEntry, typed_gib: int | None) -> int:
+    def _memory_gib(self, entry: DeviceEntry, part: DevicePart, typed_gib: int | None) -> int:
         """Return the memory option that was meant; the only one needs no naming."""
         if typed_gib is not None:
             return typed_gib
@@ -132,7 +144,8 @@ class _Draft:
             f"memory of {entry.name}",
             None,
             allowed=", ".join(f"{size} GiB" for size in entry.memory_gib),
-            next_step=f"name it with its memory, as '{self.text.strip()} {entry.memory_gib[-1]}gb'",
+            next_step="name it with its memory, as "
+            f"'{with_memory(self.text, part.text, entry.memory_gib[-1])}'",
         )
 
     def _id(self, kind: str) -> str:
@@ -141,7 +154,7 @@ class _Draft:
         return f"{kind}{sum(device.kind == kind for device in self.devices)}"
 
     def _add_cards(self, entry: DeviceEntry, part: DevicePart, typed_gib: int | None) -> None:
-        memory_gib = self._memory_gib(entry, typed_gib)
+        memory_gib = self._memory_gib(entry, part, typed_gib)
         for _ in range(part.count * entry.dies):
             headless = self.desktop_card_seen or entry.kind == "datacentre"
             self.desktop_card_seen |= not headless
@@ -182,7 +195,7 @@ class _Draft:
             )
         if self.ram is not None:
             typed_gib = self._shared_memory_gib(entry, typed_gib)
-        memory_gib = self._memory_gib(entry, typed_gib)
+        memory_gib = self._memory_gib(entry, part, typed_gib)
         if entry.vendor == "Apple":
             self.os = "macos"
         elif entry.vendor == "NVIDIA":

@@ -14,6 +14,7 @@ from whatfits.sizing.errors import (
     UnknownModelError,
     UnknownTermError,
 )
+from whatfits.sizing.explain import free_text
 from whatfits.sizing.glossary import fast_pool, find_term
 from whatfits.sizing.json_values import dump_json, to_json_value
 from whatfits.sizing.reasons import reason
@@ -115,7 +116,7 @@ def _label_here(parts: LabelParts, machine: Machine) -> tuple[str, ...]:
     sentence = (
         f"Here: {_EXAMPLE} takes {format_bytes(spec.tensor_bytes)} of weights in "
         f"{parts.file_type}, {bits:.2f} bits a weight over all its tensors; "
-        f"{format_bytes(pool.free_bytes or 0)} are free in {pool.id}."
+        f"{free_text(pool)} are free in {pool.id}."
     )
     return (sentence,)
 

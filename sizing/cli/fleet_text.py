@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fleet_document"]
 
+_FREE: Final = "surely free on the GPU, else in RAM"
 _STRATEGIES: Final = {
     "single": "one node",
     "replicas": "copies behind a router",
@@ -45,7 +46,7 @@ def fleet_document(answer: FleetAnswer) -> Document:
 
 
 def _nodes(answer: FleetAnswer) -> Table:
-    columns = ("node", "machine", "free", "network")
+    columns = ("node", "machine", _FREE, "network")
     rows = tuple(
         (
             node.node,
@@ -55,9 +56,7 @@ def _nodes(answer: FleetAnswer) -> Table:
         )
         for node in answer.nodes
     )
-    return Table(
-        columns, rows, title=f"{len(rows)} machine{'s' * (len(rows) > 1)}", right=("free",)
-    )
+    return Table(columns, rows, title=f"{len(rows)} machine{'s' * (len(rows) > 1)}", right=(_FREE,))
 
 
 def _why_not(plan: FleetPlan) -> str:
@@ -108,7 +107,7 @@ def _facts(plan: FleetPlan) -> Iterator[tuple[str, str]]:
 
 
 def _shares(plan: FleetPlan) -> Table:
-    columns = ("node", "layers", "needs", "at most", "free")
+    columns = ("node", "layers", "needs", "at most", "surely free, cards and RAM together")
     rows = tuple(
         (
             share.node,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.document import Document, Facts, Lines, Table
-from whatfits.sizing.explain import machine_sentence
+from whatfits.sizing.explain import free_text, machine_sentence
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from whatfits.probes.report import Finding, ProbeReport
     from whatfits.sizing.document import Block
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Machine, Pool
 
 __all__ = ["hardware_document", "machine_blocks"]
 
@@ -23,10 +23,10 @@ def machine_blocks(machine: Machine) -> tuple[Block, ...]:
             pool.id,
             pool.kind,
             _size(pool.total_bytes),
-            _size(pool.limit_bytes) if pool.limit_bytes is not None else "none",
+            _limit(pool),
             _size(pool.used_bytes),
             format_bytes(pool.reserve_bytes),
-            _size(pool.free_bytes),
+            free_text(pool),
         )
         for pool in machine.pools
     )
@@ -88,6 +88,13 @@ def _finding(finding: Finding) -> str:
 
 def _size(size: int | None) -> str:
     return "unknown" if size is None else format_bytes(size)
+
+
+def _limit(pool: Pool) -> str:
+    if pool.limit_bytes is None:
+        return "none"
+    of_gpu = " for the GPU" if pool.limit_scope == "accelerators" else ""
+    return f"{_size(pool.limit_bytes)}{of_gpu}"
 
 
 def _rate(rate: int | None, unit: int, name: str) -> str:

@@ -9,7 +9,7 @@ from whatfits.sizing.cli.list_models import rows_table
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
 from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
-from whatfits.sizing.explain import machine_sentence
+from whatfits.sizing.explain import free_text, machine_sentence
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_quick
 from whatfits.sizing.ranker import Ranker
@@ -64,7 +64,8 @@ def _machine_facts(machine: Machine) -> Facts:
     if machine.host is not None and machine.host.name != "CPU":  # an expression names none
         facts.append(("CPU", machine.host.name))
     free = [
-        f"{pool.id} {format_bytes(pool.free_bytes)} of {format_bytes(pool.total_bytes)}"
+        f"{pool.id} {free_text(pool)} of {format_bytes(pool.total_bytes)}"
+        + (" for the GPU" if pool.limit_scope == "accelerators" else "")
         for pool in machine.pools
         if pool.free_bytes is not None and pool.total_bytes is not None
     ]

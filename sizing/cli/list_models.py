@@ -79,6 +79,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.write(dump_json(answer_of(machine, rule, shown)) + "\n")
     else:
         from whatfits.sizing.cli.render import show
+        from whatfits.sizing.left_out import left_out_notes
 
         notes = [f"{rule[:1].upper()}{rule[1:]}."]
         if left:
@@ -86,6 +87,7 @@ def run(arguments: Sequence[str]) -> int:
         larger = sum(map(ranker.is_left_out, entries.values()))
         if larger and options.verdict is None:
             notes.append(f"{larger} models exceed all memory here: --verdict no lists them.")
+        notes += left_out_notes(machine)
         show(_document(machine, shown, notes), plain=options.plain)
     return 0
 

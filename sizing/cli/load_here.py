@@ -47,7 +47,7 @@ def load_limits(
 
     host = prepared.memory.devices[-1]
     needed = host.high_bytes + prepared.memory.mapped_bytes
-    pool = machine.pool(host.pool)
+    pool = machine.pool(host.pool).whole
     free = pool.free_low_bytes
     if not force and (free is None or host.high_bytes > free):
         known = "an unknown amount" if free is None else format_bytes(free)

@@ -55,6 +55,12 @@ def _title(answer: RuntimeAnswer) -> str:
     return f"{find_runtime(answer.runtime).label}: {answer.verdict}{needs}"
 
 
+def _context_text(option: FileTypeOption) -> str:
+    if option.largest_context_tokens is None:
+        return "none surely" if option.verdict == "tight" else "none"
+    return format_tokens(option.largest_context_tokens)
+
+
 def _types_table(types: Sequence[FileTypeOption], chosen: str | None) -> Table:
     columns = ("file type", "weights", "verdict", "needs", "largest context", "tokens/s")
     rows = tuple(
@@ -63,9 +69,7 @@ def _types_table(types: Sequence[FileTypeOption], chosen: str | None) -> Table:
             format_bytes(option.weights_bytes),
             option.verdict,
             format_bytes(option.total_bytes),
-            "none"
-            if option.largest_context_tokens is None
-            else format_tokens(option.largest_context_tokens),
+            _context_text(option),
             short_rate(option.decode_tokens_per_s),
         )
         for option in types

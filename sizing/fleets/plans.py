@@ -45,7 +45,8 @@ class NodeShare:
         layers: how many of the model's layers.
         total_bytes: middle of its need.
         high_bytes: upper end of its need.
-        free_bytes: what its pools have free; None when that is not known.
+        free_bytes: what is surely free in the pools it uses, RAM and cards together; None when
+            that is not known.
     """
 
     node: str
@@ -168,15 +169,16 @@ def shares_of(
     found = []
     for node, count in zip(nodes, layers, strict=True):
         rows = [row for row in memory.devices if row.device.startswith(f"{node.node}/")]
-        pools = {row.pool: row.free_bytes for row in rows}
-        free = [amount for amount in pools.values() if amount is not None]
+        pools = {row.pool.removeprefix(f"{node.node}/") for row in rows}
+        rooms = [pool.whole.free_low_bytes for pool in node.machine.pools if pool.id in pools]
+        free = [room for room in rooms if room is not None]
         found.append(
             NodeShare(
                 node=node.node,
                 layers=count,
                 total_bytes=sum(row.total_bytes for row in rows),
                 high_bytes=sum(row.high_bytes for row in rows),
-                free_bytes=sum(free) if len(free) == len(pools) else None,
+                free_bytes=sum(free) if len(free) == len(rooms) else None,
             )
         )
     return tuple(found)

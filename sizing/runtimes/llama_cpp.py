@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.share import Part, Share
-    from whatfits.sizing.weights import Weights
+    from whatfits.sizing.weights import HostByName, Weights
 
 __all__ = ["Bill", "device_row"]
 
@@ -44,6 +44,10 @@ class Bill:
     def weights(self, placement: Placement) -> Weights:
         """Return where the weights lie under a placement."""
         return self._own.weights(placement)
+
+    def host_by_name(self, placement: Placement) -> HostByName:
+        """Return what names put on the host although its layers are on accelerators."""
+        return self._own.host_by_name(placement)
 
     def weights_and_caches(self, settings: Settings, placement: Placement) -> list[int]:
         """Return the bytes of weights and caches of each accelerator, the host last."""
@@ -94,7 +98,7 @@ def _listed(part: Part) -> MemoryPart:
 
 def device_row(machine: Machine, device: Device, share: Share, overhead: Overhead) -> DeviceMemory:
     """Return the row of one device: what the program has there, and what it loses beside it."""
-    pool = machine.pool(device.pool)
+    pool = machine.pool(device.pool).of(device)
     return DeviceMemory(
         device=device.id,
         pool=device.pool,

@@ -209,7 +209,7 @@ def _growth_flags(workload: Workload, trial: Trial, machine: Machine) -> list[st
     the prompt cache gets the rest.
     """
     growth, host = trial.growth, trial.memory.devices[-1]
-    free = machine.pool(host.pool).free_low_bytes
+    free = machine.pool(host.pool).whole.free_low_bytes
     checkpoints, cache_ram_mib = growth.checkpoints, growth.cache_ram_bytes // MIB
     if free is not None:
         taken = sum(row.high_bytes for row in trial.memory.devices if row.pool == host.pool)

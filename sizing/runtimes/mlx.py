@@ -156,10 +156,12 @@ def _conversion(spec: ModelSpec) -> MlxType | None:
 def _left_bytes(trial: MlxTrial, machine: Machine) -> int | None:
     """Return what the plan surely leaves free in the memory that the caches lie in."""
     pool = trial.memory.devices[0].pool
-    for need in pool_needs(trial.memory, machine):
-        if need.pool.id == pool and need.pool.free_low_bytes is not None:
-            return need.pool.free_low_bytes - need.high_bytes
-    return None
+    spare = [
+        need.spare_low_bytes
+        for need in pool_needs(trial.memory, machine)
+        if need.pool.id == pool and need.spare_low_bytes is not None
+    ]
+    return min(spare, default=None)
 
 
 def _largest_context(
@@ -178,7 +180,7 @@ def _largest_context(
         settings = resolve_mlx_settings(trial.model, rules, workload, context_tokens=context)
         memory = trial.bill.memory(settings, trial.placement, machine)
         return min(
-            -1 if need.pool.free_low_bytes is None else need.pool.free_low_bytes - need.high_bytes
+            -1 if need.spare_low_bytes is None else need.spare_low_bytes
             for need in pool_needs(memory, machine)
         )
 

@@ -104,7 +104,7 @@ class MlxBill:
         for device in (*used, placement.host):
             computes = bool(used) == (device is not placement.host)
             program = PROCESS if device is placement.host else device_overhead(device.kind)
-            pool = machine.pool(device.pool)
+            pool = machine.pool(device.pool).of(device)
             rows.append(
                 DeviceMemory(
                     device=device.id,

@@ -13,7 +13,7 @@ from whatfits.sizing.compute import ComputeBytes, compute_buffers
 from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
 from whatfits.sizing.share import Share
-from whatfits.sizing.weights import Weights, WeightTable
+from whatfits.sizing.weights import HostByName, Weights, WeightTable
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays
@@ -44,6 +44,10 @@ class ModelShares:
         if self._placed is None or self._placed[0] != placement:
             self._placed = placement, self._weights.place(placement)
         return self._placed[1]
+
+    def host_by_name(self, placement: Placement) -> HostByName:
+        """Return what names put on the host although its layers are on accelerators."""
+        return self._weights.host_by_name(placement)
 
     def of(self, settings: Settings, placement: Placement, weights: Weights) -> list[Share]:
         """Return a share for each accelerator, the host last; `weights` are those placed."""

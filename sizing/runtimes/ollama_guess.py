@@ -65,7 +65,7 @@ def available_bytes(machine: Machine, cards: Sequence[Device]) -> int:
     """Return what is free on cards together; on the host without any."""
     if not cards:
         host = machine.host
-        return 0 if host is None else machine.pool(host.pool).free_bytes or 0
+        return 0 if host is None else machine.pool(host.pool).whole.free_bytes or 0
     return sum(machine.pool(card.pool).free_bytes or 0 for card in cards)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatfits.probes.unified import held_of_allowance, join_ram
+from whatfits.probes.unified import held_of, join_ram
 from whatfits.sizing.machine import Pool
 from whatfits.sizing.units import GIB
 
@@ -39,10 +39,38 @@ def test_what_is_unknown_stays_unknown() -> None:
 
 
 @given(total=SIZES, limit=SIZES, available=SIZES)
-def test_free_is_never_more_than_the_allowance_or_what_is_available(
+def test_a_gpu_gets_its_limit_at_most_and_all_together_what_is_available(
     total: int, limit: int, available: int
 ) -> None:
-    allowance = min(total, limit)
-    used = held_of_allowance(allowance_bytes=allowance, available_bytes=available)
-    pool = Pool("unified", "unified", total, limit_bytes=limit, used_bytes=used)
-    assert pool.free_bytes == min(allowance, available)
+    pool = Pool(
+        "unified",
+        "unified",
+        total,
+        limit_bytes=limit,
+        used_bytes=held_of(total, available_bytes=available),
+        limit_scope="accelerators",
+    )
+    assert pool.free_bytes == min(total, limit, available)
+    assert pool.whole.free_bytes == min(total, available)
+    joined = join_ram(pool, Pool("ram", "ram", total, used_bytes=0, reserve_bytes=1))
+    assert joined.free_bytes == min(total, limit, max(0, min(total, available) - 1))
+    assert joined.whole.free_bytes == max(0, min(total, available) - 1)
+
+
+@given(total=SIZES, limit=SIZES, held=SIZES, container=SIZES)
+def test_beside_a_control_group_the_tighter_limit_binds_all(
+    total: int, limit: int, held: int, container: int
+) -> None:
+    held, container = min(held, total), min(container, total)
+    gpu = Pool(
+        "unified",
+        "unified",
+        total,
+        limit_bytes=limit,
+        used_bytes=held,
+        limit_scope="accelerators",
+    )
+    ram = Pool("ram", "ram", total, limit_bytes=container, used_bytes=0)
+    joined = join_ram(gpu, ram)
+    assert joined.whole == joined
+    assert joined.free_bytes == min(limit, container, total - held)

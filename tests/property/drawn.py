@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hypothesis import strategies as st
 
 from whatfits.sizing.api import load_model
-from whatfits.sizing.machine import Device, Machine, Pool
+from whatfits.sizing.machine import Device, LimitScope, Machine, Pool
 from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB, MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["FEW", "MODELS", "large_machine", "machines", "model", "trials"]
+__all__ = ["FEW", "MODELS", "large_machine", "limit_scopes", "machines", "model", "trials"]
 
 FEW = 10
 MODELS = (
@@ -53,6 +53,11 @@ def _gib(low: float, high: float) -> st.SearchStrategy[int]:
     return st.integers(round(low * 1024), round(high * 1024)).map(lambda mib: mib * MIB)
 
 
+def limit_scopes(kind: str) -> st.SearchStrategy[LimitScope]:
+    """Return whom the limit of a pool may bind: the GPU alone only where a CPU shares it."""
+    return st.sampled_from(get_args(LimitScope)) if kind == "unified" else st.just("pool")
+
+
 @st.composite
 def _pools(draw: DrawFn, pool_id: str, kind: str, low: float, high: float) -> Pool:
     total = draw(_gib(low, high))
@@ -65,6 +70,7 @@ def _pools(draw: DrawFn, pool_id: str, kind: str, low: float, high: float) -> Po
         used_bytes=draw(st.just(0) | _gib(0, 4)),
         reserve_bytes=draw(st.just(0) | _gib(0, 2)),
         total_low_bytes=draw(st.none() | st.just(total - total // 20)),
+        limit_scope=draw(limit_scopes(kind)),
     )
 
 

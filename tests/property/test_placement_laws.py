@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drawn import model
+from drawn import limit_scopes, model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -81,14 +81,25 @@ def _pools(draw: DrawFn, pool_id: str, kind: str, whole_bytes: int) -> Pool:
         used_bytes=used,
         reserve_bytes=reserve,
         total_low_bytes=draw(st.none() | st.integers(total - total // 20, total)),
+        limit_scope=draw(limit_scopes(kind)),
     )
 
 
 @st.composite
 def machines(draw: DrawFn, name: str, *, cards: int | None = None) -> Machine:
-    """Draw a machine for a model: one to four unequal cards, unified memory, or RAM alone."""
+    """Draw a machine for a model: one to four unequal cards, unified memory, or RAM alone.
+
+    Six: a card beside unified memory.
+    """
     whole = model(name).tensor_bytes
-    count = draw(st.integers(0, 5)) if cards is None else cards
+    count = draw(st.integers(0, 6)) if cards is None else cards
+    if count == 6:
+        pools = (draw(_pools("vram0", "vram", whole)), draw(_pools("unified", "unified", whole)))
+        both = (
+            Device("rocm0", "rocm", "a card", "vram0"),
+            Device("rocm1", "rocm", "an APU", "unified"),
+        )
+        return Machine(pools=pools, devices=(*both, Device("cpu", "cpu", "a CPU", "unified")))
     if count == 5:
         pools = (draw(_pools("unified", "unified", whole)),)
         gpu = Device("metal", "metal", "an Apple GPU", "unified", 10**11)
@@ -102,21 +113,27 @@ def machines(draw: DrawFn, name: str, *, cards: int | None = None) -> Machine:
     return Machine(pools=(*vram, draw(_pools("ram", "ram", whole))), devices=(*gpus, cpu))
 
 
-def _surely_free_bytes(pool: Pool) -> int:
+def _surely_free_bytes(pool: Pool, *, of_gpu: bool = False) -> int:
+    """Return what all devices may take of a pool, or what GPUs may where a limit is theirs."""
     total = pool.total_bytes if pool.total_low_bytes is None else pool.total_low_bytes
     assert total is not None
     assert pool.used_bytes is not None
-    most = total if pool.limit_bytes is None else min(total, pool.limit_bytes)
-    return max(0, most - pool.used_bytes - pool.reserve_bytes)
+    limit = total if pool.limit_bytes is None else pool.limit_bytes
+    if pool.limit_scope == "pool":
+        return max(0, min(total, limit) - pool.used_bytes - pool.reserve_bytes)
+    left = max(0, total - pool.used_bytes - pool.reserve_bytes)
+    return min(limit, left) if of_gpu else left
 
 
 def _is_within(trial: Trial, machine: Machine) -> bool:
     """Whether the upper ends of the rows of every pool add up to no more than is surely free."""
+    rows = trial.memory.devices
     return all(
-        sum(row.high_bytes for row in trial.memory.devices if row.pool == pool.id)
-        <= _surely_free_bytes(pool)
+        sum(row.high_bytes for row in rows if row.pool == pool.id and row.device != "cpu")
+        <= _surely_free_bytes(pool, of_gpu=True)
+        and sum(row.high_bytes for row in rows if row.pool == pool.id) <= _surely_free_bytes(pool)
         for pool in machine.pools
-        if pool.id in {row.pool for row in trial.memory.devices}
+        if pool.id in {row.pool for row in rows}
     )
 
 

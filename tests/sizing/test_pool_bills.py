@@ -17,9 +17,14 @@ CASES = [
     ("llama-3.1-8b", "64gb", "fits"),
     ("llama-3.3-70b", "16gb", "no"),
 ]
+# the GPU's limit binds; the memory of all does
+SHORT = [
+    ("qwen3-30b-a3b", "m4-pro 24gb", "no"),
+    ("gpt-oss-120b", "m4-max-40-core-gpu 64gb", "no"),
+]
 
 
-@pytest.mark.parametrize(("model", "machine", "verdict"), CASES)
+@pytest.mark.parametrize(("model", "machine", "verdict"), [*CASES, *SHORT])
 def test_the_pools_together_are_the_bill(model: str, machine: str, verdict: str) -> None:
     plan = check(model, machine=machine)
     assert plan.verdict == verdict
@@ -29,20 +34,29 @@ def test_the_pools_together_are_the_bill(model: str, machine: str, verdict: str)
     for bill in bills:
         assert [part for part, _ in bill.parts] == list(PART_LABELS)
         parts = dict(bill.parts)
-        own = bill.bar_bytes - parts["margin"] - parts["used"] - parts["reserve"]
-        assert own == bill.total_bytes
-        assert parts["margin"] == bill.high_bytes - bill.total_bytes
+        own = bill.bar_bytes - parts["used"] - parts["reserve"]
+        assert own == bill.high_bytes
+        first = bill.needs[0]
+        assert parts["margin"] == first.high_bytes - first.total_bytes
+        assert parts["cpu"] == bill.high_bytes - first.high_bytes
 
 
-@pytest.mark.parametrize(("model", "machine", "verdict"), CASES)
+@pytest.mark.parametrize(("model", "machine", "verdict"), [*CASES, *SHORT])
 def test_a_bar_reaches_its_limit_exactly_when_nothing_is_to_spare(
     model: str, machine: str, verdict: str
 ) -> None:
     for bill in pool_bills(check(model, machine=machine)):
+        parts = dict(bill.parts)
         assert bill.limit_bytes is not None
         assert bill.spare_bytes is not None
-        assert bill.limit_bytes - bill.bar_bytes == bill.spare_bytes
-        assert bill.overflows == (bill.bar_bytes > bill.limit_bytes)
+        assert bill.overflows == (bill.spare_bytes < 0)
+        if not bill.is_limited:
+            assert bill.limit_bytes - bill.bar_bytes == bill.spare_bytes
+            continue
+        assert bill.installed_bytes is not None
+        of_gpu = bill.bar_bytes - parts["cpu"] - parts["used"] - parts["reserve"]
+        left = (bill.limit_bytes - of_gpu, bill.installed_bytes - bill.bar_bytes)
+        assert min(left) == bill.spare_bytes
     assert verdict
 
 
@@ -74,7 +88,7 @@ def test_the_headline_says_the_verdict_and_what_it_rests_on(
 
 
 def test_a_doubtful_fit_is_called_tight() -> None:
-    plan = check("llama-3.1-8b", machine="m4-pro 24gb", file_type="BF16")
+    plan = check("qwen3-32b", machine="m4-pro 24gb", file_type="Q3_K_M")
     assert headline(plan) == f"Tight: {plan.verdict_reason}"
 
 
@@ -108,3 +122,12 @@ def test_a_mac_is_told_its_limit_and_others_are_not() -> None:
     assert found.command == "sudo sysctl iogpu.wired_limit_mb=57344"
     assert mac_limit(load_machine("rtx-4090 + 64gb")) is None
     assert mac_limit(load_machine("64gb")) is None
+
+
+def test_a_mac_without_its_gpu_is_one_bar_up_to_what_is_installed() -> None:
+    plan = check("qwen3-30b-a3b", machine="m4-pro 24gb", placement={"devices": ()})
+    (mac,) = pool_bills(plan)
+    assert not mac.is_limited
+    assert mac.limit_bytes == mac.installed_bytes == 24 * GIB
+    assert dict(mac.parts)["cpu"] == 0
+    assert mac.spare_bytes == 24 * GIB - mac.bar_bytes > 0

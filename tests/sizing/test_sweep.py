@@ -28,6 +28,7 @@ MACHINES = (
     "rx-7900-xtx + 32gb",
     "2x rtx-3090 + 64gb",
     "mac-m4-max-64gb",
+    "m4-pro-24gb",
     "16gb",
     "8gb",
 )

@@ -81,7 +81,7 @@ def test_the_page_gets_the_chart_it_would_make() -> None:
 def test_a_mac_has_two_rules() -> None:
     rows = values(memory_chart(pool_bills(answer(MACHINES[2])), LIGHT).to_dict())
     labels = {row["label"] for row in rows if "at" in row}
-    assert labels == {"limit 48.0 GiB", "installed 64.0 GiB"}
+    assert labels == {"GPU's limit 48.0 GiB", "installed 64.0 GiB"}
 
 
 def test_a_part_has_the_same_colour_in_every_chart() -> None:

@@ -11,6 +11,7 @@ from whatfits.sizing.catalog.lookup import catalog_date
 from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.explain import READING_TOKENS_PER_S, machine_sentence, short_rate
+from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
@@ -53,7 +54,7 @@ if rows:
     )
 else:
     st.error("**No model of the catalog runs here with these filters.**", icon=":material/cancel:")
-st.markdown(inert(machine_sentence(machine)))
+st.markdown(inert(" ".join((machine_sentence(machine), *left_out_notes(machine)))))
 carried = {
     key: widgets.value_of(key)
     for key in ("machine", "cards", "ram", "context")
@@ -86,9 +87,11 @@ def table(shown: Sequence[RankedModel], *, contexts: bool) -> str:
 
 
 def context_text(row: RankedModel) -> str:
-    """Return the longest context that a row runs with."""
+    """Return the longest context that a row surely runs with."""
     longest = row.largest_context_tokens
-    return "none" if longest is None else format_tokens(longest)
+    if longest is None:
+        return "none surely" if row.verdict == "tight" else "none"
+    return format_tokens(longest)
 
 
 place = st.empty()

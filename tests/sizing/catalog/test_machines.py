@@ -95,9 +95,8 @@ def test_a_mac_is_one_pool_with_the_older_and_the_newer_limit() -> None:
 def test_a_small_mac_keeps_room_for_its_system() -> None:
     (pool,) = machine_expression("m1 8gb").pools
     # macOS keeps 3 GiB; the limit of 5.33 GiB leaves 2.67.
-    assert pool.total_bytes is not None
     assert pool.limit_bytes is not None
-    assert pool.reserve_bytes == 3 * GIB - (pool.total_bytes - pool.limit_bytes)
+    assert pool.limit_bytes > 5 * GIB == pool.free_bytes == pool.whole.free_bytes
 
 
 def test_strix_halo_names_the_rule_of_its_limit() -> None:
@@ -159,9 +158,14 @@ def test_a_card_with_two_dies_is_two_devices() -> None:
         ("64gb ddr9-6000", "DDR4"),
         ("m1", "8 GiB, 16 GiB"),
         ("arc a770", "arc a770 16gb"),
+        ("arc-a770 + 32gb", "'arc-a770 16gb + 32gb'"),
+        ("32gb + 2x arc-a770", "'32gb + 2x arc-a770 16gb'"),
         ("m4 max 72gb", "48 GiB"),
         ("2x m1 8gb", "whole machine"),
         ("m1 8gb + m2 8gb", "whole machine"),
+        ("m4 max 64gb + rtx 4090", "whole machine"),
+        ("2x rtx 4090 + m4 max 64gb", "no GPU beside Apple silicon's own"),
+        ("radeon 780m + m1 8gb", "once, with the RAM"),
         ("m1 8gb + 16gb", "write it once"),
         ("m1 + 12gb", "8 GiB, 16 GiB"),
         ("radeon 780m", "adds no memory"),
@@ -233,3 +237,13 @@ def test_marks_of_unverified_values_are_those_of_the_catalog() -> None:
     fields = {"bandwidth_bytes_per_s", "fp16_flops_per_s"}
     assert marked == {entry.id for entry in ENTRIES if fields & set(entry.unverified)}
     assert len(marked) >= 11
+
+
+@pytest.mark.parametrize(
+    "typed", ["arc a770", "arc-a770 + 32gb", "2x arc a770 + 64gb ddr5-5600", "32gb + arc a770"]
+)
+def test_the_expression_that_a_refusal_suggests_works(typed: str) -> None:
+    with pytest.raises(UnknownMachineError) as caught:
+        machine_expression(typed)
+    suggested = caught.value.next_step.split("'")[1]
+    assert machine_expression(suggested).pools[0].total_bytes
