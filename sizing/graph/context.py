@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.builder import shape4
-from whatfits.sizing.graph.feed_forward import FeedForwardBuilder
-from whatfits.sizing.graph.pooling import pool
+from whatfits.sizing.graph.pooling import PoolingBuilder
 from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
 from whatfits.sizing.values import replace
 from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT
@@ -52,7 +51,7 @@ class Part:
         return found
 
 
-class GraphContext(FeedForwardBuilder):
+class GraphContext(PoolingBuilder):
     """Everything a model's graph is made from.
 
     Attributes:
@@ -247,7 +246,7 @@ class GraphContext(FeedForwardBuilder):
             logits = self.like("SCALE", self.unary(self.like("SCALE", logits)))
         logits.flags |= OUTPUT
         self.expand(logits)
-        pool(self, rows)
+        self.pool(rows)
 
     def tied_output(self) -> Tensor:
         """Return the embedding as output matrix, where the output layer lies (or the embedding)."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
-from whatfits.sizing.graph.pooling import hand_out
 from whatfits.sizing.graph.stack import Step, rotated
 from whatfits.sizing.values import dataclass
 
@@ -74,7 +73,7 @@ def _build(c: GraphContext, style: _Style) -> None:
     if style.writes:
         c.finish(x)
     else:
-        hand_out(c, c.norm(x, c.whole.need(f"{style.last_norm}.weight"), rms=style.rms))
+        c.hand_out(c.norm(x, c.whole.need(f"{style.last_norm}.weight"), rms=style.rms))
 
 
 def _mask(c: GraphContext) -> Tensor:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
-from whatfits.sizing.graph.pooling import hand_out
 from whatfits.sizing.graph.stack import Step
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def _encoder(c: GraphContext) -> None:
         if part("attn_norm_2.weight") is not None:
             y = step.norm(c.like("ADD", y, x), "attn_norm_2", rms=False)
         x = step.norm(c.like("ADD", _feed(step, y), y), "layer_output_norm", rms=False)
-    hand_out(c, x)
+    c.hand_out(x)
 
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = dict.fromkeys(
