@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import AttentionCache, ByteRange, ModelSpec
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
 
 __all__ = ["basis_of", "free_basis"]
 

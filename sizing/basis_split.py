@@ -11,7 +11,8 @@ from whatfits.sizing.units import format_bytes, format_tokens
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.placement import Placement
-    from whatfits.sizing.search import Trial, Trials
+    from whatfits.sizing.search import Trials
+    from whatfits.sizing.trial import Trial
 
 __all__ = ["split_basis", "split_flag", "split_notes"]
 

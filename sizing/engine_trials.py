@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Verdict
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import Workload
 
     Loader: TypeAlias = Callable[[ModelEntry, str | None], ModelSpec]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.engine_trials import Loader
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial, Trials
+    from whatfits.sizing.search import Trials
     from whatfits.sizing.stored_trials import Outline, StoredOf
+    from whatfits.sizing.trial import Trial
 
 __all__ = ["Ranker", "rank", "rows_of"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.larger_cards import LargerCard
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import Workload
 
 __all__ = ["RemedySearch", "shorter_contexts"]

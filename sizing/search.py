@@ -21,16 +21,16 @@ from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
-from whatfits.sizing.values import dataclass, replace
-from whatfits.sizing.verdict import RUNS, Judgement, is_more_than_all, judge, pool_needs
+from whatfits.sizing.trial import Trial
+from whatfits.sizing.values import replace
+from whatfits.sizing.verdict import is_more_than_all, judge, pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from whatfits.sizing.estimate import Memory, Speed
+    from whatfits.sizing.estimate import Speed
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
-    from whatfits.sizing.growth import Growth
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
@@ -39,29 +39,11 @@ if TYPE_CHECKING:
     from whatfits.sizing.weights import Weights
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["Trial", "Trials", "can_spill"]
+__all__ = ["Trials", "can_spill"]
 
 _CONTEXT_STEP: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
 _SURELY_LOADED: Final = 0.98  # accelerators may pack their part otherwise
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One placement, what it takes, and the verdict on it."""
-
-    request: PlacementRequest
-    settings: Settings
-    placement: Placement
-    memory: Memory
-    judgement: Judgement
-    growth: Growth
-    extras: Extras = NO_EXTRAS
-
-    @property
-    def runs(self) -> bool:
-        """Whether the upper end of every pool is free."""
-        return self.judgement.verdict in RUNS
 
 
 class Trials:

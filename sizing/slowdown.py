@@ -9,7 +9,8 @@ from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed
-    from whatfits.sizing.search import Trial, Trials
+    from whatfits.sizing.search import Trials
+    from whatfits.sizing.trial import Trial
 
 __all__ = ["slowdown_basis", "slower_words", "with_slowdown"]
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.llama_cpp import Bill
-    from whatfits.sizing.search import Trial
     from whatfits.sizing.settings import Settings
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest
 
 __all__ = ["SplitSearch", "leaves_split_open", "split_counts"]

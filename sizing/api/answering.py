@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan, Choice
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["answer", "choice_for", "plan_of"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import Workload
 
 __all__ = ["RpcSplit", "split_rpc"]

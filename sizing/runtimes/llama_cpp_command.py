@@ -16,8 +16,8 @@ from whatfits.sizing.units import MIB
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial
     from whatfits.sizing.settings import Settings
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import Workload
 
 __all__ = ["csv_field", "llama_server_command"]

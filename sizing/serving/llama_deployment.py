@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import RuntimeEntry
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["LlamaDeployments", "llama_context_tokens"]

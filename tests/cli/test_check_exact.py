@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
 
 reference = pytest.mark.skipif(
     importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",

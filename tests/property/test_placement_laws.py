@@ -25,7 +25,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
 
 pytestmark = pytest.mark.slow
 

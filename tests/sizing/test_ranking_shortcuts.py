@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from whatfits.sizing.api import load_machine
@@ -9,9 +11,12 @@ from whatfits.sizing.catalog.lookup import ModelEntry, model_entries
 from whatfits.sizing.catalog.shares import stored_model
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.ranker import rank
-from whatfits.sizing.search import Trial, Trials
+from whatfits.sizing.search import Trials
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from whatfits.sizing.trial import Trial
 
 MACHINES = (
     "rtx-4090 + 64gb",

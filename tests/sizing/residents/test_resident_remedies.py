@@ -20,7 +20,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Remedy, Verdict
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
 
 SMALL = load_model("smollm2-135m")  # trained for 8,192 tokens
 LARGE = load_model("qwen2.5-0.5b", file_type="Q6_K")

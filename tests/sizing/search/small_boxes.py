@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.verdict import Judgement
 
 __all__ = [

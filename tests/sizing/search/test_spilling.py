@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.search import Trial
+    from whatfits.sizing.trial import Trial
 
 CONTEXT = 4096
 HALVES = (1.0, 1.0)
