@@ -178,12 +178,14 @@ def fitted_tables(
 ) -> dict[str, Any]:
     """Return the tables fitted on the half that does not judge.
 
-    `without` leaves a family out, as if no device of it had been seen.
+    `without` leaves a family out, as if no device of it had been seen; empty `intervals` are of no
+    width.
     """
     used = [row for row in rows() if not row.judges and row.family != without]
     parts = [fit([row for row in used if row.phase == phase]) for phase in PHASES]
     joined = Fit({**parts[0].values, **parts[1].values})
-    tables = tables_of(joined, used, _intervals(used) if intervals is None else intervals)
+    widths = _intervals(used) if intervals is None else intervals or _NO_INTERVALS
+    tables = tables_of(joined, used, widths)
     return _with_vllm_floats(tables)
 
 

@@ -108,9 +108,14 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     made: list[object] = []
     judge = search_module.judge
 
-    def noted(memory: Memory, placement: Placement, machine: Machine) -> Judgement:
+    def noted(
+        memory: Memory,
+        placement: Placement,
+        machine: Machine,
+        **more: Any,  # noqa: ANN401 - judge's
+    ) -> Judgement:
         made.append(placement)
-        return judge(memory, placement, machine)
+        return judge(memory, placement, machine, **more)
 
     monkeypatch.setattr(search_module, "judge", noted)
     return made
