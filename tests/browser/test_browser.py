@@ -221,7 +221,7 @@ def test_a_row_of_the_ranking_opens_its_answer(opened: Callable[..., Any]) -> No
 
 
 def test_a_remedy_needs_one_click(opened: Callable[..., Any]) -> None:
-    page = opened("?model=qwen3-14b&machine=rtx-3060-12gb&quant=Q4_K_M&context=16k")
+    page = opened("?model=qwen3-14b&machine=rtx-3060-12-gb&quant=Q4_K_M&context=16k")
     assert "Fits, but slowly" in verdict(page).inner_text()
     page.get_by_role("button", name="Use 8,192 tokens of context").click()
     page.get_by_text(re.compile(r"^Fits, \d")).first.wait_for()
