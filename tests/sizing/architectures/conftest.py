@@ -209,19 +209,23 @@ def synthetic_file(tmp_path: Path) -> Callable[[ModelSpec], Path]:
 
 
 @pytest.fixture
-def whole_file(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
-    """Return a function that writes all that a configuration becomes, unloaded blocks included."""
+def whole_file(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes all that a configuration becomes, unloaded blocks included.
+
+    `beside` is metadata that no configuration says.
+    """
     from whatfits.bench.synthetic import write_synthetic_gguf
     from whatfits.sizing.architectures import spec as drawing
     from whatfits.sizing.quants.file_types import find_file_type
 
-    def write(config: Mapping[str, object]) -> Path:
+    def write(config: Mapping[str, object], beside: Mapping[str, object] | None = None) -> Path:
         file_type = find_file_type("Q4_K_M")
         blueprint, shapes_of = drawing._drawn(config, n_vocab_override=None, file_type=file_type)
         tensors = drawing._typed(tuple(shapes_of(blueprint)), blueprint, file_type, imatrix=None)
         metadata = {
             **blueprint.metadata.kept(),
             **_vocabulary(blueprint.n_vocab, tensors),
+            **(beside or {}),
         }
         path = tmp_path / "whole.gguf"
         in_order = sorted(tensors, key=lambda tensor: tensor.offset_bytes or 0)

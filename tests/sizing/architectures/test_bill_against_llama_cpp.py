@@ -25,14 +25,14 @@ from whatfits.sizing.units import GIB, MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from whatfits.bench.llama_cpp import Reservation
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.settings import Settings
 
-    Write = Callable[[Mapping[str, object]], Path]
+    Write = Callable[..., Path]
 
 pytestmark = pytest.mark.oracle
 
@@ -104,6 +104,11 @@ def settings_of(spec: ModelSpec) -> Iterator[tuple[Setting, Settings]]:
             yield setting, resolve_settings(spec, setting.workload)
 
 
+def pooling_of(spec: ModelSpec) -> dict[str, object]:
+    """Return how a model pools rows, which is in its file and in no configuration."""
+    return {key: value for key, value in spec.metadata.items() if key.endswith(".pooling_type")}
+
+
 def reserve(path: Path, setting: Setting, spec: ModelSpec) -> Reservation:
     from whatfits.bench.llama_cpp import dry_run
 
@@ -116,7 +121,7 @@ def reserve(path: Path, setting: Setting, spec: ModelSpec) -> Reservation:
         kv_type_k=setting.kv_type,
         kv_type_v=setting.kv_type,
         flash_attention=setting.flash,
-        embeddings=not spec.hparams.causal,
+        embeddings=spec.embeds,
         repack=False,  # which weights are rearranged depends on the CPU of this machine
     )
 
@@ -141,7 +146,7 @@ def compare(spec: ModelSpec, path: Path) -> None:
 @pytest.mark.parametrize("name", smallest_models())
 def test_llama_cpp_plans_the_same_bytes_for_a_catalog_model(name: str, whole_file: Write) -> None:
     spec = load_catalog_model(name, file_type="Q4_K_M")
-    compare(spec, whole_file(find_model(name).config))
+    compare(spec, whole_file(find_model(name).config, pooling_of(spec)))
 
 
 def test_llama_cpp_plans_the_same_bytes_for_a_small_model(
@@ -156,7 +161,7 @@ def test_llama_cpp_plans_the_same_bytes_for_a_small_model(
 @pytest.mark.parametrize("name", smallest_models())
 def test_a_file_of_a_catalog_model_reads_as_the_same_model(name: str, whole_file: Write) -> None:
     spec = load_catalog_model(name, file_type="Q4_K_M")
-    header, _ = load_gguf(whole_file(find_model(name).config))
+    header, _ = load_gguf(whole_file(find_model(name).config, pooling_of(spec)))
     read = spec_from_gguf(header, name=spec.name, source=spec.source)
     assert read.layers == spec.layers
     assert read.hparams == spec.hparams
