@@ -197,7 +197,13 @@ def test_a_number_of_layers_may_leave_room_where_fewer_do_not() -> None:
     )
     one, three = (tried("llama-3.2-1b", machine, 4096, gpu_layers=n) for n in (1, 3))
     assert (one.runs, three.runs) == (False, True)
-    assert search("llama-3.2-1b", machine, context_tokens=4096).best().placement == three.placement
+    asked = Workload(context_tokens=4096)
+    own = Trials(model("llama-3.2-1b"), machine, asked, PlacementRequest(), splits_move=False)
+    assert own.best().placement == three.placement
+    # another split holds more of them
+    moved = search("llama-3.2-1b", machine, context_tokens=4096).best()
+    assert moved.runs
+    assert moved.placement.gpu_layers > three.placement.gpu_layers
 
 
 @pytest.mark.parametrize("name", EXPERTS)
