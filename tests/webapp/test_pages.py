@@ -91,7 +91,7 @@ def test_the_reasons_are_shown_when_they_are_asked_for(page: Callable[..., Any])
 
 
 def test_a_remedy_applies_itself(page: Callable[..., Any]) -> None:
-    app = page(model="llama-3.3-70b", machine="rtx-3090", cards="2", quant="Q4_K_M", context="16k")
+    app = page(model="qwen3-14b", machine="rtx-3060-12-gb", quant="Q4_K_M", context="16k")
     assert app.warning[0].value.startswith("**Fits, but slowly")
     labels = [button.label for button in app.button]
     at = labels.index(inert("Use 8,192 tokens of context"))
