@@ -135,6 +135,8 @@ def test_every_way_in_gives_the_same_bytes(entry: ModelEntry, tmp_path: Path) ->
             assert facts(spec, context_known=known) == expected_facts, (way, file_type)
         if file_type != measured:
             continue
+        if catalog.embeds and catalog.hparams.causal:
+            del ways["config.json"]  # it does not say that rows are pooled: it is read as a writer
         for machine in MACHINES:
             expected = rows(catalog, machine, workload)
             for way, spec in ways.items():
