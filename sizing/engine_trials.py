@@ -13,7 +13,8 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-from whatfits.sizing.search import Trials, can_spill
+from whatfits.sizing.search import Trials
+from whatfits.sizing.spilling import can_spill
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 

@@ -87,6 +87,7 @@ def llama_plan(
     filled = replace(workload, context_tokens=resolved.context_tokens)
     longest = None if brief else trials.largest_context(trial)
     split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
+    attempts = Attempts(program.attempt, partial(program.resplit, spec, machine, workload))
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
         commands[entry.id] = program.commands(spec, machine, workload, trial)
@@ -103,26 +104,8 @@ def llama_plan(
         largest_context_tokens=_of_a_slot(longest, asked),
         speed=speed,
         commands=commands,
-        remedies=()
-        if brief
-        else remedies(
-            spec,
-            machine,
-            filled,
-            trial,
-            Attempts(program.attempt, partial(program.resplit, spec, machine, workload)),
-        ),
-        notes=(
-            *spec.notes,
-            *asked.notes,
-            *_beyond_training(spec, trial),
-            *_refused_inputs(spec, workload, trial),
-            *_draft_notes(spec, trial),
-            *left_out_notes(machine),
-            *unverified_notes(machine),
-            *trial.judgement.notes,
-            *split_notes,
-        ),
+        remedies=() if brief else remedies(spec, machine, filled, trial, attempts),
+        notes=(*spec.notes, *asked.notes, *_notes(spec, machine, workload, trial), *split_notes),
         basis=()
         if speed is None
         else (
@@ -206,6 +189,18 @@ def _with_accelerators(machine: Machine, ids: Sequence[str]) -> Machine:
     chosen = (by_id[name.lower()] for name in ids)
     others = (device for device in machine.devices if device.id.lower() not in by_id)
     return replace(machine, devices=(*chosen, *others))
+
+
+def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) -> tuple[str, ...]:
+    """Return what else to know of a trial, and of the machine it is for."""
+    return (
+        *_beyond_training(spec, trial),
+        *_refused_inputs(spec, workload, trial),
+        *_draft_notes(spec, trial),
+        *left_out_notes(machine),
+        *unverified_notes(machine),
+        *trial.judgement.notes,
+    )
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:

@@ -3,8 +3,7 @@
 The order of preference is fixed and stated: everything on the accelerators, as llama.cpp's own
 split shares it out; else everything there under another split; else, for mixtures of experts, the
 experts of as few layers as possible on the host; else as many whole layers as possible on the
-accelerators, under another split where that holds more; else the host alone. Within each kind the
-search closes in from both ends, because the need of an accelerator never grows when work leaves it.
+accelerators, under another split where that holds more; else the host alone.
 """
 
 from __future__ import annotations
@@ -17,21 +16,20 @@ from whatfits.sizing.closing_in import last_proven, last_with_room
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
+from whatfits.sizing.rooms import least_room, rooms_of
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.trial import Trial
 from whatfits.sizing.values import replace
-from whatfits.sizing.verdict import is_more_than_all, judge, pool_needs
+from whatfits.sizing.verdict import is_more_than_all, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
-    from whatfits.sizing.machine import Machine, Pool
+    from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.weights import Weights
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["Trials", "can_spill"]
+__all__ = ["Trials"]
 
 _CONTEXT_STEP: Final = 256
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
@@ -87,15 +85,23 @@ class Trials:
             InvalidRequestError: a value of the request is out of range.
         """
         first = self.entirely(context_tokens)
-
-        def attempt(request: PlacementRequest) -> Trial:
-            return self._attempt(request, first.settings)
-
-        if first.runs or self._is_fixed() or not can_spill(first.placement):
+        if first.runs or self._is_fixed() or self.draft_is_too_large():
             return first
-        if self.draft_is_too_large():
+        from whatfits.sizing.spilling import Spilling, can_spill  # noqa: PLC0415 - where it spills
+
+        if not can_spill(first.placement):
             return first
-        found = [first, *self._spill(first, attempt)]
+        spilling = Spilling(
+            self._model,
+            self._machine,
+            self._bill,
+            self._request,
+            first=first,
+            attempt=partial(self._attempt, settings=first.settings),
+            tried=partial(self._tried_with, first.settings),
+            splits=lambda: self._splits_like(first) if self._split_is_open(first) else None,
+        )
+        found = [first, *spilling.placements(experts_move=self._experts_move)]
         for trial in found:
             if trial.runs:
                 return trial
@@ -150,6 +156,9 @@ class Trials:
         if known is None:
             known = self._tried[request, settings] = self._new_trial(request, settings)
         return known
+
+    def _tried_with(self, settings: Settings) -> list[Trial]:
+        return [trial for (_, asked), trial in self._tried.items() if asked == settings]
 
     def _placed(self, request: PlacementRequest, settings: Settings) -> tuple[Placement, Settings]:
         """Return a placement, and the settings as the devices that have layers allow them."""
@@ -298,7 +307,8 @@ class Trials:
 
         Of unknown size, the host's pool is left out where the verdict leaves it out.
         """
-        return self._slack(trial, host_too=not (whole and self._host_is_unknown(trial)))
+        host_too = not (whole and self._host_is_unknown(trial))
+        return least_room(trial, self._machine, host_too=host_too)
 
     def _spilled_room(self, trial: Trial) -> int:
         """Return the room that ends what spills: the host's, where it has memory of its own.
@@ -307,56 +317,13 @@ class Trials:
         them goes up and down by a layer and says nothing of how much longer the context may get.
         """
         host = trial.placement.host.pool
-        return min(room for pool, room in self._rooms(trial) if pool.id == host)
+        return min(room for pool, room in rooms_of(trial, self._machine) if pool.id == host)
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))
 
     def _host_is_unknown(self, trial: Trial) -> bool:
         return self._machine.pool(trial.placement.host.pool).total_bytes is None
-
-    def _slack(self, trial: Trial, *, host_too: bool = True) -> int:
-        """Return the room left in the fullest pool in bytes, negative when one overflows."""
-        host_pool = trial.placement.host.pool
-        return min(
-            room
-            for pool, room in self._rooms(trial)
-            if host_too or pool.id != host_pool or pool.limit_scope == "accelerators"
-        )
-
-    def _rooms(self, trial: Trial) -> list[tuple[Pool, int]]:
-        """Return the room left in each pool in bytes; pools of unknown size count as full.
-
-        A pool whose limit binds accelerators alone comes twice: for them, and whole.
-        """
-        return [
-            (need.pool, -1 if need.spare_low_bytes is None else need.spare_low_bytes)
-            for need in pool_needs(trial.memory, self._machine)
-        ]
-
-    def _rough_rooms(self, placement: Placement, *, like: Sequence[Trial]) -> dict[str, int]:
-        """Return the room in each accelerator's pool: weights and caches exact, the rest as tried.
-
-        The rest, driver and working memory, is the least that a trial saw on each device.
-        """
-        rests: dict[str, int] = {}
-        for trial in like:
-            for row in trial.memory.devices:
-                rest = row.high_bytes - row.weights_bytes - row.kv_cache_bytes
-                rests[row.device] = min(rests.get(row.device, rest), rest)
-        needs: dict[str, int] = {}
-        devices = (*placement.accelerators, placement.host)
-        kept = self._bill.weights_and_caches(like[-1].settings, placement)
-        pools = {device.pool: self._machine.pool(device.pool) for device in devices}
-        for device, n_bytes in zip(devices, kept, strict=True):
-            if device.kind == "cpu" and pools[device.pool].limit_scope == "accelerators":
-                continue  # the limit does not bind it
-            needs[device.pool] = needs.get(device.pool, 0) + n_bytes + rests[device.id]
-        return {
-            pool: -1 if (free := pools[pool].free_low_bytes) is None else free - need
-            for pool, need in needs.items()
-            if pool != placement.host.pool or pools[pool].limit_scope == "accelerators"
-        }
 
     def _is_fixed(self) -> bool:
         request = self._request
@@ -365,118 +332,6 @@ class Trials:
             or request.cpu_moe_layers is not None
             or bool(request.overrides)
         )
-
-    def _spill(self, first: Trial, attempt: Callable[[PlacementRequest], Trial]) -> list[Trial]:
-        """Return placements that move work to the host, least first."""
-        spilled: list[Trial] = []
-        n_layers = len(first.placement.layer_device)
-        base = self._request
-
-        def most(low: int, high: int, request_of: Callable[[int], PlacementRequest]) -> int | None:
-            """Return the largest number whose request leaves room on the accelerators."""
-            seen = [first]
-
-            def exact(number: int) -> int:
-                seen.append(attempt(request_of(number)))
-                # the accelerators must hold what is left to them; the host is judged afterwards
-                return self._slack(seen[-1], host_too=False)
-
-            def rough(number: int) -> int:
-                placement = resolve_placement(self._model, request_of(number), self._machine)
-                return min(self._rough_rooms(placement, like=seen[-1:]).values())
-
-            return last_proven(low, high, rough=rough, exact=exact)
-
-        def with_experts_of(number: int) -> PlacementRequest:
-            return replace(base, cpu_moe_layers=n_layers - number)
-
-        def with_layers(number: int) -> PlacementRequest:
-            return replace(base, gpu_layers=number)
-
-        if self._experts_move:
-            kept = most(0, n_layers - 1, with_experts_of) or 0
-            under_split = self._more_by_split(first, kept + 1, n_layers - 1, with_experts_of)
-            spilled.append(under_split or attempt(with_experts_of(kept)))
-            if spilled[-1].runs:
-                return spilled
-        layers = most(0, n_layers, with_layers) or 0
-        layers = self._more_layers(layers, n_layers, first.settings, attempt)
-        under_split = self._more_by_split(first, layers + 1, n_layers, with_layers)
-        if under_split or layers:
-            spilled.append(under_split or attempt(with_layers(layers)))
-            if spilled[-1].runs:
-                return spilled
-        spilled.append(attempt(replace(base, devices=())))
-        return spilled
-
-    def _more_by_split(
-        self,
-        first: Trial,
-        low: int,
-        high: int,
-        request_of: Callable[[int], PlacementRequest],
-    ) -> Trial | None:
-        """Return what some split holds of the largest number from `low` on; None: of no number.
-
-        The numbers below are held under llama.cpp's own split.
-        """
-        if not self._split_is_open(first):
-            return None
-        splits = self._splits_like(first)
-        held: dict[int, Trial] = {}
-
-        def exact(number: int) -> int:
-            trial = splits.holding(request_of(number))
-            if trial is None:
-                return -1
-            held[number] = trial
-            return 0
-
-        number = last_proven(
-            low, high, rough=lambda number: splits.left_bytes(request_of(number)), exact=exact
-        )
-        return None if number is None else held[number]
-
-    def _more_layers(
-        self,
-        kept: int,
-        most: int,
-        settings: Settings,
-        attempt: Callable[[PlacementRequest], Trial],
-    ) -> int:
-        """Return the most layers that leave room, knowing a number that does.
-
-        Over several accelerators room does not shrink with every layer: layers are shared out by
-        index, so one more of them can take one away from a device, or move the output layer. What
-        a device could not hold, it is not asked again to hold more of.
-        """
-        usable = resolve_placement(self._model, self._request, self._machine).accelerators
-        if len(usable) == 1:
-            return kept
-        overfull: dict[str, int] = {}
-        for layers in range(most, kept, -1):
-            request = replace(self._request, gpu_layers=layers)
-            placement = resolve_placement(self._model, request, self._machine)
-            counts = {
-                device.pool: placement.layer_device.count(index)
-                for index, device in enumerate(placement.accelerators)
-            }
-            if any(count > overfull.get(pool, count) for pool, count in counts.items()):
-                continue
-            like = [trial for (_, asked), trial in self._tried.items() if asked == settings]
-            rooms = self._rough_rooms(placement, like=like)
-            if min(rooms.values()) >= 0:
-                trial = attempt(request)
-                if self._slack(trial, host_too=False) >= 0:
-                    return layers
-            for pool in (pool for pool, room in rooms.items() if room < 0):
-                overfull[pool] = min(counts[pool], overfull.get(pool, counts[pool]))
-        return kept
-
-
-def can_spill(placement: Placement) -> bool:
-    """Return whether the host has memory of its own: on unified memory nothing is gained."""
-    return any(device.pool != placement.host.pool for device in placement.accelerators)
 
 
 def _most_promising(trials: list[Trial]) -> Trial:

@@ -122,29 +122,27 @@ def estimate_speed(
         rate = None if prefill is None else prefill.rate(depth)
         kind = "an embedding model" if model.hparams.causal else "an encoder"
         return Speed(rate, None, None, provenance, f"{kind} writes no tokens")
-    throughput = None
-    # many tokens at once are bound by arithmetic as well: without its rate nothing can be told
-    if settings.sequences > 1 and all(rates[index].flops for index in used):
-        several = decode_terms(
-            model, settings, placement, rates, depth=depth, sequences=settings.sequences, step=work
+
+    def writing(depth: int, sequences: int = 1) -> RateRange:
+        written = decode_terms(
+            model, settings, placement, rates, depth=depth, sequences=sequences, step=work
         )
-        whole = timed(cut_over_ranks(several, ranks), costs, decoding=True, host=guessed)
-        throughput = whole.rate(settings.sequences)
+        whole = timed(cut_over_ranks(written, ranks), costs, decoding=True, host=guessed)
+        return whole.rate(sequences)
+
+    # many tokens at once are bound by arithmetic as well: without its rate nothing can be told
+    several = settings.sequences > 1 and all(rates[index].flops for index in used)
     full = settings.sequence_tokens if settings.sequence_tokens > depth else None
-    full_rate = None
-    if full is not None:
-        last = decode_terms(model, settings, placement, rates, depth=full, step=work)
-        full_rate = timed(cut_over_ranks(last, ranks), costs, decoding=True, host=guessed).rate()
     return Speed(
         None if prefill is None else prefill.rate(depth),
         step.rate(),
         None if prefill is None else _first_token(prefill),
         provenance,
         "; ".join(reasons) or None,
-        throughput_tokens_per_s=throughput,
+        throughput_tokens_per_s=writing(depth, settings.sequences) if several else None,
         energy_per_million_tokens_kwh=_energy(placement, _seconds(terms, costs), step, ranks),
         depth_tokens=depth,
-        full_decode_tokens_per_s=full_rate,
+        full_decode_tokens_per_s=None if full is None else writing(full),
         full_depth_tokens=full,
     )
 

@@ -107,6 +107,7 @@ def _all_speeds(speeds: Sequence[Speed | None]) -> Speed | None:
     if len(known) < len(speeds):
         return None
     alone = [speed.throughput_tokens_per_s or speed.decode_tokens_per_s for speed in known]
+    full = _one(speed.full_depth_tokens for speed in known)
     return Speed(
         prefill_tokens_per_s=_span(speed.prefill_tokens_per_s for speed in known),
         decode_tokens_per_s=_span(speed.decode_tokens_per_s for speed in known),
@@ -114,7 +115,18 @@ def _all_speeds(speeds: Sequence[Speed | None]) -> Speed | None:
         provenance=known[0].provenance if len({s.provenance for s in known}) == 1 else "estimated",
         reason="; ".join(dict.fromkeys(s.reason for s in known if s.reason)) or None,
         throughput_tokens_per_s=_added(alone),
+        depth_tokens=_one(speed.depth_tokens for speed in known),
+        full_decode_tokens_per_s=None
+        if full is None
+        else _span(speed.full_decode_tokens_per_s for speed in known),
+        full_depth_tokens=full,
     )
+
+
+def _one(numbers: Iterable[int | None]) -> int | None:
+    """Return the number that all of them are; None where they differ, or are not told."""
+    first, *others = set(numbers)
+    return None if others else first
 
 
 def _span(ranges: Iterable[RateRange | None]) -> RateRange | None:

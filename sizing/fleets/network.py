@@ -100,13 +100,13 @@ def with_crossings(
         return Speed(None, None, None, "unknown", NO_NETWORK)
     prompt = prompt_tokens or DEFAULT_PROMPT_TOKENS
     reading = crossing_s(traffic, network, tokens=prompt)
+    writing = crossing_s(traffic, network, tokens=1)
     first = speed.time_to_first_token_s
     return replace(
         speed,
         prefill_tokens_per_s=_slowed(speed.prefill_tokens_per_s, reading, count=prompt),
-        decode_tokens_per_s=_slowed(
-            speed.decode_tokens_per_s, crossing_s(traffic, network, tokens=1), count=1
-        ),
+        decode_tokens_per_s=_slowed(speed.decode_tokens_per_s, writing, count=1),
+        full_decode_tokens_per_s=_slowed(speed.full_decode_tokens_per_s, writing, count=1),
         throughput_tokens_per_s=_slowed(
             speed.throughput_tokens_per_s,
             crossing_s(traffic, network, tokens=sequences),
@@ -119,6 +119,7 @@ def with_crossings(
             rounded(first.mid + reading.mid),
             rounded(first.high + reading.high),
         ),
+        speculative_tokens_per_s=None,  # how many tokens cross at once is not known
         energy_per_million_tokens_kwh=None,  # what devices take while they wait is not known
     )
 

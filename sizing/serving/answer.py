@@ -7,7 +7,6 @@ tight when only in the middle, else no; memory has its own verdict, and the wors
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -86,10 +85,17 @@ def serve_plan(
     unknown = deployment.model.unknown()
     runs = deployment.plan.verdict in MAY_RUN and unknown is None
     found = _simulated(deployment, load, limits, users, seed) if runs else None
-    plan = _put_together(
-        deployment, found, unknown, users=users, load=load, limits=limits, seed=seed, force=force
+    return _put_together(
+        deployment,
+        found,
+        unknown,
+        users=users,
+        load=load,
+        limits=limits,
+        seed=seed,
+        force=force,
+        engine_version=engine_version,
     )
-    return replace(plan, engine_version=engine_version)
 
 
 def _check(users: int, seed: int) -> None:
@@ -134,6 +140,7 @@ def _put_together(
     limits: Limits,
     seed: int,
     force: bool,
+    engine_version: str | None,
 ) -> ServePlan:
     plan, server = deployment.plan, deployment.servers[1]
     verdict, reason = _verdict(plan, found, unknown, users, limits)
@@ -163,6 +170,7 @@ def _put_together(
         commands=plan.commands if verdict in MAY_RUN or force else {},
         notes=(*deployment.notes, *_prefix_notes(deployment, load), *plan.notes),
         basis=() if found is None else found.basis,
+        engine_version=engine_version,
     )
 
 

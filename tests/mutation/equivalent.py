@@ -41,11 +41,11 @@ EQUIVALENT: dict[str, str] = {
     "placement layer_devices: Add to Sub: running + share": (
         "every end and their sum take the other sign, and are divided"
     ),
-    "search Trials._more_layers: 1 to 0: len(usable) == 1": (
+    "spilling Spilling._more_layers: 1 to 0: len(usable) == 1": (
         "on one card no number above the last with room leaves any"
     ),
     "search Trials.best: part 1 gone: "
-    "first.runs or self._is_fixed() or (not can_spill(first.placement))": (
+    "first.runs or self._is_fixed() or self.draft_is_too_large()": (
         "what runs is the first of those that are found as well"
     ),
     "search Trials.largest_context: part 1 gone: not trial.runs and self.is_too_large()": (

@@ -205,7 +205,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(
-            ("search.py", "closing_in.py"),
+            ("search.py", "spilling.py", "rooms.py", "closing_in.py"),
             (
                 "tests/sizing/test_closing_in.py",
                 "tests/sizing/search",
@@ -214,6 +214,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "tests/cli/test_check.py",
             ),
         ),
+        Suite(("splits.py", "split_search.py"), ("tests/sizing/splits",)),
         Suite(("sweep.py",), ("tests/sizing/test_sweep.py",)),
         Suite(("planner.py", "planning.py"), ("tests/sizing/choosing", "tests/cli/test_plan.py")),
         Suite(

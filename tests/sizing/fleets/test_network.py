@@ -33,6 +33,8 @@ SPEED = Speed(
     provenance="estimated",
     throughput_tokens_per_s=RateRange(50.0, 80.0, 100.0),
     energy_per_million_tokens_kwh=RateRange(1.0, 2.0, 3.0),
+    full_decode_tokens_per_s=RateRange(5.0, 10.0, 20.0),
+    speculative_tokens_per_s=RateRange(20.0, 30.0, 60.0),
 )
 
 
@@ -52,7 +54,9 @@ def test_a_token_takes_its_own_time_and_that_on_the_network() -> None:
     assert slowed.throughput_tokens_per_s is not None
     assert slowed.throughput_tokens_per_s.low == pytest.approx(4 / (4 / 50 + 0.04), rel=0.01)
     assert slowed.time_to_first_token_s == RateRange(0.51, 0.72, 1.14)
+    assert slowed.full_decode_tokens_per_s == RateRange(4.17, 8.33, 16.7)  # 1 / (1/5 + 0.04) …
     assert slowed.energy_per_million_tokens_kwh is None
+    assert slowed.speculative_tokens_per_s is None
 
 
 def test_an_unknown_network_leaves_speeds_unknown_and_says_so() -> None:

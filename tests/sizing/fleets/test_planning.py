@@ -107,6 +107,11 @@ def test_copies_on_equal_nodes_take_as_much_each_as_one_alone() -> None:
     single, copies = found.plans
     assert (single.strategy, copies.strategy) == ("single", "replicas")
     assert copies.memory.total_bytes == 3 * single.memory.total_bytes
+    assert copies.speed is not None
+    assert single.speed is not None
+    assert copies.speed.full_decode_tokens_per_s is not None
+    assert copies.speed.full_decode_tokens_per_s == single.speed.full_decode_tokens_per_s
+    assert copies.speed.full_depth_tokens == single.speed.full_depth_tokens
     assert {share.total_bytes for share in copies.shares} == {single.memory.total_bytes}
 
 

@@ -13,7 +13,8 @@ import pytest
 from small_boxes import DENSE, EXPERTS, PLENTY, box, judged, model, needs, search, tried, unified
 
 from whatfits.sizing.placement import layer_devices
-from whatfits.sizing.search import Trials, can_spill
+from whatfits.sizing.search import Trials
+from whatfits.sizing.spilling import can_spill
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
