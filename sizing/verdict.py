@@ -87,6 +87,8 @@ def pool_needs(memory: Memory, machine: Machine) -> tuple[PoolNeed, ...]:
     Where a limit binds accelerators alone, their need comes first, then that of all devices. Metal
     wraps the mapped file from the first to the last of its tensors: weights of the host that lie
     between them may count against its limit too, and do so at the upper end.
+    Source: llama.cpp (0c1e57098) llama-model.cpp:load_tensors, buffer_from_host_ptr over
+    llama_model_loader::get_mapping_range.
     """
     cpus = {device.id for device in machine.devices if device.kind == "cpu"}
     wraps = {device.id for device in machine.devices if device.kind == "metal"}
