@@ -1,7 +1,8 @@
 """Timings and kernel rates → the calibration of this machine.
 
-The sums are those of the model of speed: decoding is bytes of weights by storage type, a cost a
-layer and a token, and bytes of cache at a depth; a prompt is operations with weights by storage
+The sums are those of the model of speed: decoding is bytes of weights by storage type, on a
+processor rows of matrices by storage type, a cost a layer and a token, and bytes of cache at a
+depth; a prompt is operations with weights by storage
 type, operations of attention, and the activations that layers pass on. Pure: what was measured
 comes in as values.
 """
@@ -19,7 +20,7 @@ from whatfits.sizing.calibration import (
     MeasuredPrefill,
     quant_kind,
 )
-from whatfits.sizing.speed_terms import ACTIVATION_BYTES
+from whatfits.sizing.speed_terms import ACTIVATION_BYTES, ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,8 @@ def calibrated(
     clean = [m for m in counted if m.timing.clean]
     decodes = [m for m in clean if m.step.kind == "decode"]
     prefills = [m for m in clean if m.step.kind == "prefill"]
-    decode = solved([decode_equation(m) for m in decodes])
+    by_row = target.llama_name is None
+    decode = solved([decode_equation(m, by_row=by_row) for m in decodes])
     prefill = solved([prefill_equation(m) for m in prefills])
     plateau = None if rates is None else rates.plateau
     return DeviceCalibration(
@@ -79,7 +81,13 @@ def calibrated(
         cpu_share=None if rates is None else min(1.0, rates.cpu_share),
         matrix_flops_per_s=None if rates is None else rates.matrix.per_s,
         decode=tuple(
-            MeasuredDecode(quant_kind(name), 1 / cost, width, name)
+            MeasuredDecode(
+                quant_kind(name),
+                1 / cost,
+                width,
+                name,
+                decode.seconds.get(f"{ROW}.{name}", 0.0) if by_row else None,
+            )
             for name, cost, width in _types(decode, decodes)
         ),
         prefill=tuple(
@@ -95,12 +103,16 @@ def calibrated(
     )
 
 
-def decode_equation(measured: Measured) -> Equation:
-    """Return the time of one token as a sum, at the middle of the tokens that were decoded."""
+def decode_equation(measured: Measured, *, by_row: bool) -> Equation:
+    """Return the time of one token as a sum, at the middle of the tokens that were decoded.
+
+    With a cost a row (`by_row`): a processor's.
+    """
     drawn, step = measured.drawn, measured.step
     depth = max(step.depth, _FIRST_DEPTH) + step.tokens / 2
     amounts: Mapping[str, float] = {
         **drawn.bytes_by_type,
+        **({f"{ROW}.{name}": n for name, n in drawn.rows_by_type.items()} if by_row else {}),
         _LAYER: drawn.shape.layers,
         _TOKEN: 1.0,
         _CACHE: depth * drawn.cache_bytes_per_token,

@@ -82,6 +82,7 @@ class Drawn:
         metadata: of its file.
         tensors: of its file, in order.
         bytes_by_type: bytes of weights that one token reads.
+        rows_by_type: rows of matrices that one token is multiplied with.
         flops_by_type: operations with weights a token of a prompt, the output matrix left out: a
             prompt has one.
         cache_bytes_per_token: keys and values that one token in the cache takes.
@@ -94,6 +95,7 @@ class Drawn:
     metadata: Mapping[str, object]
     tensors: tuple[TensorSpec, ...]
     bytes_by_type: Mapping[str, int]
+    rows_by_type: Mapping[str, int]
     flops_by_type: Mapping[str, int]
     cache_bytes_per_token: int
     attention_flops: int
@@ -120,11 +122,13 @@ def draw(shape: Shape, file_type: str) -> Drawn:
     metadata, tensors = config_file(shape.config, file_type=file_type)
     read = [tensor for tensor in tensors if tensor.name != _EMBEDDING]
     n_bytes: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
     flops: Counter[str] = Counter()
     for tensor in read:
         if len(tensor.shape) == 1:
             continue  # norms: too few bytes to tell what theirs cost
         n_bytes[tensor.type] += tensor.n_bytes
+        rows[tensor.type] += prod(tensor.shape[1:])
         if tensor.name != _OUTPUT:
             flops[tensor.type] += _FLOPS_PER_ELEMENT * prod(tensor.shape)
     return Drawn(
@@ -134,6 +138,7 @@ def draw(shape: Shape, file_type: str) -> Drawn:
         metadata=metadata,
         tensors=tensors,
         bytes_by_type=n_bytes,
+        rows_by_type=rows,
         flops_by_type=flops,
         cache_bytes_per_token=2 * _KV_TYPE_BYTES * shape.layers * shape.kv_heads * _HEAD_WIDTH,
         attention_flops=2 * _FLOPS_PER_ELEMENT * shape.layers * shape.heads * _HEAD_WIDTH,

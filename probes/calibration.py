@@ -124,6 +124,7 @@ def _device(row: dict[str, Any]) -> DeviceCalibration:
                 _number(r["bytes_per_s"]),
                 _number(r["spread"]),
                 _optional(r.get("type_name"), _text),
+                _optional(r.get("row_seconds"), _number),
             )
             for r in _rows(row["decode"])
         ),

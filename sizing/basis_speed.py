@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.speed import SPEED_SOURCE, device_costs, peak_rates, rounded
+from whatfits.sizing.speed_terms import ROW
 from whatfits.sizing.substituted_speed import step_sum
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ _LEVELS: Final = {
 }
 _DECODE: Final = (
     "1 / (sum over devices of weights read / (share x bandwidth) + cache and states at this depth "
-    "/ (share x bandwidth) + layers x seconds + changes of device x seconds + seconds a token)"
+    "/ (share x bandwidth) + layers x seconds + changes of device x seconds + seconds a token + "
+    "rows of matrices x seconds on a processor, where they were measured)"
 )
 _PROMPT: Final = (
     "tokens / (operations of weights / (share x arithmetic rate) + operations of attention / "
@@ -132,6 +134,8 @@ def _decode_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
     for name in ("layer", "hop", "token"):
         inputs[f"{name}_microseconds"] = rounded(1e6 * costs.of((name,)))
+    for name in (name for name in costs.table if name.startswith(f"{ROW}.")):
+        inputs[f"{name.replace('.', '_')}_nanoseconds"] = rounded(1e9 * costs.of((name,)))
     return inputs
 
 

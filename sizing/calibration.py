@@ -64,9 +64,11 @@ class MeasuredDecode:
 
     Attributes:
         quant_kind: one of `QUANT_KINDS`.
-        bytes_per_s: bytes of weights a second, the costs a layer and a token taken off.
+        bytes_per_s: bytes of weights a second, the costs a row, a layer and a token taken off.
         spread: half of the interval that holds 80 of 100 repeats, as a share of the rate.
         type_name: the one storage type that was measured; None when it stands for its kind.
+        row_seconds: what each row of a matrix costs beside its bytes; None where that is in the
+            rate of the bytes.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -75,6 +77,7 @@ class MeasuredDecode:
     bytes_per_s: float
     spread: float
     type_name: str | None = None
+    row_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +236,5 @@ def _shares(device: DeviceCalibration) -> Iterator[tuple[str, float | None, floa
     yield "layer_seconds", device.layer_seconds, _LONGEST_SECONDS
     yield "token_seconds", device.token_seconds, _LONGEST_SECONDS
     yield from (("decode.spread", rate.spread, _MOST_SPREAD) for rate in device.decode)
+    yield from (("decode.row_seconds", r.row_seconds, _LONGEST_SECONDS) for r in device.decode)
     yield from (("prefill.spread", rate.spread, _MOST_SPREAD) for rate in device.prefill)

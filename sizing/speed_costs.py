@@ -10,14 +10,15 @@ from __future__ import annotations
 from math import exp, log
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from whatfits.sizing.calibration import quant_kind
+from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.speed_families import family_of
+from whatfits.sizing.speed_terms import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from whatfits.sizing.calibration import DeviceCalibration
+    from whatfits.sizing.calibration import DeviceCalibration, MeasuredDecode
     from whatfits.sizing.machine import Device
     from whatfits.sizing.speed_terms import Rates
 
@@ -57,9 +58,14 @@ class DeviceCosts(NamedTuple):
             group, _, type_name = name.partition(".")
             cost = self.table.get(name)
             if cost is None:  # this storage type has no cost of its own, its kind has
-                cost = self.table[f"{group}.{quant_kind(type_name)}"]
+                cost = self._of_kind(group, quant_kind(type_name))
             product *= cost * self.factors.get(group, 1.0)
         return product
+
+    def _of_kind(self, group: str, kind: str) -> float:
+        name = f"{group}.{kind}"
+        # benchmarks do not tell rows from bytes: theirs are in the cost of weights
+        return self.table.get(name, 0.0) if group == ROW else self.table[name]
 
 
 def efficiencies() -> dict[str, Any]:
@@ -131,6 +137,7 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
         table=plain
         | _matrix_costs(plain, "weights", decode)
         | _matrix_costs(plain, "prompt", prompt)
+        | _row_costs(found.decode)
         | {name: cost for name, cost in measured.items() if cost is not None},
         factors={},
         decode_interval=_interval([r.spread for r in found.decode], known.decode_interval),
@@ -156,6 +163,22 @@ def _matrix_costs(
     costs = {name: cost * shift for name, cost in plain.items() if name.startswith(f"{group}.")}
     costs |= {name: exp(mean) for name, mean in means.items()}
     return costs | {f"{group}.{name}": cost for _, name, cost in measured if name is not None}
+
+
+def _row_costs(measured: Sequence[MeasuredDecode]) -> dict[str, float]:
+    """Return seconds a row by storage type, and by kind: the mean of its types, or of all.
+
+    Nothing where no row was told from its bytes.
+    """
+    if all(rate.row_seconds is None for rate in measured):
+        return {}
+    told = [(rate.quant_kind, rate.type_name, rate.row_seconds or 0.0) for rate in measured]
+    costs = {}
+    for kind in QUANT_KINDS:
+        of_kind = [seconds for other, _, seconds in told if other == kind]
+        among = of_kind or [seconds for _, _, seconds in told]
+        costs[f"{ROW}.{kind}"] = sum(among) / len(among)
+    return costs | {f"{ROW}.{name}": seconds for _, name, seconds in told if name}
 
 
 def _interval(spreads: list[float], other: tuple[float, float]) -> tuple[float, float]:

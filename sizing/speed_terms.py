@@ -2,7 +2,8 @@
 
 Decoding: bytes of weights over bandwidth, by storage type; bytes of cache, and of states that are
 scanned, which is far from the bandwidth (ggml/src/ggml-cuda/ssm-scan.cu); a constant a layer, more
-where there are experts or a state; one a token, one a change of device.
+where there are experts or a state; one a token, one a change of device. On a processor one a row of
+a matrix, where that was measured: beginning and ending a product of vectors.
 A prompt: operations over the arithmetic rate by storage type; operations of attention;
 activations that layers pass on; weights read, and those on the host copied, once a micro-batch.
 Source: this is what llama.cpp's graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATION_BYTES",
     "LEAST_OFFLOADED_TOKENS",
+    "ROW",
     "Rates",
     "Term",
     "at_peak_rates",
     "cut_over_ranks",
     "decode_terms",
+    "is_of_rows",
     "prompt_terms",
 ]
 
@@ -41,6 +44,7 @@ _FLOPS_PER_STATE_BYTE: Final = 6 / 8
 ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
 # Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
 LEAST_OFFLOADED_TOKENS: Final = 32
+ROW: Final = "row"
 
 
 class Rates(NamedTuple):
@@ -92,6 +96,7 @@ def decode_terms(
     read = attended(model, settings, placement, depth)
     met = prompt_attention_flops(model, placement, tokens=1, depth=max(0, depth - 1))
     share = _touched(model, sequences)
+    host = len(step.devices) - 1
     # states by a delta rule are gone through like a cache; others are scanned, which is far slower
     by_delta = any(work.delta_layers for work in step.devices)
     state_cost = "cache" if by_delta else "state"
@@ -114,6 +119,7 @@ def decode_terms(
         if met[index]:
             terms.append(Term(index, met[index] * sequences / peak, ("decode_attention",)))
         terms += _per_layer(index, work, "")
+        terms += _rows(index, work, share) if index == host else ()
         if sequences > 1:
             terms += _more_sequences(index, work, model, rates[index], sequences)
     return [*terms, *_per_token(step)]
@@ -129,6 +135,17 @@ def _per_layer(index: int, work: DeviceWork, phase: str) -> Iterator[Term]:
     for name, count in (*counts, *states):
         if count:
             yield Term(index, count, (phase + name,))
+
+
+def _rows(index: int, work: DeviceWork, touched: float) -> Iterator[Term]:
+    """Yield the rows that a processor multiplies one by one.
+
+    Source: ggml/src/ggml-cpu/ggml-cpu.c (ggml_compute_forward_mul_mat_one_chunk: vec_dot a row).
+    """
+    for name, rows in work.dense_rows.items():
+        yield Term(index, rows, (f"{ROW}.{name}",))
+    for name, rows in work.expert_rows.items():
+        yield Term(index, rows * touched, (f"{ROW}.{name}",))
 
 
 def _per_token(step: StepWork) -> list[Term]:
@@ -254,4 +271,9 @@ def at_peak_rates(terms: Sequence[Term], rates: Sequence[Rates]) -> list[Term]:
 
 
 def _is_count(term: Term) -> bool:
-    return term.costs[0].endswith(("layer", "token", "hop"))
+    return term.costs[0].endswith(("layer", "token", "hop")) or is_of_rows(term)
+
+
+def is_of_rows(term: Term) -> bool:
+    """Return whether a term counts rows, which cost nothing where nobody measured them."""
+    return term.costs[0].startswith(f"{ROW}.")

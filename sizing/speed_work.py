@@ -28,6 +28,10 @@ _REMEMBERED: Final = 8
 _DELTA_RULE: Final = frozenset({"kimi-linear", "qwen3next", "qwen35", "qwen35moe"})
 
 
+_Tables = tuple[dict[str, int], dict[str, int], dict[str, int]]
+"""Bytes, elements and rows by storage type."""
+
+
 class GroupWork(NamedTuple):
     """A group of tensors that always lie together.
 
@@ -38,6 +42,7 @@ class GroupWork(NamedTuple):
         is_expert: routed experts, of which a token reads a share.
         n_bytes: bytes by storage type.
         elements: elements of matrices by storage type.
+        rows: rows of matrices by storage type.
     """
 
     role: str
@@ -46,6 +51,7 @@ class GroupWork(NamedTuple):
     is_expert: bool
     n_bytes: Mapping[str, int]
     elements: Mapping[str, int]
+    rows: Mapping[str, int]
 
 
 class DeviceWork(NamedTuple):
@@ -56,6 +62,8 @@ class DeviceWork(NamedTuple):
         expert_bytes: routed experts, all of them.
         dense_elements: elements of the matrices every token is multiplied with, output left out.
         expert_elements: the same of all routed experts.
+        dense_rows: rows of the matrices every token is multiplied with, the output's among them.
+        expert_rows: the same of all routed experts.
         layers: layers that compute here; one with attention, or feed-forward, alone counts half.
         expert_layers: those with routed experts here.
         state_layers: those with a recurrent state.
@@ -66,6 +74,8 @@ class DeviceWork(NamedTuple):
     expert_bytes: dict[str, int]
     dense_elements: dict[str, int]
     expert_elements: dict[str, int]
+    dense_rows: dict[str, int]
+    expert_rows: dict[str, int]
     layers: float
     expert_layers: int
     state_layers: int
@@ -134,29 +144,31 @@ class _Sum:
     """A `DeviceWork` while it is added up."""
 
     def __init__(self) -> None:
-        self.tables: tuple[dict[str, int], ...] = ({}, {}, {}, {})
+        self.dense: _Tables = ({}, {}, {})
+        self.experts: _Tables = ({}, {}, {})
         self.layers = 0.0
         self.state_layers = self.delta_layers = 0
         self.expert_layers: set[int | None] = set()
 
     def add(self, group: GroupWork) -> None:
-        dense, experts, elements, expert_elements = self.tables
+        n_bytes, elements, rows = self.experts if group.is_expert else self.dense
         if group.is_expert:
             self.expert_layers.add(group.layer)
-            _add(experts, group.n_bytes)
-            _add(expert_elements, group.elements)
-            return
-        _add(dense, group.n_bytes)
+        _add(n_bytes, group.n_bytes)
+        _add(rows, group.rows)
         if group.role != "output":  # only the last token of a prompt needs it
             _add(elements, group.elements)
 
     def work(self) -> DeviceWork:
-        dense, experts, elements, expert_elements = self.tables
+        dense_bytes, dense_elements, dense_rows = self.dense
+        expert_bytes, expert_elements, expert_rows = self.experts
         return DeviceWork(
-            dense_bytes=dense,
-            expert_bytes=experts,
-            dense_elements=elements,
+            dense_bytes=dense_bytes,
+            expert_bytes=expert_bytes,
+            dense_elements=dense_elements,
             expert_elements=expert_elements,
+            dense_rows=dense_rows,
+            expert_rows=expert_rows,
             layers=self.layers,
             expert_layers=len(self.expert_layers),
             state_layers=self.state_layers,
@@ -209,20 +221,24 @@ def _made(model: ModelSpec) -> list[GroupWork]:
         embedding = names[_EMBEDDING]
         size = {embedding.type: embedding.n_bytes}
         elements = {embedding.type: _product(embedding.shape)}
-        made.append(GroupWork("output", None, _OUTPUT, False, size, elements))
+        rows = {embedding.type: _product(embedding.shape[1:])}
+        made.append(GroupWork("output", None, _OUTPUT, False, size, elements, rows))
     return made
 
 
 def _work_of(group: WeightGroup, role: str) -> GroupWork:
     n_bytes: dict[str, int] = {}
     elements: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for tensor in group.tensors:
         n_bytes[tensor.type] = n_bytes.get(tensor.type, 0) + tensor.n_bytes
         if len(tensor.shape) > 1:
-            elements[tensor.type] = elements.get(tensor.type, 0) + _product(tensor.shape)
+            count = _product(tensor.shape[1:])
+            rows[tensor.type] = rows.get(tensor.type, 0) + count
+            elements[tensor.type] = elements.get(tensor.type, 0) + count * tensor.shape[0]
     name = group.tensors[0].name
     is_expert = EXPERTS in name and expert_layer(name) is not None
-    return GroupWork(role, group.layer, name, is_expert, n_bytes, elements)
+    return GroupWork(role, group.layer, name, is_expert, n_bytes, elements, rows)
 
 
 def _product(shape: tuple[int, ...]) -> int:

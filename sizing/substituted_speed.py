@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.speed_terms import ROW, is_of_rows
 from whatfits.sizing.units import GB
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def _term_text(term: Term, rates: Rates, costs: DeviceCosts) -> str:
         what = _READ.get(name) or f"{name.removeprefix(_WEIGHTS)} weights"
         of_experts = " of experts" if "experts" in term.costs else ""
         return f"{size} {what}{of_experts} / ({1 / cost:.2f} x {rates.bytes / GB:,.0f} GB/s)"
+    if is_of_rows(term):
+        rows = f"{term.amount:,.0f} rows of {name.removeprefix(f'{ROW}.')}"
+        return f"{rows} x {1e9 * cost:,.3g} nanoseconds"
     if name in _COUNTED:
         return f"{term.amount:,g} {_COUNTED[name]} x {1e6 * cost:,.3g} microseconds"
     return name.replace("_", " ").replace("decode ", "")

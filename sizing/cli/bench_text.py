@@ -72,6 +72,7 @@ def rates_blocks(device: DeviceCalibration) -> tuple[Block, ...]:
             (
                 rate.type_name or rate.quant_kind,
                 f"{rate.bytes_per_s / GB:,.1f} GB/s",
+                "" if rate.row_seconds is None else f"{1e9 * rate.row_seconds:,.1f} ns",
                 _percent(rate.spread),
                 "" if prompt is None else f"{prompt.flops_per_s / _GFLOP:,.0f} GFLOP/s",
                 "" if prompt is None else _percent(prompt.spread),
@@ -79,7 +80,7 @@ def rates_blocks(device: DeviceCalibration) -> tuple[Block, ...]:
         )
     if not rows:
         return ()
-    columns = ("weights", "decoding", "±", "prompt", "± ")
+    columns = ("weights", "decoding", "a row", "±", "prompt", "± ")
     return (Table(columns, tuple(rows), title=f"Rates of {device.device}", right=columns[1:]),)
 
 

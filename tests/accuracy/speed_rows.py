@@ -25,7 +25,13 @@ from whatfits.sizing.runtimes.mlx_speed import as_mlx_attends
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import peak_rates
 from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_terms import Term, cut_over_ranks, decode_terms, prompt_terms
+from whatfits.sizing.speed_terms import (
+    Term,
+    cut_over_ranks,
+    decode_terms,
+    is_of_rows,
+    prompt_terms,
+)
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -146,7 +152,8 @@ def _row(
     rates = peak_rates(devices, machine, engine)
     if phase == "decode":
         middle = depth + tokens // 2
-        terms = decode_terms(model, settings, placement, rates, depth=middle)
+        told = decode_terms(model, settings, placement, rates, depth=middle)
+        terms = [term for term in told if not is_of_rows(term)]  # in the cost of the bytes
     else:
         if not rates[0].flops:
             return None

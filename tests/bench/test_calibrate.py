@@ -25,6 +25,12 @@ COSTS = {
     "Q8_0": 1 / 35e9,
     "Q4_0": 1 / 33e9,
     "F16": 1 / 40e9,
+    "row.Q4_K": 8e-9,
+    "row.Q5_K": 9e-9,
+    "row.Q6_K": 7e-9,
+    "row.Q8_0": 14e-9,
+    "row.Q4_0": 5e-9,
+    "row.F16": 2e-9,
     "layer": 50e-6,
     "token": 200e-6,
     "cache": 1 / 6e9,
@@ -48,8 +54,9 @@ def timed(share: float = 1.0, noise: float = 0.0) -> list[Measured]:
     for trial in trials(threads=4):
         for step in trial.steps:
             one = Measured(trial.drawn, step, Timing(4, (Repeat(1.0, 4.0),)))
-            equation = (decode_equation if step.kind == "decode" else prefill_equation)(one)
-            costs = COSTS if step.kind == "decode" else PROMPT_COSTS
+            is_decode = step.kind == "decode"
+            equation = decode_equation(one, by_row=True) if is_decode else prefill_equation(one)
+            costs = COSTS if is_decode else PROMPT_COSTS
             seconds = sum(costs[name] * amount for name, amount in equation.amounts.items())
             seconds *= step.tokens if step.kind == "decode" else 1
             repeats = [
@@ -68,6 +75,7 @@ def test_the_rates_that_made_the_timings_are_found_again() -> None:
         assert rate.type_name is not None
         assert rate.quant_kind == quant_kind(rate.type_name)
         assert rate.bytes_per_s == pytest.approx(1 / COSTS[rate.type_name], rel=1e-6)
+        assert rate.row_seconds == pytest.approx(COSTS[f"row.{rate.type_name}"], rel=1e-6)
         assert rate.spread == pytest.approx(0, abs=1e-6)
     for prompt in found.prefill:
         assert prompt.type_name is not None
@@ -78,6 +86,21 @@ def test_the_rates_that_made_the_timings_are_found_again() -> None:
     assert found.attention_flops_per_s == pytest.approx(60e9, rel=1e-6)
     assert found.activation_bytes_per_s == pytest.approx(50e6, rel=1e-6)
     assert found.warnings == ()
+
+
+def test_an_accelerator_has_no_cost_a_row() -> None:
+    card = Target("cuda:0", "a card", "CUDA0", 4)
+    found = calibrated(card, timed(), None)
+    assert {rate.type_name for rate in found.decode} == TYPES
+    assert {rate.row_seconds for rate in found.decode} == {None}
+
+
+def test_a_type_timed_in_one_shape_has_its_rows_in_the_rate_of_its_bytes() -> None:
+    one_shape = [m for m in timed() if m.drawn.name != "deep Q8_0"]
+    found = {rate.type_name: rate for rate in calibrated(TARGET, one_shape, None).decode}
+    assert found["Q8_0"].row_seconds == 0
+    assert found["Q8_0"].bytes_per_s < 35e9 / 1.1
+    assert found["Q4_K"].row_seconds == pytest.approx(COSTS["row.Q4_K"], rel=1e-6)
 
 
 def test_repeats_far_apart_widen_the_spread_and_are_told() -> None:

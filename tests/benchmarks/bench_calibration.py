@@ -1,8 +1,8 @@
 """Predicted after `bench` against measured: other shapes and file types, at two depths.
 
-    python tests/benchmarks/bench_calibration.py [--minutes N]
+    python tests/benchmarks/bench_calibration.py --table docs/calibration.md
 
-The models of `whatfits bench` and three others are loaded at once and timed in turn, round after
+The models of `whatfits bench` and others are loaded at once and timed in turn, round after
 round until the time is over, so that a busy machine slows all of them alike. The calibration is
 made of the first kind alone; the others are then predicted as any answer would. Between two models
 a control is timed, one step of the calibration: a run whose control spreads by more than a tenth is
@@ -38,6 +38,8 @@ from whatfits.sizing.calibration import CALIBRATION_SCHEMA_VERSION, Calibration
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from whatfits.bench.timing import Timing
     from whatfits.sizing.estimate import RateRange
     from whatfits.sizing.machine import Machine
@@ -46,7 +48,16 @@ JUDGES = (
     (Shape("A", 1536, 10, 4096, 24, 6, vocabulary=16_384), "Q5_K_M"),
     (Shape("B", 2560, 5, 6912, 40, 8, vocabulary=12_288), "Q8_0"),
     (Shape("C", 1280, 16, 3584, 20, 5, vocabulary=10_240), "Q4_K_S"),
+    (Shape("D", 1792, 9, 4864, 28, 7, vocabulary=14_336), "Q4_0"),
 )
+PAGE = """# Speed after `bench`
+
+`python tests/benchmarks/bench_calibration.py --table docs/calibration.md` writes this page: {day},
+{cores} cores of an {name}, Linux. The models of `whatfits bench` and others of other shapes and
+file types were timed in turn within one run of llama.cpp. The calibration is made of the first
+kind alone; the others are predicted from it, as any answer would. A run whose control, one step
+timed between all others, spread by more than 10 % is VOID.
+"""
 VOID_SPREAD = 0.1
 WITHIN = 0.1
 FIRST_DEPTH = 24
@@ -103,47 +114,70 @@ def predicted(machine: Machine, path: Path, step: Step) -> RateRange | None:
     return plan.speed.prefill_tokens_per_s if is_prompt else plan.speed.decode_tokens_per_s
 
 
-def report(machine: Machine, rows: list[Measured], paths: dict[str, Path], threads: int) -> None:
-    """Print predicted beside measured, and what threads bring."""
-    say(
-        f"\n{'model':12} {'step':12} {'depth':>6} {'measured':>9} {'spread':>7} {'clean':>8}"
-        f" {'predicted':>10} {'ratio':>6}"
+def shown(row: Measured, told: RateRange | None) -> tuple[str, bool]:
+    """Return a row of the table of what was predicted, and whether it is near enough."""
+    ratio = None if told is None else told.mid / row.tokens_per_s
+    is_inside = ratio is not None and abs(ratio - 1) <= WITHIN
+    is_clean = bool(row.timing.clean)
+    mark = "inside" if is_inside else "**outside**" if is_clean else "disturbed"
+    kind = f"a prompt of {row.step.tokens}" if row.step.kind == "prefill" else "decode"
+    cells = (
+        row.drawn.name,
+        kind,
+        f"{row.step.depth:,}",
+        f"{row.tokens_per_s:,.1f}",
+        f"{row.timing.spread:.1%}",
+        f"{len(row.timing.clean)} of {len(row.timing.repeats)}",
+        "unknown" if told is None else f"{told.mid:,.1f}",
+        "" if ratio is None else f"{ratio:.3f}",
+        mark,
     )
-    inside = total = 0
+    return f"| {' | '.join(cells)} |", is_inside and is_clean
+
+
+def report(
+    machine: Machine, rows: list[Measured], paths: dict[str, Path], threads: int
+) -> Iterator[str]:
+    """Yield predicted beside measured, and what threads bring, as tables."""
+    yield (
+        "| model | step | depth | measured, tokens/s | spread | undisturbed | predicted | ratio | |"
+    )
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    judged = [row for row in rows if row.step.threads == threads]
+    inside = 0
+    for row in judged:
+        line, is_inside = shown(row, predicted(machine, paths[row.drawn.name], row.step))
+        inside += is_inside
+        yield line
+    clean = sum(bool(row.timing.clean) for row in judged)
+    yield f"\n{inside} of {clean} undisturbed within {WITHIN:.0%}.\n"
+    if threads == 1:
+        return
+    yield f"| model | 1 thread, tokens/s | {threads} threads | ratio |"
+    yield "| --- | ---: | ---: | ---: |"
     for row in rows:
-        if row.step.threads != threads:
-            continue
-        told = predicted(machine, paths[row.drawn.name], row.step)
-        ratio = None if told is None else told.mid / row.tokens_per_s
-        is_inside = ratio is not None and abs(ratio - 1) <= WITHIN
-        is_clean = bool(row.timing.clean)
-        mark = "" if is_inside else "  outside" if is_clean else "  disturbed"
-        inside, total = inside + (is_inside and is_clean), total + is_clean
-        clean = f"{len(row.timing.clean)}/{len(row.timing.repeats)}"
-        shown = "unknown" if told is None else f"{told.mid:.1f}"
-        say(
-            f"{row.drawn.name:12} {row.step.kind:8}{row.step.tokens:4} {row.step.depth:6}"
-            f" {row.tokens_per_s:9.1f} {row.timing.spread:7.1%} {clean:>8} {shown:>10}"
-            f" {'' if ratio is None else f'{ratio:6.3f}'}{mark}"
-        )
-    say(f"{inside} of {total} undisturbed within {WITHIN:.0%}")
-    say(f"\n{'model':12} {'1 thread':>9} {f'{threads} threads':>10} {'ratio':>6}")
-    for row in rows:
-        if row.step.threads == 1 and threads > 1:
-            many = next(
-                r
-                for r in rows
-                if r.drawn is row.drawn and r.step == replace(row.step, threads=threads, repeats=3)
-            )
-            ratio = many.tokens_per_s / row.tokens_per_s
-            rates = f"{row.tokens_per_s:9.1f} {many.tokens_per_s:10.1f} {ratio:6.2f}"
-            say(f"{row.drawn.name:12} {rates}")
+        if row.step.threads == 1:
+            step = replace(row.step, threads=threads, repeats=3)
+            many = next(r for r in judged if r.drawn is row.drawn and r.step == step)
+            rates = (row.tokens_per_s, many.tokens_per_s, many.tokens_per_s / row.tokens_per_s)
+            yield f"| {row.drawn.name} | {rates[0]:,.1f} | {rates[1]:,.1f} | {rates[2]:.2f} |"
+
+
+def judgement(controls: list[float]) -> str:
+    """Return whether the run counts, by how steady its control was."""
+    if not controls:
+        return "No control was undisturbed: VOID."
+    width = spread(controls)
+    told = "VOID" if width > VOID_SPREAD else "valid"
+    middle = f"{1e3 * median(controls):.1f} ms, spread {width:.1%}"
+    return f"Control {middle}, {len(controls)} repeats: {told}."
 
 
 def main() -> None:
     """Run everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--table", type=Path, help="write the page to this file")
     options = parser.parse_args()
     probed = detect()
     machine, threads = probed.machine, host_threads(probed)
@@ -163,16 +197,15 @@ def main() -> None:
         calibration = Calibration(
             CALIBRATION_SCHEMA_VERSION, "now", fingerprint(machine), versions(probed), (device,)
         )
-        say(f"\n{device}")
         judged = [row for row in rows if row.drawn.name not in names]
-        report(replace(machine, calibration=calibration), judged, paths, threads)
-    if not controls:
-        say("no control was undisturbed: VOID")
-        return
-    width = spread(controls)
-    told = "VOID" if width > VOID_SPREAD else "valid"
-    middle = f"{1e3 * median(controls):.1f} ms, spread {width:.1%}"
-    say(f"control {middle}, {len(controls)} repeats: {told}")
+        lines = list(report(replace(machine, calibration=calibration), judged, paths, threads))
+    page = "\n".join(
+        (PAGE.format(day=time.strftime("%Y-%m-%d"), name=host.name, cores=threads), *lines)
+    )
+    page = f"{page}\n\n{judgement(controls)}\n"
+    print(page)
+    if options.table:
+        options.table.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":

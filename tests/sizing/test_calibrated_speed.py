@@ -107,6 +107,41 @@ def test_a_storage_type_has_its_own_rate_and_the_rest_of_its_kind_the_mean() -> 
     )
 
 
+def test_rows_cost_what_was_measured_of_a_type_of_its_kind_or_of_all() -> None:
+    rates = (
+        MeasuredDecode("k", 20e9, 0.1, "Q4_K", 6e-9),
+        MeasuredDecode("k", 20e9, 0.1, "Q6_K", 10e-9),
+        MeasuredDecode("q8", 20e9, 0.1, "Q8_0", 14e-9),
+        MeasuredDecode("float", 20e9, 0.1, "F16"),
+    )
+    found = DeviceCalibration(device="cpu", name="a CPU", decode=rates)
+    costs = measured_costs(costs_of(CPU), found, Rates(100e9, None))
+    assert costs.of(("row.Q4_K",)) == 6e-9
+    assert costs.of(("row.Q3_K",)) == pytest.approx(8e-9)
+    assert costs.of(("row.F16",)) == 0
+    assert costs.of(("row.IQ4_XS",)) == pytest.approx((6e-9 + 10e-9 + 14e-9) / 4)
+    assert costs_of(CPU).of(("row.Q4_K",)) == 0  # in the cost of the bytes
+
+
+def test_rows_slow_what_the_processor_decodes_and_are_told() -> None:
+    machine = _calibrated()
+    assert machine.calibration is not None
+    (device,) = machine.calibration.devices
+    by_row = (MeasuredDecode("k", 50e9, 0.08, None, 20e-9),)
+    measured = replace(device, decode=by_row)
+    with_rows = replace(machine, calibration=replace(machine.calibration, devices=(measured,)))
+    plain, slower = (check("llama-3.1-8b", machine=m) for m in (machine, with_rows))
+    rates = [plan.speed and plan.speed.decode_tokens_per_s for plan in (plain, slower)]
+    assert rates[0] is not None
+    assert rates[1] is not None
+    # 32 layers of 43,008 rows and an output of 128,256, 20 ns each
+    rows_s = (32 * 43_008 + 128_256) * 20e-9
+    assert 1 / rates[1].mid - 1 / rates[0].mid == pytest.approx(rows_s, rel=0.02)
+    told = next(b for b in slower.basis if b.key == "speed.decode_tokens_per_s")
+    assert "rows of Q4_K x 20 nanoseconds" in (told.substituted or "")
+    assert "rows of" not in str([b.substituted for b in plain.basis])
+
+
 def test_a_measured_prompt_holds_what_else_a_prompt_costs() -> None:
     rates = (MeasuredPrefill("k", 4e11, 0.1, "Q4_K"),)
     found = DeviceCalibration("cpu", "a CPU", prefill=rates, activation_bytes_per_s=50e6)

@@ -17,7 +17,13 @@ from whatfits.sizing.speed_attention import prompt_attention_flops
 from whatfits.sizing.speed_costs import costs_of
 from whatfits.sizing.speed_drafts import tokens_per_step
 from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_terms import Rates, cut_over_ranks, decode_terms, prompt_terms
+from whatfits.sizing.speed_terms import (
+    Rates,
+    cut_over_ranks,
+    decode_terms,
+    is_of_rows,
+    prompt_terms,
+)
 from whatfits.sizing.speed_work import step_work, touched_share
 from whatfits.sizing.weights import WeightTable
 from whatfits.sizing.workload import PlacementRequest, Workload
@@ -65,6 +71,36 @@ def test_terms_of_a_dense_model_by_hand() -> None:
     assert by_cost["layer",] == 32
     assert by_cost["token",] == 1
     assert "hop" not in {name for costs in by_cost for name in costs}
+
+
+def test_rows_of_a_dense_model_by_hand_count_on_the_processor_alone() -> None:
+    settings = resolve_settings(LLAMA, Workload())
+    rates = [Rates(1e12, 1e14), Rates(6e10, None)]
+
+    def rows(gpu_layers: int) -> float:
+        placement = resolve_placement(
+            LLAMA, PlacementRequest(gpu_layers=gpu_layers), load_machine(CARD)
+        )
+        terms = decode_terms(LLAMA, settings, placement, rates, depth=1000)
+        counted = [term for term in terms if is_of_rows(term)]
+        assert {term.device for term in counted} <= {1}
+        return sum(term.amount for term in counted)
+
+    # queries and what attention passes on, keys and values, gate, up and down
+    layer = 2 * 4096 + 2 * 1024 + 2 * 14_336 + 4096
+    assert rows(33) == 0
+    assert rows(23) == 10 * layer
+    assert rows(0) == 32 * layer + 128_256
+
+
+def test_rows_of_experts_are_those_a_token_goes_through() -> None:
+    placement = resolve_placement(EXPERTS, PlacementRequest(), load_machine("64gb"))
+    settings = resolve_settings(EXPERTS, Workload())
+    terms = decode_terms(EXPERTS, settings, placement, [Rates(6e10, None)], depth=0)
+    layer = 4096 + 2 * 512 + 2048 + 128  # queries, keys, values, back to 2,048; the router
+    experts = 8 * (2 * 768 + 2048)
+    rows = sum(term.amount for term in terms if is_of_rows(term))
+    assert rows == pytest.approx(48 * (layer + experts) + 151_936)
 
 
 @pytest.mark.parametrize(
