@@ -1,8 +1,8 @@
 """Timings and kernel rates → the calibration of this machine.
 
 The sums are those of the model of speed: decoding is bytes of weights by storage type, on a
-processor rows of matrices by storage type, a cost a layer and a token, and bytes of cache at a
-depth; a prompt is operations with weights by storage
+processor rows of matrices by storage type, a cost a layer and a token, and at a depth bytes of
+cache and operations of attention; a prompt is operations with weights by storage
 type, operations of attention, and the activations that layers pass on. Pure: what was measured
 comes in as values.
 """
@@ -97,6 +97,7 @@ def calibrated(
         layer_seconds=decode.seconds.get(_LAYER, 0.0) if decodes else None,
         token_seconds=decode.seconds.get(_TOKEN, 0.0) if decodes else None,
         cache_bytes_per_s=decode.rate(_CACHE),
+        decode_attention_flops_per_s=decode.rate(_ATTENTION),
         attention_flops_per_s=prefill.rate(_ATTENTION),
         activation_bytes_per_s=prefill.rate(_ACTIVATIONS),
         warnings=(*disturbances(counted, rates), *notes),
@@ -116,6 +117,7 @@ def decode_equation(measured: Measured, *, by_row: bool) -> Equation:
         _LAYER: drawn.shape.layers,
         _TOKEN: 1.0,
         _CACHE: depth * drawn.cache_bytes_per_token,
+        _ATTENTION: depth * drawn.attention_flops,
     }
     return Equation(amounts, measured.timing.median_seconds / step.tokens)
 
@@ -193,6 +195,7 @@ def with_older_rates(new: Calibration, older: Calibration | None) -> Calibration
             "layer_seconds": known.layer_seconds,
             "token_seconds": known.token_seconds,
             "cache_bytes_per_s": known.cache_bytes_per_s,
+            "decode_attention_flops_per_s": known.decode_attention_flops_per_s,
             "attention_flops_per_s": known.attention_flops_per_s,
             "activation_bytes_per_s": known.activation_bytes_per_s,
         }

@@ -39,7 +39,8 @@ CONTEXT_TOKENS: Final = DEPTH_TOKENS + 1024
 _DECODED: Final = 16
 _DECODED_TINY: Final = 128  # they take as long
 _DEEP: Final = Shape("deep", 1024, 24, 2816, 16, 4)
-_WIDE: Final = Shape("wide", 3072, 2, 8192, 48, 8)
+# many query heads to one of the cache: what attention computes is told from what it reads
+_WIDE: Final = Shape("wide", 3072, 2, 8192, 48, 4)
 _LONG: Final = Shape("long", 2048, 10, 5632, 32, 8)
 # next to no weights: what a token costs beside them, which the others tell only as a difference
 _TINY: Final = Shape("tiny", 256, 2, 768, 4, 1, vocabulary=1024)
@@ -146,16 +147,13 @@ def trials(
             (decode(), prefill(128), prefill(512), decode(DEPTH_TOKENS)),
         ),
         Trial(draw(wide, "Q8_0"), (decode(), prefill(512), decode(DEPTH_TOKENS))),
-        Trial(draw(deep, "Q8_0"), (decode(),)),
+        Trial(draw(deep, "Q8_0"), (decode(), prefill(512))),
         Trial(draw(_TINY, "Q4_K_M"), (decode(tokens=_DECODED_TINY),)),
         Trial(draw(long, "Q4_K_M"), (decode(),)),
         *(
-            trial
+            Trial(draw(shape, file_type), (decode(), prefill(512)))
             for file_type in ("Q6_K", "Q5_K_M", "F16", "Q4_0")
-            for trial in (
-                Trial(draw(wide, file_type), (decode(), prefill(512))),
-                Trial(draw(deep, file_type), (decode(),)),
-            )
+            for shape in (wide, deep)
         ),
     )
 

@@ -43,7 +43,8 @@ _RATES: Final = (
     "cache_bytes_per_s",
     "attention_flops_per_s",
 )
-_LATER_RATES: Final = ("activation_bytes_per_s",)  # older files are without
+# older files are without
+_LATER_RATES: Final = ("activation_bytes_per_s", "decode_attention_flops_per_s")
 
 
 def default_calibration_path() -> Path:

@@ -116,7 +116,9 @@ class DeviceCalibration:
         layer_seconds: what a layer costs in decoding beside the bytes.
         token_seconds: what a token costs beside its layers.
         cache_bytes_per_s: bytes of KV cache read a second in decoding.
-        attention_flops_per_s: multiplications and additions of attention a second in a prompt.
+        decode_attention_flops_per_s: multiplications and additions of attention a second in
+            decoding, which many query heads to one of the cache have more of.
+        attention_flops_per_s: the same in a prompt.
         activation_bytes_per_s: float32 activations that layers of a prompt pass on a second, each
             as wide as the model: what a layer takes beside its matrices and its attention.
         warnings: what may have disturbed the measurement, in words.
@@ -135,6 +137,7 @@ class DeviceCalibration:
     layer_seconds: float | None = None
     token_seconds: float | None = None
     cache_bytes_per_s: float | None = None
+    decode_attention_flops_per_s: float | None = None
     attention_flops_per_s: float | None = None
     activation_bytes_per_s: float | None = None
     warnings: tuple[str, ...] = ()
@@ -222,6 +225,7 @@ def _rates(device: DeviceCalibration) -> Iterator[tuple[str, float | None]]:
         "read_threads",
         "matrix_flops_per_s",
         "cache_bytes_per_s",
+        "decode_attention_flops_per_s",
         "attention_flops_per_s",
         "activation_bytes_per_s",
     ):

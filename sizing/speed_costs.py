@@ -123,11 +123,12 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
     measured = {
         "layer": found.layer_seconds,
         "token": found.token_seconds,
-        "cache": found.cache_bytes_per_s and peak_bytes / found.cache_bytes_per_s,
         "attention": found.attention_flops_per_s and peak_flops / found.attention_flops_per_s,
     }
-    if found.cache_bytes_per_s:
-        measured["decode_attention"] = 0.0  # it is in the cache's rate
+    at_depth = {"cache": found.cache_bytes_per_s}
+    at_depth["decode_attention"] = found.decode_attention_flops_per_s
+    if any(at_depth.values()):  # what came out as nothing is in the rate of the other
+        measured |= {name: peak_bytes / rate if rate else 0.0 for name, rate in at_depth.items()}
     if prompt:  # reading weights, and what a batch costs, are in the rates of the matrices
         passed = found.activation_bytes_per_s
         measured |= {"prompt_weights": 0.0, "prompt_layer": 0.0}

@@ -43,6 +43,8 @@ def step_sum(
     shown: dict[str, float] = {}
     for term in terms:
         seconds = term.amount * costs[term.device].of(term.costs)
+        if not seconds:  # it came out as nothing when this machine was measured
+            continue
         text = _term_text(term, rates[term.device], costs[term.device])
         if len({other.device for other in terms}) > 1:
             text = f"{devices[term.device].id}: {text}"

@@ -33,7 +33,8 @@ COSTS = {
     "row.F16": 2e-9,
     "layer": 50e-6,
     "token": 200e-6,
-    "cache": 1 / 6e9,
+    "cache": 1 / 12e9,
+    "attention": 1 / 40e9,
 }
 PROMPT_COSTS = {
     "Q4_K": 1 / 300e9,
@@ -82,7 +83,8 @@ def test_the_rates_that_made_the_timings_are_found_again() -> None:
         assert prompt.flops_per_s == pytest.approx(1 / PROMPT_COSTS[prompt.type_name], rel=1e-6)
     assert found.layer_seconds == pytest.approx(COSTS["layer"], rel=1e-6)
     assert found.token_seconds == pytest.approx(COSTS["token"], rel=1e-6)
-    assert found.cache_bytes_per_s == pytest.approx(6e9, rel=1e-6)
+    assert found.cache_bytes_per_s == pytest.approx(12e9, rel=1e-6)
+    assert found.decode_attention_flops_per_s == pytest.approx(40e9, rel=1e-6)
     assert found.attention_flops_per_s == pytest.approx(60e9, rel=1e-6)
     assert found.activation_bytes_per_s == pytest.approx(50e6, rel=1e-6)
     assert found.warnings == ()

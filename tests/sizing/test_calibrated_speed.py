@@ -123,6 +123,38 @@ def test_rows_cost_what_was_measured_of_a_type_of_its_kind_or_of_all() -> None:
     assert costs_of(CPU).of(("row.Q4_K",)) == 0  # in the cost of the bytes
 
 
+def test_attention_of_a_token_is_what_its_cache_reads_and_what_its_heads_compute() -> None:
+    found = DeviceCalibration(
+        "cpu", "a CPU", cache_bytes_per_s=20e9, decode_attention_flops_per_s=50e9
+    )
+    costs = measured_costs(costs_of(CPU), found, Rates(100e9, None))
+    assert costs.of(("cache",)) == pytest.approx(5)
+    assert costs.of(("decode_attention",)) == pytest.approx(2)
+    only = replace(found, cache_bytes_per_s=None)
+    costs = measured_costs(costs_of(CPU), only, Rates(100e9, None))
+    assert costs.of(("cache",)) == 0
+    assert costs.of(("decode_attention",)) == pytest.approx(2)
+    older = replace(found, decode_attention_flops_per_s=None)
+    costs = measured_costs(costs_of(CPU), older, Rates(100e9, None))
+    assert costs.of(("cache",)) == pytest.approx(5)
+    assert costs.of(("decode_attention",)) == 0
+    none = replace(only, decode_attention_flops_per_s=None)
+    assert measured_costs(costs_of(CPU), none, Rates(100e9, None)).of(("cache",)) > 0
+
+
+def test_what_came_out_as_nothing_is_not_told() -> None:
+    machine = _calibrated()
+    assert machine.calibration is not None
+    (device,) = machine.calibration.devices
+    device = replace(device, cache_bytes_per_s=None, decode_attention_flops_per_s=50e9)
+    machine = replace(machine, calibration=replace(machine.calibration, devices=(device,)))
+    plan = check("llama-3.1-8b", machine=machine)
+    told = next(b for b in plan.basis if b.key == "speed.decode_tokens_per_s")
+    assert told.substituted is not None
+    assert "attention" in told.substituted
+    assert "cache" not in told.substituted
+
+
 def test_rows_slow_what_the_processor_decodes_and_are_told() -> None:
     machine = _calibrated()
     assert machine.calibration is not None
