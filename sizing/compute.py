@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
-__all__ = ["ComputeBytes", "Stages", "closed_form_range", "compute_buffers", "compute_stages"]
+__all__ = [
+    "ComputeBytes",
+    "Stages",
+    "closed_form_range",
+    "compute_buffers",
+    "compute_stages",
+    "input_copies",
+]
 
 _F32: Final = 4
-_PIPELINE_EXTRA_COPIES: Final = 3  # GGML_SCHED_MAX_COPIES - 1, ggml/src/ggml-backend.cpp
+_PIPELINE_COPIES: Final = 4  # GGML_SCHED_MAX_COPIES, ggml/src/ggml-backend.cpp
 _OFFLOAD_MIN_BATCH: Final = 32  # smaller batches stay where the weights are
 _DEVICE_SLACK_HIDDEN: Final = 8  # copies of the residual stream
 
@@ -149,7 +156,7 @@ def _from_stages(
         return (_interval(stages.peak, shares, 0),)
     slack = _DEVICE_SLACK_HIDDEN * stages.hidden
     has_layers = [index in placement.layers_in_use for index in range(count)]
-    pipelined = _is_pipelined(placement)
+    extra_copies = input_copies(placement) - 1
     streams = placement.op_offload and settings.graph_tokens >= _OFFLOAD_MIN_BATCH
     sizes = []
     for index in range(count):
@@ -159,27 +166,30 @@ def _from_stages(
         if streams and index == 0 and streamed_bytes:
             # host weights of a large batch are multiplied on the first device that can
             size = max(size, stages.layers, stages.output) + streamed_bytes
-        if pipelined and size:
-            size += _PIPELINE_EXTRA_COPIES * stages.inputs + 4 * stages.hidden
+        if extra_copies and size:
+            size += extra_copies * stages.inputs + 4 * stages.hidden
         sizes.append(_interval(size, shares, slack if size else 0))
     host = 2 * stages.hidden + stages.inputs
     if None in placement.layers_in_use or placement.has_overrides or not placement.kv_offload:
         host = max(host, stages.layers)
     if placement.output_device is None:
         host = max(host, stages.output)
-    if pipelined:
-        host += _PIPELINE_EXTRA_COPIES * (stages.inputs + stages.hidden)
+    host += extra_copies * (stages.inputs + stages.hidden)
     return (*sizes, _interval(host, shares, slack))
 
 
-def _is_pipelined(placement: Placement) -> bool:
-    """Several devices, every layer on them, nothing placed by name: inputs are kept four times."""
-    return (
+def input_copies(placement: Placement) -> int:
+    """Return how often inputs are kept: four times where batches overlap on several devices.
+
+    They do where every layer is on a device and nothing is placed by name.
+    """
+    pipelined = (
         len(placement.accelerators) > 1
         and placement.gpu_layers > len(placement.layer_device)
         and placement.kv_offload
         and not placement.has_overrides
     )
+    return _PIPELINE_COPIES if pipelined else 1
 
 
 def _interval(size: int, shares: tuple[float, float], slack: int) -> ComputeBytes:

@@ -5,7 +5,8 @@ the copy behind the result; Metal reserves it whatever the cache holds. Metal al
 the experts' products and doubles what is sorted.
 Source: llama.cpp (0c1e57098) ggml/src/ggml-cuda/fattn.cu (ggml_cuda_flash_attn_ext_get_alloc_size),
 ggml/src/ggml-metal/ggml-metal.cpp (get_alloc_size) and ggml-metal-ops.cpp (the extra_ functions).
-Read there, not measured on such a device.
+Read there. Loads on ROCm and CUDA print what comes out of it (tests/golden/test_recorded_loads.py);
+of Metal none of a build that has it was found.
 """
 
 from __future__ import annotations

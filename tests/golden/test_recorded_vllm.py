@@ -116,6 +116,28 @@ def test_the_cache_tokens_of_a_hybrid_are_those_of_a_log() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "ranks", "kv_gib", "longest", "tokens"),
+    [
+        # noonghunna/club-3090 issues 612 and 652: NVFP4, FP8 cache, vLLM 0.24.0, an RTX 5090
+        ("qwen3.6-35b-a3b", 1, 5.98, 131_072, 567_978),
+        ("qwen3.6-35b-a3b", 1, 6.01, 131_072, 569_878),
+        # mitchross/talos-argocd-proxmox pull 1995: FP8 weights and cache, two RTX 3090
+        ("qwen3.8-27b", 2, 4.99, 131_072, 302_921),
+    ],
+)
+def test_prefix_caching_costs_a_hybrid_a_second_state_a_request(
+    name: str, ranks: int, kv_gib: float, longest: int, tokens: int
+) -> None:
+    # These servers cached prefixes; the command that is printed here does not.
+    rules = CacheRules(ranks, 1, states_in_f32=True)
+    plan = planned(name, rules, in_flight_tokens=2 * 8192)
+    n_blocks = plan.n_blocks(round(kv_gib * GIB))
+    states = sum(group.spec.kind == "state" for group in plan.groups)
+    a_request = sum(plan.group_blocks(longest)) + states
+    assert int(n_blocks / a_request * longest) == tokens
+
+
+@pytest.mark.parametrize(
     ("name", "row"),
     [
         ("llama-3.1-8b", logged("Llama-3.1-8B-class", device="A100-SXM4-40GB")),
