@@ -41,6 +41,7 @@ __all__ = [
     "decode_rate",
     "device_costs",
     "estimate_speed",
+    "guessed_host",
     "peak_rates",
     "rounded",
     "timed",
@@ -107,7 +108,7 @@ def estimate_speed(
     missing = _without_bandwidth(used, devices, rates)
     if missing:
         return _unknown(f"memory bandwidth of {missing[0]} is not known")
-    guessed = _guessed_host(used, rates, costs)
+    guessed = guessed_host(used, rates, costs)
     guess = None if guessed is None else rates[guessed].assumed
     reasons = [] if guess is None else [guess.words]
     if (prompt_tokens or 0) > settings.sequence_tokens:
@@ -164,7 +165,7 @@ def decode_rate(
     used = {term.device for term in units}
     if _without_bandwidth(used, devices, rates):
         return None
-    terms, host = at_peak_rates(units, rates), _guessed_host(used, rates, costs)
+    terms, host = at_peak_rates(units, rates), guessed_host(used, rates, costs)
     guess = None if host is None else rates[host].assumed
     return timed(terms, costs, decoding=True, host=host, guess=guess).rate()
 
@@ -175,7 +176,7 @@ def _without_bandwidth(
     return [device.name for i, device in enumerate(devices) if i in used and not rates[i].bytes]
 
 
-def _guessed_host(
+def guessed_host(
     used: set[int], rates: Sequence[Rates], costs: Sequence[DeviceCosts]
 ) -> int | None:
     """Return the host's index where it works and its bandwidth is a guess."""

@@ -251,6 +251,25 @@ def test_a_small_model_that_drafts_speeds_a_large_one_up_and_a_large_one_does_no
     assert large < small
 
 
+def test_a_guessed_memory_speed_widens_what_drafts_bring() -> None:
+    known, guessed = (
+        check(
+            "qwen3-32b",
+            machine=f"rtx 4090 + {ram}",
+            workload={"model_draft": "qwen3-0.6b", "context_tokens": 16_384},
+        ).speed
+        for ram in ("64gb ddr5-4800", "64gb")
+    )
+    assert known is not None
+    assert guessed is not None
+    told, wide = known.speculative_tokens_per_s, guessed.speculative_tokens_per_s
+    assert told is not None
+    assert wide is not None
+    assert wide.mid == told.mid
+    assert wide.low < told.low * exp(-0.05)
+    assert wide.high > told.high * exp(0.05)
+
+
 def test_nothing_is_told_of_drafts_that_nobody_makes() -> None:
     speed = check("llama-3.1-8b", machine=CARD).speed
     assert speed is not None
