@@ -52,7 +52,8 @@ def llama_server_command(
     if settings.swa_full:
         words.append("--swa-full")
     if model.embeds:
-        words.append("--embeddings")
+        # the server answers /rerank only when it was told so (README.md of tools/server)
+        words.append("--reranking" if model.reranks else "--embeddings")
     if not placement.kv_offload:
         words.append("--no-kv-offload")
     words += _beside_flags(workload, trial)
