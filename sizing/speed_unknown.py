@@ -42,6 +42,7 @@ _SERVER_MEMORY: Final = AssumedMemory(204.8e9, log(3.0))
 
 def assumed_memory(device: Device, machine: Machine | None) -> AssumedMemory:
     """Return what stands in for a CPU's memory: a server's where a PC takes less."""
-    total = None if machine is None else machine.pool(device.pool).total_bytes
+    pools = () if machine is None else machine.pools  # of a fleet it may be another node's
+    total = next((pool.total_bytes for pool in pools if pool.id == device.pool), None)
     is_server = total is not None and total > _MOST_OF_A_PC_BYTES
     return _SERVER_MEMORY if is_server else PC_MEMORY
