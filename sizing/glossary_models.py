@@ -1,4 +1,4 @@
-"""Terms of how models are built, as far as it changes memory: what attention keeps, what drafts."""
+"""Terms of how models are built and made smaller: what is kept, what drafts, what gets lost."""
 
 from __future__ import annotations
 
@@ -53,6 +53,23 @@ MODEL_TERMS: Final = (
         "and costs no quality; how much faster it is depends on how many are kept.",
         None,
         ("whatfits check MODEL --model-draft SMALL",),
+    ),
+    Term(
+        "perplexity",
+        ("ppl", "divergence", "kl divergence", "kld", "quality"),
+        "How surprised a model is by a text: less is better. A file type is held against 16 bits: "
+        "by how much perplexity rises, and how far the odds of each next token move (divergence). "
+        "What one model loses tells roughly what another does, small models lose more.",
+        None,
+        ("whatfits quants",),
+    ),
+    Term(
+        "importance matrix",
+        ("imatrix", "importance", "calibration data"),
+        "Which weights matter, as seen on some text: a file made with one loses less at the same "
+        "bits, which tells at four and fewer. It changes neither memory nor speed.",
+        None,
+        ("whatfits quants",),
     ),
     Term(
         "projector",

@@ -46,6 +46,8 @@ def test_every_term_is_explained(
         (("SWA",), "sliding window"),
         (("mtp",), "draft"),
         (("mmproj",), "projector"),
+        (("imatrix",), "importance matrix"),
+        (("KL", "divergence"), "perplexity"),
         (("linear", "attention"), "recurrent state"),
     ],
 )
