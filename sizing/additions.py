@@ -10,12 +10,20 @@ from whatfits.sizing.values import replace
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
 
-__all__ = ["takes_parts", "with_cards", "with_ram"]
+__all__ = ["takes_cards", "takes_parts", "with_cards", "with_ram"]
 
 
 def takes_parts(machine: Machine) -> bool:
     """Return whether cards and RAM can be put into a machine: not where all memory is one."""
     return machine.host_pool is not None and machine.host_pool.kind == "ram"
+
+
+def takes_cards(machine: Machine) -> bool:
+    """Return whether there may be a slot for a card: not in a laptop, known by its GPU's name."""
+    return not any(
+        "laptop" in device.features or "laptop" in device.name.casefold()
+        for device in machine.accelerators
+    )
 
 
 def with_cards(machine: Machine, cards: Machine) -> Machine:

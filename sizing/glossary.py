@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownTermError
 from whatfits.sizing.explain import free_text
+from whatfits.sizing.glossary_models import MODEL_TERMS
 from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.term import Term
@@ -297,6 +298,7 @@ TERMS: Final = (
         None,
         ("whatfits check FILE.gguf",),
     ),
+    *MODEL_TERMS,
     *SERVING_TERMS,
     *COST_TERMS,
 )

@@ -337,6 +337,11 @@ class ModelSpec:
         return not self.hparams.causal or self._pooling > _NO_POOLING
 
     @property
+    def reranks(self) -> bool:
+        """Whether it says how well a text answers a question instead of handing out embeddings."""
+        return self._pooling == _RANK_POOLING
+
+    @property
     def reads_in_parts(self) -> bool:
         """Whether an input may go over several micro-batches: not for rows of both directions.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.additions import takes_parts, with_cards, with_ram
+from whatfits.sizing.additions import takes_cards, takes_parts, with_cards, with_ram
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
 from whatfits.sizing.need_rows import Need, RunsOn, cheapest_first, plain_ram, row_of
 from whatfits.sizing.renting import Rented, rented, rented_order
@@ -182,6 +182,8 @@ class NeedSearch:
         if not takes_parts(here):
             return
         yield from self._more_ram(here)
+        if not takes_cards(here):
+            return
         kinds = {device.kind for device in here.accelerators}
 
         sizes = (here.pool(device.pool).total_bytes or 0 for device in here.accelerators)

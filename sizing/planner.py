@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
-from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.search import Trials
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER
@@ -156,16 +155,16 @@ def _verdict_place(tried: TriedType) -> int:
     return VERDICT_ORDER[tried.verdict]
 
 
-def file_type_rule(*, is_free: bool, least_tokens_per_s: float | None) -> str:
-    """Return how the file type was chosen, in words."""
-    if not is_free:
+def file_type_rule(names: Sequence[str], *, least_tokens_per_s: float | None) -> str:
+    """Return how the file type was chosen among those of these names, in words."""
+    if len(names) == 1:
         return "File type: as given."
     speed = (
         ""
         if least_tokens_per_s is None
         else f" among those that write at least {least_tokens_per_s:g} tokens/s"
     )
-    return f"File type: the best of {', '.join(LADDER)} with the best verdict{speed}."
+    return f"File type: the best of {', '.join(names)} with the best verdict{speed}."
 
 
 def context_rule(*, asked: int | None, longest: bool) -> str:

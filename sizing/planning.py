@@ -126,7 +126,7 @@ def choose_plan(
     if context is None and (most := chosen.largest_context_tokens) is not None:
         context = most if longest else min(most, USUAL_CONTEXT_TOKENS)
     rules = [
-        file_type_rule(is_free=len(specs) > 1, least_tokens_per_s=least_tokens_per_s),
+        file_type_rule([*specs], least_tokens_per_s=least_tokens_per_s),
         context_rule(asked=workload.context_tokens, longest=longest),
     ]
     if not fast_enough:
@@ -174,8 +174,9 @@ def _specs(spec: ModelSpec, *, fixed: bool) -> dict[str, ModelSpec]:
     # which type it was loaded with was nobody's choice
     spec = replace(spec, notes=tuple(n for n in spec.notes if not n.startswith(UNASKED)))
     present = spec.file_type or ""
-    specs = {name: requantised(spec, name) for name in LADDER if name != present}
-    specs[present] = spec
+    # the type it is published in first: of equal sizes nothing is gained by another
+    specs = {present: spec}
+    specs |= {name: requantised(spec, name) for name in LADDER if name != present}
     return dict(sorted(specs.items(), key=lambda item: item[1].tensor_bytes, reverse=True))
 
 
@@ -221,9 +222,10 @@ def _others(
     """Yield what each other runtime makes of the chosen context, and file type if it takes it."""
     plan, workload = choice.plan, choice.workload
     slots = plan.workload.parallel or 1
-    context = (plan.workload.context_tokens or 0) // slots
+    context = plan.workload.context_tokens
+    of_a_slot = (context or 0) // slots
     for entry in RUNTIMES[1:]:
-        asked = replace(workload, context_tokens=context) if entry.counts_slots else workload
+        asked = replace(workload, context_tokens=of_a_slot if entry.counts_slots else context)
         if entry.loader is not None and loaded_for is None:
             yield RuntimeAnswer(entry.id, None, "it takes no GGUF: name the model, not the file")
             continue

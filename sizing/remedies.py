@@ -31,6 +31,7 @@ __all__ = ["RemedySearch", "shorter_contexts"]
 
 _SHORTEST_USEFUL_CONTEXT: Final = 2048
 _MOST_REMEDIES: Final = 4
+_PAGE_BYTES: Final = 4096  # what amdgpu's limit counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +300,11 @@ def _fewer_parameters(model: ModelSpec, smaller: ModelSpec) -> str:
 
 
 def _limit_command(machine: Machine, limit_bytes: int) -> str:
+    """Return what raises the limit, after a colon; empty where it is not known."""
     if machine.os == "macos":
         return f": {raise_limit_command(limit_bytes)}"
+    if any(device.kind == "rocm" for device in machine.accelerators):
+        return f": kernel parameter ttm.pages_limit={limit_bytes // _PAGE_BYTES} (Linux), a restart"
     return ""
 
 

@@ -192,6 +192,21 @@ def _check_rates(machine: Machine) -> None:
                 )
 
 
+def _check_ids(found: Machine) -> None:
+    pools = {pool.id for pool in found.pools}
+    if len(pools) != len(found.pools):
+        raise InvalidRequestError(what="machine.pools", allowed="pools with different ids")
+    if len({device.id for device in found.devices}) != len(found.devices):
+        raise InvalidRequestError(what="machine.devices", allowed="devices with different ids")
+    for device in found.devices:
+        if device.pool not in pools:
+            raise InvalidRequestError(
+                what=f"machine: pool of device {device.id!r}",
+                got=device.pool,
+                allowed=", ".join(sorted(pools)) or "a pool of the machine",
+            )
+
+
 def machine_from_object(value: Mapping[str, Any]) -> Machine:
     """Return a Machine from a JSON object, or from the `machine` of a saved hardware report.
 
@@ -202,16 +217,7 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
     # written by hand more often than the others: 1e12 bytes a second is a whole number here
     described = inner if isinstance(inner, dict) else value
     found = validated(Machine, described, what="machine", strict=False)
-    pools = {pool.id for pool in found.pools}
-    if len(pools) != len(found.pools):
-        raise InvalidRequestError(what="machine.pools", allowed="pools with different ids")
-    for device in found.devices:
-        if device.pool not in pools:
-            raise InvalidRequestError(
-                what=f"machine: pool of device {device.id!r}",
-                got=device.pool,
-                allowed=", ".join(sorted(pools)) or "a pool of the machine",
-            )
+    _check_ids(found)
     for pool in found.pools:
         for name in ("total_bytes", "limit_bytes", "used_bytes", "reserve_bytes"):
             amount = getattr(pool, name)

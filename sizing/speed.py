@@ -19,6 +19,7 @@ from whatfits.sizing.speed_terms import (
     decode_terms,
     prompt_terms,
 )
+from whatfits.sizing.speed_unknown import PC_MEMORY, assumed_memory
 from whatfits.sizing.speed_work import step_work
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.speed_costs import DeviceCosts
     from whatfits.sizing.speed_terms import Term
+    from whatfits.sizing.speed_unknown import AssumedMemory
 
 __all__ = [
     "DEFAULT_PROMPT_TOKENS",
@@ -39,6 +41,7 @@ __all__ = [
     "decode_rate",
     "device_costs",
     "estimate_speed",
+    "guessed_host",
     "peak_rates",
     "rounded",
     "timed",
@@ -50,10 +53,6 @@ SPEED_SOURCE: Final = (
     "costs fitted on half of some thousand public benchmark figures, judged on the other half: "
     "docs/accuracy.md"
 )
-# Two channels of DDR5-4800; with DDR4-3200 or DDR5-7200 it is a third less or half more.
-_UNKNOWN_HOST_BYTES_PER_S: Final = 76.8e9
-_UNKNOWN_HOST_SPREAD: Final = log(1.5)
-_UNKNOWN_HOST: Final = "the speed of the system memory is not known: 51 to 115 GB/s were assumed"
 # PCIe 4.0 with eight lanes: 16 GT/s x 8 x 128/130 / 8 bits.
 _UNKNOWN_LINK_BYTES_PER_S: Final = 15.75e9
 _WEIGHTS: Final = "weights."
@@ -109,11 +108,12 @@ def estimate_speed(
     missing = _without_bandwidth(used, devices, rates)
     if missing:
         return _unknown(f"memory bandwidth of {missing[0]} is not known")
-    guessed = _guessed_host(used, rates, costs)
-    reasons = [] if guessed is None else [_UNKNOWN_HOST]
+    guessed = guessed_host(used, rates, costs)
+    guess = None if guessed is None else rates[guessed].assumed
+    reasons = [] if guess is None else [guess.words]
     if (prompt_tokens or 0) > settings.sequence_tokens:
         reasons.append(f"the prompt is longer than the context: told for {depth:,} tokens")
-    step = timed(terms, costs, decoding=True, host=guessed)
+    step = timed(terms, costs, decoding=True, host=guessed, guess=guess)
     prompt = prompt_terms(model, settings, placement, rates, tokens=depth, depth=0, step=work)
     prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
     reasons += [reason] if reason and not model.embeds else []
@@ -127,8 +127,8 @@ def estimate_speed(
         written = decode_terms(
             model, settings, placement, rates, depth=depth, sequences=sequences, step=work
         )
-        whole = timed(cut_over_ranks(written, ranks), costs, decoding=True, host=guessed)
-        return whole.rate(sequences)
+        cut = cut_over_ranks(written, ranks)
+        return timed(cut, costs, decoding=True, host=guessed, guess=guess).rate(sequences)
 
     # many tokens at once are bound by arithmetic as well: without its rate nothing can be told
     several = settings.sequences > 1 and all(rates[index].flops for index in used)
@@ -165,8 +165,9 @@ def decode_rate(
     used = {term.device for term in units}
     if _without_bandwidth(used, devices, rates):
         return None
-    terms = at_peak_rates(units, rates)
-    return timed(terms, costs, decoding=True, host=_guessed_host(used, rates, costs)).rate()
+    terms, host = at_peak_rates(units, rates), guessed_host(used, rates, costs)
+    guess = None if host is None else rates[host].assumed
+    return timed(terms, costs, decoding=True, host=host, guess=guess).rate()
 
 
 def _without_bandwidth(
@@ -175,12 +176,12 @@ def _without_bandwidth(
     return [device.name for i, device in enumerate(devices) if i in used and not rates[i].bytes]
 
 
-def _guessed_host(
+def guessed_host(
     used: set[int], rates: Sequence[Rates], costs: Sequence[DeviceCosts]
 ) -> int | None:
     """Return the host's index where it works and its bandwidth is a guess."""
     host = len(rates) - 1
-    known = not rates[host].is_assumed or costs[host].level == "here"
+    known = rates[host].assumed is None or costs[host].level == "here"
     return None if known or host not in used else host
 
 
@@ -210,11 +211,12 @@ def peak_rates(
         if found is not None:
             peak = peak or found.read_bytes_per_s
             flops = flops or next((rate.flops_per_s for rate in found.prefill), None)
-        is_assumed = device.kind == "cpu" and not peak
-        peak = _UNKNOWN_HOST_BYTES_PER_S if is_assumed else peak
+        is_told = device.kind != "cpu" or peak
+        assumed = None if is_told else assumed_memory(device, machine)
+        peak = peak if assumed is None else assumed.bytes_per_s
         is_shared = device.kind == "metal" or not _SHARED.isdisjoint(device.features)
         link = peak if is_shared else links.get(device.id) or _UNKNOWN_LINK_BYTES_PER_S
-        rates.append(Rates(peak, flops, link, is_assumed))
+        rates.append(Rates(peak, flops, link, assumed))
     return rates
 
 
@@ -239,14 +241,19 @@ def _measured(device: Device, machine: Machine | None) -> DeviceCalibration | No
 
 
 def timed(
-    terms: Sequence[Term], costs: Sequence[DeviceCosts], *, decoding: bool, host: int | None = None
+    terms: Sequence[Term],
+    costs: Sequence[DeviceCosts],
+    *,
+    decoding: bool,
+    host: int | None = None,
+    guess: AssumedMemory | None = None,
 ) -> Timed:
     """Return the time of terms and its interval.
 
     Each device's width counts by its share of the time. Decoding, devices of one family miss
     together: what is off is how fast that kind reads. Families, and devices over a prompt, which
     work on different parts of it, miss independently of each other. `host` is the device whose
-    bandwidth is a guess, which widens its part.
+    bandwidth is a guess, a PC's unless told, which widens its part.
     """
     seconds = _seconds(terms, costs)
     total = sum(seconds)
@@ -254,12 +261,12 @@ def timed(
     for index, part in enumerate(seconds):
         known = costs[index]
         ends = known.decode_interval if decoding else known.prompt_interval
-        guess = _UNKNOWN_HOST_SPREAD if index == host else 0.0
+        off = (guess or PC_MEMORY).spread if index == host else 0.0
         group = known.family if decoding else str(index)
         low, high = widths.get(group, (0.0, 0.0))
         widths[group] = (
-            low + part / total * hypot(ends[0], guess),
-            high + part / total * hypot(ends[1], guess),
+            low + part / total * hypot(ends[0], off),
+            high + part / total * hypot(ends[1], off),
         )
     low, high = (hypot(*ends) for ends in zip(*widths.values(), strict=True))
     if decoding and host is None:

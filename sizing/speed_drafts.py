@@ -16,7 +16,13 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.draft import draft_workload
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import drafted_tokens
-from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, device_costs, peak_rates, timed
+from whatfits.sizing.speed import (
+    DEFAULT_PROMPT_TOKENS,
+    device_costs,
+    guessed_host,
+    peak_rates,
+    timed,
+)
 from whatfits.sizing.speed_terms import decode_terms
 from whatfits.sizing.values import replace
 
@@ -90,9 +96,13 @@ def _step(
     terms = decode_terms(
         model, settings, placement, rates, depth=depth, sequences=checked, one_cache=True
     )
-    if any(not rates[term.device].bytes for term in terms):
+    used = {term.device for term in terms}
+    if any(not rates[index].bytes for index in used):
         return None
-    return timed(terms, device_costs(devices, machine, None, rates), decoding=True)
+    costs = device_costs(devices, machine, None, rates)
+    host = guessed_host(used, rates, costs)
+    guess = None if host is None else rates[host].assumed
+    return timed(terms, costs, decoding=True, host=host, guess=guess)
 
 
 def _at(time: Timed, end: str | None) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
+    from whatfits.sizing.speed_unknown import AssumedMemory
     from whatfits.sizing.speed_work import DeviceWork, StepWork
 
 __all__ = [
@@ -50,14 +51,14 @@ ROW: Final = "row"
 class Rates(NamedTuple):
     """Peak rates of one device, per second; None where unknown.
 
-    `link_bytes` is the way from the host's memory to it; `is_assumed` says that nobody told the
-    bandwidth, and a usual one stands in.
+    `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
+    nobody told.
     """
 
     bytes: float | None
     flops: float | None
     link_bytes: float | None = None
-    is_assumed: bool = False
+    assumed: AssumedMemory | None = None
 
 
 class Term(NamedTuple):

@@ -77,7 +77,8 @@ def hparams_and_layers(
     hparams = _hparams(metadata, geometry, feed_forward, n_vocab=n_vocab)
     if hparams.n_layer_nextn:
         notes.append(
-            f"{hparams.n_layer_nextn} next-token-prediction layer(s) in the file are not loaded."
+            f"{hparams.n_layer_nextn} next-token-prediction layer(s) in the file are loaded only "
+            "to draft (--spec-type draft-mtp)."
         )
     return Layout(hparams, layers, tuple(notes), interval)
 

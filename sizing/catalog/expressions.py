@@ -2,7 +2,8 @@
 
 expression = part { "+" part }
 part       = [ count "x" ] ( device | ram )
-ram        = size [ type "-" rate ]         as 64gb, 1tb, 2x 32gb, 32gb ddr5-6000
+ram        = size [ type "-" rate [ n "channels" ] ]
+             as 64gb, 1tb, 2x 32gb, 32gb ddr5-6000, 768gb ddr5-4800 12 channels
 """
 
 from __future__ import annotations
@@ -22,13 +23,19 @@ _LONGEST: Final = 200
 _MOST_DEVICES: Final = 64
 _MOST_RAM_BYTES: Final = 64 * 1024 * GIB
 _RATES: Final = range(800, 12_801)
+_USUAL_CHANNELS: Final = 2
+_CHANNELS: Final = range(1, 25)  # two sockets of twelve
+# A channel takes two modules, of at most 64 GiB where they are unbuffered, as PCs have them.
+_MOST_MODULES_USUAL: Final = 4
+_MOST_RAM_BYTES_USUAL: Final = 4 * 64 * GIB
 
 # The plus of "Ryzen AI Max+ 395" belongs to the name.
 _PLUS: Final = re.compile(r"(?<!max)\+", re.IGNORECASE)
 _COUNT: Final = re.compile(r"(\d+)\s*[x×*]\s+(?=\S)|(\d+)\s*[x×*](?=[a-z0-9])", re.IGNORECASE)
 _RAM: Final = re.compile(
     r"(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?(?:\s*(?:of\s+)?(?:ram|memory))?"
-    r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s-]*(?P<rate>\d+)(?:\s*mt/s)?)?)?",
+    r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s-]*(?P<rate>\d+)(?:\s*(?:mt/s|mhz))?)?"
+    r"(?:[\s,]+(?P<channels>\d+)[\s-]*channels?)?)?",
     re.IGNORECASE,
 )
 
@@ -43,11 +50,12 @@ class DevicePart:
 
 @dataclass(frozen=True, slots=True)
 class RamPart:
-    """RAM as installed; the type and rate of two channels when they were given."""
+    """RAM as installed; the type and rate of its channels when they were given."""
 
     total_bytes: int
     type: str | None = None
     mt_per_s: int | None = None
+    channels: int = _USUAL_CHANNELS
 
 
 def parse_expression(text: str) -> tuple[tuple[DevicePart, ...], RamPart | None]:
@@ -111,7 +119,26 @@ def _ram(text: str, match: re.Match[str], count: int) -> RamPart:
             allowed="a rate in MT/s with the kind of RAM, as '32gb ddr5-6000'",
             next_step="or leave both out",
         )
-    return RamPart(total, match["type"].upper(), rate)
+    return RamPart(total, match["type"].upper(), rate, _channels(text, match, total, modules=count))
+
+
+def _channels(text: str, match: re.Match[str], total_bytes: int, *, modules: int) -> int:
+    """Return the channels that were given, else two, which is what a PC has."""
+    given = match["channels"]
+    if given is not None:
+        channels = int(given) if len(given) <= 2 else 0  # noqa: PLR2004
+        if channels not in _CHANNELS:
+            raise _refused(text, allowed=f"1 to {_CHANNELS[-1]} channels")
+        return channels
+    if modules > _MOST_MODULES_USUAL or total_bytes > _MOST_RAM_BYTES_USUAL:
+        typed = f"{modules}x {match[0]}" if modules > 1 else match[0]
+        raise _refused(
+            text,
+            allowed="the number of channels with more RAM than two of them take, as "
+            f"'{typed} 8 channels'",
+            next_step="or leave the rate out",
+        )
+    return _USUAL_CHANNELS
 
 
 def _refused(text: str, *, allowed: str, next_step: str = "") -> UnknownMachineError:

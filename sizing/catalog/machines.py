@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["KIND_OF_VENDOR", "machine_expression"]
 
 KIND_OF_VENDOR: Final = {"NVIDIA": "cuda", "AMD": "rocm", "Intel": "vulkan", "Apple": "metal"}
-_RAM_CHANNELS: Final = 2
+_NUMBERS: Final = {1: "one channel", 2: "two channels"}
 _CPU: Final = "cpu"
 
 
@@ -96,13 +96,13 @@ class _Draft:
         host = self.host_pool or self._ram_pool()
         cpu = Device(_CPU, "cpu", "CPU", host.id)
         if self.ram is not None and self.ram.mt_per_s is not None and host.kind == "ram":
-            rate = f"{self.ram.type}-{self.ram.mt_per_s}"
+            rate, channels = f"{self.ram.type}-{self.ram.mt_per_s}", self.ram.channels
             cpu = Device(
                 _CPU,
                 "cpu",
-                f"CPU with two channels of {rate}",
+                f"CPU with {_NUMBERS.get(channels, f'{channels} channels')} of {rate}",
                 host.id,
-                ram_bandwidth_bytes_per_s(self.ram.mt_per_s, channels=_RAM_CHANNELS),
+                ram_bandwidth_bytes_per_s(self.ram.mt_per_s, channels=channels),
                 features=(rate.casefold(),),
             )
         return Machine(
@@ -228,7 +228,7 @@ class _Draft:
             )
         rate = self.ram.mt_per_s
         bandwidth = (
-            None if rate is None else ram_bandwidth_bytes_per_s(rate, channels=_RAM_CHANNELS)
+            None if rate is None else ram_bandwidth_bytes_per_s(rate, channels=self.ram.channels)
         )
         self._add_device(entry, self._ram_pool(), bandwidth=bandwidth)
         self.names.append(entry.name)

@@ -9,11 +9,14 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
+from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.settings import told_batches
 from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.settings import Settings
@@ -29,6 +32,7 @@ _DEFAULT_MICRO_BATCH: Final = 512
 _F32_DIGITS: Final = 9  # as many as tell every 32-bit float from its neighbours
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
 # HIP), ggml/src/ggml-metal/ggml-metal.cpp, ggml-vulkan.cpp.
+_REMOTE: Final = "rpc"
 _DEVICE_NAMES: Final = {"cuda": "CUDA", "rocm": "ROCm", "metal": "MTL", "vulkan": "Vulkan"}
 
 
@@ -37,7 +41,8 @@ def llama_server_command(
 ) -> str:
     """Return one shell line; only flags that differ from the program's defaults are written."""
     settings, placement = trial.settings, trial.placement
-    words = ["llama-server", *_model_flags(model, model_file, workload)]
+    words = [*_environment(trial, machine), "llama-server"]
+    words += _model_flags(model, model_file, workload)
     words += ["-c", str(settings.requested_context_tokens), "-np", str(settings.sequences)]
     words += _placement_flags(trial, machine)
     if settings.kv_type_k != "F16":
@@ -52,12 +57,21 @@ def llama_server_command(
     if settings.swa_full:
         words.append("--swa-full")
     if model.embeds:
-        words.append("--embeddings")
+        # the server answers /rerank only when it was told so (README.md of tools/server)
+        words.append("--reranking" if model.reranks else "--embeddings")
     if not placement.kv_offload:
         words.append("--no-kv-offload")
     words += _beside_flags(workload, trial)
     words += _growth_flags(workload, trial, machine)
     return shlex.join(words)
+
+
+def _environment(trial: Trial, machine: Machine) -> list[str]:
+    """Return what makes CUDA count cards as the flags do; Windows has other words for that."""
+    uses_cuda = any(device.kind == "cuda" for device in trial.placement.accelerators)
+    if machine.os == "windows" or not uses_cuda or not must_count_by_bus(machine):
+        return []
+    return [BY_BUS]
 
 
 def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[str]:
@@ -102,7 +116,7 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
         words += ["-ot", ",".join(pairs)]
     if placement.cpu_moe_layers:
         words += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
-    if request.devices:
+    if request.devices or not _are_in_order(placement.accelerators):
         words += ["--device", ",".join(map(_device_name, placement.accelerators))]
     words += _split_flags(trial)
     if request.split_mode:
@@ -129,6 +143,18 @@ def _split_flags(trial: Trial) -> list[str]:
     places = (*placement.layer_device, placement.output_device)
     counts = (places.count(index) for index in range(len(placement.accelerators)))
     return ["-ts", ",".join(map(str, counts))]
+
+
+def _are_in_order(devices: Sequence[Device]) -> bool:
+    """Return whether the program by itself counts devices so: those of one back end by number.
+
+    In which order it takes back ends depends on how it was built; devices of other hosts come first
+    and are named otherwise.
+    """
+    kinds = {device.kind for device in devices}
+    told = [device.id.removeprefix(device.kind) for device in devices]
+    numbers = [int(number) for number in told if number.isdecimal()]
+    return _REMOTE in kinds or (len(kinds) < 2 and numbers == sorted(numbers))  # noqa: PLR2004
 
 
 def _device_name(device: Device) -> str:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Run
@@ -20,11 +23,15 @@ _SERVER_ROWS: Final = (
     "The printed command starts llama-server, which makes room for the logits of its slots only: "
     "it takes no more than this plan, and may take less."
 )
+_COUNT_BY_BUS: Final = (
+    f"CUDA counts unlike cards fastest first: set {BY_BUS} before the command, so that it counts "
+    "them as nvidia-smi lists them."
+)
 _SEPARATORS: Final = ",="  # common/arg.cpp, parse_tensor_buffer_overrides
 
 
 def asked(
-    _spec: ModelSpec, _machine: Machine, workload: Workload, request: PlacementRequest
+    _spec: ModelSpec, machine: Machine, workload: Workload, request: PlacementRequest
 ) -> Asked:
     """Return the request as it is: its terms are llama.cpp's own.
 
@@ -39,14 +46,15 @@ def asked(
                 allowed="a regular expression without ',' and '='",
                 next_step="llama-server takes them for the end of the expression",
             )
-    return Asked(workload, request, notes=_notes(workload))
+    return Asked(workload, request, notes=tuple(_notes(machine, workload, request)))
 
 
-def _notes(workload: Workload) -> tuple[str, ...]:
-    """Return what no flag of the server says."""
-    if workload.program == "server" and workload.outputs_max is None:
-        return ()
-    return (_SERVER_ROWS,)
+def _notes(machine: Machine, workload: Workload, request: PlacementRequest) -> Iterator[str]:
+    """Yield what no flag of the server says, and no shell of every system."""
+    if workload.program != "server" or workload.outputs_max is not None:
+        yield _SERVER_ROWS
+    if machine.os == "windows" and request.devices != () and must_count_by_bus(machine):
+        yield _COUNT_BY_BUS
 
 
 def commands(run: Run) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.vllm_devices import capability, is_slice
 
 if TYPE_CHECKING:
@@ -80,4 +81,5 @@ def _environment(settings: VllmSettings, machine: Machine) -> list[str]:
     if kind != "cuda" or len(there) == len(settings.devices) or not is_number:
         return []
     numbers = (device.id.removeprefix(kind) for device in settings.devices)
-    return [f"CUDA_VISIBLE_DEVICES={','.join(numbers)}"]
+    order = [BY_BUS] if must_count_by_bus(machine) else []
+    return [*order, f"CUDA_VISIBLE_DEVICES={','.join(numbers)}"]

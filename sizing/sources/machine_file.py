@@ -31,7 +31,8 @@ def read_machine(text: str, *, replay: Callable[[dict[str, Any]], Machine]) -> M
         UnreadableFileError: the file cannot be read or is no JSON object.
         InvalidRequestError: the JSON describes no machine.
     """
-    if text.endswith(".json") or "/" in text or "\\" in text:
+    without_rates = text.casefold().replace("mt/s", "")
+    if text.endswith(".json") or "/" in without_rates or "\\" in text:
         from pathlib import Path  # noqa: PLC0415 - a name alone needs none of it
 
         return _read_file(Path(text), replay)

@@ -239,7 +239,7 @@ def _machine(entry: DeviceEntry, count: int, back_end: str | None) -> Machine:
     ]
     pools = [Pool(f"pool{number}", shared, 1 << 42) for number in range(count)]
     return Machine(
-        pools=(*pools, Pool("ram", "ram", 1 << 42)),
+        pools=(*pools, Pool("ram", "ram", None)),  # what its size is nobody told
         devices=(*devices, Device("cpu", "cpu", "CPU", "ram")),
         links=tuple(Link("cpu", device.id, link) for device in devices),
     )

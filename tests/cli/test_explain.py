@@ -41,6 +41,14 @@ def test_every_term_is_explained(
         (("utilization",), "utilisation"),
         (("tensor", "parallelism"), "tensor parallel"),
         (("rpc",), "RPC"),
+        (("MLA",), "latent attention"),
+        (("GQA",), "grouped queries"),
+        (("SWA",), "sliding window"),
+        (("mtp",), "draft"),
+        (("mmproj",), "projector"),
+        (("imatrix",), "importance matrix"),
+        (("KL", "divergence"), "perplexity"),
+        (("linear", "attention"), "recurrent state"),
     ],
 )
 def test_terms_answer_to_what_people_type(

@@ -14,6 +14,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from whatfits.bench.run_settings import RunSettings
+from whatfits.sizing.runtimes.cuda_order import BY_BUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ _SWITCHES = {
     "--kv-unified",
     "--swa-full",
     "--embeddings",
+    "--reranking",
     "--no-kv-offload",
     "--no-op-offload",
     "--no-repack",
@@ -85,6 +87,8 @@ _VALUES: dict[str, Callable[[str], object]] = {
 def parse(line: str) -> dict[str, object]:
     """Return the flags of a line in their order, each with its value (switches: True)."""
     program, *words = shlex.split(line)
+    if program == BY_BUS:  # pretended cards are counted as they are listed
+        program, *words = words
     if program != "llama-server":
         raise ValueError(f"another program: {program!r}")
     given: dict[str, object] = {}
@@ -108,9 +112,10 @@ def settings_of(line: str, *, device_name: Callable[[str], str] = str) -> RunSet
     micro_batch = int(str(given.get("-ub", 512)))
     batch = int(str(given.get("-b", 2048)))
     context = int(str(given["-c"]))
-    if "--embeddings" in given:
+    embeds = "--embeddings" in given or "--reranking" in given
+    if embeds:
         batch = min(batch, micro_batch)
-    rows = batch if "--embeddings" in given else max(1, min(batch, slots))
+    rows = batch if embeds else max(1, min(batch, slots))
     devices = given.get("--device")
     shares = given.get("-ts", ())
     assert isinstance(shares, tuple)
@@ -126,7 +131,7 @@ def settings_of(line: str, *, device_name: Callable[[str], str] = str) -> RunSet
         kv_unified="--kv-unified" in given,
         swa_full="--swa-full" in given,
         outputs_max=rows,
-        embeddings="--embeddings" in given,
+        embeddings=embeds,
         repack="--no-repack" not in given,
         gpu_layers=int(str(given.get("-ngl", -1))),
         tensor_split=shares,

@@ -148,3 +148,10 @@ def test_each_device_sees_what_it_may_fill() -> None:
     assert pool.of(cpu) == pool.whole
     idle = idle_machine(Machine(pools=(pool,), devices=(gpu, cpu), os="macos"))
     assert idle.pools[0].whole.free_bytes == 21 * GIB
+
+
+def test_how_to_raise_the_limit_of_an_apu_is_said() -> None:
+    plan = check("qwen3-235b-a22b", file_type="Q3_K_M", machine="strix halo 128gb")
+    (raised,) = [remedy for remedy in plan.remedies if remedy.key == "raise_limit"]
+    # 120 GiB in pages of 4 KiB, as probes/amd.py says it of a machine that was read
+    assert "120.0 GiB: kernel parameter ttm.pages_limit=31457280 " in raised.text

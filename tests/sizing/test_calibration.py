@@ -99,3 +99,9 @@ def test_every_storage_type_has_a_kind() -> None:
     assert {quant_kind(name) for name in GGML_TYPES} <= set(QUANT_KINDS)
     shown = {name: quant_kind(name) for name in ("BF16", "Q8_0", "Q4_0", "Q4_K", "IQ4_XS", "MXFP4")}
     assert list(shown.values()) == ["bf16", "q8", "legacy", "k", "iq", "fp4"]
+
+
+def test_a_device_is_there_once() -> None:
+    twice = asdict(replace(MACHINE, devices=(*MACHINE.devices, MACHINE.devices[0])))
+    with pytest.raises(InvalidRequestError, match="devices with different ids"):
+        machine_from_object(twice)

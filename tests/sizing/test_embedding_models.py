@@ -85,6 +85,21 @@ def test_the_command_says_both_batches(name: str, workload: dict[str, int], flag
     assert line.endswith(flags)
 
 
+@pytest.mark.parametrize("name", [ENCODER, CHAT])
+def test_a_model_that_ranks_is_started_as_one(name: str) -> None:
+    told = {}
+    for kind in (LAST, RANK):
+        plan = answer(
+            pooled(name, kind),
+            machine=load_machine(CARD),
+            workload=Workload(),
+            request=PlacementRequest(),
+        )
+        (line,) = plan.commands["llama.cpp"]
+        told[kind] = line.rpartition(" ")[2]
+    assert told == {LAST: "--embeddings", RANK: "--reranking"}
+
+
 def test_memory_is_that_of_the_whole_input() -> None:
     whole = check(ENCODER, machine=CARD, workload={"context_tokens": 8192})
     part = check(ENCODER, machine=CARD, workload={"context_tokens": 8192, "micro_batch": 512})

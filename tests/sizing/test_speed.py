@@ -231,6 +231,39 @@ def test_a_guessed_memory_speed_is_said_and_widens_the_interval() -> None:
     assert guessed.decode_tokens_per_s.high > known.decode_tokens_per_s.high * exp(0.05)
 
 
+@pytest.mark.parametrize(
+    ("machine", "assumed"),
+    [
+        # two channels, DDR4-3200 to DDR5-7200: 2 x 8 bytes x 3,200 to 7,200 MT/s
+        ("256gb", "51 to 115 GB/s"),
+        # more than four modules of 64 GiB: 4 x 8 x 2,133 to 12 x 8 x 6,400
+        ("384gb", "68 to 614 GB/s"),
+        ("rtx 4090 + 384gb", "68 to 614 GB/s"),
+    ],
+)
+def test_more_memory_than_a_pc_takes_is_assumed_to_be_a_server_s(
+    machine: str, assumed: str
+) -> None:
+    speed = check("deepseek-v2-lite", file_type="F16", machine=machine).speed
+    assert speed is not None
+    assert speed.reason is not None
+    assert assumed in speed.reason
+
+
+def test_channels_that_were_told_set_the_pace_of_a_server() -> None:
+    eight, twelve = (
+        check("deepseek-v3", machine=f"768gb ddr5-4800 {channels} channels").speed
+        for channels in (8, 12)
+    )
+    assert eight is not None
+    assert twelve is not None
+    assert eight.decode_tokens_per_s is not None
+    assert twelve.decode_tokens_per_s is not None
+    assert "system memory" not in (twelve.reason or "")
+    ratio = twelve.decode_tokens_per_s.mid / eight.decode_tokens_per_s.mid
+    assert 1.2 < ratio < 1.5
+
+
 def test_tokens_of_a_step_with_drafts_by_hand() -> None:
     assert tokens_per_step(0.0, 3) == 1
     assert tokens_per_step(0.5, 3) == 1 + 0.5 + 0.25 + 0.125
@@ -252,6 +285,25 @@ def test_a_small_model_that_drafts_speeds_a_large_one_up_and_a_large_one_does_no
     assert 1.3 * plain < small < 4 * plain
     _, large = rates("llama-3.1-8b")
     assert large < small
+
+
+def test_a_guessed_memory_speed_widens_what_drafts_bring() -> None:
+    known, guessed = (
+        check(
+            "qwen3-32b",
+            machine=f"rtx 4090 + {ram}",
+            workload={"model_draft": "qwen3-0.6b", "context_tokens": 16_384},
+        ).speed
+        for ram in ("64gb ddr5-4800", "64gb")
+    )
+    assert known is not None
+    assert guessed is not None
+    told, wide = known.speculative_tokens_per_s, guessed.speculative_tokens_per_s
+    assert told is not None
+    assert wide is not None
+    assert wide.mid == told.mid
+    assert wide.low < told.low * exp(-0.05)
+    assert wide.high > told.high * exp(0.05)
 
 
 def test_nothing_is_told_of_drafts_that_nobody_makes() -> None:

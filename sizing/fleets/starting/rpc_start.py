@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
 from whatfits.sizing.llama_answer import model_file
+from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def rpc_start(
     for node in workers:
         # a server binds to numbers of IPv4 alone and refuses a name
         bound = str(node.ip) if isinstance(node.ip, IPv4Address) else _EVERYWHERE
-        line = shlex.join(["rpc-server", "-H", bound, "-p", _PORT, "-c"])
+        order = [BY_BUS] if must_count_by_bus(node.machine) else []
+        line = shlex.join([*order, "rpc-server", "-H", bound, "-p", _PORT, "-c"])
         yield NodeCommands(node.node, _WAY, (line,))
     file = model_file(spec)
     line = llama_server_command(spec, file, workload, split.trial, split.machine)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
 from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.vllm_command import vllm_command
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _environment(node: Node, each: int) -> list[str]:
     there = [device for device in node.machine.accelerators if device.kind == kind]
     if kind == "cuda" and len(there) > each:
         numbers = (device.id.removeprefix(kind) for device in usable[:each])
+        words += [BY_BUS] if must_count_by_bus(node.machine) else []
         words.append(f"CUDA_VISIBLE_DEVICES={shlex.quote(','.join(numbers))}")
     return words
 

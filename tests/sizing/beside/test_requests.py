@@ -95,4 +95,5 @@ def test_prediction_layers_are_left_out_unless_asked_for() -> None:
     assert plain.memory.parts == ()
     assert [part.kind for part in asked.memory.parts] == ["mtp"]
     assert "--spec-type draft-mtp" in asked.commands["llama.cpp"][0]
+    assert not any("not loaded" in note for note in asked.notes)
     assert asked.memory.weights_bytes > plain.memory.weights_bytes

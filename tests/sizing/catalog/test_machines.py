@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import DeviceEntry, device_entries
 from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.errors import UnknownMachineError
@@ -74,6 +75,32 @@ def test_a_rate_of_the_ram_gives_the_cpu_two_channels_of_it_and_says_so() -> Non
     cpu = machine.devices[-1]
     assert cpu.bandwidth_bytes_per_s == 96_000_000_000
     assert "two channels of DDR5-6000" in cpu.name
+
+
+@pytest.mark.parametrize(
+    ("typed", "gib", "channels", "said"),
+    [
+        ("32gb ddr5-6000 1 channel", 32, 1, "one channel"),
+        ("768gb ddr5-4800 12 channels", 768, 12, "12 channels"),
+        ("12x 64gb DDR5-4800, 12-channel", 768, 12, "12 channels"),
+        ("512gb ddr4-3200 8-channels", 512, 8, "8 channels"),
+        ("4x 64gb ddr5-5600", 256, 2, "two channels"),
+    ],
+)
+def test_a_server_says_how_many_channels_its_ram_has(
+    typed: str, gib: int, channels: int, said: str
+) -> None:
+    (cpu,) = machine_expression(typed).devices
+    rate = int(typed.casefold().partition("-")[2][:4])
+    assert machine_expression(typed).pools[0].total_bytes == gib * GIB
+    assert cpu.bandwidth_bytes_per_s == channels * rate * 8 * 10**6
+    assert said in cpu.name
+
+
+@pytest.mark.parametrize("typed", ["32gb DDR5 6000 MT/s", "32gb ddr5-6000mhz", "32gb ddr5-6000"])
+def test_a_rate_may_carry_its_unit(typed: str) -> None:
+    machine = load_machine(typed)  # the slash of the unit makes no path
+    assert machine.devices[-1].bandwidth_bytes_per_s == 96_000_000_000
 
 
 def test_a_mac_is_one_pool_with_the_older_and_the_newer_limit() -> None:
@@ -156,6 +183,12 @@ def test_a_card_with_two_dies_is_two_devices() -> None:
         ("64gb ddr5", "ddr5-6000"),
         ("64gb ddr5-99999", "ddr5-6000"),
         ("64gb ddr9-6000", "DDR4"),
+        ("64gb ddr5 12 channels", "ddr5-6000"),
+        ("768gb ddr5-4800 0 channels", "1 to 24"),
+        ("768gb ddr5-4800 9999 channels", "1 to 24"),
+        # two channels take four modules, and PCs at most 256 GiB
+        ("12x 64gb ddr5-4800", "'12x 64gb ddr5-4800 8 channels'"),
+        ("rtx 5090 + 768gb ddr5-4800", "'768gb ddr5-4800 8 channels'"),
         ("m1", "8 GiB, 16 GiB"),
         ("arc a770", "arc a770 16gb"),
         ("arc-a770 + 32gb", "'arc-a770 16gb + 32gb'"),

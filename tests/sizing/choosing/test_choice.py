@@ -32,9 +32,19 @@ def test_a_model_of_the_catalog_is_tried_in_every_file_type_of_the_ladder() -> N
     assert sizes == sorted(sizes, reverse=True)
     assert free.plan.model.file_type == free.model.file_type == names[0] == "Q8_0"
     assert free.rules == (
-        "File type: the best of Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q3_K_M, Q2_K with the best verdict.",
+        f"File type: the best of {', '.join(names)} with the best verdict.",
         "Context: the longest that runs, at most 32,768 tokens.",
     )
+
+
+def test_of_types_of_one_size_the_published_one_comes_first() -> None:
+    # llama-quantize leaves the experts of gpt-oss in MXFP4: the published file is as large as Q8_0
+    free = chosen("gpt-oss-20b", LARGE, fixed=False)
+    first, second = free.tried[:2]
+    assert (first.file_type, second.file_type) == ("MXFP4_MOE", "Q8_0")
+    assert first.trial.memory.weights_bytes == second.trial.memory.weights_bytes
+    assert free.model.file_type == "MXFP4_MOE"
+    assert "the best of MXFP4_MOE, Q8_0" in free.rules[0]
 
 
 def test_a_file_type_of_the_ladder_is_there_once() -> None:

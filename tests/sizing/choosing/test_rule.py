@@ -127,13 +127,12 @@ def test_where_no_speed_is_known_none_is_fast_enough() -> None:
 
 
 def test_the_rules_are_told_in_words() -> None:
-    ladder = "File type: the best of Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q3_K_M, Q2_K"
-    assert file_type_rule(is_free=False, least_tokens_per_s=20) == "File type: as given."
+    names = ("MXFP4_MOE", "Q8_0", "Q6_K")
+    ladder = "File type: the best of MXFP4_MOE, Q8_0, Q6_K"
+    assert file_type_rule(["Q4_0"], least_tokens_per_s=20) == "File type: as given."
+    assert file_type_rule(names, least_tokens_per_s=None) == f"{ladder} with the best verdict."
     assert (
-        file_type_rule(is_free=True, least_tokens_per_s=None) == f"{ladder} with the best verdict."
-    )
-    assert (
-        file_type_rule(is_free=True, least_tokens_per_s=7.5)
+        file_type_rule(names, least_tokens_per_s=7.5)
         == f"{ladder} with the best verdict among those that write at least 7.5 tokens/s."
     )
     assert context_rule(asked=512, longest=True) == "Context: as asked for."

@@ -67,6 +67,17 @@ def test_every_runtime_answers_for_the_chosen_context_as_check_does(parallel: in
             assert row.notes == tuple(one for one in alone.notes if one not in plan.notes)
 
 
+def test_where_no_context_surely_fits_all_answer_for_the_one_that_is_told() -> None:
+    # on its own LM Studio would take 4,096 tokens and Ollama, by the memory, 4,096 as well
+    machine = load_machine("m2 16gb")
+    plan = planned("gpt-oss-20b", machine, name="gpt-oss-20b")
+    assert plan.largest_context_tokens is None
+    assert plan.workload.context_tokens == 8192
+    told = {row.runtime: row.context_tokens for row in plan.runtimes if row.commands}
+    assert set(told) == set(TAKES_A_FILE)
+    assert set(told.values()) == {8192}
+
+
 def test_of_a_file_only_those_answer_that_take_files() -> None:
     plan = planned(SMALL)
     silent = {row.runtime: row.reason for row in plan.runtimes if row.verdict is None}

@@ -23,6 +23,7 @@ from round_devices import (
     said,
 )
 
+from whatfits.sizing.api import load_machine
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.need_search import NeedSearch
 from whatfits.sizing.units import GIB
@@ -47,6 +48,18 @@ def test_a_card_of_another_maker_is_added_only_where_there_is_none() -> None:
     assert said(needed(24, RED, CARD, here=pc(8, kind="rocm")).additions) == ["red"]
     both = needed(24, RED, CARD, here=pc(ram_gib=None)).additions
     assert said(both) == ["card", "red"]
+
+
+@pytest.mark.parametrize("machine", ["rtx 3050 laptop 4gb + 16gb", "rtx 4060 laptop + 32gb"])
+def test_no_card_goes_into_a_laptop(machine: str) -> None:
+    found = needed(70, CARD, OPTIONS, RED, here=load_machine(machine))
+    assert found.additions == ()
+    assert found.cards
+    named = load_machine("rtx 4060 8gb + 32gb")
+    device = replace(named.accelerators[0], name="NVIDIA GeForce RTX 4060 Laptop GPU")
+    read = replace(named, devices=(device, *named.devices[1:]))
+    assert needed(70, CARD, here=named).additions
+    assert needed(70, CARD, here=read).additions == ()
 
 
 def test_the_present_cards_count_towards_the_weights() -> None:

@@ -233,6 +233,10 @@ def test_chosen_devices_are_the_only_ones_cuda_sees() -> None:
     plan = asked("qwen3-8b", PAIR, placement={"devices": ("cuda1",)})
     assert words_of(plan)[:3] == ["CUDA_VISIBLE_DEVICES=1", "vllm", "serve"]
     assert words_of(asked("qwen3-8b", PAIR))[0] == "vllm"
+    unlike = "rtx 3060 12gb + rtx 4090 + 64gb"
+    by_bus = asked("qwen3-0.6b", unlike, placement={"devices": ("cuda1",)})
+    order = ["CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=1", "vllm"]
+    assert words_of(by_bus)[:3] == order
 
 
 def test_a_program_that_uses_the_library_gets_a_line_of_python() -> None:
