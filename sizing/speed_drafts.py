@@ -16,7 +16,8 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.draft import draft_workload
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import drafted_tokens
-from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, device_costs, peak_rates, timed
+from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, device_costs, timed
+from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import decode_terms
 from whatfits.sizing.values import replace
 
