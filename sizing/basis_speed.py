@@ -6,7 +6,8 @@ from math import exp
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.estimate import Basis
-from whatfits.sizing.speed import SPEED_SOURCE, device_costs, peak_rates, rounded
+from whatfits.sizing.speed import SPEED_SOURCE, device_costs, rounded
+from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import ROW
 from whatfits.sizing.substituted_speed import step_sum
 
@@ -46,11 +47,13 @@ def speed_basis(
     engine: str | None = None,
     *,
     step: Callable[[Sequence[Rates]], Sequence[Term]] | None = None,
+    prompt_layers: str | None = None,
 ) -> tuple[Basis, ...]:
     """Return why the rates of an answer are what they are; nothing for what is not told.
 
     `devices` are those that may work, the host last. `step` returns the terms of writing one token
-    at the devices' peak rates.
+    at the devices' peak rates. `prompt_layers` says which layers a prompt goes through where that
+    is not all of them.
     """
     if speed is None:
         return ()
@@ -75,7 +78,7 @@ def speed_basis(
         found.append(
             Basis(
                 key="speed.prefill_tokens_per_s",
-                formula=_PROMPT,
+                formula=f"{_PROMPT}; {prompt_layers}" if prompt_layers else _PROMPT,
                 inputs={
                     device.id: _prompt_inputs(rate, cost)
                     for device, rate, cost in zip(devices, rates, costs, strict=True)
@@ -147,6 +150,8 @@ def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
         "family": costs.family,
         "known_from": _LEVELS[costs.level],
     }
+    if rates.integer_flops:
+        inputs["quantised_flops_per_s"] = rates.integer_flops
     kinds = [name for name in costs.table if name.startswith("prompt.")]
     for name in (*kinds, "prompt_experts", "attention", "activations", "link"):
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)

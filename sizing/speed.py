@@ -11,27 +11,25 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.speed_costs import costs_of, measured_costs
-from whatfits.sizing.speed_families import family_of
+from whatfits.sizing.speed_rates import measured_device, peak_rates
 from whatfits.sizing.speed_terms import (
-    Rates,
     at_peak_rates,
     cut_over_ranks,
     decode_terms,
     prompt_terms,
 )
-from whatfits.sizing.speed_unknown import PC_MEMORY, assumed_memory
+from whatfits.sizing.speed_unknown import PC_MEMORY
 from whatfits.sizing.speed_work import step_work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.calibration import DeviceCalibration
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.speed_costs import DeviceCosts
-    from whatfits.sizing.speed_terms import Term
+    from whatfits.sizing.speed_terms import Rates, Term
     from whatfits.sizing.speed_unknown import AssumedMemory
 
 __all__ = [
@@ -42,7 +40,6 @@ __all__ = [
     "device_costs",
     "estimate_speed",
     "guessed_host",
-    "peak_rates",
     "rounded",
     "timed",
     "told_depth",
@@ -53,14 +50,7 @@ SPEED_SOURCE: Final = (
     "costs fitted on half of some thousand public benchmark figures, judged on the other half: "
     "docs/accuracy.md"
 )
-# PCIe 4.0 with eight lanes: 16 GT/s x 8 x 128/130 / 8 bits.
-_UNKNOWN_LINK_BYTES_PER_S: Final = 15.75e9
 _WEIGHTS: Final = "weights."
-_SHARED: Final = frozenset({"integrated", "unified"})
-# Hopper's peak is that of `wgmma`; `mma` attains 62.9 % of it on the average.
-# Source: Dissecting the NVIDIA Hopper Architecture (arXiv 2501.12084), tensor cores.
-_HOPPER: Final = ("cuda", "hopper")
-_HOPPER_MMA_SHARE: Final = 0.629
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
 
@@ -87,11 +77,13 @@ def estimate_speed(
     machine: Machine | None = None,
     engine: str | None = None,
     ranks: int = 1,
+    prompt_model: ModelSpec | None = None,
 ) -> Speed:
     """Return prompt and decode speed at the depth of the prompt, and of a full context.
 
     `machine` tells links and what was measured here; `engine` is a runtime with kernels of its own
-    (`mlx`, `vllm`), `ranks` how many devices share each layer. A rate is None when a bandwidth or
+    (`mlx`, `vllm`), `ranks` how many devices share each layer, `prompt_model` the part of the model
+    that a prompt goes through where that is not all. A rate is None when a bandwidth or
     an arithmetic rate it needs is unknown; the reason says which.
     """
     depth = told_depth(prompt_tokens, settings)
@@ -114,7 +106,9 @@ def estimate_speed(
     if (prompt_tokens or 0) > settings.sequence_tokens:
         reasons.append(f"the prompt is longer than the context: told for {depth:,} tokens")
     step = timed(terms, costs, decoding=True, host=guessed, guess=guess)
-    prompt = prompt_terms(model, settings, placement, rates, tokens=depth, depth=0, step=work)
+    read = prompt_model or model
+    same = work if read is model else None
+    prompt = prompt_terms(read, settings, placement, rates, tokens=depth, depth=0, step=same)
     prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
     reasons += [reason] if reason and not model.embeds else []
     provenance = _provenance([costs[index].level for index in used])
@@ -189,37 +183,6 @@ def _unknown(reason: str) -> Speed:
     return Speed(None, None, None, "unknown", reason)
 
 
-def peak_rates(
-    devices: Sequence[Device], machine: Machine | None, engine: str | None = None
-) -> list[Rates]:
-    """Return the peak rates of the devices, the host last; where unknown, what was measured here.
-
-    Of memory whose speed nobody told, a usual one is assumed; nothing is copied where CPU and GPU
-    share it. llama.cpp (`engine` None) multiplies by `mma` instructions, which do not reach the
-    peak of every generation.
-    """
-    links = {}
-    if machine is not None:
-        links = {link.to: link.bandwidth_bytes_per_s for link in machine.links}
-    rates = []
-    for device in devices:
-        found = _measured(device, machine)
-        peak: float | None = device.bandwidth_bytes_per_s
-        flops: float | None = device.fp16_flops_per_s
-        if flops and engine is None and family_of(device) == _HOPPER:
-            flops *= _HOPPER_MMA_SHARE
-        if found is not None:
-            peak = peak or found.read_bytes_per_s
-            flops = flops or next((rate.flops_per_s for rate in found.prefill), None)
-        is_told = device.kind != "cpu" or peak
-        assumed = None if is_told else assumed_memory(device, machine)
-        peak = peak if assumed is None else assumed.bytes_per_s
-        is_shared = device.kind == "metal" or not _SHARED.isdisjoint(device.features)
-        link = peak if is_shared else links.get(device.id) or _UNKNOWN_LINK_BYTES_PER_S
-        rates.append(Rates(peak, flops, link, assumed))
-    return rates
-
-
 def device_costs(
     devices: Sequence[Device],
     machine: Machine | None,
@@ -229,15 +192,9 @@ def device_costs(
     """Return the costs of the devices; what was measured here wins."""
     costs = []
     for device, rate in zip(devices, rates, strict=True):
-        known, found = costs_of(device, engine), _measured(device, machine)
+        known, found = costs_of(device, engine), measured_device(device, machine)
         costs.append(known if found is None else measured_costs(known, found, rate))
     return costs
-
-
-def _measured(device: Device, machine: Machine | None) -> DeviceCalibration | None:
-    if machine is None or machine.calibration is None:
-        return None
-    return machine.calibration.device(device.id)
 
 
 def timed(

@@ -16,13 +16,8 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.draft import draft_workload
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import drafted_tokens
-from whatfits.sizing.speed import (
-    DEFAULT_PROMPT_TOKENS,
-    device_costs,
-    guessed_host,
-    peak_rates,
-    timed,
-)
+from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, device_costs, guessed_host, timed
+from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import decode_terms
 from whatfits.sizing.values import replace
 

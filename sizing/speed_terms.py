@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
+_FLOATS: Final = frozenset({"F32", "F16", "BF16"})
 # A state is decayed, added to and read: two operations an element each.
 _FLOPS_PER_STATE_BYTE: Final = 6 / 8
 ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
@@ -52,13 +53,20 @@ class Rates(NamedTuple):
     """Peak rates of one device, per second; None where unknown.
 
     `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
-    nobody told.
+    nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
+    rate.
     """
 
     bytes: float | None
     flops: float | None
     link_bytes: float | None = None
     assumed: AssumedMemory | None = None
+    integer_flops: float | None = None
+
+    def of_weights(self, type_name: str) -> float:
+        """Return the arithmetic rate for weights of a storage type."""
+        integers = None if type_name in _FLOATS else self.integer_flops
+        return integers or self.flops or 1.0
 
 
 class Term(NamedTuple):
@@ -163,12 +171,13 @@ def _more_sequences(
     """Yield the arithmetic of the sequences beyond the first, as a prompt's is counted."""
     if not rates.flops:
         return
-    factor = _FLOPS_PER_ELEMENT * (sequences - 1) / rates.flops
+    factor = _FLOPS_PER_ELEMENT * (sequences - 1)
     for name, elements in work.dense_elements.items():
-        yield Term(index, elements * factor, (f"prompt.{name}",))
+        yield Term(index, elements * factor / rates.of_weights(name), (f"prompt.{name}",))
     share = _touched(model, 1)
     for name, elements in work.expert_elements.items():
-        yield Term(index, elements * share * factor, (f"prompt.{name}", "prompt_experts"))
+        seconds = elements * share * factor / rates.of_weights(name)
+        yield Term(index, seconds, (f"prompt.{name}", "prompt_experts"))
 
 
 def prompt_terms(
@@ -199,10 +208,13 @@ def prompt_terms(
     for index, work in enumerate(step.devices):
         at = 0 if index == host and copied else index
         peak = rates[at].flops or 1.0
-        factor = _FLOPS_PER_ELEMENT * tokens / peak
-        terms += [Term(at, n * factor, (f"prompt.{k}",)) for k, n in work.dense_elements.items()]
+        factor = _FLOPS_PER_ELEMENT * tokens
         terms += [
-            Term(at, n * one * factor, (f"prompt.{k}", "prompt_experts"))
+            Term(at, n * factor / rates[at].of_weights(k), (f"prompt.{k}",))
+            for k, n in work.dense_elements.items()
+        ]
+        terms += [
+            Term(at, n * one * factor / rates[at].of_weights(k), (f"prompt.{k}", "prompt_experts"))
             for k, n in work.expert_elements.items()
         ]
         if flops[index]:

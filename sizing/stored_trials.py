@@ -16,7 +16,8 @@ from whatfits.sizing.placement import place_layers
 from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE, RANKED_TYPES
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.runtimes.llama_cpp import device_row
-from whatfits.sizing.speed import decode_rate, device_costs, peak_rates
+from whatfits.sizing.speed import decode_rate, device_costs
+from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.spilling import can_spill
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import RUNS, VERDICT_ORDER, judge

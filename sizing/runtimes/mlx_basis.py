@@ -10,6 +10,7 @@ from whatfits.sizing.basis_speed import speed_basis
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.runtimes.mlx_memory import PROCESS
+from whatfits.sizing.runtimes.mlx_speed import as_mlx_reads
 from whatfits.sizing.runtimes.mlx_weights import stored_arrays
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def mlx_basis(
     if bill.growth_limit_bytes(settings):
         reasons.append(_growth(settings))
     devices = (*placement.accelerators, placement.host)
-    reasons += speed_basis(speed, devices, machine, "mlx")
+    read = as_mlx_reads(model).n_layers
+    skipped = None
+    if read < model.n_layers:
+        skipped = f"the first {read} of {model.n_layers} layers, as the rest fill no cache"
+    reasons += speed_basis(speed, devices, machine, "mlx", prompt_layers=skipped)
     return tuple(reasons)
 
 

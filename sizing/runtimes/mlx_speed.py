@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.mlx_settings import MlxSettings
 
-__all__ = ["as_mlx_attends", "mlx_speed"]
+__all__ = ["as_mlx_attends", "as_mlx_reads", "mlx_speed"]
 
 _EMBEDDING: Final = "token_embd.weight"
 
@@ -49,7 +49,27 @@ def mlx_speed(
         prompt_tokens=workload.prompt_tokens,
         machine=machine,
         engine="mlx",
+        prompt_model=as_mlx_reads(model),
     )
+
+
+def as_mlx_reads(model: ModelSpec) -> ModelSpec:
+    """Return the part of a model that a prompt goes through: up to the last layer with a cache.
+
+    mlx-lm computes what it asks for and nothing else, and of a prompt it asks for the caches. The
+    layers of Gemma 3n and the small Gemma 4 that reuse an earlier one's wait for the last token.
+    Source: mlx_lm/generate.py (generate_step: `mx.eval` of the caches' states).
+    """
+    kept = [index for index, layer in enumerate(model.layers) if _keeps(layer)]
+    end = kept[-1] + 1 if kept else model.n_layers
+    if end == model.n_layers:
+        return model
+    tensors = tuple(t for t in model.tensors if t.layer is None or t.layer < end)
+    return replace(model, layers=model.layers[:end], tensors=tensors)
+
+
+def _keeps(layer: LayerSpec) -> bool:
+    return layer.attention is not None or layer.recurrent is not None or bool(layer.compressed)
 
 
 def as_mlx_attends(model: ModelSpec) -> ModelSpec:

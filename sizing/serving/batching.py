@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.serving.step_costs import StepCosts
 from whatfits.sizing.serving.vllm_host import NO_HOST
-from whatfits.sizing.speed import device_costs, peak_rates, timed
+from whatfits.sizing.speed import device_costs, timed
+from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import (
     LEAST_OFFLOADED_TOKENS,
     cut_over_ranks,

@@ -154,7 +154,8 @@ def _ends(values: Sequence[float]) -> Ends:
 
 
 def _rounded(values: Sequence[float]) -> Ends:
-    low, mid, high = (_short(value) for value in values)
+    """Return the ends in two digits; what is left of a time after the card's is no less than 0."""
+    low, mid, high = (_short(max(0.0, value)) for value in values)
     return low, mid, high
 
 

@@ -21,10 +21,10 @@ from whatfits.sizing.catalog.machine_parts import features_of
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
 from whatfits.sizing.machine import Device, Link, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
-from whatfits.sizing.runtimes.mlx_speed import as_mlx_attends
+from whatfits.sizing.runtimes.mlx_speed import as_mlx_attends, as_mlx_reads
 from whatfits.sizing.settings import resolve_settings
-from whatfits.sizing.speed import peak_rates
 from whatfits.sizing.speed_families import family_of
+from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import (
     Term,
     cut_over_ranks,
@@ -157,7 +157,8 @@ def _row(
     else:
         if not rates[0].flops:
             return None
-        whole = prompt_terms(model, settings, placement, rates, tokens=tokens, depth=depth)
+        read = as_mlx_reads(model) if engine == "mlx" else model
+        whole = prompt_terms(read, settings, placement, rates, tokens=tokens, depth=depth)
         terms = [term._replace(amount=term.amount / tokens) for term in whole]
     if engine == "vllm":
         terms = cut_over_ranks(terms, run.get("tensor_parallel", 1))

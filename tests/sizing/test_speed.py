@@ -12,11 +12,11 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
-from whatfits.sizing.speed import peak_rates
 from whatfits.sizing.speed_attention import prompt_attention_flops
 from whatfits.sizing.speed_costs import costs_of
 from whatfits.sizing.speed_drafts import tokens_per_step
 from whatfits.sizing.speed_families import family_of
+from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import (
     Rates,
     cut_over_ranks,
@@ -158,6 +158,20 @@ def test_experts_on_the_host_are_copied_once_a_micro_batch() -> None:
     assert small is not None
     assert large is not None
     assert 1.5 < large.mid / small.mid < 4  # public figures: about 2.5
+
+
+def test_pascal_multiplies_quantised_weights_byte_by_byte() -> None:
+    # NVIDIA's data sheet of the Tesla P40: 12 TFLOPS, and 47 TOPS of bytes, of which half count
+    machine = load_machine("tesla-p40 + 64gb")
+    rates = peak_rates(machine.devices, machine)[0]
+    assert rates.flops == pytest.approx(12e12, rel=0.03)
+    assert rates.of_weights("Q4_K") == pytest.approx(47e12 / 2, rel=0.02)
+    assert rates.of_weights("F16") == rates.flops
+    for other in ("rtx-2080 + 64gb", "tesla-p100-pcie-16-gb + 64gb", "rx-7900-xtx + 64gb"):
+        there = load_machine(other)
+        assert peak_rates(there.devices, there)[0].integer_flops is None
+    # the same card by a runtime that has no such kernels
+    assert peak_rates(machine.devices, machine, "vllm")[0].integer_flops is None
 
 
 def test_experts_touched_by_several_tokens() -> None:

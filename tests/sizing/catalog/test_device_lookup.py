@@ -172,6 +172,9 @@ def test_the_compute_rate_is_the_one_prompts_are_measured_against() -> None:
     # Pascal: FP16 at a sixty-fourth of FP32; the FP32 rate counts.
     assert find_device("gtx 1080 ti").compute_flops_per_s == 11_340_000_000_000
     assert find_device("m4 max 64gb").compute_flops_per_s == 18_400_000_000_000
+    # RDNA 3.5 has RDNA 3's matrix instructions: 512 operations a clock in each of 40 units.
+    assert find_device("strix halo").compute_flops_per_s == 59_390_000_000_000
+    # NVIDIA's 1 PFLOP of FP4 with sparsity: half without, a quarter of that in FP16.
+    assert find_device("gb10").compute_flops_per_s == 125_000_000_000_000
     # Matrix units whose rate nobody read: unknown, not the shader rate.
-    assert find_device("gb10").compute_flops_per_s is None
     assert find_device("arc a310").compute_flops_per_s is None
