@@ -23,7 +23,6 @@ from whatfits.sizing.runtimes.mlx_types import (
 from whatfits.sizing.runtimes.mlx_weights import as_mlx
 from whatfits.sizing.sources import load as load_source
 from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_hub_name, is_path
-from whatfits.sizing.sources.folder import checkpoint_spec, display_name
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:
         return _of_hub(text, wanted)
     if is_checkpoint(text):
         from whatfits.sizing.sources.checkpoint_files import read_checkpoint  # noqa: PLC0415 - one path
+        from whatfits.sizing.sources.folder import display_name  # noqa: PLC0415 - one path
 
         return _of_checkpoint(read_checkpoint(text), wanted, name=text, shown=display_name(text))
     if is_address(text) or (is_path(text) and os.path.exists(text)):  # noqa: PTH110 - paths may be any bytes
@@ -113,6 +113,7 @@ def _of_checkpoint(
     from whatfits.sizing.quants.layouts.from_config import (  # noqa: PLC0415 - one path
         checkpoint_quantisation,
     )
+    from whatfits.sizing.sources.folder import checkpoint_spec  # noqa: PLC0415 - one path
 
     base = checkpoint_spec(found, name=name, shown=shown, file_type=_BASE, where=where)
     config = {} if found.config is None else found.config.values
