@@ -297,7 +297,7 @@ def spec_from_config(
         UnknownFileTypeError: no such file type.
         MalformedFileError: a value is missing, of the wrong kind or out of range.
     """
-    from whatfits.sizing.architectures.spec import config_spec  # noqa: PLC0415 - cold path
+    from whatfits.sizing.architectures.config_spec import config_spec  # noqa: PLC0415 - cold path
 
     return config_spec(
         config,
