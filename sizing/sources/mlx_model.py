@@ -42,8 +42,9 @@ _AS_THEY_ARE: Final = frozenset(
 )
 _MORE: Final = 1.08
 # Parts that mlx-lm drops when it loads: other senses, and prediction of further tokens.
-_DROPPED: Final = re.compile(
-    r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)(?:\.|$)"
+_DROPPED: Final = (
+    r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio"
+    r"|multi_modal_projector|mtp)(?:\.|$)"
 )
 _WHY_DEFAULT: Final = f"No file type was asked for: {DEFAULT_TYPE}, the usual balance."
 _PROJECTOR: Final = "--mmproj"
@@ -152,7 +153,7 @@ def _type_of(quantisation: CheckpointQuantisation) -> MlxType:
 
 def _on_disk(found: Checkpoint, quantisation: CheckpointQuantisation) -> ByteRange:
     """Return what the tensors on disk take once they are loaded."""
-    total = sum(one.n_bytes for one in found.tensors if not _DROPPED.search(one.name))
+    total = sum(one.n_bytes for one in found.tensors if not re.search(_DROPPED, one.name))
     if quantisation.method in (_OWN, _NATIVE_METHOD):
         return ByteRange(total, total, total, "exact: the tensors on disk")
     reason = f"{quantisation.label} is rearranged into MLX's own layout"

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_published"]
 
-_OTHER_PARTS: Final = re.compile(
+_OTHER_PARTS: Final = (
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)\."
 )
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
@@ -264,4 +264,4 @@ def _states_in_f32(config: Mapping[str, object]) -> bool:
 
 
 def _language_bytes(tensors: Iterable[StoredTensor]) -> int:
-    return sum(t.n_bytes for t in tensors if not _OTHER_PARTS.search(t.name))
+    return sum(t.n_bytes for t in tensors if not re.search(_OTHER_PARTS, t.name))
