@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.placement import resolve_placement
-from whatfits.sizing.runtimes.model_shares import ModelShares
+from whatfits.sizing.runtimes.model_shares import shares_of
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass, replace
@@ -120,7 +120,7 @@ class _Planned:
         self.request = request
         self._machine = machine
         self._workload = workload
-        self._shares = ModelShares(model, replays=replays)
+        self._shares = shares_of(model, replays)
         placement = resolve_placement(model, request, machine)
         self.device_ids = tuple(device.id for device in placement.accelerators)
         pools = [machine.pool(device.pool) for device in placement.accelerators]
