@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ that can matter both are replayed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.allocator import peaks_of
 from whatfits.sizing.graph.budget import check_budget, table_size
@@ -21,6 +21,7 @@ from whatfits.sizing.graph.repeat import repeat_of
 from whatfits.sizing.graph.replay import Graph
 from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends
 from whatfits.sizing.graph.scratch import CUDA_LIKE
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:

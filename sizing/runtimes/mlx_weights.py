@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import ByteRange
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.mlx import mlx_parts
 from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.mlx_models import mlx_model

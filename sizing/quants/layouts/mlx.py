@@ -7,9 +7,10 @@ equals the sum); published repositories as in tests/sizing/quants/layouts.
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.parts import HALF, INT32, Parts, groups_of, packed_words
 
 __all__ = ["MlxMode", "MlxModule", "mlx_group", "mlx_parts"]
