@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.estimate import DeviceMemory, Memory, MemoryPart
 from whatfits.sizing.overhead import overhead_of
-from whatfits.sizing.runtimes.model_shares import shares_of
+from whatfits.sizing.runtimes.known_shares import shares_of
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.placement import resolve_placement
-from whatfits.sizing.runtimes.model_shares import shares_of
+from whatfits.sizing.runtimes.known_shares import shares_of
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass, replace

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
-__all__ = ["ModelShares", "shares_of"]
+__all__ = ["ModelShares"]
 
 
 class ModelShares:
@@ -115,16 +115,6 @@ class ModelShares:
             )
             self._cache_sizes[key] = size
         return size
-
-
-def shares_of(model: ModelSpec, replays: Replays | None) -> ModelShares:
-    """Return one model's own memory: its tensors are grouped once for all who share `replays`."""
-    if replays is None:
-        return ModelShares(model)
-    known = replays.shares.get(id(model))
-    if known is None:  # it holds its model, so that no other one gets this identity
-        known = replays.shares[id(model)] = ModelShares(model, replays=replays)
-    return known
 
 
 def _output_bytes(model: ModelSpec, settings: Settings) -> int:
