@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine

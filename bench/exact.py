@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.plans import plan
 from whatfits.bench.requests import run_settings
 from whatfits.bench.verify import REFERENCE, columns_of
 from whatfits.sizing.estimate import Basis, Memory
 from whatfits.sizing.graph.models import has_graph
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.verdict import judge
 

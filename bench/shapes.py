@@ -117,7 +117,7 @@ def draw(shape: Shape, file_type: str) -> Drawn:
     Raises:
         UnknownFileTypeError: no such file type.
     """
-    from whatfits.sizing.architectures.spec import config_file  # noqa: PLC0415 - reads a family
+    from whatfits.sizing.architectures.config_spec import config_file  # noqa: PLC0415 - reads a family
 
     metadata, tensors = config_file(shape.config, file_type=file_type)
     read = [tensor for tensor in tensors if tensor.name != _EMBEDDING]

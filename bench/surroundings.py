@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Final, NamedTuple
+from typing import Final
+
+from whatfits.sizing.named_tuples import NamedTuple
 
 __all__ = ["Processors", "Watch", "judge_processors"]
 

@@ -125,7 +125,7 @@ def write_catalog_model(path: Path, model: str, *, file_type: str) -> ModelSpec:
     Raises:
         BadInputError: no such model or file type, or no tensor table for it.
     """
-    from whatfits.sizing.architectures.spec import config_file  # noqa: PLC0415 - reads a family
+    from whatfits.sizing.architectures.config_spec import config_file  # noqa: PLC0415 - reads a family
     from whatfits.sizing.catalog.lookup import find_model  # noqa: PLC0415 - reads the catalog
     from whatfits.sizing.sources.catalog_model import load_catalog_model  # noqa: PLC0415 - same
 

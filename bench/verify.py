@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
 from whatfits.bench.plans import plan
@@ -13,6 +13,7 @@ from whatfits.probes.measurements import LoadRecord
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.flash_attention import layers_can_fuse
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckedSystem"]
 
-_K = TypeVar("_K", str, "tuple[str, ...]")
+_K = TypeVar("_K", str, tuple[str, ...])
 _T = TypeVar("_T")
 _MOST_NAMED: Final = 4
 _CUT: Final = "cut"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnceSystem"]
 
-_K = TypeVar("_K", str, "tuple[str, ...]")
+_K = TypeVar("_K", str, tuple[str, ...])
 _T = TypeVar("_T")
 
 

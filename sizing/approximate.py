@@ -8,7 +8,7 @@ where they say enough. A width nobody read is replaced by the most it can be, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.architectures.metadata import MAX_LAYERS, MAX_WIDTH
 from whatfits.sizing.errors import UnsupportedArchitectureError
@@ -22,6 +22,7 @@ from whatfits.sizing.model import (
     RecurrentState,
     SlidingWindow,
 )
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.file_layout import header_range
 from whatfits.sizing.quants.file_types import find_file_type
 

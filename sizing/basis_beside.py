@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.catalog.lookup import device_entries
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR, machine_expression
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.units import GIB
 
 if TYPE_CHECKING:

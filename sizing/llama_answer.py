@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.load_time import load_from_disk_s
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import longest_input

@@ -7,8 +7,9 @@ trust, so no interval was judged on rows it was not set from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:

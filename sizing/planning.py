@@ -24,8 +24,6 @@ from whatfits.sizing.planner import (
 )
 from whatfits.sizing.quants.default_type import LADDER, UNASKED
 from whatfits.sizing.runtimes import RUNTIMES
-from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
-from whatfits.sizing.split_search import split_counts
 from whatfits.sizing.values import dataclass, field_names, replace
 from whatfits.sizing.workload import PlacementRequest
 
@@ -188,6 +186,8 @@ def _left_to_itself(choice: Choice) -> tuple[str, ...]:
     plan, request = choice.plan, choice.request
     if not plan.placement.devices or request != PlacementRequest(devices=request.devices):
         return ()
+    from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory  # noqa: PLC0415 - with devices
+
     own = fit_to_memory(
         choice.model, plan.machine, choice.workload, request, replays=choice.replays
     ).request
@@ -213,6 +213,8 @@ def _left_to_itself(choice: Choice) -> tuple[str, ...]:
 
 def _counts_of(model: ModelSpec, machine: Machine, request: PlacementRequest) -> tuple[int, ...]:
     """Return the layers on each accelerator that a request puts there."""
+    from whatfits.sizing.split_search import split_counts  # noqa: PLC0415 - with devices
+
     return split_counts(resolve_placement(model, request, machine))
 
 

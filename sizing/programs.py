@@ -8,7 +8,9 @@ prefixes: each one's documents. Checked 2026-11-25.
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from whatfits.sizing.named_tuples import NamedTuple
 
 __all__ = ["PROGRAMS", "OsName", "Program", "find_program"]
 

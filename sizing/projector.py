@@ -11,9 +11,10 @@ mtmd's own plan for SigLIP towers; other towers lie in the interval (tests/sizin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.buffers import allocated_bytes
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.share import Part, Share
 
 if TYPE_CHECKING:

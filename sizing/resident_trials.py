@@ -5,9 +5,10 @@ A change is only named after all models were placed again with it and did better
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.remedies import shorter_contexts
 from whatfits.sizing.search import Trials

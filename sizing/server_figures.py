@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import overhead_of, process_overhead
 from whatfits.sizing.server_verification import ComparedValue
 from whatfits.sizing.units import MIB

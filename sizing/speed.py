@@ -7,9 +7,10 @@ how they were fitted and docs/accuracy.md for how far they are off.
 from __future__ import annotations
 
 from math import exp, hypot, log
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Speed
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_costs import costs_of, measured_costs
 from whatfits.sizing.speed_rates import measured_device, peak_rates
 from whatfits.sizing.speed_terms import (

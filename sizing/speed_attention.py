@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import LatentAttention, SlidingWindow
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import row_bytes
 
 if TYPE_CHECKING:

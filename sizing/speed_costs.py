@@ -8,10 +8,11 @@ the back end, for all; a device that was among the benchmarks has factors of its
 from __future__ import annotations
 
 from math import exp, log
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_terms import ROW
 

@@ -35,8 +35,8 @@ _ROCM: Final = (
     ("gfx10", "rdna2"),
     ("gfx9", "cdna"),
 )
-_CAPABILITY: Final = re.compile(r"^cc(\d+)\.(\d+)$")
-_APPLE: Final = re.compile(r"\bM(\d+)\b")
+_CAPABILITY: Final = r"^cc(\d+)\.(\d+)$"
+_APPLE: Final = r"\bM(\d+)\b"
 
 
 def family_of(device: Device, engine: str | None = None) -> tuple[str, str | None]:
@@ -49,11 +49,11 @@ def family_of(device: Device, engine: str | None = None) -> tuple[str, str | Non
 
 def _generation(device: Device) -> str | None:
     for feature in device.features:
-        found = _CAPABILITY.match(feature)
+        found = re.match(_CAPABILITY, feature) if feature.startswith("cc") else None
         if found:
             version = (int(found[1]), int(found[2]))
             return next((name for least, name in _CUDA if version >= least), None)
         if feature.startswith("gfx"):
             return next((name for start, name in _ROCM if feature.startswith(start)), None)
-    apple = _APPLE.search(device.name) if device.kind == "metal" else None
+    apple = re.search(_APPLE, device.name) if device.kind == "metal" else None
     return f"m{apple[1]}" if apple else None

@@ -7,9 +7,10 @@ it is.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.units import format_bytes
 

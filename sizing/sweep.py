@@ -7,9 +7,10 @@ is the rule of `whatfits.sizing.verdict`; every figure is that of the scalar pat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import place_layers
 from whatfits.sizing.verdict import VERDICT_ORDER, bounds_of, spilled_of

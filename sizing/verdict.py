@@ -8,8 +8,9 @@ no: beyond that.  unknown: an input is missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.weights import NOTHING_BY_NAME

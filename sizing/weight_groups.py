@@ -6,9 +6,10 @@ Source: llama.cpp (0c1e57098) src/llama-model.cpp:load_tensors, src/llama-model-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import FullAttention
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import expert_layer
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.buffers import allocated_bytes
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import expert_layer
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
 from whatfits.sizing.values import dataclass, field, replace

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.system import (
     MAX_TEXT_BYTES,
@@ -17,6 +17,7 @@ from whatfits.probes.system import (
     SourceHungError,
     SourceMissingError,
 )
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,12 @@ Source: ollama/ollama docs/api.md (/api/version, /api/ps), cmd/cmd.go (versionHa
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.probes.runtimes.answers import count, entries, json_object, text
 from whatfits.probes.runtimes.installed import bundle_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from whatfits.probes.runtimes.answers import Answers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.api.answering import answer
 from whatfits.sizing.api.loading import (
@@ -12,6 +12,7 @@ from whatfits.sizing.api.loading import (
     load_value,
     load_workload,
 )
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -297,7 +299,7 @@ def spec_from_config(
         UnknownFileTypeError: no such file type.
         MalformedFileError: a value is missing, of the wrong kind or out of range.
     """
-    from whatfits.sizing.architectures.spec import config_spec  # noqa: PLC0415 - cold path
+    from whatfits.sizing.architectures.config_spec import config_spec  # noqa: PLC0415 - cold path
 
     return config_spec(
         config,

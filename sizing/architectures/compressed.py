@@ -6,9 +6,10 @@ Source: llama.cpp (0c1e57098) src/llama-kv-cache-dsv4.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import CompressedRows, RecurrentState, SlidingWindow
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from whatfits.sizing.architectures.geometry import Geometry

@@ -6,7 +6,7 @@ the same answer whichever way it was read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures.caches import NO_CACHE, attention_caches
 from whatfits.sizing.architectures.compressed import COMPRESSED, compressed_layers
@@ -20,6 +20,7 @@ from whatfits.sizing.architectures.states import (
 )
 from whatfits.sizing.architectures.unknown import UNKNOWN_INTERVAL, check_unknown, unknown_note
 from whatfits.sizing.model import FullAttention, Hparams, LayerSpec, RecurrentState
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ set_swa_pattern.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures.metadata import MAX_CONTEXT
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.catalog.index_file import open_index
 from whatfits.sizing.catalog.names import device_tokens, driver_tokens, key_of, memory_gib_of
 from whatfits.sizing.errors import UnknownMachineError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 

@@ -33,16 +33,17 @@ _MODEL_TOKEN: Final = re.compile(
     r"|[^\W\d_]+"
     r"|[^\s\w\-:/().,]"
 )
+# From here on texts, which `re` compiles when they are first used: most commands name no device.
 # 12gb, 12 GB, 12gib, 1tb | 4090 | words and odd characters
-_DEVICE_TOKEN: Final = re.compile(
+_DEVICE_WORD: Final = (
     r"\d+(?:\.\d+)?[\s_-]*[gt]i?b(?![a-z0-9])"
     r"|(?<![a-z0-9.])\d+(?:\.\d+)?g(?![a-z0-9])"  # 24g, but not the A10G
     r"|\d+(?:\.\d+)?|[^\W\d_]+|[^\s\w\-:/().,+]"
 )
-_BRACKETS: Final = re.compile(r"\([^()]*\)")
-_SIZE: Final = re.compile(r"(?:\d+x|e)?\d+(?:\.\d+)?[bmt]")
-_ACTIVE_SIZE: Final = re.compile(r"a\d+(?:\.\d+)?[bm]")
-_MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)[\s_-]*(g|t)(?:i?b)?")
+_BRACKETS: Final = r"\([^()]*\)"
+_SIZE: Final = r"(?:\d+x|e)?\d+(?:\.\d+)?[bmt]"
+_ACTIVE_SIZE: Final = r"a\d+(?:\.\d+)?[bm]"
+_MEMORY: Final = r"(\d+(?:\.\d+)?)[\s_-]*(g|t)(?:i?b)?"
 
 # Words that say how a model was tuned or packed: they change no byte.
 _NOISE: Final = frozenset({"instruct", "it", "chat", "base", "pt", "hf", "gguf", "latest"})
@@ -68,10 +69,9 @@ _DEVICE_NOISE: Final = frozenset(
     }
 )
 # "MacBook Pro" before a chip: `mac-m4-max-64gb`, `macbook pro m3 max`.
-_MACHINE_WORDS: Final = re.compile(
-    r"^\s*(?:apple\s+)?(?:mac(?:book)?|imac)"
-    r"(?:[\s_-]+(?:pro|air|mini|studio)(?=[\s_-]+m\d))?(?=[\s_-]*m\d)",
-    re.IGNORECASE,
+_MACHINE_WORDS: Final = (
+    r"(?i)^\s*(?:apple\s+)?(?:mac(?:book)?|imac)"
+    r"(?:[\s_-]+(?:pro|air|mini|studio)(?=[\s_-]+m\d))?(?=[\s_-]*m\d)"
 )
 _LAPTOP_WORDS: Final = {"mobile": "laptop", "notebook": "laptop"}
 # First words that people leave out: `4090` for `rtx 4090`, `b580` for `arc b580`.
@@ -86,9 +86,9 @@ def model_tokens(text: str) -> list[str]:
 
 def device_tokens(text: str) -> list[str]:
     """Return the words and numbers of a device's name without vendor words; memory as `12gb`."""
-    lowered = _MACHINE_WORDS.sub("", text.casefold().replace("(r)", " ").replace("(tm)", " "))
+    lowered = re.sub(_MACHINE_WORDS, "", text.casefold().replace("(r)", " ").replace("(tm)", " "))
     tokens = []
-    for token in _DEVICE_TOKEN.findall(lowered):
+    for token in re.findall(_DEVICE_WORD, lowered):
         if token in _DEVICE_NOISE:
             continue
         memory = memory_gib_of(token)
@@ -98,7 +98,7 @@ def device_tokens(text: str) -> list[str]:
 
 def driver_tokens(text: str) -> list[str]:
     """Return the words and numbers of a name that a driver reports: remarks in brackets dropped."""
-    return device_tokens(_BRACKETS.sub(" ", text))
+    return device_tokens(re.sub(_BRACKETS, " ", text))
 
 
 def short_device_tokens(tokens: list[str]) -> list[list[str]]:
@@ -132,12 +132,12 @@ def is_number(token: str) -> bool:
 
 def is_size(token: str) -> bool:
     """Return whether a token is the size of a model: `8b`, `135m`, `1t`, `8x7b`, `e4b`."""
-    return _SIZE.fullmatch(token) is not None
+    return re.fullmatch(_SIZE, token) is not None
 
 
 def memory_gib_of(token: str) -> int | None:
     """Return the GiB of a memory size (`12gb`, `1tb`); None for any other token."""
-    match = _MEMORY.fullmatch(token.casefold())
+    match = re.fullmatch(_MEMORY, token.casefold())
     if match is None:
         return None
     size = float(match[1]) * (1024 if match[2] == "t" else 1)
@@ -156,4 +156,4 @@ def without_vendor(tokens: list[str]) -> list[str]:
 
 def without_active_size(tokens: list[str]) -> list[str]:
     """Return the tokens without the active size (`a3b`): `qwen3 30b` for `qwen3 30b a3b`."""
-    return [token for token in tokens if _ACTIVE_SIZE.fullmatch(token) is None]
+    return [token for token in tokens if re.fullmatch(_ACTIVE_SIZE, token) is None]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing import server_figures as figures
 from whatfits.sizing.api import answer
 from whatfits.sizing.cli.options import placement_of, workload_of
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import RUNTIMES
 from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory
 from whatfits.sizing.runtimes.llama_cpp_python_flags import (

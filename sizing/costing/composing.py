@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.costing.answer import (
     COST_RULE,
@@ -17,6 +17,7 @@ from whatfits.sizing.costing.assumptions import assumptions_of
 from whatfits.sizing.costing.local import Pace, local_day
 from whatfits.sizing.costing.moving import PaceRange
 from whatfits.sizing.costing.offers import price_warnings
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
 

@@ -6,11 +6,12 @@ Speed moves within its own interval; prices and use by shares that are the user'
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from whatfits.sizing.costing.break_even import break_even_day
 from whatfits.sizing.costing.local import Pace, busy_hours, local_day
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:

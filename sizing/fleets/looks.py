@@ -6,13 +6,14 @@ a model does not fit; here only the placement is searched for, by the same engin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from whatfits.sizing.companions import with_companions
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.fleets.node_sets import alike
 from whatfits.sizing.fleets.plans import mid_rate
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.search import Trials
 from whatfits.sizing.verdict import VERDICT_ORDER

@@ -8,7 +8,7 @@ worse: they only add sets to choose from.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.fleets.alone import best_alone, copies_of, replicas
@@ -25,6 +25,7 @@ from whatfits.sizing.fleets.starting.routers import router_commands, router_file
 from whatfits.sizing.fleets.starting.rpc_start import rpc_start
 from whatfits.sizing.fleets.starting.vllm_start import vllm_start
 from whatfits.sizing.fleets.vllm_split import split_vllm
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.workload import PlacementRequest
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv6Address
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.fleets.inventory import free_bytes
@@ -21,6 +21,7 @@ from whatfits.sizing.fleets.joined import node_of, rpc_machine
 from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
 from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of
 from whatfits.sizing.llama_answer import resolved_workload
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.search import Trials
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, estimate_speed

@@ -10,12 +10,13 @@ end, two tensors of one row a token in 16 bits, vllm/model_executor/models (Inte
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.fleets.joined import joined_machine
 from whatfits.sizing.fleets.network import Traffic, with_crossings
 from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.quants.layouts.parts import HALF
 from whatfits.sizing.runtimes.vllm_parallel import Cut, why_not_ranks

@@ -8,13 +8,12 @@ that can matter both are replayed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.allocator import peaks_of
 from whatfits.sizing.graph.budget import check_budget, table_size
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.homes import Homes, kinds_of, outer_kinds
-from whatfits.sizing.graph.hyper_connections import FUSED, PER_LAYER
 from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, layers_of, more_of, stretches_of
@@ -22,6 +21,7 @@ from whatfits.sizing.graph.repeat import repeat_of
 from whatfits.sizing.graph.replay import Graph
 from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends
 from whatfits.sizing.graph.scratch import CUDA_LIKE
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -182,6 +182,11 @@ class _Replayed:
             or not self._placement.accelerators
         ):
             return
+        from whatfits.sizing.graph.hyper_connections import (  # noqa: PLC0415 - few models
+            FUSED,
+            PER_LAYER,
+        )
+
         layers = [at for at in layers_of(self._stretches) for _ in range(PER_LAYER)]
         for op in FUSED:
             if not self._lands(build, op, layers):

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 from whatfits.sizing.graph.builder import GraphBuilder
-from whatfits.sizing.graph.situ import situ
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.context import Part
@@ -72,6 +71,8 @@ class FeedForwardBuilder(GraphBuilder, ABC):
             case "glu" if gated:
                 return self.glu(gate, up)
             case "situ":
+                from whatfits.sizing.graph.situ import situ  # noqa: PLC0415 - one model
+
                 linear = self.metadata("activation.situ_linear_beta")
                 return situ(self, gate, up, bounds_both=linear > 0)
             case "clamped_glu" if gated:

@@ -8,9 +8,10 @@ ggml/src/ggml.c (ggml_dsv4_hc_pre, ggml_dsv4_hc_comb, ggml_dsv4_hc_post).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext, Part

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.steps import Steps
     from whatfits.sizing.model import ModelSpec, TensorSpec
+    from whatfits.sizing.runtimes.model_shares import ModelShares
 
 __all__ = ["Replays", "TensorIndex"]
 
@@ -23,6 +24,7 @@ class Replays:
         peaks: bytes of each accelerator's buffer, the host's last, by the same and by the stretches
             of layers; or these with more layers kept, where too few were.
         landed: which operations run beside their layers, by all that this depends on.
+        shares: what the model takes, by the identity of what it is under one file type.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,7 @@ class Replays:
         self.steps: dict[Hashable, tuple[Steps, int]] = {}
         self.peaks: dict[Hashable, tuple[int, ...] | None] = {}
         self.landed: dict[Hashable, bool] = {}
+        self.shares: dict[int, ModelShares] = {}
 
     def numbered(self, values: Sequence[Hashable]) -> list[int]:
         """Return the number of each value, the same for equal ones."""

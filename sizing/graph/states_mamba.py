@@ -6,9 +6,10 @@ src/llama-memory-recurrent.cpp; ggml/src/ggml.c (ggml_ssm_conv, ggml_ssm_scan).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,9 +6,10 @@ ggml/src/ggml-common.h block structures. The sums are written out so that they c
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 
 __all__ = [
     "GGML_TYPES",

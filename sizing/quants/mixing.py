@@ -13,9 +13,10 @@ hand-made recipes differ; those are read from their own header.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.quants.mixing_rules import (
     EIGHT_EXPERT_TYPE,

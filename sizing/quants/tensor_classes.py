@@ -7,7 +7,9 @@ Source: ggml-org/llama.cpp (commit 0c1e5709, 2026-10-01), src/llama-quant.cpp
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from whatfits.sizing.named_tuples import NamedTuple
 
 __all__ = ["Category", "TensorClass", "classify", "split_layer"]
 

@@ -8,8 +8,9 @@ Source: llama.cpp (0c1e57098) common/fit.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.estimate import DeviceMemory, Memory, MemoryPart
 from whatfits.sizing.overhead import overhead_of
-from whatfits.sizing.runtimes.model_shares import ModelShares
+from whatfits.sizing.runtimes.known_shares import shares_of
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays
@@ -38,7 +38,7 @@ class Bill:
 
         `beside` is what is loaded with it, `replays` are those of the model under any file type.
         """
-        self._own = ModelShares(model, replays=replays)
+        self._own = shares_of(model, replays)
         self._beside = beside or Beside(model)
 
     def weights(self, placement: Placement) -> Weights:

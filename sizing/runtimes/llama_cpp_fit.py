@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.placement import resolve_placement
-from whatfits.sizing.runtimes.fit_layers import LayerFill
-from whatfits.sizing.runtimes.model_shares import ModelShares
+from whatfits.sizing.runtimes.known_shares import shares_of
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass, replace
@@ -89,6 +88,8 @@ def fit_to_memory(
     blocked = _why_no_layers_move(planned, request)
     if blocked:
         return FitDecision(context, request, fitted=False, reason=blocked)
+    from whatfits.sizing.runtimes.fit_layers import LayerFill  # noqa: PLC0415 - where layers move
+
     moe = _experts(model)
     fill = LayerFill(
         lambda changed: planned.used(changed, context),
@@ -119,7 +120,7 @@ class _Planned:
         self.request = request
         self._machine = machine
         self._workload = workload
-        self._shares = ModelShares(model, replays=replays)
+        self._shares = shares_of(model, replays)
         placement = resolve_placement(model, request, machine)
         self.device_ids = tuple(device.id for device in placement.accelerators)
         pools = [machine.pool(device.pool) for device in placement.accelerators]

@@ -6,8 +6,9 @@ out is llama.cpp's default; what the environment adds (`LLAMA_ARG_…`) is not i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ Error: none against 23 generations, at their start, midway and end (tests/golden
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,10 @@ mlx/backend/metal/allocator.cpp for pages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import DeviceMemory, Memory
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import Overhead, device_overhead
 from whatfits.sizing.runtimes.mlx_cache import (
     GROWTH_STEP_TOKENS,

@@ -6,9 +6,10 @@ mlx_lm/models/*.py: `quant_predicate`, `make_cache`, the class of the router, th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,10 @@ GPU are of one machine and three models, and of low trust, so it is wide.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import LatentAttention
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:

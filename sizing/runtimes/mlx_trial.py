@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.verdict import RUNS
 
 if TYPE_CHECKING:

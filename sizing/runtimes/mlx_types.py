@@ -7,9 +7,10 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/convert.py (modes, recipes, dtypes), mlx
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownFileTypeError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.file_types import find_file_type
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import ByteRange
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.mlx import mlx_parts
 from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.mlx_models import mlx_model
@@ -42,7 +43,7 @@ _SMALL_MATRIX: Final = re.compile(r"blk\.\d+\.indexer\.proj\.weight")  # in 32 b
 _PERHAPS_32: Final = re.compile(r"blk\.\d+\.(ssm_a|exp_probs_b\.bias)$")
 # What a recipe's `v_proj`, `v_a_proj` and `down_proj` find: the fused matrices hold a `v_proj` in
 # their names too.
-_BETTER: Final = re.compile(
+_BETTER: Final = (
     r"blk\.\d+\.(attn_v|attn_qkv|attn_kv_a_mqa|ffn_down|ffn_down_exps|ffn_down_shexp)\.weight"
 )
 _OUTPUT: Final = "output.weight"
@@ -173,7 +174,7 @@ def _is_better(tensor: TensorSpec, *, n_layers: int) -> bool:
     """
     if tensor.name == _OUTPUT:
         return True
-    if not _BETTER.fullmatch(tensor.name) or tensor.layer is None:
+    if not re.fullmatch(_BETTER, tensor.name) or tensor.layer is None:
         return False
     first = n_layers // 8
     last = 7 * n_layers // 8

@@ -9,9 +9,10 @@ vllm/config/cache.py; the parts are explained in the files that work them out.
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import DeviceMemory, Memory
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.parts import HALF
 from whatfits.sizing.runtimes.vllm_kv_plan import plan_cache
 from whatfits.sizing.runtimes.vllm_layers import CacheRules, cache_layers

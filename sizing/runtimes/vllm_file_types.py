@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError
 from whatfits.sizing.quants.layouts.checkpoint import checkpoint_bytes
-from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
-from whatfits.sizing.quants.layouts.module_names import keeper
 from whatfits.sizing.quants.layouts.parts import HALF
 from whatfits.sizing.values import replace
 
@@ -135,6 +133,10 @@ def named_quantisation(name: str) -> CheckpointQuantisation | None:
     """Return how a checkpoint of a quantisation is usually stored; None for 16 bits."""
     if name == SIXTEEN_BITS:
         return None
+    from whatfits.sizing.quants.layouts.from_config import (  # noqa: PLC0415 - not for 16 bits
+        checkpoint_quantisation,
+    )
+
     return checkpoint_quantisation({"quantization_config": _BLOCKS[name]})
 
 
@@ -201,6 +203,8 @@ def stored_as(
             allowed=_ALLOWED.replace("mxfp4, ", ""),
             next_step=f"{name} quantises nothing but experts",
         )
+    from whatfits.sizing.quants.layouts.module_names import keeper  # noqa: PLC0415 - not for 16 bits
+
     keeps = keeper(quantisation.excluded, only_experts=quantisation.only_experts)
     try:
         sizes = checkpoint_bytes(model.tensors, quantisation.layout, keeps=keeps)

@@ -6,8 +6,9 @@ free but whether the cache that is left holds one request of the asked length.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes.vllm_bill import bill_of
 from whatfits.sizing.units import format_bytes, format_tokens
 

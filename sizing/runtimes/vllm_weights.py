@@ -30,17 +30,18 @@ _OUTPUT: Final = "output.weight"
 _BY_VOCABULARY: Final = frozenset(
     {_EMBEDDING, _OUTPUT, "output.bias", "per_layer_token_embd.weight"}
 )
-_KV: Final = re.compile(r"blk\.\d+\.attn_[kv]\.(?:weight|bias)")
-_FUSED: Final = re.compile(r"blk\.\d+\.attn_qkv\.(?:weight|bias)")
+# Texts, which `re` compiles when they are first used: a model on one device needs none of them.
+_KV: Final = r"blk\.\d+\.attn_[kv]\.(?:weight|bias)"
+_FUSED: Final = r"blk\.\d+\.attn_qkv\.(?:weight|bias)"
 # Matrices that are cut, by rows or by columns; what is not named is on every rank.
-_CUT: Final = re.compile(
+_CUT: Final = (
     r"blk\.\d+\.(?:attn_(?:q|q_b|k_b|v_b|gate)\.(?:weight|bias)|attn_output(?:_[ab])?\.weight"
     r"|attn_sinks\.weight|ffn_(?:gate|up|gate_up)(?:_exps|_shexp)?\.(?:weight|bias)"
     r"|ffn_down(?:_exps|_shexp)?\.weight"
     r"|ssm_(?:in|out|x|dt|alpha|beta|ba|g|f_b|g_b|conv1d(?:_[qkv])?)\.(?:weight|bias)|ssm_[ad]"
     r"|shortconv\.(?:conv|in_proj|out_proj)\.weight)"
 )
-_EXPERTS: Final = re.compile(r"blk\.\d+\.ffn_(gate|up|gate_up|down)_exps\.weight")
+_EXPERTS: Final = r"blk\.\d+\.ffn_(gate|up|gate_up|down)_exps\.weight"
 _LATENT: Final = re.compile(r"blk\.\d+\.attn_[kv]_b\.weight")
 # Padding of MXFP4 experts in (hidden, intermediate): DeepGEMM and CUTLASS; Marlin and TRT-LLM.
 _LEAST_PADDING, _USUAL_PADDING = (128, 128), (256, 128)
@@ -115,13 +116,13 @@ def _on_rank(model: ModelSpec, tensor: TensorSpec, ranks: int, padding: tuple[in
     if name in _BY_VOCABULARY:
         rows = tensor.shape[-1]
         return ceil_div(tensor.n_bytes * pad(rows, VOCABULARY_STEP), rows * ranks)
-    if tensor.type == "MXFP4" and (experts := _EXPERTS.fullmatch(name)):
+    if tensor.type == "MXFP4" and (experts := re.fullmatch(_EXPERTS, name)):
         return _padded_experts(tensor, ranks, padding, is_down=experts[1] == "down")
     if ranks == 1:
         return tensor.n_bytes
-    if _KV.fullmatch(name) or _FUSED.fullmatch(name):
+    if re.fullmatch(_KV, name) or re.fullmatch(_FUSED, name):
         return _attention_part(model, tensor, ranks)
-    return ceil_div(tensor.n_bytes, ranks) if _CUT.fullmatch(name) else tensor.n_bytes
+    return ceil_div(tensor.n_bytes, ranks) if re.fullmatch(_CUT, name) else tensor.n_bytes
 
 
 def _attention_part(model: ModelSpec, tensor: TensorSpec, ranks: int) -> int:
@@ -135,7 +136,7 @@ def _attention_part(model: ModelSpec, tensor: TensorSpec, ranks: int) -> int:
         return ceil_div(tensor.n_bytes, ranks)  # the fused projection of linear attention
     heads = max(1, layer.n_head_kv)
     kept = kv_heads_on_rank(heads, ranks=ranks)
-    if _KV.fullmatch(tensor.name):
+    if re.fullmatch(_KV, tensor.name):
         return ceil_div(tensor.n_bytes * kept, heads)
     both = layer.key_length + layer.value_length
     queries, shared = layer.n_head * layer.key_length, heads * both

@@ -7,9 +7,10 @@ tight when only in the middle, else no; memory has its own verdict, and the wors
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.serving.basis import serving_basis
 from whatfits.sizing.serving.curve import knee_users, user_steps
 from whatfits.sizing.serving.deploying import deployed, users_of

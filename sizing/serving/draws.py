@@ -9,7 +9,9 @@ order (common random numbers), so that differences are the server's.
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np

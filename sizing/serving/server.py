@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from whatfits.sizing.named_tuples import NamedTuple
 
 __all__ = ["PagedRoom", "Server"]
 

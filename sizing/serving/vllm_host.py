@@ -14,9 +14,10 @@ processes of V1. Every figure is fitted on the half of tests/recorded/serving th
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 
 __all__ = [
     "BEFORE_V1",

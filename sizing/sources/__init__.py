@@ -7,9 +7,10 @@ imported when it has to answer.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.sources.claims import (
     is_checkpoint,
     is_hub_name,

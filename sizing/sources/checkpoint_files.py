@@ -22,12 +22,12 @@ from whatfits.sizing.readers.safetensors_index import (
     MAX_FILES,
     MAX_INDEX_BYTES,
     MAX_TENSORS,
+    PICKLE_SUFFIXES,
     ShardIndex,
     read_safetensors_index,
 )
 from whatfits.sizing.sources.file_kinds import (
     HEAD_BYTES,
-    PICKLE_SUFFIXES,
     other_kind,
     pickle_reason,
 )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.readers.safetensors_index import PICKLE_SUFFIXES
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["HEAD_BYTES", "PICKLE_SUFFIXES", "folder_hint", "other_kind", "pickle_reason"]
+__all__ = ["HEAD_BYTES", "folder_hint", "other_kind", "pickle_reason"]
 
 HEAD_BYTES: Final = 64
 
@@ -40,6 +38,10 @@ _JSON_AFTER_LENGTH: Final = 8  # safetensors: length of the header, then the hea
 
 def other_kind(head: bytes, *, name: str) -> tuple[str, str]:
     """Return what a file that begins with `head` is, in words, and what to do about it."""
+    from whatfits.sizing.readers.safetensors_index import (  # noqa: PLC0415 - only after an error
+        PICKLE_SUFFIXES,
+    )
+
     # First, because the length of a header may look like anything else.
     if head[_JSON_AFTER_LENGTH:].startswith(b"{"):
         return "a safetensors file", _CHECKPOINT
@@ -66,6 +68,10 @@ def pickle_reason() -> str:
 
 def folder_hint(names: Iterable[str]) -> str:
     """Return what to do about a folder with these files and no GGUF among them."""
+    from whatfits.sizing.readers.safetensors_index import (  # noqa: PLC0415 - only after an error
+        PICKLE_SUFFIXES,
+    )
+
     lower = [name.lower() for name in names]
     if "config.json" in lower or any(name.endswith(".safetensors") for name in lower):
         return f"it looks like a safetensors model: {_CHECKPOINT}"

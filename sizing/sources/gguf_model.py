@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from whatfits.sizing.architectures import spec_from_gguf
 from whatfits.sizing.quants.file_types import find_file_type
-from whatfits.sizing.requantise import requantised
 from whatfits.sizing.sources.local_file import load_gguf
 from whatfits.sizing.values import replace
 
@@ -48,6 +47,8 @@ def spec_of_header(
     spec = replace(spec, notes=(*spec.notes, *notes))
     if file_type is None or find_file_type(file_type).name == spec.file_type:
         return spec
+    from whatfits.sizing.requantise import requantised  # noqa: PLC0415 - rarely asked for
+
     changed = requantised(spec, file_type)
     note = f"The file is {spec.file_type}; this is what {changed.file_type} of it would take."
     return replace(changed, notes=(*changed.notes, note), planned=True)

@@ -23,7 +23,6 @@ from whatfits.sizing.runtimes.mlx_types import (
 from whatfits.sizing.runtimes.mlx_weights import as_mlx
 from whatfits.sizing.sources import load as load_source
 from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_hub_name, is_path
-from whatfits.sizing.sources.folder import checkpoint_spec, display_name
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -43,8 +42,9 @@ _AS_THEY_ARE: Final = frozenset(
 )
 _MORE: Final = 1.08
 # Parts that mlx-lm drops when it loads: other senses, and prediction of further tokens.
-_DROPPED: Final = re.compile(
-    r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)(?:\.|$)"
+_DROPPED: Final = (
+    r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio"
+    r"|multi_modal_projector|mtp)(?:\.|$)"
 )
 _WHY_DEFAULT: Final = f"No file type was asked for: {DEFAULT_TYPE}, the usual balance."
 _PROJECTOR: Final = "--mmproj"
@@ -67,6 +67,7 @@ def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:
         return _of_hub(text, wanted)
     if is_checkpoint(text):
         from whatfits.sizing.sources.checkpoint_files import read_checkpoint  # noqa: PLC0415 - one path
+        from whatfits.sizing.sources.folder import display_name  # noqa: PLC0415 - one path
 
         return _of_checkpoint(read_checkpoint(text), wanted, name=text, shown=display_name(text))
     if is_address(text) or (is_path(text) and os.path.exists(text)):  # noqa: PTH110 - paths may be any bytes
@@ -113,6 +114,7 @@ def _of_checkpoint(
     from whatfits.sizing.quants.layouts.from_config import (  # noqa: PLC0415 - one path
         checkpoint_quantisation,
     )
+    from whatfits.sizing.sources.folder import checkpoint_spec  # noqa: PLC0415 - one path
 
     base = checkpoint_spec(found, name=name, shown=shown, file_type=_BASE, where=where)
     config = {} if found.config is None else found.config.values
@@ -151,7 +153,7 @@ def _type_of(quantisation: CheckpointQuantisation) -> MlxType:
 
 def _on_disk(found: Checkpoint, quantisation: CheckpointQuantisation) -> ByteRange:
     """Return what the tensors on disk take once they are loaded."""
-    total = sum(one.n_bytes for one in found.tensors if not _DROPPED.search(one.name))
+    total = sum(one.n_bytes for one in found.tensors if not re.search(_DROPPED, one.name))
     if quantisation.method in (_OWN, _NATIVE_METHOD):
         return ByteRange(total, total, total, "exact: the tensors on disk")
     reason = f"{quantisation.label} is rearranged into MLX's own layout"

@@ -19,7 +19,6 @@ from whatfits.sizing.errors import (
     UnsupportedArchitectureError,
 )
 from whatfits.sizing.model import CheckpointFacts
-from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
 from whatfits.sizing.runtimes.vllm_file_types import (
     checkpoint_type_of,
     find_checkpoint_type,
@@ -29,14 +28,12 @@ from whatfits.sizing.runtimes.vllm_file_types import (
     stored_as,
 )
 from whatfits.sizing.sources.catalog_model import as_embedding
-from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint
 from whatfits.sizing.sources.claims import (
     is_address,
     is_checkpoint,
     is_hub_name,
     is_path,
 )
-from whatfits.sizing.sources.folder import display_name
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 
@@ -51,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_published"]
 
-_OTHER_PARTS: Final = re.compile(
+_OTHER_PARTS: Final = (
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)\."
 )
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
@@ -120,6 +117,10 @@ def _native(entry: ModelEntry) -> CheckpointQuantisation | None:
     name = entry.native_quantisation
     if name is None:  # a block in the configuration is that of a derivative
         return None
+    from whatfits.sizing.quants.layouts.from_config import (  # noqa: PLC0415 - few models
+        checkpoint_quantisation,
+    )
+
     try:
         return checkpoint_quantisation(entry.config) or named_quantisation(
             find_checkpoint_type(name)
@@ -148,6 +149,9 @@ def _of_hub(name: str, asked: str | None) -> ModelSpec:
 
 
 def _of_folder(name: str, asked: str | None) -> ModelSpec:
+    from whatfits.sizing.sources.checkpoint_files import read_checkpoint  # noqa: PLC0415 - one path
+    from whatfits.sizing.sources.folder import display_name  # noqa: PLC0415 - one path
+
     found = read_checkpoint(name)
     folder = os.path.abspath(found.folder)  # noqa: PTH100 - paths may be any bytes
     return _of_checkpoint(
@@ -171,6 +175,11 @@ def _of_checkpoint(
     said: tuple[str, ...] = (),
 ) -> ModelSpec:
     """Return the model of a checkpoint's files; `said` is what is known of where they came from."""
+    from whatfits.sizing.quants.layouts.from_config import (  # noqa: PLC0415 - one path
+        checkpoint_quantisation,
+    )
+    from whatfits.sizing.sources.checkpoint_files import CONFIG  # noqa: PLC0415 - one path
+
     if found.config is None:
         raise UnsupportedArchitectureError(
             what=f"a checkpoint without {CONFIG}:",
@@ -255,4 +264,4 @@ def _states_in_f32(config: Mapping[str, object]) -> bool:
 
 
 def _language_bytes(tensors: Iterable[StoredTensor]) -> int:
-    return sum(t.n_bytes for t in tensors if not _OTHER_PARTS.search(t.name))
+    return sum(t.n_bytes for t in tensors if not re.search(_OTHER_PARTS, t.name))

@@ -5,9 +5,10 @@ Headers only, by range requests: usually two a model and one for each further fi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError, RemoteAnswerError, UnreadableFileError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.readers.gguf import GGUF_MAGIC, GgufHeader, read_gguf_header
 from whatfits.sizing.sources.file_kinds import HEAD_BYTES, other_kind
 from whatfits.sizing.sources.http.addresses import shown_url

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.bench.synthetic import write_synthetic_gguf
-from whatfits.sizing.architectures.spec import config_file
+from whatfits.sizing.architectures.config_spec import config_file
 from whatfits.sizing.catalog.lookup import find_model
 
 sys.path.insert(0, str(next(p for p in Path(__file__).parents if p.name == "tests") / "hostile"))

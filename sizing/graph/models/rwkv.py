@@ -7,10 +7,11 @@ src/llama-graph.cpp (build_rwkv_token_shift_load, build_rwkv_token_shift_store).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.states_mamba import States
 from whatfits.sizing.graph.states_rwkv import TimeMix6, TimeMix7
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

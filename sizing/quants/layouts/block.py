@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import language_parts
 from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
@@ -11,11 +11,10 @@ from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from whatfits.sizing.quants.layouts.checkpoint import Layout
-    from whatfits.sizing.quants.layouts.mlx import MlxMode
+    from whatfits.sizing.quants.layouts.mlx import MlxMode, MlxModule
 
 __all__ = [
     "CheckpointQuantisation",
-    "MlxModule",
     "bits_said",
     "grouped",
     "listed",
@@ -28,14 +27,6 @@ _LARGEST: Final = 2**16
 _MOST_BITS: Final = 32
 _BLOCKS: Final = ("quantization", "quantization_config", "compression_config")
 _BITS: Final = ("bits", "num_bits", "nbits", "w_bit", "wbits", "weight_bits")
-
-
-class MlxModule(NamedTuple):
-    """How one module of an MLX checkpoint differs from the rest; `bits` None is 16 bits."""
-
-    bits: int | None
-    group: int
-    mode: MlxMode
 
 
 @dataclass(frozen=True, slots=True)

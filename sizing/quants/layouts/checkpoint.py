@@ -12,8 +12,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Final, Protocol
 
-from whatfits.sizing.quants.layouts.block import MlxModule
-from whatfits.sizing.quants.layouts.mlx import MlxMode, mlx_group, mlx_parts
+from whatfits.sizing.quants.layouts.mlx import MlxMode, MlxModule, mlx_group, mlx_parts
 from whatfits.sizing.quants.layouts.parts import HALF
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layout", "checkpoint_bytes", "mlx_checkpoint_bytes"]
 
-_LINEAR: Final = re.compile(
+_LINEAR: Final = (
     r"blk\.\d+\.(attn_(q|k|v|qkv|output|q_a|q_b|kv_a_mqa|kv_b|k_b|v_b|gate)"
     r"|indexer\.attn_(k|q_b)"
     r"|ffn_(gate|up|down|gate_up)(_exps|_shexp)?|ssm_(in|out|alpha|beta|ba|x|dt))\.weight$"
@@ -55,7 +54,7 @@ def checkpoint_bytes(
     """
     return {
         tensor.name: _quantised(tensor.shape, layout)
-        if _LINEAR.match(tensor.name) and not keeps(tensor.name)
+        if re.match(_LINEAR, tensor.name) and not keeps(tensor.name)
         else prod(tensor.shape) * HALF
         for tensor in tensors
     }
@@ -87,7 +86,7 @@ def mlx_checkpoint_bytes(
             module = exact[tensor.name]
         elif named is not None:
             module = MlxModule(overrides[named], _GROUP, "affine")
-        elif tensor.name in _ENDS or _LINEAR.match(tensor.name):
+        elif tensor.name in _ENDS or re.match(_LINEAR, tensor.name):
             module = usual
         sizes[tensor.name] = _mlx_bytes(tensor.shape, module)
     return sizes

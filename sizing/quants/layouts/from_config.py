@@ -17,7 +17,6 @@ from whatfits.sizing.quants.layouts.awq import awq_parts
 from whatfits.sizing.quants.layouts.bitsandbytes import four_bit_parts, llm_int8_parts
 from whatfits.sizing.quants.layouts.block import (
     CheckpointQuantisation,
-    MlxModule,
     bits_said,
     grouped,
     listed,
@@ -28,7 +27,7 @@ from whatfits.sizing.quants.layouts.compressed_config import compressed_tensors
 from whatfits.sizing.quants.layouts.compressed_tensors import mxfp4_parts
 from whatfits.sizing.quants.layouts.fp8 import fp8_parts
 from whatfits.sizing.quants.layouts.gptq import gptq_parts
-from whatfits.sizing.quants.layouts.mlx import MlxMode, mlx_parts
+from whatfits.sizing.quants.layouts.mlx import MlxMode, MlxModule, mlx_parts
 from whatfits.sizing.quants.layouts.nvfp4 import nvfp4_parts
 
 if TYPE_CHECKING:

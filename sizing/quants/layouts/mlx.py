@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.parts import HALF, INT32, Parts, groups_of, packed_words
 
-__all__ = ["MlxMode", "mlx_group", "mlx_parts"]
+__all__ = ["MlxMode", "MlxModule", "mlx_group", "mlx_parts"]
 
 MlxMode = Literal["affine", "mxfp4", "mxfp8", "nvfp4"]
 
@@ -20,6 +21,14 @@ _AFFINE_BITS: Final = (2, 3, 4, 5, 6, 8)
 _AFFINE_GROUPS: Final = (32, 64, 128)
 _FLOATS: Final = {"mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}  # bits, group
 _FLOAT_SCALE_BYTES: Final = 1  # E8M0 or E4M3
+
+
+class MlxModule(NamedTuple):
+    """How one module of an MLX checkpoint differs from the rest; `bits` None is 16 bits."""
+
+    bits: int | None
+    group: int
+    mode: MlxMode
 
 
 def mlx_parts(

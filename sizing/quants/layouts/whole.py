@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import language_parts
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.quants.layouts.block import MlxModule
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.checkpoint import checkpoint_bytes, mlx_checkpoint_bytes
+from whatfits.sizing.quants.layouts.mlx import MlxModule
 from whatfits.sizing.quants.layouts.module_names import gguf_part, keeper
 from whatfits.sizing.quants.layouts.parts import HALF
 

@@ -8,10 +8,11 @@ an address is checked all the same, and a plain http address never goes through 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.sources.http.addresses import Rules, check_url
 
 if TYPE_CHECKING:

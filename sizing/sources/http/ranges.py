@@ -6,7 +6,9 @@ Source: RFC 9110, sections 8.8 (validators), 13.1.5 (If-Range) and 14 (range req
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

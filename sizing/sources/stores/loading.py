@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError, UnreadableFileError, UnsupportedArchitectureError
 from whatfits.sizing.extras import Companion
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.readers.findings import MISSING_DATA
 from whatfits.sizing.sources.extra_files import adapter_of, projector_of
 from whatfits.sizing.sources.folder import MISSING_FILES, load_checkpoint_model

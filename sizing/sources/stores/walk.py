@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnreadableFileError, printable
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.sources.regular_file import open_regular_file, unreadable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.sizing.architectures import find_entry, spec_from_config, supported_configs
-from whatfits.sizing.architectures.spec import config_file
+from whatfits.sizing.architectures.config_spec import config_file
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import (
     BadInputError,

@@ -12,7 +12,7 @@ from header_shapes import all_shapes
 
 from whatfits.bench.synthetic import write_catalog_model, write_synthetic_gguf
 from whatfits.sizing import check
-from whatfits.sizing.architectures.spec import config_file
+from whatfits.sizing.architectures.config_spec import config_file
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import InvalidRequestError, UnreadableFileError
 from whatfits.sizing.sources import load

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from whatfits.sizing.quants.layouts.block import MlxModule, bits_said, listed, number
+from whatfits.sizing.quants.layouts.block import bits_said, listed, number
 from whatfits.sizing.quants.layouts.from_config import (
     CheckpointQuantisation,
     checkpoint_quantisation,
 )
+from whatfits.sizing.quants.layouts.mlx import MlxModule
 
 ROWS, COLUMNS = 256, 512
 PLAIN = ROWS * COLUMNS

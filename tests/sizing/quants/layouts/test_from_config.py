@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from whatfits.sizing.catalog.lookup import find_model
-from whatfits.sizing.quants.layouts.block import MlxModule
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
+from whatfits.sizing.quants.layouts.mlx import MlxModule
 from whatfits.sizing.quants.layouts.module_names import gguf_part, keeper
 from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
 from whatfits.sizing.quants.layouts.whole import ExpectedBytes, whole_checkpoint_bytes

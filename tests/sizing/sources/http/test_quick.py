@@ -11,7 +11,7 @@ from range_server import Hole, serving
 
 from whatfits.bench.synthetic import write_synthetic_gguf
 from whatfits.sizing import check
-from whatfits.sizing.architectures.spec import config_file
+from whatfits.sizing.architectures.config_spec import config_file
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import BadInputError, InvalidRequestError, UnsupportedArchitectureError
 from whatfits.sizing.quants.ggml_types import tensor_bytes
