@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import exp, log
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.units import GB, GIB
 
 if TYPE_CHECKING:
