@@ -89,11 +89,13 @@ def test_figures_predicted_anew_come_out_as_written() -> None:
             )
 
 
-@pytest.mark.parametrize("is_first_token", [False, True])
-def test_intervals_hold_four_in_five_of_the_half_that_judges(*, is_first_token: bool) -> None:
-    judging = [o for o in load() if o.judges and (o.figure == "first token") is is_first_token]
-    assert len(judging) == 22
+def test_intervals_hold_four_in_five_of_the_half_that_judges() -> None:
+    judging = [one for one in load() if one.judges]
     assert 0.75 <= sum(one.is_inside for one in judging) / len(judging) <= 0.9
+    for is_first_token in (False, True):
+        kind = [one for one in judging if (one.figure == "first token") is is_first_token]
+        assert len(kind) == 22
+        assert sum(one.is_inside for one in kind) / len(kind) >= 0.75
 
 
 @pytest.mark.parametrize(("is_first_token", "most"), [(False, 1.2), (True, 1.4)])
