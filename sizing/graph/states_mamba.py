@@ -171,7 +171,7 @@ def mamba2(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     rows = (state.ne[0], n_seqs, 1)
     row_bytes = state.nb[1]
     new = c.view(y_state, rows, (row_bytes, row_bytes * n_seqs))
-    states.store(new, state, ne=rows)
+    states.store(new, state, ne=state.ne[:2])
     per_token = n_head * x.nb[1]
     y = c.view(y_state, x.ne, (x.nb[1], per_token, n * per_token))
     y = c.like("ADD", y, c.like("MUL", x, part.need("ssm_d")))

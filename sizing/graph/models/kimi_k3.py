@@ -112,7 +112,8 @@ def _build(c: GraphContext) -> None:
         y = c.norm(y, part("attn_norm.weight"), layer=layer)
         c.expand(y)
         if c.spec(layer).recurrent is not None:
-            y = DeltaAttention(c, states, layer).attend(y)
+            delta = DeltaAttention(c, states, layer, by_sequence=True, scaled_before=True)
+            y = delta.attend(y)
         else:
             y = _attend(c, attention, y, layer)
         x = y if starts_anew else c.like("ADD", x, y)
