@@ -1,6 +1,7 @@
 """The nodes of a graph, a line each: this engine's, and those that llama.cpp reserves memory for.
 
-A line is operation, type, shape, strides, flags, back end, what it is a view of and its sources.
+A line is operation, type, shape, strides, flags, the back end that runs it, the one it is pinned to
+(nothing beside a host alone), what it is a view of and its sources.
 A node is named by how many nodes before it stands, a leaf by its type, shape, strides and flags.
 """
 
@@ -40,9 +41,10 @@ class Digest:
 
 
 class _Built(Exception):  # noqa: N818 - no error
-    def __init__(self, nodes: Sequence[Tensor]) -> None:
+    def __init__(self, nodes: Sequence[Tensor], *, has_pins: bool) -> None:
         super().__init__()
         self.nodes = nodes
+        self.has_pins = has_pins
 
 
 def digest(lines: Sequence[str]) -> Digest:
@@ -68,18 +70,18 @@ def own_graph(
             super().__init__(context, backends, kinds)
             if context.settings.graph_tokens == resolved.graph_tokens:
                 self.places_of(NONE, pinned=False)  # a plan forgets what was pinned
-                raise _Built(context.nodes)
+                raise _Built(context.nodes, has_pins=len(kinds) > 0)
 
     with monkeypatch.context() as patch:
         patch.setattr(buffers, "Graph", Watched)
         try:
             buffers.graph_buffers(spec, resolved, placement, whole=True)
         except _Built as built:
-            return _lines(built.nodes)
+            return _lines(built.nodes, has_pins=built.has_pins)
     return []
 
 
-def _lines(nodes: Sequence[Tensor]) -> list[str]:
+def _lines(nodes: Sequence[Tensor], *, has_pins: bool) -> list[str]:
     numbers = {id(node): number for number, node in enumerate(nodes)}
     leaves: dict[int, str] = {}
 
@@ -94,7 +96,10 @@ def _lines(nodes: Sequence[Tensor]) -> list[str]:
 
     return [
         _line(
-            (node.op, node.type, node.ne, node.nb, node.flags & _FLAGS, node.place),
+            (
+                *(node.op, node.type, node.ne, node.nb, node.flags & _FLAGS),
+                *(node.place, node.wants if has_pins else None),
+            ),
             "" if node.view_of is None else named(node.view_of, at),
             (named(src, at) for src in node.srcs),
         )
@@ -110,10 +115,11 @@ def _line(fields: Iterable[object], view_of: str, srcs: Iterable[str]) -> str:
     return f"{' '.join(map(str, fields))} of {view_of} from {' + '.join(srcs)}"
 
 
-def planned_graph(text: str) -> list[str]:
+def planned_graph(text: str, *, has_pins: bool) -> list[str]:
     """Return the lines of a graph as graph_spy.c writes it."""
     rows = [line.split() for line in text.splitlines()]
     places = {row[1]: int(row[2]) for row in rows if row[0] == "p"}
+    pins = {row[1]: int(row[2]) for row in rows if has_pins and row[0] == "w"}
     leaves = {row[1]: row for row in rows if row[0] == "l"}
     nodes = [row for row in rows if row[0] == "n"]
     numbers = {row[1]: number for number, row in enumerate(nodes)}
@@ -132,7 +138,7 @@ def planned_graph(text: str) -> list[str]:
         shape = (tuple(figures[:4]), tuple(figures[4:8]), figures[8] & _FLAGS)
         found.append(
             _line(
-                (op, kind.upper(), *shape, places[address]),
+                (op, kind.upper(), *shape, places[address], pins.get(address)),
                 "" if view_of == "(nil)" else named(view_of, at),
                 (named(src, at) for src in srcs),
             )

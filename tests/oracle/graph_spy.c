@@ -5,7 +5,8 @@
  *
  * A node is a line: n, address, operation, type, ne, nb, flags, address of what it is a view of,
  * addresses of its sources. What comes from no node is one of its own, with l in front, before the
- * first that reads it. After the graph was divided each node is another line: p, address, back end.
+ * first that reads it. What was pinned to a back end is one more: w, address, back end. After the
+ * graph was divided each node is another line: p, address, back end.
  *
  * The head of ggml_tensor below mirrors ggml 0.25.3.
  */
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 
 #define SOURCES 10
+#define MAX_PINS 65536
 enum { OP_NONE = 0 };
 
 struct tensor {
@@ -37,6 +39,8 @@ struct tensor {
 static void * base;  /* libggml-base */
 static char * text;
 static size_t length;
+static struct { void * tensor, * backend; } pins[MAX_PINS];
+static int n_pins;
 
 /* Takes the handle of libggml-base, once it is loaded. */
 void spy_on(void * library) { base = library; }
@@ -79,24 +83,35 @@ static void write_nodes(FILE * file, void * graph) {
     }
 }
 
-static void write_places(FILE * file, void * sched, void * graph) {
-    int (*count)(void *) = own("ggml_graph_n_nodes");
-    struct tensor * (*node)(void *, int) = own("ggml_graph_node");
-    int (*n_backends)(void *) = own("ggml_backend_sched_get_n_backends");
+static int index_of(void * sched, void * wanted) {
+    int (*count)(void *) = own("ggml_backend_sched_get_n_backends");
     void * (*backend)(void *, int) = own("ggml_backend_sched_get_backend");
-    void * (*backend_of)(void *, struct tensor *) = own("ggml_backend_sched_get_tensor_backend");
-    for (int i = 0; i < count(graph); i++) {
-        struct tensor * t = node(graph, i);
-        int place = 0;
-        while (place < n_backends(sched) && backend(sched, place) != backend_of(sched, t)) place++;
-        fprintf(file, "p %p %d\n", (void *) t, place);
+    int place = 0;
+    while (place < count(sched) && backend(sched, place) != wanted) place++;
+    return place;
+}
+
+static void write_pins(FILE * file, void * sched) {
+    for (int i = 0; i < n_pins; i++) {
+        fprintf(file, "w %p %d\n", pins[i].tensor, index_of(sched, pins[i].backend));
     }
 }
 
-static FILE * begin(void * graph) {
+static void write_places(FILE * file, void * sched, void * graph) {
+    int (*count)(void *) = own("ggml_graph_n_nodes");
+    struct tensor * (*node)(void *, int) = own("ggml_graph_node");
+    void * (*backend_of)(void *, struct tensor *) = own("ggml_backend_sched_get_tensor_backend");
+    for (int i = 0; i < count(graph); i++) {
+        struct tensor * t = node(graph, i);
+        fprintf(file, "p %p %d\n", (void *) t, index_of(sched, backend_of(sched, t)));
+    }
+}
+
+static FILE * begin(void * sched, void * graph) {
     free(text);
     FILE * file = open_memstream(&text, &length);
     write_nodes(file, graph);
+    write_pins(file, sched);
     return file;
 }
 
@@ -107,7 +122,7 @@ static void end(FILE * file, void * sched, void * graph) {
 
 bool ggml_backend_sched_reserve(void * sched, void * graph) {
     bool (*real)(void *, void *) = own("ggml_backend_sched_reserve");
-    FILE * file = begin(graph);
+    FILE * file = begin(sched, graph);
     bool answer = real(sched, graph);
     end(file, sched, graph);
     return answer;
@@ -115,7 +130,22 @@ bool ggml_backend_sched_reserve(void * sched, void * graph) {
 
 void ggml_backend_sched_reserve_size(void * sched, void * graph, size_t * sizes) {
     void (*real)(void *, void *, size_t *) = own("ggml_backend_sched_reserve_size");
-    FILE * file = begin(graph);
+    FILE * file = begin(sched, graph);
     real(sched, graph, sizes);
     end(file, sched, graph);
+}
+
+void ggml_backend_sched_set_tensor_backend(void * sched, void * tensor, void * backend) {
+    void (*real)(void *, void *, void *) = own("ggml_backend_sched_set_tensor_backend");
+    if (n_pins == MAX_PINS) abort();
+    pins[n_pins].tensor = tensor;
+    pins[n_pins++].backend = backend;
+    real(sched, tensor, backend);
+}
+
+/* A graph is made after this. */
+void ggml_backend_sched_reset(void * sched) {
+    void (*real)(void *) = own("ggml_backend_sched_reset");
+    n_pins = 0;
+    real(sched);
 }

@@ -34,6 +34,7 @@ class GraphOracle(Planner):
     """llama.cpp in a child process with the GPUs of a box, which answers with graphs."""
 
     def __init__(self, box: Box) -> None:
+        self._has_pins = box.gpus > 0
         sizes = ",".join(map(str, box.sizes))
         flags = [str(int(x)) for x in (box.gpus, box.flash, box.asynchronous)]
         super().__init__([sys.executable, str(_WORKER), *flags, sizes])
@@ -41,7 +42,9 @@ class GraphOracle(Planner):
     def graph(self, path: Path, settings: RunSettings) -> list[str] | None:
         """Return the lines of llama.cpp's graph; None where it refuses."""
         said = self.ask(path, settings)
-        return planned_graph(said["graph"]) if "graph" in said else None
+        if "graph" not in said:
+            return None
+        return planned_graph(said["graph"], has_pins=self._has_pins)
 
 
 def graphs(name: str, oracles: dict[Box, GraphOracle], folder: Path) -> list[list[str] | None]:

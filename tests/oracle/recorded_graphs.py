@@ -41,6 +41,7 @@ _ON_CPU: Final = (
 )
 _ON_GPU: Final = (
     replace(_BASE, gpu_layers=3),
+    replace(_BASE, gpu_layers=3, micro_batch=16),
     replace(_BASE, kv_offload=False, host_overrides=("ffn_(up|gate|down)",)),
 )
 _ON_TWO_GPUS: Final = (replace(_BASE, parallel=2, outputs_max=2),)
