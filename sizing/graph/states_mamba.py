@@ -61,8 +61,7 @@ class States:
     def store(self, new: Tensor, rows: Tensor, *, ne: Sequence[int] = ()) -> None:
         """Copy the sequences' new rows back, seen as `ne` (one dimension unless given)."""
         c = self._c
-        shape = ne or (rows.n_elements,)
-        c.expand(c.copy(new, c.view(rows, shape, (rows.nb[1],) * (len(shape) - 1))))
+        c.expand(c.copy(new, c.view(rows, ne or (rows.n_elements,))))
 
 
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:

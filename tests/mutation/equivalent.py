@@ -85,6 +85,12 @@ EQUIVALENT: dict[str, str] = {
     ),
     "need_search NeedSearch._more_ram: part 2 gone: here.accelerators or pool is None or "
     "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
+    "graph.scheduler Scheduler._copies_of: 1 to 2: self.backends.copies > 1": (
+        "inputs are kept once or four times"
+    ),
+    "graph.buffers _Replayed.pins_matter: part 2 gone: few_tokens and (not self._full_offload)": (
+        "what is pinned and what is not are both worked out, and are the same: time, not answers"
+    ),
     "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
 }
