@@ -152,6 +152,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
                 "tests/sizing/graph/test_replays.py",
+                "tests/golden/test_fusion.py",
                 "tests/golden/test_graphs_node_by_node.py",
                 "tests/golden/test_made_up_models.py",
                 *_BYTES,
