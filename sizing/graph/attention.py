@@ -63,8 +63,8 @@ class Attention:
         self.window: CacheInputs | None = None
         windows = [layer for layer in layers if isinstance(layer.attention, SlidingWindow)]
         others = [layer for layer in layers if not isinstance(layer.attention, SlidingWindow)]
-        if others or (layers and not windows):
-            self.full = self._inputs(others or layers, windowed=False)
+        if others:
+            self.full = self._inputs(others, windowed=False)
         if windows:
             if self.full is None:
                 self.full = self._inputs(windows, windowed=False)
