@@ -63,8 +63,8 @@ class Attention:
         self.window: CacheInputs | None = None
         windows = [layer for layer in layers if isinstance(layer.attention, SlidingWindow)]
         others = [layer for layer in layers if not isinstance(layer.attention, SlidingWindow)]
-        if others or (layers and not windows):
-            self.full = self._inputs(others or layers, windowed=False)
+        if others:
+            self.full = self._inputs(others, windowed=False)
         if windows:
             if self.full is None:
                 self.full = self._inputs(windows, windowed=False)
@@ -111,8 +111,11 @@ class Attention:
 
     # queries, keys and values
 
-    def project(self, x: Tensor, part: Part, layer: int) -> Heads:
-        """Return queries, keys and values of a layer from separate or fused matrices."""
+    def project(self, x: Tensor, part: Part, layer: int, *, in_heads: bool = False) -> Heads:
+        """Return queries, keys and values of a layer from separate or fused matrices.
+
+        `in_heads`: what a fused matrix makes is seen as heads before it is cut.
+        """
         c, spec = self._c, self._c.spec(layer)
         n = x.ne[1]
         d_k, d_v = spec.key_length, spec.value_length
@@ -122,6 +125,8 @@ class Attention:
             if c.metadata("attention.clamp_kqv"):
                 qkv = c.like("CLAMP", qkv)
             stride = qkv.nb[1]
+            if in_heads:
+                qkv = c.reshape(qkv, d_k, spec.n_head + 2 * spec.n_head_kv, n)
             q = c.view(qkv, (d_k, spec.n_head, n), (4 * d_k, stride))
             k = c.view(qkv, (d_k, spec.n_head_kv, n), (4 * d_k, stride))
             v = c.view(qkv, (d_v, spec.n_head_kv, n), (4 * d_v, stride))
@@ -163,6 +168,12 @@ class Attention:
         return c.biased(y, out_bias)
 
     # attention proper
+
+    def attend_to(self, heads: Heads, mask: Tensor, *, sinks: Tensor | None) -> Tensor:
+        """Return the joined heads of attention to keys that are given."""
+        assert heads.k is not None
+        assert heads.v is not None
+        return self._heads_out(heads.q, heads.k, heads.v, mask, sinks, softcap=False)
 
     def attend(
         self,

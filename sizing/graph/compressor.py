@@ -89,7 +89,7 @@ class Compressor:
         home = c.cache_home(layer)
         states = [c.held("F32", width, self._state_rows, self.streams, home=home) for _ in range(2)]
         sources = [
-            c.concat(self._seen(state), new, 1)
+            c.concat(self._seen(self._seen(state)), new, 1)  # all that there is of all
             for state, new in zip(states, (values, scores), strict=True)
         ]
         rows = self._rows(sources[0], sources[1], part.need(f"{name}_norm.weight"), layer)
@@ -101,11 +101,10 @@ class Compressor:
             c.expand(c.set_rows(self._seen(state), kept, self._kept_to))
 
     def keys(self, layer: int) -> Tensor:
-        """Return all rows of a layer's cache."""
-        cache, row = self._cache(layer), self._past.length
-        return self._c.view(
-            cache, (row, 1, self.cells, self.streams), 2 * cache.nb[1:2] + cache.nb[2:3]
-        )
+        """Return all rows of a layer's cache: a view of the sequences' part, which is all of it."""
+        c, cache, row = self._c, self._cache(layer), self._past.length
+        shape, strides = (row, 1, self.cells, self.streams), 2 * cache.nb[1:2] + cache.nb[2:3]
+        return c.view(c.view(cache, shape, strides), shape, strides)
 
     def _seen(self, state: Tensor) -> Tensor:
         return self._c.view(state, (state.ne[0], state.ne[1] * state.ne[2]), state.nb[1:2])

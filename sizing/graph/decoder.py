@@ -29,6 +29,7 @@ class Decoder:
         scale_q: queries are scaled after the rotation.
         embedding_scale: token embeddings are scaled.
         post_norms: attention and feed-forward outputs are normalised before they are added.
+        last_norm_pinned: a layer's last norm stays on the layer's device, as its others do.
         parallel: attention and feed-forward read the same input and are added together.
         activation: of the dense feed-forward part.
         expert_activation: of the experts.
@@ -48,6 +49,7 @@ class Decoder:
     scale_q: bool = False
     embedding_scale: bool = False
     post_norms: bool = False
+    last_norm_pinned: bool = True
     parallel: bool = False
     activation: str = "glu"
     expert_activation: str = "glu"
@@ -82,7 +84,8 @@ def build_decoder(c: GraphContext, *, style: Decoder) -> None:
         z = c.norm(x, part("ffn_norm.weight"), part("ffn_norm.bias"), rms=style.rms, layer=layer)
         z = _feed_forward(c, style, z, part)
         if style.post_norms:
-            z = c.norm(z, _post_norm(part, "post_ffw_norm"), layer=layer)
+            pinned_to = layer if style.last_norm_pinned else -1
+            z = c.norm(z, _post_norm(part, "post_ffw_norm"), layer=pinned_to)
         x = c.like("ADD", z, x)
     c.finish(x, softcap=style.logit_softcap, norm_rms=style.rms, scaled=style.logit_scale)
 

@@ -21,9 +21,26 @@ _CONVOLVED: Final = 3  # queries, keys and values, each with a state of its own
 
 
 class DeltaAttention:
-    """Delta attention of a layer; which matrices it has says how its decay and gate are made."""
+    """Delta attention of a layer; which matrices it has says how its decay and gate are made.
 
-    def __init__(self, c: GraphContext, states: States, layer: int) -> None:
+    `by_sequence`: its input is seen sequence by sequence on the way; `one_row`: new states are
+    stored as one row; `scaled_before`: a bounded decay is scaled before its activation too. None
+    changes a byte, but they are steps.
+    """
+
+    def __init__(
+        self,
+        c: GraphContext,
+        states: States,
+        layer: int,
+        *,
+        by_sequence: bool = False,
+        one_row: bool = False,
+        scaled_before: bool = False,
+    ) -> None:
+        self._by_sequence = by_sequence
+        self._one_row = one_row
+        self._scaled_before = scaled_before
         self._c = c
         self._states = states
         self._layer = layer
@@ -46,12 +63,21 @@ class DeltaAttention:
         decay = c.reshape(self._decay(x), *self._shape)
         beta = c.mul_mat(part.need("ssm_beta.weight"), x)
         beta = c.unary(c.reshape(beta, 1, *self._shape[1:]))
-        x = c.reshape(x, x.ne[0], c.n_seq_tokens, c.n_seqs)
+        if self._by_sequence:
+            x = c.reshape(x, x.ne[0], c.n_seq_tokens, c.n_seqs)
         state = c.reshape(self._states.gather(self._held), head, head, n_head, c.n_seqs)
         q, k = l2_norm(c, q), l2_norm(c, k)
         output, fresh = delta_rule(c, q, k, v, gate=decay, beta=beta, state=state)
-        c.expand(c.copy(fresh, c.view(self._held, (self._held.n_elements,))))
-        return self._gated(c.cont(output), c.reshape(x, x.ne[0], c.n_tokens))
+        held = self._held
+        rows = (
+            c.view(held, (held.n_elements,))
+            if self._one_row
+            else c.view(held, held.ne[:2], held.nb[1:2])
+        )
+        c.expand(c.copy(fresh, rows))
+        if self._by_sequence:
+            x = c.reshape(x, x.ne[0], c.n_tokens)
+        return self._gated(c.cont(output), x)
 
     def _decay(self, x: Tensor) -> Tensor:
         """Return how fast each element of a state fades; a lower bound changes the activation."""
@@ -66,7 +92,8 @@ class DeltaAttention:
             decay = c.unary(decay)
         decay = c.reshape(decay, self._head, self._n_head, c.n_tokens)
         decay = c.like("MUL", decay, c.reshape(part.need("ssm_a"), 1, self._n_head, 1))
-        # some scale before the activation too, in place: no byte depends on it
+        if self._scaled_before:
+            decay = c.like("SCALE", decay)
         return c.like("SCALE", c.unary(decay)) if bounded else decay
 
     def _gate(self, x: Tensor) -> Tensor:

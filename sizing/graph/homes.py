@@ -52,6 +52,10 @@ class Homes:
         """Return the back end of a layer's cache."""
         return self.layer(layer) if self._placement.kv_offload else self._host
 
+    def as_output(self, spec: TensorSpec) -> int:
+        """Return the back end of a weight that serves as the output matrix."""
+        return self._index(self._placement.device_of(spec.name, self._placement.output_device))
+
     def weight(self, spec: TensorSpec, layer: int | None) -> int:
         """Return the back end of a weight; `layer` says whose copy of a shared one is meant."""
         placement = self._placement
@@ -103,6 +107,6 @@ def outer_kinds(index: TensorIndex, homes: Homes) -> Hashable:
     kinds = []
     for tensor in index.outer:
         home = homes.weight(tensor, None)
-        counts = homes.copies_from(homes.output if tensor.name == _TABLE else home)
+        counts = homes.copies_from(homes.as_output(tensor) if tensor.name == _TABLE else home)
         kinds.append((home, tensor.type if counts else None))
     return homes.output, homes.layer(0), tuple(kinds)

@@ -7,7 +7,7 @@ kimi-linear.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Heads
 from whatfits.sizing.values import dataclass
@@ -28,6 +28,8 @@ __all__ = [
     "low_rank_queries",
     "queries",
 ]
+
+_F32: Final = 4
 
 
 @dataclass(slots=True)
@@ -111,15 +113,19 @@ def latent_attention(
     *,
     positions: Tensor | None,
     temperature: Tensor | None = None,
+    in_heads: bool = False,
     gated: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return a layer's latent attention, absorbed or decompressed as its matrices say.
 
-    `gated` is what the heads go through before the output matrix.
+    `in_heads`: queries are seen as heads before they are cut; `gated` is what the heads go through
+    before the output matrix.
     """
     part = c.layer(layer)
-    widths = LatentWidths.of(c, layer)
-    q = c.reshape(queries(c, x, part, layer), widths.head, widths.n_head, x.ne[1])
+    q = queries(c, x, part, layer)
+    if in_heads:
+        widths = LatentWidths.of(c, layer)
+        q = c.reshape(q, widths.head, widths.n_head, c.n_tokens)
     kept = compressed_rows(c, x, part, layer, positions=positions)
     if part("attn_k_b.weight") is not None:
         heads = absorbed_heads(c, q, kept, layer, positions=positions)
@@ -141,9 +147,10 @@ def absorbed_heads(
     c: GraphContext, q: Tensor, kept: Compressed, layer: int, *, positions: Tensor | None
 ) -> Heads:
     """Return heads in latent space: one shared key a token, whose first part is the value."""
-    part, widths, n = c.layer(layer), LatentWidths.of(c, layer), q.ne[2]
-    plain = c.view(q, (widths.plain, widths.n_head, n), q.nb[1:3])
-    turned = c.view(q, (widths.rotary, widths.n_head, n), q.nb[1:3])
+    part, widths, n = c.layer(layer), LatentWidths.of(c, layer), c.n_tokens
+    strides = (_F32 * widths.head, _F32 * widths.head * widths.n_head)
+    plain = c.view(q, (widths.plain, widths.n_head, n), strides)
+    turned = c.view(q, (widths.rotary, widths.n_head, n), strides)
     if positions is not None:
         turned = c.like("ROPE", turned, positions)
     absorbed = c.mul_mat(part.need("attn_k_b.weight"), c.permute(plain, 0, 2, 1, 3))
@@ -156,8 +163,9 @@ def _decompressed_heads(
     c: GraphContext, q: Tensor, kept: Compressed, layer: int, *, positions: Tensor | None
 ) -> Heads:
     """Return ordinary heads, keys and values decompressed before they are stored."""
-    part, widths, n = c.layer(layer), LatentWidths.of(c, layer), q.ne[2]
+    part, widths, n = c.layer(layer), LatentWidths.of(c, layer), c.n_tokens
     n_head = widths.n_head
+    q = c.reshape(q, widths.head, n_head, n)
     both = c.mul_mat(part.need("attn_kv_b.weight"), kept.rows)
     head_stride = both.nb[1] // n_head
     strides = (head_stride, both.nb[1])

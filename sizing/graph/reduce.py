@@ -63,8 +63,8 @@ def layers_of(stretches: Iterable[Stretch]) -> tuple[int, ...]:
 
 
 def more_of(stretch: Stretch) -> Stretch:
-    """Return a stretch with more periods kept."""
-    return stretch._replace(kept=min(stretch.repeats, stretch.kept + max(1, stretch.kept // 2)))
+    """Return a stretch with more periods kept; of one that leaves some out, two are at least."""
+    return stretch._replace(kept=min(stretch.repeats, stretch.kept + stretch.kept // 2))
 
 
 def _periods_kept(period: int, kept: int) -> int:

@@ -62,8 +62,7 @@ class States:
     def store(self, new: Tensor, rows: Tensor, *, ne: Sequence[int] = ()) -> None:
         """Copy the sequences' new rows back, seen as `ne` (one dimension unless given)."""
         c = self._c
-        shape = ne or (rows.n_elements,)
-        c.expand(c.copy(new, c.view(rows, shape, (rows.nb[1],) * (len(shape) - 1))))
+        c.expand(c.copy(new, c.view(rows, ne or (rows.n_elements,))))
 
 
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:
@@ -172,7 +171,7 @@ def mamba2(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     rows = (state.ne[0], n_seqs, 1)
     row_bytes = state.nb[1]
     new = c.view(y_state, rows, (row_bytes, row_bytes * n_seqs))
-    states.store(new, state, ne=rows)
+    states.store(new, state, ne=state.ne[:2])
     per_token = n_head * x.nb[1]
     y = c.view(y_state, x.ne, (x.nb[1], per_token, n * per_token))
     y = c.like("ADD", y, c.like("MUL", x, part.need("ssm_d")))

@@ -23,6 +23,10 @@ _READERS: Final = "tests/sizing/readers"
 _SOURCES: Final = "tests/sizing/sources"
 _QUANTS: Final = "tests/sizing/quants"
 _BYTES: Final = ("tests/golden/test_plans_to_the_byte.py", "tests/golden/test_recorded_buffers.py")
+_PLACING: Final = (
+    *("allocator", "budget", "buffers", "homes", "index", "reduce", "repeat", "replay"),
+    *("scheduler", "scratch", "steps"),
+)
 _LAWS: Final = ("tests/property/test_memory_laws.py",)
 GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
     "parser": (
@@ -128,17 +132,32 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (f"{_BESIDE}/test_closed_form.py", f"{_BESIDE}/test_closed_form_edges.py", *_BYTES),
         ),
         Suite(
-            ("graph/*.py", "graph/models/*.py", "buffers.py"),
+            ("graph/*.py", "graph/models/*.py"),
+            (
+                "tests/golden/test_graphs_node_by_node.py",
+                "tests/sizing/graph/test_refusals.py",
+                "tests/golden/test_made_up_models.py",
+                *_BYTES,
+            ),
+        ),
+        # what becomes of a graph: named after the pattern above, these count
+        Suite(
+            (
+                *(f"graph/{name}.py" for name in _PLACING),
+                "buffers.py",
+            ),
             (
                 "tests/sizing/graph/test_allocator.py",
                 "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
+                "tests/sizing/graph/test_replays.py",
+                "tests/golden/test_fusion.py",
+                "tests/golden/test_graphs_node_by_node.py",
                 "tests/golden/test_made_up_models.py",
                 *_BYTES,
                 "tests/sizing/graph/test_kept_layers.py",
                 "tests/sizing/graph/test_repeat.py",
-                "tests/sizing/graph/test_ggml_asserts.py",
             ),
         ),
         Suite(

@@ -16,16 +16,17 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("pretend_gpu.c")
 
 
-def compiled() -> Path:
+def compiled(source: Path = SOURCE) -> Path:
     """Return the shared library of this very source, compiling it when it is missing."""
-    version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
-    target = Path(tempfile.gettempdir()) / f"whatfits-pretend-gpu-{os.getuid()}-{version}.so"
+    version = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    name = source.stem.replace("_", "-")
+    target = Path(tempfile.gettempdir()) / f"whatfits-{name}-{os.getuid()}-{version}.so"
     if not target.exists():
         compiler = shutil.which("cc")
         assert compiler is not None, "a C compiler (cc) is needed"
         made = target.with_suffix(f".{os.getpid()}")
         subprocess.run(
-            [compiler, "-O1", "-shared", "-fPIC", "-o", str(made), str(SOURCE)], check=True
+            [compiler, "-O1", "-shared", "-fPIC", "-o", str(made), str(source)], check=True
         )
         made.replace(target)
     return target

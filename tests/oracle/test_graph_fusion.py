@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from comparison import Box, Oracle, asked_for, compare, without_nextn, write_model
+from fusion_cases import GIVEN_UP, KEPT
 
-from whatfits.bench.run_settings import RunSettings
 from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
@@ -16,22 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.oracle
-
-KEPT = {
-    "few sequences": ("llama-3.2-1b", RunSettings(8192, gpu_layers=8, parallel=8)),
-    "all layers on the device": ("llama-3.2-1b", RunSettings(65536, parallel=32)),
-    "caches of other layers, one device": ("gemma-4-e2b", RunSettings(8192, parallel=4)),
-    "cache on the host": ("llama-3.2-1b", RunSettings(8192, gpu_layers=8, kv_offload=False)),
-    "output matrix on the host": ("llama-3.2-1b", RunSettings(8192, host_overrides=("attn_out",))),
-}
-GIVEN_UP = {
-    "many sequences": ("llama-3.2-1b", RunSettings(65536, gpu_layers=8, parallel=32)),
-    "caches of other layers": ("gemma-4-e2b", RunSettings(8192, gpu_layers=17, parallel=4)),
-    "cache and output matrix on the host": (
-        "llama-3.2-1b",
-        RunSettings(8192, host_overrides=("attn_out",), kv_offload=False),
-    ),
-}
 
 
 @pytest.mark.parametrize("case", [*KEPT, *GIVEN_UP])

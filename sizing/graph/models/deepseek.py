@@ -46,7 +46,15 @@ def _build(c: GraphContext) -> None:
         part = c.layer(layer)
         residual = x
         y = c.norm(x, part("attn_norm.weight"), layer=layer)
-        y = latent_attention(c, attention, y, layer, positions=positions, temperature=temperature)
+        y = latent_attention(
+            c,
+            attention,
+            y,
+            layer,
+            positions=positions,
+            temperature=temperature,
+            in_heads=True,
+        )
         if layer == c.layers[-1]:
             y, residual = c.get_rows(y, out_ids), c.get_rows(residual, out_ids)
         x = c.like("ADD", y, residual)

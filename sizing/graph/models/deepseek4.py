@@ -126,7 +126,7 @@ class _Attention:
         return q, window
 
     def _within(self, q: Tensor, k: Tensor, mask: Tensor, part: Part) -> Tensor:
-        y = self._mha.attend_within(Heads(q, k, k), mask, out=None, sinks=part("attn_sinks.weight"))
+        y = self._mha.attend_to(Heads(q, k, k), mask, sinks=part("attn_sinks.weight"))
         return y if self._rotation is None else self._c.rotate(y, self._rotation)
 
     def _chosen(self, x: Tensor, low: Tensor, layer: int) -> Tensor:

@@ -56,7 +56,7 @@ class _Bank:
         return c.like("ADD", total, c.like("MUL", x, for_x))
 
 
-def _feed(c: GraphContext, x: Tensor, part: Part) -> Tensor:
+def _feed(c: GraphContext, x: Tensor, part: Part, layer: int) -> Tensor:
     """Return the feed-forward part: dense, or experts in a narrower space beside shared ones."""
     if part("ffn_gate_inp.weight") is None:
         return _dense(c, x, part, "")
@@ -73,7 +73,7 @@ def _feed(c: GraphContext, x: Tensor, part: Part) -> Tensor:
     )
     norm = part("ffn_routed_norm.weight")
     if norm is not None:
-        y = c.norm(y, norm)
+        y = c.norm(y, norm, layer=layer)
     if wide is not None:
         y = c.mul_mat(wide, y)
     if part("ffn_gate_shexp.weight") is None:
@@ -112,13 +112,14 @@ def _build(c: GraphContext) -> None:
         y = c.norm(y, part("attn_norm.weight"), layer=layer)
         c.expand(y)
         if c.spec(layer).recurrent is not None:
-            y = DeltaAttention(c, states, layer).attend(y)
+            delta = DeltaAttention(c, states, layer, by_sequence=True, scaled_before=True)
+            y = delta.attend(y)
         else:
             y = _attend(c, attention, y, layer)
         x = y if starts_anew else c.like("ADD", x, y)
         z = bank.mixed(x, part("ffn_res_score.weight"))
         z = c.norm(z, part("ffn_norm.weight"), layer=layer)
-        x = c.like("ADD", x, _feed(c, z, part))
+        x = c.like("ADD", x, _feed(c, z, part, layer))
     x = bank.mixed(x, c.whole("output_res_score.weight"))
     c.finish(c.get_rows(x, out_ids))
 

@@ -33,7 +33,8 @@ def _build(c: GraphContext) -> None:
         y = c.norm(x, part("attn_norm.weight"), layer=layer)
         c.expand(y)
         if c.spec(layer).recurrent is not None:
-            y = DeltaAttention(c, states, layer).attend(y)
+            delta = DeltaAttention(c, states, layer, by_sequence=True, one_row=True)
+            y = delta.attend(y)
         else:
             y = latent_attention(c, attention, y, layer, positions=None)
         if layer == c.layers[-1]:

@@ -61,6 +61,11 @@ def _mistral3(c: GraphContext) -> None:
     build_stack(c, attention_part=part)
 
 
+def _openelm_part(step: Step, x: Tensor) -> Tensor:
+    heads = step.attention.project(x, step.part, step.layer, in_heads=True)
+    return output_of(step, rotated(step, heads, norms="before"))
+
+
 def _hunyuan_vl(c: GraphContext) -> None:
     build_stack(c, attention_part=attend_norms_after, positions_per_token=positions_of(c))
 
@@ -77,7 +82,7 @@ GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "xverse": build_stack,
     "maincoder": partial(build_stack, attention_part=attend_norms_after),
     "mistral3": _mistral3,
-    "openelm": partial(build_stack, residual_first=True),
+    "openelm": partial(build_stack, attention_part=_openelm_part, residual_first=True),
     "paddleocr": partial(build_stack, positions_per_token=4),
     "pangu-embedded": build_stack,
     "plamo3": partial(build_decoder, style=Decoder(post_norms=True, activation="fused_glu")),

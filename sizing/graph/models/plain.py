@@ -24,10 +24,11 @@ _STYLES: Final = {
         embedding_scale=True,
         scale_q=True,
         post_norms=True,
+        last_norm_pinned=False,
         attention_softcap=True,
         logit_softcap=True,
     ),
-    "gemma3": Decoder(embedding_scale=True, scale_q=True, post_norms=True),
+    "gemma3": Decoder(embedding_scale=True, scale_q=True, post_norms=True, last_norm_pinned=False),
 }
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {

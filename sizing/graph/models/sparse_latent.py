@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.latent import (
-    LatentWidths,
     absorbed_heads,
     compressed_rows,
     low_rank_queries,
@@ -112,9 +111,8 @@ def _narrowed(c: GraphContext, mask: Tensor, chosen: Tensor) -> Tensor:
 def _attention(
     c: GraphContext, attention: Attention, inputs: _Inputs, layer: int, *, positions: Tensor
 ) -> Tensor:
-    part, widths = c.layer(layer), LatentWidths.of(c, layer)
+    part = c.layer(layer)
     q = c.mul_mat(part.need("attn_q_b.weight"), inputs.low)
-    q = c.reshape(q, widths.head, widths.n_head, c.n_tokens)
     kept = compressed_rows(c, inputs.x, part, layer, positions=positions)
     return attention.attend_latent(
         absorbed_heads(c, q, kept, layer, positions=positions),

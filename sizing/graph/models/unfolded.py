@@ -22,7 +22,8 @@ __all__ = ["GRAPHS"]
 _F32: Final = 4
 
 
-def _attend(step: Step, x: Tensor) -> Tensor:
+def _attend(step: Step, x: Tensor, *, flat_values: bool = False) -> Tensor:
+    """Return unfolded attention; `flat_values`: values are stored as rows of all heads."""
     c, part, spec = step.c, step.part, step.c.spec(step.layer)
     n, n_head, length, d_v = x.ne[1], spec.n_head, spec.key_length, spec.value_length
     rank = part.need("attn_kv_a_norm.weight").ne[0]
@@ -42,6 +43,8 @@ def _attend(step: Step, x: Tensor) -> Tensor:
     strides = (_F32 * (rest + d_v), _F32 * n_head * (rest + d_v))
     k = c.view(both, (rest, n_head, n), strides)
     v = c.cont(c.view(both, (d_v, n_head, n), strides))
+    if flat_values:
+        v = c.view(v, (d_v * n_head, n), (_F32 * d_v * n_head,))
     position = c.view(packed, (turned, 1, n), (packed.nb[1], packed.nb[1]))
     position = c.like("ROPE", position, step.positions, factors)
     k = c.concat(k, c.repeat(position, turned, n_head, n), 0)
@@ -67,5 +70,7 @@ def _plm_feed(step: Step, x: Tensor) -> Tensor:
 
 GRAPHS: Final[dict[str, Callable[[GraphContext], None]]] = {
     "minicpm3": _minicpm3,
-    "plm": partial(build_stack, attention_part=_attend, feed_part=_plm_feed),
+    "plm": partial(
+        build_stack, attention_part=partial(_attend, flat_values=True), feed_part=_plm_feed
+    ),
 }
