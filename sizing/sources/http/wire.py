@@ -227,14 +227,19 @@ def _body(response: httpcore.Response, most_bytes: int, announced: str) -> tuple
 
     What comes after the cap is not read: leaving the response early closes the connection.
     """
-    stops_at_cap = announced.isdigit() and int(announced[:_LENGTH_DIGITS]) > most_bytes
-    body = bytearray()  # grows in place: a list of parts would take its memory twice
+    length = int(announced[:_LENGTH_DIGITS]) if announced.isdigit() else 0
+    # room for all that is to come, once: what grows may lie in memory twice while it moves
+    body = bytearray(min(length, most_bytes))
+    received, is_whole = 0, True
     for part in response.iter_stream():
-        left = most_bytes - len(body)
-        body += part[:left]
-        if len(part) > left or (len(part) == left and stops_at_cap):
-            return body, False
-    return body, True
+        left = most_bytes - received
+        body[received : received + len(part)] = part[:left]
+        received += min(len(part), left)
+        if len(part) > left or (len(part) == left and length > most_bytes):
+            is_whole = False
+            break
+    del body[received:]
+    return body, is_whole
 
 
 def _certificates(environment: Mapping[str, str]) -> ssl.SSLContext:
