@@ -215,7 +215,7 @@ def whole_file(tmp_path: Path) -> Callable[..., Path]:
     `beside` is metadata that no configuration says.
     """
     from whatfits.bench.synthetic import write_synthetic_gguf
-    from whatfits.sizing.architectures import spec as drawing
+    from whatfits.sizing.architectures import config_spec as drawing
     from whatfits.sizing.quants.file_types import find_file_type
 
     def write(config: Mapping[str, object], beside: Mapping[str, object] | None = None) -> Path:

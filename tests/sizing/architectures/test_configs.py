@@ -124,7 +124,7 @@ def test_blocks_that_predict_further_tokens_count_for_the_file_but_are_not_loade
     assert spec.n_layers == 46
     assert not any(tensor.name.startswith("blk.46.") for tensor in spec.tensors)
     assert spec.file_bytes > spec.tensor_bytes
-    assert any("not loaded" in note for note in spec.notes)
+    assert any("loaded only to draft" in note for note in spec.notes)
 
 
 def test_the_tokenizer_may_be_shorter_than_the_configuration_says(configs: dict[str, Any]) -> None:

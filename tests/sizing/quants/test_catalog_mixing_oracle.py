@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from whatfits.bench.synthetic import write_synthetic_gguf
-from whatfits.sizing.architectures import find_entry
-from whatfits.sizing.architectures import spec as spec_module
+from whatfits.sizing.architectures import config_spec, find_entry
 from whatfits.sizing.catalog.lookup import ModelEntry, model_entries
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.quants.file_types import FILE_TYPES
@@ -44,14 +43,14 @@ class Table:
         self.tensors = self.typed("F16")
 
     def _blueprint(self, file_type: str) -> tuple[Blueprint, tuple[TensorShape, ...]]:
-        blueprint, tensors_of = spec_module._drawn(
+        blueprint, tensors_of = config_spec._drawn(
             self._config, n_vocab_override=None, file_type=FILE_TYPES[file_type]
         )
         return blueprint, tuple(tensors_of(blueprint))
 
     def typed(self, file_type: str, *, imatrix: bool = False) -> tuple[TensorSpec, ...]:
         blueprint, shapes = self._blueprint(file_type)
-        return spec_module._typed(shapes, blueprint, FILE_TYPES[file_type], imatrix=imatrix)
+        return config_spec._typed(shapes, blueprint, FILE_TYPES[file_type], imatrix=imatrix)
 
     @property
     def architecture(self) -> str:
