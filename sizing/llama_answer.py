@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
-from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.left_out import left_out_notes
+from whatfits.sizing.llama_program import Attempts, Program
 from whatfits.sizing.load_time import load_from_disk_s
-from whatfits.sizing.named_tuples import NamedTuple
-from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
-from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
@@ -22,14 +19,16 @@ from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import TypeAlias
 
     from whatfits.sizing.estimate import Basis, Remedy
     from whatfits.sizing.extras import Extras
+    from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Asked, RuntimeEntry
+    from whatfits.sizing.search import Trials
     from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -37,21 +36,7 @@ if TYPE_CHECKING:
         [ModelSpec, Machine, Workload, Trial, "Attempts"], tuple[Remedy, ...]
     ]
 
-__all__ = ["Attempts", "llama_plan", "model_file", "resolved_workload"]
-
-_PLAIN: Final = str.maketrans("/:", "--")  # names of Ollama's have both, names of files neither
-
-
-class Attempts(NamedTuple):
-    """How a changed request is tried, by the program's own rules.
-
-    Attributes:
-        changed: returns what comes of another model, machine or workload.
-        resplit: returns what comes of leaving the split over accelerators open; None where it is.
-    """
-
-    changed: Callable[[ModelSpec, Machine, Workload], Trial]
-    resplit: Callable[[], Trial | None]
+__all__ = ["llama_plan", "resolved_workload"]
 
 
 def llama_plan(
@@ -78,7 +63,7 @@ def llama_plan(
     Raises:
         InvalidRequestError: a value is out of range, or the program has no such setting.
     """
-    program = _Program(spec, entry, request, extras, replays)
+    program = Program(spec, entry, request, extras, replays)
     asked, trials = program.asks(spec, machine, workload)
     trial = trials.best()
     if refined is not None:
@@ -88,7 +73,11 @@ def llama_plan(
     filled = replace(workload, context_tokens=resolved.context_tokens)
     longest = None if brief else trials.largest_context(trial)
     split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
-    attempts = Attempts(program.attempt, partial(program.resplit, spec, machine, workload))
+    attempts = Attempts(
+        program.attempt,
+        partial(program.resplit, spec, machine, workload),
+        partial(program.on_cpu, spec, machine, workload),
+    )
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
         commands[entry.id] = program.commands(spec, machine, workload, trial)
@@ -116,80 +105,6 @@ def llama_plan(
         ),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
-
-
-class _Program(NamedTuple):
-    """A program that starts llama.cpp, and what stays the same whatever is tried with it."""
-
-    spec: ModelSpec
-    entry: RuntimeEntry
-    request: PlacementRequest
-    extras: Extras
-    replays: Replays
-
-    def asks(self, model: ModelSpec, machine: Machine, workload: Workload) -> tuple[Asked, Trials]:
-        """Return what the program asks llama.cpp for, and the trials of it."""
-        asked = self.entry.adapter().asked(model, machine, workload, self.request)
-        with_them, beside = self._with_companions(asked.workload)
-        asked = asked._replace(workload=with_them)
-        # another file type shares the layers, a smaller model does not
-        replays = self.replays if model.layers is self.spec.layers else Replays()
-        fitted = _fitted(model, machine, asked, replays)
-        trials = Trials(
-            model,
-            machine,
-            with_them,
-            fitted,
-            beside,
-            replays=replays,
-            experts_move=asked.experts_move,
-            splits_move=asked.splits_move,
-        )
-        return asked, trials
-
-    def attempt(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial:
-        """Return the best trial of a changed request; any one where none can run."""
-        trials = self.asks(model, machine, workload)[1]
-        return trials.first() if trials.is_too_large() else trials.best()
-
-    def resplit(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial | None:
-        """Return the best trial of a request that leaves the split over its accelerators open.
-
-        None where it does so already, or the program cannot be told of a split.
-        """
-        request = self.request
-        freed = replace(request, tensor_split=None, split_mode=None, devices=None)
-        if freed == request or request.devices == ():
-            return None
-        if request.devices is not None:
-            machine = _with_accelerators(machine, request.devices)
-        asked, trials = self._replace(request=freed).asks(model, machine, workload)
-        return trials.best() if asked.splits_move else None
-
-    def commands(
-        self, model: ModelSpec, machine: Machine, workload: Workload, trial: Trial
-    ) -> tuple[str, ...]:
-        """Return the commands that start a trial."""
-        shown = workload
-        if self.entry.id == DEFAULT_RUNTIME:  # others load companions by themselves
-            shown, _ = self._with_companions(workload)
-        run = Run(model, model_file(model), shown, self.request, trial, machine)
-        return self.entry.adapter().commands(run)
-
-    def _with_companions(self, workload: Workload) -> tuple[Workload, Extras]:
-        if not self.spec.companions:
-            return workload, self.extras
-        from whatfits.sizing.companions import with_companions  # noqa: PLC0415 - few models
-
-        return with_companions(workload, self.extras, self.spec.companions)
-
-
-def _with_accelerators(machine: Machine, ids: Sequence[str]) -> Machine:
-    """Return a machine with some of its accelerators alone, in another order."""
-    by_id = {device.id.lower(): device for device in machine.accelerators}
-    chosen = (by_id[name.lower()] for name in ids)
-    others = (device for device in machine.devices if device.id.lower() not in by_id)
-    return replace(machine, devices=(*chosen, *others))
 
 
 def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) -> tuple[str, ...]:
@@ -261,27 +176,6 @@ def _of_the_split(
     return notes, split_basis(trials, trial, machine)
 
 
-def _fitted(spec: ModelSpec, machine: Machine, asked: Asked, replays: Replays) -> PlacementRequest:
-    """Return where things go: as asked for, or as llama.cpp's own fitting step decides it."""
-    if asked.fit_margin_bytes is None:
-        return asked.request
-    from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory  # noqa: PLC0415 - few runtimes
-
-    decided = fit_to_memory(
-        spec,
-        machine,
-        asked.workload,
-        asked.request,
-        margin_bytes=asked.fit_margin_bytes,
-        replays=replays,
-    )
-    if decided.request.gpu_layers is not None or asked.request.devices == ():
-        return decided.request
-    # nothing was to be moved: all of them stay, whatever our own search would say
-    every = spec.n_layers + spec.hparams.n_layer_nextn + 1
-    return replace(decided.request, gpu_layers=every)
-
-
 def resolved_workload(workload: Workload, trial: Trial) -> Workload:
     """Return the workload with every default filled in; the context as it was asked for."""
     settings = trial.settings
@@ -335,10 +229,3 @@ def _placed(trial: Trial) -> PlacementRequest:
         op_offload=placement.op_offload,
         mmap=placement.mmap,
     )
-
-
-def model_file(spec: ModelSpec) -> str:
-    """Return the path to write into a command: the file itself, or its usual name."""
-    if spec.source == "catalog" or spec.planned:
-        return f"{spec.name}-{spec.file_type}.gguf".translate(_PLAIN)
-    return spec.file or spec.source

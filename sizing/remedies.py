@@ -50,6 +50,8 @@ class RemedySearch:
         larger: returns cards of more memory, smallest first.
         resplit: returns what comes of layers shared out over accelerators as suits them; None
             where nothing was asked of that.
+        on_cpu: returns what comes of the CPU alone, which a limit of the GPU does not bind; None
+            where that is nothing new.
     """
 
     model: ModelSpec
@@ -62,6 +64,7 @@ class RemedySearch:
     smaller: Callable[[], Iterator[ModelSpec]] | None = None
     larger: Callable[[], Iterator[LargerCard]] | None = None
     resplit: Callable[[], Trial | None] | None = None
+    on_cpu: Callable[[], Trial | None] | None = None
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the changes that improve the verdict, cheapest first; none when it fits."""
@@ -75,6 +78,7 @@ class RemedySearch:
             self._other_split,
             self._close_others,
             self._raise_limit,
+            self._cpu_alone,
             self._shorter_context,
             self._smaller_cache,
             self._smaller_file_type,
@@ -187,6 +191,24 @@ class RemedySearch:
                 verdict=trial.judgement.verdict,
                 cost="less memory is left to everything else",
             )
+
+    def _cpu_alone(self) -> Iterator[Remedy]:
+        """Yield computing on the CPU, which may fill what the GPU may not."""
+        trial = None if self.on_cpu is None else self.on_cpu()
+        if trial is None or not self._improves(trial):
+            return
+        change: dict[str, object] = {"devices": ()}
+        asked = self.trial.request
+        change |= {"tensor_split": None} if asked.tensor_split is not None else {}
+        change |= {"split_mode": None} if asked.split_mode is not None else {}
+        yield Remedy(
+            key="cpu",
+            text="compute on the CPU alone: --device none",
+            change={"placement": change},
+            needs_bytes=trial.memory.total_bytes,
+            verdict=trial.judgement.verdict,
+            cost="the GPU computes nothing, which is slower",
+        )
 
     def _shorter_context(self) -> Iterator[Remedy]:
         asked = self.workload.context_tokens or 0

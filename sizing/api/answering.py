@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
-    from whatfits.sizing.llama_answer import Attempts
+    from whatfits.sizing.llama_program import Attempts
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan, Choice
@@ -170,6 +170,7 @@ def _remedies(
         trial=trial,
         attempt=attempts.changed,
         resplit=attempts.resplit,
+        on_cpu=attempts.on_cpu,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
         smaller=smaller,

@@ -30,6 +30,20 @@ def test_on_the_gpu_the_limit_binds_and_raising_it_helps() -> None:
     assert _remedies(plan)["raise_limit"] == "fits"
 
 
+def test_the_cpu_alone_is_offered_and_does_what_is_said_of_it() -> None:
+    plan = check(MODEL, machine=MAC)
+    (found,) = [remedy for remedy in plan.remedies if remedy.key == "cpu"]
+    assert found.verdict == "fits"
+    applied = check(MODEL, machine=MAC, **found.change)
+    assert (applied.verdict, applied.memory.total_bytes) == (found.verdict, found.needs_bytes)
+    assert "--device none" in str(applied.commands)
+    already = check("llama-3.3-70b", machine=MAC, placement={"devices": ()})
+    assert "cpu" not in _remedies(already)
+    apart = check("llama-3.3-70b", machine="rtx-3060 12gb + 16gb")
+    assert "cpu" not in _remedies(apart)
+    assert "cpu" not in _remedies(check(MODEL, machine=MAC, runtime="ollama"))
+
+
 @pytest.mark.parametrize("placement", [{"devices": ()}, {"gpu_layers": 30, "mmap": False}])
 def test_what_the_cpu_holds_is_bound_by_what_is_installed(placement: dict[str, Any]) -> None:
     plan = check(MODEL, machine=MAC, placement=placement)

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
-from whatfits.sizing.llama_answer import model_file
+from whatfits.sizing.llama_program import model_file
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 
