@@ -300,12 +300,19 @@ class RemedySearch:
                 yield Remedy(
                     key="machine",
                     text=f"use a card of {card.memory_gib} GiB, as the {card.name}",
-                    change={"machine": card.expression},
+                    change={"machine": card.expression, **self._same_context(card.machine, trial)},
                     needs_bytes=trial.memory.total_bytes,
                     verdict=trial.judgement.verdict,
                     cost=_price(card.launch_price_usd),
                 )
                 return
+
+    def _same_context(self, machine: Machine, trial: Trial) -> dict[str, object]:
+        """Return what keeps the context on another machine, where a program chooses it by that."""
+        unsaid = self._try(machine=machine, workload=replace(self.workload, context_tokens=None))
+        if unsaid.settings == trial.settings:
+            return {}
+        return {"workload": {"context_tokens": self.workload.context_tokens}}
 
 
 def _price(launch_usd: int | None) -> str:

@@ -68,3 +68,15 @@ def test_no_card_is_named_for_what_fits_or_what_no_card_holds() -> None:
     for model, machine in (("llama-3.1-8b", "rtx-3090 + 32gb"), ("deepseek-v3", "rtx-4090 + 32gb")):
         found = check(model, machine=machine)
         assert "machine" not in {remedy.key for remedy in found.remedies}
+
+
+def test_a_program_whose_context_follows_the_card_is_asked_for_the_same_one() -> None:
+    asked = {"machine": "rtx 3050 laptop 4gb + 16gb", "runtime": "ollama"}
+    found = check("qwen3-32b", **asked)
+    remedy = next(remedy for remedy in found.remedies if remedy.key == "machine")
+    changed = check("qwen3-32b", **{**asked, **remedy.change})
+    assert changed.verdict == remedy.verdict == "fits"
+    assert changed.memory.total_bytes == remedy.needs_bytes
+    assert changed.workload.context_tokens == found.workload.context_tokens
+    unsaid = check("qwen3-32b", machine=remedy.change["machine"], runtime="ollama")
+    assert unsaid.workload.context_tokens != found.workload.context_tokens
