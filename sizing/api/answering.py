@@ -151,7 +151,8 @@ def _remedies(
     from whatfits.sizing.catalog.quality import quality_cost
     from whatfits.sizing.draft_pairs import has_close_vocabulary
     from whatfits.sizing.larger_cards import larger_cards
-    from whatfits.sizing.remedies import RemedySearch
+    from whatfits.sizing.remedies import remedies_of
+    from whatfits.sizing.remedy_search import RemedySearch
     from whatfits.sizing.requantise import requantised
     from whatfits.sizing.sources.smaller_models import smaller_models
 
@@ -163,7 +164,7 @@ def _remedies(
             if draft is None or has_close_vocabulary(other, draft):
                 yield other
 
-    return RemedySearch(
+    search = RemedySearch(
         model=spec,
         machine=machine,
         workload=workload,
@@ -175,4 +176,5 @@ def _remedies(
         quality=quality_cost,
         smaller=smaller,
         larger=lambda: larger_cards(machine),
-    ).remedies()
+    )
+    return remedies_of(search)
