@@ -70,9 +70,9 @@ EQUIVALENT: dict[str, str] = {
     "planning _others: part 2 gone: plan.workload.parallel or 1": _TOLD,
     "planning _others: 1 to 2: slots = plan.workload.parallel or 1": _TOLD,
     "planning _others: 1 to 0: slots = plan.workload.parallel or 1": _TOLD,
-    "planning _others: part 2 gone: plan.workload.context_tokens or 0": _TOLD,
-    "planning _others: 0 to 1: context = (plan.workload.context_tokens or 0) // slots": _TOLD,
-    "planning _others: 0 to -1: context = (plan.workload.context_tokens or 0) // slots": _TOLD,
+    "planning _others: part 2 gone: context or 0": _TOLD,
+    "planning _others: 0 to 1: of_a_slot = (context or 0) // slots": _TOLD,
+    "planning _others: 0 to -1: of_a_slot = (context or 0) // slots": _TOLD,
     "planning _others: part 2 gone: entry.loader is None or loaded_for is None": (
         "a runtime with a loader is passed over before where there is nothing to load with"
     ),
