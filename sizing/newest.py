@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from functools import cache, partial
-from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.explain import READING_TOKENS_PER_S
@@ -51,7 +50,7 @@ class NewestOfLines:
         self._lines: dict[str, list[ModelEntry]] = {}
         for entry in entries:
             if entry.released is not None:
-                self._lines.setdefault(_line(entry.family), []).append(entry)
+                self._lines.setdefault(entry.line, []).append(entry)
         self._entirely = cache(ranker.row_if_entirely)
         self._anyhow = cache(ranker.row_if_any)
 
@@ -121,11 +120,6 @@ def _most_parameters(entry: ModelEntry) -> float:
     if entry.params_total is None:
         return math.inf
     return (entry.params_total + (entry.params_mtp or 0)) * _ADDED_AT_MOST
-
-
-def _line(family: str) -> str:
-    """Return a maker's line without its generation: `qwen3.5` and `qwen2.5` are both qwen."""
-    return "".join(takewhile(str.isalpha, family)) or family
 
 
 def _months(entry: ModelEntry) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.catalog.index_file import open_index
@@ -110,6 +111,11 @@ class ModelEntry:
     def __repr__(self) -> str:
         """Return the entry as it is looked up."""
         return f"ModelEntry({self.id!r})"
+
+    @property
+    def line(self) -> str:
+        """The maker's line without its generation: `qwen3.5` and `qwen2.5` are both qwen."""
+        return "".join(takewhile(str.isalpha, self.family)) or self.family
 
     @property
     def config(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from whatfits.sizing.errors import (
     UnknownModelError,
     UnsupportedArchitectureError,
 )
+from whatfits.sizing.ranking import months_of
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 
 if TYPE_CHECKING:
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["smaller_models"]
 
 _EMBEDDING: Final = "embedding"
+_SMALLER: Final = 0.95  # less of a difference is no remedy, and tables of a file make as much
+_HARDLY_OLDER_MONTHS: Final = 6
 _SURELY: Final = 0.6  # of the present bits a weight: no mix of one file type is leaner than that
 
 
 def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
-    """Yield smaller models under the same file type: of the same family, then of all others.
+    """Yield smaller models under the same file type: of its family, of its line, then all others.
 
-    Within both the largest comes first. Left out is what cannot fit into `room_bytes`, of all
+    Of line and others those that are hardly older go before those that are. Within each the largest
+    comes first. Left out is what cannot fit into `room_bytes`, of all
     memory there is, and other kinds: an embedding model does not stand in for one that writes.
     """
     parameters = model.parameters or 0
@@ -40,16 +44,24 @@ def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
         other
         for other in model_entries()
         if (other.kind == _EMBEDDING) == embeds
-        and 0 < (other.params_total or 0) < parameters
+        and 0 < (other.params_total or 0) <= _SMALLER * parameters
         and _text_parameters(other) <= most
     ]
     # of equal size the plainest name: variants add to that of the model they come from
     smaller.sort(key=lambda e: (-(e.params_total or 0), len(e.id), e.id))
     if entry is not None:
-        smaller.sort(key=lambda e: e.family != entry.family)
+        smaller.sort(key=lambda e: _tier(e, entry))
     for other in smaller:
         with suppress(UnsupportedArchitectureError, MalformedFileError):  # its shape has holes
             yield spec_of_entry(other, file_type=model.file_type)
+
+
+def _tier(other: ModelEntry, entry: ModelEntry) -> int:
+    """Return how far another model is from an entry; 0 is next to it."""
+    if other.family == entry.family:
+        return 0
+    is_older = months_of(other.released) < months_of(entry.released) - _HARDLY_OLDER_MONTHS
+    return 3 if is_older else 1 if other.line == entry.line else 2
 
 
 def _entry_of(model: ModelSpec) -> ModelEntry | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from whatfits.sizing import check, load_model
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import find_model, model_entries
@@ -15,15 +13,31 @@ from whatfits.sizing.units import GIB
 
 def test_relatives_come_first_and_the_largest_of_each_before_the_others() -> None:
     model = load_model("llama-3.1-70b")
-    names = [spec.name for spec in islice(smaller_models(model, room_bytes=64 * GIB), 12)]
-    families = [find_model(name).family for name in names]
-    family = find_model("llama-3.1-70b").family
-    relatives = families.count(family)
-    assert relatives
-    assert families[:relatives] == [family] * relatives
-    sizes = [find_model(name).params_total or 0 for name in names]
-    assert sizes[:relatives] == sorted(sizes[:relatives], reverse=True)
-    assert sizes[relatives:] == sorted(sizes[relatives:], reverse=True)
+    found = [find_model(spec.name) for spec in smaller_models(model, room_bytes=64 * GIB)]
+    family = [entry for entry in found if entry.family == "llama3.1"]
+    rest = [entry for entry in found if entry.family != "llama3.1"]
+    older = [entry for entry in rest if (entry.released or "") < "2024-01"]  # it is of 2024-07
+    newer = [entry for entry in rest if entry not in older]
+    of_line = [entry for entry in newer if entry.line == "llama"]
+    others = [entry for entry in newer if entry.line != "llama"]
+    assert found == family + of_line + others + older
+    assert [entry.id for entry in family] == ["llama-3.1-8b"]
+    for part in (family, of_line, others, older):
+        sizes = [entry.params_total or 0 for entry in part]
+        assert sizes
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_model_is_not_replaced_by_one_of_its_own_size() -> None:
+    model = load_model("llama-3.1-8b")
+    sizes = [spec.parameters or 0 for spec in smaller_models(model, room_bytes=64 * GIB)]
+    assert max(sizes) < 0.96 * (model.parameters or 0)
+
+
+def test_of_a_maker_s_line_rather_than_another_s_that_is_a_little_nearer() -> None:
+    plan = check("llama-3.1-8b", machine="m2 8gb")
+    (nearest,) = [remedy for remedy in plan.remedies if remedy.key == "model"]
+    assert nearest.change["model"] == "llama-3.2-3b"
 
 
 def test_a_model_without_smaller_relatives_is_answered_with_the_nearest_of_all() -> None:
