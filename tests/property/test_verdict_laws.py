@@ -103,7 +103,10 @@ def test_every_remedy_does_what_it_promises(name: str, machine: Machine) -> None
         file_type = remedy.change.get("file_type")
         other = remedy.change.get("model", name)
         where = remedy.change.get("machine", machine)
-        changed = check(model(other, file_type), machine=where, workload=workload)
+        placement = remedy.change.get("placement")
+        changed = check(
+            model(other, file_type), machine=where, workload=workload, placement=placement
+        )
         assert changed.verdict == remedy.verdict
         assert changed.memory.total_bytes == remedy.needs_bytes
 

@@ -59,7 +59,7 @@ def test_what_was_not_compared_is_said(plain_model: ModelSpec) -> None:
 
 def test_no_smaller_model_is_named_that_the_draft_does_not_fit() -> None:
     def named(**workload: str) -> str:
-        plan = check("llama-3.3-70b", machine="12gb", workload=workload)
+        plan = check("deepseek-r1-distill-llama-70b", machine="8gb", workload=workload)
         return next(r.change["model"] for r in plan.remedies if r.key == "model")
 
     draft = load_model("llama-3.2-1b")
