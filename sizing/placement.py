@@ -169,7 +169,7 @@ def place_layers(
         layer_device=layer_device[:-1],
         output_device=layer_device[-1],
         gpu_layers=on_gpu,
-        cpu_moe_layers=_at_least_zero("cpu_moe_layers", request.cpu_moe_layers),
+        cpu_moe_layers=min(_at_least_zero("cpu_moe_layers", request.cpu_moe_layers), n_layers),
         overrides=_overrides(request.overrides, accelerators),
         kv_offload=request.kv_offload is not False,
         op_offload=request.op_offload is not False,

@@ -20,7 +20,7 @@ from whatfits.sizing.cli.options import (
     placement_of,
     workload_of,
 )
-from whatfits.sizing.cli.parser import Parser, add_output_options
+from whatfits.sizing.cli.parser import Parser, add_output_options, parsed
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import find_runtime
@@ -43,7 +43,12 @@ def _parser() -> Parser:
         "model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint, hf:org/repo[:TYPE]"
     )
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
-    parser.add_argument("--runtime", default="llama.cpp", help="whose rules to use")
+    parser.add_argument(
+        "--runtime",
+        action=parsed(str.casefold),
+        default="llama.cpp",
+        help="whose rules to use",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="an address: one request, weights as an interval"
     )

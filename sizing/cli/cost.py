@@ -38,7 +38,12 @@ def _parser() -> Parser:
     parser = Parser(command="cost", description="MODEL here, at an API, or on rented GPUs?")
     parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
-    parser.add_argument("--runtime", default=DEFAULT_RUNTIME, help="whose rules to use")
+    parser.add_argument(
+        "--runtime",
+        action=parsed(str.casefold),
+        default=DEFAULT_RUNTIME,
+        help="whose rules to use",
+    )
     parser.add_argument(
         "--against",
         action="append",

@@ -62,7 +62,12 @@ def _parser() -> Parser:
     parser.add_argument(
         "--network", metavar="NAME", help="between the machines: 1gbe, 10gbe, thunderbolt-5, …"
     )
-    parser.add_argument("--runtime", metavar="NAME", help="only llama.cpp, vllm or mlx (exo)")
+    parser.add_argument(
+        "--runtime",
+        action=parsed(str.casefold),
+        metavar="NAME",
+        help="only llama.cpp, vllm or mlx (exo)",
+    )
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
     parser.add_argument(
         "--idle", action="store_true", help="as after a restart: nothing held by other programs"

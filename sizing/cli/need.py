@@ -39,7 +39,10 @@ def _parser() -> Parser:
     parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
     parser.add_argument(
-        "--runtime", default=DEFAULT_RUNTIME, help="whose rules to use: llama.cpp, vllm, mlx"
+        "--runtime",
+        action=parsed(str.casefold),
+        default=DEFAULT_RUNTIME,
+        help="whose rules to use: llama.cpp, vllm, mlx",
     )
     parser.add_argument(
         "--users", action=parsed(whole_number), metavar="N", help="each with the whole context"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.machine_options import add_device_option, devices_of
 from whatfits.sizing.cli.parser import parsed, whole_number
@@ -24,6 +24,10 @@ __all__ = [
     "placement_of",
     "workload_of",
 ]
+
+_LAYERS: Final = "layers on accelerators: a number, all, or auto"
+_LAYER_WORDS: Final = {"all": -1, "auto": None}
+_EVERY_LAYER: Final = 2**31 - 1
 
 
 def add_workload_options(parser: Parser) -> None:
@@ -92,13 +96,20 @@ def add_beside_options(parser: Parser) -> None:
 def add_placement_options(parser: Parser) -> None:
     """Add the options that place layers; names are llama.cpp's."""
     group = parser.add_argument_group("placement")
-    group.add_argument("-ngl", "--gpu-layers", action=parsed(whole_number), metavar="N")
+    group.add_argument("-ngl", "--gpu-layers", action=parsed(_layers), metavar="N", help=_LAYERS)
     group.add_argument("-ts", "--tensor-split", action=parsed(_numbers), metavar="N0,N1,…")
     group.add_argument(
         "--n-cpu-moe",
         action=parsed(whole_number),
         metavar="N",
         help="experts of N layers on the host",
+    )
+    group.add_argument(
+        "--cpu-moe",
+        dest="n_cpu_moe",
+        action="store_const",
+        const=_EVERY_LAYER,
+        help="those of all layers",
     )
     group.add_argument(
         "-ot", "--override-tensor", action="append", default=[], metavar="REGEX=DEVICE"
@@ -109,7 +120,7 @@ def add_placement_options(parser: Parser) -> None:
     group.add_argument("--no-op-offload", action="store_true")
     group.add_argument("--no-mmap", action="store_true")
     group.add_argument("--no-repack", action="store_true")
-    group.add_argument("-ngld", "--gpu-layers-draft", action=parsed(whole_number), metavar="N")
+    group.add_argument("-ngld", "--gpu-layers-draft", action=parsed(_layers), metavar="N")
     group.add_argument("--no-mmproj-offload", action="store_true", help="projector on the host")
 
 
@@ -169,6 +180,20 @@ def placement_of(options: argparse.Namespace) -> PlacementRequest:
         gpu_layers_draft=options.gpu_layers_draft,
         mmproj_offload=False if options.no_mmproj_offload else None,
     )
+
+
+def _layers(text: str) -> int | None:
+    """Return a number of layers as llama.cpp reads it: below zero is all, None is its own choice.
+
+    Source: llama.cpp common/arg.cpp (--gpu-layers).
+    """
+    if text in _LAYER_WORDS:
+        return _LAYER_WORDS[text]
+    try:
+        return int(text)
+    except ValueError:
+        allowed = "a whole number, all or auto"
+        raise InvalidRequestError(what="layers", got=text, allowed=allowed) from None
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -48,7 +48,10 @@ def _parser() -> Parser:
     parser.add_argument("model", metavar="MODEL", help="a catalog name, a .gguf, a checkpoint")
     parser.add_argument("--file-type", metavar="TYPE", help="quantisation, as Q4_K_M")
     parser.add_argument(
-        "--runtime", default=DEFAULT_RUNTIME, help="what serves: llama.cpp, ollama, vllm"
+        "--runtime",
+        action=parsed(str.casefold),
+        default=DEFAULT_RUNTIME,
+        help="what serves: llama.cpp, ollama, vllm",
     )
     parser.add_argument(
         "--users", action=parsed(whole_number), default=1, metavar="N", help="at the same time"

@@ -193,3 +193,22 @@ def test_this_machine_is_answered_for_when_none_is_named(
     said = say("check", "smollm2-135m", "--json")
     assert said.code in (0, 1)
     is_valid("check", said.json)
+
+
+def test_layers_are_named_as_llama_server_names_them(say: Callable[..., Any]) -> None:
+    base = ("check", "qwen3-30b-a3b", "--machine", "rtx-4060 + 64gb", "--json")
+    unsaid, auto = say(*base).json, say(*base, "-ngl", "auto").json
+    assert auto == unsaid
+    every = say(*base, "-ngl", "all").json
+    assert every["placement"]["gpu_layers"] == 49
+    experts = say(*base, "--cpu-moe").json
+    assert experts == say(*base, "--n-cpu-moe", "48").json
+    assert "--n-cpu-moe 48" in experts["commands"]["llama.cpp"][0]
+    wrong = say(*base[:-1], "-ngl", "most")
+    assert wrong.code == 2
+    assert "'most'; allowed: a whole number, all or auto" in wrong.err
+
+
+def test_a_runtime_may_be_written_as_it_writes_itself(say: Callable[..., Any]) -> None:
+    base = ("check", "qwen3-8b", "--machine", "rtx-4090", "--json", "--runtime")
+    assert say(*base, "vLLM").json == say(*base, "vllm").json
