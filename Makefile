@@ -70,7 +70,10 @@ legs: $(VENV)/.dev
 # Lines and branches of the parser, the memory arithmetic and placement that their own tests miss:
 # none. A few minutes.
 COVERED_BY := tests/sizing/readers tests/sizing/beside tests/sizing/graph \
-  tests/sizing/search tests/sizing/choosing tests/sizing/residents tests/sizing/needing \
+  tests/sizing/search tests/sizing/splits tests/sizing/choosing tests/sizing/residents \
+  tests/sizing/needing tests/sizing/test_accelerator_limit.py tests/sizing/test_host_by_name.py \
+  tests/sizing/test_too_large.py tests/sizing/sources/http/test_quick.py \
+  tests/sizing/sources/test_hub_quick.py \
   tests/sizing/test_closing_in.py \
   tests/sizing/test_placement_rules.py tests/sizing/test_approximate_rules.py \
   tests/hostile/test_gguf_cases.py tests/hostile/test_safetensors_cases.py \

@@ -169,3 +169,25 @@ def test_how_to_raise_the_limit_of_an_apu_is_said() -> None:
     (raised,) = [remedy for remedy in plan.remedies if remedy.key == "raise_limit"]
     # 120 GiB in pages of 4 KiB, as probes/amd.py says it of a machine that was read
     assert "120.0 GiB: kernel parameter ttm.pages_limit=31457280 " in raised.text
+
+
+def test_what_spills_from_a_card_fills_what_the_limit_keeps_from_the_other_gpu() -> None:
+    halo = to_json_value(machine_expression("strix-halo 128gb"))
+    card = to_json_value(machine_expression("rtx-4090 + 64gb"))
+    machine = {
+        **halo,
+        "pools": [*halo["pools"], card["pools"][0]],
+        "devices": [card["devices"][0], *halo["devices"]],
+    }
+    plan = check("llama-3.3-70b", machine=machine, placement={"devices": ("cuda0",)})
+    assert plan.verdict == "fits"  # the memory that it spills to is as fast as it gets there
+    assert plan.placement.devices == ("cuda0",)
+    layers = plan.placement.gpu_layers
+    assert layers is not None
+    assert 0 < layers < 81
+    more = check(
+        "llama-3.3-70b",
+        machine=machine,
+        placement={"devices": ("cuda0",), "gpu_layers": layers + 1},
+    )
+    assert more.verdict != "fits"

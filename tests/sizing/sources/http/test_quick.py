@@ -13,7 +13,12 @@ from whatfits.bench.synthetic import write_synthetic_gguf
 from whatfits.sizing import check
 from whatfits.sizing.architectures.config_spec import config_file
 from whatfits.sizing.catalog.lookup import find_model
-from whatfits.sizing.errors import BadInputError, InvalidRequestError, UnsupportedArchitectureError
+from whatfits.sizing.errors import (
+    BadInputError,
+    InvalidRequestError,
+    MalformedFileError,
+    UnsupportedArchitectureError,
+)
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.readers.gguf_start import read_gguf_start
@@ -144,3 +149,10 @@ def test_another_file_type_is_no_question_for_one_request() -> None:
 
 def test_what_needs_no_request_is_exact_with_or_without_quick() -> None:
     assert load("llama-3.1-8b", quick=True) == load("llama-3.1-8b")
+
+
+@pytest.mark.parametrize("n_bytes", [4, 23])
+def test_a_start_without_its_counts_says_how_little_is_here(n_bytes: int) -> None:
+    data = next(iter(all_shapes())).data[:n_bytes]
+    with pytest.raises(MalformedFileError, match=f"only {n_bytes} bytes are here"):
+        read_gguf_start(data, size_bytes=10**6)
