@@ -56,9 +56,7 @@ class Arena:
             if offset + size == block[0]:
                 block[0] = offset
                 block[1] += size
-                if index and blocks[index - 1][0] + blocks[index - 1][1] == block[0]:
-                    blocks[index - 1][1] += blocks.pop(index)[1]
-                return
+                return  # one that ends here would have taken it up before
         place = 0
         while place < len(blocks) and blocks[place][0] < offset:
             place += 1
