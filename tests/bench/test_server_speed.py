@@ -86,7 +86,7 @@ def steady(link: socket.socket, request: dict[str, Any]) -> None:
     link.sendall(HEAD)
     for _ in range(8):
         link.sendall(word())
-        time.sleep(0.01)
+        time.sleep(0.05)
     link.sendall(USAGE + DONE)
 
 
@@ -102,7 +102,8 @@ def test_first_token_and_speed_are_what_the_server_took() -> None:
     assert level.time_to_first_token_s is not None
     assert 0.1 <= level.time_to_first_token_s < 0.6
     assert level.tokens_per_s is not None
-    assert 5 < level.tokens_per_s <= 101
+    # seven pauses of 50 ms; eight tokens in that time would be 22.9, and the first may come late
+    assert 5 < level.tokens_per_s <= 21.5
     assert asked[0]["max_tokens"] == 8
     assert asked[0]["stream"] is True
     assert asked[0]["messages"][0]["content"].startswith("Story 3.")
