@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.left_out import left_out_notes
-from whatfits.sizing.llama_program import Attempts, Program
+from whatfits.sizing.llama_program import Program
 from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
@@ -22,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from whatfits.sizing.estimate import Basis, Remedy
+    from whatfits.sizing.estimate import Basis, Remedy, Speed
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays
+    from whatfits.sizing.llama_program import Attempts
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Asked, RuntimeEntry
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.workload import PlacementRequest, Workload
 
     Remedies: TypeAlias = Callable[
-        [ModelSpec, Machine, Workload, Trial, "Attempts"], tuple[Remedy, ...]
+        [ModelSpec, Machine, Workload, Trial, Attempts], tuple[Remedy, ...]
     ]
 
 __all__ = ["llama_plan", "resolved_workload"]
@@ -73,11 +73,7 @@ def llama_plan(
     filled = replace(workload, context_tokens=resolved.context_tokens)
     longest = None if brief else trials.largest_context(trial)
     split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
-    attempts = Attempts(
-        program.attempt,
-        partial(program.resplit, spec, machine, workload),
-        partial(program.on_cpu, spec, machine, workload),
-    )
+    attempts = program.attempts(machine, workload)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
         commands[entry.id] = program.commands(spec, machine, workload, trial)
@@ -96,15 +92,25 @@ def llama_plan(
         commands=commands,
         remedies=() if brief else remedies(spec, machine, filled, trial, attempts),
         notes=(*spec.notes, *asked.notes, *_notes(spec, machine, workload, trial), *split_notes),
-        basis=()
-        if speed is None
-        else (
-            *basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens),
-            *split_basis,
-            *slowdown_basis(speed),
-        ),
+        basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
+
+
+def _reasons(
+    spec: ModelSpec,
+    machine: Machine,
+    workload: Workload,
+    trial: Trial,
+    *,
+    speed: Speed | None,
+    of_the_split: tuple[Basis, ...],
+) -> tuple[Basis, ...]:
+    """Return where the figures come from; nothing where the speed was left out."""
+    if speed is None:
+        return ()
+    basis = basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens)
+    return (*basis, *of_the_split, *slowdown_basis(speed))
 
 
 def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.index import Replays
@@ -67,6 +68,14 @@ class Program(NamedTuple):
             splits_move=asked.splits_move,
         )
         return asked, trials
+
+    def attempts(self, machine: Machine, workload: Workload) -> Attempts:
+        """Return how changes of a request for this model are tried."""
+        return Attempts(
+            self.attempt,
+            partial(self.resplit, self.spec, machine, workload),
+            partial(self.on_cpu, self.spec, machine, workload),
+        )
 
     def attempt(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial:
         """Return the best trial of a changed request; any one where none can run."""

@@ -114,9 +114,7 @@ def estimate_speed(
     reasons += [reason] if reason and not model.embeds else []
     provenance = _provenance([costs[index].level for index in used])
     if model.embeds:
-        rate = None if prefill is None else prefill.rate(depth)
-        kind = "an embedding model" if model.hparams.causal else "an encoder"
-        return Speed(rate, None, None, provenance, f"{kind} writes no tokens")
+        return _of_reading_alone(model, prefill, depth, provenance)
 
     def writing(depth: int, sequences: int = 1) -> RateRange:
         written = decode_terms(
@@ -140,6 +138,15 @@ def estimate_speed(
         full_decode_tokens_per_s=None if full is None else writing(full),
         full_depth_tokens=full,
     )
+
+
+def _of_reading_alone(
+    model: ModelSpec, prefill: Timed | None, depth: int, provenance: str
+) -> Speed:
+    """Return the speed of what embeds: it writes nothing."""
+    rate = None if prefill is None else prefill.rate(depth)
+    kind = "an embedding model" if model.hparams.causal else "an encoder"
+    return Speed(rate, None, None, provenance, f"{kind} writes no tokens")
 
 
 def told_depth(prompt_tokens: int | None, settings: Settings) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.calibration import quant_kind
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_attention import attended, prompt_attention_flops
 from whatfits.sizing.speed_work import step_work, touched_share
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
-_FLOATS: Final = frozenset({"F32", "F16", "BF16"})
+_FLOAT_KINDS: Final = frozenset({"float", "bf16"})
 # A state is decayed, added to and read: two operations an element each.
 _FLOPS_PER_STATE_BYTE: Final = 6 / 8
 ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
@@ -66,7 +67,7 @@ class Rates(NamedTuple):
 
     def of_weights(self, type_name: str) -> float:
         """Return the arithmetic rate for weights of a storage type."""
-        integers = None if type_name in _FLOATS else self.integer_flops
+        integers = None if quant_kind(type_name) in _FLOAT_KINDS else self.integer_flops
         return integers or self.flops or 1.0
 
 

@@ -30,9 +30,9 @@ _HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 _F32_DIGITS: Final = 9  # as many as tell every 32-bit float from its neighbours
+_REMOTE: Final = "rpc"
 # What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
 # HIP), ggml/src/ggml-metal/ggml-metal.cpp, ggml-vulkan.cpp.
-_REMOTE: Final = "rpc"
 _DEVICE_NAMES: Final = {"cuda": "CUDA", "rocm": "ROCm", "metal": "MTL", "vulkan": "Vulkan"}
 
 
