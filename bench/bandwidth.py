@@ -9,6 +9,7 @@ the figure of one thread is else corrected by its processor time, and that of se
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -48,9 +49,12 @@ _LEAST_BYTES: Final = 128 * MIB
 _MOST_BYTES: Final = 2048 * MIB
 _SHARE_OF_FREE: Final = 4  # a quarter of what is free, at most
 _PLATEAU: Final = 1.05  # doubling the threads must bring more than this
-_ROUND_S: Final = 0.08  # each count of threads is watched so long: a scheduler's turn takes less
-_FEWEST_ROUNDS: Final = 3
-_MOST_ROUNDS: Final = 12
+# A round passes over the streams as often as takes so long. A scheduler prefers a thread that has
+# just waited for the others, and lets it run for turns of up to 24 ms: in shorter rounds, or few of
+# them, a steady load is not seen.
+_ROUND_S: Final = 0.025
+_ROUNDS: Final = 4
+_MOST_PASSES: Final = 1000
 _TRIES: Final = 3
 _WIDTH: Final = 768
 _LONGEST_S: Final = 30.0
@@ -96,7 +100,7 @@ class MachineRates:
     """What the kernels found.
 
     Attributes:
-        total_bytes: that were read in a round.
+        total_bytes: that were read in a pass.
         reads: by count of threads, up to the plateau and one count beyond.
         matrix: floating-point operations a second of float32 products, at the plateau's threads.
         seconds: wall time of all of it.
@@ -123,7 +127,7 @@ class MachineRates:
 
 
 def buffer_bytes(*, cache_bytes: int | None, free_bytes: int | None) -> int:
-    """Return how much to read in a round: four last-level caches, as far as memory allows.
+    """Return how much to read in a pass: four last-level caches, as far as memory allows.
 
     Source: at twice 64 MiB and 32 MiB of cache figures settled within 8 % after three rounds.
     """
@@ -182,8 +186,10 @@ class _Child:
     def end(self) -> None:
         self._process.end(at_once=True)
 
-    def rounds(self, kernel: str, threads: int, rounds: int) -> list[list[tuple[float, float]]]:
-        """Return the rounds of a kernel.
+    def rounds(
+        self, kernel: str, threads: int, *, rounds: int, passes: int
+    ) -> list[list[tuple[float, float]]]:
+        """Return the rounds of a kernel, each of so many passes.
 
         Raises:
             ProbeError: the child ended, or answered with something else.
@@ -192,6 +198,7 @@ class _Child:
             "kernel": kernel,
             "threads": threads,
             "rounds": rounds,
+            "passes": passes,
             "total_bytes": self._total_bytes,
             "width": _WIDTH,
         }
@@ -206,14 +213,14 @@ class _Child:
         return found
 
 
-def _settled(
-    child: _Child, kernel: str, threads: int, rounds: int, *, work_per_round: float
-) -> KernelRate:
+def _settled(child: _Child, kernel: str, threads: int, *, work_per_pass: float) -> KernelRate:
     """Return the rate of the least disturbed of a few tries: a load that comes and goes passes."""
+    one = judged(child.rounds(kernel, threads, rounds=1, passes=1), work_per_round=work_per_pass)
+    passes = min(math.ceil(_ROUND_S * one.best_per_s / work_per_pass), _MOST_PASSES)
     best: KernelRate | None = None
     for _ in range(_TRIES):
-        found = child.rounds(kernel, threads, rounds)
-        rate = judged(found, work_per_round=work_per_round)
+        found = child.rounds(kernel, threads, rounds=_ROUNDS, passes=passes)
+        rate = judged(found, work_per_round=passes * work_per_pass)
         if best is None or rate.cpu_share > best.cpu_share:
             best = rate
         if best.is_measured:
@@ -235,14 +242,11 @@ def measure_rates(
     try:
         reads: list[KernelRate] = []
         for threads in thread_counts(cores):
-            first = judged(child.rounds("read", threads, 1), work_per_round=total_bytes)
-            enough = round(_ROUND_S * first.best_per_s / total_bytes)
-            rounds = min(max(enough, _FEWEST_ROUNDS), _MOST_ROUNDS)
-            reads.append(_settled(child, "read", threads, rounds, work_per_round=total_bytes))
+            reads.append(_settled(child, "read", threads, work_per_pass=total_bytes))
             if len(reads) > 1 and reads[-1].per_s <= _PLATEAU * reads[-2].per_s:
                 break
         work = 2.0 * _WIDTH**3 * cores
-        matrix = _settled(child, "multiply", cores, _FEWEST_ROUNDS, work_per_round=work)
+        matrix = _settled(child, "multiply", cores, work_per_pass=work)
     finally:
         child.end()
     return MachineRates(total_bytes, tuple(reads), matrix, time.monotonic() - started)

@@ -62,20 +62,22 @@ def _product(matrix: NDArray[np.float32]) -> Callable[[], object]:
 
 
 def in_threads(
-    works: list[Callable[[], object]], *, rounds: int
+    works: list[Callable[[], object]], *, rounds: int, passes: int
 ) -> list[list[tuple[float, float]]]:
-    """Return wall and processor seconds of each thread in each round; a first round warms up.
+    """Return wall and processor seconds of each thread in each round; a first pass warms up.
 
-    All threads begin a round together.
+    All threads begin a round together, and do their work so many times without a wait.
     """
     barrier = threading.Barrier(len(works))
     found: list[list[tuple[float, float]]] = [[] for _ in works]
 
     def repeat(work: Callable[[], object], mine: list[tuple[float, float]]) -> None:
-        for _ in range(rounds + 1):
+        work()
+        for _ in range(rounds):
             barrier.wait()
             wall, cpu = time.perf_counter(), time.thread_time()
-            work()
+            for _ in range(passes):
+                work()
             mine.append((time.perf_counter() - wall, time.thread_time() - cpu))
 
     threads = [
@@ -85,7 +87,7 @@ def in_threads(
         thread.start()
     for thread in threads:
         thread.join()
-    return [list(pair) for pair in zip(*found, strict=True)][1:]
+    return [list(pair) for pair in zip(*found, strict=True)]
 
 
 def main() -> None:
@@ -99,7 +101,8 @@ def main() -> None:
             works = kernels.read(request["threads"])
         else:
             works = kernels.multiply(request["threads"], width=request["width"])
-        sys.stdout.write(json.dumps({"rounds": in_threads(works, rounds=request["rounds"])}) + "\n")
+        found = in_threads(works, rounds=request["rounds"], passes=request["passes"])
+        sys.stdout.write(json.dumps({"rounds": found}) + "\n")
         sys.stdout.flush()
 
 

@@ -77,7 +77,7 @@ class BenchAnswer:
 
     Attributes:
         quick: whether llama.cpp was left out.
-        read_bytes: read in a round of the first kernel; null when it could not be run.
+        read_bytes: read in a pass of the first kernel; null when it could not be run.
         reads: bytes a second by count of threads.
         matrix: operations a second of float32 products; null when it could not be run.
         timings: of llama.cpp.

@@ -42,7 +42,7 @@ def _machine_document(answer: BenchAnswer) -> Document:
     facts.append(("Took", f"{answer.seconds:,.1f} s"))
     blocks: list[Block] = [Facts(tuple(facts))]
     if answer.reads:
-        size = "" if answer.read_bytes is None else f", {format_bytes(answer.read_bytes)} a round"
+        size = "" if answer.read_bytes is None else f", {format_bytes(answer.read_bytes)} a pass"
         columns = ("threads", "median", "best", "spread", "CPU share", "by CPU time", "note")
         rows = tuple(_kernel(row) for row in answer.reads)
         blocks.append(Table(columns, rows, title=f"Reading memory{size}", right=columns[:6]))
