@@ -32,6 +32,7 @@ _FOLDERS: Final = ("sizing", "probes", "webapp", "bench")
 TESTS: Final = (
     "tests/supply/test_no_network.py",
     "tests/sizing/test_values.py",  # the standard library's dataclasses
+    "tests/sizing/test_named_tuples.py",  # and its named tuples
     "tests/cli/test_schema.py",  # pydantic
     "tests/cli/test_streams.py",  # rich
     "tests/sizing/serving/test_simulation.py",  # numpy
