@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.buffers import graph_buffers
+from whatfits.sizing.graph.fused import is_told
 from whatfits.sizing.graph.models import is_unsure_unfused
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import LatentAttention, SlidingWindow
@@ -127,9 +128,11 @@ def compute_buffers(
     replayed = graph_buffers(model, settings, placement, index=tensors)
     if replayed is None:
         return _from_stages(model, settings, placement, streamed_bytes=streamed_bytes)
+    told = all(is_told(device) for device in placement.accelerators)
+    likeliest = replayed.fused if told else replayed.loaded
     sizes = tuple(
         ComputeBytes(min(sizes), sizes[0], max(sizes))
-        for sizes in zip(replayed.planned, replayed.loaded, replayed.bare, strict=True)
+        for sizes in zip(likeliest, *replayed, strict=True)
     )
     if not _may_lie_elsewhere(model, placement):
         return sizes

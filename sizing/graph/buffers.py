@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.graph.allocator import peaks_of
 from whatfits.sizing.graph.budget import check_budget, table_size
 from whatfits.sizing.graph.context import GraphContext
+from whatfits.sizing.graph.fused import FUSING_KINDS
 from whatfits.sizing.graph.homes import Homes, kinds_of, outer_kinds
 from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
@@ -50,12 +51,14 @@ class GraphBuffers(NamedTuple):
     Attributes:
         planned: as a dry run reports them.
         loaded: as a real load reserves them.
-        bare: as planned, without the scratch space of back ends that nobody has measured here.
+        bare: as planned, without the scratch space that back ends add.
+        fused: as loaded, with what the devices' back ends change in the graph.
     """
 
     planned: tuple[int, ...]
     loaded: tuple[int, ...]
     bare: tuple[int, ...]
+    fused: tuple[int, ...]
 
 
 def graph_buffers(
@@ -134,6 +137,7 @@ class _Replayed:
                 if "no_flash_attention" in device.features
             ),
             copies=_PIPELINE_COPIES if pipelined else 1,
+            kinds=tuple(device.kind for device in devices),
         )
         if not whole and not keeps_every_layer(model.architecture):
             self._stretches = stretches_of(self._kinds, _KEPT_LAYERS[len(devices) > 1])
@@ -158,6 +162,16 @@ class _Replayed:
         types = {self._settings.kv_type_k, self._settings.kv_type_v}
         converts = self._settings.flash_attention and types != {"F16"}
         return "metal" in kinds or (converts and bool(kinds & CUDA_LIKE))
+
+    @property
+    def fuses(self) -> bool:
+        """Whether a device's back end may change its part of this graph.
+
+        CUDA's does so around experts alone.
+        """
+        kinds = {device.kind for device in self._placement.accelerators}
+        has_experts = any(layer.n_expert for layer in self._model.layers)
+        return bool(kinds & (FUSING_KINDS if has_experts else FUSING_KINDS - CUDA_LIKE))
 
     def settle_fusion(self, build: Callable[[GraphContext], None]) -> None:
         """Give fused attention up where llama.cpp does after a look at one token a sequence.
@@ -251,19 +265,26 @@ class _Replayed:
             bare = planned
             if self.scratch:
                 bare = self._peaks(build, pinned=False, scratch=False)
-            if loaded is not None and planned is not None and bare is not None:
-                return GraphBuffers(planned, loaded, bare)
+            fused = self._peaks(build, pinned=True, fused=True) if self.fuses else loaded
+            if not (loaded is None or planned is None or bare is None or fused is None):
+                return GraphBuffers(planned, loaded, bare, fused)
 
     def _peaks(
-        self, build: Callable[[GraphContext], None], *, pinned: bool, scratch: bool = True
+        self,
+        build: Callable[[GraphContext], None],
+        *,
+        pinned: bool,
+        scratch: bool = True,
+        fused: bool = False,
     ) -> tuple[int, ...] | None:
         """Return each buffer's peak; None, and more layers kept, where they were too few."""
         known = self._index.replays
-        key = (scratch and self.scratch, self._key(self._settings, pinned=pinned))
+        key = (scratch and self.scratch, fused, self._key(self._settings, pinned=pinned))
         shape = (key, tuple(stretch[1:] for stretch in self._stretches))
         if key not in known.steps:
             graph = self._whole(build)
-            known.steps[key] = graph.steps(pinned=pinned, scratch=scratch), graph.n_entries
+            steps = graph.steps(pinned=pinned, scratch=scratch, fused=fused)
+            known.steps[key] = steps, graph.n_entries
         steps, self._n_entries = known.steps[key]
         if shape not in known.peaks:
             known.peaks[shape] = self._repeated(steps)

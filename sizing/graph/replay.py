@@ -41,7 +41,7 @@ class Graph:
         self._scheduler = Scheduler(context.nodes, context.leafs, backends)
         self._kinds = (*device_kinds, _HOST)
         self._alignments = [alignment_of(kind) for kind in self._kinds]
-        self._known: dict[tuple[tuple[int | None, ...], bool], Steps] = {}
+        self._known: dict[tuple[tuple[int | None, ...], bool, bool], Steps] = {}
         self._laid = False
         self.n_entries = len(context.nodes) + len(context.leafs)
 
@@ -58,20 +58,20 @@ class Graph:
         self._scheduler.place(pinned=pinned)
         return [node.place for node in self._context.nodes if node.op == op]
 
-    def steps(self, *, pinned: bool, scratch: bool) -> Steps:
+    def steps(self, *, pinned: bool, scratch: bool, fused: bool = False) -> Steps:
         """Return the allocator's steps; the same object where nothing about them differs.
 
         `pinned`: steps that want to be on a back end are put there; `scratch`: with the scratch
-        space that back ends add.
+        space that back ends add; `fused`: with what they change in the graph.
         """
         if self._laid:
             self._scheduler.forget()
             self._laid = False
-        key = (self._scheduler.place(pinned=pinned), scratch)
+        key = (self._scheduler.place(pinned=pinned), scratch, fused)
         known = self._known.get(key)
         if known is None:
             marks = self._marks
-            laid = self._scheduler.lay()
+            laid = self._scheduler.lay(fused=fused)
             self._laid = True
             known = self._known[key] = steps_of(
                 laid.leafs,

@@ -6,17 +6,21 @@ Source: llama.cpp ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph), sr
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.graph.fused import fuser_of
+from whatfits.sizing.graph.fused.patterns import Part
 from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, VIEWS, Tensor
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "Scheduler"]
 
 _MAX_COPIES: Final = 4
+_MAX_SOURCES: Final = 10  # GGML_MAX_SRC
 OFFLOAD_MIN_BATCH: Final = 32
 _FLASH: Final = "FLASH_ATTN_EXT"
 _NOT_BY_WEIGHT: Final = frozenset({"ROPE", _FLASH})
@@ -31,12 +35,14 @@ class Backends:
         takes_host_work: devices that take over large operations on weights of the host.
         no_flash: back ends that cannot run fused attention.
         copies: how many copies of inputs are kept (4 when pipelined).
+        kinds: of the devices, as `cuda`, for what they change in a graph.
     """
 
     count: int
     takes_host_work: frozenset[int] = frozenset()
     no_flash: frozenset[int] = frozenset()
     copies: int = 1
+    kinds: tuple[str, ...] = ()
 
     @property
     def host(self) -> int:
@@ -99,14 +105,15 @@ class Scheduler:
             self._assign(pinned=pinned)
         return tuple([tensor.place for tensor in (*self.leafs, *self.nodes)])
 
-    def lay(self) -> Laid:
+    def lay(self, *, fused: bool = False) -> Laid:
         """Return the placed graph with its copies, in the order the allocator sees it.
 
-        With one back end nothing changes.
+        With one back end nothing changes. `fused`: with what devices change in their parts.
         """
         if self.backends.count == 1:
             return Laid(self.leafs, self.nodes)
-        return self._laid(self._cut())
+        uses = _uses_of(self.nodes) if fused else {}
+        return self._laid(self._cut(), uses if fused else None)
 
     def forget(self) -> None:
         """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
@@ -264,8 +271,9 @@ class Scheduler:
             made.append(one)
         return made
 
-    def _laid(self, splits: Sequence[_Split]) -> Laid:
+    def _laid(self, splits: Sequence[_Split], uses: Mapping[int, int] | None) -> Laid:
         """Return the graph with its copies, in the order the allocator sees it."""
+        kept: dict[int, list[Tensor]] = {}
         nodes: list[Tensor] = []
         leafs: list[Tensor] = []
         inputs = self._kept_inputs()
@@ -278,7 +286,12 @@ class Scheduler:
                 )
                 held.place = tensor.place
                 nodes += (held, self.copies[id(tensor), part.backend][0])
-            nodes += self.nodes[part.start : part.end]
+            if uses is None or part.backend == self.host:
+                nodes += self.nodes[part.start : part.end]
+            else:
+                nodes += self._fused(part, uses, kept)
+        if kept:
+            nodes = list(_with_kept(nodes, kept))
         if self.backends.copies > 1:
             for leaf in inputs:
                 leafs += self.copies[id(leaf), _place(leaf)]
@@ -288,6 +301,15 @@ class Scheduler:
                     leafs += self.copies[id(tensor), part.backend]
         leafs += self.leafs
         return Laid(leafs, nodes, n_inputs)
+
+    def _fused(
+        self, split: _Split, uses: Mapping[int, int], kept: dict[int, list[Tensor]]
+    ) -> Sequence[Tensor]:
+        """Return a split's nodes in the order that its device gives them; note what it keeps."""
+        fuse = fuser_of(self.backends.kinds[split.backend])
+        if fuse is None:
+            return self.nodes[split.start : split.end]
+        return fuse(Part(self.nodes, split.start, split.end, uses, kept))
 
     def _kept_inputs(self) -> list[Tensor]:
         """Pass 6: with several copies every graph input is kept as often."""
@@ -299,6 +321,27 @@ class Scheduler:
             if (id(leaf), place) not in self.copies:
                 self.copies[id(leaf), place] = self._copies_of(leaf, place, original=True)
         return kept
+
+
+def _uses_of(nodes: Iterable[Tensor]) -> Mapping[int, int]:
+    """Return how often a graph reads a tensor, by identity; before copies take its place."""
+    return Counter(id(src) for node in nodes for src in node.srcs)
+
+
+def _with_kept(nodes: Iterable[Tensor], kept: Mapping[int, Sequence[Tensor]]) -> Iterator[Tensor]:
+    """Yield nodes, and behind those until which tensors are kept one without work that reads them.
+
+    The graph is to hold that node's place: it looks at the first tensor it keeps.
+    """
+    for node in nodes:
+        yield node
+        tensors = kept.get(id(node), ())
+        for at in range(0, len(tensors), _MAX_SOURCES):
+            some = tuple(tensors[at : at + _MAX_SOURCES])
+            first = some[0]
+            held = Tensor(NONE, first.type, first.ne, nb=first.nb, srcs=some, view_of=first)
+            held.place = node.place
+            yield held
 
 
 def _place(tensor: Tensor) -> int:
