@@ -32,12 +32,16 @@ _OUTPUT_SIZE = re.compile(r"output buffer size = +([0-9.]+) MiB")
 
 @dataclass(frozen=True)
 class Box:
-    """A machine of the dry runs: how many pretend GPUs, what they can do and hold."""
+    """A machine of the dry runs: how many pretend GPUs, what they can do and hold.
+
+    `kind` is what this engine takes them for.
+    """
 
     gpus: int = 0
     flash: bool = True
     asynchronous: bool = True
     memory_bytes: tuple[int, ...] = ()
+    kind: str = "cuda"
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -51,7 +55,7 @@ class Box:
             features.append("no_async")
         pools = [Pool(f"vram{i}", "vram", size) for i, size in enumerate(self.sizes)]
         devices = [
-            Device(f"gpu{i}", "cuda", f"pretend GPU {i}", f"vram{i}", features=tuple(features))
+            Device(f"gpu{i}", self.kind, f"pretend GPU {i}", f"vram{i}", features=tuple(features))
             for i in range(self.gpus)
         ]
         return Machine(
@@ -61,12 +65,12 @@ class Box:
 
 
 class Oracle(Planner):
-    """llama.cpp in a child process with the GPUs of a box."""
+    """llama.cpp in a child process with the GPUs of a box, and with what changes their graphs."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, *, changes: str = "") -> None:
         self.box = box
         arguments = [str(int(x)) for x in (box.gpus, box.flash, box.asynchronous)]
-        arguments.append(",".join(str(size) for size in box.sizes))
+        arguments += [",".join(str(size) for size in box.sizes), changes]
         super().__init__([sys.executable, str(WORKER), *arguments])
 
 

@@ -11,8 +11,10 @@
  * only the order and types of the members matter.
  *
  * Environment: PRETEND_GPUS (count), PRETEND_BYTES (memory of each, comma separated),
- * PRETEND_NO_FLASH=1 (no fused attention), PRETEND_ASYNC=0 (no asynchronous copies).
+ * PRETEND_NO_FLASH=1 (no fused attention), PRETEND_ASYNC=0 (no asynchronous copies),
+ * PRETEND_CHANGES (a library, a colon, its function that changes a graph as a real back end does).
  */
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -219,6 +221,22 @@ static void backend_free(void * b) { free(b); }
 static void synchronize(void * b) { (void) b; }
 static int graph_compute(void * b, void * graph) { (void) b; (void) graph; return -1; }
 static void event_record(void * b, void * e) { (void) b; (void) e; }
+/* What a real back end does to its part of a graph; NULL when nothing was asked for. */
+static void * changes(void) {
+    const char * asked = getenv("PRETEND_CHANGES");
+    const char * colon = asked ? strrchr(asked, ':') : NULL;
+    if (!colon) return NULL;
+    char path[4096];
+    snprintf(path, sizeof path, "%.*s", (int) (colon - asked), asked);
+    void * library = dlopen(path, RTLD_NOW);
+    void * found = library ? dlsym(library, colon + 1) : NULL;
+    if (!found) {
+        fprintf(stderr, "pretend_gpu: %s\n", dlerror());
+        abort();
+    }
+    return found;
+}
+
 static struct backend * init_backend(device_t d, const char * params) {
     (void) params;
     struct backend * b = calloc(1, sizeof *b);
@@ -229,6 +247,7 @@ static struct backend * init_backend(device_t d, const char * params) {
     b->iface.graph_compute = graph_compute;
     b->iface.event_record = event_record;
     b->iface.event_wait = event_record;
+    b->iface.graph_optimize = changes();
     b->device = d;
     return b;
 }

@@ -33,11 +33,17 @@ def compiled(source: Path = SOURCE) -> Path:
 
 
 def register(
-    count: int, *, flash: bool = True, asynchronous: bool = True, memory: str = ""
+    count: int,
+    *,
+    flash: bool = True,
+    asynchronous: bool = True,
+    memory: str = "",
+    changes: str = "",
 ) -> None:
     """Give llama.cpp `count` pretend GPUs, for the rest of this process.
 
-    `memory` holds the bytes of each, separated by commas; 24 GiB where it says nothing.
+    `memory` holds the bytes of each, separated by commas; 24 GiB where it says nothing. `changes`
+    names a library and its function that changes graphs (see back_end_changes.py).
     """
     from whatfits.bench.llama_cpp import library
 
@@ -45,6 +51,7 @@ def register(
     os.environ["PRETEND_BYTES"] = memory
     os.environ["PRETEND_NO_FLASH"] = str(int(not flash))
     os.environ["PRETEND_ASYNC"] = str(int(asynchronous))
+    os.environ["PRETEND_CHANGES"] = changes
     library("ggml-base")
     library("ggml-cpu")
     registry = library("ggml").ggml_backend_register

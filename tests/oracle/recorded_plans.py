@@ -28,6 +28,7 @@ RECORDED: Final = Path(__file__).parents[1] / "recorded" / "llama_cpp"
 SUITE: Final = RECORDED / "suite.json"
 OFFLOAD: Final = RECORDED / "offload.json"
 SPLITS: Final = RECORDED / "splits.json"
+FUSED: Final = RECORDED / "fused.json"
 _PER_DEVICE: Final = 3
 _DEFAULTS: Final = asdict(RunSettings(0))
 _NOTHING: Final = (Column(0, 0, 0),)
@@ -75,6 +76,7 @@ def read(path: Path) -> tuple[PlanGroup, ...]:
                 group["flash"],
                 group["asynchronous"],
                 tuple(group.get("memory_bytes", ())),
+                group.get("kind", "cuda"),
             ),
             tuple(_plan(settings[number], rest) for number, *rest in group["rows"]),
         )

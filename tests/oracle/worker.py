@@ -1,7 +1,7 @@
 """Answers dry runs as `whatfits.bench.plan_child` does, in a process with pretend GPUs.
 
-usage: worker.py GPUS FLASH ASYNC MEMORY
-MEMORY: bytes of each GPU, separated by commas.
+usage: worker.py GPUS FLASH ASYNC MEMORY CHANGES
+MEMORY: bytes of each GPU, separated by commas. CHANGES: what changes graphs, or nothing.
 """
 
 from __future__ import annotations
@@ -15,5 +15,12 @@ from whatfits.bench.plan_child import serve
 if __name__ == "__main__":
     count, flash, asynchronous = (int(text) for text in sys.argv[1:4])
     if count:
-        register(count, flash=bool(flash), asynchronous=bool(asynchronous), memory=sys.argv[4])
+        memory, changes = sys.argv[4:]
+        register(
+            count,
+            flash=bool(flash),
+            asynchronous=bool(asynchronous),
+            memory=memory,
+            changes=changes,
+        )
     serve()
