@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 IMAGE = "application/vnd.ollama.image."
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.ollama.manifest.list.v2+json"
+HEX = "ab" * 32
+NAME = "registry.ollama.ai/library/bad/latest"
 Layers = list[tuple[str, bytes]]
 
 
@@ -94,6 +96,22 @@ class Hub:
         with blob.open("wb") as file:
             file.truncate(n_bytes)
         return blob
+
+
+def layer(**changes: object) -> dict[str, Any]:
+    """Return a layer of a manifest: one that there is not, but for what is given."""
+    known = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{HEX}"}
+    return {**known, "size": 10, **changes}
+
+
+def text(*layers: dict[str, Any]) -> bytes:
+    """Return a manifest of these layers."""
+    return json.dumps({"schemaVersion": 2, "layers": list(layers)}).encode()
+
+
+def listed(*manifests: object) -> bytes:
+    """Return a list of manifests."""
+    return json.dumps({"mediaType": MANIFEST_LIST, "manifests": list(manifests)}).encode()
 
 
 def write(path: Path, data: bytes = b"") -> Path:
