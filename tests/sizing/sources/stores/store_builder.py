@@ -1,4 +1,4 @@
-"""Stores as the programs lay them out, built of whatever bytes a test gives."""
+"""Stores as the programs lay them out, built of the bytes a test gives, and what they hold."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from whatfits.sizing.sources.stores import read_stores
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from whatfits.sizing.sources.stores.stored import StoreContents, StoredModel
+    from whatfits.sizing.sources.stores.surroundings import Surroundings
 
 IMAGE = "application/vnd.ollama.image."
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -119,3 +124,17 @@ def write(path: Path, data: bytes = b"") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def only(surroundings: Surroundings) -> StoreContents:
+    """Return what lies in the one store there is."""
+    found = read_stores(surroundings)
+    assert len(found) == 1
+    return found[0]
+
+
+def by_name(contents: StoreContents) -> dict[str, StoredModel]:
+    """Return the models of a store by their names, which differ."""
+    named = {model.name: model for model in contents.models}
+    assert len(named) == len(contents.models)
+    return named

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from whatfits.sizing.sources.stores.surroundings import Surroundings
-
 MODEL = b.small_model()
 
 
