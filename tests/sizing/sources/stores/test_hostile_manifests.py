@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from whatfits.sizing.sources.stores.surroundings import Surroundings
+
 MODEL = b.small_model()
-
-
 MALFORMED = {
     "empty": b"",
     "not JSON": b"layers: []",
