@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Plan
 
 pytestmark = pytest.mark.usefixtures("store")
+
 MACHINE = "12gb"
 
 

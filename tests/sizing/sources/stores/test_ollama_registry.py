@@ -25,6 +25,7 @@ from whatfits.sizing.sources.ollama_name import OllamaName
 from whatfits.sizing.sources.ollama_registry import load_registry_model
 
 pytestmark = pytest.mark.usefixtures("store")
+
 ELSEWHERE = "check the network, or name a file on this disk or a model of the catalog"
 
 
