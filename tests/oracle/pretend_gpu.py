@@ -39,7 +39,7 @@ def register(
 
     `memory` holds the bytes of each, separated by commas; 24 GiB where it says nothing.
     """
-    from whatfits.bench.llama_cpp import library
+    from whatfits.bench.llama_library import library
 
     os.environ["PRETEND_GPUS"] = str(count)
     os.environ["PRETEND_BYTES"] = memory
