@@ -38,7 +38,7 @@ def seen_devices() -> tuple[SeenDevice, ...]:
     Raises:
         MissingExtraError: llama-cpp-python is not installed.
     """
-    from whatfits.bench.llama_cpp import library  # noqa: PLC0415 - loads llama.cpp
+    from whatfits.bench.llama_library import library  # noqa: PLC0415 - loads llama.cpp
     from whatfits.bench.loads import require_llama_cpp  # noqa: PLC0415 - before that
 
     require_llama_cpp()

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from whatfits.bench.child_process import ChildProcess
-from whatfits.bench.llama_cpp import Buffers, Reservation
+from whatfits.bench.reservation import Buffers, Reservation
 from whatfits.sizing.errors import ProbeError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from whatfits.bench.llama_cpp import Reservation
+    from whatfits.bench.reservation import Reservation
     from whatfits.sizing.estimate import DeviceMemory, Memory
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

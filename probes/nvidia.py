@@ -22,7 +22,8 @@ from whatfits.probes.nvidia_card import (
     pci_address,
     total_bytes,
 )
-from whatfits.probes.nvidia_driver import read_context, read_snapshot, snapshot_trouble, unusable
+from whatfits.probes.nvidia_context import read_context
+from whatfits.probes.nvidia_driver import read_snapshot, snapshot_trouble, unusable
 from whatfits.probes.nvml import read_nvml
 from whatfits.probes.unified import held_of
 from whatfits.probes.visibility import parse_visibility

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from whatfits.sizing.errors import UnknownTermError
-from whatfits.sizing.explain import free_text
+from whatfits.sizing.glossary_figures import (
+    bandwidths,
+    cache_per_token,
+    four_bits,
+    sizes_of_pools,
+    units,
+    what_is_free,
+)
 from whatfits.sizing.glossary_models import MODEL_TERMS
 from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
-from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.term import Term
-from whatfits.sizing.units import GB, GIB, format_bytes, format_tokens
 
-if TYPE_CHECKING:
-    from whatfits.sizing.machine import Machine, Pool
-
-__all__ = ["FIVE_WORDS", "TERMS", "Term", "fast_pool", "find_term"]
+__all__ = ["FIVE_WORDS", "TERMS", "Term", "find_term"]
 
 # what a newcomer needs before anything else, at most twenty words each
 FIVE_WORDS: Final = (
@@ -28,107 +30,6 @@ FIVE_WORDS: Final = (
     ("KV cache", "its notes on what it has read."),
     ("Headroom", "memory left for everything else."),
 )
-# Widths of Llama 3.1 8B (its config.json), the example everyone knows.
-_EXAMPLE: Final = "Llama 3.1 8B"
-_EXAMPLE_LAYERS: Final = 32
-_EXAMPLE_KV_WIDTH: Final = 8 * 128
-_EXAMPLE_PARAMETERS: Final = 8_030_261_312
-_OVERHEAD_SHARE: Final = 0.85
-
-
-def fast_pool(machine: Machine) -> Pool | None:
-    """Return the largest pool of the fastest kind there is: of an accelerator, else RAM."""
-    fast = {device.pool for device in machine.accelerators}
-    pools = [p for p in machine.pools if p.id in fast and p.kind != "ram" and p.free_bytes]
-    pools = pools or [pool for pool in machine.pools if pool.free_bytes]
-    return max(pools, key=lambda pool: pool.free_bytes or 0, default=None)
-
-
-def _four_bits(machine: Machine) -> tuple[str, ...]:
-    q4_k = GGML_TYPES["Q4_K"].bits_per_weight
-    seven = (
-        "7 billion weights x 4.85 bits (Q4_K_M as it comes out on a 7B) / 8 = 4.2 GB = 4.0 GiB; "
-        f"the block type alone is {q4_k} bits, some tensors get more."
-    )
-    lines = [
-        seven,
-        "70 billion x 4.8 bits / 8 = 42 GB = 39 GiB; at 16 bits it would be 140 GB.",
-    ]
-    pool = fast_pool(machine)
-    if pool is not None and pool.free_low_bytes:
-        billions = pool.free_low_bytes * _OVERHEAD_SHARE * 8 / 4.85 / 1e9
-        lines.append(
-            f"Here: {free_text(pool)} are free in {pool.id}; keeping 15 % for cache "
-            f"and buffers, about {billions:.0f} billion weights at 4 bits."
-        )
-    return tuple(lines)
-
-
-def _cache_per_token(machine: Machine) -> tuple[str, ...]:
-    per_token = 2 * 2 * _EXAMPLE_LAYERS * _EXAMPLE_KV_WIDTH
-    arithmetic = (
-        f"{_EXAMPLE}: 2 (keys and values) x {_EXAMPLE_LAYERS} layers x {_EXAMPLE_KV_WIDTH:,} "
-        f"elements x 2 bytes = {format_bytes(per_token)} a token; "
-        f"8,192 tokens take {format_bytes(8192 * per_token)}, "
-        f"131,072 take {format_bytes(131072 * per_token)}."
-    )
-    lines = [arithmetic]
-    pool = fast_pool(machine)
-    weights = round(_EXAMPLE_PARAMETERS * 4.89 / 8)
-    if pool is not None and pool.free_low_bytes:
-        left = pool.free_low_bytes - weights
-        tokens = max(0, left) // per_token // 256 * 256
-        lines.append(
-            f"Here: {format_bytes(pool.free_low_bytes)} free in {pool.id}, less "
-            f"{format_bytes(weights)} of weights at Q4_K_M, leave room for at most "
-            f"{format_tokens(tokens)} tokens of this model's cache; buffers take some of it."
-        )
-    return tuple(lines)
-
-
-def _free(machine: Machine) -> tuple[str, ...]:
-    return tuple(
-        f"Here: {pool.id}: {free_text(pool)} free of "
-        f"{format_bytes(pool.total_bytes)}, {format_bytes(pool.reserve_bytes)} kept back."
-        for pool in machine.pools
-        if pool.free_bytes is not None and pool.total_bytes is not None
-    )
-
-
-def _pools(machine: Machine) -> tuple[str, ...]:
-    return tuple(
-        f"Here: {pool.id} has {format_bytes(pool.total_bytes)}"
-        + (
-            f", of which {_whom(pool)} at most {format_bytes(pool.limit_bytes)}."
-            if pool.limit_bytes
-            else "."
-        )
-        for pool in machine.pools
-        if pool.total_bytes is not None
-    )
-
-
-def _whom(pool: Pool) -> str:
-    return "the GPU gets" if pool.limit_scope == "accelerators" else "programs get"
-
-
-def _bandwidth(machine: Machine) -> tuple[str, ...]:
-    known = [device for device in machine.devices if device.bandwidth_bytes_per_s]
-    lines = []
-    for device in known:
-        rate = device.bandwidth_bytes_per_s or 0
-        per_second = rate / (_EXAMPLE_PARAMETERS * 4.89 / 8)
-        lines.append(
-            f"Here: {device.name} reads {rate / GB:,.0f} GB/s at its peak: at most "
-            f"{per_second:,.0f} tokens/s of {_EXAMPLE} at Q4_K_M, in practice half to nine tenths."
-        )
-    return tuple(lines) or ("Here: no device's bandwidth is known; nothing was measured yet.",)
-
-
-def _gib(_machine: Machine) -> tuple[str, ...]:
-    return (f"1 GiB = {GIB:,} bytes; 1 GB = 10^9: 7 % less. A file of 4.9 GB takes 4.6 GiB.",)
-
-
 TERMS: Final = (
     Term(
         "4-bit rule",
@@ -136,7 +37,7 @@ TERMS: Final = (
         "At 16 bits a weight takes 2 bytes; at 4 bits about half a byte, in practice 4.5 to 4.9 "
         "bits. So the weights in GB are a little over half the billions of parameters. Cache and "
         "buffers come on top.",
-        _four_bits,
+        four_bits,
         ("whatfits check MODEL", "whatfits quants MODEL"),
     ),
     Term(
@@ -145,7 +46,7 @@ TERMS: Final = (
         "The model's notes on what it has read: one row of keys and one of values per token and "
         "layer. It grows with the context and with every user at once. Window layers stop "
         "growing; latent attention keeps one short row; recurrent layers keep a fixed state.",
-        _cache_per_token,
+        cache_per_token,
         ("whatfits check MODEL --context 32k", "whatfits check MODEL --kv-type q8_0"),
     ),
     Term(
@@ -154,7 +55,7 @@ TERMS: Final = (
         "How many tokens of text the model keeps in mind at once: question, documents and answer "
         "together. A token is about three quarters of an English word. More context costs memory "
         "and time, used or not: it is reserved at the start.",
-        _cache_per_token,
+        cache_per_token,
         ("whatfits check MODEL",),
     ),
     Term(
@@ -162,7 +63,7 @@ TERMS: Final = (
         ("quantization", "quant", "quants", "file type", "bits"),
         "Storing each weight with fewer bits: smaller file, less to read, slightly worse answers. "
         "Weights are grouped in blocks that share a scale. Q4_K_M is the usual balance.",
-        _four_bits,
+        four_bits,
         ("whatfits quants", "whatfits explain Q4_K_M"),
     ),
     Term(
@@ -170,7 +71,7 @@ TERMS: Final = (
         ("weights", "parameter", "model size", "b"),
         "The numbers a model learned: 8B means eight billion. In a mixture of experts all of them "
         "have to be held, but only the active ones are read for a token.",
-        _four_bits,
+        four_bits,
     ),
     Term(
         "mixture of experts",
@@ -186,7 +87,7 @@ TERMS: Final = (
         "less a stated reserve for the system; where only the GPU has a limit, the memory less "
         "both, of which the GPU gets no more than its limit. A verdict is taken from the upper end "
         "of the need.",
-        _free,
+        what_is_free,
         ("whatfits hardware",),
     ),
     Term(
@@ -195,7 +96,7 @@ TERMS: Final = (
         "Memory on the graphics card: several times faster than the system's. What does not fit "
         "spills into RAM, and everything read from there runs at RAM's speed. Shared GPU memory "
         "on Windows is RAM, not VRAM; an integrated GPU adds no memory.",
-        _pools,
+        sizes_of_pools,
     ),
     Term(
         "unified memory",
@@ -204,7 +105,7 @@ TERMS: Final = (
         "over a bus, but the GPU may take only part of it. macOS allows about two thirds to three "
         "quarters, newer versions more; sudo sysctl iogpu.wired_limit_mb=N changes it until the "
         "next restart.",
-        _pools,
+        sizes_of_pools,
     ),
     Term(
         "spill",
@@ -212,14 +113,14 @@ TERMS: Final = (
         "Layers that do not fit in fast memory run from slower memory. Each token has to wait for "
         "them: with half of the weights in memory a tenth as fast, a token takes five to six times "
         "as long.",
-        _bandwidth,
+        bandwidths,
     ),
     Term(
         "bandwidth",
         ("memory bandwidth", "decode", "decode speed", "tokens per second", "speed"),
         "Writing one token reads every active weight once, so the memory's speed sets the pace: "
         "tokens a second are at most bandwidth / bytes read.",
-        _bandwidth,
+        bandwidths,
     ),
     Term(
         "prefill",
@@ -262,7 +163,7 @@ TERMS: Final = (
         ("gib", "gb", "gigabyte", "gibibyte", "units"),
         "Memory is counted in GiB, files and bandwidth usually in GB. Mixing them is a common "
         "source of 'it should have fitted'.",
-        _gib,
+        units,
     ),
     Term(
         "runtime and app",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import cost_of, priced
 from whatfits.sizing.catalog.lookup import packaged_prices
+from whatfits.webapp.asked import machine_of, model_of
 from whatfits.webapp.cost_inputs import CHEAPEST
-from whatfits.webapp.engine import Memory, machine_of, model_of
+from whatfits.webapp.memory import Memory
 
 if TYPE_CHECKING:
     from whatfits.sizing.api.costing import Priced

@@ -15,7 +15,8 @@ from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.webapp.engine import answered, curves, machine_of
+from whatfits.webapp.asked import machine_of
+from whatfits.webapp.engine import answered, curves
 from whatfits.webapp.explore_charts import (
     context_alt,
     context_chart,

@@ -10,6 +10,7 @@ import streamlit as st
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.units import parse_tokens
+from whatfits.webapp.asked import machine_named
 from whatfits.webapp.choices import (
     context_words,
     draft_choices,
@@ -19,8 +20,8 @@ from whatfits.webapp.choices import (
     model_words,
 )
 from whatfits.webapp.drop import ask_file, model_of_sent
-from whatfits.webapp.engine import forget_this_machine, machine_named
 from whatfits.webapp.input_list import HERE, SHARES, input_of
+from whatfits.webapp.memory import forget_this_machine
 from whatfits.webapp.mode import is_public
 from whatfits.webapp.state import (
     Question,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import answer, serve
 from whatfits.sizing.serving.grid import GridCell, serving_grid
-from whatfits.webapp.engine import Memory, machine_of, model_of
+from whatfits.webapp.asked import machine_of, model_of
+from whatfits.webapp.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -15,7 +15,8 @@ from whatfits.sizing.errors import (
     UnknownTermError,
 )
 from whatfits.sizing.explain import free_text
-from whatfits.sizing.glossary import fast_pool, find_term
+from whatfits.sizing.glossary import find_term
+from whatfits.sizing.glossary_figures import fast_pool
 from whatfits.sizing.json_values import dump_json, to_json_value
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.units import format_bytes

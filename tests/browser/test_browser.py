@@ -1,14 +1,14 @@
-"""What only a browser can show: the address, the keyboard, the phone, the height of a line."""
+"""What only a browser can show: the keyboard, the phone, the height of a line, the colours."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from browser_pages import WAIT_MS, Server, wait
+from page_parts import CHART, MACHINE, SETTLED_MS, address, chart_labels, has_value, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,34 +18,10 @@ pytestmark = pytest.mark.browser
 PHONE = 360
 PAGES = ("", "runs", "explore", "cloud", "learn", "method")
 SERVING = "explore?view=Serving&"
-MACHINE = "machine=rtx-4090"
 RULE_PIXELS = 30
-SETTLED_MS = 20_000
 CONTRAST = 4.5
 AT_COPY = """document.activeElement.matches('[data-testid="stCode"] button')"""
 ALERT = '[data-testid="stAlert"]'
-CHART = '[data-testid="stVegaLiteChart"]'
-
-
-def address(page: Any) -> dict[str, str]:  # noqa: ANN401 - playwright's own
-    query = parse_qs(urlsplit(page.url).query)
-    return {key: values[0] for key, values in query.items()}
-
-
-def has_value(locator: Any, value: str) -> None:  # noqa: ANN401 - same
-    """Hold an input's value against what it is to be, once it has got it."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    sync_api.expect(locator).to_have_value(value, timeout=SETTLED_MS)
-
-
-def verdict(page: Any) -> Any:  # noqa: ANN401 - same
-    return page.get_by_test_id("stAlert").first
-
-
-def chart_labels(page: Any) -> list[str]:  # noqa: ANN401 - same
-    named = page.get_by_role("graphics-document").or_(page.locator(CHART))
-    found = (named.nth(at).get_attribute("aria-label") for at in range(named.count()))
-    return [label for label in found if label is not None]
 
 
 def test_the_verdict_stands_before_any_chart(opened: Callable[..., Any]) -> None:
@@ -87,93 +63,6 @@ def test_a_phone_needs_no_sideways_scroll(opened: Callable[..., Any], screen: st
         page.wait_for_function(narrow, timeout=SETTLED_MS)
 
 
-LINK = {
-    "model": "qwen3-8b",
-    "machine": "rtx-3090",
-    "cards": "2",
-    "ram": "64gb",
-    "quant": "Q5_K_M",
-    "context": "16k",
-    "runtime": "ollama",
-    "kv": "q8_0",
-    "users": "3",
-    "flash": "on",
-    "ubatch": "256",
-    "prompt": "1000",
-    "draft": "qwen3-0.6b",
-    "layers": "30",
-    "reserve": "2048",
-    "share1": "3",
-    "share2": "1",
-    "idle": "true",
-}
-
-
-def test_a_link_restores_every_input_and_stays_as_it_is(opened: Callable[..., Any]) -> None:
-    page = opened("?" + "&".join(f"{key}={value}" for key, value in LINK.items()))
-    assert address(page) == LINK
-    page.reload()
-    wait(page)
-    assert address(page) == LINK
-    page.get_by_text("More: users, cache, placement, runtime").click()
-    has_value(page.get_by_role("spinbutton", name="Users at once"), "3")
-    has_value(page.get_by_role("spinbutton", name="Share of cuda0 (GeForce RTX 3090)"), "3")
-    has_value(page.get_by_role("spinbutton", name="Share of cuda1 (GeForce RTX 3090)"), "1")
-    has_value(page.get_by_role("spinbutton", name="Layers on the GPU"), "30")
-
-
-CLOUD_LINK = {
-    "model": "qwen3-8b",
-    "machine": "rtx-3090",
-    "tokensin": "3000000",
-    "tokensout": "500000",
-    "cached": "40",
-    "api": "openai/gpt-5",
-    "rent": "nvidia-geforce-rtx-4090 + 32gb",
-    "buy": "900",
-    "life": "5",
-    "region": "germany",
-    "kwh": "0.31",
-    "hours": "12",
-    "days": "5",
-    "idlewatts": "60",
-    "loadwatts": "350",
-    "resale": "20",
-    "pricespread": "10",
-    "usespread": "30",
-}
-SERVING_LINK = {
-    "view": "Serving",
-    "machine": "rtx-3090",
-    "server": "vllm",
-    "clients": "16",
-    "prompt": "1000",
-    "output": "100",
-    "prefix": "200",
-    "think": "5",
-    "ttft": "3",
-    "minspeed": "10",
-}
-
-
-@pytest.mark.parametrize(
-    ("screen", "link", "field", "value"),
-    [
-        ("cloud", CLOUD_LINK, "Tokens read a day", "3000000"),
-        ("explore", SERVING_LINK, "Users of the server", "16"),
-    ],
-)
-def test_a_link_restores_every_input_of_costs_and_of_serving(
-    opened: Callable[..., Any], screen: str, link: dict[str, str], field: str, value: str
-) -> None:
-    page = opened(f"{screen}?{urlencode(link)}")
-    assert address(page) == link
-    page.reload()
-    wait(page)
-    assert address(page) == link
-    has_value(page.get_by_role("spinbutton", name=field), value)
-
-
 def test_the_cheaper_way_stands_before_the_chart_which_says_so_too(
     opened: Callable[..., Any],
 ) -> None:
@@ -183,50 +72,6 @@ def test_the_cheaper_way_stands_before_the_chart_which_says_so_too(
     assert any("It breaks even with the API after" in label for label in chart_labels(page))
     legend = page.locator(f"{CHART} svg .role-legend-label text").all_text_contents()
     assert legend == ["this machine", "the API", "the rented GPU"]
-
-
-def test_what_is_chosen_is_in_the_address(opened: Callable[..., Any]) -> None:
-    page = opened(f"?{MACHINE}")
-    page.get_by_role("combobox", name="Quantisation").click()
-    page.get_by_role("option", name="Q6_K").click()
-    page.wait_for_url("**quant=Q6_K**")
-    wait(page)
-    page.get_by_role("slider").press("ArrowRight")
-    page.wait_for_url("**context=16k**")
-    assert address(page) == {"machine": "rtx-4090", "quant": "Q6_K", "context": "16k"}
-
-
-def test_a_link_to_another_page_keeps_the_state(opened: Callable[..., Any]) -> None:
-    page = opened(f"?{MACHINE}&model=qwen3-8b")
-    page.get_by_role("link", name="Explore").click()
-    page.get_by_role("heading", level=1, name="Explore").wait_for()
-    wait(page)
-    has_value(page.get_by_role("combobox").first, "qwen3-8b")
-
-
-def test_a_row_of_the_ranking_opens_its_answer(opened: Callable[..., Any]) -> None:
-    page = opened("runs?machine=m2+8gb&use=embedding&context=1k")
-    link = page.locator("table a").first
-    href = link.get_attribute("href")
-    assert href is not None
-    query = parse_qs(urlsplit(href).query)
-    assert query["model"] == [link.inner_text()]
-    assert query["machine"] == ["m2 8gb"]
-    with page.context.expect_page() as fresh:
-        link.click()
-    page = fresh.value
-    wait(page)
-    assert page.get_by_role("heading", level=1).inner_text() == "Will it fit?"
-    assert address(page)["model"] == query["model"][0]
-
-
-def test_a_remedy_needs_one_click(opened: Callable[..., Any]) -> None:
-    page = opened("?model=qwen3-14b&machine=rtx-3060-12-gb&quant=Q4_K_M&context=16k")
-    assert "Fits, but slowly" in verdict(page).inner_text()
-    page.get_by_role("button", name="Use 8,192 tokens of context").click()
-    page.get_by_text(re.compile(r"^Fits, \d")).first.wait_for()
-    wait(page)
-    assert "context" not in address(page)  # 8k is the default
 
 
 def test_the_keyboard_leads_from_the_model_to_the_copied_command(

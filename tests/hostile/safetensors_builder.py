@@ -6,6 +6,8 @@ import json
 import struct
 from typing import Any
 
+from gguf_case import REFUSED, Case
+
 BITS = {"F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "U8": 8, "I8": 8, "BOOL": 8}
 
 
@@ -46,6 +48,16 @@ def safetensors(
 def raw(name: str, value: str) -> str:
     """A header with one member, written as given."""
     return f'{{"{name}":{value}}}'
+
+
+GOOD = json.dumps(entry(), separators=(",", ":"))
+
+
+def one(
+    name: str, header: str | bytes, answer: str = REFUSED, says: str = "", data: int = 8
+) -> Case:
+    """A case of a header before so many zeros; it is refused unless said otherwise."""
+    return Case(name, with_header(header, bytes(data)), answer, says)
 
 
 def seeds() -> dict[str, bytes]:

@@ -167,7 +167,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "tests/sizing/test_approximate_rules.py",
                 f"{_SOURCES}/test_published_configs.py",
                 f"{_SOURCES}/test_folder.py",
-                f"{_SOURCES}/test_hugging_face.py",
+                f"{_SOURCES}/test_hub_sets.py",
                 "tests/sizing/catalog/test_every_model.py",
             ),
         ),

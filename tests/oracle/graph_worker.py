@@ -13,7 +13,8 @@ from typing import Any
 
 from pretend_gpu import compiled, register
 
-from whatfits.bench.llama_cpp import library, reserve
+from whatfits.bench.llama_cpp import reserve
+from whatfits.bench.llama_library import library
 from whatfits.bench.run_settings import RunSettings
 from whatfits.sizing.errors import ProbeError
 

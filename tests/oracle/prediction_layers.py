@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from whatfits.bench import llama_cpp
-from whatfits.bench.llama_cpp import Buffers, Registered
+from whatfits.bench.llama_library import Registered, backend, breakdown, captured_log
+from whatfits.bench.reservation import Buffers
 from whatfits.bench.run_settings import RunSettings, context_params, model_params
 from whatfits.bench.synthetic import write_synthetic_gguf
 
@@ -34,8 +34,8 @@ def plan_both(
     write_synthetic_gguf(path, metadata=metadata, tensors=tensors)
     parallel = wanted.get("parallel", 1)
     settings = RunSettings(swa_full=False, outputs_max=parallel, **wanted)
-    binding = llama_cpp._backend()
-    with llama_cpp._captured_log(binding):
+    binding = backend()
+    with captured_log(binding):
         params, _ = model_params(binding, settings, real=False, backends=Registered())
         params.load_mtp = True
         loaded = binding.llama_model_load_from_file(str(path).encode(), params)
@@ -47,7 +47,7 @@ def plan_both(
         other_params.ctx_type = CONTEXT_OF_PREDICTIONS
         other_params.ctx_other = main
         other = binding.llama_init_from_model(loaded, other_params)
-        plans = tuple(_sum(llama_cpp._breakdown(context)) for context in (main, other))
+        plans = tuple(_sum(breakdown(context)) for context in (main, other))
         for context in (other, main):
             binding.llama_free(context)
         binding.llama_model_free(loaded)

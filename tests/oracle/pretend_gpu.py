@@ -45,7 +45,7 @@ def register(
     `memory` holds the bytes of each, separated by commas; 24 GiB where it says nothing. `changes`
     names a library and its function that changes graphs (see back_end_changes.py).
     """
-    from whatfits.bench.llama_cpp import library
+    from whatfits.bench.llama_library import library
 
     os.environ["PRETEND_GPUS"] = str(count)
     os.environ["PRETEND_BYTES"] = memory

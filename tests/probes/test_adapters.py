@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from whatfits.probes.adapters import CAPPED_BYTES, parse_adapters
+from whatfits.probes.adapter_list import CAPPED_BYTES
+from whatfits.probes.adapters import parse_adapters
 from whatfits.probes.meminfo import HostRam
 from whatfits.sizing.units import GIB, MIB
 

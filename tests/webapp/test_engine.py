@@ -10,18 +10,10 @@ import pytest
 from whatfits.sizing import check, plan
 from whatfits.sizing.errors import BadInputError, UnknownModelError
 from whatfits.webapp import mode
-from whatfits.webapp.engine import (
-    BusyError,
-    Memory,
-    answered,
-    curves,
-    first_answer,
-    machine_named,
-    machine_of,
-    model_of,
-    name_of,
-    ranked,
-)
+from whatfits.webapp.asked import machine_named, machine_of, model_of, name_of
+from whatfits.webapp.engine import answered, curves, first_answer
+from whatfits.webapp.memory import BusyError, Memory
+from whatfits.webapp.ranking_engine import ranked
 from whatfits.webapp.state import question_of
 
 if TYPE_CHECKING:

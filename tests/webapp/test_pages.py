@@ -230,7 +230,7 @@ def test_a_link_alone_reads_no_address(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "whatfits.webapp.engine.load_model", lambda name, **_: asked.append(name) or 1 / 0
+        "whatfits.webapp.asked.load_model", lambda name, **_: asked.append(name) or 1 / 0
     )
     app = page(model="hf:owner/name", machine="64gb")
     assert asked == []

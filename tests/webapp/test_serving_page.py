@@ -11,8 +11,8 @@ pytest.importorskip("streamlit", reason="needs the extra [web]")
 from whatfits.sizing import serve
 from whatfits.sizing.explain import short_rate
 from whatfits.sizing.serving.words import curve_readings, curve_table, server_facts, verdict_line
+from whatfits.webapp.asked import machine_of, model_of
 from whatfits.webapp.chart_parts import LIGHT
-from whatfits.webapp.engine import machine_of, model_of
 from whatfits.webapp.serving_charts import (
     CELL_COLOURS,
     grid_alt,

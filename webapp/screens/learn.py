@@ -7,7 +7,7 @@ import streamlit as st
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import inputs, learn_view
 from whatfits.webapp.answer_view import five_words, refusal
-from whatfits.webapp.engine import machine_of
+from whatfits.webapp.asked import machine_of
 
 st.title("Learn")
 st.markdown("Running a model yourself, in seven steps. Every figure is for this model and machine.")

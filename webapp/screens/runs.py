@@ -17,7 +17,8 @@ from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
-from whatfits.webapp.engine import machine_of, ranked, with_contexts
+from whatfits.webapp.asked import machine_of
+from whatfits.webapp.ranking_engine import ranked, with_contexts
 from whatfits.webapp.words import inert, linked_table
 
 if TYPE_CHECKING:

@@ -258,10 +258,10 @@ def user_model_context(tmp_path: Path) -> Callable[[dict[str, object], list[dict
     """
     from llama_cpp import llama_cpp as binding
 
-    from whatfits.bench import llama_cpp as bench
+    from whatfits.bench import llama_library as bench
     from whatfits.bench.synthetic import write_synthetic_gguf
 
-    bench._backend()
+    bench.backend()
     load_user_model = _user_model_loader(binding)
 
     def measure(metadata: dict[str, object], settings: list[dict[str, Any]]) -> list[int]:
@@ -269,7 +269,7 @@ def user_model_context(tmp_path: Path) -> Callable[[dict[str, object], list[dict
         write_synthetic_gguf(
             path, metadata={"tokenizer.ggml.model": "none", **metadata}, tensors=()
         )
-        with bench._captured_log(binding):
+        with bench.captured_log(binding):
             model = load_user_model(path)
             try:
                 return [_context_column(binding, bench, model, setting) for setting in settings]
@@ -323,6 +323,6 @@ def _context_column(
     context = binding.llama_init_from_model(model, params)
     assert context
     try:
-        return sum(row.context for row in bench._breakdown(context).values())
+        return sum(row.context for row in bench.breakdown(context).values())
     finally:
         binding.llama_free(context)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from whatfits.bench.llama_cpp import Reservation
+    from whatfits.bench.reservation import Reservation
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.settings import Settings
 

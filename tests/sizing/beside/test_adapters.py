@@ -56,22 +56,23 @@ def test_buffers_and_working_memory_are_those_of_a_real_load(
 ) -> None:
     from comparison import write_model
 
-    from whatfits.bench.llama_cpp import _backend, _breakdown, running
+    from whatfits.bench.llama_cpp import running
+    from whatfits.bench.llama_library import backend, breakdown
     from whatfits.bench.run_settings import RunSettings
 
     model: ModelSpec = request.getfixturevalue(kind)
     path, lora = tmp_path / "model.gguf", tmp_path / "lora.gguf"
     write_model(model, path)
     tensor_total = _write(model, lora)
-    binding = _backend()
+    binding = backend()
     with running(path, RunSettings(context_tokens=1024, outputs_max=1), real=True) as run:
-        before = sum(row.compute for row in _breakdown(run._context).values())
+        before = sum(row.compute for row in breakdown(run._context).values())
         adapter = binding.llama_adapter_lora_init(run._model, str(lora).encode())
         one = (ctypes.c_float * 1)(1.0)
         adapters = (binding.llama_adapter_lora_p_ctypes * 1)(adapter)
         assert binding.llama_set_adapters_lora(run._context, adapters, 1, one) == 0
         run.decode(16)
-        after = sum(row.compute for row in _breakdown(run._context).values())
+        after = sum(row.compute for row in breakdown(run._context).values())
         log = "".join(run._log)
     made = re.findall(r"(\S+) LoRA buffer size = +([\d.]+) MiB", log)
     (read,) = load_extras(model, Workload(lora=(str(lora),))).adapters

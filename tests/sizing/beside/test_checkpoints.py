@@ -37,7 +37,8 @@ def test_a_checkpoint_is_as_large_as_the_state_llama_cpp_saves(
 ) -> None:
     from comparison import write_model
 
-    from whatfits.bench.llama_cpp import _backend, running
+    from whatfits.bench.llama_cpp import running
+    from whatfits.bench.llama_library import backend
     from whatfits.bench.run_settings import RunSettings
 
     spec: ModelSpec = request.getfixturevalue(kind)
@@ -49,7 +50,7 @@ def test_a_checkpoint_is_as_large_as_the_state_llama_cpp_saves(
     with running(path, run_settings, real=True) as run:
         for _ in range(3):  # beyond the window
             run.decode(128)
-        truth = _backend().llama_state_seq_get_size_ext(run._context, 0, PARTIAL)
+        truth = backend().llama_state_seq_get_size_ext(run._context, 0, PARTIAL)
     settings = resolve_settings(
         spec, Workload(context_tokens=CONTEXT, batch=512, micro_batch=128, **CASES[case])
     )

@@ -187,9 +187,10 @@ class Quantizer:
 
     def ask(self, path: Path, file_type: FileType, *, imatrix: bool = False) -> Verdict:
         """Return llama.cpp's verdict, with the overrides of the file type."""
-        from whatfits.bench import llama_cpp as bridge
+        from whatfits.bench.llama_cpp import _QUANT_LINE
+        from whatfits.bench.llama_library import backend, captured_log
 
-        binding = bridge._backend()
+        binding = backend()
         params = binding.llama_model_quantize_default_params()
         params.ftype = file_type.id
         params.dry_run = True
@@ -203,14 +204,14 @@ class Quantizer:
             params.imatrix = (entry * 2)(
                 entry(b"unused", (ctypes.c_float * 1)(1.0), 1), entry(None, None, 0)
             )
-        with bridge._captured_log(binding) as lines:
+        with captured_log(binding) as lines:
             status = binding.llama_model_quantize(
                 str(path).encode(), b"unused.gguf", ctypes.byref(params)
             )
         log = "".join(lines)
         if status != 0:
             return Verdict(types=None, log=log)
-        found = (bridge._QUANT_LINE.match(line) for line in log.splitlines())
+        found = (_QUANT_LINE.match(line) for line in log.splitlines())
         types = {m["name"]: (m["target"] or m["source"]).upper() for m in found if m}
         return Verdict(types=types, log=log)
 

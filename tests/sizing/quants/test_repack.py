@@ -70,10 +70,11 @@ def test_this_machine_takes_what_a_dry_run_reports(
     published_models: dict[str, HandMadeModel], tmp_path: Path, published: str
 ) -> None:
     pytest.importorskip("llama_cpp")
-    from whatfits.bench.llama_cpp import _backend, dry_run
+    from whatfits.bench.llama_cpp import dry_run
+    from whatfits.bench.llama_library import backend
     from whatfits.bench.synthetic import write_synthetic_gguf
 
-    said: str = _backend().llama_print_system_info().decode()
+    said: str = backend().llama_print_system_info().decode()
     features = frozenset(part.split("=")[0].strip() for part in said.split(":", 1)[1].split("|"))
     model = published_models[published]
     for file_type in FILE_TYPES.values():

@@ -1,4 +1,4 @@
-"""Stores as the programs lay them out, built of whatever bytes a test gives."""
+"""Stores as the programs lay them out, built of the bytes a test gives, and what they hold."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from whatfits.sizing.sources.stores import read_stores
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from whatfits.sizing.sources.stores.stored import StoreContents, StoredModel
+    from whatfits.sizing.sources.stores.surroundings import Surroundings
 
 IMAGE = "application/vnd.ollama.image."
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.ollama.manifest.list.v2+json"
+HEX = "ab" * 32
+NAME = "registry.ollama.ai/library/bad/latest"
 Layers = list[tuple[str, bytes]]
 
 
@@ -96,8 +103,38 @@ class Hub:
         return blob
 
 
+def layer(**changes: object) -> dict[str, Any]:
+    """Return a layer of a manifest: one that there is not, but for what is given."""
+    known = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{HEX}"}
+    return {**known, "size": 10, **changes}
+
+
+def text(*layers: dict[str, Any]) -> bytes:
+    """Return a manifest of these layers."""
+    return json.dumps({"schemaVersion": 2, "layers": list(layers)}).encode()
+
+
+def listed(*manifests: object) -> bytes:
+    """Return a list of manifests."""
+    return json.dumps({"mediaType": MANIFEST_LIST, "manifests": list(manifests)}).encode()
+
+
 def write(path: Path, data: bytes = b"") -> Path:
     """Write a file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def only(surroundings: Surroundings) -> StoreContents:
+    """Return what lies in the one store there is."""
+    found = read_stores(surroundings)
+    assert len(found) == 1
+    return found[0]
+
+
+def by_name(contents: StoreContents) -> dict[str, StoredModel]:
+    """Return the models of a store by their names, which differ."""
+    named = {model.name: model for model in contents.models}
+    assert len(named) == len(contents.models)
+    return named

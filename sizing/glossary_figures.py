@@ -1,0 +1,128 @@
+"""What a term of the glossary comes to on the reader's own machine, in figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.explain import free_text
+from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.units import GB, GIB, format_bytes, format_tokens
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine, Pool
+
+__all__ = [
+    "bandwidths",
+    "cache_per_token",
+    "fast_pool",
+    "four_bits",
+    "sizes_of_pools",
+    "units",
+    "what_is_free",
+]
+
+# Widths of Llama 3.1 8B (its config.json), the example everyone knows.
+_EXAMPLE: Final = "Llama 3.1 8B"
+_EXAMPLE_LAYERS: Final = 32
+_EXAMPLE_KV_WIDTH: Final = 8 * 128
+_EXAMPLE_PARAMETERS: Final = 8_030_261_312
+_OVERHEAD_SHARE: Final = 0.85
+
+
+def fast_pool(machine: Machine) -> Pool | None:
+    """Return the largest pool of the fastest kind there is: of an accelerator, else RAM."""
+    fast = {device.pool for device in machine.accelerators}
+    pools = [p for p in machine.pools if p.id in fast and p.kind != "ram" and p.free_bytes]
+    pools = pools or [pool for pool in machine.pools if pool.free_bytes]
+    return max(pools, key=lambda pool: pool.free_bytes or 0, default=None)
+
+
+def four_bits(machine: Machine) -> tuple[str, ...]:
+    """Return what weights of 4 bits take, and how many of them fit in fast memory."""
+    q4_k = GGML_TYPES["Q4_K"].bits_per_weight
+    seven = (
+        "7 billion weights x 4.85 bits (Q4_K_M as it comes out on a 7B) / 8 = 4.2 GB = 4.0 GiB; "
+        f"the block type alone is {q4_k} bits, some tensors get more."
+    )
+    lines = [
+        seven,
+        "70 billion x 4.8 bits / 8 = 42 GB = 39 GiB; at 16 bits it would be 140 GB.",
+    ]
+    pool = fast_pool(machine)
+    if pool is not None and pool.free_low_bytes:
+        billions = pool.free_low_bytes * _OVERHEAD_SHARE * 8 / 4.85 / 1e9
+        lines.append(
+            f"Here: {free_text(pool)} are free in {pool.id}; keeping 15 % for cache "
+            f"and buffers, about {billions:.0f} billion weights at 4 bits."
+        )
+    return tuple(lines)
+
+
+def cache_per_token(machine: Machine) -> tuple[str, ...]:
+    """Return what the cache of a known model takes, and the context that its room allows."""
+    per_token = 2 * 2 * _EXAMPLE_LAYERS * _EXAMPLE_KV_WIDTH
+    arithmetic = (
+        f"{_EXAMPLE}: 2 (keys and values) x {_EXAMPLE_LAYERS} layers x {_EXAMPLE_KV_WIDTH:,} "
+        f"elements x 2 bytes = {format_bytes(per_token)} a token; "
+        f"8,192 tokens take {format_bytes(8192 * per_token)}, "
+        f"131,072 take {format_bytes(131072 * per_token)}."
+    )
+    lines = [arithmetic]
+    pool = fast_pool(machine)
+    weights = round(_EXAMPLE_PARAMETERS * 4.89 / 8)
+    if pool is not None and pool.free_low_bytes:
+        left = pool.free_low_bytes - weights
+        tokens = max(0, left) // per_token // 256 * 256
+        lines.append(
+            f"Here: {format_bytes(pool.free_low_bytes)} free in {pool.id}, less "
+            f"{format_bytes(weights)} of weights at Q4_K_M, leave room for at most "
+            f"{format_tokens(tokens)} tokens of this model's cache; buffers take some of it."
+        )
+    return tuple(lines)
+
+
+def what_is_free(machine: Machine) -> tuple[str, ...]:
+    """Return what is free in every pool."""
+    return tuple(
+        f"Here: {pool.id}: {free_text(pool)} free of "
+        f"{format_bytes(pool.total_bytes)}, {format_bytes(pool.reserve_bytes)} kept back."
+        for pool in machine.pools
+        if pool.free_bytes is not None and pool.total_bytes is not None
+    )
+
+
+def sizes_of_pools(machine: Machine) -> tuple[str, ...]:
+    """Return the size of every pool, and how much of it may be had."""
+    return tuple(
+        f"Here: {pool.id} has {format_bytes(pool.total_bytes)}"
+        + (
+            f", of which {_whom(pool)} at most {format_bytes(pool.limit_bytes)}."
+            if pool.limit_bytes
+            else "."
+        )
+        for pool in machine.pools
+        if pool.total_bytes is not None
+    )
+
+
+def _whom(pool: Pool) -> str:
+    return "the GPU gets" if pool.limit_scope == "accelerators" else "programs get"
+
+
+def bandwidths(machine: Machine) -> tuple[str, ...]:
+    """Return the pace that the memory of every device allows."""
+    known = [device for device in machine.devices if device.bandwidth_bytes_per_s]
+    lines = []
+    for device in known:
+        rate = device.bandwidth_bytes_per_s or 0
+        per_second = rate / (_EXAMPLE_PARAMETERS * 4.89 / 8)
+        lines.append(
+            f"Here: {device.name} reads {rate / GB:,.0f} GB/s at its peak: at most "
+            f"{per_second:,.0f} tokens/s of {_EXAMPLE} at Q4_K_M, in practice half to nine tenths."
+        )
+    return tuple(lines) or ("Here: no device's bandwidth is known; nothing was measured yet.",)
+
+
+def units(_machine: Machine) -> tuple[str, ...]:
+    """Return both units in bytes."""
+    return (f"1 GiB = {GIB:,} bytes; 1 GB = 10^9: 7 % less. A file of 4.9 GB takes 4.6 GiB.",)
