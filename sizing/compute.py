@@ -129,7 +129,7 @@ def compute_buffers(
     if replayed is None:
         return _from_stages(model, settings, placement, streamed_bytes=streamed_bytes)
     told = all(is_told(device) for device in placement.accelerators)
-    likeliest = replayed.fused if told else replayed.loaded
+    likeliest = replayed.fused if told else replayed.planned
     sizes = tuple(
         ComputeBytes(min(sizes), sizes[0], max(sizes))
         for sizes in zip(likeliest, *replayed, strict=True)

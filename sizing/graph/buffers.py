@@ -52,7 +52,7 @@ class GraphBuffers(NamedTuple):
         planned: as a dry run reports them.
         loaded: as a real load reserves them.
         bare: as planned, without the scratch space that back ends add.
-        fused: as loaded, with what the devices' back ends change in the graph.
+        fused: as planned, with what the devices' back ends change in the graph.
     """
 
     planned: tuple[int, ...]
@@ -265,7 +265,9 @@ class _Replayed:
             bare = planned
             if self.scratch:
                 bare = self._peaks(build, pinned=False, scratch=False)
-            fused = self._peaks(build, pinned=True, fused=True) if self.fuses else loaded
+            fused = planned
+            if self.fuses:
+                fused = self._peaks(build, pinned=False, fused=True)
             if not (loaded is None or planned is None or bare is None or fused is None):
                 return GraphBuffers(planned, loaded, bare, fused)
 

@@ -15,7 +15,6 @@ from recorded_plans import FUSED, read
 
 from whatfits.sizing.graph import buffers
 from whatfits.sizing.graph.replay import Graph
-from whatfits.sizing.graph.scheduler import Scheduler
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 if TYPE_CHECKING:
@@ -28,17 +27,11 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
 
 GROUPS = read(FUSED)
-PLACE = Scheduler.place
 
 
 @cache
 def model(name: str, file_type: str) -> ModelSpec:
     return without_nextn(load_catalog_model(name, file_type=file_type))
-
-
-def unpinned(scheduler: Scheduler, **_: bool) -> tuple[int | None, ...]:
-    """Place a graph as a dry run does, which forgets what was pinned."""
-    return PLACE(scheduler, pinned=False)
 
 
 def sized_as_cuda(context: GraphContext, backends: Backends, kinds: Sequence[str]) -> Graph:
@@ -52,7 +45,6 @@ def test_buffers_are_those_of_the_changed_graph(
     planned: PlanGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(buffers, "Graph", sized_as_cuda)
-    monkeypatch.setattr(Scheduler, "place", unpinned)
     spec = model(planned.shape.model, planned.shape.file_type)
     for plan in planned.plans:
         found = buffers.graph_buffers(spec, *asked_for(spec, planned.box, plan.settings))
