@@ -87,7 +87,7 @@ class DeviceNames:
 
     Attributes:
         keys: name without memory → [number, 1 if the name held the memory else 0] of each device.
-        drivers: driver's name → numbers of the devices.
+        drivers: name that a driver or lspci reports → numbers of the devices.
         clashes: names that memory cannot tell apart.
         table: partial-match rows: name, memory options, forms of the name without memory.
     """
@@ -111,7 +111,8 @@ def device_names(rows: Iterable[DeviceRow]) -> DeviceNames:
                     forms.setdefault(tuple(short), with_memory)
         for form, with_memory in forms.items():
             names.keys.setdefault(key_of(list(form)), []).append([number, int(with_memory)])
-        for text in row.driver_names:
+        # lspci calls a laptop's chip so even where its driver gives it the desktop card's name.
+        for text in (*row.driver_names, *((row.name,) if row.driver_names else ())):
             owners = names.drivers.setdefault(key_of(driver_tokens(text)), [])
             if number not in owners:
                 owners.append(number)
