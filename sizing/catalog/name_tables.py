@@ -60,7 +60,9 @@ def model_names(rows: Iterable[ModelRow]) -> ModelNames:
         # Some publishers write 2.5 as 2_5; who types an underscore may mean a space.
         forms = [*given, model_tokens(_UNDERSCORE_IN_NUMBER.sub(".", repository))]
         derived.append((key_of(model_tokens(repository)), number))
-        if row.kind != "embedding":  # bge-base, bge-small: there the word is the size
+        if row.kind == "embedding":  # so LM Studio calls them all
+            forms += [["text", "embedding", *tokens] for tokens in given]
+        else:  # bge-base, bge-small: there the word is the size
             forms += [without_noise(tokens) for tokens in forms]
         forms += [without_vendor(tokens) for tokens in forms]
         derived += [(key_of(tokens), number) for tokens in forms]
