@@ -127,7 +127,16 @@ def catalog_rates(
         return Rates()
     if entry is None:
         return Rates()
-    return Rates(entry.bandwidth_bytes_per_s, entry.compute_flops_per_s)
+    memory_gib = entry.option_of(memory_bytes)
+    return Rates(
+        _per_die(entry.bandwidth_of(memory_gib), entry.dies),
+        _per_die(entry.compute_flops_per_s, entry.dies),
+    )
+
+
+def _per_die(rate: int | None, dies: int) -> int | None:
+    """Return what one of the devices has that a card of several dies shows."""
+    return None if rate is None else rate // dies
 
 
 @dataclass(slots=True)

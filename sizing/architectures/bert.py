@@ -26,6 +26,8 @@ __all__ = ["ARCHITECTURES"]
 _ROBERTA: Final = frozenset({"xlm-roberta", "roberta"})
 _ROBERTA_OFFSET: Final = 2
 _MEAN_POOLING: Final = 1  # llama.h, enum llama_pooling_type; as their 1_Pooling/config.json says
+_RANK_POOLING: Final = 4  # what `llama-server --reranking` asks a classifier for
+_RERANKER: Final = "XLMRobertaForSequenceClassification"
 
 
 def _metadata(config: Config) -> dict[str, object]:
@@ -44,6 +46,16 @@ def _metadata(config: Config) -> dict[str, object]:
     }
 
 
+def _bert_metadata(config: Config) -> dict[str, object]:
+    metadata = _metadata(config)
+    return {**metadata, "pooling_type": _RANK_POOLING} if _reranks(config) else metadata
+
+
+def _reranks(config: Config) -> bool:
+    """Return whether a classifier's head of one score stands on the layers."""
+    return _RERANKER in (config.items("architectures") or ())
+
+
 def _ends(blueprint: Blueprint) -> Iterator[TensorShape]:
     n_embd = blueprint.n_embd
     yield blocks.embedding(n_embd, blueprint.n_vocab)
@@ -57,6 +69,11 @@ def _bert_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
     n_embd = blueprint.n_embd
     yield from _ends(blueprint)
     yield blocks.f32("position_embd", n_embd, blueprint.metadata.integer("context_length"))
+    if _reranks(blueprint.config):
+        yield blocks.matrix("cls", n_embd, n_embd)
+        yield blocks.vector("cls", n_embd)
+        yield blocks.f32("cls.output", n_embd, 1)  # one row: no file type packs it
+        yield blocks.vector("cls.output", 1)
     for layer in blueprint.layers:
         prefix = f"blk.{layer}."
         yield from blocks.attention(prefix, blueprint.widths(layer), bias=True, output_bias=True)
@@ -122,7 +139,7 @@ def _euro_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
 
 
 ARCHITECTURES: Final = (
-    Architecture("bert", _metadata, _bert_tensors),
+    Architecture("bert", _bert_metadata, _bert_tensors),
     Architecture("nomic-bert", _nomic_metadata, _nomic_tensors),
     Architecture("nomic-bert-moe", _nomic_moe_metadata, _nomic_moe_tensors),
     Architecture("eurobert", _euro_metadata, _euro_tensors),

@@ -25,6 +25,7 @@ _CLASSES: Final = (
     ("bailingmoe2", "BailingMoeV2ForCausalLM"),
     ("bailingmoe3", "BailingHybridForCausalLM"),
     ("bert", "BertModel BertForMaskedLM CamembertModel RobertaModel XLMRobertaModel"),
+    ("bert", "XLMRobertaForSequenceClassification"),
     ("bitnet", "BitNetForCausalLM BitnetForCausalLM"),
     ("bloom", "BloomForCausalLM BloomModel"),
     ("chatglm", "ChatGLMModel ChatGLMForConditionalGeneration GlmForCausalLM"),

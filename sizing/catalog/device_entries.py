@@ -143,6 +143,23 @@ class DeviceEntry:
         """Return the bandwidth of one memory option in bytes/s."""
         return dict(self.bandwidth_by_memory).get(memory_gib or 0, self.bandwidth_bytes_per_s)
 
+    def option_of(self, memory_bytes: int | None) -> int | None:
+        """Return the memory option in GiB of which a driver may show so many bytes; None if none.
+
+        Of a card with two dies a driver shows each alone.
+        """
+        if memory_bytes is None:
+            return None
+        shown = memory_bytes * self.dies
+        return next(
+            (
+                size
+                for size in self.memory_gib
+                if _LOWEST_SHARE * size * GIB <= shown <= _HIGHEST_SHARE * size * GIB
+            ),
+            None,
+        )
+
     def total_of(self, memory_gib: int) -> MemoryTotal | None:
         """Return what a driver shows of one memory option; None when there is no such option."""
         return next((total for total in self.totals if total.memory_gib == memory_gib), None)
@@ -267,14 +284,7 @@ def match_driver_name(
         found = [entry for entry in found if not entry.gpu_cores or gpu_cores in entry.gpu_cores]
     # The GPU of a machine with one memory may be shown any part of it.
     if memory_bytes is not None and (len(found) > 1 or not all(e.unified_memory for e in found)):
-        found = [entry for entry in found if _may_have(entry, memory_bytes)]
+        found = [entry for entry in found if entry.option_of(memory_bytes) is not None]
     if len(found) > 1:
         found = [entry for entry in found if entry.kind != "laptop"]
     return found[0] if len(found) == 1 else None
-
-
-def _may_have(entry: DeviceEntry, memory_bytes: int) -> bool:
-    return any(
-        _LOWEST_SHARE * size * GIB <= memory_bytes <= _HIGHEST_SHARE * size * GIB
-        for size in entry.memory_gib
-    )

@@ -60,6 +60,12 @@ def unified_pool(entry: DeviceEntry, memory_gib: int, *, os: str | None) -> Pool
             "amdgpu: half of the RAM unless raised (GTT; ttm.pages_limit), up to three quarters as "
             "a carve-out set in the firmware"
         )
+    elif entry.vendor == "Intel":
+        limit, low = total * 3 // 4, total // 2
+        source = (
+            "Mesa's Vulkan driver: three quarters of the RAM (src/intel/vulkan/anv_device.c); "
+            "Windows: about half of it"
+        )
     return Pool(
         "unified",
         "unified",

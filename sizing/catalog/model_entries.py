@@ -19,6 +19,8 @@ __all__ = ["ModelEntry", "find_model", "model_entries"]
 
 _INDEX: Final = "models.jsonl"
 _LONGEST_NAME: Final = 200
+# LM Studio's names of makers who are called otherwise on Hugging Face.
+_MAKERS: Final = {"ibm": "ibm-granite", "deepseek": "deepseek-ai", "meta": "meta-llama"}
 # Facts of the catalog that have no field of their own, or that `ModelEntry` unpacks.
 _PACKED: Final = ("config", "lists", "null_fields", "vision")
 _NOT_SHAPE: Final = ("licence", "released", "dtype", "params_published")
@@ -223,6 +225,7 @@ def _exact(index: IndexFile, text: str) -> int | None:
     if number is not None or len(name) > _LONGEST_NAME:
         return number
     publisher, _, repository = name.rpartition("/")
+    publisher = _MAKERS.get(publisher, publisher)
     number = _owner(index.header["keys"], repository)
     if number is None or not publisher:
         return number

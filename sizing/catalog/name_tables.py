@@ -60,7 +60,9 @@ def model_names(rows: Iterable[ModelRow]) -> ModelNames:
         # Some publishers write 2.5 as 2_5; who types an underscore may mean a space.
         forms = [*given, model_tokens(_UNDERSCORE_IN_NUMBER.sub(".", repository))]
         derived.append((key_of(model_tokens(repository)), number))
-        if row.kind != "embedding":  # bge-base, bge-small: there the word is the size
+        if row.kind == "embedding":  # so LM Studio calls them all
+            forms += [["text", "embedding", *tokens] for tokens in given]
+        else:  # bge-base, bge-small: there the word is the size
             forms += [without_noise(tokens) for tokens in forms]
         forms += [without_vendor(tokens) for tokens in forms]
         derived += [(key_of(tokens), number) for tokens in forms]
@@ -87,7 +89,7 @@ class DeviceNames:
 
     Attributes:
         keys: name without memory → [number, 1 if the name held the memory else 0] of each device.
-        drivers: driver's name → numbers of the devices.
+        drivers: name that a driver or lspci reports → numbers of the devices.
         clashes: names that memory cannot tell apart.
         table: partial-match rows: name, memory options, forms of the name without memory.
     """
@@ -111,7 +113,8 @@ def device_names(rows: Iterable[DeviceRow]) -> DeviceNames:
                     forms.setdefault(tuple(short), with_memory)
         for form, with_memory in forms.items():
             names.keys.setdefault(key_of(list(form)), []).append([number, int(with_memory)])
-        for text in row.driver_names:
+        # lspci calls a laptop's chip so even where its driver gives it the desktop card's name.
+        for text in (*row.driver_names, *((row.name,) if row.driver_names else ())):
             owners = names.drivers.setdefault(key_of(driver_tokens(text)), [])
             if number not in owners:
                 owners.append(number)

@@ -74,6 +74,10 @@ _MACHINE_WORDS: Final = (
     r"(?:[\s_-]+(?:pro|air|mini|studio)(?=[\s_-]+m\d))?(?=[\s_-]*m\d)"
 )
 _LAPTOP_WORDS: Final = {"mobile": "laptop", "notebook": "laptop"}
+# lspci: `VGA compatible controller [0300]: NVIDIA Corporation AD107M [GeForce RTX 4060 Max-Q /
+# Mobile] [10de:28e0] (rev a1)`. What it is sold as stands in the brackets that hold no numbers.
+_SOLD_AS: Final = r"\[(?!(?:[0-9a-f]{4}:)?[0-9a-f]{4}\])([^\[\]]+)\]"
+_LSPCI_LAPTOP: Final = r"max-q\s*/\s*mobile"
 # First words that people leave out: `4090` for `rtx 4090`, `b580` for `arc b580`.
 _SERIES: Final = frozenset({"rtx", "gtx", "rx", "arc", "tesla", "instinct", "ai", "pro"})
 
@@ -86,7 +90,11 @@ def model_tokens(text: str) -> list[str]:
 
 def device_tokens(text: str) -> list[str]:
     """Return the words and numbers of a device's name without vendor words; memory as `12gb`."""
-    lowered = re.sub(_MACHINE_WORDS, "", text.casefold().replace("(r)", " ").replace("(tm)", " "))
+    lowered = text.casefold().replace("(r)", " ").replace("(tm)", " ")
+    sold_as = re.findall(_SOLD_AS, lowered) if "[" in lowered else ()
+    if sold_as:
+        lowered = re.sub(_LSPCI_LAPTOP, "laptop", sold_as[-1])
+    lowered = re.sub(_MACHINE_WORDS, "", lowered)
     tokens = []
     for token in re.findall(_DEVICE_WORD, lowered):
         if token in _DEVICE_NOISE:

@@ -92,6 +92,7 @@ CASES = [
     Case("nomic-embed-text-v1.5", workload={"context_tokens": 2048}),
     Case("bge-m3", (6,), workload={"context_tokens": 8192, "parallel": 2}),
     Case("bge-m3", workload={"context_tokens": 8192}),
+    Case("bge-reranker-v2-m3", (6,), workload={"context_tokens": 8192}),
     Case("bge-m3", (6,), workload={"context_tokens": 6000, "parallel": 5}),
     Case("bge-m3", (6,), workload={"context_tokens": 8192, "micro_batch": 1024}),
     Case("qwen3-embedding-0.6b"),

@@ -9,10 +9,11 @@ import pytest
 
 from whatfits.probes.amd import AmdGpu, parse_gpus, probe
 from whatfits.probes.amd_kfd import KfdNode, gfx_target, nodes_of, parse_kfd_node
-from whatfits.probes.amd_names import amd_name, is_apu, parse_amdgpu_ids
+from whatfits.probes.amd_names import CHIPS, amd_name, is_apu, parse_amdgpu_ids
 from whatfits.probes.meminfo import HostRam
 from whatfits.probes.pci import GpuFunction
 from whatfits.probes.replay import ReplaySystem
+from whatfits.sizing.catalog.lookup import device_entries, match_driver_name
 from whatfits.sizing.units import GIB, MIB
 
 if TYPE_CHECKING:
@@ -231,3 +232,36 @@ def test_a_broken_size_file_is_an_unknown_size(size: str) -> None:
         }
     )
     assert probe(system).pools[0].total_bytes is None
+
+
+def test_a_chip_of_the_list_is_a_device_of_the_catalog() -> None:
+    options = sorted({size for entry in device_entries() for size in entry.memory_gib})
+    names = {name for revisions in CHIPS.values() for name in revisions.values()}
+    unknown = {
+        name
+        for name in names
+        if not any(
+            match_driver_name(name, vendor="AMD", memory_bytes=size * GIB) for size in options
+        )
+    }
+    # Too slow for models, or one name for cards of two speeds (Vega 56 and 64).
+    assert unknown == {
+        "AMD Custom GPU 0405",
+        "AMD Radeon 610M",
+        "AMD Radeon 840M Graphics",
+        "AMD Radeon RX Vega",
+    }
+
+
+@pytest.mark.parametrize(
+    ("device_id", "revision", "name"),
+    [
+        (0x67DF, 0xE7, "AMD Radeon RX 580 Series"),
+        (0x731F, 0xC1, "AMD Radeon RX 5700 XT"),
+        (0x73DF, 0xC3, "AMD Radeon RX 6800M"),
+        (0x7480, 0xC7, "AMD Radeon RX 7600M XT"),
+        (0x6FDF, 0xE7, None),
+    ],
+)
+def test_a_chip_is_named_by_its_revision(device_id: int, revision: int, name: str | None) -> None:
+    assert amd_name(device_id, revision) == name

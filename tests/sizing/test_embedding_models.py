@@ -62,6 +62,24 @@ def test_a_decoder_reads_in_parts_where_only_its_last_row_counts(
     assert batches(pooled(CHAT, pooling), context_tokens=4096) == (expected, expected)
 
 
+def test_a_reranker_carries_its_head_and_ranks() -> None:
+    # XLM-RoBERTa large for one score: a layer of its width and a row above what bge-m3 has.
+    reranker, encoder = load_model("bge-reranker-v2-m3"), load_model(ENCODER)
+    assert (reranker.reranks, encoder.reranks) == (True, False)
+    own = {tensor.name: tensor.shape for tensor in reranker.tensors}
+    for tensor in encoder.tensors:
+        assert own.pop(tensor.name) == tensor.shape
+    assert own == {
+        "cls.weight": (1024, 1024),
+        "cls.bias": (1024,),
+        "cls.output.weight": (1024, 1),
+        "cls.output.bias": (1,),
+    }
+    plan = check("bge-reranker-v2-m3", machine=CARD, workload={"context_tokens": 8192})
+    (line,) = plan.commands["llama.cpp"]
+    assert line.endswith("--reranking")
+
+
 def test_a_model_that_writes_and_the_library_keep_their_batches() -> None:
     assert batches(load_model(CHAT), context_tokens=8192) == (2048, 512)
     library = Workload(program="api", context_tokens=8192)

@@ -28,6 +28,28 @@ ENTRIES = tuple(device_entries())
         ("7900xtx", "Radeon RX 7900 XTX"),
         ("7900 xt", "Radeon RX 7900 XT"),
         ("w7900", "Radeon PRO W7900"),
+        ("rx 580", "Radeon RX 580"),
+        ("rx 580 4gb", "Radeon RX 580"),
+        ("5700xt", "Radeon RX 5700 XT"),
+        ("mi50", "Instinct MI50"),
+        ("mi50 32gb", "Instinct MI50"),
+        ("k80", "Tesla K80"),
+        ("titan x", "TITAN X (Pascal)"),
+        ("titan xp", "TITAN Xp"),
+        ("980 ti", "GeForce GTX 980 Ti"),
+        ("rtx a2000 laptop 8gb", "RTX A2000 8 GB Laptop GPU"),
+        ("rtx 3050 laptop 6gb", "GeForce RTX 3050 6 GB Laptop GPU"),
+        ("rtx 3080 laptop 16gb", "GeForce RTX 3080 Laptop GPU"),
+        ("rtx 4000 ada laptop", "RTX 4000 Ada Generation Laptop GPU"),
+        ("arc 140v", "Arc 140V"),
+        ("lunar lake 32gb", "Arc 140V"),
+        ("arc a370m", "Arc A370M"),
+        ("framework desktop 128gb", "Framework Desktop (Ryzen AI Max+ 395)"),
+        ("framework desktop 64gb", "Framework Desktop (Ryzen AI Max+ 395)"),
+        ("framework desktop 32gb", "Framework Desktop (Ryzen AI Max 385)"),
+        ("gmktec evo-x2 128gb", "Radeon 8060S (Ryzen AI Max+ 395, Strix Halo)"),
+        ("asus ascent gx10", "DGX Spark (GB10)"),
+        ("AD102 [GeForce RTX 4090]", "GeForce RTX 4090"),
         ("radeon vii", "Radeon VII"),
         ("pro vii", "Radeon Pro VII"),
         ("mi300x", "Instinct MI300X"),
@@ -65,6 +87,9 @@ def test_what_people_type_finds_the_device(typed: str, name: str) -> None:
         ("rtx 3060", ["'GeForce RTX 3060 8 GB'", "'GeForce RTX 3060 12 GB'"]),
         ("a100 80gb", ["'A100 PCIe 80 GB'", "'A100 SXM4 80 GB'"]),
         ("rtx 4000", ["'RTX 4000 Ada Generation'"]),
+        ("gtx 1060", ["'GeForce GTX 1060 6 GB'", "'GeForce GTX 1060 3 GB'"]),
+        ("iris xe", ["'Iris Xe Graphics 96 EU'", "'Iris Xe Graphics 80 EU'"]),
+        ("framework desktop", ["'Framework Desktop (Ryzen AI Max 385)'"]),
     ],
 )
 def test_variants_are_listed_when_the_name_leaves_them_open(typed: str, choices: list[str]) -> None:
@@ -124,6 +149,23 @@ def test_rates_are_in_base_units() -> None:
     assert card.fp16_flops_per_s == 165_200_000_000_000
     assert card.fp16_accumulate_fp16_flops_per_s == 330_300_000_000_000
     assert find_device("rtx 3090").nvlink_bytes_per_s == 112_500_000_000
+
+
+def test_a_matrix_rate_lies_within_reach_of_the_shader_rate() -> None:
+    # From a sixty-fourth (Pascal) to 32 times (Blackwell for data centres): a slip of units shows.
+    for entry in ENTRIES:
+        if entry.fp32_flops_per_s is None:
+            continue
+        for rate in (entry.fp16_flops_per_s, entry.fp16_accumulate_fp16_flops_per_s):
+            if rate is not None:
+                assert entry.fp32_flops_per_s / 80 < rate < entry.fp32_flops_per_s * 35, entry.id
+
+
+def test_figures_of_a_card_of_two_dies_are_those_of_the_card() -> None:
+    # NVIDIA's board specification of the Tesla K80: 24 GB, 480 GB/s for both GPUs together.
+    card = find_device("k80")
+    assert (card.dies, card.memory_gib) == (2, (24,))
+    assert card.bandwidth_bytes_per_s == 481_200_000_000
 
 
 def test_bandwidth_follows_the_memory_option_where_they_differ() -> None:

@@ -250,6 +250,13 @@ def test_every_machine_with_shared_memory_can_be_named(entry: DeviceEntry) -> No
         assert 0 < pool.free_low_bytes <= (pool.free_bytes or 0)
 
 
+def test_a_gpu_in_an_intel_processor_may_have_half_of_the_memory_for_sure() -> None:
+    # Windows: half; Mesa's anv_compute_sys_heap_size: three quarters above 4 GiB.
+    (pool,) = machine_expression("arc 140v 32gb").pools
+    assert (pool.limit_low_bytes, pool.limit_bytes) == (16 * GIB, 24 * GIB)
+    assert pool.limit_scope == "accelerators"
+
+
 def test_a_value_nobody_re_read_is_marked_on_the_device_and_said_in_the_answer() -> None:
     from whatfits.sizing.api import check
 

@@ -53,6 +53,35 @@ ENTRIES = tuple(model_entries())
         ("bge-base-en-v1.5", "bge-base-en-v1.5"),
         ("internlm2_5-7b-chat", "internlm2.5-7b"),
         ("internlm 2.5 7b", "internlm2.5-7b"),
+        # tags of Ollama's library
+        ("qwen3-embedding:8b", "qwen3-embedding-8b"),
+        ("mxbai-embed-large:335m", "mxbai-embed-large-v1"),
+        ("embeddinggemma:300m", "embeddinggemma-300m"),
+        ("embeddinggemma", "embeddinggemma-300m"),
+        ("snowflake-arctic-embed:335m", "snowflake-arctic-embed-l"),
+        ("snowflake-arctic-embed2:568m", "snowflake-arctic-embed-l-v2.0"),
+        ("all-minilm:33m", "all-minilm-l12-v2"),
+        ("all-minilm:22m", "all-minilm-l6-v2"),
+        ("bge-large:335m", "bge-large-en-v1.5"),
+        ("gemma3:270m", "gemma-3-270m"),
+        ("codestral:22b", "codestral-22b"),
+        ("deepseek-coder:6.7b", "deepseek-coder-6.7b"),
+        ("phi4-reasoning:14b", "phi-4-reasoning"),
+        ("phi4-mini-reasoning:3.8b", "phi-4-mini-reasoning"),
+        ("aya:8b", "aya-23-8b"),
+        ("aya-expanse:32b", "aya-expanse-32b"),
+        ("granite4:tiny-h", "granite-4.0-h-tiny"),
+        ("granite3.1-dense:8b", "granite-3.1-8b"),
+        ("llama4:16x17b", "llama-4-scout"),
+        ("nemotron:70b", "llama-3.1-nemotron-70b"),
+        ("solar:10.7b", "solar-10.7b"),
+        # names of LM Studio's catalogue
+        ("text-embedding-bge-m3", "bge-m3"),
+        ("text-embedding-nomic-embed-text-v1.5", "nomic-embed-text-v1.5"),
+        ("ibm/granite-4-h-tiny", "granite-4.0-h-tiny"),
+        ("deepseek/deepseek-r1-0528-qwen3-8b", "deepseek-r1-0528-qwen3-8b"),
+        ("qwen/qwen3-4b-thinking-2507", "qwen3-4b-2507"),
+        ("google/gemma-3-12b", "gemma-3-12b"),
     ],
 )
 def test_what_people_type_finds_the_model(typed: str, model_id: str) -> None:
@@ -67,7 +96,7 @@ def test_what_people_type_finds_the_model(typed: str, model_id: str) -> None:
         ("llama-3-1-8b", "llama-3.1-8b"),
         ("gemma-22b", "gemma-2-2b"),
         ("mixtral 7b", "mixtral-8x7b"),
-        ("qwen 72b", "qwen2.5-72b"),
+        ("qwen 397b", "qwen3.5-397b-a17b"),
         ("deepseek-coder-v2", "deepseek-coder-v2-lite"),
         ("olmoe 1b", "olmoe-1b-7b"),
         ("gemma 3 e4b", "gemma-3n-e4b"),
@@ -198,7 +227,7 @@ def test_what_is_not_sure_about_a_model_is_said() -> None:
         .caveats[0]
         .startswith("Not known of its shape: intermediate_size")
     )
-    assert "whole shape" in find_model("bge-m3").caveats[1]
+    assert "whole shape" in find_model("bge-large-en-v1.5").caveats[1]
     assert "Shape assumed" in find_model("qwen3.8-27b").caveats[0]
     assert "max_position_embeddings" in find_model("minimax-m1").caveats[0]
     assert find_model("llama-3.1-8b").caveats == ()
