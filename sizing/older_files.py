@@ -28,5 +28,6 @@ def older_file_note(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
     is_file = spec.source != "catalog" and not spec.planned
     if is_file or not extra or not 1 < told <= kept or not trial.placement.accelerators:
         return ()
-    which = f"A file made before prediction layers were kept (block_count {spec.n_layers}, not {kept})"
+    counted = f"block_count {spec.n_layers}, not {kept}"
+    which = f"A file made before prediction layers were kept ({counted})"
     return (f"{which} has to get {max(1, told - extra)} layers on devices instead of {told}.",)
