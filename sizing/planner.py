@@ -49,7 +49,7 @@ class FileTypeOption:
         high_bytes: upper end of the need.
         verdict: with the context asked for.
         largest_context_tokens: longest context that runs; None when none does.
-        decode_tokens_per_s: speed of writing; None when unknown.
+        decode_tokens_per_s: speed of writing; None when unknown, or when it does not run.
         quality_cost: what it costs in quality, in words.
     """
 
@@ -130,25 +130,29 @@ def option_of(tried: TriedType, *, quality: Callable[[str], str]) -> FileTypeOpt
         high_bytes=memory.high_bytes,
         verdict=tried.verdict,
         largest_context_tokens=tried.largest_context_tokens,
-        decode_tokens_per_s=tried.speed.decode_tokens_per_s,
+        decode_tokens_per_s=None if tried.verdict == "no" else tried.speed.decode_tokens_per_s,
         quality_cost=quality(tried.file_type),
     )
 
 
 def choose(
-    tried: Sequence[TriedType], *, least_tokens_per_s: float | None = None
+    tried: Sequence[TriedType], *, usual: str | None = None, least_tokens_per_s: float | None = None
 ) -> tuple[TriedType, bool]:
     """Return the file type the rule chooses, and whether it is as fast as asked for.
 
     Of those fast enough by the middle of the estimate, the first with the best verdict: they
-    come best quality first. When none is fast enough, the fastest.
+    come best quality first. When none is fast enough, the fastest that runs. When none runs, the
+    `usual` one, as for any question that names none; else the smallest.
     """
+    running = [one for one in tried if one.verdict != "no"]
+    if not running:
+        return next((one for one in tried if one.file_type == usual), tried[-1]), True
     if least_tokens_per_s is None:
-        return min(tried, key=_verdict_place), True
-    quick = [one for one in tried if one.mid_tokens_per_s >= least_tokens_per_s]
+        return min(running, key=_verdict_place), True
+    quick = [one for one in running if one.mid_tokens_per_s >= least_tokens_per_s]
     if quick:
         return min(quick, key=_verdict_place), True
-    return max(tried, key=lambda one: one.mid_tokens_per_s), False
+    return max(running, key=lambda one: one.mid_tokens_per_s), False
 
 
 def _verdict_place(tried: TriedType) -> int:

@@ -119,7 +119,7 @@ def choose_plan(
         )
     specs, replays = _specs(spec, fixed=fixed_file_type), Replays()
     tried = try_file_types(specs.values(), machine, workload, request, replays=replays)
-    chosen, fast_enough = choose(tried, least_tokens_per_s=least_tokens_per_s)
+    chosen, fast_enough = choose(tried, usual=spec.file_type, least_tokens_per_s=least_tokens_per_s)
     context = workload.context_tokens
     if context is None and (most := chosen.largest_context_tokens) is not None:
         context = most if longest else min(most, USUAL_CONTEXT_TOKENS)
@@ -129,6 +129,8 @@ def choose_plan(
     ]
     if not fast_enough:
         rules.append(f"Nothing writes {least_tokens_per_s:g} tokens/s here: this is the fastest.")
+    if chosen.verdict == "no" and len(tried) > 1:
+        rules.append(f"None of them runs here: this is {chosen.file_type}, the usual one.")
     model, asked = specs[chosen.file_type], replace(workload, context_tokens=context)
     ask = partial(answer, machine=machine, request=request, force=force, replays=replays)
     plan = ask(model, workload=asked)

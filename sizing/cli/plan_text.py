@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
-from whatfits.sizing.explain import plan_document, short_rate
+from whatfits.sizing.explain import plan_document, rate_cell
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
 
@@ -70,7 +70,7 @@ def _types_table(types: Sequence[FileTypeOption], chosen: str | None) -> Table:
             option.verdict,
             format_bytes(option.total_bytes),
             _context_text(option),
-            short_rate(option.decode_tokens_per_s),
+            rate_cell(option.verdict, option.decode_tokens_per_s),
         )
         for option in types
     )

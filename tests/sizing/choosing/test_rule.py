@@ -9,6 +9,7 @@ import pytest
 
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.quality import quality_cost
+from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.planner import (
     TriedType,
@@ -91,7 +92,32 @@ def test_a_better_verdict_comes_before_better_quality() -> None:
     assert verdicts == ["no", "tight", "fits"]
     assert choose(tried(machine))[0].file_type == "Q4_K_M"
     assert choose(tried(machine)[:2])[0].file_type == "Q8_0"
-    assert choose(tried(ram(50)))[0].file_type == "F16"
+
+
+@pytest.mark.parametrize("least_tokens_per_s", [None, 0.1, 1e9])
+def test_where_nothing_runs_the_usual_file_type_is_answered_for(
+    least_tokens_per_s: float | None,
+) -> None:
+    def chosen(usual: str | None) -> tuple[str, bool]:
+        found, enough = choose(tried(ram(50)), usual=usual, least_tokens_per_s=least_tokens_per_s)
+        return found.file_type, enough
+
+    assert chosen("Q8_0") == ("Q8_0", True)
+    assert chosen("MXFP4_MOE") == chosen(None) == ("Q4_K_M", True)
+
+
+def test_what_does_not_run_is_not_the_fastest() -> None:
+    """Its speed supposes memory that is not there."""
+    machine = ram(300)
+    running = [one for one in tried(machine) if one.verdict != "no"]
+    fastest = max(running, key=lambda one: one.mid_tokens_per_s)
+    too_large = tried(machine)[0]
+    too_large.__dict__["speed"] = replace(
+        too_large.speed, decode_tokens_per_s=RateRange(1e4, 1e4, 1e4)
+    )
+    among = (too_large, *running)
+    for least in (100.0, 5e3):
+        assert choose(among, least_tokens_per_s=least)[0].file_type == fastest.file_type
 
 
 def test_what_is_surely_too_large_is_no_without_a_trial() -> None:
