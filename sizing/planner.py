@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
+from whatfits.sizing.explain import short_rate
+from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE
 from whatfits.sizing.search import Trials
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER
@@ -32,6 +34,7 @@ __all__ = [
     "context_rule",
     "file_type_rule",
     "option_of",
+    "other_choice",
     "try_file_types",
 ]
 
@@ -169,6 +172,37 @@ def file_type_rule(names: Sequence[str], *, least_tokens_per_s: float | None) ->
         else f" among those that write at least {least_tokens_per_s:g} tokens/s"
     )
     return f"File type: the best of {', '.join(names)} with the best verdict{speed}."
+
+
+def other_choice(
+    tried: Sequence[TriedType], chosen: TriedType, *, least_tokens_per_s: float | None
+) -> str | None:
+    """Return what else many would choose, and what it gains and costs; None when nothing.
+
+    Of what fits: the next better file type that runs though a part of it spills, where it is as
+    fast as asked for. Of what spills: the usual one, where that is smaller.
+    """
+    at = tried.index(chosen)
+    least = least_tokens_per_s or 0.0
+    if chosen.verdict == "fits":
+        better = (
+            one
+            for one in reversed(tried[:at])
+            if one.verdict == "slow" and one.mid_tokens_per_s >= least
+        )
+        other = next(better, None)
+        gain = "loses less quality and runs too, a part of it in slower memory"
+    elif chosen.verdict == "slow":
+        usual = (one for one in tried[at + 1 :] if one.file_type == DEFAULT_FILE_TYPE)
+        smaller = (one for one in usual if one.mid_tokens_per_s > chosen.mid_tokens_per_s)
+        other, gain = next(smaller, None), "writes faster and loses more quality"
+    else:
+        other, gain = None, ""
+    if other is None:
+        return None
+    there, here = (short_rate(one.speed.decode_tokens_per_s) for one in (other, chosen))
+    name = other.file_type
+    return f"{name} {gain}: {there} tokens/s, not {here} (--file-type {name})."
 
 
 def context_rule(*, asked: int | None, longest: bool) -> str:

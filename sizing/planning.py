@@ -20,6 +20,7 @@ from whatfits.sizing.planner import (
     context_rule,
     file_type_rule,
     option_of,
+    other_choice,
     try_file_types,
 )
 from whatfits.sizing.quants.default_type import LADDER, UNASKED
@@ -131,6 +132,9 @@ def choose_plan(
         rules.append(f"Nothing writes {least_tokens_per_s:g} tokens/s here: this is the fastest.")
     if chosen.verdict == "no" and len(tried) > 1:
         rules.append(f"None of them runs here: this is {chosen.file_type}, the usual one.")
+    other = other_choice(tried, chosen, least_tokens_per_s=least_tokens_per_s)
+    if other is not None:
+        rules.append(other)
     model, asked = specs[chosen.file_type], replace(workload, context_tokens=context)
     ask = partial(answer, machine=machine, request=request, force=force, replays=replays)
     plan = ask(model, workload=asked)

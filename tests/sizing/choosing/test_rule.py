@@ -10,6 +10,7 @@ import pytest
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.quality import quality_cost
 from whatfits.sizing.estimate import RateRange
+from whatfits.sizing.explain import short_rate
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.planner import (
     TriedType,
@@ -17,6 +18,7 @@ from whatfits.sizing.planner import (
     context_rule,
     file_type_rule,
     option_of,
+    other_choice,
     try_file_types,
 )
 from whatfits.sizing.search import Trials
@@ -165,3 +167,47 @@ def test_the_rules_are_told_in_words() -> None:
     assert context_rule(asked=None, longest=True) == "Context: the longest that runs."
     usual = "Context: the longest that runs, at most 32,768 tokens."
     assert context_rule(asked=None, longest=False) == usual
+
+
+# what else many would choose
+
+
+def named(rows: tuple[TriedType, ...], file_type: str, *, least: float | None = None) -> str | None:
+    chosen = next(one for one in rows if one.file_type == file_type)
+    return other_choice(rows, chosen, least_tokens_per_s=least)
+
+
+def fourteen_billion(machine: str) -> tuple[TriedType, ...]:
+    names = ("Q8_0", "Q6_K", "Q4_K_M", "Q3_K_M")
+    specs = [load_model("qwen3-14b", file_type=name) for name in names]
+    return try_file_types(
+        specs, load_machine(machine), WORKLOAD, PlacementRequest(), replays=Replays()
+    )
+
+
+def test_beside_what_fits_the_next_better_that_spills_is_named_with_both_speeds() -> None:
+    rows = fourteen_billion("rtx 3060 12gb + 32gb")
+    assert [one.verdict for one in rows] == ["slow", "slow", "fits", "fits"]
+    rates = [short_rate(rows[at].speed.decode_tokens_per_s) for at in (1, 2)]
+    assert named(rows, "Q4_K_M") == (
+        "Q6_K loses less quality and runs too, a part of it in slower memory: "
+        f"{rates[0]} tokens/s, not {rates[1]} (--file-type Q6_K)."
+    )
+    fast_enough = rows[1].mid_tokens_per_s
+    assert named(rows, "Q4_K_M", least=fast_enough) is not None
+    assert named(rows, "Q4_K_M", least=fast_enough + 1e-6) is None
+
+
+def test_beside_what_spills_the_usual_file_type_is_named() -> None:
+    rows = fourteen_billion("rtx 4060 + 32gb")
+    assert rows[0].verdict == rows[2].verdict == "slow"
+    said = named(rows, "Q8_0")
+    assert said is not None
+    assert said.startswith("Q4_K_M writes faster and loses more quality: ")
+    assert rows[2].mid_tokens_per_s > rows[0].mid_tokens_per_s
+    assert named(rows, "Q4_K_M") is None
+
+
+def test_nothing_else_is_named_where_nothing_spills_or_nothing_runs() -> None:
+    assert named(tried(), "F16") is None
+    assert named(tried(ram(50)), "F16") is None
