@@ -8,6 +8,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
+from whatfits.sizing.runtimes.shells import is_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ def _notes(machine: Machine, workload: Workload, request: PlacementRequest) -> I
     """Yield what no flag of the server says, and no shell of every system."""
     if workload.program != "server" or workload.outputs_max is not None:
         yield _SERVER_ROWS
-    if machine.os == "windows" and request.devices != () and must_count_by_bus(machine):
+    if is_windows(machine.os) and request.devices != () and must_count_by_bus(machine):
         yield _COUNT_BY_BUS
 
 

@@ -6,11 +6,11 @@ itself is closed: that slots share one cache is what its documents say, not what
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.shells import command_line
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.values import replace
 
@@ -93,7 +93,6 @@ def asked(
 def commands(run: Run) -> tuple[str, ...]:
     """Return the lines that import the file and load it as the plan was computed."""
     settings, placement = run.trial.settings, run.trial.placement
-    name = shlex.quote(run.spec.name)
     words = ["lms", "load", run.spec.name]
     if run.machine.accelerators:
         words += ["--gpu", _share(placement.gpu_layers, len(placement.layer_device))]
@@ -101,8 +100,10 @@ def commands(run: Run) -> tuple[str, ...]:
     if settings.sequences > 1:
         words += ["--parallel", str(settings.sequences)]
     words += ["--identifier", run.spec.name, "-y"]
-    lines = (f"lms import {shlex.quote(run.model_file)}", shlex.join(words))
-    return lines if run.spec.embeds else (*lines, f"lms chat {name}")
+    every = [["lms", "import", run.model_file], words]
+    if not run.spec.embeds:
+        every.append(["lms", "chat", run.spec.name])
+    return tuple(command_line(line, os=run.machine.os) for line in every)
 
 
 def _share(gpu_layers: int, n_layers: int) -> str:
