@@ -278,6 +278,8 @@ class RuntimeAnswer:
         context_tokens: its own context setting; None as above.
         commands: what to type; empty for what does not fit.
         notes: what it decides by itself.
+        remedies: what would make it run, where it loads the model in a form of its own that does
+            not fit; each changes a request for that runtime.
     """
 
     runtime: str
@@ -288,6 +290,7 @@ class RuntimeAnswer:
     context_tokens: int | None = None
     commands: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

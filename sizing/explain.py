@@ -10,7 +10,7 @@ from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
     from whatfits.sizing.document import Block, Tone
-    from whatfits.sizing.estimate import Memory, Plan, RateRange, Speed, Verdict
+    from whatfits.sizing.estimate import Memory, Plan, RateRange, Remedy, Speed, Verdict
     from whatfits.sizing.machine import Machine, Pool
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "plan_document",
     "rate_cell",
     "rate_text",
+    "remedy_text",
     "short_rate",
     "spilled_sentence",
     "verdict_sentence",
@@ -130,18 +131,19 @@ def plan_document(plan: Plan) -> Document:
     if plan.remedies:
         blocks.append(
             Lines(
-                tuple(
-                    f"- {remedy.text} -> {_WORDS[remedy.verdict].lower()}"
-                    + (f" in {format_bytes(remedy.needs_bytes)}" if remedy.needs_bytes else "")
-                    + f" ({remedy.cost})"
-                    for remedy in plan.remedies
-                ),
+                tuple(f"- {remedy_text(remedy)}" for remedy in plan.remedies),
                 title="What would help",
             )
         )
     if plan.notes:
         blocks.append(Lines(plan.notes, title="Notes", tone="dim"))
     return Document(tuple(blocks))
+
+
+def remedy_text(remedy: Remedy) -> str:
+    """Return a change, what comes of it, and what it costs."""
+    needs = f" in {format_bytes(remedy.needs_bytes)}" if remedy.needs_bytes else ""
+    return f"{remedy.text} -> {_WORDS[remedy.verdict].lower()}{needs} ({remedy.cost})"
 
 
 def _model_facts(plan: Plan) -> tuple[tuple[str, str], ...]:

@@ -31,6 +31,7 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from whatfits.sizing.estimate import Remedy
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
@@ -238,21 +239,23 @@ def _others(
             yield RuntimeAnswer(entry.id, None, "it takes no GGUF: name the model, not the file")
             continue
         try:
-            own = choice.ask(
-                choice.model
-                if entry.loader is None or loaded_for is None
-                else loaded_for(entry.id),
-                workload=asked,
-                runtime=entry.id,
-                brief=True,  # neither is told of a runtime beside the plan's own
-            )
+            spec = choice.model
+            if entry.loader is not None and loaded_for is not None:
+                spec = loaded_for(entry.id)
+            ask = partial(choice.ask, spec, workload=asked, runtime=entry.id)
+            own = ask(brief=True)  # speed and basis are told of the plan's own runtime alone
         except BadInputError as error:
             yield RuntimeAnswer(entry.id, None, str(error))
         else:
-            yield _answered(own, known=plan.notes)
+            # the others have the plan's file type, and what would help is told with the plan
+            has_own_form = entry.loader is not None and own.verdict == "no"
+            remedies = ask().remedies if has_own_form else ()
+            yield _answered(own, known=plan.notes, remedies=remedies)
 
 
-def _answered(plan: Plan, *, known: tuple[str, ...]) -> RuntimeAnswer:
+def _answered(
+    plan: Plan, *, known: tuple[str, ...], remedies: tuple[Remedy, ...] = ()
+) -> RuntimeAnswer:
     return RuntimeAnswer(
         runtime=plan.runtime,
         verdict=plan.verdict,
@@ -262,4 +265,5 @@ def _answered(plan: Plan, *, known: tuple[str, ...]) -> RuntimeAnswer:
         context_tokens=plan.workload.context_tokens,
         commands=plan.commands.get(plan.runtime, ()),
         notes=tuple(note for note in plan.notes if note not in known),
+        remedies=remedies,
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
-from whatfits.sizing.explain import plan_document, rate_cell
+from whatfits.sizing.explain import plan_document, rate_cell, remedy_text
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
 
@@ -34,9 +34,10 @@ def plan_with_choices(plan: BestPlan) -> Document:
         if answer.commands
     ]
     others = tuple(
-        f"{find_runtime(answer.runtime).label}: {answer.reason}."
+        line
         for answer in plan.runtimes
         if not answer.commands and plan.verdict != "no"
+        for line in _refusal(answer)
     )
     if others:
         blocks.append(Lines(others, title="Not with", tone="dim"))
@@ -48,6 +49,13 @@ def plan_with_choices(plan: BestPlan) -> Document:
     if said or plan.notes:
         blocks.append(Lines((*plan.notes, *said), title="Notes", tone="dim"))
     return Document(tuple(blocks))
+
+
+def _refusal(answer: RuntimeAnswer) -> tuple[str, ...]:
+    """Return why a runtime does not run it, and what would make it."""
+    label = find_runtime(answer.runtime).label
+    helps = (f"{label}, to make it fit: {remedy_text(remedy)}" for remedy in answer.remedies)
+    return (f"{label}: {answer.reason}.", *helps)
 
 
 def _title(answer: RuntimeAnswer) -> str:
