@@ -202,8 +202,8 @@ class Remedy:
     """One change that would make it fit, or fit better.
 
     Attributes:
-        key: kind of change, as `tensor_split`, `file_type`, `context`, `kv_type`, `close`,
-            `raise_limit`, `cpu`, `machine`.
+        key: kind of change, as `tensor_split`, `placement`, `file_type`, `context`, `kv_type`,
+            `close`, `raise_limit`, `cpu`, `machine`.
         text: the change in words, with its effect.
         change: the fields of the request to set, or {} when it is done outside.
         needs_bytes: total with the change; None when it does not change the model's need.

@@ -16,6 +16,7 @@ from whatfits.sizing.remedies_elsewhere import (
     larger_card,
     other_split,
     raise_limit,
+    unpinned,
 )
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import replace
@@ -43,6 +44,7 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
     for candidates in (
         _no_draft,
         other_split,
+        unpinned,
         close_others,
         raise_limit,
         cpu_alone,

@@ -174,6 +174,7 @@ def _remedies(
         attempt=attempts.changed,
         resplit=attempts.resplit,
         on_cpu=attempts.on_cpu,
+        unpinned=attempts.unpinned,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
         smaller=smaller,
