@@ -27,7 +27,10 @@ def plan_with_choices(plan: BestPlan) -> Document:
     blocks: list[Block] = [*plan_document(bare).blocks]
     if len(plan.file_types) > 1:
         blocks.append(_types_table(plan.file_types, plan.model.file_type))
-    blocks.append(Lines(plan.rules, tone="dim"))
+    costs = {option.file_type: option.quality_cost for option in plan.file_types}
+    cost = costs.get(plan.model.file_type or "")
+    quality = (f"{plan.model.file_type}: {cost}.",) if cost else ()
+    blocks.append(Lines((*plan.rules, *quality), tone="dim"))
     blocks += [
         Verbatim(answer.commands, title=_title(answer))
         for answer in plan.runtimes
@@ -44,6 +47,7 @@ def plan_with_choices(plan: BestPlan) -> Document:
     said = tuple(
         f"{find_runtime(answer.runtime).label}: {note}"
         for answer in plan.runtimes
+        if answer.commands or plan.verdict == "no"
         for note in answer.notes
     )
     if said or plan.notes:

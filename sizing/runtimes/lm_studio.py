@@ -24,6 +24,7 @@ __all__ = ["asked", "commands"]
 
 _LABEL: Final = "LM Studio"
 _EVAL_BATCH: Final = 512
+_NOT_ALL: Final = 999  # thousandths
 _DEFAULT_CONTEXT: Final = 4096
 _NOT_IN_WORKLOAD: Final = (
     "micro_batch",
@@ -107,9 +108,12 @@ def commands(run: Run) -> tuple[str, ...]:
 
 
 def _share(gpu_layers: int, n_layers: int) -> str:
-    """Return the share of layers on GPUs; rounded down, so that no layer more goes there."""
+    """Return the share of layers on GPUs; rounded down, so that no layer more goes there.
+
+    All layers without the output layer are less than 1, which may be read as all there is.
+    """
     if gpu_layers > n_layers:
         return "max"
     if gpu_layers == 0:
         return "off"
-    return f"{gpu_layers * 1000 // n_layers / 1000:g}"
+    return f"{min(_NOT_ALL, gpu_layers * 1000 // n_layers) / 1000:g}"
