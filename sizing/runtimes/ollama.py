@@ -1,7 +1,8 @@
 """Ollama: starts llama-server with defaults of its own, and leaves the layers to its fitting step.
 
 Source: ollama/ollama (main of 2026-08-21): llm/llama_server.go (flags), server/sched.go (batch,
-choice of cards), server/routes.go (context by memory), envconfig/config.go, docs/modelfile.
+choice of cards), server/routes.go (context by memory), envconfig/config.go, docs/modelfile; that a
+context beyond training is cut, its own log ("requested context size too large for model").
 """
 
 from __future__ import annotations
@@ -109,6 +110,13 @@ def asked(
         )
     if workload.mmproj:
         context = max(context, _VISION_CONTEXT)
+    trained = spec.hparams.context_train_tokens
+    if trained is not None and context > trained:
+        context = trained
+        notes.append(
+            f"Ollama cuts a context to what the model was trained for: {format_tokens(trained)} "
+            "tokens a slot here."
+        )
     slots = workload.parallel or 1
     if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or spec.embeds):
         notes.append(f"Ollama serves {spec.architecture} one sequence at a time: parallel is 1.")
