@@ -202,9 +202,10 @@ def other_choice(
         other, gain = None, ""
     if other is None:
         return None
-    there, here = (short_rate(one.speed.decode_tokens_per_s) for one in (other, chosen))
-    name = other.file_type
-    return f"{name} {gain}: {there} tokens/s, not {here} (--file-type {name})."
+    rates = [one.speed.decode_tokens_per_s for one in (other, chosen)]
+    there, here = map(short_rate, rates)
+    speeds = "" if None in rates else f": {there} tokens/s, not {here}"
+    return f"{other.file_type} {gain}{speeds} (--file-type {other.file_type})."
 
 
 def context_rule(*, asked: int | None, longest: bool) -> str:

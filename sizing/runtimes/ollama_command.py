@@ -60,7 +60,7 @@ def command_notes(machine: Machine, workload: Workload, slots: int) -> Iterator[
         slots=slots,
     )
     if told:
-        names = " and ".join(name for name, _ in told)
+        names = ", ".join(name for name, _ in told)
         yield (
             f"{names}: settings of Ollama's server, which has to be started with them. Quit the "
             "one that runs, its app too, and give 'ollama serve' a window of its own."

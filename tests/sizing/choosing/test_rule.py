@@ -211,6 +211,14 @@ def test_beside_what_spills_the_usual_file_type_is_named() -> None:
     assert named(rows, "Q8_0") is None
 
 
+def test_speeds_that_are_not_known_are_not_told() -> None:
+    rows = fourteen_billion("rtx 3060 12gb + 32gb")
+    rows[1].__dict__["speed"] = replace(rows[1].speed, decode_tokens_per_s=None)
+    assert named(rows, "Q4_K_M") == (
+        "Q6_K loses less quality and runs too, a part of it in slower memory (--file-type Q6_K)."
+    )
+
+
 def test_nothing_else_is_named_where_nothing_spills_or_nothing_runs() -> None:
     assert named(tried(), "F16") is None
     assert named(tried(ram(50)), "F16") is None

@@ -99,7 +99,9 @@ def test_cards_that_were_read_are_counted_by_bus() -> None:
     assert told(read)[0] == "CUDA_DEVICE_ORDER=PCI_BUS_ID"
     on_windows = check("llama-3.3-70b", machine=replace(read, os="windows"))
     assert on_windows.commands["llama.cpp"][0].startswith("llama-server ")
-    assert any("CUDA_DEVICE_ORDER=PCI_BUS_ID" in note for note in on_windows.notes)
+    (said,) = (note for note in on_windows.notes if "CUDA_DEVICE_ORDER" in note)
+    assert '$env:CUDA_DEVICE_ORDER = "PCI_BUS_ID" (PowerShell)' in said
+    assert "set CUDA_DEVICE_ORDER=PCI_BUS_ID (cmd)" in said
 
 
 def test_an_order_that_the_program_does_not_have_by_itself_is_told() -> None:
