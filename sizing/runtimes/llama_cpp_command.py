@@ -248,6 +248,6 @@ def _growth_flags(workload: Workload, trial: Trial, machine: Machine) -> list[st
     words: list[str] = []
     if growth.checkpoint_bytes and checkpoints != DEFAULT_CHECKPOINTS:
         words += ["--ctx-checkpoints", str(checkpoints)]
-    if growth.limit_bytes and cache_ram_mib != DEFAULT_CACHE_RAM_MIB:
+    if growth.slots and cache_ram_mib != DEFAULT_CACHE_RAM_MIB:
         words += ["--cache-ram", str(cache_ram_mib)]
     return words
