@@ -47,7 +47,7 @@ def plan_with_choices(plan: BestPlan) -> Document:
     said = tuple(
         f"{find_runtime(answer.runtime).label}: {note}"
         for answer in plan.runtimes
-        if answer.commands or plan.verdict == "no"
+        if answer.commands
         for note in answer.notes
     )
     if said or plan.notes:
