@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.kv_kernels import kernel_note
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
 from whatfits.sizing.load_time import load_from_disk_s
@@ -121,6 +122,7 @@ def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) 
         *_refused_inputs(spec, workload, trial),
         *_draft_notes(spec, trial),
         *older_file_note(spec, trial),
+        *kernel_note(trial),
         *left_out_notes(machine),
         *unverified_notes(machine),
         *trial.judgement.notes,
