@@ -9,6 +9,7 @@ import json
 import shlex
 from typing import Final
 
+from whatfits.sizing.runtimes.shells import command_line, is_windows
 from whatfits.sizing.values import dataclass
 
 __all__ = ["KEY_VARIABLE", "Connection", "connection"]
@@ -27,7 +28,7 @@ class Connection:
         model: the name to ask for; MODEL when none is loaded.
         is_running: whether it answers now.
         needs_key: whether it wants an API key, taken from `WHATFITS_API_KEY` below.
-        curl: one line for a shell.
+        curl: one line for the system's shell; in PowerShell what stands for curl there.
         python: lines for the package `openai`.
     """
 
@@ -41,16 +42,19 @@ class Connection:
 
 
 def connection(
-    *, runtime: str, base_url: str, model: str | None, is_running: bool, needs_key: bool
+    *,
+    runtime: str,
+    base_url: str,
+    model: str | None,
+    is_running: bool,
+    needs_key: bool,
+    os: str | None = None,
 ) -> Connection:
-    """Return how to connect; names are quoted, wherever they come from."""
+    """Return how to connect from a system; names are quoted, wherever they come from."""
     name = model or "MODEL"
     request = {"model": name, "messages": [{"role": "user", "content": _QUESTION}]}
-    headers = ["-H", "'Content-Type: application/json'"]
-    if needs_key:
-        headers += ["-H", f'"Authorization: Bearer ${KEY_VARIABLE}"']
-    address = shlex.quote(f"{base_url}/chat/completions")
-    curl = " ".join(["curl", address, *headers, "-d", shlex.quote(json.dumps(request))])
+    address, body = f"{base_url}/chat/completions", json.dumps(request)
+    line = _powershell_line if is_windows(os) else _curl_line
     key = f'os.environ["{KEY_VARIABLE}"]' if needs_key else '"none"'
     python = (
         *(("import os",) if needs_key else ()),
@@ -68,6 +72,22 @@ def connection(
         model=name,
         is_running=is_running,
         needs_key=needs_key,
-        curl=curl,
+        curl=line(address, body, needs_key=needs_key),
         python=python,
     )
+
+
+def _curl_line(address: str, body: str, *, needs_key: bool) -> str:
+    headers = ["-H", "'Content-Type: application/json'"]
+    if needs_key:
+        headers += ["-H", f'"Authorization: Bearer ${KEY_VARIABLE}"']
+    return " ".join(["curl", shlex.quote(address), *headers, "-d", shlex.quote(body)])
+
+
+def _powershell_line(address: str, body: str, *, needs_key: bool) -> str:
+    """Return a request in its own words: `curl` is another command in older versions."""
+    words = ["Invoke-RestMethod", "-Method", "Post", "-Uri", address]
+    words += ["-ContentType", "application/json", "-Body", body]
+    line = command_line(words, os="windows")
+    header = f' -Headers @{{Authorization = "Bearer $env:{KEY_VARIABLE}"}}' if needs_key else ""
+    return line + header

@@ -202,8 +202,8 @@ class Remedy:
     """One change that would make it fit, or fit better.
 
     Attributes:
-        key: kind of change, as `tensor_split`, `file_type`, `context`, `kv_type`, `close`,
-            `raise_limit`, `cpu`, `machine`.
+        key: kind of change, as `tensor_split`, `placement`, `file_type`, `context`, `kv_type`,
+            `close`, `raise_limit`, `cpu`, `machine`.
         text: the change in words, with its effect.
         change: the fields of the request to set, or {} when it is done outside.
         needs_bytes: total with the change; None when it does not change the model's need.
@@ -278,6 +278,8 @@ class RuntimeAnswer:
         context_tokens: its own context setting; None as above.
         commands: what to type; empty for what does not fit.
         notes: what it decides by itself.
+        remedies: what would make it run, where it loads the model in a form of its own that does
+            not fit; each changes a request for that runtime.
     """
 
     runtime: str
@@ -288,6 +290,7 @@ class RuntimeAnswer:
     context_tokens: int | None = None
     commands: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
     from whatfits.sizing.document import Block, Tone
-    from whatfits.sizing.estimate import Memory, Plan, RateRange, Speed
+    from whatfits.sizing.estimate import Memory, Plan, RateRange, Remedy, Speed, Verdict
     from whatfits.sizing.machine import Machine, Pool
 
 __all__ = [
@@ -19,7 +19,9 @@ __all__ = [
     "free_text",
     "machine_sentence",
     "plan_document",
+    "rate_cell",
     "rate_text",
+    "remedy_text",
     "short_rate",
     "spilled_sentence",
     "verdict_sentence",
@@ -99,6 +101,11 @@ def short_rate(rate: RateRange | None) -> str:
     return low if low == high else f"{low}-{high}"
 
 
+def rate_cell(verdict: Verdict, rate: RateRange | None) -> str:
+    """Return a rate for a table; a dash for what does not run."""
+    return "-" if verdict == "no" else short_rate(rate)
+
+
 def rate_text(rate: RateRange | None, unit: str) -> str:
     """Return a rate or a time as a range: `31 to 42 tokens/s`."""
     if rate is None:
@@ -124,18 +131,19 @@ def plan_document(plan: Plan) -> Document:
     if plan.remedies:
         blocks.append(
             Lines(
-                tuple(
-                    f"- {remedy.text} -> {_WORDS[remedy.verdict].lower()}"
-                    + (f" in {format_bytes(remedy.needs_bytes)}" if remedy.needs_bytes else "")
-                    + f" ({remedy.cost})"
-                    for remedy in plan.remedies
-                ),
+                tuple(f"- {remedy_text(remedy)}" for remedy in plan.remedies),
                 title="What would help",
             )
         )
     if plan.notes:
         blocks.append(Lines(plan.notes, title="Notes", tone="dim"))
     return Document(tuple(blocks))
+
+
+def remedy_text(remedy: Remedy) -> str:
+    """Return a change, what comes of it, and what it costs."""
+    needs = f" in {format_bytes(remedy.needs_bytes)}" if remedy.needs_bytes else ""
+    return f"{remedy.text} -> {_WORDS[remedy.verdict].lower()}{needs} ({remedy.cost})"
 
 
 def _model_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -230,7 +238,7 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     else:
         limit = f" (trained for {format_tokens(trained)})" if trained else ""
         rows.append(("Largest context", f"{format_tokens(largest)} tokens{limit}"))
-    rows += _speed_facts(plan.speed)
+    rows += _speed_facts(plan.speed, runs=plan.verdict != "no")
     if plan.load_from_disk_s is not None:
         seconds = _number(plan.load_from_disk_s)
         rows.append(("Loads in", f"{seconds} s or more, when nothing of the file is cached"))
@@ -255,14 +263,14 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple(rows)
 
 
-def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
+def _speed_facts(speed: Speed | None, *, runs: bool) -> list[tuple[str, str]]:
     if speed is None or (speed.decode_tokens_per_s or speed.prefill_tokens_per_s) is None:
         reason = speed.reason if speed is not None and speed.reason else "not estimated"
         return [("Speed", f"unknown: {reason}")]
     rows = []
     if speed.decode_tokens_per_s is not None:
         writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
-        rows.append(("Writes", f"{writes} ({speed.provenance})"))
+        rows.append(("Writes" if runs else "Would write", f"{writes} ({speed.provenance})"))
     if speed.full_decode_tokens_per_s is not None and speed.full_depth_tokens is not None:
         full = rate_text(speed.full_decode_tokens_per_s, "tokens/s")
         depth = format_tokens(speed.full_depth_tokens)
@@ -274,7 +282,7 @@ def _speed_facts(speed: Speed | None) -> list[tuple[str, str]]:
         rows.append(("Together", rate_text(speed.throughput_tokens_per_s, "tokens/s")))
     if speed.prefill_tokens_per_s is not None:
         reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
-        rows.append(("Reads", f"{reads} ({speed.provenance})"))
+        rows.append(("Reads" if runs else "Would read", f"{reads} ({speed.provenance})"))
     if speed.reason:
         rows.append(("Speed note", speed.reason))
     return rows

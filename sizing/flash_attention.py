@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.kv_kernels import UNFUSED_KEYS
 from whatfits.sizing.model import LatentAttention
 
 if TYPE_CHECKING:
@@ -28,11 +29,17 @@ _METAL_EVEN: Final = 72
 _VULKAN_MULTIPLE: Final = 8
 
 
-def all_can_fuse(model: ModelSpec, devices: Iterable[Device]) -> bool:
+def all_can_fuse(
+    model: ModelSpec, devices: Iterable[Device], *, kv_type_k: str | None = None
+) -> bool:
     """Return whether every device can run fused attention over every kind of layer.
 
-    A model that is only known by its parameters is not held against them.
+    A model that is only known by its parameters is not held against them. `kv_type_k` is the type
+    of the keys, 16 bits where it is unset.
     """
+    devices = tuple(devices)
+    if (kv_type_k or "").lower() in UNFUSED_KEYS and any(d.kind == "cuda" for d in devices):
+        return False
     attending = [layer for layer in model.layers if layer.n_head and layer.n_head_kv]
     heads = {_heads(model, layer) for layer in attending} if model.tensors else set()
     return all(
@@ -42,13 +49,16 @@ def all_can_fuse(model: ModelSpec, devices: Iterable[Device]) -> bool:
     )
 
 
-def layers_can_fuse(model: ModelSpec, placement: Placement) -> bool:
+def layers_can_fuse(
+    model: ModelSpec, placement: Placement, *, kv_type_k: str | None = None
+) -> bool:
     """Return whether every layer's attention can be fused where the layer lies.
 
     The host always can, and devices without a layer are not asked.
     """
     used = sorted({place for place in placement.layer_device if place is not None})
-    return all_can_fuse(model, [placement.accelerators[place] for place in used])
+    devices = [placement.accelerators[place] for place in used]
+    return all_can_fuse(model, devices, kv_type_k=kv_type_k)
 
 
 def _heads(model: ModelSpec, layer: LayerSpec) -> tuple[int, int, int]:

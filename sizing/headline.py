@@ -44,7 +44,8 @@ def speed_sentences(plan: Plan) -> tuple[str, ...]:
     said = []
     if speed.decode_tokens_per_s is not None:
         writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
-        said.append(f"Writes {writes}; people read about {READING_TOKENS_PER_S:.0f}.")
+        does = "Would write" if plan.verdict == "no" else "Writes"
+        said.append(f"{does} {writes}; people read about {READING_TOKENS_PER_S:.0f}.")
     if speed.full_decode_tokens_per_s is not None and speed.full_depth_tokens is not None:
         full = rate_text(speed.full_decode_tokens_per_s, "tokens/s")
         said.append(f"With all {format_tokens(speed.full_depth_tokens)} tokens in use: {full}.")

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.kv_kernels import kernel_note
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
 from whatfits.sizing.load_time import load_from_disk_s
+from whatfits.sizing.older_files import older_file_note
 from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
@@ -119,6 +121,8 @@ def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) 
         *_beyond_training(spec, trial),
         *_refused_inputs(spec, workload, trial),
         *_draft_notes(spec, trial),
+        *older_file_note(spec, trial),
+        *kernel_note(trial),
         *left_out_notes(machine),
         *unverified_notes(machine),
         *trial.judgement.notes,

@@ -10,6 +10,7 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
 from whatfits.sizing.search import Trials
 from whatfits.sizing.values import replace
+from whatfits.sizing.workload import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,11 +34,14 @@ class Attempts(NamedTuple):
         changed: returns what comes of another model, machine or workload.
         resplit: returns what comes of leaving the split over accelerators open; None where it is.
         on_cpu: returns what comes of the CPU alone, of memory that it shares; None where it is so.
+        unpinned: returns what comes of leaving open which layers, experts and tensors lie where;
+            None where that is open.
     """
 
     changed: Callable[[ModelSpec, Machine, Workload], Trial]
     resplit: Callable[[], Trial | None]
     on_cpu: Callable[[], Trial | None]
+    unpinned: Callable[[], Trial | None]
 
 
 class Program(NamedTuple):
@@ -75,6 +79,7 @@ class Program(NamedTuple):
             self.attempt,
             partial(self.resplit, self.spec, machine, workload),
             partial(self.on_cpu, self.spec, machine, workload),
+            partial(self.unpinned, self.spec, machine, workload),
         )
 
     def attempt(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial:
@@ -108,6 +113,17 @@ class Program(NamedTuple):
         if not told or not on_gpu or not on_gpu <= shared:
             return None
         request = replace(self.request, devices=(), tensor_split=None, split_mode=None)
+        return self._replace(request=request).attempt(model, machine, workload)
+
+    def unpinned(self, model: ModelSpec, machine: Machine, workload: Workload) -> Trial | None:
+        """Return the best trial of a request that says nothing of what lies where.
+
+        Which accelerators may be used, and how they share, stays as it was asked for.
+        """
+        open_again = {name: value for name, (_, value) in PINS.items()}
+        request = replace(self.request, **open_again)
+        if request == self.request:
+            return None
         return self._replace(request=request).attempt(model, machine, workload)
 
     def commands(

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
+from whatfits.sizing.explain import short_rate
+from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE
 from whatfits.sizing.search import Trials
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER
@@ -32,10 +34,12 @@ __all__ = [
     "context_rule",
     "file_type_rule",
     "option_of",
+    "other_choice",
     "try_file_types",
 ]
 
 USUAL_CONTEXT_TOKENS: Final = 32_768
+_NOTICEABLY: Final = 1.25  # a quarter faster is worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class FileTypeOption:
         high_bytes: upper end of the need.
         verdict: with the context asked for.
         largest_context_tokens: longest context that runs; None when none does.
-        decode_tokens_per_s: speed of writing; None when unknown.
+        decode_tokens_per_s: speed of writing; None when unknown, or when it does not run.
         quality_cost: what it costs in quality, in words.
     """
 
@@ -130,25 +134,29 @@ def option_of(tried: TriedType, *, quality: Callable[[str], str]) -> FileTypeOpt
         high_bytes=memory.high_bytes,
         verdict=tried.verdict,
         largest_context_tokens=tried.largest_context_tokens,
-        decode_tokens_per_s=tried.speed.decode_tokens_per_s,
+        decode_tokens_per_s=None if tried.verdict == "no" else tried.speed.decode_tokens_per_s,
         quality_cost=quality(tried.file_type),
     )
 
 
 def choose(
-    tried: Sequence[TriedType], *, least_tokens_per_s: float | None = None
+    tried: Sequence[TriedType], *, usual: str | None = None, least_tokens_per_s: float | None = None
 ) -> tuple[TriedType, bool]:
     """Return the file type the rule chooses, and whether it is as fast as asked for.
 
     Of those fast enough by the middle of the estimate, the first with the best verdict: they
-    come best quality first. When none is fast enough, the fastest.
+    come best quality first. When none is fast enough, the fastest that runs. When none runs, the
+    `usual` one, as for any question that names none; else the smallest.
     """
+    running = [one for one in tried if one.verdict != "no"]
+    if not running:
+        return next((one for one in tried if one.file_type == usual), tried[-1]), True
     if least_tokens_per_s is None:
-        return min(tried, key=_verdict_place), True
-    quick = [one for one in tried if one.mid_tokens_per_s >= least_tokens_per_s]
+        return min(running, key=_verdict_place), True
+    quick = [one for one in running if one.mid_tokens_per_s >= least_tokens_per_s]
     if quick:
         return min(quick, key=_verdict_place), True
-    return max(tried, key=lambda one: one.mid_tokens_per_s), False
+    return max(running, key=lambda one: one.mid_tokens_per_s), False
 
 
 def _verdict_place(tried: TriedType) -> int:
@@ -165,6 +173,39 @@ def file_type_rule(names: Sequence[str], *, least_tokens_per_s: float | None) ->
         else f" among those that write at least {least_tokens_per_s:g} tokens/s"
     )
     return f"File type: the best of {', '.join(names)} with the best verdict{speed}."
+
+
+def other_choice(
+    tried: Sequence[TriedType], chosen: TriedType, *, least_tokens_per_s: float | None
+) -> str | None:
+    """Return what else many would choose, and what it gains and costs; None when nothing.
+
+    Of what fits: the next better file type that runs though a part of it spills, where it is as
+    fast as asked for. Of what spills: the usual one, where that is noticeably faster.
+    """
+    at = tried.index(chosen)
+    least = least_tokens_per_s or 0.0
+    if chosen.verdict == "fits":
+        better = (
+            one
+            for one in reversed(tried[:at])
+            if one.verdict == "slow" and one.mid_tokens_per_s >= least
+        )
+        other = next(better, None)
+        gain = "loses less quality and runs too, a part of it in slower memory"
+    elif chosen.verdict == "slow":
+        usual = (one for one in tried[at + 1 :] if one.file_type == DEFAULT_FILE_TYPE)
+        noticed = chosen.mid_tokens_per_s * _NOTICEABLY
+        smaller = (one for one in usual if one.mid_tokens_per_s > noticed)
+        other, gain = next(smaller, None), "writes faster and loses more quality"
+    else:
+        other, gain = None, ""
+    if other is None:
+        return None
+    rates = [one.speed.decode_tokens_per_s for one in (other, chosen)]
+    there, here = map(short_rate, rates)
+    speeds = "" if None in rates else f": {there} tokens/s, not {here}"
+    return f"{other.file_type} {gain}{speeds} (--file-type {other.file_type})."
 
 
 def context_rule(*, asked: int | None, longest: bool) -> str:

@@ -20,6 +20,7 @@ from whatfits.sizing.planner import (
     context_rule,
     file_type_rule,
     option_of,
+    other_choice,
     try_file_types,
 )
 from whatfits.sizing.quants.default_type import LADDER, UNASKED
@@ -30,6 +31,7 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from whatfits.sizing.estimate import Remedy
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
@@ -119,7 +121,7 @@ def choose_plan(
         )
     specs, replays = _specs(spec, fixed=fixed_file_type), Replays()
     tried = try_file_types(specs.values(), machine, workload, request, replays=replays)
-    chosen, fast_enough = choose(tried, least_tokens_per_s=least_tokens_per_s)
+    chosen, fast_enough = choose(tried, usual=spec.file_type, least_tokens_per_s=least_tokens_per_s)
     context = workload.context_tokens
     if context is None and (most := chosen.largest_context_tokens) is not None:
         context = most if longest else min(most, USUAL_CONTEXT_TOKENS)
@@ -129,6 +131,11 @@ def choose_plan(
     ]
     if not fast_enough:
         rules.append(f"Nothing writes {least_tokens_per_s:g} tokens/s here: this is the fastest.")
+    if chosen.verdict == "no" and len(tried) > 1:
+        rules.append(f"None of them runs here: this is {chosen.file_type}, the usual one.")
+    other = other_choice(tried, chosen, least_tokens_per_s=least_tokens_per_s)
+    if other is not None:
+        rules.append(other)
     model, asked = specs[chosen.file_type], replace(workload, context_tokens=context)
     ask = partial(answer, machine=machine, request=request, force=force, replays=replays)
     plan = ask(model, workload=asked)
@@ -232,21 +239,23 @@ def _others(
             yield RuntimeAnswer(entry.id, None, "it takes no GGUF: name the model, not the file")
             continue
         try:
-            own = choice.ask(
-                choice.model
-                if entry.loader is None or loaded_for is None
-                else loaded_for(entry.id),
-                workload=asked,
-                runtime=entry.id,
-                brief=True,  # neither is told of a runtime beside the plan's own
-            )
+            spec = choice.model
+            if entry.loader is not None and loaded_for is not None:
+                spec = loaded_for(entry.id)
+            ask = partial(choice.ask, spec, workload=asked, runtime=entry.id)
+            own = ask(brief=True)  # speed and basis are told of the plan's own runtime alone
         except BadInputError as error:
             yield RuntimeAnswer(entry.id, None, str(error))
         else:
-            yield _answered(own, known=plan.notes)
+            # the others have the plan's file type, and what would help is told with the plan
+            has_own_form = entry.loader is not None and own.verdict == "no"
+            remedies = ask().remedies if has_own_form else ()
+            yield _answered(own, known=plan.notes, remedies=remedies)
 
 
-def _answered(plan: Plan, *, known: tuple[str, ...]) -> RuntimeAnswer:
+def _answered(
+    plan: Plan, *, known: tuple[str, ...], remedies: tuple[Remedy, ...] = ()
+) -> RuntimeAnswer:
     return RuntimeAnswer(
         runtime=plan.runtime,
         verdict=plan.verdict,
@@ -256,4 +265,5 @@ def _answered(plan: Plan, *, known: tuple[str, ...]) -> RuntimeAnswer:
         context_tokens=plan.workload.context_tokens,
         commands=plan.commands.get(plan.runtime, ()),
         notes=tuple(note for note in plan.notes if note not in known),
+        remedies=remedies,
     )

@@ -16,6 +16,7 @@ from whatfits.sizing.remedies_elsewhere import (
     larger_card,
     other_split,
     raise_limit,
+    unpinned,
 )
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import replace
@@ -43,6 +44,7 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
     for candidates in (
         _no_draft,
         other_split,
+        unpinned,
         close_others,
         raise_limit,
         cpu_alone,
@@ -86,7 +88,7 @@ def _no_draft(search: RemedySearch) -> Iterator[Remedy]:
 def _shorter_context(search: RemedySearch) -> Iterator[Remedy]:
     asked = search.workload.context_tokens or 0
     keep = ("fits",) if search.trial.judgement.verdict == "slow" else ("fits", "slow")
-    for context in shorter_contexts(asked):
+    for context in _useful_contexts(search, asked):
         trial = search.tried(workload=replace(search.workload, context_tokens=context))
         if trial.judgement.verdict in keep:
             yield Remedy(
@@ -98,6 +100,14 @@ def _shorter_context(search: RemedySearch) -> Iterator[Remedy]:
                 cost=f"{format_tokens(asked - context)} tokens less to remember",
             )
             return
+
+
+def _useful_contexts(search: RemedySearch, asked: int) -> tuple[int, ...]:
+    """Return shorter contexts, longest first; of those beyond training what was trained for."""
+    shorter, trained = shorter_contexts(asked), search.model.hparams.context_train_tokens
+    if trained is None or asked <= (most := trained * search.trial.settings.streams):
+        return shorter
+    return (most, *(context for context in shorter if context < most))
 
 
 def _smaller_cache(search: RemedySearch) -> Iterator[Remedy]:

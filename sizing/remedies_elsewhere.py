@@ -11,6 +11,7 @@ from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.split_search import split_counts
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
+from whatfits.sizing.workload import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.remedy_search import RemedySearch
     from whatfits.sizing.trial import Trial
 
-__all__ = ["close_others", "cpu_alone", "larger_card", "other_split", "raise_limit"]
+__all__ = ["close_others", "cpu_alone", "larger_card", "other_split", "raise_limit", "unpinned"]
 
 _PAGE_BYTES: Final = 4096  # what amdgpu's limit counts
 
@@ -42,6 +43,24 @@ def other_split(search: RemedySearch) -> Iterator[Remedy]:
         needs_bytes=trial.memory.total_bytes,
         verdict=trial.judgement.verdict,
         cost="nothing: the same layers lie on other devices",
+    )
+
+
+def unpinned(search: RemedySearch) -> Iterator[Remedy]:
+    """Yield leaving open what lies where, of a request that told some of it."""
+    trial = None if search.unpinned is None else search.unpinned()
+    if trial is None or not search.improves(trial):
+        return
+    asked = search.trial.request
+    told = {name: pin for name, pin in PINS.items() if getattr(asked, name) != pin[1]}
+    yield Remedy(
+        key="placement",
+        text=f"leave out {', '.join(flag for flag, _ in told.values())}: what lies where is then "
+        "chosen by what is free",
+        change={"placement": {name: value for name, (_, value) in told.items()}},
+        needs_bytes=trial.memory.total_bytes,
+        verdict=trial.judgement.verdict,
+        cost="nothing: the same model and context",
     )
 
 

@@ -37,6 +37,8 @@ class RemedySearch:
             where nothing was asked of that.
         on_cpu: returns what comes of the CPU alone, which a limit of the GPU does not bind; None
             where that is nothing new.
+        unpinned: returns what comes of saying nothing of which parts lie where; None where nothing
+            was said of that.
     """
 
     model: ModelSpec
@@ -50,6 +52,7 @@ class RemedySearch:
     larger: Callable[[], Iterator[LargerCard]] | None = None
     resplit: Callable[[], Trial | None] | None = None
     on_cpu: Callable[[], Trial | None] | None = None
+    unpinned: Callable[[], Trial | None] | None = None
 
     def tried(
         self,

@@ -74,7 +74,9 @@ class Trials:
         self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
-        self._flash = all_can_fuse(model, usable_accelerators(machine))
+        self._flash = all_can_fuse(
+            model, usable_accelerators(machine), kv_type_k=workload.kv_type_k
+        )
 
     def best(self, context_tokens: int | None = None) -> Trial:
         """Return the first placement, by the order of preference, that fits.
@@ -167,7 +169,9 @@ class Trials:
             settings = resolve_settings(
                 self._model,
                 replace(self._workload, context_tokens=settings.requested_context_tokens),
-                flash_supported=layers_can_fuse(self._model, placement),
+                flash_supported=layers_can_fuse(
+                    self._model, placement, kv_type_k=self._workload.kv_type_k
+                ),
             )
         return placement, settings
 

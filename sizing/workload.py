@@ -5,11 +5,11 @@ Every field may be None: the runtime's own default is then used, and the answer 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from whatfits.sizing.values import dataclass
 
-__all__ = ["OnOff", "PlacementRequest", "Program", "SpecType", "Workload"]
+__all__ = ["PINS", "OnOff", "PlacementRequest", "Program", "SpecType", "Workload"]
 
 Program = Literal["server", "api"]
 SpecType = Literal["none", "draft-simple", "draft-mtp"]
@@ -106,3 +106,12 @@ class PlacementRequest:
     repack: OnOff = "auto"
     gpu_layers_draft: int | None = None
     mmproj_offload: bool | None = None
+
+
+PINS: Final[dict[str, tuple[str, Any]]] = {
+    "gpu_layers": ("-ngl", None),
+    "cpu_moe_layers": ("--n-cpu-moe", None),
+    "overrides": ("-ot", ()),
+    "kv_offload": ("--no-kv-offload", None),
+}
+"""What of a placement says which parts lie where: its flag, and the value that leaves it open."""

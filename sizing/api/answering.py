@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.api.loading import load_model
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
+from whatfits.sizing.speed_as_if import as_if_it_fitted
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ def answer(
             spec, machine, workload, request, others=others, force=force, brief=brief
         )
         of_machine = (*left_out_notes(machine), *unverified_notes(machine))
-        return replace(plan, notes=(*plan.notes, *of_machine))
+        return as_if_it_fitted(replace(plan, notes=(*plan.notes, *of_machine)))
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.llama_answer import llama_plan
 
-    return llama_plan(
+    plan = llama_plan(
         spec,
         entry=entry,
         machine=machine,
@@ -70,6 +71,7 @@ def answer(
         refined=refined,
         replays=replays or Replays(),
     )
+    return as_if_it_fitted(plan)
 
 
 def choice_for(
@@ -172,6 +174,7 @@ def _remedies(
         attempt=attempts.changed,
         resplit=attempts.resplit,
         on_cpu=attempts.on_cpu,
+        unpinned=attempts.unpinned,
         requantised=(lambda name: requantised(spec, name)) if spec.tensors else None,
         quality=quality_cost,
         smaller=smaller,

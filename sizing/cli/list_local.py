@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.cli.free_disk import free_disk_bytes
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import BadInputError, InvalidRequestError, printable
-from whatfits.sizing.explain import machine_sentence, short_rate
+from whatfits.sizing.explain import machine_sentence, rate_cell
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.local_models import (
     LocalExtra,
@@ -158,7 +158,7 @@ def _table(rows: Sequence[LocalModel], *, title: str) -> Table:
             format_bytes(row.file_bytes + sum(extra.file_bytes for extra in row.extras)),
             row.verdict if row.complete else f"{row.verdict}, {_INCOMPLETE}",
             "?" if row.need is None else format_bytes(row.need.total_bytes),
-            "?" if row.need is None else short_rate(row.need.decode_tokens_per_s),
+            "?" if row.need is None else rate_cell(row.verdict, row.need.decode_tokens_per_s),
         )
         for row in rows
     )

@@ -10,7 +10,7 @@ from whatfits.sizing.cli.options import add_workload_options, workload_of
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.explain import machine_sentence, short_rate
+from whatfits.sizing.explain import machine_sentence, rate_cell
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranker import Ranker, rows_of
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
@@ -158,7 +158,7 @@ def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:
             row.verdict,
             format_bytes(row.total_bytes),
             "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
-            short_rate(row.decode_tokens_per_s),
+            rate_cell(row.verdict, row.decode_tokens_per_s),
         )
         for row in rows
     )

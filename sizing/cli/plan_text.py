@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
-from whatfits.sizing.explain import plan_document, short_rate
+from whatfits.sizing.explain import plan_document, rate_cell, remedy_text
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
 
@@ -27,27 +27,39 @@ def plan_with_choices(plan: BestPlan) -> Document:
     blocks: list[Block] = [*plan_document(bare).blocks]
     if len(plan.file_types) > 1:
         blocks.append(_types_table(plan.file_types, plan.model.file_type))
-    blocks.append(Lines(plan.rules, tone="dim"))
+    costs = {option.file_type: option.quality_cost for option in plan.file_types}
+    cost = costs.get(plan.model.file_type or "")
+    quality = (f"{plan.model.file_type}: {cost}.",) if cost else ()
+    blocks.append(Lines((*plan.rules, *quality), tone="dim"))
     blocks += [
         Verbatim(answer.commands, title=_title(answer))
         for answer in plan.runtimes
         if answer.commands
     ]
     others = tuple(
-        f"{find_runtime(answer.runtime).label}: {answer.reason}."
+        line
         for answer in plan.runtimes
         if not answer.commands and plan.verdict != "no"
+        for line in _refusal(answer)
     )
     if others:
         blocks.append(Lines(others, title="Not with", tone="dim"))
     said = tuple(
         f"{find_runtime(answer.runtime).label}: {note}"
         for answer in plan.runtimes
+        if answer.commands
         for note in answer.notes
     )
     if said or plan.notes:
         blocks.append(Lines((*plan.notes, *said), title="Notes", tone="dim"))
     return Document(tuple(blocks))
+
+
+def _refusal(answer: RuntimeAnswer) -> tuple[str, ...]:
+    """Return why a runtime does not run it, and what would make it."""
+    label = find_runtime(answer.runtime).label
+    helps = (f"{label}, to make it fit: {remedy_text(remedy)}" for remedy in answer.remedies)
+    return (f"{label}: {answer.reason}.", *helps)
 
 
 def _title(answer: RuntimeAnswer) -> str:
@@ -70,7 +82,7 @@ def _types_table(types: Sequence[FileTypeOption], chosen: str | None) -> Table:
             option.verdict,
             format_bytes(option.total_bytes),
             _context_text(option),
-            short_rate(option.decode_tokens_per_s),
+            rate_cell(option.verdict, option.decode_tokens_per_s),
         )
         for option in types
     )

@@ -106,11 +106,11 @@ def _answer(
         servers=found.servers,
         findings=found.findings,
         picks=picks,
-        connection=_connection(picks[LEVELS.index(level)], found.servers),
+        connection=_connection(picks[LEVELS.index(level)], found.servers, os=machine.os),
     )
 
 
-def _connection(chosen: Pick, servers: Sequence[RunningServer]) -> Connection:
+def _connection(chosen: Pick, servers: Sequence[RunningServer], *, os: str | None) -> Connection:
     """Return how to reach the picked server, else one that runs, else the picked one once it does.
 
     Of those that run, one with a model loaded and without a key is easier to talk to.
@@ -128,6 +128,7 @@ def _connection(chosen: Pick, servers: Sequence[RunningServer]) -> Connection:
             model=None,
             is_running=False,
             needs_key=chosen.needs_key,
+            os=os,
         )
     server = ranked[0]
     return connection(
@@ -136,4 +137,5 @@ def _connection(chosen: Pick, servers: Sequence[RunningServer]) -> Connection:
         model=server.loaded[0].name if server.loaded else None,
         is_running=True,
         needs_key=server.needs_key,
+        os=os,
     )

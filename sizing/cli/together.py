@@ -15,7 +15,7 @@ from whatfits.sizing.cli.machine_options import (
 from whatfits.sizing.cli.options import add_workload_options, workload_of
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
-from whatfits.sizing.explain import short_rate
+from whatfits.sizing.explain import rate_cell
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.residents import FIRST_PORT
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -97,7 +97,7 @@ def _models_table(models: Sequence[Plan]) -> Table:
             format_tokens(plan.workload.context_tokens or 0),
             plan.verdict,
             format_bytes(plan.memory.total_bytes),
-            "?" if plan.speed is None else short_rate(plan.speed.decode_tokens_per_s),
+            "?" if plan.speed is None else rate_cell(plan.verdict, plan.speed.decode_tokens_per_s),
         )
         for plan in models
     )

@@ -129,7 +129,8 @@ class CostAnswer:
         usage: tokens and hours.
         local: what the machine costs; None where the model does not run on it.
         offers: APIs, the cheapest a day first.
-        rented: GPUs by the hour that run it, the cheapest a day first.
+        rented: GPUs by the hour that run it, the cheapest a day first; last those that do not
+            keep up with one request at a time.
         routing_results: what others had from sending only hard requests to a large model.
         assumptions: what all this rests on.
         not_covered: what money does not tell.

@@ -92,7 +92,11 @@ def composed(
         usage=asked.usage,
         local=local,
         offers=tuple(sorted(offers, key=_cheapest)),
-        rented=tuple(sorted(rented, key=lambda row: (row.usd_per_day, row.machine))),
+        rented=tuple(
+            sorted(
+                rented, key=lambda row: (row.can_write_it is False, row.usd_per_day, row.machine)
+            )
+        ),
         routing_results=results,
         assumptions=assumptions_of(asked.usage, asked.ownership, asked.spreads, read=facts),
         not_covered=NOT_COVERED,

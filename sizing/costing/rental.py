@@ -26,7 +26,7 @@ class RentedDay:
         terms: the provider's words for the kind of lease.
         usd_per_hour: of the GPUs together.
         usd_per_day: for the hours on of an average day.
-        usd_per_mtok: the same over all tokens in and out.
+        usd_per_mtok: the same over all tokens in and out, whether the hours hold them or not.
         writing_hours: for the output of a day of use; None where the speed is unknown.
         can_write_it: whether those are within the hours on; reading comes on top.
         as_of: day of the price, ISO 8601.

@@ -188,8 +188,8 @@ def rents_table(rented: Sequence[RentedDay], *, title: str, machine: str = "mach
             row.machine,
             f"${row.usd_per_hour:,.2f}",
             f"${row.usd_per_day:,.2f}",
-            f"${row.usd_per_mtok:,.2f}",
-            "unknown" if row.writing_hours is None else f"{row.writing_hours:,.1f} h",
+            "-" if row.can_write_it is False else f"${row.usd_per_mtok:,.2f}",
+            _writing_text(row),
             row.as_of,
             row.provider,
             row.terms,
@@ -197,6 +197,13 @@ def rents_table(rented: Sequence[RentedDay], *, title: str, machine: str = "mach
         for row in rented
     )
     return Table(columns, rows, title=title, right=columns[1:6])
+
+
+def _writing_text(row: RentedDay) -> str:
+    if row.writing_hours is None:
+        return "unknown"
+    too_long = ", too slow" if row.can_write_it is False else ""
+    return f"{row.writing_hours:,.1f} h{too_long}"
 
 
 def results_table(results: Sequence[RoutingResult]) -> Table:

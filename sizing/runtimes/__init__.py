@@ -186,9 +186,15 @@ RUNTIMES: Final = (
         "vllm",
         starts_llama_cpp=False,
         loader=("published_checkpoint", "load_published"),
+        counts_slots=True,
     ),
     RuntimeEntry(
-        "mlx", "MLX", "mlx", starts_llama_cpp=False, loader=("mlx_model", "load_mlx_model")
+        "mlx",
+        "MLX",
+        "mlx",
+        starts_llama_cpp=False,
+        loader=("mlx_model", "load_mlx_model"),
+        counts_slots=True,
     ),
 )
 

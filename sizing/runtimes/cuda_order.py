@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine
 
-__all__ = ["BY_BUS", "must_count_by_bus"]
+__all__ = ["BY_BUS", "BY_BUS_SETTING", "must_count_by_bus"]
 
-BY_BUS: Final = "CUDA_DEVICE_ORDER=PCI_BUS_ID"
+BY_BUS_SETTING: Final = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+BY_BUS: Final = "=".join(BY_BUS_SETTING)
 _READ_FROM_BUS, _SLICE = "pci:", "mig"
 
 

@@ -100,10 +100,13 @@ class DraftModel:
             InvalidRequestError: the draft cannot run under these settings.
         """
         draft = self._draft
+        workload = draft_workload(self._workload, settings)
         own = resolve_settings(
             draft,
-            draft_workload(self._workload, settings),
-            flash_supported=all_can_fuse(draft, placement.accelerators),
+            workload,
+            flash_supported=all_can_fuse(
+                draft, placement.accelerators, kv_type_k=workload.kv_type_k
+            ),
         )
         request = replace(
             self._request,

@@ -5,11 +5,11 @@ Source: llama.cpp (0c1e57098) common/arg.cpp, the flags and their defaults.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
+from whatfits.sizing.runtimes.shells import command_line, is_windows
 from whatfits.sizing.settings import told_batches
 from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
 from whatfits.sizing.units import MIB
@@ -63,13 +63,13 @@ def llama_server_command(
         words.append("--no-kv-offload")
     words += _beside_flags(workload, trial)
     words += _growth_flags(workload, trial, machine)
-    return shlex.join(words)
+    return command_line(words, os=machine.os)
 
 
 def _environment(trial: Trial, machine: Machine) -> list[str]:
     """Return what makes CUDA count cards as the flags do; Windows has other words for that."""
     uses_cuda = any(device.kind == "cuda" for device in trial.placement.accelerators)
-    if machine.os == "windows" or not uses_cuda or not must_count_by_bus(machine):
+    if is_windows(machine.os) or not uses_cuda or not must_count_by_bus(machine):
         return []
     return [BY_BUS]
 
@@ -248,6 +248,6 @@ def _growth_flags(workload: Workload, trial: Trial, machine: Machine) -> list[st
     words: list[str] = []
     if growth.checkpoint_bytes and checkpoints != DEFAULT_CHECKPOINTS:
         words += ["--ctx-checkpoints", str(checkpoints)]
-    if growth.limit_bytes and cache_ram_mib != DEFAULT_CACHE_RAM_MIB:
+    if growth.slots and cache_ram_mib != DEFAULT_CACHE_RAM_MIB:
         words += ["--cache-ram", str(cache_ram_mib)]
     return words

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
-from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
+from whatfits.sizing.runtimes.cuda_order import BY_BUS, BY_BUS_SETTING, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
+from whatfits.sizing.runtimes.shells import is_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +24,10 @@ _SERVER_ROWS: Final = (
     "The printed command starts llama-server, which makes room for the logits of its slots only: "
     "it takes no more than this plan, and may take less."
 )
+_NAME, _VALUE = BY_BUS_SETTING
 _COUNT_BY_BUS: Final = (
-    f"CUDA counts unlike cards fastest first: set {BY_BUS} before the command, so that it counts "
-    "them as nvidia-smi lists them."
+    "CUDA counts unlike cards fastest first. So that it counts them as nvidia-smi lists them, type "
+    f'before the command: $env:{_NAME} = "{_VALUE}" (PowerShell) or set {BY_BUS} (cmd).'
 )
 _SEPARATORS: Final = ",="  # common/arg.cpp, parse_tensor_buffer_overrides
 
@@ -53,7 +55,7 @@ def _notes(machine: Machine, workload: Workload, request: PlacementRequest) -> I
     """Yield what no flag of the server says, and no shell of every system."""
     if workload.program != "server" or workload.outputs_max is not None:
         yield _SERVER_ROWS
-    if machine.os == "windows" and request.devices != () and must_count_by_bus(machine):
+    if is_windows(machine.os) and request.devices != () and must_count_by_bus(machine):
         yield _COUNT_BY_BUS
 
 

@@ -6,11 +6,11 @@ itself is closed: that slots share one cache is what its documents say, not what
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.shells import command_line
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.values import replace
 
@@ -24,6 +24,7 @@ __all__ = ["asked", "commands"]
 
 _LABEL: Final = "LM Studio"
 _EVAL_BATCH: Final = 512
+_NOT_ALL: Final = 999  # thousandths
 _DEFAULT_CONTEXT: Final = 4096
 _NOT_IN_WORKLOAD: Final = (
     "micro_batch",
@@ -93,7 +94,6 @@ def asked(
 def commands(run: Run) -> tuple[str, ...]:
     """Return the lines that import the file and load it as the plan was computed."""
     settings, placement = run.trial.settings, run.trial.placement
-    name = shlex.quote(run.spec.name)
     words = ["lms", "load", run.spec.name]
     if run.machine.accelerators:
         words += ["--gpu", _share(placement.gpu_layers, len(placement.layer_device))]
@@ -101,14 +101,19 @@ def commands(run: Run) -> tuple[str, ...]:
     if settings.sequences > 1:
         words += ["--parallel", str(settings.sequences)]
     words += ["--identifier", run.spec.name, "-y"]
-    lines = (f"lms import {shlex.quote(run.model_file)}", shlex.join(words))
-    return lines if run.spec.embeds else (*lines, f"lms chat {name}")
+    every = [["lms", "import", run.model_file], words]
+    if not run.spec.embeds:
+        every.append(["lms", "chat", run.spec.name])
+    return tuple(command_line(line, os=run.machine.os) for line in every)
 
 
 def _share(gpu_layers: int, n_layers: int) -> str:
-    """Return the share of layers on GPUs; rounded down, so that no layer more goes there."""
+    """Return the share of layers on GPUs; rounded down, so that no layer more goes there.
+
+    All layers without the output layer are less than 1, which may be read as all there is.
+    """
     if gpu_layers > n_layers:
         return "max"
     if gpu_layers == 0:
         return "off"
-    return f"{gpu_layers * 1000 // n_layers / 1000:g}"
+    return f"{min(_NOT_ALL, gpu_layers * 1000 // n_layers) / 1000:g}"

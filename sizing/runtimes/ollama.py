@@ -1,18 +1,18 @@
 """Ollama: starts llama-server with defaults of its own, and leaves the layers to its fitting step.
 
 Source: ollama/ollama (main of 2026-08-21): llm/llama_server.go (flags), server/sched.go (batch,
-choice of cards), server/routes.go (context by memory), envconfig/config.go, docs/modelfile.
+choice of cards), server/routes.go (context by memory), envconfig/config.go, docs/modelfile; that a
+context beyond training is cut, its own log ("requested context size too large for model").
 """
 
 from __future__ import annotations
 
-import json
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.ollama_command import KV_TYPE, command_notes, ollama_commands
 from whatfits.sizing.runtimes.ollama_guess import (
     automatic_batch,
     available_bytes,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["asked", "commands", "default_context_tokens"]
 
 _LABEL: Final = "Ollama"
-_EMBED_URL: Final = "http://localhost:11434/api/embed"  # docs/api: Generate Embeddings
 # context by the memory of all cards; 24 and 48 GiB in its documents, 23 and 47 in its source
 _CONTEXT_TIERS: Final = ((23 * GIB, 4096), (47 * GIB, 32_768))
 _LARGEST_CONTEXT: Final = 262_144
@@ -111,6 +110,13 @@ def asked(
         )
     if workload.mmproj:
         context = max(context, _VISION_CONTEXT)
+    trained = spec.hparams.context_train_tokens
+    if trained is not None and context > trained:
+        context = trained
+        notes.append(
+            f"Ollama cuts a context to what the model was trained for: {format_tokens(trained)} "
+            "tokens a slot here."
+        )
     slots = workload.parallel or 1
     if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or spec.embeds):
         notes.append(f"Ollama serves {spec.architecture} one sequence at a time: parallel is 1.")
@@ -129,6 +135,7 @@ def asked(
     translated = replace(
         workload, context_tokens=context * slots, parallel=slots, batch=batch, micro_batch=batch
     )
+    notes += command_notes(machine, workload, slots)
     placed = replace(
         request,
         devices=tuple(device.id for device in cards),
@@ -146,34 +153,7 @@ def asked(
 
 def commands(run: Run) -> tuple[str, ...]:
     """Return a Modelfile, the server's environment, and the lines that create and run the model."""
-    workload, settings = run.workload, run.trial.settings
-    context = settings.requested_context_tokens // settings.sequences
-    lines = ["cat > Modelfile <<'END'", f"FROM {_path(run.model_file)}"]
-    lines.append(f"PARAMETER num_ctx {context}")
-    if workload.batch is not None:
-        lines.append(f"PARAMETER num_batch {workload.batch}")
-    if run.request.gpu_layers is not None:
-        lines.append(f"PARAMETER num_gpu {run.request.gpu_layers}")
-    lines += [f"ADAPTER {_path(path)}" for path in workload.lora]
-    lines.append("END")
-    environment = []
-    if settings.kv_type_k != "F16":
-        environment.append(f"OLLAMA_KV_CACHE_TYPE={settings.kv_type_k.lower()}")
-    if workload.flash_attention != "auto":
-        environment.append(f"OLLAMA_FLASH_ATTENTION={int(workload.flash_attention == 'on')}")
-    if settings.sequences > 1:
-        environment.append(f"OLLAMA_NUM_PARALLEL={settings.sequences}")
-    if environment:
-        lines.append(" ".join([*environment, "ollama serve"]))
-    name = _model_name(run.spec)
-    start = shlex.join(["ollama", "run", name]) if not run.spec.embeds else _embed(name)
-    return (*lines, shlex.join(["ollama", "create", name, "-f", "Modelfile"]), start)
-
-
-def _embed(name: str) -> str:
-    """Return the request that loads a model that embeds: there is nothing to chat with."""
-    body = json.dumps({"model": name, "input": "some text"})
-    return shlex.join(["curl", _EMBED_URL, "-d", body])
+    return ollama_commands(run)
 
 
 def _check_pairs(workload: Workload) -> None:
@@ -186,11 +166,11 @@ def _check_pairs(workload: Workload) -> None:
         raise InvalidRequestError(
             what="program with Ollama", got=workload.program, allowed="server: it starts one"
         )
-    if (workload.kv_type_k or "f16") != (workload.kv_type_v or "f16"):
+    if (workload.kv_type_k or KV_TYPE) != (workload.kv_type_v or KV_TYPE):
         raise InvalidRequestError(
             what="kv_type_v with Ollama",
             got=workload.kv_type_v,
-            allowed=f"{workload.kv_type_k or 'f16'}: keys and values have the same type",
+            allowed=f"{workload.kv_type_k or KV_TYPE}: keys and values have the same type",
         )
     if workload.micro_batch not in (None, workload.batch):
         raise InvalidRequestError(
@@ -198,14 +178,3 @@ def _check_pairs(workload: Workload) -> None:
             got=workload.micro_batch,
             allowed="left unset: it is the same as batch (num_batch)",
         )
-
-
-def _path(file: str) -> str:
-    """Return a file as a Modelfile names it: a bare name would be looked up in the registry."""
-    return file if "/" in file or "\\" in file else f"./{file}"
-
-
-def _model_name(spec: ModelSpec) -> str:
-    """Return a name that Ollama accepts for a model of its own."""
-    text = f"{spec.name}-{spec.file_type}" if spec.source == "catalog" else spec.name
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text.lower())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import BadInputError
@@ -128,25 +129,40 @@ class VllmRemedies:
             )
 
     def _smaller_type(self) -> Iterator[Remedy]:
-        """Yield the first quantisation that helps; only of a model published in 16 bits."""
+        """Yield the first quantisation that helps, at a shorter context where none does by itself.
+
+        Only of a model published in 16 bits.
+        """
         facts = self.model.checkpoint
         if facts is None or facts.label is not None:
             return
+        others = []
         for name in _SMALLER_TYPES:
-            try:
-                other = requantised_checkpoint(self.model, facts, name, is_native=True)
-            except BadInputError:  # its rows are no multiple of the group
-                continue
-            sizes = f"{format_bytes(other.tensor_bytes)} of weights instead of "
-            found = list(
-                self._tried(
-                    "file_type",
-                    f"use {name}: {sizes}{format_bytes(self.model.tensor_bytes)}",
-                    change={"file_type": name},
-                    cost=_NOT_MEASURED,
-                    model=other,
-                )
-            )
-            if found:
-                yield from found
-                return
+            with suppress(BadInputError):  # its rows are no multiple of the group
+                others.append(requantised_checkpoint(self.model, facts, name, is_native=True))
+        alone = (self._in_type(other) for other in others)
+        shorter = (self._in_type(other, shorter=True) for other in others)
+        yield from next((found for each in (alone, shorter) for found in each if found), [])
+
+    def _in_type(self, other: ModelSpec, *, shorter: bool = False) -> list[Remedy]:
+        """Return the change to another checkpoint, and to the longest context that fits with it."""
+        name = other.file_type or ""
+        text, cost = f"use {name}", _NOT_MEASURED
+        change: dict[str, Any] = {"file_type": name}
+        if shorter:
+            asked, longest = self.settings.request_tokens, self._longest_in(other)
+            if longest is None or not _SHORTEST_USEFUL_TOKENS <= longest < asked:
+                return []
+            text += f" and {format_tokens(longest)} tokens of context"
+            cost += f"; {format_tokens(asked - longest)} tokens less to remember"
+            change |= {"workload": {"context_tokens": longest}}
+        sizes = (format_bytes(model.tensor_bytes) for model in (other, self.model))
+        text += f": {' of weights instead of '.join(sizes)}"
+        return list(self._tried("file_type", text, change=change, cost=cost, model=other))
+
+    def _longest_in(self, other: ModelSpec) -> int | None:
+        try:
+            settings = resolve_vllm(other, self.machine, self.workload, self.request)
+            return judged(other, self.machine, settings).largest_context_tokens
+        except BadInputError:  # it cannot be cut over the devices in that way
+            return None

@@ -257,3 +257,20 @@ def test_what_is_missing_for_costs_here_is_told_with_the_option_that_gives_it(
     assert "--load-watts" not in say(*asked, *given).out
     assert "'whatfits bench' measures it" in say(*asked, *given).out
     assert "To know what it costs here" not in say("cost", *CARDS, "--kwh-price", "0.2").out
+
+
+def test_rented_gpus_that_do_not_keep_up_come_last_and_without_a_price_a_token(
+    say: Callable[..., Any],
+) -> None:
+    asked = ("cost", "qwen3-8b", "--machine", "rtx 4060 + 16gb", "--tokens-out", "8M")
+    days = say(*asked, "--json").json["rented"]
+    slow = [day["can_write_it"] is False for day in days]
+    assert slow == sorted(slow)
+    assert {True, False} == set(slow)
+    for group in (False, True):
+        prices = [d["usd_per_hour"] for d, late in zip(days, slow, strict=True) if late is group]
+        assert prices == sorted(prices)
+    told = say("cost", "qwen3-8b", *asked[2:4], "--tokens-out", "500M", "--plain").lines
+    rows = [line for line in told if line.startswith("--machine: ")]
+    assert rows
+    assert all("1M tokens: -; " in row and " h, too slow; " in row for row in rows)

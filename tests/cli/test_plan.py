@@ -127,3 +127,47 @@ def test_bad_input_is_one_line(say: Callable[..., Any], arguments: tuple[str, ..
     assert said.code == 2
     assert said.out == ""
     assert said.err.count("\n") == 1
+
+
+def test_a_runtime_that_does_not_run_it_is_told_what_would_help(say: Callable[..., Any]) -> None:
+    asked = ("qwen3-8b", *CARD)
+    (of_vllm,) = (row for row in planned(say, *asked)["runtimes"] if row["runtime"] == "vllm")
+    (remedy,) = of_vllm["remedies"]
+    (line,) = [
+        line for line in say("plan", *asked, "--plain").lines if line.startswith("vLLM, to make")
+    ]
+    assert line.startswith(f"vLLM, to make it fit: {remedy['text']} -> ")
+    assert remedy["text"].startswith("use awq")
+
+
+@pytest.mark.parametrize("machine", ["rtx 4090 + 64gb", "m4 max 64gb"])
+def test_a_runtime_that_counts_a_request_is_asked_for_one_slot(
+    say: Callable[..., Any], machine: str
+) -> None:
+    answer = planned(say, "qwen3-8b", "--machine", machine, "-c", "80k", "-np", "4")
+    contexts = {row["runtime"]: row["context_tokens"] for row in answer["runtimes"]}
+    of_a_request = {"ollama", "mlx" if machine.startswith("m4") else "vllm"}
+    assert {name for name, tokens in contexts.items() if tokens == 20_480} == of_a_request
+    assert contexts["llama.cpp"] == 81_920
+
+
+def test_what_a_runtime_says_of_commands_is_left_out_where_it_has_none(
+    say: Callable[..., Any],
+) -> None:
+    asked = ("llama-3.1-8b", "--machine", "rtx 4060 + 16gb")
+    answer = planned(say, *asked)
+    (of_vllm,) = (row for row in answer["runtimes"] if row["runtime"] == "vllm")
+    assert (of_vllm["commands"], bool(of_vllm["notes"])) == ([], True)
+    lines = say("plan", *asked, "--plain").lines
+    notes = lines[lines.index("Notes:") :]
+    assert not any(line.startswith("vLLM: ") for line in notes)
+    assert any(line.startswith("LM Studio: ") for line in notes)
+
+
+def test_what_the_chosen_file_type_costs_is_said(say: Callable[..., Any]) -> None:
+    asked = ("qwen3-8b", "--machine", "m2 8gb")
+    answer = planned(say, *asked)
+    name = answer["model"]["file_type"]
+    (cost,) = (row["quality_cost"] for row in answer["file_types"] if row["file_type"] == name)
+    assert f"{name}: {cost}." in say("plan", *asked, "--plain").lines
+    assert "perplexity" in cost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 
@@ -149,3 +150,26 @@ def test_a_name_that_a_server_tells_cannot_leave_its_quotes(
         exec("\n".join(lines), {"OpenAI": Client})  # noqa: S102 - the lines are what is tested
     assert asked["model"] == model
     assert asked["api_key"] == ("k" if needs_key else "none")
+
+
+@pytest.mark.parametrize("model", HOSTILE)
+@pytest.mark.parametrize("needs_key", [False, True])
+def test_on_windows_a_request_is_one_line_for_powershell(model: str, needs_key: bool) -> None:
+    found = connection(
+        runtime="ollama",
+        base_url="http://127.0.0.1:11434/v1",
+        model=model,
+        is_running=True,
+        needs_key=needs_key,
+        os="windows",
+    )
+    address = "http://127.0.0.1:11434/v1/chat/completions"
+    before, _, rest = found.curl.partition(" -Body ")
+    asked = f"Invoke-RestMethod -Method Post -Uri {address} -ContentType application/json"
+    assert before == asked
+    # a literal string: only its own quote, doubled, means anything in it
+    literal = re.fullmatch(r"'((?:[^']|'')*)'(.*)", rest, re.DOTALL)
+    assert literal is not None
+    assert json.loads(literal[1].replace("''", "'"))["model"] == model
+    header = ' -Headers @{Authorization = "Bearer $env:WHATFITS_API_KEY"}'
+    assert literal[2] == (header if needs_key else "")

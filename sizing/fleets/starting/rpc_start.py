@@ -6,14 +6,14 @@ Source: ggml-org/llama.cpp tools/rpc/README.md and rpc-server.cpp (-H, -p, -c), 
 
 from __future__ import annotations
 
-import shlex
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
 from whatfits.sizing.llama_program import model_file
-from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
+from whatfits.sizing.runtimes.cuda_order import BY_BUS_SETTING, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
+from whatfits.sizing.runtimes.shells import command_line, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,10 +38,14 @@ def rpc_start(
     for node in workers:
         # a server binds to numbers of IPv4 alone and refuses a name
         bound = str(node.ip) if isinstance(node.ip, IPv4Address) else _EVERYWHERE
-        order = [BY_BUS] if must_count_by_bus(node.machine) else []
-        line = shlex.join([*order, "rpc-server", "-H", bound, "-p", _PORT, "-c"])
+        os = node.machine.os
+        line = command_line(["rpc-server", "-H", bound, "-p", _PORT, "-c"], os=os)
+        if must_count_by_bus(node.machine):
+            line = with_settings([BY_BUS_SETTING], line, os=os)
         yield NodeCommands(node.node, _WAY, (line,))
     file = model_file(spec)
     line = llama_server_command(spec, file, workload, split.trial, split.machine)
     servers = ",".join(f"{node.address}:{_PORT}" for node in workers)
-    yield NodeCommands(main.node, _WAY, (f"{line} {shlex.join(['--rpc', servers])}",))
+    yield NodeCommands(
+        main.node, _WAY, (f"{line} {command_line(['--rpc', servers], os=main.machine.os)}",)
+    )

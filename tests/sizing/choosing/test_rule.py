@@ -9,6 +9,8 @@ import pytest
 
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.quality import quality_cost
+from whatfits.sizing.estimate import RateRange
+from whatfits.sizing.explain import short_rate
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.planner import (
     TriedType,
@@ -16,6 +18,7 @@ from whatfits.sizing.planner import (
     context_rule,
     file_type_rule,
     option_of,
+    other_choice,
     try_file_types,
 )
 from whatfits.sizing.search import Trials
@@ -91,7 +94,32 @@ def test_a_better_verdict_comes_before_better_quality() -> None:
     assert verdicts == ["no", "tight", "fits"]
     assert choose(tried(machine))[0].file_type == "Q4_K_M"
     assert choose(tried(machine)[:2])[0].file_type == "Q8_0"
-    assert choose(tried(ram(50)))[0].file_type == "F16"
+
+
+@pytest.mark.parametrize("least_tokens_per_s", [None, 0.1, 1e9])
+def test_where_nothing_runs_the_usual_file_type_is_answered_for(
+    least_tokens_per_s: float | None,
+) -> None:
+    def chosen(usual: str | None) -> tuple[str, bool]:
+        found, enough = choose(tried(ram(50)), usual=usual, least_tokens_per_s=least_tokens_per_s)
+        return found.file_type, enough
+
+    assert chosen("Q8_0") == ("Q8_0", True)
+    assert chosen("MXFP4_MOE") == chosen(None) == ("Q4_K_M", True)
+
+
+def test_what_does_not_run_is_not_the_fastest() -> None:
+    """Its speed supposes memory that is not there."""
+    machine = ram(300)
+    running = [one for one in tried(machine) if one.verdict != "no"]
+    fastest = max(running, key=lambda one: one.mid_tokens_per_s)
+    too_large = tried(machine)[0]
+    too_large.__dict__["speed"] = replace(
+        too_large.speed, decode_tokens_per_s=RateRange(1e4, 1e4, 1e4)
+    )
+    among = (too_large, *running)
+    for least in (100.0, 5e3):
+        assert choose(among, least_tokens_per_s=least)[0].file_type == fastest.file_type
 
 
 def test_what_is_surely_too_large_is_no_without_a_trial() -> None:
@@ -139,3 +167,58 @@ def test_the_rules_are_told_in_words() -> None:
     assert context_rule(asked=None, longest=True) == "Context: the longest that runs."
     usual = "Context: the longest that runs, at most 32,768 tokens."
     assert context_rule(asked=None, longest=False) == usual
+
+
+# what else many would choose
+
+
+def named(rows: tuple[TriedType, ...], file_type: str, *, least: float | None = None) -> str | None:
+    chosen = next(one for one in rows if one.file_type == file_type)
+    return other_choice(rows, chosen, least_tokens_per_s=least)
+
+
+def fourteen_billion(machine: str) -> tuple[TriedType, ...]:
+    names = ("Q8_0", "Q6_K", "Q4_K_M", "Q3_K_M")
+    specs = [load_model("qwen3-14b", file_type=name) for name in names]
+    return try_file_types(
+        specs, load_machine(machine), WORKLOAD, PlacementRequest(), replays=Replays()
+    )
+
+
+def test_beside_what_fits_the_next_better_that_spills_is_named_with_both_speeds() -> None:
+    rows = fourteen_billion("rtx 3060 12gb + 32gb")
+    assert [one.verdict for one in rows] == ["slow", "slow", "fits", "fits"]
+    rates = [short_rate(rows[at].speed.decode_tokens_per_s) for at in (1, 2)]
+    assert named(rows, "Q4_K_M") == (
+        "Q6_K loses less quality and runs too, a part of it in slower memory: "
+        f"{rates[0]} tokens/s, not {rates[1]} (--file-type Q6_K)."
+    )
+    fast_enough = rows[1].mid_tokens_per_s
+    assert named(rows, "Q4_K_M", least=fast_enough) is not None
+    assert named(rows, "Q4_K_M", least=fast_enough + 1e-6) is None
+
+
+def test_beside_what_spills_the_usual_file_type_is_named() -> None:
+    rows = fourteen_billion("rtx 4060 + 32gb")
+    assert rows[0].verdict == rows[2].verdict == "slow"
+    said = named(rows, "Q8_0")
+    assert said is not None
+    assert said.startswith("Q4_K_M writes faster and loses more quality: ")
+    assert rows[2].mid_tokens_per_s > rows[0].mid_tokens_per_s * 1.25
+    assert named(rows, "Q4_K_M") is None
+    almost = RateRange(1.0, rows[2].mid_tokens_per_s / 1.2, 9.0)
+    rows[0].__dict__["speed"] = replace(rows[0].speed, decode_tokens_per_s=almost)
+    assert named(rows, "Q8_0") is None
+
+
+def test_speeds_that_are_not_known_are_not_told() -> None:
+    rows = fourteen_billion("rtx 3060 12gb + 32gb")
+    rows[1].__dict__["speed"] = replace(rows[1].speed, decode_tokens_per_s=None)
+    assert named(rows, "Q4_K_M") == (
+        "Q6_K loses less quality and runs too, a part of it in slower memory (--file-type Q6_K)."
+    )
+
+
+def test_nothing_else_is_named_where_nothing_spills_or_nothing_runs() -> None:
+    assert named(tried(), "F16") is None
+    assert named(tried(ram(50)), "F16") is None

@@ -8,6 +8,7 @@ import pytest
 from small_plans import CARD, LARGE, SMALL, TAKES_A_FILE, chosen, planned, small_card
 
 from whatfits.sizing import check
+from whatfits.sizing import plan as make_plan
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.quality import quality_cost
 from whatfits.sizing.errors import InvalidRequestError
@@ -63,8 +64,23 @@ def test_every_runtime_answers_for_the_chosen_context_as_check_does(parallel: in
         assert row.high_bytes == alone.memory.high_bytes
         assert row.context_tokens == alone.workload.context_tokens
         assert row.commands == alone.commands.get(entry.id, ())
+        assert row.remedies == ()
         if row.runtime != "llama.cpp":
             assert row.notes == tuple(one for one in alone.notes if one not in plan.notes)
+
+
+def test_what_would_help_a_runtime_with_a_form_of_its_own_is_passed_on() -> None:
+    name, machine = "qwen3-8b", "rtx 3060 12gb + 32gb"
+    plan = make_plan(name, machine=machine)
+    rows = {row.runtime: row for row in plan.runtimes}
+    of_vllm = rows.pop("vllm")
+    workload = {"context_tokens": plan.workload.context_tokens}
+    alone = check(name, machine=machine, workload=workload, runtime="vllm")
+    assert of_vllm.verdict == alone.verdict == "no"
+    assert of_vllm.remedies == alone.remedies
+    (remedy,) = of_vllm.remedies
+    assert remedy.change["file_type"] == "awq"
+    assert all(row.remedies == () for row in rows.values())
 
 
 def test_where_no_context_surely_fits_all_answer_for_the_one_that_is_told() -> None:

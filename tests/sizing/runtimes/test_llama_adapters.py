@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,9 @@ from whatfits.sizing.runtimes.ollama import default_context_tokens
 from whatfits.sizing.runtimes.ollama_guess import automatic_batch, chosen_cards, guessed_bytes
 from whatfits.sizing.units import GIB, MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Plan
 
 # keys that the programs' own sources and documents name
 MODELFILE = {"num_ctx", "num_gpu", "num_batch", "num_thread", "main_gpu", "use_mmap"}
@@ -226,3 +229,16 @@ def test_a_context_beyond_training_is_said() -> None:
     assert not any("trained for" in note for note in usual.notes)
     slots = check("qwen3-8b", machine=machine, workload={"context_tokens": 65_536, "parallel": 2})
     assert not any("trained for" in note for note in slots.notes)
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_ollama_cuts_a_context_to_what_the_model_was_trained_for(parallel: int) -> None:
+    def asked(tokens: int) -> Plan:
+        workload = {"context_tokens": tokens, "parallel": parallel}
+        return check("qwen3-8b", runtime="ollama", machine="rtx-4090 + 64gb", workload=workload)
+
+    trained, longer = asked(40_960), asked(131_072)
+    assert longer.workload.context_tokens == 40_960
+    assert (longer.memory, longer.commands) == (trained.memory, trained.commands)
+    assert any(note.startswith("Ollama cuts a context to") for note in longer.notes)
+    assert not any(note.startswith("Ollama cuts") for note in trained.notes)

@@ -99,7 +99,9 @@ def test_cards_that_were_read_are_counted_by_bus() -> None:
     assert told(read)[0] == "CUDA_DEVICE_ORDER=PCI_BUS_ID"
     on_windows = check("llama-3.3-70b", machine=replace(read, os="windows"))
     assert on_windows.commands["llama.cpp"][0].startswith("llama-server ")
-    assert any("CUDA_DEVICE_ORDER=PCI_BUS_ID" in note for note in on_windows.notes)
+    (said,) = (note for note in on_windows.notes if "CUDA_DEVICE_ORDER" in note)
+    assert '$env:CUDA_DEVICE_ORDER = "PCI_BUS_ID" (PowerShell)' in said
+    assert "set CUDA_DEVICE_ORDER=PCI_BUS_ID (cmd)" in said
 
 
 def test_an_order_that_the_program_does_not_have_by_itself_is_told() -> None:
@@ -110,3 +112,16 @@ def test_an_order_that_the_program_does_not_have_by_itself_is_told() -> None:
     turned = told(replace(pair, devices=(second, first, cpu)))
     assert turned[turned.index("--device") + 1] == "CUDA1,CUDA0"
     assert "--device" not in told("2x rtx 3090 + 64gb")
+
+
+def test_a_prompt_cache_that_is_turned_off_is_told() -> None:
+    """The server keeps 8 GiB unless it is told otherwise."""
+
+    def line(model: str, cache_ram_mib: int | None) -> str:
+        workload = {"cache_ram_mib": cache_ram_mib}
+        return check(model, machine="rtx 4090 + 64gb", workload=workload).commands["llama.cpp"][0]
+
+    assert line("llama-3.1-8b", 0).endswith(" --cache-ram 0")
+    assert line("gemma-3-4b", 0).endswith(" --cache-ram 0")
+    assert "--cache-ram" not in line("llama-3.1-8b", None)
+    assert "--cache-ram" not in line("bge-m3", 0)

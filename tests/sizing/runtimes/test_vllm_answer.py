@@ -264,6 +264,26 @@ def test_what_is_tight_or_does_not_fit_is_told_what_would_help(tokens: int, verd
         assert found.memory.total_bytes == remedy.needs_bytes
 
 
+def test_where_no_quantisation_helps_by_itself_a_shorter_context_goes_with_it() -> None:
+    machine, tokens = "rtx 4090 + 64gb", 16_128
+    plan = asked("qwen2.5-32b", machine, workload={"context_tokens": tokens})
+    alone = asked("qwen2.5-32b", machine, workload={"context_tokens": tokens}, file_type="awq")
+    assert plan.verdict == alone.verdict == "no"
+    (remedy,) = plan.remedies
+    longest = alone.largest_context_tokens
+    assert longest is not None
+    assert longest < tokens
+    assert remedy.change == {"file_type": "awq", "workload": {"context_tokens": longest}}
+    found = asked("qwen2.5-32b", machine, **remedy.change)
+    assert (found.verdict, found.memory.total_bytes) == (remedy.verdict, remedy.needs_bytes)
+    assert remedy.verdict == "fits"
+
+
+def test_no_context_is_told_that_is_too_short_to_be_of_use() -> None:
+    plan = asked("qwen2.5-32b", "rtx 3060 12gb + 64gb")
+    assert (plan.verdict, plan.remedies) == ("no", ())
+
+
 def test_what_fits_needs_no_remedy() -> None:
     assert asked().remedies == ()
 

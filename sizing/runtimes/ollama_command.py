@@ -1,0 +1,102 @@
+"""What to type to run a model with Ollama as a plan was computed: a Modelfile, then the lines.
+
+Source: ollama/ollama (main of 2026-08-21): envconfig/config.go (the server's settings),
+docs/modelfile, docs/api (Generate Embeddings).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.runtimes.shells import (
+    command_line,
+    file_lines,
+    is_windows,
+    with_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes import Run
+    from whatfits.sizing.workload import Workload
+
+__all__ = ["KV_TYPE", "command_notes", "ollama_commands"]
+
+KV_TYPE: Final = "f16"
+_EMBED_URL: Final = "http://localhost:11434/api/embed"
+
+
+def ollama_commands(run: Run) -> tuple[str, ...]:
+    """Return a Modelfile, the server's environment, and the lines that create and run the model."""
+    workload, settings = run.workload, run.trial.settings
+    context = settings.requested_context_tokens // settings.sequences
+    lines = [f"FROM {_path(run.model_file)}", f"PARAMETER num_ctx {context}"]
+    if workload.batch is not None:
+        lines.append(f"PARAMETER num_batch {workload.batch}")
+    if run.request.gpu_layers is not None:
+        lines.append(f"PARAMETER num_gpu {run.request.gpu_layers}")
+    lines += [f"ADAPTER {_path(path)}" for path in workload.lora]
+    os, name = run.machine.os, _model_name(run.spec)
+    told = _environment(
+        kv_type=settings.kv_type_k.lower(),
+        flash_attention=workload.flash_attention,
+        slots=settings.sequences,
+    )
+    started = (with_settings(told, "ollama serve", os=os),) if told else ()
+    create = command_line(["ollama", "create", name, "-f", "Modelfile"], os=os)
+    run_it = _embed(name, os) if run.spec.embeds else command_line(["ollama", "run", name], os=os)
+    return (*file_lines("Modelfile", lines, os=os), *started, create, run_it)
+
+
+def command_notes(machine: Machine, workload: Workload, slots: int) -> Iterator[str]:
+    """Yield what to know before the commands are typed."""
+    told = _environment(
+        kv_type=(workload.kv_type_k or KV_TYPE).lower(),
+        flash_attention=workload.flash_attention,
+        slots=slots,
+    )
+    if told:
+        names = ", ".join(name for name, _ in told)
+        yield (
+            f"{names}: settings of Ollama's server, which has to be started with them. Quit the "
+            "one that runs, its app too, and give 'ollama serve' a window of its own."
+        )
+    if is_windows(machine.os):
+        yield "The lines for Ollama are for PowerShell."
+
+
+def _environment(*, kv_type: str, flash_attention: str, slots: int) -> list[tuple[str, str]]:
+    """Return the settings of the server that differ from its defaults."""
+    told = []
+    if kv_type != KV_TYPE:
+        told.append(("OLLAMA_KV_CACHE_TYPE", kv_type))
+    if flash_attention != "auto":
+        told.append(("OLLAMA_FLASH_ATTENTION", str(int(flash_attention == "on"))))
+    if slots > 1:
+        told.append(("OLLAMA_NUM_PARALLEL", str(slots)))
+    return told
+
+
+def _embed(name: str, os: str | None) -> str:
+    """Return the request that loads a model that embeds: there is nothing to chat with."""
+    body = json.dumps({"model": name, "input": "some text"})
+    if is_windows(os):  # curl is another command there in older versions
+        return command_line(
+            ["Invoke-RestMethod", "-Method", "Post", "-Uri", _EMBED_URL, "-Body", body], os=os
+        )
+    return command_line(["curl", _EMBED_URL, "-d", body], os=os)
+
+
+def _path(file: str) -> str:
+    """Return a file as a Modelfile names it: a bare name would be looked up in the registry."""
+    return file if "/" in file or "\\" in file else f"./{file}"
+
+
+def _model_name(spec: ModelSpec) -> str:
+    """Return a name that Ollama accepts for a model of its own."""
+    text = f"{spec.name}-{spec.file_type}" if spec.source == "catalog" else spec.name
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text.lower())
