@@ -50,6 +50,8 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ("readers/safetensors*.py", "readers/json_cursor.py", "readers/strict_json.py"),
             (
                 f"{_READERS}/test_safetensors.py",
+                f"{_READERS}/test_safetensors_edges.py",
+                f"{_READERS}/test_json_cursor.py",
                 f"{_READERS}/test_strict_json.py",
                 f"{_READERS}/test_limits.py",
                 f"{_HOSTILE}/test_safetensors_cases.py",
