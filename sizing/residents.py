@@ -93,8 +93,8 @@ def place_together(
     request: PlacementRequest,
     requantised: Callable[[ModelSpec, str], ModelSpec],
     quality: Callable[[str], str],
-    first_port: int = FIRST_PORT,
-    force: bool = False,
+    first_port: int,
+    force: bool,
 ) -> TogetherPlan:
     """Return whether and how models stay loaded together.
 

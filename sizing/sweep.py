@@ -144,8 +144,8 @@ def _on_machine(table: SweepTable, machine: Machine) -> Swept:
             mid = table.mid_bytes[:, at].sum(axis=1) + sum(beside[n].mid_bytes for n in at)
             most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
             if bound.limit_scope == "accelerators" and placement.mmap:
-                wrapping = any(devices[n].kind == "metal" for n in at)
-                most = most + table.weights_bytes[:, -1] * wrapping  # see `pool_needs`
+                wraps = table.kind.startswith("metal")
+                most = most + table.weights_bytes[:, -1] * wraps  # see `pool_needs`
             fits &= most <= _most(bound.free_low_bytes)
             close &= mid <= _most(bound.free_bytes)
             closed &= mid <= _most(bound.free_when_idle_bytes)

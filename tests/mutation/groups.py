@@ -82,6 +82,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 f"{_SOURCES}/test_regular_file.py",
                 f"{_SOURCES}/test_split_gguf.py",
                 f"{_SOURCES}/test_checkpoint_files.py",
+                f"{_SOURCES}/test_checkpoint_parts.py",
                 f"{_HOSTILE}/test_file_kinds.py",
                 f"{_HOSTILE}/test_io_faults.py",
             ),
