@@ -237,7 +237,10 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(("splits.py", "split_search.py"), ("tests/sizing/splits",)),
-        Suite(("sweep.py",), ("tests/sizing/test_sweep.py",)),
+        Suite(
+            ("sweep.py",),
+            ("tests/sizing/test_sweep_edges.py", "tests/sizing/test_sweep.py"),
+        ),
         Suite(("planner.py", "planning.py"), ("tests/sizing/choosing", "tests/cli/test_plan.py")),
         Suite(
             ("residents.py", "resident_trials.py"),
