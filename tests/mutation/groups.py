@@ -35,6 +35,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 f"{_READERS}/test_gguf.py",
                 f"{_READERS}/test_gguf_extent.py",
+                f"{_READERS}/test_gguf_start.py",
                 f"{_READERS}/test_limits.py",
                 f"{_READERS}/test_gguf_round_trip.py",
                 f"{_HOSTILE}/test_gguf_cases.py",
