@@ -46,6 +46,17 @@ def test_good_rough_figures_cost_two_exact_ones() -> None:
     assert tried == [37, 38]
 
 
+def test_where_all_have_room_by_rough_figures_the_last_is_tried_first() -> None:
+    tried: list[int] = []
+
+    def exact(number: int) -> int:
+        tried.append(number)
+        return 88 - number
+
+    assert last_proven(0, 90, rough=lambda _: 0, exact=exact) == 88
+    assert tried == [90, 89, 88]
+
+
 @given(FALLING.filter(lambda values: values[0] >= 0))
 def test_the_last_that_holds_is_what_counting_finds(values: list[int]) -> None:
     assert last_that_holds(0, len(values) - 1, lambda at: values[at] >= 0) == counted(values)

@@ -202,6 +202,22 @@ def test_what_is_not_known_is_judged_as_by_itself(name: str, unknown: str) -> No
         assert found == "tight"
 
 
+def test_a_card_of_unknown_memory_takes_no_part() -> None:
+    """It is there, and faster: what lies in the RAM spills."""
+    unknown = with_pool(MACHINES["a card"], "vram0", total_bytes=None)
+    assert verdicts(unknown, 1) == ("slow", "slow")
+    neither = with_pool(unknown, "ram", total_bytes=None)
+    assert verdicts(neither, 1) == ("unknown", "unknown")
+
+
+def test_a_machine_of_no_stored_kind_has_no_column() -> None:
+    found = sweep([cards(4), cards(1), cards(3), cards(1)], [(NAME, stored())])
+    assert [one is None for one in found] == [True, False, True, False]
+    assert found[1] is not None
+    assert found[3] is not None
+    assert found[1].table is found[3].table
+
+
 def test_two_cards_that_share_layers_out_otherwise_are_not_stored() -> None:
     machine = MACHINES["two cards"]
     assert swept(machine).is_stored.all()
