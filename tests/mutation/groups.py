@@ -81,6 +81,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
             (
                 f"{_SOURCES}/test_regular_file.py",
+                f"{_SOURCES}/test_gguf_names.py",
                 f"{_SOURCES}/test_split_gguf.py",
                 f"{_SOURCES}/test_checkpoint_files.py",
                 f"{_SOURCES}/test_checkpoint_parts.py",

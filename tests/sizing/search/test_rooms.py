@@ -80,7 +80,7 @@ def test_what_is_free_counts_from_its_lower_end_and_is_none_where_it_is_unknown(
 
 
 def test_beside_weights_and_cache_the_least_counts_that_was_seen() -> None:
-    """Working memory differs with the layers; which of them were tried first makes no difference."""
+    """Working memory differs with the layers; which were tried first makes no difference."""
     machine = box(PLENTY)
     some, more = (tried(DENSE, machine, gpu_layers=layers) for layers in (3, 31))
 
