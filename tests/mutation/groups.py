@@ -36,6 +36,8 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 f"{_READERS}/test_gguf.py",
                 f"{_READERS}/test_gguf_extent.py",
                 f"{_READERS}/test_gguf_start.py",
+                f"{_READERS}/test_gguf_extent_cuts.py",
+                f"{_READERS}/test_findings.py",
                 f"{_READERS}/test_limits.py",
                 f"{_READERS}/test_gguf_round_trip.py",
                 f"{_HOSTILE}/test_gguf_cases.py",
@@ -65,6 +67,8 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ("readers/hf_config.py", "readers/checkpoint_shape.py"),
             (
                 f"{_READERS}/test_hf_config.py",
+                f"{_READERS}/test_checkpoint_shape.py",
+                f"{_READERS}/test_reader_corners.py",
                 f"{_HOSTILE}/test_checkpoint_cases.py",
                 f"{_SOURCES}/test_folder.py",
                 f"{_SOURCES}/test_published_configs.py",
