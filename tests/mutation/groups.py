@@ -54,6 +54,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 f"{_READERS}/test_safetensors.py",
                 f"{_READERS}/test_safetensors_edges.py",
+                f"{_READERS}/test_safetensors_index.py",
                 f"{_READERS}/test_json_cursor.py",
                 f"{_READERS}/test_strict_json.py",
                 f"{_READERS}/test_limits.py",
