@@ -69,9 +69,6 @@ EQUIVALENT: dict[str, str] = {
     f"{_ANSWER}: ": _SAYS_A_TYPE,
     f"{_ANSWER}:  #2": _SAYS_A_TYPE,
     "planning best_plan: part 2 gone: field_names(plan) or ()": "a plan has fields",
-    "planning _left_to_itself: part 2 gone: plan.placement.gpu_layers or 0": (
-        "of a plan with devices a layer lies on one"
-    ),
     "planning _others: part 2 gone: plan.workload.parallel or 1": _TOLD,
     "planning _others: 1 to 2: slots = plan.workload.parallel or 1": _TOLD,
     "planning _others: 1 to 0: slots = plan.workload.parallel or 1": _TOLD,
