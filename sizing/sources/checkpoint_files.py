@@ -183,8 +183,10 @@ def _several(folder: str, names: list[str]) -> UnreadableFileError:
 def _siblings(name: str) -> tuple[str, ...]:
     """Return the names of all files of the set a file belongs to, from its own name."""
     found = _SHARD.fullmatch(name)
-    count = int(found["count"]) if found else 0
-    if found is None or not 1 <= int(found["number"]) <= count <= MAX_FILES:
+    if found is None:
+        return (name,)
+    count = int(found["count"])
+    if not 1 <= int(found["number"]) <= count <= MAX_FILES:
         return (name,)
     return tuple(f"{found['prefix']}-{n:05d}-of-{count:05d}{_SUFFIX}" for n in range(1, count + 1))
 

@@ -43,6 +43,10 @@ EQUIVALENT: dict[str, str] = {
         "that they differ has been asked before"
     ),
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
+    "sources.checkpoint_files _chosen: 0 to -1: "
+    "usual = [one for one in sets if one[0].startswith('model')]": (
+        "all files of a set begin alike"
+    ),
     "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18": _ROUNDED,
     "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18 #2": _ROUNDED,
     "placement layer_devices: Add to Sub: running + share": (

@@ -75,6 +75,14 @@ def test_a_header_begins_with_a_brace_and_ends_with_its_object() -> None:
 # names and counts
 
 
+def test_a_header_has_up_to_131072_tensors() -> None:
+    """They are counted before any of them is read."""
+    most = b"{" + b'"data_offsets"' * 131_072
+    assert "mark after 'data_offsets'" in str(refusal(b.with_header(most)))
+    error = refusal(b.with_header(most + b'"data_offsets"'))
+    assert "header at byte 8: has 131,073 tensors; allowed: up to 131,072" in str(error)
+
+
 @pytest.mark.parametrize(("name", "odd"), [("a", False), ("", True), ("a\n", True), ("ü", False)])
 def test_a_name_that_is_empty_or_cannot_be_printed_is_noted(name: str, odd: bool) -> None:
     header = read_safetensors_header(of({name: b.entry("U8", (1,))}, 1))

@@ -10,10 +10,19 @@ from checkpoints import LLAMA, write_safetensors
 
 from whatfits.sizing.errors import BadInputError, MalformedFileError, UnreadableFileError
 from whatfits.sizing.readers.safetensors import StoredTensor
-from whatfits.sizing.sources.checkpoint_files import Checkpoint, read_checkpoint
+from whatfits.sizing.sources.checkpoint_files import (
+    Checkpoint,
+    read_checkpoint,
+    read_checkpoint_in,
+)
+from whatfits.sizing.sources.folders import LocalFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from whatfits.sizing.readers.byte_source import ByteSource
 
 A, B = StoredTensor("a", "F32", (2,), 0, 8), StoredTensor("b", "F32", (3,), 0, 12)
 FIRST, SECOND, THIRD = (f"m-{n:05d}-of-00003.safetensors" for n in (1, 2, 3))
@@ -80,6 +89,36 @@ def test_a_tensor_in_two_files_is_refused_where_no_index_chooses(tmp_path: Path)
     chosen = read_checkpoint(str(tmp_path))
     assert (chosen.tensors, chosen.n_files) == ((A,), 2)
     assert chosen.findings == ("the index names 1 tensors that no file holds",)
+
+
+def test_of_a_file_the_tensors_that_an_index_takes_from_another_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    write_safetensors(tmp_path / "1.safetensors", {"a": ("F32", (1,)), "z": ("F32", (1,))})
+    write(tmp_path, "2.safetensors", A)
+    index = {"weight_map": {"a": "2.safetensors", "z": "1.safetensors"}}
+    write_json(tmp_path, "model.safetensors.index.json", index)
+    found = read_checkpoint(str(tmp_path))
+    assert [(tensor.name, tensor.shape) for tensor in found.tensors] == [("z", (1,)), ("a", (2,))]
+    assert found.findings == ()
+
+
+def test_all_files_that_are_there_are_announced_before_the_first_is_opened(tmp_path: Path) -> None:
+    """A folder elsewhere fetches them at once."""
+    said: list[object] = []
+
+    class Watched(LocalFolder):
+        def expect(self, names: Sequence[str]) -> None:
+            said.append([*names])
+
+        def open(self, name: str) -> AbstractContextManager[ByteSource]:
+            said.append(name)
+            return super().open(name)
+
+    for name in (THIRD, FIRST):
+        write(tmp_path, name, StoredTensor(name, "F32", (2,), 0, 8))
+    read_checkpoint_in(Watched(str(tmp_path)))
+    assert said == [[FIRST, THIRD], FIRST, THIRD]
 
 
 # indexes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import gguf_builder as b
@@ -9,7 +12,7 @@ import pytest
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError
 from whatfits.sizing.readers.gguf import read_gguf_header
-from whatfits.sizing.sources.local_file import display_name, load_gguf
+from whatfits.sizing.sources.local_file import display_name, load_gguf, names_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +126,20 @@ def test_ten_models_are_listed_in_the_order_of_their_names(
     listed = ", ".join(f"m{index:02d}.gguf" for index in range(10))
     assert f"holds {count} models: " in said(tmp_path)
     assert f"allowed: {listed}{more}; name one of the files" in said(tmp_path)
+
+
+@pytest.mark.parametrize(("count", "listed"), [(20_000, True), (20_001, False)])
+def test_a_folder_of_twenty_thousand_files_is_listed_and_no_larger_one(
+    count: int, listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [SimpleNamespace(name=str(number)) for number in range(count)]
+    monkeypatch.setattr(os, "scandir", lambda _: nullcontext(iter(entries)))
+    if listed:
+        assert [*names_in("many")] == [entry.name for entry in entries]
+        return
+    with pytest.raises(UnreadableFileError) as caught:
+        names_in("many")
+    assert "too many files: 'many'; allowed: up to 20,000; name the file" in str(caught.value)
 
 
 # a set of one
