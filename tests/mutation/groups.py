@@ -38,6 +38,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 f"{_READERS}/test_gguf_start.py",
                 f"{_READERS}/test_gguf_extent_cuts.py",
                 f"{_READERS}/test_findings.py",
+                f"{_READERS}/test_gguf_limits.py",
                 f"{_READERS}/test_limits.py",
                 f"{_READERS}/test_gguf_round_trip.py",
                 f"{_HOSTILE}/test_gguf_cases.py",
