@@ -8,6 +8,7 @@ _EVERY_END = "the last device is tried with every number of layers: time, not an
 _KNOWN = "what is free of a pool is known before and after, or never"
 _LAST_STRIDE = "the stride behind the last dimension is what it is made anyway"
 _NO_BYTE = "nothing needs less than two bytes"
+_NOT_DEEP = "what has no bracket outside of strings is not nested too deep"
 _OF_ONE = "layers on one device, or on none, lie where they are stored"
 _OFFSET = "the same number more or less for every split"
 _ONE_LAYER = "of how many layers is not asked: none of them is on the host where there are cards"
@@ -42,6 +43,12 @@ EQUIVALENT: dict[str, str] = {
     "readers.safetensors _check_cover: Gt to GtE: tensor.offset_bytes > end": (
         "that they differ has been asked before"
     ),
+    "readers.strict_json _check_shape: LtE to Lt: "
+    "data.count(b'[') + data.count(b'{') <= MAX_DEPTH": "as many brackets nest no deeper",
+    "readers.strict_json _check_shape: 0 to 1: "
+    "depth = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)": _NOT_DEEP,
+    "readers.strict_json _check_shape: 0 to -1: "
+    "depth = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)": _NOT_DEEP,
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
     "sources.checkpoint_files _chosen: 0 to -1: "
     "usual = [one for one in sets if one[0].startswith('model')]": (

@@ -86,6 +86,7 @@ def test_each_kind_of_part_counts_once() -> None:
 def test_numbers_have_at_most_forty_digits() -> None:
     assert parsed("9" * 40) == int("9" * 40)
     assert "a number of 41 digits" in str(refusal("9" * 41))
+    assert parsed("-0") == 0
     assert math.copysign(1, parsed("-0")) == -1  # type: ignore[arg-type]
 
 

@@ -142,6 +142,24 @@ def test_a_folder_of_twenty_thousand_files_is_listed_and_no_larger_one(
     assert "too many files: 'many'; allowed: up to 20,000; name the file" in str(caught.value)
 
 
+# a name that is not there
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4])
+def test_up_to_three_names_near_a_missing_one_are_suggested(count: int, tmp_path: Path) -> None:
+    fill(tmp_path, "quite-another.txt", *(f"model-{number}.gguf" for number in range(count)))
+    text = said(tmp_path / "model-x.gguf")
+    assert text.count("'model-") == min(count, 3)
+    assert text.count(" or ") == max(0, min(count, 3) - 1)
+    assert ("did you mean 'model-" in text) is (count > 0)
+    assert text.endswith("?" if count else f"{str(tmp_path / 'model-x.gguf')!r}")
+
+
+def test_where_there_is_no_folder_no_name_is_suggested(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "m.gguf"
+    assert said(path) == f"the path does not exist: {str(path)!r}"
+
+
 # a set of one
 
 
@@ -149,6 +167,7 @@ def test_a_folder_of_twenty_thousand_files_is_listed_and_no_larger_one(
     ("name", "findings"),
     [
         ("m-00001-of-00001.gguf", ()),
+        ("m-00001-of-00002.gguf", ("named as file 1 of 2, but the file is whole",)),
         ("m-00002-of-00003.gguf", ("named as file 2 of 3, but the file is whole",)),
     ],
 )
