@@ -169,6 +169,9 @@ def test_a_field_that_is_missing_or_of_another_kind_is_refused_by_name(
 def test_what_is_no_object_is_no_tensor() -> None:
     error = refusal(of({"t": [1]}))
     assert "tensor 't' at byte 13: is no object" in str(error)
+    assert "tensor 't' at byte 15: is no object" in str(refusal(b.with_header('{"t":  [1]}')))
+    holding = b.with_header('{"t": ' + usual("1", 0, 2) + "}", bytes(2))
+    assert "data_offsets of 't' at byte 14: hold 2 bytes" in str(refusal(holding))
 
 
 def test_a_shape_may_have_sixteen_dimensions_each_of_64_bits() -> None:
