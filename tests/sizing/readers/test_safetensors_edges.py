@@ -138,7 +138,10 @@ def test_an_entry_is_read_alike_in_every_spelling(blank: str) -> None:
     ("shape", "start", "end"), [("01", 0, 1), ("1,01", 0, 1), ("1", "00", 1), ("1", 0, "01")]
 )
 def test_a_number_with_a_nought_in_front_is_no_json(shape: str, start: object, end: object) -> None:
-    assert "is no JSON" in str(refusal(of({}, 1, t=usual(shape, start, end))))
+    data = of({}, 1, t=usual(shape, start, end))
+    error = refusal(data)
+    assert "is no JSON" in str(error)
+    assert error.offset_bytes == data.index(b"00" if start == "00" else b"01", 8) + 1
     assert read_safetensors_header(of({}, 1, t=usual("1", 0, 1))).tensor_bytes == 1
 
 
