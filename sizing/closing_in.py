@@ -29,7 +29,7 @@ def last_with_room(low: int, high: int, slack: Callable[[int], int]) -> int | No
     room_high: float = slack(high)
     if room_high >= 0:
         return high
-    moved_low: bool | None = None
+    moved = ""  # which end the guess before moved
     guesses = 0
     while high - low > 1:
         guesses += 1
@@ -38,11 +38,12 @@ def last_with_room(low: int, high: int, slack: Callable[[int], int]) -> int | No
         room = slack(guess)
         if room >= 0:
             low, room_low = guess, room
-            room_high /= 2 if moved_low is True else 1
+            room_high /= 2 if moved == "low" else 1
+            moved = "low"
         else:
             high, room_high = guess, room
-            room_low /= 2 if moved_low is False else 1
-        moved_low = room >= 0
+            room_low /= 2 if moved == "high" else 1
+            moved = "high"
     return low
 
 

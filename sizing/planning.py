@@ -194,6 +194,7 @@ def _left_to_itself(choice: Choice) -> tuple[str, ...]:
     if not plan.placement.devices or request != PlacementRequest(devices=request.devices):
         return ()
     from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory  # noqa: PLC0415 - with devices
+    from whatfits.sizing.split_search import split_counts  # noqa: PLC0415 - same
 
     own = fit_to_memory(
         choice.model, plan.machine, choice.workload, request, replays=choice.replays
@@ -201,11 +202,10 @@ def _left_to_itself(choice: Choice) -> tuple[str, ...]:
     every = choice.model.n_layers + 1
     layers = every if own.gpu_layers is None else own.gpu_layers
     by_name = len(own.overrides)
-    planned = (min(plan.placement.gpu_layers or 0, every), plan.placement.cpu_moe_layers or 0)
-    counts = _counts_of(choice.model, plan.machine, own)
-    if (layers, by_name) == planned and counts == _counts_of(
-        choice.model, plan.machine, plan.placement
-    ):
+    planned = resolve_placement(choice.model, plan.placement, plan.machine)
+    counts = split_counts(resolve_placement(choice.model, own, plan.machine))
+    kept_alike = (layers, by_name) == (min(planned.gpu_layers, every), planned.cpu_moe_layers)
+    if kept_alike and counts == split_counts(planned):
         return ()
     parts = f", parts of {by_name} of them on the host" if by_name else ""
     kept = f"{layers} of {every} layers on devices{parts}"
@@ -216,13 +216,6 @@ def _left_to_itself(choice: Choice) -> tuple[str, ...]:
     return (
         f"Without {flags} llama.cpp's own fitting would keep {kept}: it leaves 1 GiB of each free.",
     )
-
-
-def _counts_of(model: ModelSpec, machine: Machine, request: PlacementRequest) -> tuple[int, ...]:
-    """Return the layers on each accelerator that a request puts there."""
-    from whatfits.sizing.split_search import split_counts  # noqa: PLC0415 - with devices
-
-    return split_counts(resolve_placement(model, request, machine))
 
 
 def _others(

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.planning import Answer
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["FIRST_PORT", "PoolShare", "TogetherPlan", "place_together"]
+__all__ = ["PoolShare", "TogetherPlan", "place_together"]
 
-FIRST_PORT: Final = 8080
 _HIGHEST_PORT: Final = 65_535
 _RULE: Final = (
     "Models are placed in the order given, each on what the ones before it leave at the upper end "
@@ -93,8 +92,8 @@ def place_together(
     request: PlacementRequest,
     requantised: Callable[[ModelSpec, str], ModelSpec],
     quality: Callable[[str], str],
-    first_port: int = FIRST_PORT,
-    force: bool = False,
+    first_port: int,
+    force: bool,
 ) -> TogetherPlan:
     """Return whether and how models stay loaded together.
 

@@ -51,12 +51,9 @@ def rough_rooms(
             rest = row.high_bytes - row.weights_bytes - row.kv_cache_bytes
             rests[row.device] = min(rests.get(row.device, rest), rest)
     needs: dict[str, int] = {}
-    devices = (*placement.accelerators, placement.host)
-    kept = bill.weights_and_caches(like[-1].settings, placement)
-    pools = {device.pool: machine.pool(device.pool) for device in devices}
-    for device, n_bytes in zip(devices, kept, strict=True):
-        if device.kind == "cpu" and pools[device.pool].limit_scope == "accelerators":
-            continue  # the limit does not bind it
+    *kept, _ = bill.weights_and_caches(like[-1].settings, placement)
+    pools = {device.pool: machine.pool(device.pool) for device in placement.accelerators}
+    for device, n_bytes in zip(placement.accelerators, kept, strict=True):
         needs[device.pool] = needs.get(device.pool, 0) + n_bytes + rests[device.id]
     return {
         pool: -1 if (free := pools[pool].free_low_bytes) is None else free - need

@@ -304,7 +304,7 @@ class Trials:
             seen.append(self.entirely(units * step))
             return 0 if seen[-1].judgement.verdict == "fits" else -1
 
-        return last_proven(held + 1, most - 1, rough=rough, exact=exact) or held
+        return last_proven(held + 1, most, rough=rough, exact=exact) or held
 
     def _fixed_room(self, trial: Trial, *, whole: bool) -> int:
         """Return the room in the fullest pool, where nothing is placed otherwise than `trial`.

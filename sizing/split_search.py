@@ -8,7 +8,6 @@ layers; the whole bill has the last word.
 
 from __future__ import annotations
 
-from operator import sub
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.placement import resolve_placement
@@ -59,7 +58,7 @@ class SplitSearch:
         """
         placement = resolve_placement(self._model, request, self._machine)
         rows = self._on_accelerators(settings or self._settings, placement)
-        return left_bytes(rows, self._rooms(placement))
+        return left_bytes(rows, self._rooms(placement, self._rests))
 
     def holding(self, request: PlacementRequest) -> Trial | None:
         """Return a request under the nearest split that leaves room on every accelerator.
@@ -72,10 +71,12 @@ class SplitSearch:
         tried: set[tuple[int, ...]] = set()
         held: tuple[int, Trial] | None = None
         while len(tried) < _MOST_TRIALS:
-            counts = nearest_split(rows, self._rooms(placement), own)
+            counts = nearest_split(rows, self._rooms(placement, self._rests), own)
             if counts is None and not tried:
                 # other layers on a device may need less working memory there
-                counts = nearest_split(rows, self._rooms(placement, less=self._working), own)
+                pairs = zip(self._rests, self._working, strict=True)
+                certain = [rest - working for rest, working in pairs]
+                counts = nearest_split(rows, self._rooms(placement, certain), own)
             if counts is None or counts in tried or (held and moved_layers(counts, own) >= held[0]):
                 break
             tried.add(counts)
@@ -87,19 +88,18 @@ class SplitSearch:
 
     def _learnt(self, trial: Trial) -> bool:
         """Return whether every accelerator has room; else remember why one has not."""
-        rooms = [
-            (self._machine.pool(row.pool).free_low_bytes or 0) - row.high_bytes
-            for row in trial.memory.devices[:-1]
-        ]
+        rooms = [self._free_bytes(row.pool) - row.high_bytes for row in trial.memory.devices[:-1]]
         for index, rest in enumerate(self._beside_layers(trial)):
             self._rests[index] = rest if rooms[index] < 0 else min(rest, self._rests[index])
         return min(rooms) >= 0
 
-    def _rooms(self, placement: Placement, *, less: Sequence[int] = ()) -> list[int]:
-        """Return what each accelerator has for layers; `less` of what it was seen to take."""
-        free = [self._machine.pool(d.pool).free_low_bytes or 0 for d in placement.accelerators]
-        rests = map(sub, self._rests, less) if less else self._rests
-        return list(map(sub, free, rests))
+    def _rooms(self, placement: Placement, rests: Sequence[int]) -> list[int]:
+        """Return what each accelerator has for layers, where the `rests` lie beside them."""
+        pairs = zip(placement.accelerators, rests, strict=True)
+        return [self._free_bytes(device.pool) - rest for device, rest in pairs]
+
+    def _free_bytes(self, pool: str) -> int:
+        return self._machine.pool(pool).free_low_bytes or 0  # known: see `leaves_split_open`
 
     def _beside_layers(self, trial: Trial) -> list[int]:
         """Return what each accelerator took beside its layers: working memory, driver, drafts."""

@@ -22,15 +22,16 @@ def nearest_split(
     """Return the layers of each device in the split that moves fewest away from `own`.
 
     `layer_bytes` has a row for each device: what each layer would take there. A device without
-    layers needs no room. None when no split leaves every other device its room.
+    layers needs no room. Of splits that move as few, the one with more layers on the last device
+    is returned, then on the one before it. None when no split leaves every other device its room.
     """
-    n_layers = len(layer_bytes[0])
-    own_ends = [0, *accumulate(own)]
+    n_layers = sum(own)
+    own_end = 0
     # of the layers that the devices so far hold: how many moved, and how many are on each
     reached: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}
     for device, (column, room) in enumerate(zip(layer_bytes, room_bytes, strict=True)):
         sums = [0, *accumulate(column)]
-        own_start, own_end = own_ends[device : device + 2]
+        own_start, own_end = own_end, own_end + own[device]
         is_last = device == len(room_bytes) - 1
         found: dict[int, tuple[int, tuple[int, ...]]] = {}
         for start, (moved, counts) in reached.items():
@@ -62,11 +63,12 @@ def left_bytes(layer_bytes: Sequence[Sequence[int]], room_bytes: Sequence[int]) 
 
     Negative when no split leaves each its room: then by what found no place.
     """
-    n_layers, held, left = len(layer_bytes[0]), 0, 0
+    held, left = 0, 0
     for column, room in zip(layer_bytes, room_bytes, strict=True):
         taken = 0
-        while held < n_layers and taken + column[held] <= room:
+        while held < len(column) and taken + column[held] <= room:
             taken += column[held]
             held += 1
         left += max(0, room) - taken
-    return left if held == n_layers else -sum(layer_bytes[-1][held:])
+    unplaced = column[held:]
+    return -sum(unplaced) if unplaced else left

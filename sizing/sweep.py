@@ -131,25 +131,22 @@ def _on_machine(table: SweepTable, machine: Machine) -> Swept:
     low = table.low_bytes.sum(axis=1) + sum(extra.low_bytes for extra in beside)
     high = table.high_bytes.sum(axis=1) + sum(extra.high_bytes for extra in beside)
     spills = spilled_of(placement, machine) is not None
-    fits, close, closed = (np.ones(len(total), bool) for _ in range(3))
+    fits, closed = (np.ones(len(total), bool) for _ in range(2))
     unknown = False
     for pool in {device.pool: machine.pool(device.pool) for device in devices}.values():
-        if pool.total_bytes is None:
-            is_host = pool.id == placement.host.pool
-            unknown |= not (is_host and placement.accelerators and not spills)
+        if pool.total_bytes is None:  # the host's: a card whose memory is unknown takes no part
+            unknown = not placement.accelerators
             continue
         inside = [index for index, device in enumerate(devices) if device.pool == pool.id]
         for bound, part in bounds_of(pool, [devices[n].kind == "cpu" for n in inside]):
             at = [inside[n] for n in part]
             mid = table.mid_bytes[:, at].sum(axis=1) + sum(beside[n].mid_bytes for n in at)
             most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
-            if bound.limit_scope == "accelerators" and placement.mmap:
-                wrapping = any(devices[n].kind == "metal" for n in at)
-                most = most + table.weights_bytes[:, -1] * wrapping  # see `pool_needs`
+            if bound.limit_scope == "accelerators" and table.kind.startswith("metal"):
+                most = most + table.weights_bytes[:, -1]  # mapped with the rest: see `pool_needs`
             fits &= most <= _most(bound.free_low_bytes)
-            close &= mid <= _most(bound.free_bytes)
-            closed &= mid <= _most(bound.free_when_idle_bytes)
-    verdict = np.where(close | closed, VERDICT_ORDER["tight"], VERDICT_ORDER["no"])
+            closed &= mid <= _most(bound.free_when_idle_bytes)  # at the most: what is free now too
+    verdict = np.where(closed, VERDICT_ORDER["tight"], VERDICT_ORDER["no"])
     verdict = np.where(fits, VERDICT_ORDER["slow" if spills else "fits"], verdict)
     if unknown:
         verdict[:] = VERDICT_ORDER["unknown"]

@@ -17,7 +17,6 @@ from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
 from whatfits.sizing.explain import rate_cell
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.residents import FIRST_PORT
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.workload import PlacementRequest
@@ -38,7 +37,7 @@ def _parser() -> Parser:
         "models", metavar="MODEL[:TYPE]", nargs="+", help="as in check; TYPE as Q4_K_M"
     )
     parser.add_argument(
-        "--port", action=parsed(whole_number), default=FIRST_PORT, help="of the first server"
+        "--port", action=parsed(whole_number), default=8080, help="of the first server"
     )
     parser.add_argument("--force", action="store_true", help="print the commands in any case")
     add_machine_options(parser)

@@ -217,7 +217,6 @@ def _read_metadata(cursor: JsonCursor, metadata: dict[str, str]) -> None:
         if len(keys) >= MAX_TENSORS:
             raise cursor.error(_METADATA, "has too many keys", allowed=f"up to {MAX_TENSORS:,}")
         keys.add(key)
-        cursor.next_byte()
         start = cursor.place
         n_bytes = cursor.skip_text(f"{_METADATA} {key!r}")
         if len(metadata) < _MAX_METADATA_SHOWN and n_bytes <= _MAX_METADATA_TEXT_BYTES:
@@ -230,7 +229,7 @@ def _entry(cursor: JsonCursor, name: str, findings: Findings) -> StoredTensor:
     cursor.next_byte()
     place = cursor.place
     usual = cursor.match(_USUAL_ENTRY)
-    if usual is not None and not any(_LEADING_ZERO.search(part) for part in usual.groups()[1:]):
+    if usual is not None and not any(map(_LEADING_ZERO.search, usual.groups())):
         kind, dims, start, end = usual.groups()
         shape = tuple(map(int, dims.split(b","))) if dims else ()
         values = (kind.decode(), shape, int(start), int(end))

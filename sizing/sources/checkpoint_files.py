@@ -126,7 +126,8 @@ def _from_folder(folder: Folder) -> Checkpoint:
         usual = f"model{_INDEX_SUFFIX}"
         if len(indexes) > 1 and usual not in indexes:
             raise _several(folder.place, indexes)
-        return _from_index(folder, usual if usual in indexes else indexes[0], config)
+        (index,) = [usual] if usual in indexes else indexes
+        return _from_index(folder, index, config)
     files = [name for name in names if name.lower().endswith(_SUFFIX)]
     if not files:
         pickles = [
@@ -150,7 +151,7 @@ def _pickles(what: str, path: str) -> UnreadableFileError:
 
 
 def _chosen(folder: str, files: list[str]) -> tuple[str, ...]:
-    """Return the files of the only model among them.
+    """Return the files of the only model among them, or of the first with the usual name.
 
     Raises:
         UnreadableFileError: there are several, or nothing but an adapter.
@@ -162,11 +163,11 @@ def _chosen(folder: str, files: list[str]) -> tuple[str, ...]:
             got=folder,
             next_step="name the model that it goes with",
         )
-    sets = {_siblings(name) for name in models}
-    usual = next((one for one in sets if one[0].startswith("model")), None)
-    if len(sets) > 1 and usual is None:
-        raise _several(folder, [one[0] for one in sorted(sets)])
-    return usual or next(iter(sets))
+    sets = sorted({_siblings(name) for name in models})
+    usual = [one for one in sets if one[0].startswith("model")]
+    if len(sets) > 1 and not usual:
+        raise _several(folder, [one[0] for one in sets])
+    return (usual or sets)[0]
 
 
 def _several(folder: str, names: list[str]) -> UnreadableFileError:
@@ -182,8 +183,10 @@ def _several(folder: str, names: list[str]) -> UnreadableFileError:
 def _siblings(name: str) -> tuple[str, ...]:
     """Return the names of all files of the set a file belongs to, from its own name."""
     found = _SHARD.fullmatch(name)
-    count = int(found["count"]) if found else 0
-    if found is None or not 1 <= int(found["number"]) <= count <= MAX_FILES:
+    if found is None:
+        return (name,)
+    count = int(found["count"])
+    if not 1 <= int(found["number"]) <= count <= MAX_FILES:
         return (name,)
     return tuple(f"{found['prefix']}-{n:05d}-of-{count:05d}{_SUFFIX}" for n in range(1, count + 1))
 

@@ -133,7 +133,8 @@ def _model_in_folder(folder: str) -> tuple[str, tuple[str, ...]]:
         findings = ("a vision projector (mmproj) lies in the folder; it is not counted",)
     models = models or list(sets.values())
     if len(models) == 1:
-        return os.path.join(folder, models[0]), findings  # noqa: PTH118 - names may be any bytes
+        (model,) = models
+        return os.path.join(folder, model), findings  # noqa: PTH118 - names may be any bytes
     if models:
         more = ", …" if len(models) > _SHOWN else ""
         raise UnreadableFileError(

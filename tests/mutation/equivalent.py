@@ -4,8 +4,14 @@ from __future__ import annotations
 
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
 _BOTH_WAYS = "what is pinned and what is not are both worked out, and are the same"
+_EVERY_END = "the last device is tried with every number of layers: time, not answers"
 _KNOWN = "what is free of a pool is known before and after, or never"
 _LAST_STRIDE = "the stride behind the last dimension is what it is made anyway"
+_NO_BYTE = "nothing needs less than two bytes"
+_NOT_DEEP = "what has no bracket outside of strings is not nested too deep"
+_OF_ONE = "layers on one device, or on none, lie where they are stored"
+_OFFSET = "the same number more or less for every split"
+_ONE_LAYER = "of how many layers is not asked: none of them is on the host where there are cards"
 _ROUNDED = "one more or less is the same float"
 _SAYS_A_TYPE = "nothing runs what only says a type"
 _ANSWER = (
@@ -37,7 +43,17 @@ EQUIVALENT: dict[str, str] = {
     "readers.safetensors _check_cover: Gt to GtE: tensor.offset_bytes > end": (
         "that they differ has been asked before"
     ),
+    "readers.strict_json _check_shape: LtE to Lt: "
+    "data.count(b'[') + data.count(b'{') <= MAX_DEPTH": "as many brackets nest no deeper",
+    "readers.strict_json _check_shape: 0 to 1: "
+    "depth = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)": _NOT_DEEP,
+    "readers.strict_json _check_shape: 0 to -1: "
+    "depth = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)": _NOT_DEEP,
     "sources.regular_file unreadable: part 2 gone: code or 0": "no reason is kept for None either",
+    "sources.checkpoint_files _chosen: 0 to -1: "
+    "usual = [one for one in sets if one[0].startswith('model')]": (
+        "all files of a set begin alike"
+    ),
     "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18": _ROUNDED,
     "placement itself: 1e+18 to 1e+18: _LARGEST_SHARE: Final = 1e+18 #2": _ROUNDED,
     "placement layer_devices: Add to Sub: running + share": (
@@ -64,9 +80,6 @@ EQUIVALENT: dict[str, str] = {
     f"{_ANSWER}: ": _SAYS_A_TYPE,
     f"{_ANSWER}:  #2": _SAYS_A_TYPE,
     "planning best_plan: part 2 gone: field_names(plan) or ()": "a plan has fields",
-    "planning _left_to_itself: part 2 gone: plan.placement.gpu_layers or 0": (
-        "of a plan with devices a layer lies on one"
-    ),
     "planning _others: part 2 gone: plan.workload.parallel or 1": _TOLD,
     "planning _others: 1 to 2: slots = plan.workload.parallel or 1": _TOLD,
     "planning _others: 1 to 0: slots = plan.workload.parallel or 1": _TOLD,
@@ -76,6 +89,28 @@ EQUIVALENT: dict[str, str] = {
     "planning _others: part 2 gone: entry.loader is None or loaded_for is None": (
         "a runtime with a loader is passed over before where there is nothing to load with"
     ),
+    "splits nearest_split: 0 to 1: "
+    "reached: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())} #2": _OFFSET,
+    "splits nearest_split: 0 to -1: "
+    "reached: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())} #2": _OFFSET,
+    "splits nearest_split: Sub to Add: len(room_bytes) - 1": _EVERY_END,
+    "splits nearest_split: 1 to 0: is_last = device == len(room_bytes) - 1": _EVERY_END,
+    "split_search SplitSearch._free_bytes: part 2 gone: "
+    "self._machine.pool(pool).free_low_bytes or 0": (
+        "a split is left open only where what is free is known"
+    ),
+    "sweep _on_machine: 1 to 2: placement = place_layers(1, PlacementRequest(), machine)": (
+        _ONE_LAYER
+    ),
+    "sweep _on_machine: 1 to 0: placement = place_layers(1, PlacementRequest(), machine)": (
+        _ONE_LAYER
+    ),
+    "sweep _on_machine: continue to break: continue": "the host's pool comes last",
+    "sweep _on_machine: Gt to GtE: len(placement.accelerators) > 1": _OF_ONE,
+    "sweep _on_machine: 1 to 0: len(placement.accelerators) > 1": _OF_ONE,
+    "sweep _most: USub gone: -1": _NO_BYTE,
+    "sweep _most: 1 to 2: return -1 if free_bytes is None else free_bytes": _NO_BYTE,
+    "sweep _most: 1 to 0: return -1 if free_bytes is None else free_bytes": _NO_BYTE,
     "residents _room_to_grow: part 1 gone: free is None or rest is None": _KNOWN,
     "residents _room_to_grow: part 2 gone: free is None or rest is None": _KNOWN,
     "residents _room_to_grow: Or to And: free is None or rest is None": _KNOWN,

@@ -35,6 +35,10 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 f"{_READERS}/test_gguf.py",
                 f"{_READERS}/test_gguf_extent.py",
+                f"{_READERS}/test_gguf_start.py",
+                f"{_READERS}/test_gguf_extent_cuts.py",
+                f"{_READERS}/test_findings.py",
+                f"{_READERS}/test_gguf_limits.py",
                 f"{_READERS}/test_limits.py",
                 f"{_READERS}/test_gguf_round_trip.py",
                 f"{_HOSTILE}/test_gguf_cases.py",
@@ -50,6 +54,9 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ("readers/safetensors*.py", "readers/json_cursor.py", "readers/strict_json.py"),
             (
                 f"{_READERS}/test_safetensors.py",
+                f"{_READERS}/test_safetensors_edges.py",
+                f"{_READERS}/test_safetensors_index.py",
+                f"{_READERS}/test_json_cursor.py",
                 f"{_READERS}/test_strict_json.py",
                 f"{_READERS}/test_limits.py",
                 f"{_HOSTILE}/test_safetensors_cases.py",
@@ -62,6 +69,8 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ("readers/hf_config.py", "readers/checkpoint_shape.py"),
             (
                 f"{_READERS}/test_hf_config.py",
+                f"{_READERS}/test_checkpoint_shape.py",
+                f"{_READERS}/test_reader_corners.py",
                 f"{_HOSTILE}/test_checkpoint_cases.py",
                 f"{_SOURCES}/test_folder.py",
                 f"{_SOURCES}/test_published_configs.py",
@@ -78,8 +87,10 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
             (
                 f"{_SOURCES}/test_regular_file.py",
+                f"{_SOURCES}/test_gguf_names.py",
                 f"{_SOURCES}/test_split_gguf.py",
                 f"{_SOURCES}/test_checkpoint_files.py",
+                f"{_SOURCES}/test_checkpoint_parts.py",
                 f"{_HOSTILE}/test_file_kinds.py",
                 f"{_HOSTILE}/test_io_faults.py",
             ),
@@ -234,7 +245,10 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(("splits.py", "split_search.py"), ("tests/sizing/splits",)),
-        Suite(("sweep.py",), ("tests/sizing/test_sweep.py",)),
+        Suite(
+            ("sweep.py",),
+            ("tests/sizing/test_sweep_edges.py", "tests/sizing/test_sweep.py"),
+        ),
         Suite(("planner.py", "planning.py"), ("tests/sizing/choosing", "tests/cli/test_plan.py")),
         Suite(
             ("residents.py", "resident_trials.py"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,17 @@ def test_good_rough_figures_cost_two_exact_ones() -> None:
     assert tried == [37, 38]
 
 
+def test_where_all_have_room_by_rough_figures_the_last_is_tried_first() -> None:
+    tried: list[int] = []
+
+    def exact(number: int) -> int:
+        tried.append(number)
+        return 88 - number
+
+    assert last_proven(0, 90, rough=lambda _: 0, exact=exact) == 88
+    assert tried == [90, 89, 88]
+
+
 @given(FALLING.filter(lambda values: values[0] >= 0))
 def test_the_last_that_holds_is_what_counting_finds(values: list[int]) -> None:
     assert last_that_holds(0, len(values) - 1, lambda at: values[at] >= 0) == counted(values)
@@ -84,6 +96,15 @@ def test_a_high_end_that_moves_again_halves_the_room_of_the_low_one() -> None:
     straight = [0, 1000, 990, 981, 963, 929, 866, 757, 591, 384]
     halves = [192, 96, 144, 120, 108, 102, 99, 100]
     assert looked_at(lambda n: 1_000_000 // (n + 1) - 10_000, 0, 1000) == straight + halves
+
+
+@pytest.mark.parametrize("last", [1, 50, 98, 99])
+def test_every_guess_lies_between_the_ends_and_is_a_new_one(last: int) -> None:
+    """Also where the line through both ends crosses zero nowhere but at one of them, as floats."""
+    for room, lack in ((10**30, 1), (1, 10**30), (0, 1)):
+        tried = looked_at(lambda n, room=room, lack=lack: room if n <= last else -lack, 0, 100)
+        assert all(0 < number < 100 for number in tried[2:])
+        assert len(set(tried)) == len(tried)
 
 
 def test_one_number_is_looked_at_and_two_are_both_ends() -> None:

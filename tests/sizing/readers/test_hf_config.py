@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from whatfits.sizing.readers.hf_config import COUNTS, HfConfig, read_hf_config
+from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.readers.hf_config import COUNTS, HfConfig, read_hf_config, read_json_object
 
 
 def read(**values: Any) -> HfConfig:  # noqa: ANN401 - JSON
@@ -50,3 +51,12 @@ def test_a_key_given_twice_counts_the_last_time_and_is_said_once() -> None:
     config = read_hf_config(b'{"a":1,"a":2,"b":{"c":1,"c":1}}')
     assert config.values == {"a": 2, "b": {"c": 1}}
     assert config.findings == ("key 'c' is given twice; the last one counts",)
+
+
+def test_a_configuration_may_have_4_mebibytes_and_no_more() -> None:
+    longest = b"{}".ljust(4 * 2**20)
+    assert read_json_object(longest) == {}
+    with pytest.raises(MalformedFileError) as caught:
+        read_json_object(longest + b" ")
+    assert "file at byte 0: is 4,194,305 bytes long; allowed: up to 4,194,304" in str(caught.value)
+    assert caught.value.file_format == "config.json"

@@ -34,6 +34,39 @@ def test_depth_is_limited_and_brackets_in_strings_are_none() -> None:
     assert "deep" in str(refusal("[" + nested(MAX_DEPTH) + "]"))
 
 
+def chain(marks: str) -> str:
+    """Return a text that opens a list for each bracket, and an object for each brace."""
+    opened = "".join('{"a":' if mark == "{" else mark for mark in marks)
+    return opened + "1" + "".join("}" if mark == "{" else "]" for mark in reversed(marks))
+
+
+@pytest.mark.parametrize("pattern", ["[", "{", "[{", "{[", "[[{", "{{["])
+def test_lists_and_objects_count_alike_for_the_depth(pattern: str) -> None:
+    deepest = (pattern * MAX_DEPTH)[:MAX_DEPTH]
+    assert parsed(chain(deepest))
+    for first in "[{":
+        assert "is nested 65 deep; allowed: up to 64" in str(refusal(chain(first + deepest)))
+    assert "is nested 128 deep" in str(refusal(chain(deepest + deepest)))
+
+
+@pytest.mark.parametrize("inner", ["[[]]", '{"b":{}}', '[{"b":[]}]'])
+def test_what_is_closed_counts_no_longer(inner: str) -> None:
+    """However many stand side by side, before the deepest or after it."""
+    many = ",".join([inner] * MAX_DEPTH)
+    assert parsed(f"[{many}]")
+    deepest = chain("[" * (MAX_DEPTH - 1))
+    assert parsed(f"[{many},{deepest},{many}]")
+    for text in (f"[{many},[{deepest}]]", f"[[{deepest}],{many}]"):
+        assert "is nested 65 deep" in str(refusal(text))
+
+
+def test_up_to_64_brackets_are_not_looked_at_for_their_depth() -> None:
+    assert "is no JSON" in str(refusal("[" * MAX_DEPTH))
+    assert "is nested 65 deep" in str(refusal("[" * (MAX_DEPTH + 1)))
+    assert "is no JSON" in str(refusal("]" + "[" * MAX_DEPTH))
+    assert "is no JSON" in str(refusal("]" + "[" * (MAX_DEPTH + 1)))
+
+
 def test_parts_and_quotation_marks_are_limited() -> None:
     assert parsed("[" + "1," * 99_999 + "1]")
     assert "has 100,001 parts" in str(refusal("[" + "1," * 100_000 + "1]"))
@@ -42,9 +75,18 @@ def test_parts_and_quotation_marks_are_limited() -> None:
     assert "no JSON" in str(refusal('""' * 200_000))
 
 
+def test_each_kind_of_part_counts_once() -> None:
+    half = 50_000
+    for opening, closing in (("[", "]"), ("{", "}")):
+        most = (opening + closing + ",") * half
+        assert "no JSON" in str(refusal(most))
+        assert "has 100,001 parts; allowed: up to 100,000" in str(refusal(most + opening))
+
+
 def test_numbers_have_at_most_forty_digits() -> None:
     assert parsed("9" * 40) == int("9" * 40)
     assert "a number of 41 digits" in str(refusal("9" * 41))
+    assert parsed("-0") == 0
     assert math.copysign(1, parsed("-0")) == -1  # type: ignore[arg-type]
 
 
@@ -75,3 +117,21 @@ def test_the_place_is_that_of_the_byte_in_the_file() -> None:
     assert refusal(b'"a\xff"', place=100).offset_bytes == 102
     assert refusal('["é", x]', place=100).offset_bytes == 107
     assert refusal("", place=7).offset_bytes == 7
+    assert refusal("x").offset_bytes == 0
+    assert refusal(nested(MAX_DEPTH + 1), place=7).offset_bytes == 7
+
+
+def test_a_refusal_is_of_the_field_that_is_read() -> None:
+    assert refusal("x").field == "JSON"
+    assert refusal("x", field="file").field == "file"
+
+
+def test_the_first_key_that_is_given_twice_is_named() -> None:
+    assert "gives 'b' twice" in str(refusal('{"a":1,"b":1,"b":2,"a":2}'))
+    assert "gives 'a' twice" in str(refusal('[{"x":{"a":1,"a":2}}]'))
+
+
+def test_where_no_escape_is_written_no_pair_is_looked_for() -> None:
+    for text in ('{"a":["b",{"c":"d"}]}', '["\\\\ud800"]'):
+        assert parsed(text)
+    assert "half a surrogate" in str(refusal('{"a":[1,[{"b":"\\u0041\\ud800"}]]}'))

@@ -212,6 +212,20 @@ def test_where_devices_are_named_all_memory_is_looked_at() -> None:
     assert not search(DENSE, box(WEIGHTS, ram=10**8), request).is_too_large()
 
 
+@pytest.mark.parametrize("tokens", [4096, TRAINED - STEP, TRAINED])
+@pytest.mark.parametrize("layers", [12, 19])
+def test_the_longest_context_is_one_that_only_another_split_holds(layers: int, tokens: int) -> None:
+    """Two cards of exactly what that split takes; llama.cpp's own split overfills one of them."""
+    split = (float(layers), 31.0 - layers)
+    need = needs(tried(DENSE, box(PLENTY, PLENTY), tokens, tensor_split=split))
+    found = search(DENSE, box(need["vram0"], need["vram1"]), context_tokens=STEP)
+    assert found.first().judgement.verdict == "fits"
+    assert found.first(tokens).judgement.verdict == "tight"
+    assert found.entirely(tokens).judgement.verdict == "fits"
+    assert found.largest_context(found.entirely()) == tokens
+    assert found.entirely(tokens + STEP).judgement.verdict != "fits"
+
+
 def test_experts_spill_more_at_longer_contexts() -> None:
     whole = needs(tried(EXPERTS, box(PLENTY), 1024))["vram0"]
     found = search(EXPERTS, box(whole), context_tokens=2048)

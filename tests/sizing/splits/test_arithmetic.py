@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, product
+from operator import le
 
 import pytest
 from every_split import elsewhere, every_split
@@ -43,6 +44,22 @@ def test_the_nearest_split_is_that_of_all_there_are(seed: int) -> None:
         assert elsewhere(found, own) == min(elsewhere(split, own) for split in good)
 
 
+@pytest.mark.parametrize("n_devices", [1, 2, 3])
+def test_of_every_split_of_four_layers_into_every_room_the_nearest_is_found(n_devices: int) -> None:
+    """Of equally near ones the one with more layers on the last device, then the one before."""
+    splits = list(every_split(4, n_devices))
+    rows = [[1] * 4] * n_devices
+    for rooms in product(range(5), repeat=n_devices):
+        good = [split for split in splits if all(map(le, split, rooms))]
+        for own in splits:
+            near = sorted(good, key=lambda split, own=own: (elsewhere(split, own), _last(split)))
+            assert nearest_split(rows, list(rooms), own) == (near[0] if near else None)
+
+
+def _last(split: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(-count for count in reversed(split))
+
+
 def test_a_device_without_layers_needs_no_room() -> None:
     rows = [[5, 5], [5, 5]]
     assert nearest_split(rows, [-1, 10], (1, 1)) == (0, 2)
@@ -65,6 +82,8 @@ def test_what_is_left_is_the_room_of_all_or_what_found_no_place() -> None:
     assert left_bytes(rows, [12, 9]) == 12 + 9 - 15
     assert left_bytes(rows, [12, 4]) == -5
     assert left_bytes(rows, [-1, 16]) == 1  # a device without layers needs none
+    assert left_bytes(rows, [15, 0]) == 0
+    assert left_bytes([[5, 5, 5], [7, 7, 7]], [6, 7]) == -7  # as the last device would hold it
 
 
 @pytest.mark.parametrize("seed", SEEDS)
