@@ -43,10 +43,10 @@ weights, cache and compute buffers. *Exact* is equal to the byte.
 _MEANT: Final = """The compute buffer is the part that can miss. Where an architecture's graph is
 replayed (`sizing/graph/models`), the interval has no width but where dry run and load differ, where
 scratch space was not measured, where a back end changes the graph (`sizing/graph/fused`), and
-beside devices on which the replay was seen to miss. Elsewhere a closed form gives the middle and the
-interval is made to hold the truth in at least 95 of 100 cases. Weights, cache, states, the output
-buffer and the context after padding have no interval where the tensor table is known. A verdict is
-taken from the upper end.
+beside devices on which the replay was seen to miss. Elsewhere a closed form gives the middle and
+the interval is made to hold the truth in at least 95 of 100 cases. Weights, cache, states, the
+output buffer and the context after padding have no interval where the tensor table is known. A
+verdict is taken from the upper end.
 
 What was not measured: a real GPU. What llama.cpp reserves on CUDA devices is planned with pretended
 ones that follow the CUDA back end's rules of size; what the driver, its context and its pools take
