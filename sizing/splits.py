@@ -70,5 +70,5 @@ def left_bytes(layer_bytes: Sequence[Sequence[int]], room_bytes: Sequence[int]) 
             taken += column[held]
             held += 1
         left += max(0, room) - taken
-    unplaced = column[held:]
+    unplaced = layer_bytes[-1][held:]
     return -sum(unplaced) if unplaced else left
