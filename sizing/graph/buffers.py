@@ -109,7 +109,7 @@ class _Replayed:
         self._kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
         self._n_entries = 0
         self._now: Graph | None = None
-        self._few: tuple[Hashable, Graph] | None = None
+        self._few: dict[Hashable, Graph] = {}
         self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
         devices = placement.accelerators
@@ -201,9 +201,9 @@ class _Replayed:
         few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
         known, key = self._index.replays.landed, self._key(few, pinned=True)
         if (key, op) not in known:
-            if self._few is None or self._few[0] != key:
-                self._few = key, self._graph(build, few)
-            places = self._few[1].places_of(op, pinned=True)
+            if key not in self._few:
+                self._few[key] = self._graph(build, few)
+            places = self._few[key].places_of(op, pinned=True)
             homes = [self._homes.layer(at) for at in layers]
             known[key, op] = not places or places == homes
         return known[key, op]

@@ -165,10 +165,10 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         n_tokens = scores.ne[1]
         grouped = self.reshape(scores, n_expert // n_groups, n_groups, n_tokens)
         best_two = self.top_k(grouped, 2)
-        cells = self.reshape(grouped, 1, *grouped.ne[:3])
+        cells = self.reshape(grouped, 1, *grouped.ne)
         pairs = self.get_rows(cells, best_two)
         sums = self.sum_rows(self.reshape(pairs, *pairs.ne[1:]))
-        groups = self.top_k(self.reshape(sums, *sums.ne[1:3]), n_used)
+        groups = self.top_k(self.reshape(sums, *sums.ne[1:]), n_used)
         kept = self.get_rows(grouped, groups)
         masked = self.set_rows(self.like("FILL", grouped), kept, groups)
         return self.reshape(masked, n_expert, n_tokens)
@@ -181,8 +181,8 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         if merged is not None:
             both = self._expert(x, part, f"ffn_gate_up_{stack}", ids)
             half = both.ne[0] // 2
-            gate = self.view(both, (half, *both.ne[1:3]), both.nb[1:3])
-            up = self.view(both, (half, *both.ne[1:3]), both.nb[1:3])
+            gate = self.view(both, (half, *both.ne[1:]), both.nb[1:])
+            up = self.view(both, (half, *both.ne[1:]), both.nb[1:])
         else:
             up = self._expert(x, part, f"ffn_up_{stack}", ids)
             gated = part(f"ffn_gate_{stack}.weight") is not None
@@ -202,7 +202,6 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         return y if bias is None else self.like("ADD_ID", y, bias, ids)
 
     def _summed(self, y: Tensor, n_embd: int, n_tokens: int, n_used: int) -> Tensor:
-        self.expand(y)
         views = []
         for _ in range(n_used):
             one = self.view(y, (n_embd, n_tokens), (y.nb[2],))

@@ -5,7 +5,6 @@ from __future__ import annotations
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
 _BOTH_WAYS = "what is pinned and what is not are both worked out, and are the same"
 _KNOWN = "what is free of a pool is known before and after, or never"
-_LAST_STRIDE = "the stride behind the last dimension is what it is made anyway"
 _ROUNDED = "one more or less is the same float"
 _SAYS_A_TYPE = "nothing runs what only says a type"
 _ANSWER = (
@@ -97,11 +96,6 @@ EQUIVALENT: dict[str, str] = {
     "graph.replay Graph.__init__: False to True: self._laid = False": (
         "what is forgotten of a graph that was never laid out is what it starts with"
     ),
-    "graph.models.rwkv _last: upper gone: return c.view(x, (x.ne[0], 1, x.ne[2]), x.nb[1:3])": (
-        _LAST_STRIDE
-    ),
-    "graph.hyper_connections _spread: upper gone: "
-    "old = c.view(start.streams, (n_embd, n), start.streams.nb[2:3])": _LAST_STRIDE,
     "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
 }
