@@ -134,6 +134,9 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         Suite(
             ("graph/*.py", "graph/models/*.py"),
             (
+                "tests/sizing/graph/test_context.py",
+                "tests/sizing/graph/test_marks.py",
+                "tests/sizing/graph/test_tensor.py",
                 "tests/golden/test_graphs_node_by_node.py",
                 "tests/sizing/graph/test_refusals.py",
                 "tests/golden/test_made_up_models.py",
@@ -148,6 +151,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
             (
                 "tests/sizing/graph/test_allocator.py",
+                "tests/sizing/graph/test_budget.py",
                 "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",

@@ -177,6 +177,29 @@ def test_a_server_keeps_32_checkpoints_a_slot_and_8_gib_of_prompts(window_model:
     assert growth_of(window_model, settings, asked).limit_bytes == 5 * MIB + one * 2 * 3
 
 
+def test_a_model_that_can_step_back_keeps_no_checkpoints(
+    plain_model: ModelSpec, window_model: ModelSpec
+) -> None:
+    workload = Workload(context_tokens=2048, parallel=3, program="server")
+    settings = resolve_settings(plain_model, workload)
+    assert checkpoint_bytes(plain_model, settings) == 0
+    none = Growth(8 * GIB, 0, 0, 3)
+    assert growth_of(plain_model, settings, workload) == none
+    for draft in (plain_model, window_model):
+        assert growth_of(plain_model, settings, workload, draft=draft) == none
+    # windows that are kept whole need none either
+    whole = resolve_settings(window_model, replace(workload, swa_full=True))
+    assert growth_of(window_model, whole, workload) == none
+
+
+def test_a_checkpoint_holds_that_of_a_draft_that_has_some(window_model: ModelSpec) -> None:
+    workload = Workload(context_tokens=2048, program="server")
+    settings = resolve_settings(window_model, workload)
+    one = checkpoint_bytes(window_model, settings)
+    both = growth_of(window_model, settings, workload, draft=window_model)
+    assert both == Growth(8 * GIB, 2 * one, 32, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "most"), [("cache_ram_mib", 16_777_216), ("ctx_checkpoints", 65_536)]
 )
