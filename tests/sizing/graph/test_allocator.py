@@ -61,6 +61,19 @@ def test_every_offset_is_the_one_that_free_bytes_give(seed: int) -> None:
         assert [tuple(block) for block in arena.blocks[:-1]] == memory.holes()[:-1]
 
 
+def test_nothing_at_all_may_be_given_back_behind_all_that_is_free() -> None:
+    arena = Arena()
+    assert (arena.take(100), arena.take(0)) == (0, 100)
+    arena.give_back(0, 100)
+    for _ in range(2):
+        arena.give_back(100, 0)
+        assert [block[0] for block in arena.blocks] == [0, 100]
+    assert (arena.take(40), arena.take(80)) == (0, 40)
+    assert arena.peak == 120
+    arena.give_back(40, 80)
+    assert arena.take(60) == 40
+
+
 def test_each_arena_has_a_peak_of_its_own() -> None:
     steps = Steps([(0, 10), (1, 4)], [(1, 8), (0, 0, 0, 10), (0, 6), (1, 1, 2, 2)], {}, {})
     assert peaks_of(steps, 3) == (10, 12, 0)
