@@ -145,11 +145,11 @@ class _Replayed:
         With one accelerator a norm is drawn to its weight all the same, but for those of few tokens
         on the host, beside layers that are not, and where weights are placed by name.
         """
-        devices = self._placement.accelerators
+        placement = self._placement
         few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
         partly = few_tokens and not self._full_offload
-        matter = partly or self._homes.by_name or not self._placement.kv_offload
-        return len(devices) > 1 or (len(devices) > 0 and matter)
+        by_name = self._homes.by_name
+        return len(placement.accelerators) > 1 or partly or by_name or not placement.kv_offload
 
     @property
     def scratch(self) -> bool:

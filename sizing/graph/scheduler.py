@@ -110,9 +110,9 @@ class Scheduler:
 
     def forget(self) -> None:
         """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
-        for node, srcs in self._replaced:
+        while self._replaced:
+            node, srcs = self._replaced.pop()
             node.srcs = srcs
-        self._replaced.clear()
         self.copies.clear()
         for tensors in (self.leafs, self.nodes):
             for tensor in tensors:

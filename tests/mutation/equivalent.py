@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
-_BOTH_WAYS = "what is pinned and what is not are both worked out, and are the same"
 _KNOWN = "what is free of a pool is known before and after, or never"
 _ROUNDED = "one more or less is the same float"
 _SAYS_A_TYPE = "nothing runs what only says a type"
@@ -88,13 +87,6 @@ EQUIVALENT: dict[str, str] = {
     "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
     "graph.scheduler Scheduler._copies_of: 1 to 2: self.backends.copies > 1": (
         "inputs are kept once or four times"
-    ),
-    "graph.buffers _Replayed.pins_matter: part 2 gone: few_tokens and (not self._full_offload)": (
-        _BOTH_WAYS
-    ),
-    "graph.buffers _Replayed.pins_matter: part 1 gone: len(devices) > 0 and matter": _BOTH_WAYS,
-    "graph.replay Graph.__init__: False to True: self._laid = False": (
-        "what is forgotten of a graph that was never laid out is what it starts with"
     ),
     "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
