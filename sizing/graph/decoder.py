@@ -67,7 +67,7 @@ def build_decoder(c: GraphContext, *, style: Decoder) -> None:
         z = c.norm(x, part("ffn_norm.weight"), part("ffn_norm.bias"), rms=style.rms, layer=layer)
         z = _feed_forward(c, style, z, part)
         if style.post_norms:
-            pinned_to = layer if style.last_norm_pinned else -1
+            pinned_to = layer if style.last_norm_pinned else None
             z = c.norm(z, _post_norm(part, "post_ffw_norm"), layer=pinned_to)
         x = c.like("ADD", z, x)
     c.finish(x, softcap=style.logit_softcap, norm_rms=style.rms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
 _KNOWN = "what is free of a pool is known before and after, or never"
+_NEVER_RUN = "what is abstract never runs, so that nobody takes its defaults"
 _ROUNDED = "one more or less is the same float"
 _SAYS_A_TYPE = "nothing runs what only says a type"
 _ANSWER = (
@@ -87,6 +88,12 @@ EQUIVALENT: dict[str, str] = {
     "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
     "graph.scheduler Scheduler._copies_of: 1 to 2: self.backends.copies > 1": (
         "inputs are kept once or four times"
+    ),
+    "graph.feed_forward FeedForwardBuilder.metadata: 0 to 1: self, key: str, default: float=0": (
+        _NEVER_RUN
+    ),
+    "graph.feed_forward FeedForwardBuilder.metadata: 0 to -1: self, key: str, default: float=0": (
+        _NEVER_RUN
     ),
     "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,

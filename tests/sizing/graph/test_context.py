@@ -80,7 +80,7 @@ def test_what_belongs_to_a_layer_is_pinned_to_its_device_where_layers_are(
             c.pin(x, layer)
             assert x.wants == (LAYER_HOME + layer if is_pinned else None)
         other = c.input("F32", 8)
-        c.pin(other, -1)
+        c.pin(other, None)
         assert other.wants is None
 
 
