@@ -103,3 +103,17 @@ def test_a_file_with_parts_that_are_not_replayed_has_no_graph(
     settings = resolve_settings(model, Workload(context_tokens=512))
     assert graph_buffers(model, settings, placement) is not None
     assert graph_buffers(other, settings, placement) is None
+
+
+def test_a_model_without_blocks_of_layers_puts_no_stream_by() -> None:
+    model = load_catalog_model("kimi-k3", file_type="Q4_K_M")
+    key = "kimi-k3.attn_res.block_size"
+    assert model.metadata[key]
+    bare = {name: value for name, value in model.metadata.items() if name != key}
+    settings = resolve_settings(model, Workload(context_tokens=512))
+    placement = resolve_placement(model, PlacementRequest(), machine_expression("1024gb"))
+    by_blocks = graph_buffers(model, settings, placement)
+    without = graph_buffers(replace(model, metadata=bare), settings, placement)
+    assert by_blocks is not None
+    assert without is not None
+    assert without.planned < by_blocks.planned
