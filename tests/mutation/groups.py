@@ -179,6 +179,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         Suite(
             ("flash_attention.py", "growth.py", "kv_cache.py", "weights.py", "weight_groups.py"),
             (
+                f"{_BESIDE}/test_growth.py",
                 f"{_BESIDE}/test_tables.py",
                 f"{_BESIDE}/test_rules.py",
                 f"{_BESIDE}/test_weight_groups.py",
