@@ -189,7 +189,7 @@ class Scheduler:
         for backend in range(self.backends.count):
             if not self.backends.runs(backend, node):
                 continue
-            supported = sum(1 for src in node.srcs if self._is_at(src, backend))
+            supported = sum(self._is_at(src, backend) for src in node.srcs)
             if supported > best:
                 best, chosen = supported, backend
         return chosen

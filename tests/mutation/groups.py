@@ -152,6 +152,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 "tests/sizing/graph/test_allocator.py",
                 "tests/sizing/graph/test_budget.py",
+                "tests/sizing/test_kinds_of_buffers.py",
                 "tests/sizing/graph/test_shortcuts.py",
                 "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
