@@ -86,6 +86,9 @@ EQUIVALENT: dict[str, str] = {
     ),
     "need_search NeedSearch._more_ram: part 2 gone: here.accelerators or pool is None or "
     "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
+    "graph.scheduler Scheduler._assign: break gone: break": (
+        "where every node has a place, the rest of the passes finds none without"
+    ),
     "graph.scheduler Scheduler._copies_of: 1 to 2: self.backends.copies > 1": (
         "inputs are kept once or four times"
     ),
