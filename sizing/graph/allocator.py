@@ -5,6 +5,7 @@ Source: llama.cpp ggml/src/ggml-alloc.c (ggml_dyn_tallocr_alloc, ggml_dyn_talloc
 
 from __future__ import annotations
 
+import sys
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arena", "peaks_of"]
 
-_ENDLESS: Final = 1 << 62
+_ENDLESS: Final = sys.maxsize
 
 
 class Arena:
@@ -57,7 +58,7 @@ class Arena:
                 block[0] = offset
                 block[1] += size
                 return  # one that ends here would have taken it up before
-        place = 0
+        place = 0  # nothing at all may have lain behind what is free by now without an end
         while place < len(blocks) and blocks[place][0] < offset:
             place += 1
         blocks.insert(place, [offset, size])

@@ -64,16 +64,16 @@ class Attention:
         windows = [layer for layer in layers if isinstance(layer.attention, SlidingWindow)]
         others = [layer for layer in layers if not isinstance(layer.attention, SlidingWindow)]
         if others:
-            self.full = self._inputs(others, windowed=False)
+            self.full = self._inputs(others, self._settings.sequence_tokens)
         if windows:
             if self.full is None:
-                self.full = self._inputs(windows, windowed=False)
-            self.window = self._inputs(windows, windowed=True)
+                self.full = self._inputs(windows, self._settings.sequence_tokens)
+            first = windows[0].attention
+            assert first is not None
+            self.window = self._inputs(windows, cache_cells(first, self._settings))
 
-    def _inputs(self, layers: Sequence[LayerSpec], *, windowed: bool) -> CacheInputs:
+    def _inputs(self, layers: Sequence[LayerSpec], cells: int) -> CacheInputs:
         c, settings = self._c, self._settings
-        cache = layers[0].attention if windowed else None
-        cells = settings.sequence_tokens if cache is None else cache_cells(cache, settings)
         streams = settings.streams
         key_ids = c.input("I64", c.n_tokens, name="k_idxs")
         value_ids = None

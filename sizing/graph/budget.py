@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_budget", "table_size"]
 
-_LEAST_NODES: Final = 1024
 _NODES_A_TENSOR: Final = 8
 # (nodes a token, nodes a tensor) of graphs with more steps than tensors suggest
 _LARGE: Final = (40, 32)
@@ -32,7 +31,11 @@ _LARGE_GRAPHS: Final = {
     "qwen35moe": _LARGE,
     "qwen3next": _LARGE,
 }
-_TABLE_SIZES: Final = (1031, 2053, 4099, 8209, 16411, 32771, 65537, 131101, 262147, 524309)
+_TABLE_SIZES: Final = (
+    *(1031, 2053, 4099, 8209, 16411, 32771, 65537, 131101, 262147, 524309),
+    *(1048583, 2097169, 4194319, 8388617, 16777259, 33554467, 67108879, 134217757),
+    *(268435459, 536870923, 1073741827, 2147483659),
+)
 
 
 def table_size(model: ModelSpec, *, n_tokens: int) -> int:
@@ -40,10 +43,10 @@ def table_size(model: ModelSpec, *, n_tokens: int) -> int:
     n_tensors = len(model.tensors)
     large = _LARGE_GRAPHS.get(model.architecture)
     if large is None:
-        nodes = max(_LEAST_NODES, _NODES_A_TENSOR * n_tensors)
+        nodes = _NODES_A_TENSOR * n_tensors  # or 1,024, for which any table has room
     else:
         nodes = max(large[0] * n_tokens, large[1] * n_tensors)
-    return next((size for size in _TABLE_SIZES if size >= nodes), nodes | 1)
+    return next(size for size in _TABLE_SIZES if size >= nodes)
 
 
 def check_budget(model: ModelSpec, *, n_tokens: int, n_entries: int) -> None:

@@ -112,7 +112,7 @@ class _Replayed:
         self._kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
         self._n_entries = 0
         self._now: Graph | None = None
-        self._few: tuple[Hashable, Graph] | None = None
+        self._few: dict[Hashable, Graph] = {}
         self._unfused: frozenset[str] = frozenset()
         self._stretches: tuple[Stretch, ...] = (Stretch(0, 1, model.n_layers, model.n_layers),)
         devices = placement.accelerators
@@ -149,11 +149,11 @@ class _Replayed:
         With one accelerator a norm is drawn to its weight all the same, but for those of few tokens
         on the host, beside layers that are not, and where weights are placed by name.
         """
-        devices = self._placement.accelerators
+        placement = self._placement
         few_tokens = self._settings.graph_tokens < _PIN_BELOW_TOKENS
         partly = few_tokens and not self._full_offload
-        matter = partly or self._homes.by_name or not self._placement.kv_offload
-        return len(devices) > 1 or (len(devices) > 0 and matter)
+        by_name = self._homes.by_name
+        return len(placement.accelerators) > 1 or partly or by_name or not placement.kv_offload
 
     @property
     def scratch(self) -> bool:
@@ -215,9 +215,9 @@ class _Replayed:
         few = replace(settings, graph_tokens=settings.sequences, output_rows=settings.sequences)
         known, key = self._index.replays.landed, self._key(few, pinned=True)
         if (key, op) not in known:
-            if self._few is None or self._few[0] != key:
-                self._few = key, self._graph(build, few)
-            places = self._few[1].places_of(op, pinned=True)
+            if key not in self._few:
+                self._few[key] = self._graph(build, few)
+            places = self._few[key].places_of(op, pinned=True)
             homes = [self._homes.layer(at) for at in layers]
             known[key, op] = not places or places == homes
         return known[key, op]

@@ -69,14 +69,17 @@ class GraphBuilder:
 
     # views
 
-    def view(self, source: Tensor, ne: Sequence[int], nb: Sequence[int] | None = None) -> Tensor:
-        """Return a view; strides after the first are given, or follow from the shape."""
-        shape = shape4(ne)
+    def view(self, source: Tensor, ne: Sequence[int], nb: Sequence[int] = ()) -> Tensor:
+        """Return a view; strides after the first are given, or follow from the shape.
+
+        Those behind the last dimension follow from the shape in any case.
+        """
+        shape, given = shape4(ne), nb[: len(ne) - 1]
         first, second, third, fourth = contiguous_strides(source.type, shape)
-        if nb:
-            second = nb[0]
-            third = nb[1] if len(nb) > 1 else second * shape[1]
-            fourth = nb[2] if len(nb) > 2 else third * shape[2]  # noqa: PLR2004 - the last stride
+        if given:
+            second = given[0]
+            third = given[1] if len(given) > 1 else second * shape[1]
+            fourth = given[2] if len(given) > 2 else third * shape[2]  # noqa: PLR2004 - the last
         return Tensor(
             "VIEW",
             source.type,
@@ -173,8 +176,8 @@ class GraphBuilder:
 
     def pad(self, a: Tensor, *more: int) -> Tensor:
         """Return a with elements added at the end of each axis."""
-        ne = [n + extra for n, extra in zip(a.ne, shape4((*more, 0, 0, 0)), strict=False)]
-        return Tensor("PAD", a.type, shape4(ne[:4]), srcs=(a,))
+        ne = [n + extra for n, extra in zip(a.ne, shape4((*more, 0, 0, 0)), strict=True)]
+        return Tensor("PAD", a.type, shape4(ne), srcs=(a,))
 
     def sum_rows(self, a: Tensor) -> Tensor:
         """Return one element a row."""

@@ -103,11 +103,11 @@ class Compressor:
     def keys(self, layer: int) -> Tensor:
         """Return all rows of a layer's cache: a view of the sequences' part, which is all of it."""
         c, cache, row = self._c, self._cache(layer), self._past.length
-        shape, strides = (row, 1, self.cells, self.streams), 2 * cache.nb[1:2] + cache.nb[2:3]
+        shape, strides = (row, 1, self.cells, self.streams), (cache.nb[1], *cache.nb[1:])
         return c.view(c.view(cache, shape, strides), shape, strides)
 
     def _seen(self, state: Tensor) -> Tensor:
-        return self._c.view(state, (state.ne[0], state.ne[1] * state.ne[2]), state.nb[1:2])
+        return self._c.view(state, (state.ne[0], state.ne[1] * state.ne[2]), state.nb[1:])
 
     def _cache(self, layer: int) -> Tensor:
         c = self._c
@@ -145,7 +145,7 @@ class Compressor:
         rows = c.get_rows(padded, self._read)
         halves = [
             c.reshape(
-                c.cont(c.view(rows, (length, ratio * self._blocks), rows.nb[1:2])),
+                c.cont(c.view(rows, (length, ratio * self._blocks), rows.nb[1:])),
                 length,
                 ratio,
                 self._blocks,

@@ -176,9 +176,9 @@ class GraphContext(PoolingBuilder):
 
     # layers' parts
 
-    def pin(self, tensor: Tensor, layer: int) -> None:
-        """Keep a tensor on its layer's device, where llama.cpp does so."""
-        if self.pinned_layers and layer >= 0:
+    def pin(self, tensor: Tensor, layer: int | None) -> None:
+        """Keep a tensor on its layer's device, where llama.cpp does so; None: of no layer."""
+        if self.pinned_layers and layer is not None:
             tensor.wants = self.layer_home(layer)
 
     def norm(
@@ -188,7 +188,7 @@ class GraphContext(PoolingBuilder):
         bias: Tensor | None = None,
         *,
         rms: bool = True,
-        layer: int = -1,
+        layer: int | None = None,
     ) -> Tensor:
         """Return a normalised tensor, scaled and shifted where there are weights."""
         x = self.like("RMS_NORM" if rms else "NORM", x)

@@ -6,7 +6,7 @@ Source: llama.cpp src/models/*.cpp, the file named after each architecture.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.values import dataclass
@@ -24,41 +24,24 @@ class Decoder:
 
     Attributes:
         rms: norms are root-mean-square ones; else with mean and bias.
-        qk_norm: when q and k are normalised, if there are weights for it.
-        rotary: layers whose q and k are rotated: all, none, or windowed ones only.
         scale_q: queries are scaled after the rotation.
         embedding_scale: token embeddings are scaled.
         post_norms: attention and feed-forward outputs are normalised before they are added.
         last_norm_pinned: a layer's last norm stays on the layer's device, as its others do.
-        parallel: attention and feed-forward read the same input and are added together.
         activation: of the dense feed-forward part.
-        expert_activation: of the experts.
-        gating: how experts are chosen.
-        normalised: chosen experts' weights add up to one.
         attention_softcap: scores are capped.
         logit_softcap: logits are capped.
-        logit_scale: logits are scaled.
-        residual_scale: what is added to the stream is scaled first.
-        expert_bias_after: the shared experts are added after the routed ones.
         positions_per_token: more than one where pictures have positions of their own.
     """
 
     rms: bool = True
-    qk_norm: Literal["before", "after", "none"] = "before"
-    rotary: Literal["all", "none", "window"] = "all"
     scale_q: bool = False
     embedding_scale: bool = False
     post_norms: bool = False
     last_norm_pinned: bool = True
-    parallel: bool = False
     activation: str = "glu"
-    expert_activation: str = "glu"
-    gating: str = "softmax"
-    normalised: bool = True
     attention_softcap: bool = False
     logit_softcap: bool = False
-    logit_scale: bool = False
-    residual_scale: bool = False
     positions_per_token: int = 1
 
 
@@ -84,10 +67,10 @@ def build_decoder(c: GraphContext, *, style: Decoder) -> None:
         z = c.norm(x, part("ffn_norm.weight"), part("ffn_norm.bias"), rms=style.rms, layer=layer)
         z = _feed_forward(c, style, z, part)
         if style.post_norms:
-            pinned_to = layer if style.last_norm_pinned else -1
+            pinned_to = layer if style.last_norm_pinned else None
             z = c.norm(z, _post_norm(part, "post_ffw_norm"), layer=pinned_to)
         x = c.like("ADD", z, x)
-    c.finish(x, softcap=style.logit_softcap, norm_rms=style.rms, scaled=style.logit_scale)
+    c.finish(x, softcap=style.logit_softcap, norm_rms=style.rms)
 
 
 def _post_norm(part: Part, name: str) -> Tensor | None:
@@ -110,14 +93,12 @@ def _attention(
     q, k = heads.q, heads.k
     q_norm, k_norm = part("attn_q_norm.weight"), part("attn_k_norm.weight")
     factors = c.rope_factors(layer)
-    if style.qk_norm == "before" and q_norm is not None and k_norm is not None:
+    if q_norm is not None:
         q = c.norm(q, q_norm, layer=layer)
-        q = c.like("ROPE", q, positions, factors)
+    q = c.like("ROPE", q, positions, factors)
+    if k_norm is not None:
         k = c.norm(k, k_norm, layer=layer)
-        k = c.like("ROPE", k, positions, factors)
-    else:
-        q = c.like("ROPE", q, positions, factors)
-        k = c.like("ROPE", k, positions, factors)
+    k = c.like("ROPE", k, positions, factors)
     if style.scale_q:
         q = c.like("SCALE", q)
     return attention.attend(
@@ -133,13 +114,5 @@ def _attention(
 def _feed_forward(c: GraphContext, style: Decoder, x: Tensor, part: Part) -> Tensor:
     if part("ffn_gate_inp.weight") is None:
         return c.feed_forward(x, part, activation=style.activation)
-    hparams = c.model.hparams
-    return c.experts(
-        x,
-        part,
-        n_used=hparams.n_expert_used,
-        gating=style.gating,
-        normalised=style.normalised,
-        scale=c.metadata("expert_weights_scale"),
-        activation=style.expert_activation,
-    )
+    used, scale = c.model.hparams.n_expert_used, c.metadata("expert_weights_scale")
+    return c.experts(x, part, n_used=used, scale=scale)

@@ -72,7 +72,7 @@ class DeltaAttention:
         rows = (
             c.view(held, (held.n_elements,))
             if self._one_row
-            else c.view(held, held.ne[:2], held.nb[1:2])
+            else c.view(held, held.ne, held.nb[1:])
         )
         c.expand(c.copy(fresh, rows))
         if self._by_sequence:
@@ -112,7 +112,7 @@ class DeltaAttention:
         fused = part("attn_qkv.weight")
         if fused is not None:
             row = c.mul_mat(fused, x)
-            views = [c.view(row, (width, c.n_tokens), row.nb[1:2]) for _ in range(_CONVOLVED)]
+            views = [c.view(row, (width, c.n_tokens), row.nb[1:]) for _ in range(_CONVOLVED)]
             return tuple(c.cont(view) for view in views)
         return tuple(c.mul_mat(part.need(f"attn_{letter}.weight"), x) for letter in "qkv")
 
@@ -124,7 +124,7 @@ class DeltaAttention:
         earlier = c.view(before, shape, strides)
         new = c.transpose(c.reshape(x, width, c.n_seq_tokens, c.n_seqs))
         both = c.concat(earlier, new, 0)
-        last = c.view(both, shape, both.nb[1:3])
+        last = c.view(both, shape, both.nb[1:])
         c.expand(c.copy(last, c.view(self._shifts, shape, strides)))
         kernel = self._part.need(f"ssm_conv1d_{letter}.weight")
         kernel = c.reshape(kernel, kernel.ne[0], width)

@@ -94,21 +94,21 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         n_used: int,
         gating: str = "softmax",
         normalised: bool = True,
-        scale: float = 0.0,
+        scale: float | None = None,
         activation: str = "glu",
-        n_groups: int = 0,
-        n_groups_used: int = 0,
+        groups: tuple[int, int] | None = None,
         weight_first: bool = False,
         logits: Tensor | None = None,
         chosen: Tensor | None = None,
         selection_from: Literal["probabilities", "logits", "sigmoid"] = "probabilities",
         stack: str = "exps",
-        group: int = 1,
+        share: bool = False,
     ) -> Tensor:
         """Return the routed experts' part (build_moe_ffn).
 
         `gating`: `softmax`, `sigmoid`, `sqrt_softplus`, `softmax_weight` (softmax over the chosen
-        ones). `stack` ends the matrices' names; `group` of the router's choices share an expert.
+        ones). `groups`: how many there are of experts, and how many are chosen from. `stack` ends
+        the matrices' names; `share`: several of the router's choices share an expert.
         """
         n_embd, n_tokens = x.ne[0], x.ne[1]
         if logits is None:
@@ -120,14 +120,14 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         chosen_by = self.biased(probs, part("exp_probs_b.bias") or part("exp_probs_b"))
         if selection_from != "probabilities":
             chosen_by = logits if selection_from == "logits" else self.unary(logits)
-        if n_groups > 1:
-            chosen_by = self._within_groups(chosen_by, n_expert, n_groups, n_groups_used)
+        if groups is not None and groups[0] > 1:
+            chosen_by = self._within_groups(chosen_by, n_expert, *groups)
         ids = self.top_k(chosen_by, n_used) if chosen is None else chosen
-        if group > 1:
+        if share:
             ids = self.cast(self.like("SCALE", self.cast(ids, "F32")), "I32")
         weights = self.get_rows(self.reshape(probs, 1, n_expert, n_tokens), ids)
         weights = self._expert_weights(weights, gating, normalised=normalised)
-        if scale not in (0.0, 1.0):
+        if scale not in (None, 0.0, 1.0):
             weights = self.like("SCALE", weights)
         self.expand(weights)
         x = self.reshape(x, n_embd, 1, n_tokens)
@@ -165,10 +165,10 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         n_tokens = scores.ne[1]
         grouped = self.reshape(scores, n_expert // n_groups, n_groups, n_tokens)
         best_two = self.top_k(grouped, 2)
-        cells = self.reshape(grouped, 1, *grouped.ne[:3])
+        cells = self.reshape(grouped, 1, *grouped.ne)
         pairs = self.get_rows(cells, best_two)
         sums = self.sum_rows(self.reshape(pairs, *pairs.ne[1:]))
-        groups = self.top_k(self.reshape(sums, *sums.ne[1:3]), n_used)
+        groups = self.top_k(self.reshape(sums, *sums.ne[1:]), n_used)
         kept = self.get_rows(grouped, groups)
         masked = self.set_rows(self.like("FILL", grouped), kept, groups)
         return self.reshape(masked, n_expert, n_tokens)
@@ -181,8 +181,8 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         if merged is not None:
             both = self._expert(x, part, f"ffn_gate_up_{stack}", ids)
             half = both.ne[0] // 2
-            gate = self.view(both, (half, *both.ne[1:3]), both.nb[1:3])
-            up = self.view(both, (half, *both.ne[1:3]), both.nb[1:3])
+            gate = self.view(both, (half, *both.ne[1:]), both.nb[1:])
+            up = self.view(both, (half, *both.ne[1:]), both.nb[1:])
         else:
             up = self._expert(x, part, f"ffn_up_{stack}", ids)
             gated = part(f"ffn_gate_{stack}.weight") is not None
@@ -202,7 +202,6 @@ class FeedForwardBuilder(GraphBuilder, ABC):
         return y if bias is None else self.like("ADD_ID", y, bias, ids)
 
     def _summed(self, y: Tensor, n_embd: int, n_tokens: int, n_used: int) -> Tensor:
-        self.expand(y)
         views = []
         for _ in range(n_used):
             one = self.view(y, (n_embd, n_tokens), (y.nb[2],))

@@ -59,7 +59,7 @@ def mixed(c: GraphContext, streams: Tensor, part: Part, name: str) -> Mixed:
     mixes = _mixes(c, streams, part.need(f"{name}_fn.weight"))
 
     def factor() -> Tensor:
-        some = c.view(mixes, (count, n), mixes.nb[1:2])
+        some = c.view(mixes, (count, n), mixes.nb[1:])
         some = c.like("MUL", some, c.view(scale, (1,)))
         some = c.like("ADD", some, c.view(base, (count,)))
         return c.like("SCALE", c.unary(some))
@@ -106,7 +106,7 @@ def head_of(c: GraphContext, streams: Tensor) -> Tensor:
 def mean_of(c: GraphContext, streams: Tensor) -> Tensor:
     """Return the mean of the streams."""
     n_embd, count, n, _ = streams.ne
-    total, *others = [c.view(streams, (n_embd, n), streams.nb[2:3]) for _ in range(count)]
+    total, *others = [c.view(streams, (n_embd, n), streams.nb[2:]) for _ in range(count)]
     for one in others:
         total = c.like("ADD", total, one)
     return c.like("SCALE", total)
@@ -117,8 +117,8 @@ def _weighted(c: GraphContext, streams: Tensor, weights: Tensor) -> Tensor:
     n_embd, count, n, _ = streams.ne
     total: Tensor | None = None
     for _ in range(count):
-        one = c.view(streams, (n_embd, n), streams.nb[2:3])
-        one = c.like("MUL", one, c.view(weights, (1, n), weights.nb[1:2]))
+        one = c.view(streams, (n_embd, n), streams.nb[2:])
+        one = c.like("MUL", one, c.view(weights, (1, n), weights.nb[1:]))
         total = one if total is None else c.like("ADD", total, one)
     assert total is not None
     return total
@@ -127,7 +127,7 @@ def _weighted(c: GraphContext, streams: Tensor, weights: Tensor) -> Tensor:
 def _combination(c: GraphContext, mixes: Tensor, scale: Tensor, base: Tensor, count: int) -> Tensor:
     """Return how streams go over into streams: rows and columns scaled in turns (Sinkhorn)."""
     n = mixes.ne[1]
-    comb = c.view(mixes, (count * count, n), mixes.nb[1:2])
+    comb = c.view(mixes, (count * count, n), mixes.nb[1:])
     comb = c.like("MUL", comb, c.view(scale, (1,)))
     comb = c.like("ADD", comb, c.view(base, (count * count,)))
     comb = c.like("SOFT_MAX", c.reshape(comb, count, count, n))
@@ -147,10 +147,10 @@ def _spread(c: GraphContext, y: Tensor, start: Mixed) -> Tensor:
     n_embd, count, n, _ = start.streams.ne
     made: Tensor | None = None
     for _ in range(count):
-        one = c.like("MUL", y, c.view(start.post, (1, n), start.post.nb[1:2]))
+        one = c.like("MUL", y, c.view(start.post, (1, n), start.post.nb[1:]))
         for _ in range(count):
-            old = c.view(start.streams, (n_embd, n), start.streams.nb[2:3])
-            share = c.view(start.comb, (1, n), start.comb.nb[2:3])
+            old = c.view(start.streams, (n_embd, n), start.streams.nb[2:])
+            share = c.view(start.comb, (1, n), start.comb.nb[2:])
             one = c.like("ADD", one, c.like("MUL", old, share))
         one = c.reshape(one, n_embd, 1, n)
         made = one if made is None else c.concat(made, one, 1)

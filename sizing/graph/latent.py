@@ -123,11 +123,12 @@ def latent_attention(
     """
     part = c.layer(layer)
     q = queries(c, x, part, layer)
-    if in_heads:
+    is_absorbed = part("attn_k_b.weight") is not None
+    if in_heads or not is_absorbed:
         widths = LatentWidths.of(c, layer)
         q = c.reshape(q, widths.head, widths.n_head, c.n_tokens)
     kept = compressed_rows(c, x, part, layer, positions=positions)
-    if part("attn_k_b.weight") is not None:
+    if is_absorbed:
         heads = absorbed_heads(c, q, kept, layer, positions=positions)
     else:
         heads = _decompressed_heads(c, q, kept, layer, positions=positions)
@@ -165,7 +166,6 @@ def _decompressed_heads(
     """Return ordinary heads, keys and values decompressed before they are stored."""
     part, widths, n = c.layer(layer), LatentWidths.of(c, layer), c.n_tokens
     n_head = widths.n_head
-    q = c.reshape(q, widths.head, n_head, n)
     both = c.mul_mat(part.need("attn_kv_b.weight"), kept.rows)
     head_stride = both.nb[1] // n_head
     strides = (head_stride, both.nb[1])

@@ -44,8 +44,10 @@ def feed_forward_or_mixture(
         normalised=normalised,
         scale=c.metadata("expert_weights_scale"),
         activation=expert_activation,
-        n_groups=int(c.metadata("expert_group_count")),
-        n_groups_used=int(c.metadata("expert_group_used_count")),
+        groups=(
+            int(c.metadata("expert_group_count")),
+            int(c.metadata("expert_group_used_count")),
+        ),
     )
     if part("ffn_up_shexp.weight") is None:
         return routed

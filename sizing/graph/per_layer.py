@@ -17,7 +17,7 @@ __all__ = ["per_layer_inputs", "slice_of"]
 
 def slice_of(c: GraphContext, x: Tensor) -> Tensor:
     """Return one of the matrices a tensor of three dimensions is made of."""
-    return c.view(x, x.ne[:2], x.nb[1:2])
+    return c.view(x, x.ne[:2], x.nb[1:])
 
 
 def per_layer_inputs(c: GraphContext, x: Tensor) -> Tensor:

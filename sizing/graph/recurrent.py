@@ -48,7 +48,7 @@ class States:
         ours = c.get_rows(rows, self._ours)
         c.expand(ours)
         spare = c.get_rows(rows, self._spare)
-        c.expand(c.copy(spare, c.view(held, (width, 0), held.nb[1:2])))
+        c.expand(c.copy(spare, c.view(held, (width, 0), held.nb[1:])))
         return ours
 
 

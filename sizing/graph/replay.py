@@ -42,7 +42,6 @@ class Graph:
         self._kinds = (*device_kinds, _HOST)
         self._alignments = [alignment_of(kind) for kind in self._kinds]
         self._known: dict[tuple[tuple[int | None, ...], bool, bool], Steps] = {}
-        self._laid = False
         self.n_entries = len(context.nodes) + len(context.leafs)
 
     @cached_property
@@ -64,15 +63,11 @@ class Graph:
         `pinned`: steps that want to be on a back end are put there; `scratch`: with the scratch
         space that back ends add; `fused`: with what they change in the graph.
         """
-        if self._laid:
-            self._scheduler.forget()
-            self._laid = False
         key = (self._scheduler.place(pinned=pinned), scratch, fused)
         known = self._known.get(key)
         if known is None:
             marks = self._marks
             laid = self._scheduler.lay(fused=fused)
-            self._laid = True
             known = self._known[key] = steps_of(
                 laid.leafs,
                 laid.nodes,
@@ -81,6 +76,7 @@ class Graph:
                 marks=marks,
                 n_inputs=laid.n_inputs,
             )
+            self._scheduler.forget()
         return known
 
     def _sizes(self, *, scratch: bool) -> Callable[[Tensor, int], int]:
@@ -106,8 +102,6 @@ class Graph:
 
         `first_layer` is the number of its first layer in the graph.
         """
-        self._scheduler.forget()
-        self._laid = False
         last = first_layer + len(stretch.layers) - 1
         first = last - stretch.period
         inside: set[int] = set()

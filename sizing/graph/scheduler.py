@@ -117,9 +117,9 @@ class Scheduler:
 
     def forget(self) -> None:
         """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
-        for node, srcs in self._replaced:
+        while self._replaced:
+            node, srcs = self._replaced.pop()
             node.srcs = srcs
-        self._replaced.clear()
         self.copies.clear()
         for tensors in (self.leafs, self.nodes):
             for tensor in tensors:
@@ -196,7 +196,7 @@ class Scheduler:
         for backend in range(self.backends.count):
             if not self.backends.runs(backend, node):
                 continue
-            supported = sum(1 for src in node.srcs if self._is_at(src, backend))
+            supported = sum(self._is_at(src, backend) for src in node.srcs)
             if supported > best:
                 best, chosen = supported, backend
         return chosen

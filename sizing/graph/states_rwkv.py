@@ -48,7 +48,8 @@ class _TimeMix:
     def _mixed(self, op: str, sources: Sequence[Tensor], state: Tensor, layer: int) -> Tensor:
         """Return the operation's output in one stretch; the state behind it is stored."""
         c = self.context
-        width = sources[0].ne[0] * sources[0].ne[1]
+        first, *_ = sources
+        width = first.ne[0] * first.ne[1]
         ne = (width, c.n_tokens + self._head * c.n_seqs, 1, 1)
         y = Tensor(op, _F32, ne, srcs=(*sources, state))
         out = c.view(y, (width * c.n_tokens,))
@@ -74,12 +75,9 @@ class TimeMix6(_TimeMix):
         """Return a layer's time mixing of x, given each token's forerunner."""
         c, part, n_embd, n = self.context, self.context.layer(layer), x.ne[0], self.context.n_tokens
         xw, xk, xv, xr, xg = self._interpolated(x, previous, part)
-        r, k, v = (
-            c.biased(
-                c.mul_mat(part.need(f"time_mix_{name}.weight"), y), part(f"time_mix_{name}.bias")
-            )
-            for name, y in (("receptance", xr), ("key", xk), ("value", xv))
-        )
+        r = self._projected(xr, part, "receptance")
+        k = self._projected(xk, part, "key")
+        v = self._projected(xv, part, "value")
         g = c.unary(c.mul_mat(part.need("time_mix_gate.weight"), xg))
         k, v = self._spread(k, n_embd), self._spread(v, n_embd)
         r = self._heads(r)
@@ -178,7 +176,7 @@ class TimeMix7(_TimeMix):
         change = c.repeat(c.like("SUB", previous, x), *x.ne[:3], count)
         mixed = c.like("MUL", change, part.need("time_mix_lerp_fused.weight"))
         mixed = c.like("ADD", mixed, x)
-        return [c.view(mixed, (x.ne[0], c.n_tokens), mixed.nb[1:2]) for _ in range(count)]
+        return [c.view(mixed, (x.ne[0], c.n_tokens), mixed.nb[1:]) for _ in range(count)]
 
     def _value(self, x: Tensor, part: Part) -> Tensor:
         """Return the values: the first layer's as they are, later ones with those mixed in."""

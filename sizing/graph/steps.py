@@ -138,20 +138,16 @@ class _Writer:
         self._alignments = alignments
 
     def hold_leafs(self, leafs: Sequence[Tensor], nodes: Sequence[Tensor]) -> None:
-        """Hold leaves and inputs, and count users and views of every tensor on the way."""
+        """Hold leaves, inputs among them, and count users and views of every tensor."""
         for leaf in leafs:
-            if _needs_memory(leaf):
+            if not leaf.held and leaf.view_of is None and leaf.home is None:
                 self.hold(leaf, _arena_of(leaf))
         for node in nodes:
             root = node.view_of
             if root is not None and node.op != NONE:
                 root.views += 1
-            if node.flags & INPUT and _needs_memory(node):
-                self.hold(node, _arena_of(node))
             for src in node.srcs:
                 src.children += 1
-                if src.flags & INPUT and _needs_memory(src):
-                    self.hold(src, _arena_of(src))
 
     def hold(self, tensor: Tensor, arena: int) -> None:
         """Give a tensor its parent's memory, or some of its own."""
@@ -223,11 +219,6 @@ def _own(
         if slot not in own and slot:
             own[slot] = own.get(slot - 1)
     return {slot: layer for slot, layer in own.items() if layer is not None}
-
-
-def _needs_memory(tensor: Tensor) -> bool:
-    """Return whether a tensor still has to be given memory: it has none and is no view."""
-    return not tensor.held and tensor.view_of is None and tensor.home is None
 
 
 def _arena_of(tensor: Tensor) -> int:

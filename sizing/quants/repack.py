@@ -178,8 +178,7 @@ def _fits_amx(spec: TensorSpec) -> bool:
 
 
 def _dimensions(shape: tuple[int, ...]) -> int:
-    """Return the dimensions of a tensor, trailing ones left out."""
-    count = len(shape)
-    while count > 1 and shape[count - 1] == 1:
-        count -= 1
-    return count
+    """Return the dimensions of a tensor, trailing ones of one left out."""
+    while shape and shape[-1] == 1:
+        shape = shape[:-1]
+    return len(shape)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 _AGAIN = "what was looked at is looked at once more; the answer is the same"
-_BOTH_WAYS = "what is pinned and what is not are both worked out, and are the same"
 _EVERY_END = "the last device is tried with every number of layers: time, not answers"
 _KNOWN = "what is free of a pool is known before and after, or never"
-_LAST_STRIDE = "the stride behind the last dimension is what it is made anyway"
-_NO_BYTE = "nothing needs less than two bytes"
+_NEVER_RUN = "what is abstract never runs, so that nobody takes its defaults"
 _NOT_DEEP = "what has no bracket outside of strings is not nested too deep"
-_OF_ONE = "layers on one device, or on none, lie where they are stored"
+_NO_BYTE = "nothing needs less than two bytes"
 _OFFSET = "the same number more or less for every split"
+_OF_ONE = "layers on one device, or on none, lie where they are stored"
 _ONE_LAYER = "of how many layers is not asked: none of them is on the host where there are cards"
 _ROUNDED = "one more or less is the same float"
 _SAYS_A_TYPE = "nothing runs what only says a type"
@@ -122,21 +121,18 @@ EQUIVALENT: dict[str, str] = {
     ),
     "need_search NeedSearch._more_ram: part 2 gone: here.accelerators or pool is None or "
     "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
+    "graph.scheduler Scheduler._assign: break gone: break": (
+        "where every node has a place, the rest of the passes finds none without"
+    ),
     "graph.scheduler Scheduler._copies_of: 1 to 2: self.backends.copies > 1": (
         "inputs are kept once or four times"
     ),
-    "graph.buffers _Replayed.pins_matter: part 2 gone: few_tokens and (not self._full_offload)": (
-        _BOTH_WAYS
+    "graph.feed_forward FeedForwardBuilder.metadata: 0 to 1: self, key: str, default: float=0": (
+        _NEVER_RUN
     ),
-    "graph.buffers _Replayed.pins_matter: part 1 gone: len(devices) > 0 and matter": _BOTH_WAYS,
-    "graph.replay Graph.__init__: False to True: self._laid = False": (
-        "what is forgotten of a graph that was never laid out is what it starts with"
+    "graph.feed_forward FeedForwardBuilder.metadata: 0 to -1: self, key: str, default: float=0": (
+        _NEVER_RUN
     ),
-    "graph.models.rwkv _last: upper gone: return c.view(x, (x.ne[0], 1, x.ne[2]), x.nb[1:3])": (
-        _LAST_STRIDE
-    ),
-    "graph.hyper_connections _spread: upper gone: "
-    "old = c.view(start.streams, (n_embd, n), start.streams.nb[2:3])": _LAST_STRIDE,
     "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
 }

@@ -145,6 +145,9 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         Suite(
             ("graph/*.py", "graph/models/*.py"),
             (
+                "tests/sizing/graph/test_context.py",
+                "tests/sizing/graph/test_marks.py",
+                "tests/sizing/graph/test_tensor.py",
                 "tests/golden/test_graphs_node_by_node.py",
                 "tests/sizing/graph/test_refusals.py",
                 "tests/golden/test_made_up_models.py",
@@ -159,6 +162,9 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
             (
                 "tests/sizing/graph/test_allocator.py",
+                "tests/sizing/graph/test_budget.py",
+                "tests/sizing/test_kinds_of_buffers.py",
+                "tests/sizing/graph/test_shortcuts.py",
                 "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",
@@ -185,6 +191,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         Suite(
             ("flash_attention.py", "growth.py", "kv_cache.py", "weights.py", "weight_groups.py"),
             (
+                f"{_BESIDE}/test_growth.py",
                 f"{_BESIDE}/test_tables.py",
                 f"{_BESIDE}/test_rules.py",
                 f"{_BESIDE}/test_weight_groups.py",

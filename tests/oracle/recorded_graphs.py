@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Final
 from comparison import Box
 from graph_nodes import Digest
 from made_up_plans import MODELS
+from variants import FULLER, VARIANTS
 
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.suite import as_run, smallest_shapes
+from whatfits.bench.suite import Shape, as_run, smallest_shapes
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.bench.suite import Shape
     from whatfits.sizing.model import ModelSpec
 
 PATH: Final = Path(__file__).parents[1] / "recorded" / "llama_cpp" / "graphs.json"
@@ -38,16 +38,30 @@ _ON_CPU: Final = (
         _BASE, flash_attention="on", parallel=4, kv_unified=True, kv_type_k="q8_0", kv_type_v="q8_0"
     ),
     replace(_BASE, flash_attention="off", kv_type_k="f32", kv_type_v="f32", micro_batch=64),
+    replace(
+        _BASE,
+        flash_attention="on",
+        parallel=2,
+        outputs_max=2,
+        kv_type_k="q8_0",
+        kv_type_v="q8_0",
+        micro_batch=32,
+    ),
 )
 _ON_GPU: Final = (
     replace(_BASE, gpu_layers=3),
     replace(_BASE, gpu_layers=3, micro_batch=16),
     replace(_BASE, kv_offload=False, host_overrides=("ffn_(up|gate|down)",)),
+    replace(_BASE, host_overrides=("hc_|attn_out",), micro_batch=64),
 )
 _ON_TWO_GPUS: Final = (replace(_BASE, parallel=2, outputs_max=2),)
 GRIDS: Final = ((Box(0), _ON_CPU), (Box(1), _ON_GPU), (Box(2), _ON_TWO_GPUS))
-SHAPES: Final[dict[str, Shape]] = {shape.model: shape for shape in smallest_shapes()}
-NAMES: Final = (*SHAPES, *MODELS)
+SHAPES: Final[dict[str, Shape]] = {
+    **{shape.model: shape for shape in smallest_shapes()},
+    **{name: Shape(name, "", "Q4_K_M") for name in FULLER},
+}
+MADE: Final = {**MODELS, **VARIANTS}
+NAMES: Final = (*SHAPES, *MADE)
 
 
 def runs(spec: ModelSpec) -> Iterator[tuple[Box, RunSettings]]:
@@ -61,7 +75,7 @@ def model(name: str, folder: Path) -> ModelSpec:
     """Return a model of the record; one that is made up is written to a folder for it."""
     if name in SHAPES:
         return load_catalog_model(name, file_type=SHAPES[name].file_type)
-    return MODELS[name](folder / "model.gguf")
+    return MADE[name](folder / "model.gguf")
 
 
 def read() -> dict[str, list[Digest | None]]:

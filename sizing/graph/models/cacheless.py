@@ -90,7 +90,7 @@ def _heads(step: Step, x: Tensor, style: _Style) -> Heads:
 def _after(step: Step, x: Tensor, name: str, *, pinned: bool = True) -> Tensor:
     """Return x normalised where the layer has that norm."""
     weight = step.part(f"{name}.weight")
-    return x if weight is None else step.c.norm(x, weight, layer=step.layer if pinned else -1)
+    return x if weight is None else step.c.norm(x, weight, layer=step.layer if pinned else None)
 
 
 def _feed(step: Step, x: Tensor, style: _Style) -> Tensor:

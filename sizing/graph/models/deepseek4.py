@@ -156,7 +156,7 @@ class _Attention:
         c = self._c
         every = c.like("FILL", mask)
         cells, per, _, streams = mask.ne
-        every = c.view(every, (1, cells, per, streams), every.nb[:3])
+        every = c.view(every, (1, cells, per, streams), every.nb)
         n_chosen = chosen.ne[0]
         ids = c.view(chosen, (n_chosen, per, streams), (*chosen.nb[1:3], streams * chosen.nb[3]))
         zeros = c.like("FILL", c.plain(self._kind, 1, n_chosen, per, streams))

@@ -49,7 +49,7 @@ class _DeltaNet:
         convolved = c.unary(short_convolution(shifted, kernel))
         q, k, v = self._heads(convolved)
         output, fresh = delta_rule(c, q, k, v, gate=gate, beta=beta, state=state)
-        c.expand(c.copy(fresh, c.view(held, held.ne[:2], held.nb[1:2])))
+        c.expand(c.copy(fresh, c.view(held, held.ne, held.nb[1:])))
         z = c.reshape(z, self._value, self._n_value, c.n_seq_tokens, c.n_seqs)
         y = c.norm(output, part("ssm_norm.weight"), layer=layer)
         y = c.like("MUL", y, c.unary(z))
@@ -102,8 +102,8 @@ class _DeltaNet:
         kept = kernel.ne[0] - 1
         before = c.reshape(self._states.gather(held), kept, kernel.ne[1], c.n_seqs)
         both = c.concat(before, c.transpose(mixed), 0)
-        last = c.view(both, (kept, kernel.ne[1], c.n_seqs), both.nb[1:3])
-        target = c.view(held, (kept * kernel.ne[1], c.n_seqs), held.nb[1:2])
+        last = c.view(both, (kept, kernel.ne[1], c.n_seqs), both.nb[1:])
+        target = c.view(held, (kept * kernel.ne[1], c.n_seqs), held.nb[1:])
         c.expand(c.copy(last, target))
         return both
 

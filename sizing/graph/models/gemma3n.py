@@ -63,7 +63,7 @@ def _rescaled(c: GraphContext, x: Tensor, target: Tensor) -> Tensor:
 def _others(c: GraphContext, streams: Tensor) -> Tensor:
     """Return all streams but the first."""
     n_embd, n_tokens, n_streams, _ = streams.ne
-    return c.view(streams, (n_embd, n_tokens, n_streams - 1), streams.nb[1:3])
+    return c.view(streams, (n_embd, n_tokens, n_streams - 1), streams.nb[1:])
 
 
 def _spread(c: GraphContext, x: Tensor) -> Tensor:

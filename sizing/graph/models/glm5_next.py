@@ -20,7 +20,6 @@ from whatfits.sizing.graph.hyper_connections import (
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
 from whatfits.sizing.graph.recurrent import States
 from whatfits.sizing.graph.tensor import Tensor
-from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -49,7 +48,7 @@ class _Pools:
         self._n_head = int(c.metadata("attention.indexer.head_count"))
         self._pool = pool = int(c.metadata("attention.indexer.kpool"))
         real = cache.cells // pool * c.settings.sequences
-        self._count = max(_POOL_PADDING, pad(real + 1, _POOL_PADDING))
+        self._count = (real // _POOL_PADDING + 1) * _POOL_PADDING
         self._new = max(real, 1)
         self._n_top = min(self._count, int(c.metadata("attention.indexer.top_k")) // pool)
         tail = pool - 1 if c.metadata("attention.indexer.kpool_select_tail", 1) else 0
@@ -76,7 +75,7 @@ class _Pools:
         cache = c.held(c.settings.kv_type_k, *shape, home=c.cache_home(layer))
         self._store(cache, x, layer)
         n_cells = self._cells * self._streams
-        pooled = c.view(cache, (self._width, n_cells), cache.nb[1:2])
+        pooled = c.view(cache, (self._width, n_cells), cache.nb[1:])
         c.expand(c.set_rows(pooled, self._pooled(cache, layer), self._new_cells))
         keys = c.reshape(c.get_rows(pooled, self._pool_cells), self._width, 1, self._count)
         weights = c.like("SCALE", c.mul_mat(part.need("indexer.proj.weight"), x))
@@ -104,10 +103,10 @@ class _Pools:
     def _pooled(self, cache: Tensor, layer: int) -> Tensor:
         """Return the keys of all pools, each the weighted sum of its members' keys."""
         c, width, pool, new = self._c, self._width, self._pool, self._new
-        stored = c.view(cache, (2 * width, self._cells * self._streams), cache.nb[1:2])
+        stored = c.view(cache, (2 * width, self._cells * self._streams), cache.nb[1:])
         rows = c.get_rows(stored, c.reshape(self._new_members, pool * new))
         rows = c.reshape(rows, 2 * width, pool, new)
-        keys, gates = (c.view(rows, (width, pool, new), rows.nb[1:3]) for _ in range(2))
+        keys, gates = (c.view(rows, (width, pool, new), rows.nb[1:]) for _ in range(2))
         gates = c.like("ADD", gates, c.layer(layer).need("indexer_compressor_ape.weight"))
         gates = c.cont(c.permute(gates, 1, 0, 2, 3))
         shares = c.like("SOFT_MAX", c.reshape(gates, pool, width * new))
@@ -149,7 +148,7 @@ class _Pools:
         ids = c.like("MUL", c.like("SUB", c.cast(cells, "F32"), dump), live)
         ids = c.cast(c.like("ADD", ids, dump), "I32")
         some = c.set_rows(every, zeros, c.reshape(ids, n_chosen, n))
-        some = c.view(some, (self._cells, n), some.nb[2:3])
+        some = c.view(some, (self._cells, n), some.nb[2:])
         some = c.like("ADD", some, c.reshape(full, self._cells, n))
         return c.reshape(some, *full.ne)
 
@@ -202,7 +201,7 @@ class _LatentAttention:
         c.expand(inputs.mask)
         n_chosen = self._pools.n_chosen
         k = c.get_rows(
-            c.view(cache, (self._rank, rows), cache.nb[1:2]), c.reshape(cells, n_chosen * n)
+            c.view(cache, (self._rank, rows), cache.nb[1:]), c.reshape(cells, n_chosen * n)
         )
         k = c.reshape(k, self._rank, n_chosen, 1, n)
         scores = c.mul_mat(k, c.permute(q, 0, 2, 3, 1))

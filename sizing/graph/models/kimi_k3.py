@@ -50,8 +50,8 @@ class _Bank:
         of_kept = c.sum_rows(c.like("MUL", c.like("RMS_NORM", kept), score))
         of_x = c.sum_rows(c.like("MUL", c.like("RMS_NORM", x), score))
         both = c.like("SOFT_MAX", c.concat(c.reshape(of_kept, n_kept, n), of_x, 0))
-        for_kept = c.cont(c.view(both, (n_kept, n), both.nb[1:2]))
-        for_x = c.cont(c.view(both, (1, n), both.nb[1:2]))
+        for_kept = c.cont(c.view(both, (n_kept, n), both.nb[1:]))
+        for_x = c.cont(c.view(both, (1, n), both.nb[1:]))
         total = Tensor("DSV4_HC_PRE", "F32", (x.ne[0], n, 1, 1), srcs=(kept, for_kept))
         return c.like("ADD", total, c.like("MUL", x, for_x))
 

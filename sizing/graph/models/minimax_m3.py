@@ -106,8 +106,8 @@ class _Chooser:
     def _stream(self, heads: Heads, queries: Tensor, keys: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return attention of the tokens of one stream, groups of heads side by side."""
         c, q, per = self._c, heads.q, self._inputs.per_stream
-        mine = c.view(q, (*q.ne[:2], per), q.nb[1:3])
-        k_mine, v_mine = (c.view(t, t.ne[:3], t.nb[1:4]) for t in (k, v))
+        mine = c.view(q, (*q.ne[:2], per), q.nb[1:])
+        k_mine, v_mine = (c.view(t, t.ne[:3], t.nb[1:]) for t in (k, v))
         mask = self._mask(queries, keys)
         groups = k.ne[1]
         length, n_head, _, _ = q.ne
@@ -126,7 +126,8 @@ class _Chooser:
         """Return a mask a group of heads, that leaves the chosen blocks."""
         c, inputs, n_head = self._c, self._inputs, self._n_head
         per, cells = inputs.per_stream, keys.ne[2]
-        bias = c.view(inputs.bias, (inputs.blocks, 1, per), 2 * inputs.bias.nb[1:2])
+        row = inputs.bias.nb[1]
+        bias = c.view(inputs.bias, (inputs.blocks, 1, per), (row, row))
         chosen = self._chosen(queries, keys, bias)
         n_chosen = chosen.ne[0]
         hidden = c.cast(c.like("SCALE", bias), "F16")
@@ -150,12 +151,13 @@ class _Chooser:
         """Return the blocks that each group of heads and token attends to."""
         c, inputs, n_head = self._c, self._inputs, self._n_head
         per, cells = inputs.per_stream, keys.ne[2]
-        mine = c.view(queries, (self._head, n_head, per), queries.nb[1:3])
-        cached = c.view(keys, (self._head, cells), keys.nb[2:3])
+        mine = c.view(queries, (self._head, n_head, per), queries.nb[1:])
+        cached = c.view(keys, (self._head, cells), keys.nb[2:])
         ordered = c.get_rows(cached, c.view(inputs.cell_of, (inputs.positions,)))
         scores = c.mul_mat(ordered, c.reshape(mine, self._head, n_head * per))
         scores = c.reshape(scores, inputs.positions, n_head, per)
-        seen = c.view(inputs.seen, (inputs.positions, 1, per), 2 * inputs.seen.nb[1:2])
+        row = inputs.seen.nb[1]
+        seen = c.view(inputs.seen, (inputs.positions, 1, per), (row, row))
         scores = c.inplace("ADD", scores, seen)
         best = Tensor("POOL_2D", "F32", (inputs.blocks, n_head, per, 1), srcs=(scores,))
         best = c.like("ADD", best, bias)

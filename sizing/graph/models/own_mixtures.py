@@ -66,7 +66,7 @@ def _grove_feed(step: Step, x: Tensor) -> Tensor:
         logits=logits,
         selection_from="sigmoid",
         stack="chexps",
-        group=group,
+        share=group > 1,
     )
     return c.like("ADD", y, c.like("SCALE", shared))
 

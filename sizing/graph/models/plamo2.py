@@ -72,7 +72,7 @@ def _mixer(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     x = c.cont(c.view(zx, heads, zx.nb[1:]), d_inner, n, n_seqs)
     z = c.view(zx, heads, zx.nb[1:])
     x = c.concat(before, c.transpose(x), 0)
-    states.store(c.view(x, (d_conv - 1, d_inner, n_seqs), x.nb[1:3]), shift)
+    states.store(c.view(x, (d_conv - 1, d_inner, n_seqs), x.nb[1:]), shift)
     x = c.unary(convolve(x, part.need("ssm_conv1d.weight")))
     dt, b, c_state = _steps(c, x, part, layer, d_state)
     x = c.view(x, heads)
@@ -81,7 +81,7 @@ def _mixer(c: GraphContext, states: States, x: Tensor, part: Part, layer: int) -
     states.store(c.view(y_state, (state.n_elements,)), state)
     y = c.like("ADD", c.view(y_state, heads), c.like("MUL", x, c.reshape(d, 1, n_head)))
     y = c.glu(c.cont(z), y)
-    y = c.linear(part.need("ssm_out.weight"), c.view(y, (d_inner, n, n_seqs), y.nb[2:4]))
+    y = c.linear(part.need("ssm_out.weight"), c.view(y, (d_inner, n, n_seqs), y.nb[2:]))
     return c.reshape(y, y.ne[0], n * n_seqs)
 
 
@@ -94,7 +94,7 @@ def _steps(
     widths = {"b": d_state, "c": d_state, "dt": joined.ne[0] - 2 * d_state}
     made = {
         name: c.norm(
-            c.view(joined, (width, n, n_seqs), joined.nb[1:3]),
+            c.view(joined, (width, n, n_seqs), joined.nb[1:]),
             part.need(f"ssm_{name}_norm"),
             layer=layer,
         )
@@ -103,7 +103,7 @@ def _steps(
     dt = c.linear(part.need("ssm_dt.weight"), made["dt"])
     dt = c.like("ADD", dt, part.need("ssm_dt.bias"))
     b, c_state = (
-        c.view(t, (d_state, 1, n, n_seqs), (d_state * t.nb[0], *t.nb[1:3]))
+        c.view(t, (d_state, 1, n, n_seqs), (d_state * t.nb[0], *t.nb[1:]))
         for t in (made["b"], made["c"])
     )
     return dt, b, c_state

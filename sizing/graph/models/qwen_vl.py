@@ -55,9 +55,7 @@ def _wide_input(c: GraphContext, n_deep: int) -> Tensor:
     wide = c.pad(rows, width - table.ne[0])
     for made in (wide, unused):
         c.expand(made)
-    x = c.view(wide, (table.ne[0], c.n_tokens), (wide.nb[1],))
-    c.expand(x)
-    return x
+    return c.view(wide, (table.ne[0], c.n_tokens), (wide.nb[1],))
 
 
 def _seeing(c: GraphContext) -> None:

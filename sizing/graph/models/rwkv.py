@@ -37,12 +37,12 @@ class _Mixed(NamedTuple):
 
 def _shifted(c: GraphContext, before: Tensor, x: Tensor) -> Tensor:
     """Return each token's forerunner: `before` the first, then all but the last."""
-    rest = c.view(x, (x.ne[0], x.ne[1] - 1, x.ne[2]), x.nb[1:3])
+    rest = c.view(x, (x.ne[0], x.ne[1] - 1, x.ne[2]), x.nb[1:])
     return c.concat(before, rest, 1)
 
 
 def _last(c: GraphContext, x: Tensor) -> Tensor:
-    return c.view(x, (x.ne[0], 1, x.ne[2]), x.nb[1:3])
+    return c.view(x, (x.ne[0], 1, x.ne[2]), x.nb[1:])
 
 
 def _store(c: GraphContext, states: States, new: Tensor, rows: Tensor) -> None:
@@ -81,7 +81,7 @@ def _mixed(
     x = c.reshape(x, n_embd, c.n_seq_tokens, n_seqs)
     rows = states.shift(layer)
     shifts = c.reshape(states.load(rows), n_embd, 2, n_seqs)
-    first, second = (c.view(shifts, (n_embd, 1, n_seqs), shifts.nb[1:3]) for _ in range(2))
+    first, second = (c.view(shifts, (n_embd, 1, n_seqs), shifts.nb[1:]) for _ in range(2))
     y = c.norm(x, part("attn_norm.weight"), part("attn_norm.bias"), rms=False, layer=layer)
     residual = c.like("ADD", mixer(y, _shifted(c, first, y), layer), x)
     weight, bias = part("attn_norm_2.weight"), part("attn_norm_2.bias")

@@ -99,7 +99,7 @@ def _narrowed(c: GraphContext, mask: Tensor, chosen: Tensor) -> Tensor:
     """Return the mask with all but the chosen tokens masked out."""
     every = c.like("FILL", mask)
     cells = (1, every.ne[0], every.ne[1], every.ne[3])
-    every = c.view(every, cells, every.nb[:3])
+    every = c.view(every, cells, every.nb)
     n_chosen, per, _, streams = chosen.ne
     ids = c.view(chosen, (n_chosen, per, streams), (*chosen.nb[1:3], streams * chosen.nb[3]))
     zeros = c.like("FILL", c.plain("F32", 1, n_chosen, per, streams))

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.api import load_model
 from whatfits.sizing.compute import compute_buffers
 from whatfits.sizing.extras import Projector, ProjectorTensor
-from whatfits.sizing.kv_cache import cache_tensors
-from whatfits.sizing.model import CompressedRows, LatentAttention, SlidingWindow, TensorSpec
+from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
+from whatfits.sizing.model import (
+    CompressedRows,
+    FullAttention,
+    LatentAttention,
+    SlidingWindow,
+    TensorSpec,
+)
 from whatfits.sizing.placement import place_layers
 from whatfits.sizing.projector import Patches, projector_part, tower_patches
 from whatfits.sizing.settings import resolve_settings
@@ -51,6 +57,26 @@ def test_transposed_values_are_as_wide_as_the_widest_layers(plain_model: ModelSp
     fused = replace(settings, transposed_values=False)
     (_, values) = cache_tensors(plain_model.layers[0], fused, widest_value=256)
     assert values.row_elements == 64
+
+
+def test_values_wider_than_any_heads_say_keep_their_width(plain_model: ModelSpec) -> None:
+    # an indexer's rows are counted with the values, not with the heads
+    settings = resolve_settings(plain_model, Workload(context_tokens=1024, flash_attention="off"))
+    layer = replace(plain_model.layers[0], attention=FullAttention(64, 300))
+    for widest, width in ((256, 300), (300, 300), (301, 301)):
+        (_, values) = cache_tensors(layer, settings, widest_value=widest)
+        assert values.row_elements == width
+
+
+def test_the_widest_values_are_those_of_the_layer_with_most_heads_times_their_length(
+    plain_model: ModelSpec,
+) -> None:
+    layer = plain_model.layers[0]
+    shapes = ((2, 32), (8, 16), (4, 40), (0, 512))
+    layers = tuple(replace(layer, n_head_kv=n, value_length=length) for n, length in shapes)
+    assert widest_value_row(replace(plain_model, layers=layers)) == 4 * 40
+    assert widest_value_row(replace(plain_model, layers=layers[3:])) == 0
+    assert widest_value_row(replace(plain_model, layers=())) == 0
 
 
 def test_layers_that_attend_to_everything_are_those_that_share_gemmas_tensors() -> None:

@@ -7,15 +7,10 @@ from random import Random
 
 import pytest
 
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.graph.allocator import Arena, peaks_of
-from whatfits.sizing.graph.budget import check_budget, table_size
 from whatfits.sizing.graph.steps import Steps
 from whatfits.sizing.graph.tensor import Shape, Tensor, contiguous_strides, is_contiguous
-from whatfits.sizing.model import ModelSpec, TensorSpec
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-from whatfits.sizing.sources.catalog_model import load_catalog_model
-from whatfits.sizing.values import replace
 
 ROOM = 4096
 
@@ -64,6 +59,19 @@ def test_every_offset_is_the_one_that_free_bytes_give(seed: int) -> None:
         assert arena.peak == memory.peak
         assert [block[0] for block in arena.blocks] == [at for at, _ in memory.holes()]
         assert [tuple(block) for block in arena.blocks[:-1]] == memory.holes()[:-1]
+
+
+def test_nothing_at_all_may_be_given_back_behind_all_that_is_free() -> None:
+    arena = Arena()
+    assert (arena.take(100), arena.take(0)) == (0, 100)
+    arena.give_back(0, 100)
+    for _ in range(2):
+        arena.give_back(100, 0)
+        assert [block[0] for block in arena.blocks] == [0, 100]
+    assert (arena.take(40), arena.take(80)) == (0, 40)
+    assert arena.peak == 120
+    arena.give_back(40, 80)
+    assert arena.take(60) == 40
 
 
 def test_each_arena_has_a_peak_of_its_own() -> None:
@@ -115,43 +123,3 @@ def test_rows_of_blocks_and_of_gaps() -> None:
         assert Tensor("NONE", "F32", ne).n_bytes == 0
     inner = Tensor("VIEW", "F32", (3, 1, 1, 1), view_of=gaps)
     assert inner.view_of is blocks  # a view of a view looks at the first
-
-
-def sized(architecture: str, n_tensors: int) -> ModelSpec:
-    one = TensorSpec("a", (32,), "F32", 128, "layer", 0)
-    model = load_catalog_model("qwen3-0.6b", file_type="Q8_0")
-    return replace(model, architecture=architecture, tensors=(one,) * n_tensors)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "a_token", "a_tensor"),
-    [
-        *((name, 40, 32) for name in ("bailingmoe3", "deepseek4", "kimi-linear", "minimax-01")),
-        *((name, 40, 32) for name in ("minimax-m3", "qwen35", "qwen35moe", "qwen3next")),
-        *((name, 160, 64) for name in ("glm5-next", "kimi-k3")),
-    ],
-)
-def test_graphs_of_many_steps_have_room_by_tokens_or_by_tensors(
-    architecture: str, a_token: int, a_tensor: int
-) -> None:
-    # beyond the largest size in the table it is the number itself, made odd
-    large = 600_000
-    tokens, tensors = large // a_token, large // a_tensor
-    assert table_size(sized(architecture, 1), n_tokens=tokens) == a_token * tokens | 1
-    assert table_size(sized(architecture, tensors), n_tokens=1) == a_tensor * tensors | 1
-
-
-def test_room_is_the_first_size_of_ggmls_table_that_is_enough() -> None:
-    # primes a little above powers of two, as ggml_hash_size has them
-    sizes = (1031, 2053, 4099, 8209, 16411, 32771, 65537, 131101, 262147, 524309)
-    assert table_size(sized("llama", 1), n_tokens=10**6) == 1031
-    for size, larger in zip(sizes, (*sizes[1:], None), strict=True):
-        # 8 nodes for each tensor
-        assert table_size(sized("llama", size // 8), n_tokens=1) == size
-        above = size // 8 + 1
-        assert table_size(sized("llama", above), n_tokens=1) == (larger or 8 * above + 1)
-    assert table_size(sized("deepseek4", 1), n_tokens=25) == 1031
-    model = sized("llama", 10)
-    check_budget(model, n_tokens=1, n_entries=1031)
-    with pytest.raises(InvalidRequestError, match="1,032 steps"):
-        check_budget(model, n_tokens=1, n_entries=1032)

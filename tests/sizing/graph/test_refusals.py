@@ -81,3 +81,39 @@ def test_a_mean_needs_the_row_of_every_token(sequences: int, ends: bool) -> None
             graph_buffers(model, settings, placement)
     else:
         assert graph_buffers(model, settings, placement) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "said", "weight"),
+    [
+        ("granite-3.0-2b", "granite", {"granite.deepstack_mapping": (0, 1)}, None),
+        ("starcoder2-3b", "mpt", {}, "blk.0.attn_q_norm.weight"),
+        ("starcoder2-3b", "mpt", {}, "blk.0.ffn_act.scales"),
+    ],
+)
+def test_a_file_with_parts_that_are_not_replayed_has_no_graph(
+    name: str, architecture: str, said: dict[str, object], weight: str | None
+) -> None:
+    model = load_catalog_model(name, file_type="Q8_0")
+    model = replace(model, architecture=architecture)
+    first = model.tensors[0]
+    more = () if weight is None else (replace(first, name=weight, role="layer", layer=0),)
+    other = replace(model, metadata={**model.metadata, **said}, tensors=(*model.tensors, *more))
+    placement = resolve_placement(model, PlacementRequest(), machine_expression("64gb"))
+    settings = resolve_settings(model, Workload(context_tokens=512))
+    assert graph_buffers(model, settings, placement) is not None
+    assert graph_buffers(other, settings, placement) is None
+
+
+def test_a_model_without_blocks_of_layers_puts_no_stream_by() -> None:
+    model = load_catalog_model("kimi-k3", file_type="Q4_K_M")
+    key = "kimi-k3.attn_res.block_size"
+    assert model.metadata[key]
+    bare = {name: value for name, value in model.metadata.items() if name != key}
+    settings = resolve_settings(model, Workload(context_tokens=512))
+    placement = resolve_placement(model, PlacementRequest(), machine_expression("1024gb"))
+    by_blocks = graph_buffers(model, settings, placement)
+    without = graph_buffers(replace(model, metadata=bare), settings, placement)
+    assert by_blocks is not None
+    assert without is not None
+    assert without.planned < by_blocks.planned

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from whatfits.sizing.catalog.machines import machine_expression
+from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.graph.scratch import scratch_bytes
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.sources.catalog_model import load_catalog_model
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 HEAD, CELLS, HEADS, HEADS_KV, STREAMS = 128, 1024, 8, 2, 3
 
@@ -143,3 +149,17 @@ def test_metal_takes_the_kernel_of_groups_where_a_head_is_no_multiple_of_32() ->
 
     assert blocks(64, 65) == padded(4 * 3 * 5, 32)  # 3 blocks of 32 cells for each of 4 rows
     assert blocks(40, 65) == padded(1 * 2 * 5, 32)  # one group of 8 rows, 2 blocks of 64 cells
+
+
+@pytest.mark.parametrize(("cache", "has_scratch"), [("f16", False), ("q8_0", True)])
+def test_what_is_planned_holds_scratch_space_and_what_is_bare_does_not(
+    cache: str, *, has_scratch: bool
+) -> None:
+    model = load_catalog_model("llama-3.2-1b", file_type="Q8_0")
+    asked = Workload(context_tokens=8192, kv_type_k=cache, kv_type_v=cache, flash_attention="on")
+    placement = resolve_placement(model, PlacementRequest(), machine_expression("rtx-3090 + 64gb"))
+    settings = resolve_settings(model, asked, flash_supported=True)
+    found = graph_buffers(model, settings, placement)
+    assert found is not None
+    assert (found.planned[0] > found.bare[0]) is has_scratch
+    assert found.planned[1] == found.bare[1]  # none on the host

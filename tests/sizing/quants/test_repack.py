@@ -157,6 +157,18 @@ def test_what_is_in_no_matrix_product_stays_in_plain_memory(spec: TensorSpec) ->
         assert repack_buffer(spec, features=features) is None
 
 
+def test_dimensions_of_one_at_the_end_do_not_count() -> None:
+    for ends in ((), (1,), (1, 1)):
+        flat = weight("blk.0.ffn_up.weight", "Q4_0", 512, 8, *ends)
+        assert repack_buffer(flat, features=AVX2) == CPU_REPACK
+        one_expert = weight("blk.0.ffn_up_exps.weight", "Q4_0", 512, 8, *ends)
+        assert repack_buffer(one_expert, features=AVX2) is None
+    for ends in ((2,), (2, 1)):
+        experts = weight("blk.0.ffn_up_exps.weight", "Q4_0", 512, 8, *ends)
+        assert repack_buffer(experts, features=AVX2) == CPU_REPACK
+    assert repack_buffer(weight("blk.0.ffn_up.weight", "F32", 1, 1), features=AVX2) is None
+
+
 def test_a_stack_outside_the_experts_goes_to_amx_only() -> None:
     latent = weight("blk.0.attn_v_b.weight", "Q4_0", 512, 128, 16)
     assert repack_buffer(latent, features=AVX2) is None
