@@ -32,10 +32,14 @@ LOOK = "FLASH_ATTN_EXT"
 
 @dataclass
 class Work:
-    """What was done for an answer: tokens of graphs, (pinned, with scratch space), operations."""
+    """What was done for an answer: tokens of graphs, (pinned, with scratch space), operations.
+
+    `fused` are those with what a device changes in the graph.
+    """
 
     tokens: list[int] = field(default_factory=list)
     laid: list[tuple[bool, bool]] = field(default_factory=list)
+    fused: list[tuple[bool, bool]] = field(default_factory=list)
     looked_for: list[str] = field(default_factory=list)
     counted: int = 0
 
@@ -55,9 +59,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Work]:
                 done.tokens.append(c.n_tokens)
                 super().__init__(c, backends, kinds)
 
-            def steps(self, *, pinned: bool, scratch: bool) -> Steps:
-                done.laid.append((pinned, scratch))
-                return super().steps(pinned=pinned, scratch=scratch)
+            def steps(self, *, pinned: bool, scratch: bool, fused: bool = False) -> Steps:
+                (done.fused if fused else done.laid).append((pinned, scratch))
+                return super().steps(pinned=pinned, scratch=scratch, fused=fused)
 
             def places_of(self, op: str, *, pinned: bool) -> list[int | None]:
                 done.looked_for.append(op)
@@ -175,3 +179,22 @@ def test_steps_are_counted_only_where_they_may_be_too_many(ask: Callable[..., Wo
     assert ask(CPU, "qwen2.5-7b").counted == 0
     # 243 tensors for 40 layers: more than six tenths of the room
     assert ask(CPU, "phi-4").counted == 1
+
+
+@pytest.mark.parametrize(
+    ("machine", "model", "changes"),
+    [
+        (CPU, "llama-3.2-1b", False),
+        (GPU, "llama-3.2-1b", False),
+        # CUDA changes what is around experts alone
+        (GPU, "granite-3.0-1b-a400m", True),
+        ("mi300x + 64gb", "llama-3.2-1b", False),
+        ("mi300x + 64gb", "granite-3.0-1b-a400m", True),
+        ("arc-b580 + 64gb", "llama-3.2-1b", True),
+        ("m4-max-64gb", "llama-3.2-1b", True),
+    ],
+)
+def test_a_changed_graph_is_laid_out_once_and_only_where_a_device_may_change_it(
+    machine: str, model: str, *, changes: bool, ask: Callable[..., Work]
+) -> None:
+    assert ask(machine, model, micro_batch=512).fused == [(False, True)] * changes
