@@ -178,6 +178,13 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(
+            ("graph/fused/*.py",),
+            (
+                "tests/sizing/graph/fused",
+                "tests/golden/test_fused_steps.py",
+            ),
+        ),
+        Suite(
             ("approximate.py",),
             (
                 "tests/sizing/test_approximate_fields.py",
