@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.speed_costs import DeviceCosts
-    from whatfits.sizing.speed_terms import Rates, Term
+    from whatfits.sizing.speed_rates import Rates
+    from whatfits.sizing.speed_terms import Term
 
 __all__ = ["speed_basis"]
 
@@ -28,9 +29,10 @@ _LEVELS: Final = {
     "unknown": "no device of its family was among the benchmarks",
 }
 _DECODE: Final = (
-    "1 / (sum over devices of weights read / (share x bandwidth) + cache and states at this depth "
-    "/ (share x bandwidth) + layers x seconds + changes of device x seconds + seconds a token + "
-    "rows of matrices x seconds on a processor, where they were measured)"
+    "1 / (sum over devices of weights read / (share x bandwidth) + what unpacking them takes "
+    "beyond that on Apple's GPUs + cache and states at this depth / (share x bandwidth) + layers x "
+    "seconds + changes of device x seconds + seconds a token + rows of matrices x seconds on a "
+    "processor, where they were measured)"
 )
 _PROMPT: Final = (
     "tokens / (operations of weights / (share x arithmetic rate) + operations of attention / "

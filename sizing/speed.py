@@ -14,6 +14,7 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_costs import costs_of, measured_costs
 from whatfits.sizing.speed_rates import measured_device, peak_rates
 from whatfits.sizing.speed_terms import (
+    WEIGHTS,
     at_peak_rates,
     cut_over_ranks,
     decode_terms,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.speed_costs import DeviceCosts
-    from whatfits.sizing.speed_terms import Rates, Term
+    from whatfits.sizing.speed_rates import Rates
+    from whatfits.sizing.speed_terms import Term
     from whatfits.sizing.speed_unknown import AssumedMemory
 
 __all__ = [
@@ -51,7 +53,6 @@ SPEED_SOURCE: Final = (
     "costs fitted on half of some thousand public benchmark figures, judged on the other half: "
     "docs/accuracy.md"
 )
-_WEIGHTS: Final = "weights."
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
 
@@ -236,7 +237,7 @@ def timed(
     low, high = (hypot(*ends) for ends in zip(*widths.values(), strict=True))
     if decoding and host is None:
         # no end of a range reads the weights faster than the memory is said to be
-        at_peak = sum(term.amount for term in terms if term.costs[0].startswith(_WEIGHTS))
+        at_peak = sum(term.amount for term in terms if term.costs[0].startswith(WEIGHTS))
         low = min(low, max(0.0, log(total / at_peak))) if at_peak else low
     return Timed(total, -low, high)
 

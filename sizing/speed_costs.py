@@ -14,14 +14,14 @@ from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_terms import ROW
+from whatfits.sizing.speed_terms import ROW, UNPACKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from whatfits.sizing.calibration import DeviceCalibration, MeasuredDecode
     from whatfits.sizing.machine import Device
-    from whatfits.sizing.speed_terms import Rates
+    from whatfits.sizing.speed_rates import Rates
 
 __all__ = ["DeviceCosts", "Level", "costs_of", "efficiencies", "measured_costs", "read_costs"]
 
@@ -56,6 +56,8 @@ class DeviceCosts(NamedTuple):
         """Return the product of the costs of these names."""
         product = 1.0
         for name in names:
+            if name == UNPACKING:
+                continue
             group, _, type_name = name.partition(".")
             cost = self.table.get(name)
             if cost is None:  # this storage type has no cost of its own, its kind has

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.calibration import quant_kind
+from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_terms import Rates
 from whatfits.sizing.speed_unknown import assumed_memory
 
 if TYPE_CHECKING:
@@ -13,8 +15,9 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.calibration import DeviceCalibration
     from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.speed_unknown import AssumedMemory
 
-__all__ = ["measured_device", "peak_rates"]
+__all__ = ["Rates", "measured_device", "peak_rates"]
 
 # PCIe 4.0 with eight lanes: 16 GT/s x 8 x 128/130 / 8 bits.
 _UNKNOWN_LINK_BYTES_PER_S: Final = 15.75e9
@@ -28,6 +31,50 @@ _HOPPER_MMA_SHARE: Final = 0.629
 # of INT8); ggml/src/ggml-cuda/common.cuh (GGML_CUDA_CC_DP4A, no matrix units before 7.0).
 _BYTEWISE: Final = "cc6.1"
 _BYTEWISE_OVER_FLOATS: Final = 2
+# From its fifth generation on the rate of Apple's GPUs is that of their matrix units, which no
+# vector is multiplied on: 1,024 operations a core and cycle, where its shaders do 256.
+# Source: T. Zakharko, Investigating the GPU Neural Accelerators on Apple A19/M5 (2025-10-15).
+_FIRST_WITH_MATRIX_UNITS: Final = 5
+_MATRICES_OVER_SHADERS: Final = 4
+_FLOAT_KINDS: Final = frozenset({"float", "bf16"})
+# What a shader does to multiply one packed element: it takes bits apart, converts, scales, adds.
+# Source: ggml/src/ggml-metal/ggml-metal.metal, kernel_mul_mv_q4_K_f32_impl and its like; of
+# counts from 16 to 28 the best over the half of the figures that is fitted on, each device left
+# out. M1 Pro to Ultra have 25 operations for a byte of bandwidth, their successors 33 and more.
+_UNPACKING_FLOPS: Final = {"k": 20}
+
+
+class Rates(NamedTuple):
+    """Peak rates of one device, per second; None where unknown.
+
+    `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
+    nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
+    rate; `unpacking_flops` what they are unpacked at where that may take longer than reading.
+    """
+
+    bytes: float | None
+    flops: float | None
+    link_bytes: float | None = None
+    assumed: AssumedMemory | None = None
+    integer_flops: float | None = None
+    unpacking_flops: float | None = None
+
+    def unpacking_share(self, type_name: str) -> float:
+        """Return how much longer than its bytes a storage type takes to unpack, as a share.
+
+        Both go on at the same time: nothing where reading takes longer.
+        """
+        stored = GGML_TYPES.get(type_name)
+        operations = _UNPACKING_FLOPS.get(quant_kind(type_name))
+        if not (self.unpacking_flops and self.bytes and stored and operations):
+            return 0.0
+        per_byte = operations * stored.block_elements / stored.block_bytes
+        return max(0.0, per_byte * self.bytes / self.unpacking_flops - 1.0)
+
+    def of_weights(self, type_name: str) -> float:
+        """Return the arithmetic rate for weights of a storage type."""
+        integers = None if quant_kind(type_name) in _FLOAT_KINDS else self.integer_flops
+        return integers or self.flops or 1.0
 
 
 def peak_rates(
@@ -60,8 +107,18 @@ def peak_rates(
         bytewise = None
         if flops and _is_bytewise(device, engine) and not (found and found.prefill):
             bytewise = _BYTEWISE_OVER_FLOATS * flops
-        rates.append(Rates(peak, flops, link, assumed, bytewise))
+        unpacking = None if found and found.decode else _unpacking_flops(device, engine)
+        rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking))
     return rates
+
+
+def _unpacking_flops(device: Device, engine: str | None) -> float | None:
+    """Return at which rate llama.cpp's Metal kernels unpack weights; None elsewhere."""
+    kind, generation = family_of(device, engine)
+    if kind != "metal" or not device.fp16_flops_per_s:
+        return None
+    has_matrix_units = int((generation or "m0")[1:]) >= _FIRST_WITH_MATRIX_UNITS
+    return device.fp16_flops_per_s / (_MATRICES_OVER_SHADERS if has_matrix_units else 1)
 
 
 def _is_bytewise(device: Device, engine: str | None) -> bool:

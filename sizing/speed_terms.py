@@ -3,7 +3,8 @@
 Decoding: bytes of weights over bandwidth, by storage type; bytes of cache, and of states that are
 scanned, which is far from the bandwidth (ggml/src/ggml-cuda/ssm-scan.cu); a constant a layer, more
 where there are experts or a state; one a token, one a change of device. On a processor one a row of
-a matrix, where that was measured: beginning and ending a product of vectors.
+a matrix, where that was measured: beginning and ending a product of vectors. On Apple's GPUs what
+unpacking weights takes beyond reading them (`Rates.unpacking_share`).
 A prompt: operations over the arithmetic rate by storage type; operations of attention;
 activations that layers pass on; weights read, and those on the host copied, once a micro-batch.
 Source: this is what llama.cpp's graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.calibration import quant_kind
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_attention import attended, prompt_attention_flops
 from whatfits.sizing.speed_work import step_work, touched_share
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
-    from whatfits.sizing.speed_unknown import AssumedMemory
+    from whatfits.sizing.speed_rates import Rates
     from whatfits.sizing.speed_work import DeviceWork, StepWork
 
 __all__ = [
     "ACTIVATION_BYTES",
     "LEAST_OFFLOADED_TOKENS",
     "ROW",
-    "Rates",
+    "UNPACKING",
+    "WEIGHTS",
     "Term",
     "at_peak_rates",
     "cut_over_ranks",
@@ -42,33 +43,14 @@ __all__ = [
 ]
 
 _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
-_FLOAT_KINDS: Final = frozenset({"float", "bf16"})
 # A state is decayed, added to and read: two operations an element each.
 _FLOPS_PER_STATE_BYTE: Final = 6 / 8
 ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
 # Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
 LEAST_OFFLOADED_TOKENS: Final = 32
 ROW: Final = "row"
-
-
-class Rates(NamedTuple):
-    """Peak rates of one device, per second; None where unknown.
-
-    `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
-    nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
-    rate.
-    """
-
-    bytes: float | None
-    flops: float | None
-    link_bytes: float | None = None
-    assumed: AssumedMemory | None = None
-    integer_flops: float | None = None
-
-    def of_weights(self, type_name: str) -> float:
-        """Return the arithmetic rate for weights of a storage type."""
-        integers = None if quant_kind(type_name) in _FLOAT_KINDS else self.integer_flops
-        return integers or self.flops or 1.0
+WEIGHTS: Final = "weights."
+UNPACKING: Final = "unpacking"  # a mark: its cost is one
 
 
 class Term(NamedTuple):
@@ -123,6 +105,7 @@ def decode_terms(
             Term(index, n * share / peak, (f"weights.{k}", "experts"))
             for k, n in work.expert_bytes.items()
         ]
+        terms += _unpacking(terms, index, rates[index])
         if cache:
             terms.append(Term(index, cache / peak, ("cache",)))
         if state:
@@ -134,6 +117,20 @@ def decode_terms(
         if sequences > 1:
             terms += _more_sequences(index, work, model, rates[index], sequences)
     return [*terms, *_per_token(step)]
+
+
+def _unpacking(terms: Sequence[Term], index: int, rates: Rates) -> list[Term]:
+    """Return what a device takes to unpack the weights of these terms beyond reading them.
+
+    It is off by the same share as reading: the longer of both is what weights take.
+    """
+    found = []
+    for term in terms:
+        name = term.costs[0]
+        if rates.unpacking_flops and term.device == index and name.startswith(WEIGHTS):
+            beyond = term.amount * rates.unpacking_share(name.removeprefix(WEIGHTS))
+            found += [Term(index, beyond, (UNPACKING, *term.costs))] if beyond else []
+    return found
 
 
 def _touched(model: ModelSpec, tokens: float) -> float:
@@ -279,10 +276,12 @@ def cut_over_ranks(terms: Sequence[Term], ranks: int) -> list[Term]:
 
 def at_peak_rates(terms: Sequence[Term], rates: Sequence[Rates]) -> list[Term]:
     """Return terms of decoding that are in bytes as seconds at each device's peak rate."""
-    return [
+    timed = [
         t if _is_count(t) else t._replace(amount=t.amount / (rates[t.device].bytes or 1.0))
         for t in terms
     ]
+    more = [term for index, rate in enumerate(rates) for term in _unpacking(timed, index, rate)]
+    return [*timed, *more]
 
 
 def _is_count(term: Term) -> bool:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.speed_costs import DeviceCosts
-    from whatfits.sizing.speed_terms import Rates
+    from whatfits.sizing.speed_rates import Rates
 
     StoredOf: TypeAlias = Callable[[str], StoredModel | None]
 

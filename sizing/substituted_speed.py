@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.speed_terms import ROW, is_of_rows
+from whatfits.sizing.speed_terms import ROW, UNPACKING, WEIGHTS, is_of_rows
 from whatfits.sizing.units import GB
 
 if TYPE_CHECKING:
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Device
     from whatfits.sizing.speed_costs import DeviceCosts
-    from whatfits.sizing.speed_terms import Rates, Term
+    from whatfits.sizing.speed_rates import Rates
+    from whatfits.sizing.speed_terms import Term
 
 __all__ = ["step_sum"]
 
-_WEIGHTS: Final = "weights."
 _READ: Final = {"cache": "cache", "state": "states"}
+_UNPACKED: Final = "unpacking weights, beyond reading them"
 _COUNTED: Final = {
     "layer": "layers",
     "expert_layer": "layers with experts",
@@ -65,9 +66,9 @@ def _term_text(term: Term, rates: Rates, costs: DeviceCosts) -> str:
     """
     name = term.costs[0]
     cost = costs.of(term.costs)
-    if rates.bytes and (name.startswith(_WEIGHTS) or name in _READ):
+    if rates.bytes and (name.startswith(WEIGHTS) or name in _READ):
         size = f"{term.amount * rates.bytes / GB:.3g} GB"
-        what = _READ.get(name) or f"{name.removeprefix(_WEIGHTS)} weights"
+        what = _READ.get(name) or f"{name.removeprefix(WEIGHTS)} weights"
         of_experts = " of experts" if "experts" in term.costs else ""
         return f"{size} {what}{of_experts} / ({1 / cost:.2f} x {rates.bytes / GB:,.0f} GB/s)"
     if is_of_rows(term):
@@ -75,6 +76,8 @@ def _term_text(term: Term, rates: Rates, costs: DeviceCosts) -> str:
         return f"{rows} x {1e9 * cost:,.3g} nanoseconds"
     if name in _COUNTED:
         return f"{term.amount:,g} {_COUNTED[name]} x {1e6 * cost:,.3g} microseconds"
+    if name == UNPACKING:
+        return _UNPACKED
     return name.replace("_", " ").replace("decode ", "")
 
 

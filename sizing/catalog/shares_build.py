@@ -27,7 +27,8 @@ from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
-from whatfits.sizing.speed_terms import Rates, decode_terms
+from whatfits.sizing.speed_rates import Rates
+from whatfits.sizing.speed_terms import decode_terms
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:

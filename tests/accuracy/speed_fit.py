@@ -21,6 +21,7 @@ import numpy as np
 from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.speed_costs import device_key
 from whatfits.sizing.speed_families import family_of
+from whatfits.sizing.speed_terms import UNPACKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,6 +93,8 @@ def _keys(cost: str, kind: str, generation: str | None, device: str) -> Iterator
 
     Storage types whose kernels unpack alike share theirs: few were timed by themselves.
     """
+    if cost == UNPACKING:
+        return
     group, dot, type_name = cost.partition(".")
     kind_name = type_name if type_name in QUANT_KINDS else quant_kind(type_name)
     for name in (group, f"{group}.{kind_name}") if dot else (cost,):

@@ -19,7 +19,7 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.speed_costs import costs_of, measured_costs
-from whatfits.sizing.speed_terms import Rates
+from whatfits.sizing.speed_rates import Rates
 from whatfits.sizing.weights import WeightTable
 from whatfits.sizing.workload import PlacementRequest, Workload
 

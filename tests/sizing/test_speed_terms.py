@@ -8,9 +8,8 @@ from whatfits.sizing.api import check, load_machine, load_model
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed_attention import prompt_attention_flops
-from whatfits.sizing.speed_rates import peak_rates
+from whatfits.sizing.speed_rates import Rates, peak_rates
 from whatfits.sizing.speed_terms import (
-    Rates,
     cut_over_ranks,
     decode_terms,
     is_of_rows,
