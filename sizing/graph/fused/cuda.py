@@ -50,7 +50,6 @@ def fuse(part: Part) -> Sequence[Tensor]:
             if last < len(nodes):
                 for node in nodes[at:last]:
                     keep_until(part, nodes[last], (node, *node.srcs))
-            at += length - 1
         at += 1
     return nodes[part.start : part.end]
 
@@ -125,9 +124,9 @@ def _weighted_sum(part: Part, at: int) -> tuple[int, list[Tensor]] | None:
     if inner is None:
         return None
     weighted, n_products, read = first, 1, [*inner]
-    if second is not None and outer is not None and outer[0] is first:
+    if outer is not None and outer[0] is first:
         # scaled by expert, then by share
-        weighted, n_products, read = second, 2, [inner[0], outer[1], inner[1]]
+        weighted, n_products, read = nodes[at + 1], 2, [inner[0], outer[1], inner[1]]
     count, n_tokens = weighted.ne[1], weighted.ne[2] * weighted.ne[3]
     if not _FEWEST_EXPERTS <= count <= _MOST_EXPERTS_USED:
         return None
@@ -178,4 +177,5 @@ def _is_sum(group: Sequence[Tensor], weighted: Tensor, n_tokens: int) -> bool:
             return False
         total = node
         n_added += 1
-    return len(views) == weighted.ne[1] and n_added == len(views) - 1
+    # of as many steps as a sum of all experts has: the others have added them
+    return len(views) == weighted.ne[1]

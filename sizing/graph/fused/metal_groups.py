@@ -83,7 +83,7 @@ def length_of_group(part: Part, at: int) -> int:
     done = 0
     while done < len(working):
         length = _longest_at(part, working, done)
-        if length == 1 or done + length > _MOST_TOGETHER:
+        if length == 1:
             break
         done += length
     return min(_MOST_TOGETHER, working[done - 1] - at + 1) if done else 1
@@ -116,7 +116,7 @@ def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int, 
     if not is_alone(part, group, group[-1:]):
         return False
     if raw == _CONVOLUTION:
-        return reads(group[1], 0, group[0]) and group[1].type == _F32 and _has_rows(group[1])
+        return group[1].type == _F32 and _has_rows(group[1])
     if raw in _SUMS:
         return all(
             reads(node, 0, before) and node.srcs[1].same_layout(before.srcs[1])
@@ -128,7 +128,7 @@ def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int, 
 def _is_norm(group: Sequence[Tensor]) -> bool:
     norm = group[0]
     if group[1].op == "SCALE":
-        return reads(group[1], 0, norm) and group[1].type == _F32
+        return group[1].type == _F32
     return all(
         reads(node, 0, before)
         and node.srcs[1].ne[0] == norm.ne[0]
@@ -176,23 +176,25 @@ def _is_routing(part: Part, raw: Sequence[str], start: int, end: int) -> bool:
     n_experts, n_tokens = logits.ne[:2]
     chain = [(reshaped, gate), (order, gate), (ids, order), (rows, reshaped)]
     if len(group) > len(_CHOICE):
-        chain += pairwise_sources(group)
+        chain += _behind_choice(group)
     return (
         len(gate.srcs) == 1  # no mask, as attention has
         and n_experts <= _MOST_EXPERTS
         and logits.type == out.type == _F32
         and logits.ne[2:] == (1, 1)
+        and ids.ne[1:] == (n_tokens, 1, 1)
         and out.ne == (1, ids.ne[0], n_tokens, 1)
         and is_contiguous(logits)
         and is_contiguous(out)
         and ids.nb[1] == ids.nb[0] * n_experts
         and reads(rows, 1, ids)
         and all(reads(node, 0, source) for node, source in chain)
+        and all(reads(node, 1, before) for before, node in pairwise(group) if node.op == "DIV")
         and is_alone(part, group, (ids, out))
     )
 
 
-def pairwise_sources(group: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+def _behind_choice(group: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Return the steps behind the choice of experts, each with what it is to read first."""
     rest = group[len(_CHOICE) - 1 :]
     found = list(zip(rest[1:], rest, strict=False))

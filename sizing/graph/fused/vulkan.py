@@ -257,7 +257,7 @@ class _Order:
             elif nodes[k].op == "SET_ROWS" and reads(nodes[k], 0, nodes[view]):
                 group = (nodes[at], nodes[view], nodes[k])
                 if is_alone(self._part, group, (nodes[k],)) and not any(
-                    not self._used[c] and c != view and not self._empty[c] and self._waits(k, c)
+                    not self._used[c] and not self._empty[c] and self._waits(k, c)
                     for c in range(at + 1, k)
                 ):
                     self._add(chosen, view)
