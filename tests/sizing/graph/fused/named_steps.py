@@ -14,7 +14,7 @@ from whatfits.sizing.graph.fused.patterns import Part
 from whatfits.sizing.graph.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Change = Callable[["Named"], None]
 
@@ -64,6 +64,23 @@ class Named(GraphBuilder):
         """Return the names of what a part has kept, by the step until which it is."""
         names = {id(node): node.name for node in self.nodes}
         return {names[last]: [one.name for one in held] for last, held in part.kept.items()}
+
+
+def each_once(g: Named, part: Part, fuse: Callable[[Part], Sequence[Tensor]]) -> list[str]:
+    """Return the names of a part's steps in the order that a back end gives them."""
+    steps = [node.name for node in fuse(part)]
+    assert sorted(steps) == sorted(node.name for node in part.nodes[part.start : part.end])
+    return steps
+
+
+def chains(*names: str, op: str = "CLAMP") -> Named:
+    """Return steps that each read the one before with the same letter, or a leaf."""
+    g = Named()
+    last: dict[str, Tensor] = {}
+    for name in names:
+        source = last[name[0]] if name[0] in last else g.leaf(f"leaf {name}", WIDTH, N_TOKENS)
+        last[name[0]] = g.add(name, g.like(op, source))
+    return g
 
 
 def together(g: Named, name: str, start: str | None = None, end: str | None = None) -> list[str]:

@@ -13,7 +13,9 @@ from named_steps import (
     N_TOKENS,
     WIDTH,
     Named,
+    chains,
     convolution,
+    each_once,
     norm,
     routing,
     states,
@@ -86,17 +88,7 @@ def test_a_sequence_counts_though_its_steps_do_not_read_each_other() -> None:
 
 
 def order(g: Named, start: str | None = None, end: str | None = None) -> list[str]:
-    return [node.name for node in fuse(g.part(start, end))]
-
-
-def chains(*names: str, op: str = "ROPE") -> Named:
-    """Return steps that each read the one before with the same letter, or a leaf."""
-    g = Named()
-    last: dict[str, Tensor] = {}
-    for name in names:
-        source = last[name[0]] if name[0] in last else g.leaf(f"leaf {name}", WIDTH, N_TOKENS)
-        last[name[0]] = g.add(name, g.like(op, source))
-    return g
+    return each_once(g, g.part(start, end), fuse)
 
 
 def test_steps_of_two_chains_come_together() -> None:
