@@ -14,7 +14,7 @@ from whatfits.sizing.graph.fused.patterns import (
     Part,
     is_alone,
     is_empty,
-    keep_until,
+    keep_outer,
     reads,
     same_ops,
 )
@@ -59,14 +59,8 @@ def keep_sources(part: Part) -> None:
     while at < part.end:
         ops = max((ops for ops in _TABLE if same_ops(part, at, ops)), key=len, default=())
         if ops:
-            seen: set[int] = set()
-            last = part.nodes[at + len(ops) - 1]
-            for node in part.nodes[at : at + len(ops)]:
-                for src in node.srcs:
-                    if id(src) not in seen:
-                        seen.add(id(src))
-                        keep_until(part, last, (src,))
-                seen.add(id(node))
+            group = part.nodes[at : at + len(ops)]
+            keep_outer(part, group[-1], group)
         at += len(ops) or 1
 
 

@@ -11,6 +11,7 @@ from whatfits.sizing.graph.fused.patterns import (
     is_alone,
     is_contiguous_from,
     is_empty,
+    keep_outer,
     keep_until,
     reads,
     same_ops,
@@ -108,6 +109,14 @@ def test_what_is_kept_is_noted_once_for_each_step_in_its_order() -> None:
     keep_until(part, g["next"], (g["first"], g["view"]))
     keep_until(part, g["last"], (g["first"],))
     assert g.kept(part) == {"next": ["second", "first", "view"], "last": ["first"]}
+
+
+def test_of_a_group_what_it_has_not_made_itself_is_kept() -> None:
+    g = chain()
+    g.put_before("view", g.like("ADD", g["first"], g["second"]))
+    part = g.part()
+    keep_outer(part, g["next"], (g["second"], g["put"], g["view"]))
+    assert g.kept(part) == {"next": ["first"]}
 
 
 def test_a_source_is_read_in_its_place_alone() -> None:

@@ -5,15 +5,11 @@ The rules are those of ggml-vulkan.cpp (ggml_vk_graph_optimize).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from named_steps import N_TOKENS, WIDTH, Named, chains, each_once
 
 from whatfits.sizing.graph.fused.vulkan import fuse
-
-if TYPE_CHECKING:
-    from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.graph.tensor import Tensor
 
 
 def order(g: Named, start: str | None = None, end: str | None = None) -> list[str]:
@@ -55,7 +51,12 @@ def test_steps_wait_for_each_other_by_the_memory_behind_what_they_read() -> None
     cache_writer(g, "write", g.view(cache, (WIDTH, N_TOKENS)))
     g.add("read", g.like("LOG", g.view(cache, (WIDTH, N_TOKENS))))
     assert order(g) == ["a1", "write", "a2", "read"]
-    # both write the same
+    # both write the same, whether they read it or not
+    g = chains("a1", "a2")
+    for name in ("first", "second"):
+        source = g.leaf(f"leaf {name}", WIDTH)
+        g.add(name, Tensor("CPY", "F32", (WIDTH, 1, 1, 1), srcs=(source,), view_of=cache))
+    assert order(g) == ["a1", "first", "a2", "second"]
     g = chains("a1", "a2")
     cache_writer(g, "first", g.view(cache, (WIDTH, 1)))
     cache_writer(g, "second", g.view(cache, (WIDTH, 2)))
@@ -73,6 +74,17 @@ def test_a_look_at_memory_comes_behind_the_steps_that_it_may_follow() -> None:
     g.add("late", g.reshape(g["a2"], N_TOKENS, WIDTH))
     # a view of a step that is yet to come waits, one of a step that comes now does not
     assert order(g) == ["a1", "b1", "view", "a2", "of view", "late"]
+    # one waits for what is yet to be written there
+    g = chains("a1", "a2")
+    cache = g.leaf("cache", WIDTH, N_TOKENS)
+    g.add("write", g.copy(g["a2"], g.view(cache, (WIDTH, N_TOKENS))))
+    g.add("view", g.view(cache, (WIDTH, 1)))
+    assert order(g) == ["a1", "a2", "write", "view"]
+    g = chains("a1", "b1")
+    for name in ("second", "first"):
+        g.nodes.insert(1, g.reshape(g.leaf("z", 6), 2, 3))
+        g.nodes[1].name = name
+    assert order(g) == ["a1", "b1", "first", "second"]
     # a view of a view waits with it
     g = chains("a1", "a2", "a3")
     first = g.add("view", g.reshape(g["a2"], N_TOKENS, WIDTH))
@@ -87,6 +99,10 @@ def test_looks_at_memory_do_not_follow_an_addition() -> None:
     assert order(g) == ["a1", "b1", "view", "a2"]
     g["b1"].op = "ADD"
     assert order(g) == ["a1", "b1", "a2", "view"]
+    # they come with a later step then, in their order
+    g.add("of b1", g.reshape(g["b1"], N_TOKENS, WIDTH))
+    g.add("other", g.reshape(g["a1"], N_TOKENS, WIDTH))
+    assert order(g) == ["a1", "b1", "a2", "view", "of b1", "other"]
 
 
 # a step and the one behind it
@@ -156,6 +172,9 @@ def test_such_a_step_is_to_be_next(first: str, second: str) -> None:
 @pytest.mark.parametrize(("first", "second"), APART)
 def test_a_product_may_be_behind_what_does_no_work(first: str, second: str) -> None:
     assert is_brought(pair(first, second, view=True))
+    g = pair(first, second, view=True)
+    g.read("b1", 1, g["put"])  # unless it reads that
+    assert not is_brought(g)
     assert not brought_across(pair(first, second, apart=True))
 
 

@@ -58,6 +58,7 @@ def test_a_scale_behind_routing_is_where_it_ends() -> None:
     assert kept(g) == {"put": ["logits", "shown"]}
     # but not outside the part
     g = routing(scaled=True)
+    assert kept(g, end="next") == {"scaled": ["logits"]}
     assert kept(g, end="scaled") == {"rows": ["logits"]}
     assert kept(g, end="rows") == {}
 

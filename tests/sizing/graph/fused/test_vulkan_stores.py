@@ -78,6 +78,10 @@ def looks_at_other_rows_too(g: Named) -> None:
     g.put_before("view", g.view(g["first"], (WIDTH, 1)))
 
 
+def under_another_shape(g: Named) -> None:
+    g["view"].op = "RESHAPE"
+
+
 STORED_LATER: dict[str, Change] = {
     "turned rows are read outside": read_outside("rope"),
     "turned rows are a result": a_result("rope"),
@@ -86,6 +90,7 @@ STORED_LATER: dict[str, Change] = {
     "the store is of something else": elsewhere("store"),
     "the store is another step": another_op("store"),
     "the view is another one": another_op("view"),
+    "the view is under another shape": under_another_shape,
     "the store is ahead of the view": store_before_view,
     "something is written there first": writes_elsewhere_first,
 }

@@ -46,6 +46,7 @@ PULLS = [
 @pytest.mark.parametrize(("before", "middle", "last"), PULLS)
 def test_a_third_step_is_pulled_behind_two(before: str, middle: str, last: str) -> None:
     assert order(far(before, middle, last))[:3] == ["a1", "m1", "l1"]
+    assert order(far(before, middle, last, 0)) == ["a1", "m1", "l1", "c1"]
     assert order(far(before, middle, last, 13))[:3] == ["a1", "m1", "l1"]
     g = far(before, middle, last, 13)
     g.put_before("l1", g.like("LOG", g["m1"]))
