@@ -63,6 +63,7 @@ def test_experts_and_shares_are_kept_until_they_are_added_up() -> None:
     for n_used in range(2, 9):
         assert kept(weighted_sum(n_used)) == {f"sum{n_used - 1}": ["experts", "shares"]}
     assert "sum8" not in kept(weighted_sum(9))
+    assert kept(weighted_sum(1)) == {}
     assert kept(weighted_sum(2, scaled=True)) == {"sum1": ["scaled", "shares"]}
 
 

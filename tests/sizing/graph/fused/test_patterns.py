@@ -42,6 +42,7 @@ def test_a_sequence_is_to_end_within_its_part(
 ) -> None:
     part = chain().part(start, end)
     assert same_ops(part, 0, ("UNARY", "UNARY", "RESHAPE", "UNARY")) is are_same
+    assert same_ops(part, 2, ("RESHAPE", "UNARY")) is are_same
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,7 @@ NOT_ALONE: dict[str, Change] = {
     "its view is read outside too": lambda g: outside(g, "view"),
     "a step on the way is a result": lambda g: given_out(g, "second"),
     "it looks at memory outside": lambda g: looks_elsewhere(g, is_weight=False),
+    "a step reads itself": lambda g: setattr(g["second"], "srcs", (g["first"], g["second"])),
     "a step reads what a later one makes": lambda g: g.read("first", 0, g["second"]),
 }
 
@@ -94,6 +96,16 @@ def test_steps_are_alone(change: Change) -> None:
 @pytest.mark.parametrize("change", NOT_ALONE.values(), ids=list(NOT_ALONE))
 def test_steps_are_not_alone(change: Change) -> None:
     assert not chain_is_alone(change)
+
+
+def test_what_is_behind_an_output_is_to_be_alone_too() -> None:
+    g = chain()
+    outside(g, "second")
+    part = g.part()
+    outputs = (g["second"], g["last"])
+    assert is_alone(part, part.nodes[:4], outputs)
+    outside(g, "view")
+    assert not is_alone(g.part(), part.nodes[:4], outputs)
 
 
 def test_a_step_that_nobody_reads_is_alone() -> None:

@@ -96,9 +96,22 @@ def test_what_it_is_multiplied_by_is_of_its_type_and_without_gaps(*, first: bool
     assert pulls_product(g)
     g["active"].srcs = (rows_apart,)
     assert pulls_product(g)
-    g.read("product", other_at(first=first), leaf(WIDTH, N_TOKENS))
-    g["active"].srcs = (Tensor("NONE", "F32", (4, 3, 2, 1), nb=(4, 16, 64, 128)),)
-    assert not pulls_product(g)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_matrices_of_either_lie_without_gaps(*, first: bool) -> None:
+    whole, apart = leaf(WIDTH, N_TOKENS, 2), leaf(WIDTH, N_TOKENS, 2)
+    apart.nb = (4, 16, 64, 128)
+    for source, other, is_pulled in (
+        (whole, whole, True),
+        (apart, whole, False),
+        (whole, apart, False),
+    ):
+        g = product(first=first)
+        g["active"].ne, g["active"].nb = whole.ne, whole.nb
+        g["active"].srcs = (source,)
+        g.read("product", other_at(first=first), other)
+        assert pulls_product(g) is is_pulled
 
 
 @pytest.mark.parametrize("first", [False, True])
@@ -143,4 +156,8 @@ def test_the_first_product_that_can_be_is_pulled() -> None:
     # products of other things are passed over
     g = product()
     g.put_before("product", g.like("MUL", g["begin"], g.leaf("more", WIDTH, N_TOKENS)))
+    assert order(g)[:3] == ["begin", "active", "product"]
+    g = product()
+    other = g.like("MUL", g.leaf("other", WIDTH, N_TOKENS), g.leaf("more", WIDTH, N_TOKENS))
+    g.put_before("product", other)
     assert order(g)[:3] == ["begin", "active", "product"]
