@@ -75,10 +75,7 @@ def length_of_group(part: Part, at: int) -> int:
             if len(working) == _MOST_TOGETHER:
                 break
     done = 0
-    while done < len(working):
-        length = _longest_at(part, working, done)
-        if length == 1:
-            break
+    while (length := _longest_at(part, working, done)) > 1:
         done += length
     return min(_MOST_TOGETHER, working[done - 1] - at + 1) if done else 1
 

@@ -21,7 +21,7 @@ from differing import (
     swapped,
     with_between,
 )
-from named_steps import WIDTH, Named, norm, sums, together
+from named_steps import WIDTH, Named, norm, routing, sums, together
 
 from whatfits.sizing.graph.fused.metal_groups import length_of_group
 from whatfits.sizing.graph.tensor import Tensor
@@ -139,6 +139,14 @@ def test_a_row_of_one_element_or_of_one_block_has_no_gaps() -> None:
 )
 def test_sums_stay_together_by_sevens_and_sixteen_at_most(count: int, n_together: int) -> None:
     assert length_of_group(sums(count).part(), 0) == n_together
+
+
+def test_a_sequence_that_ends_behind_the_sixteenth_step_is_none() -> None:
+    for count, n_together in ((7, 12), (13, 16), (14, 14)):
+        g, choice = sums(count), routing()
+        del g.nodes[g.at("next") :]
+        g.nodes += choice.nodes[choice.at("gate") :]
+        assert length_of_group(g.part(), 0) == n_together
 
 
 SUMS: dict[str, Change] = {
