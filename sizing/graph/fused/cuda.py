@@ -43,27 +43,25 @@ def fuse(part: Part) -> Sequence[Tensor]:
         if summed is not None:
             at, read = summed
             keep_until(part, nodes[at], read)
-        length = _routing(part, at)
-        if length:
-            last = at + length
-            # the step after them is where they end
-            if last < len(nodes):
-                for node in nodes[at:last]:
-                    keep_until(part, nodes[last], (node, *node.srcs))
+        behind = _routing(part, at)
+        # the step behind them is where they end
+        if behind is not None and behind < len(nodes):
+            for node in nodes[at:behind]:
+                keep_until(part, nodes[behind], (node, *node.srcs))
         at += 1
     return nodes[part.start : part.end]
 
 
-def _routing(part: Part, at: int) -> int:
-    """Return how many steps choose experts from `at` on, where one step can do it; else 0."""
+def _routing(part: Part, at: int) -> int | None:
+    """Return what follows the steps from `at` on that choose experts, where one can do it."""
     nodes = part.nodes
     gate = next((ops for ops in _GATES if same_ops(part, at, ops)), None)
     if gate is None or (len(gate) > 1 and not reads(nodes[at + 1], 0, nodes[at])):
-        return 0
+        return None
     scores = nodes[at + len(gate) - 1]
     place = at + len(gate)
     if not (same_ops(part, place, ("RESHAPE",)) and reads(nodes[place], 0, scores)):
-        return 0
+        return None
     reshaped = nodes[place]
     place += 1
     biased = same_ops(part, place, ("ADD",)) and reads(nodes[place], 0, scores)
@@ -71,11 +69,11 @@ def _routing(part: Part, at: int) -> int:
         scores = nodes[place]
         place += 1
     if not same_ops(part, place, ("ARGSORT", "VIEW", "GET_ROWS")):
-        return 0
+        return None
     order, ids, rows = nodes[place : place + 3]
     is_chain = reads(order, 0, scores) and reads(ids, 0, order)
     if not (is_chain and reads(rows, 0, reshaped) and reads(rows, 1, ids)):
-        return 0
+        return None
     place += 3
     if _is_normalised(part, place):
         place += len(NORMALISED)
@@ -84,8 +82,8 @@ def _routing(part: Part, at: int) -> int:
     shares, logits = nodes[place - 1], nodes[at].srcs[0]
     group = nodes[at:place]
     if _has_kernel(nodes[at], logits, shares, ids) and is_alone(part, group, (ids, shares)):
-        return place - at
-    return 0
+        return place
+    return None
 
 
 def _is_normalised(part: Part, at: int) -> bool:
