@@ -87,18 +87,18 @@ def _longest_at(part: Part, working: Sequence[int], first: int) -> int:
             continue
         group = [part.nodes[place] for place in working[first : first + len(ops)]]
         if all(node.op == op for node, op in zip(group, ops, strict=True)) and _holds(
-            part, group, raw, working[first], working[first + len(ops) - 1]
+            part, group, raw, working[first]
         ):
             best = len(ops)
     return best
 
 
-def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int, end: int) -> bool:
-    """Return whether the steps of a sequence, whose first and last node are given, run as one."""
+def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int) -> bool:
+    """Return whether the steps of a sequence, whose first node is given, run as one."""
     if raw in _ROUTING:
-        return _is_routing(part, raw, start, end)
+        return _is_routing(part, raw, start)
     if raw in _EXPERTS:
-        return _is_sum_of_experts(part, raw, start, end)
+        return _is_sum_of_experts(part, raw, start)
     if raw == _STATES:
         return _stores_states(*group)
     for before, node in pairwise(group):
@@ -152,22 +152,16 @@ def _stores_states(made: Tensor, stored: Tensor) -> bool:
     )
 
 
-def _is_routing(part: Part, raw: Sequence[str], start: int, end: int) -> bool:
-    nodes = part.nodes
-    if raw[-1] == "RESHAPE":
-        # does no work, but what is handed out is under this shape
-        end += 1
-        if end >= part.end or not reads(nodes[end], 0, nodes[end - 1]):
-            return False
-    if end - start + 1 != len(raw) or not same_ops(part, start, raw):
+def _is_routing(part: Part, raw: Sequence[str], start: int) -> bool:
+    # steps that do no work count: what is handed out may be under another shape
+    if not same_ops(part, start, raw):
         return False
-    group = nodes[start : end + 1]
+    group = part.nodes[start : start + len(raw)]
     gate, reshaped, order, ids, rows = group[:5]
     logits, out = gate.srcs[0], group[-1]
     n_experts, n_tokens = logits.ne[:2]
     chain = [(reshaped, gate), (order, gate), (ids, order), (rows, reshaped)]
-    if len(group) > len(_CHOICE):
-        chain += _behind_choice(group)
+    chain += _behind_choice(group)
     return (
         len(gate.srcs) == 1  # no mask, as attention has
         and n_experts <= _MOST_EXPERTS
@@ -195,12 +189,11 @@ def _behind_choice(group: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     return found
 
 
-def _is_sum_of_experts(part: Part, raw: Sequence[str], start: int, end: int) -> bool:
-    nodes = part.nodes
+def _is_sum_of_experts(part: Part, raw: Sequence[str], start: int) -> bool:
     count = len(raw) // 2
-    if end - start + 1 != len(raw) or not same_ops(part, start, raw):
+    if not same_ops(part, start, raw):
         return False
-    group = nodes[start : end + 1]
+    group = part.nodes[start : start + len(raw)]
     product, last = group[0], group[-1]
     experts, shares = product.srcs
     width, _, n_tokens, _ = experts.ne

@@ -193,3 +193,10 @@ def test_a_scale_of_something_else_is_no_part_of_a_sum() -> None:
     g = weighted_sum(scaled=True)
     g.read("product", 0, g["experts"])
     assert kept(g) == {"sum1": ["experts", "shares"]}
+
+
+def test_whole_numbers_are_not_added_up_in_one_step() -> None:
+    g = weighted_sum()
+    for factor in g["product"].srcs:
+        factor.type = "I32"
+    assert kept(g) == {}
