@@ -43,28 +43,25 @@ def fuse(part: Part) -> Sequence[Tensor]:
         if summed is not None:
             at, read = summed
             keep_until(part, nodes[at], read)
-        length = _routing(part, at)
-        if length:
-            last = at + length
-            # the step after them is where they end
-            if last < len(nodes):
-                for node in nodes[at:last]:
-                    keep_until(part, nodes[last], (node, *node.srcs))
-            at += length - 1
+        behind = _routing(part, at)
+        # the step behind them is where they end
+        if behind is not None and behind < len(nodes):
+            for node in nodes[at:behind]:
+                keep_until(part, nodes[behind], (node, *node.srcs))
         at += 1
     return nodes[part.start : part.end]
 
 
-def _routing(part: Part, at: int) -> int:
-    """Return how many steps choose experts from `at` on, where one step can do it; else 0."""
+def _routing(part: Part, at: int) -> int | None:
+    """Return what follows the steps from `at` on that choose experts, where one can do it."""
     nodes = part.nodes
     gate = next((ops for ops in _GATES if same_ops(part, at, ops)), None)
     if gate is None or (len(gate) > 1 and not reads(nodes[at + 1], 0, nodes[at])):
-        return 0
+        return None
     scores = nodes[at + len(gate) - 1]
     place = at + len(gate)
     if not (same_ops(part, place, ("RESHAPE",)) and reads(nodes[place], 0, scores)):
-        return 0
+        return None
     reshaped = nodes[place]
     place += 1
     biased = same_ops(part, place, ("ADD",)) and reads(nodes[place], 0, scores)
@@ -72,11 +69,11 @@ def _routing(part: Part, at: int) -> int:
         scores = nodes[place]
         place += 1
     if not same_ops(part, place, ("ARGSORT", "VIEW", "GET_ROWS")):
-        return 0
+        return None
     order, ids, rows = nodes[place : place + 3]
     is_chain = reads(order, 0, scores) and reads(ids, 0, order)
     if not (is_chain and reads(rows, 0, reshaped) and reads(rows, 1, ids)):
-        return 0
+        return None
     place += 3
     if _is_normalised(part, place):
         place += len(NORMALISED)
@@ -85,8 +82,8 @@ def _routing(part: Part, at: int) -> int:
     shares, logits = nodes[place - 1], nodes[at].srcs[0]
     group = nodes[at:place]
     if _has_kernel(nodes[at], logits, shares, ids) and is_alone(part, group, (ids, shares)):
-        return place - at
-    return 0
+        return place
+    return None
 
 
 def _is_normalised(part: Part, at: int) -> bool:
@@ -125,9 +122,9 @@ def _weighted_sum(part: Part, at: int) -> tuple[int, list[Tensor]] | None:
     if inner is None:
         return None
     weighted, n_products, read = first, 1, [*inner]
-    if second is not None and outer is not None and outer[0] is first:
+    if outer is not None and outer[0] is first:
         # scaled by expert, then by share
-        weighted, n_products, read = second, 2, [inner[0], outer[1], inner[1]]
+        weighted, n_products, read = nodes[at + 1], 2, [inner[0], outer[1], inner[1]]
     count, n_tokens = weighted.ne[1], weighted.ne[2] * weighted.ne[3]
     if not _FEWEST_EXPERTS <= count <= _MOST_EXPERTS_USED:
         return None
@@ -178,4 +175,5 @@ def _is_sum(group: Sequence[Tensor], weighted: Tensor, n_tokens: int) -> bool:
             return False
         total = node
         n_added += 1
-    return len(views) == weighted.ne[1] and n_added == len(views) - 1
+    # of as many steps as a sum of all experts has: the others have added them
+    return len(views) == weighted.ne[1]

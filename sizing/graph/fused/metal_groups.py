@@ -14,7 +14,7 @@ from whatfits.sizing.graph.fused.patterns import (
     Part,
     is_alone,
     is_empty,
-    keep_until,
+    keep_outer,
     reads,
     same_ops,
 )
@@ -59,14 +59,8 @@ def keep_sources(part: Part) -> None:
     while at < part.end:
         ops = max((ops for ops in _TABLE if same_ops(part, at, ops)), key=len, default=())
         if ops:
-            seen: set[int] = set()
-            last = part.nodes[at + len(ops) - 1]
-            for node in part.nodes[at : at + len(ops)]:
-                for src in node.srcs:
-                    if id(src) not in seen:
-                        seen.add(id(src))
-                        keep_until(part, last, (src,))
-                seen.add(id(node))
+            group = part.nodes[at : at + len(ops)]
+            keep_outer(part, group[-1], group)
         at += len(ops) or 1
 
 
@@ -81,10 +75,7 @@ def length_of_group(part: Part, at: int) -> int:
             if len(working) == _MOST_TOGETHER:
                 break
     done = 0
-    while done < len(working):
-        length = _longest_at(part, working, done)
-        if length == 1 or done + length > _MOST_TOGETHER:
-            break
+    while (length := _longest_at(part, working, done)) > 1:
         done += length
     return min(_MOST_TOGETHER, working[done - 1] - at + 1) if done else 1
 
@@ -96,18 +87,18 @@ def _longest_at(part: Part, working: Sequence[int], first: int) -> int:
             continue
         group = [part.nodes[place] for place in working[first : first + len(ops)]]
         if all(node.op == op for node, op in zip(group, ops, strict=True)) and _holds(
-            part, group, raw, working[first], working[first + len(ops) - 1]
+            part, group, raw, working[first]
         ):
             best = len(ops)
     return best
 
 
-def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int, end: int) -> bool:
-    """Return whether the steps of a sequence, whose first and last node are given, run as one."""
+def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int) -> bool:
+    """Return whether the steps of a sequence, whose first node is given, run as one."""
     if raw in _ROUTING:
-        return _is_routing(part, raw, start, end)
+        return _is_routing(part, raw, start)
     if raw in _EXPERTS:
-        return _is_sum_of_experts(part, raw, start, end)
+        return _is_sum_of_experts(part, raw, start)
     if raw == _STATES:
         return _stores_states(*group)
     for before, node in pairwise(group):
@@ -116,7 +107,7 @@ def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int, 
     if not is_alone(part, group, group[-1:]):
         return False
     if raw == _CONVOLUTION:
-        return reads(group[1], 0, group[0]) and group[1].type == _F32 and _has_rows(group[1])
+        return group[1].type == _F32 and _has_rows(group[1])
     if raw in _SUMS:
         return all(
             reads(node, 0, before) and node.srcs[1].same_layout(before.srcs[1])
@@ -128,7 +119,7 @@ def _holds(part: Part, group: Sequence[Tensor], raw: Sequence[str], start: int, 
 def _is_norm(group: Sequence[Tensor]) -> bool:
     norm = group[0]
     if group[1].op == "SCALE":
-        return reads(group[1], 0, norm) and group[1].type == _F32
+        return group[1].type == _F32
     return all(
         reads(node, 0, before)
         and node.srcs[1].ne[0] == norm.ne[0]
@@ -161,38 +152,34 @@ def _stores_states(made: Tensor, stored: Tensor) -> bool:
     )
 
 
-def _is_routing(part: Part, raw: Sequence[str], start: int, end: int) -> bool:
-    nodes = part.nodes
-    if raw[-1] == "RESHAPE":
-        # does no work, but what is handed out is under this shape
-        end += 1
-        if end >= part.end or not reads(nodes[end], 0, nodes[end - 1]):
-            return False
-    if end - start + 1 != len(raw) or not same_ops(part, start, raw):
+def _is_routing(part: Part, raw: Sequence[str], start: int) -> bool:
+    # steps that do no work count: what is handed out may be under another shape
+    if not same_ops(part, start, raw):
         return False
-    group = nodes[start : end + 1]
+    group = part.nodes[start : start + len(raw)]
     gate, reshaped, order, ids, rows = group[:5]
     logits, out = gate.srcs[0], group[-1]
     n_experts, n_tokens = logits.ne[:2]
     chain = [(reshaped, gate), (order, gate), (ids, order), (rows, reshaped)]
-    if len(group) > len(_CHOICE):
-        chain += pairwise_sources(group)
+    chain += _behind_choice(group)
     return (
         len(gate.srcs) == 1  # no mask, as attention has
         and n_experts <= _MOST_EXPERTS
         and logits.type == out.type == _F32
         and logits.ne[2:] == (1, 1)
+        and ids.ne[1:] == (n_tokens, 1, 1)
         and out.ne == (1, ids.ne[0], n_tokens, 1)
         and is_contiguous(logits)
         and is_contiguous(out)
         and ids.nb[1] == ids.nb[0] * n_experts
         and reads(rows, 1, ids)
         and all(reads(node, 0, source) for node, source in chain)
+        and all(reads(node, 1, before) for before, node in pairwise(group) if node.op == "DIV")
         and is_alone(part, group, (ids, out))
     )
 
 
-def pairwise_sources(group: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+def _behind_choice(group: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Return the steps behind the choice of experts, each with what it is to read first."""
     rest = group[len(_CHOICE) - 1 :]
     found = list(zip(rest[1:], rest, strict=False))
@@ -202,12 +189,11 @@ def pairwise_sources(group: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     return found
 
 
-def _is_sum_of_experts(part: Part, raw: Sequence[str], start: int, end: int) -> bool:
-    nodes = part.nodes
+def _is_sum_of_experts(part: Part, raw: Sequence[str], start: int) -> bool:
     count = len(raw) // 2
-    if end - start + 1 != len(raw) or not same_ops(part, start, raw):
+    if not same_ops(part, start, raw):
         return False
-    group = nodes[start : end + 1]
+    group = part.nodes[start : start + len(raw)]
     product, last = group[0], group[-1]
     experts, shares = product.srcs
     width, _, n_tokens, _ = experts.ne

@@ -20,6 +20,7 @@ __all__ = [
     "is_alone",
     "is_contiguous_from",
     "is_empty",
+    "keep_outer",
     "keep_until",
     "reads",
     "same_ops",
@@ -80,6 +81,14 @@ def keep_until(part: Part, last: Tensor, tensors: Iterable[Tensor]) -> None:
         if id(tensor) not in known:
             known.add(id(tensor))
             kept.append(tensor)
+
+
+def keep_outer(part: Part, last: Tensor, group: Iterable[Tensor]) -> None:
+    """Note that what a group of nodes reads and has not made is kept until a node has run."""
+    made: set[int] = set()
+    for node in group:
+        keep_until(part, last, [src for src in node.srcs if id(src) not in made])
+        made.add(id(node))
 
 
 def reads(node: Tensor, which: int, source: Tensor) -> bool:

@@ -13,7 +13,7 @@ from whatfits.sizing.graph.fused.patterns import (
     is_alone,
     is_contiguous_from,
     is_empty,
-    keep_until,
+    keep_outer,
     reads,
 )
 from whatfits.sizing.graph.tensor import NONE
@@ -135,13 +135,8 @@ class _Order:
 
     def _keep_sources(self, count: int, last: int) -> None:
         """Note that what a pattern reads from outside is kept until its last node."""
-        seen: set[int] = set()
-        for node in self._nodes[self._first : self._first + count]:
-            for src in node.srcs:
-                if id(src) not in seen:
-                    seen.add(id(src))
-                    keep_until(self._part, self._nodes[last], (src,))
-            seen.add(id(node))
+        group = self._nodes[self._first : self._first + count]
+        keep_outer(self._part, self._nodes[last], group)
 
     def _next_set(self) -> list[int]:
         """Return the first node and those after it that need not wait for what lies between."""
@@ -232,7 +227,7 @@ class _Order:
         return (
             node.op == "ROPE"
             and reads(node, 0, self._nodes[source])
-            and all(src.op == NONE for src in node.srcs[1:3])
+            and all(src.op == NONE for src in node.srcs[1:])
         )
 
     def _follows(self, at: int, source: int, op: str) -> bool:
@@ -257,7 +252,7 @@ class _Order:
             elif nodes[k].op == "SET_ROWS" and reads(nodes[k], 0, nodes[view]):
                 group = (nodes[at], nodes[view], nodes[k])
                 if is_alone(self._part, group, (nodes[k],)) and not any(
-                    not self._used[c] and c != view and not self._empty[c] and self._waits(k, c)
+                    not self._used[c] and not self._empty[c] and self._waits(k, c)
                     for c in range(at + 1, k)
                 ):
                     self._add(chosen, view)
