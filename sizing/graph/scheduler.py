@@ -6,21 +6,20 @@ Source: llama.cpp ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph), sr
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.fused import fuser_of
+from whatfits.sizing.graph.fused.kept import uses_of, with_kept
 from whatfits.sizing.graph.fused.patterns import Part
 from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, VIEWS, Tensor
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "Scheduler"]
 
 _MAX_COPIES: Final = 4
-_MAX_SOURCES: Final = 10  # GGML_MAX_SRC
 OFFLOAD_MIN_BATCH: Final = 32
 _FLASH: Final = "FLASH_ATTN_EXT"
 _NOT_BY_WEIGHT: Final = frozenset({"ROPE", _FLASH})
@@ -112,7 +111,7 @@ class Scheduler:
         """
         if self.backends.count == 1:
             return Laid(self.leafs, self.nodes)
-        uses = _uses_of(self.nodes) if fused else {}
+        uses = uses_of(self.nodes) if fused else {}
         return self._laid(self._cut(), uses if fused else None)
 
     def forget(self) -> None:
@@ -291,7 +290,7 @@ class Scheduler:
             else:
                 nodes += self._fused(part, uses, kept)
         if kept:
-            nodes = list(_with_kept(nodes, kept))
+            nodes = list(with_kept(nodes, kept))
         if self.backends.copies > 1:
             for leaf in inputs:
                 leafs += self.copies[id(leaf), _place(leaf)]
@@ -321,27 +320,6 @@ class Scheduler:
             if (id(leaf), place) not in self.copies:
                 self.copies[id(leaf), place] = self._copies_of(leaf, place, original=True)
         return kept
-
-
-def _uses_of(nodes: Iterable[Tensor]) -> Mapping[int, int]:
-    """Return how often a graph reads a tensor, by identity; before copies take its place."""
-    return Counter(id(src) for node in nodes for src in node.srcs)
-
-
-def _with_kept(nodes: Iterable[Tensor], kept: Mapping[int, Sequence[Tensor]]) -> Iterator[Tensor]:
-    """Yield nodes, and behind those until which tensors are kept one without work that reads them.
-
-    The graph is to hold that node's place: it looks at the first tensor it keeps.
-    """
-    for node in nodes:
-        yield node
-        tensors = kept.get(id(node), ())
-        for at in range(0, len(tensors), _MAX_SOURCES):
-            some = tuple(tensors[at : at + _MAX_SOURCES])
-            first = some[0]
-            held = Tensor(NONE, first.type, first.ne, nb=first.nb, srcs=some, view_of=first)
-            held.place = node.place
-            yield held
 
 
 def _place(tensor: Tensor) -> int:
