@@ -85,7 +85,7 @@ EQUIVALENT: dict[str, str] = {
     "planning _others: part 2 gone: context or 0": _TOLD,
     "planning _others: 0 to 1: of_a_slot = (context or 0) // slots": _TOLD,
     "planning _others: 0 to -1: of_a_slot = (context or 0) // slots": _TOLD,
-    "planning _others: part 2 gone: entry.loader is None or loaded_for is None": (
+    "planning _others: part 2 gone: entry.loader is not None and loaded_for is not None": (
         "a runtime with a loader is passed over before where there is nothing to load with"
     ),
     "splits nearest_split: 0 to 1: "
