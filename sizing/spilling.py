@@ -2,7 +2,7 @@
 
 First, of mixtures of experts, the experts of as few layers as possible; else whole layers; else
 everything. Within each kind the search closes in from both ends, because the need of an accelerator
-never grows when work leaves it.
+does not grow when work leaves it, but for a few MiB that CUDA may keep for fused steps.
 """
 
 from __future__ import annotations

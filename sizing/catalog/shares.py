@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.buffers import has_pinned_host_memory
 from whatfits.sizing.catalog.index_file import open_index, read_json
+from whatfits.sizing.graph.fused import is_told
 from whatfits.sizing.placement import layer_devices, usable_accelerators
 from whatfits.sizing.quants.repack import deciding_features
 from whatfits.sizing.share import Share
@@ -66,7 +67,7 @@ def kind_of_machine(machine: Machine) -> str | None:
     host = machine.host
     kinds = {device.kind for device in accelerators} or {_CPU}
     odd = {feature for device in accelerators for feature in device.features} & _ODD_FEATURES
-    if host is None or len(kinds) > 1 or odd:
+    if host is None or len(kinds) > 1 or odd or not all(map(is_told, accelerators)):
         return None
     if len(accelerators) > 1:
         pools = {host.pool, *(device.pool for device in accelerators)}

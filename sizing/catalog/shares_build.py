@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["decode_work_of", "machine_of_kind", "main", "record_of", "shares_table"]
 
 _POOL_BYTES: Final = 2**40  # the size of a pool changes no share
+# as probes and the catalog tell what runs a card: see `graph.fused.is_told`
+_TOLD: Final = {"cuda": ("cc8.9",), "rocm": ("gfx1100",)}
 _LAYOUTS: Final = ("cpu", "cuda", "2x cuda")  # none, one and two accelerators
 
 
@@ -54,7 +56,8 @@ def machine_of_kind(kind: str) -> Machine:
     count = int(kind[0]) if kind[0].isdigit() else 1
     cards = range(count)
     vram = [Pool(id=f"vram{n}", kind="vram", total_bytes=_POOL_BYTES) for n in cards]
-    devices = [Device(id=f"{device}{n}", kind=device, name=device, pool=f"vram{n}") for n in cards]
+    told = _TOLD.get(device, ())
+    devices = [Device(f"{device}{n}", device, device, f"vram{n}", features=told) for n in cards]
     return Machine(pools=(*vram, ram), devices=(*devices, host))
 
 

@@ -5,7 +5,6 @@ Source: llama.cpp ggml/src/ggml-alloc.c (ggml_dyn_tallocr_alloc, ggml_dyn_talloc
 
 from __future__ import annotations
 
-import sys
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arena", "peaks_of"]
 
-_ENDLESS: Final = sys.maxsize
+_ENDLESS: Final = 2**62
 
 
 class Arena:

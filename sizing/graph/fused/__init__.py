@@ -23,20 +23,19 @@ __all__ = ["FUSING_KINDS", "fuser_of", "is_told"]
 FUSING_KINDS: Final = frozenset({"cuda", "rocm", "metal", "vulkan"})
 """Kinds of devices whose back ends change a graph."""
 
-_TOLD: Final = ("cc", "gfx")
+_NEED_TELLING: Final = frozenset({"cuda", "rocm"})
+_TOLD: Final = ("cc", "gfx")  # how features name an architecture
 
 
 def is_told(device: Device) -> bool:
-    """Return whether a device is known to be run by a back end that changes graphs.
+    """Return whether it is known what a device's back end changes in a graph.
 
     A bare `cuda` or `rocm` may be any that behaves like them in all else: what it would change is
     then in the interval alone.
     """
-    if device.kind in ("metal", "vulkan"):
+    if device.kind not in _NEED_TELLING:
         return True
-    return device.kind in FUSING_KINDS and any(
-        feature.startswith(_TOLD) for feature in device.features
-    )
+    return any(feature.startswith(_TOLD) for feature in device.features)
 
 
 def fuser_of(kind: str) -> Callable[[Part], Sequence[Tensor]] | None:
