@@ -33,14 +33,17 @@ REPLAYS = Replays()
 
 def cards(count: int) -> Machine:
     pools = [Pool(f"vram{i}", "vram", PLENTY) for i in range(count)]
-    devices = [Device(f"cuda{i}", "cuda", "a card", pool.id) for i, pool in enumerate(pools)]
+    devices = [
+        Device(f"cuda{i}", "cuda", "a card", pool.id, features=("cc8.9",))
+        for i, pool in enumerate(pools)
+    ]
     return Machine(pools=(*pools, Pool("ram", "ram", PLENTY)), devices=(*devices, CPU))
 
 
 def shared(kind: str, *features: str) -> Machine:
     """Return a machine of one memory, of which its GPU may take so much and no more."""
     pool = Pool("ram", "unified", 2 * PLENTY, limit_bytes=PLENTY, limit_scope="accelerators")
-    gpu = Device("gpu", kind, "a GPU", "ram")
+    gpu = Device("gpu", kind, "a GPU", "ram", features=("gfx1151",) if kind == "rocm" else ())
     return Machine(pools=(pool,), devices=(gpu, replace(CPU, features=features)))
 
 
@@ -224,3 +227,12 @@ def test_two_cards_that_share_layers_out_otherwise_are_not_stored() -> None:
     uneven = with_pool(machine, "vram1", used_bytes=PLENTY // 2)
     assert not swept(uneven).is_stored.any()
     assert swept(with_pool(MACHINES["a card"], "vram0", used_bytes=GIB)).is_stored.all()
+
+
+@pytest.mark.parametrize("kind", ["cuda", "rocm"])
+def test_a_card_of_untold_architecture_is_sized_by_itself(kind: str) -> None:
+    # what its back end keeps for fused steps is then in the interval alone
+    machine = cards(1)
+    devices = (replace(machine.devices[0], kind=kind, features=()), CPU)
+    assert kind_of_machine(replace(machine, devices=devices)) is None
+    assert sweep([replace(machine, devices=devices)], [(NAME, stored())]) == [None]
