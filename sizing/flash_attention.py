@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whatfits.sizing.kv_kernels import UNFUSED_KEYS
 from whatfits.sizing.model import LatentAttention
 
 if TYPE_CHECKING:
@@ -18,7 +17,10 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["all_can_fuse", "layers_can_fuse"]
+__all__ = ["UNFUSED_KEYS", "all_can_fuse", "layers_can_fuse"]
+
+UNFUSED_KEYS: Final = "iq4_nl"
+"""Type of keys over which CUDA fuses no attention (ggml_cuda_fattn_kv_type_supported)."""
 
 _CUDA_EVEN_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256, 512})
 # keys → (values, query heads a key head must be a multiple of)
@@ -38,7 +40,7 @@ def all_can_fuse(
     of the keys, 16 bits where it is unset.
     """
     devices = tuple(devices)
-    if (kv_type_k or "").lower() in UNFUSED_KEYS and any(d.kind == "cuda" for d in devices):
+    if (kv_type_k or "").lower() == UNFUSED_KEYS and any(d.kind == "cuda" for d in devices):
         return False
     attending = [layer for layer in model.layers if layer.n_head and layer.n_head_kv]
     heads = {_heads(model, layer) for layer in attending} if model.tensors else set()

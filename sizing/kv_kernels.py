@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.flash_attention import UNFUSED_KEYS
+
 if TYPE_CHECKING:
     from whatfits.sizing.trial import Trial
 
-__all__ = ["UNFUSED_KEYS", "kernel_note"]
-
-_UNFUSED: Final = "iq4_nl"
-UNFUSED_KEYS: Final = frozenset({_UNFUSED})
-"""Types of keys over which CUDA fuses no attention."""
+__all__ = ["kernel_note"]
 
 _KIND: Final = "cuda"
 _INSTEAD: Final = "Take one type for both: q8_0, q4_0, f16 or bf16."
@@ -30,8 +28,8 @@ def kernel_note(trial: Trial) -> tuple[str, ...]:
     pair = settings.kv_type_k.lower(), settings.kv_type_v.lower()
     if _KIND not in used or not settings.flash_attention or pair in _COMPILED:
         return ()
-    if UNFUSED_KEYS.isdisjoint(pair):
+    if UNFUSED_KEYS not in pair:
         lacks = f"no kernel for keys in {pair[0]} with values in {pair[1]}"
         does = "converts them for every token: slower than told here"
         return (f"CUDA as it is usually built has {lacks} and {does}. {_INSTEAD}",)
-    return (f"CUDA does not fuse attention over {_UNFUSED}: slower than told here. {_INSTEAD}",)
+    return (f"CUDA does not fuse attention over {UNFUSED_KEYS}: slower than told here. {_INSTEAD}",)

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
-from whatfits.sizing.kv_kernels import kernel_note
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
 from whatfits.sizing.load_time import load_from_disk_s
-from whatfits.sizing.older_files import older_file_note
 from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
@@ -121,12 +119,19 @@ def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) 
         *_beyond_training(spec, trial),
         *_refused_inputs(spec, workload, trial),
         *_draft_notes(spec, trial),
-        *older_file_note(spec, trial),
-        *kernel_note(trial),
+        *(_device_notes(spec, trial) if trial.placement.accelerators else ()),
         *left_out_notes(machine),
         *unverified_notes(machine),
         *trial.judgement.notes,
     )
+
+
+def _device_notes(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
+    """Return what is to be known of layers and caches on devices."""
+    from whatfits.sizing.kv_kernels import kernel_note  # noqa: PLC0415 - beside devices alone
+    from whatfits.sizing.older_files import older_file_note  # noqa: PLC0415 - same
+
+    return (*older_file_note(spec, trial), *kernel_note(trial))
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from whatfits.sizing.api.loading import load_model
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
-from whatfits.sizing.speed_as_if import as_if_it_fitted
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def answer(
             spec, machine, workload, request, others=others, force=force, brief=brief
         )
         of_machine = (*left_out_notes(machine), *unverified_notes(machine))
-        return as_if_it_fitted(replace(plan, notes=(*plan.notes, *of_machine)))
+        return _as_supposed(replace(plan, notes=(*plan.notes, *of_machine)))
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.llama_answer import llama_plan
 
@@ -71,6 +70,15 @@ def answer(
         refined=refined,
         replays=replays or Replays(),
     )
+    return _as_supposed(plan)
+
+
+def _as_supposed(plan: Plan) -> Plan:
+    """Return the plan, with what its speed supposes where it does not fit."""
+    if plan.verdict != "no":
+        return plan
+    from whatfits.sizing.speed_as_if import as_if_it_fitted
+
     return as_if_it_fitted(plan)
 
 

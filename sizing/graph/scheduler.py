@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.fused import fuser_of
-from whatfits.sizing.graph.fused.kept import uses_of, with_kept
-from whatfits.sizing.graph.fused.patterns import Part
 from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, VIEWS, Tensor
 from whatfits.sizing.values import dataclass, field
 
@@ -111,8 +109,7 @@ class Scheduler:
         """
         if self.backends.count == 1:
             return Laid(self.leafs, self.nodes)
-        uses = uses_of(self.nodes) if fused else {}
-        return self._laid(self._cut(), uses if fused else None)
+        return self._laid(self._cut(), self._uses() if fused else None)
 
     def forget(self) -> None:
         """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
@@ -290,6 +287,8 @@ class Scheduler:
             else:
                 nodes += self._fused(part, uses, kept)
         if kept:
+            from whatfits.sizing.graph.fused.kept import with_kept  # noqa: PLC0415 - devices' alone
+
             nodes = list(with_kept(nodes, kept))
         if self.backends.copies > 1:
             for leaf in inputs:
@@ -301,6 +300,11 @@ class Scheduler:
         leafs += self.leafs
         return Laid(leafs, nodes, n_inputs)
 
+    def _uses(self) -> Mapping[int, int]:
+        from whatfits.sizing.graph.fused.kept import uses_of  # noqa: PLC0415 - devices' alone
+
+        return uses_of(self.nodes)
+
     def _fused(
         self, split: _Split, uses: Mapping[int, int], kept: dict[int, list[Tensor]]
     ) -> Sequence[Tensor]:
@@ -308,6 +312,8 @@ class Scheduler:
         fuse = fuser_of(self.backends.kinds[split.backend])
         if fuse is None:
             return self.nodes[split.start : split.end]
+        from whatfits.sizing.graph.fused.patterns import Part  # noqa: PLC0415 - devices' alone
+
         return fuse(Part(self.nodes, split.start, split.end, uses, kept))
 
     def _kept_inputs(self) -> list[Tensor]:

@@ -7,7 +7,6 @@ comma makes two arguments of one); POSIX.1-2017, Shell Command Language, 2.2 Quo
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["command_line", "file_lines", "is_windows", "with_settings"]
 
 _WINDOWS: Final = "windows"
-_BARE: Final = re.compile(r"[\w./\\:=+-]+", re.ASCII)
-# PowerShell takes the marks of typography for quotes, too
-_EXPANDED: Final = re.compile('[$`"\u201c\u201d\u201e]')
-_SINGLE_QUOTES: Final = re.compile("(['\u2018\u2019\u201a\u201b])")
 
 
 def is_windows(os: str | None) -> bool:
@@ -32,7 +27,9 @@ def command_line(words: Iterable[str], *, os: str | None) -> str:
     """Return one line that starts a program with these words as its arguments."""
     if not is_windows(os):
         return shlex.join(words)
-    return " ".join(map(_powershell_word, words))
+    from whatfits.sizing.runtimes.powershell import powershell_word  # noqa: PLC0415 - Windows alone
+
+    return " ".join(map(powershell_word, words))
 
 
 def with_settings(settings: Sequence[tuple[str, str]], line: str, *, os: str | None) -> str:
@@ -50,11 +47,3 @@ def file_lines(name: str, content: Sequence[str], *, os: str | None) -> tuple[st
     if not is_windows(os):
         return (f"cat > {name} <<'END'", *content, "END")
     return ("@'", *content, f"'@ | Set-Content -Encoding utf8 {name}")
-
-
-def _powershell_word(word: str) -> str:
-    if _BARE.fullmatch(word):
-        return word
-    if _EXPANDED.search(word):
-        return "'" + _SINGLE_QUOTES.sub(r"\1\1", word) + "'"
-    return f'"{word}"'
