@@ -142,6 +142,8 @@ def test_a_device_that_cannot_map_a_file_turns_mapping_off(
         ({"gpu_layers": True}, "a whole number"),
         ({"gpu_layers": 1.5}, "a whole number"),
         ({"tensor_split": (1.0, 1.0, 1.0)}, "at most 2 numbers, one an accelerator"),
+        ({"tensor_split": (1.0, 1.0, 1.0, 0.0)}, "at most 2 numbers, one an accelerator"),
+        ({"tensor_split": (1.0, 1.0, 0.0, 1.0)}, "at most 2 numbers, one an accelerator"),
         ({"tensor_split": (1.0, -1.0)}, "numbers from 0 to 1e+18"),
         ({"tensor_split": (float("nan"), 1.0)}, "numbers from 0 to 1e+18"),
         ({"tensor_split": (2e18, 1.0)}, "numbers from 0 to 1e+18"),

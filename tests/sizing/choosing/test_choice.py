@@ -156,3 +156,18 @@ def test_a_command_is_given_where_it_fits_or_where_it_is_forced() -> None:
     left = choose_plan(answer, spec, machine=machine, fixed_file_type=True, **asked)  # type: ignore[arg-type]
     assert free.plan.commands == left.plan.commands == {}
     assert forced.plan.commands["llama.cpp"]
+
+
+def test_that_none_runs_is_said_where_there_was_more_than_one_to_try() -> None:
+    tiny = load_machine("2gb")
+    said = [rule for rule in chosen("llama-3.1-8b", tiny, fixed=False).rules if "None of" in rule]
+    assert said == ["None of them runs here: this is Q4_K_M, the usual one."]
+    alone = chosen("llama-3.1-8b", tiny, fixed=True)
+    assert len(alone.tried) == 1
+    assert not [rule for rule in alone.rules if "None of" in rule]
+
+
+def test_that_none_runs_is_not_said_where_one_does() -> None:
+    found = chosen("smollm2-135m", fixed=False)
+    assert len(found.tried) > 1
+    assert not [rule for rule in found.rules if "None of" in rule]

@@ -222,3 +222,12 @@ def test_speeds_that_are_not_known_are_not_told() -> None:
 def test_nothing_else_is_named_where_nothing_spills_or_nothing_runs() -> None:
     assert named(tried(), "F16") is None
     assert named(tried(ram(50)), "F16") is None
+
+
+def test_what_runs_nowhere_is_never_named_beside_what_fits() -> None:
+    rows = fourteen_billion("rtx 3060 12gb + 3gb")
+    better = [one for one in rows if one.verdict == "no"]
+    assert better
+    fitting = next(one for one in rows if one.verdict == "fits")
+    assert rows.index(better[-1]) < rows.index(fitting)
+    assert other_choice(rows, fitting, least_tokens_per_s=None) is None
