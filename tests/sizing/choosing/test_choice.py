@@ -171,3 +171,10 @@ def test_that_none_runs_is_not_said_where_one_does() -> None:
     found = chosen("smollm2-135m", fixed=False)
     assert len(found.tried) > 1
     assert not [rule for rule in found.rules if "None of" in rule]
+
+
+def test_what_else_many_would_choose_is_among_the_rules() -> None:
+    found = chosen("qwen3-14b", load_machine("rtx 3060 12gb + 32gb"), fixed=False)
+    said = [rule for rule in found.rules if "--file-type" in rule]
+    assert len(said) == 1
+    assert "loses less quality and runs too" in said[0]

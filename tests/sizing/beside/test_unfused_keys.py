@@ -1,0 +1,26 @@
+"""Keys of a type that CUDA fuses no attention over."""
+
+from __future__ import annotations
+
+import pytest
+
+from whatfits.sizing.api import load_machine, load_model
+from whatfits.sizing.flash_attention import all_can_fuse
+
+
+@pytest.mark.parametrize(
+    ("machine", "keys", "fuses"),
+    [
+        ("rtx-4090 + 64gb", "iq4_nl", False),
+        ("rtx-4090 + 64gb", "IQ4_NL", False),
+        ("rtx-4090 + 64gb", "q8_0", True),
+        ("rtx-4090 + 64gb", None, True),
+        ("m4-max-64gb", "iq4_nl", True),
+        ("64gb", "iq4_nl", True),
+    ],
+)
+def test_cuda_fuses_no_attention_over_keys_in_iq4_nl(
+    machine: str, keys: str | None, *, fuses: bool
+) -> None:
+    devices = load_machine(machine).accelerators
+    assert all_can_fuse(load_model("llama-3.2-1b"), devices, kv_type_k=keys) is fuses
