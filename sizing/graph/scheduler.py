@@ -109,7 +109,8 @@ class Scheduler:
         """
         if self.backends.count == 1:
             return Laid(self.leafs, self.nodes)
-        return self._laid(self._cut(), self._uses() if fused else None)
+        uses = self._uses() if fused else None  # before copies take the place of sources
+        return self._laid(self._cut(), uses)
 
     def forget(self) -> None:
         """Make the graph ready to be laid again: sources and the allocator's notes as they were."""
