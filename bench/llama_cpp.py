@@ -1,11 +1,9 @@
-"""llama.cpp as the reference: exact buffers of a dry run or a load, and of `llama-quantize`."""
+"""llama.cpp as the reference: exact buffers of a dry run or a load."""
 
 from __future__ import annotations
 
-import ctypes
-import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from whatfits.bench.llama_library import Registered, backend, breakdown, captured_log, last_error
 from whatfits.bench.reservation import Reservation
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Run", "dry_run", "quantized_types", "reserve", "running"]
+__all__ = ["Run", "dry_run", "reserve", "running"]
 
 
 def dry_run(path: Path, **wanted: Any) -> Reservation:  # noqa: ANN401 - fields of RunSettings
@@ -131,37 +129,3 @@ def running(path: Path, settings: RunSettings, *, real: bool) -> Iterator[Run]:
         finally:
             binding.llama_model_free(model)
             del alive
-
-
-_QUANT_LINE: Final = re.compile(
-    r"^\[\s*\d+/\s*\d+\] (?P<name>\S+)\s+- \[.*?\], type =\s*(?P<source>\S+),"
-    r" size =.*?(?:\((?P<target>\S+)\))?$"
-)
-
-
-def quantized_types(path: Path, ftype_id: int) -> dict[str, str]:
-    """Return tensor name → storage type that `llama-quantize` would write for a file type.
-
-    A dry run of `llama_model_quantize`: nothing is read but the header, nothing written.
-
-    Raises:
-        MissingExtraError: llama-cpp-python is not installed.
-        ProbeError: llama.cpp refuses the model.
-    """
-    binding = backend()
-    params = binding.llama_model_quantize_default_params()
-    params.ftype = ftype_id
-    params.dry_run = True
-    params.allow_requantize = True
-    with captured_log(binding) as log:
-        status = binding.llama_model_quantize(
-            str(path).encode(), b"unused.gguf", ctypes.byref(params)
-        )
-    if status != 0:
-        raise ProbeError(f"llama.cpp refused to quantise: {last_error(log)}")
-    types: dict[str, str] = {}
-    for line in "".join(log).splitlines():
-        match = _QUANT_LINE.match(line)
-        if match:
-            types[match["name"]] = (match["target"] or match["source"]).upper()
-    return types

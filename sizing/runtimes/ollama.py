@@ -100,23 +100,7 @@ def asked(
         of_placement=_NOT_IN_PLACEMENT,
     )
     _check_pairs(workload)
-    notes = []
-    context = workload.context_tokens
-    if context is None:
-        context = default_context_tokens(spec, machine)
-        notes.append(
-            f"Ollama's own context here is {format_tokens(context)} tokens a slot, by the memory "
-            "of all cards; num_ctx changes it."
-        )
-    if workload.mmproj:
-        context = max(context, _VISION_CONTEXT)
-    trained = spec.hparams.context_train_tokens
-    if trained is not None and context > trained:
-        context = trained
-        notes.append(
-            f"Ollama cuts a context to what the model was trained for: {format_tokens(trained)} "
-            "tokens a slot here."
-        )
+    context, notes = _slot_context(spec, machine, workload)
     slots = workload.parallel or 1
     if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or spec.embeds):
         notes.append(f"Ollama serves {spec.architecture} one sequence at a time: parallel is 1.")
@@ -149,6 +133,28 @@ def asked(
         fit_margin_bytes=_FIT_MARGIN_BYTES,
         notes=tuple(notes),
     )
+
+
+def _slot_context(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, list[str]]:
+    """Return the tokens of one slot's context, and what is to be known of them."""
+    notes = []
+    context = workload.context_tokens
+    if context is None:
+        context = default_context_tokens(spec, machine)
+        notes.append(
+            f"Ollama's own context here is {format_tokens(context)} tokens a slot, by the memory "
+            "of all cards; num_ctx changes it."
+        )
+    if workload.mmproj:
+        context = max(context, _VISION_CONTEXT)
+    trained = spec.hparams.context_train_tokens
+    if trained is not None and context > trained:
+        context = trained
+        notes.append(
+            f"Ollama cuts a context to what the model was trained for: {format_tokens(trained)} "
+            "tokens a slot here."
+        )
+    return context, notes
 
 
 def commands(run: Run) -> tuple[str, ...]:

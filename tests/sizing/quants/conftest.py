@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -173,6 +174,12 @@ class Verdict:
         return "will require an imatrix" in self.log
 
 
+QUANT_LINE: Final = re.compile(
+    r"^\[\s*\d+/\s*\d+\] (?P<name>\S+)\s+- \[.*?\], type =\s*(?P<source>\S+),"
+    r" size =.*?(?:\((?P<target>\S+)\))?$"
+)
+
+
 @dataclass(frozen=True)
 class Quantizer:
     """llama.cpp's own choice of types, asked through a file that holds no data."""
@@ -187,7 +194,6 @@ class Quantizer:
 
     def ask(self, path: Path, file_type: FileType, *, imatrix: bool = False) -> Verdict:
         """Return llama.cpp's verdict, with the overrides of the file type."""
-        from whatfits.bench.llama_cpp import _QUANT_LINE
         from whatfits.bench.llama_library import backend, captured_log
 
         binding = backend()
@@ -211,7 +217,7 @@ class Quantizer:
         log = "".join(lines)
         if status != 0:
             return Verdict(types=None, log=log)
-        found = (_QUANT_LINE.match(line) for line in log.splitlines())
+        found = (QUANT_LINE.match(line) for line in log.splitlines())
         types = {m["name"]: (m["target"] or m["source"]).upper() for m in found if m}
         return Verdict(types=types, log=log)
 
