@@ -49,7 +49,8 @@ def _short_strings() -> re.Pattern[bytes]:
     matches has been walked string by string, as the loop does it, at half of the cost.
     """
     usual = sorted(range(_SHORT_STRING_BYTES), key=lambda length: abs(length - 8))
-    branches = (re.escape(_U64.pack(length)) + b".{%d}" % length for length in usual)
+    # possessive: nothing is kept to come back to, which costs a tenth
+    branches = (b"\\x%02x\\x00{7}+.{%d}+" % (length, length) for length in usual)
     return re.compile(b"(?:" + b"|".join(branches) + b"){%d}+" % _BLOCK_STRINGS, re.DOTALL)
 
 
