@@ -48,12 +48,12 @@ def last_with_room(low: int, high: int, slack: Callable[[int], int]) -> int | No
 
 
 def last_proven(
-    low: int, high: int, *, rough: Callable[[int], int], exact: Callable[[int], int]
+    low: int, high: int, *, rough: Callable[[int], int], holds: Callable[[int], bool]
 ) -> int | None:
-    """Return the largest number from `low` to `high` whose exact slack is not negative.
+    """Return the largest number from `low` to `high` that holds.
 
-    `exact` is dear and has the last word: the answer was tried, and so was the next number. Which
-    numbers are tried is for `rough` to say, which may learn from what `exact` has seen. None when
+    `holds` is dear and has the last word: the answer was tried, and so was the next number. Which
+    numbers are tried is for `rough` to say, which may learn from what `holds` has seen. None when
     not even `low` has room.
     """
     good, bad = low - 1, high + 1
@@ -65,7 +65,7 @@ def last_proven(
             guess = good + 1 if found is None else found
         else:
             guess = (good + bad) // 2
-        if exact(guess) >= 0:
+        if holds(guess):
             good = guess
         else:
             bad = guess

@@ -300,11 +300,11 @@ class Trials:
             settings = self._settings(units * step)
             return self._splits_like(seen[-1]).left_bytes(self._request, settings)
 
-        def exact(units: int) -> int:
+        def fits(units: int) -> bool:
             seen.append(self.entirely(units * step))
-            return 0 if seen[-1].judgement.verdict == "fits" else -1
+            return seen[-1].judgement.verdict == "fits"
 
-        return last_proven(held + 1, most, rough=rough, exact=exact) or held
+        return last_proven(held + 1, most, rough=rough, holds=fits) or held
 
     def _fixed_room(self, trial: Trial, *, whole: bool) -> int:
         """Return the room in the fullest pool, where nothing is placed otherwise than `trial`.

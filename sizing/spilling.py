@@ -101,17 +101,17 @@ class Spilling:
         """Return the largest number whose request leaves room on the accelerators; 0: none."""
         seen = self._first
 
-        def exact(number: int) -> int:
+        def holds(number: int) -> bool:
             nonlocal seen
             seen = self._attempt(request_of(number))
             # the accelerators must hold what is left to them; the host is judged afterwards
-            return least_room(seen, self._machine, host_too=False)
+            return least_room(seen, self._machine, host_too=False) >= 0
 
         def rough(number: int) -> int:
             placement = self._placed(request_of(number))
             return min(rough_rooms(self._bill, self._machine, placement, like=[seen]).values())
 
-        return last_proven(0, high, rough=rough, exact=exact) or 0
+        return last_proven(0, high, rough=rough, holds=holds) or 0
 
     def _more_by_split(
         self, low: int, high: int, request_of: Callable[[int], PlacementRequest]
@@ -125,15 +125,14 @@ class Spilling:
             return None
         held: dict[int, Trial] = {}
 
-        def exact(number: int) -> int:
+        def holds(number: int) -> bool:
             trial = splits.holding(request_of(number))
-            if trial is None:
-                return -1
-            held[number] = trial
-            return 0
+            if trial is not None:
+                held[number] = trial
+            return trial is not None
 
         number = last_proven(
-            low, high, rough=lambda number: splits.left_bytes(request_of(number)), exact=exact
+            low, high, rough=lambda number: splits.left_bytes(request_of(number)), holds=holds
         )
         return None if number is None else held[number]
 

@@ -144,8 +144,8 @@ def _on_machine(table: SweepTable, machine: Machine) -> Swept:
             most = table.high_bytes[:, at].sum(axis=1) + sum(beside[n].high_bytes for n in at)
             if bound.limit_scope == "accelerators" and table.kind.startswith("metal"):
                 most = most + table.weights_bytes[:, -1]  # mapped with the rest: see `pool_needs`
-            fits &= most <= _most(bound.free_low_bytes)
-            closed &= mid <= _most(bound.free_when_idle_bytes)  # at the most: what is free now too
+            fits &= _within(most, bound.free_low_bytes)
+            closed &= _within(mid, bound.free_when_idle_bytes)  # at the most: what is free now too
     verdict = np.where(closed, VERDICT_ORDER["tight"], VERDICT_ORDER["no"])
     verdict = np.where(fits, VERDICT_ORDER["slow" if spills else "fits"], verdict)
     if unknown:
@@ -161,6 +161,6 @@ def _is_even(n_layers: int, machine: Machine) -> bool:
     return splits_evenly(place_layers(n_layers, PlacementRequest(), machine))
 
 
-def _most(free_bytes: int | None) -> int:
-    """Return what a need may be at most; nothing where it is not known."""
-    return -1 if free_bytes is None else free_bytes
+def _within(needed_bytes: NDArray[np.int64], free_bytes: int | None) -> NDArray[np.bool_]:
+    """Return which needs there is room for: none where the room is not known."""
+    return needed_bytes <= (float("-inf") if free_bytes is None else free_bytes)

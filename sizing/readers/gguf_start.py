@@ -61,7 +61,7 @@ class _Start:
         return max(0, len(self._data) - offset)
 
     def read(self, offset: int, n: int) -> bytes:
-        if offset + n > len(self._data) < self.size_bytes:
+        if offset + n > len(self._data):
             raise _EndOfStartError
         return self._data[offset : offset + n]
 

@@ -31,29 +31,31 @@ def test_closing_in_finds_what_counting_finds(values: list[int]) -> None:
 
 @given(FALLING, st.lists(st.integers(-50, 50), min_size=60, max_size=60))
 def test_the_exact_figures_have_the_last_word(values: list[int], rough: list[int]) -> None:
-    found = last_proven(0, len(values) - 1, rough=rough.__getitem__, exact=values.__getitem__)
+    found = last_proven(
+        0, len(values) - 1, rough=rough.__getitem__, holds=lambda number: values[number] >= 0
+    )
     assert found == counted(values)
 
 
 def test_good_rough_figures_cost_two_exact_ones() -> None:
     tried: list[int] = []
 
-    def exact(number: int) -> int:
+    def holds(number: int) -> bool:
         tried.append(number)
-        return 37 - number
+        return number <= 37
 
-    assert last_proven(0, 90, rough=lambda number: 37 - number, exact=exact) == 37
+    assert last_proven(0, 90, rough=lambda number: 37 - number, holds=holds) == 37
     assert tried == [37, 38]
 
 
 def test_where_all_have_room_by_rough_figures_the_last_is_tried_first() -> None:
     tried: list[int] = []
 
-    def exact(number: int) -> int:
+    def holds(number: int) -> bool:
         tried.append(number)
-        return 88 - number
+        return number <= 88
 
-    assert last_proven(0, 90, rough=lambda _: 0, exact=exact) == 88
+    assert last_proven(0, 90, rough=lambda _: 0, holds=holds) == 88
     assert tried == [90, 89, 88]
 
 
@@ -126,11 +128,11 @@ def test_what_is_far_from_straight_is_halved_after_eight_guesses() -> None:
 def test_rough_figures_that_are_wrong_cost_six_guesses_and_then_halves() -> None:
     tried: list[int] = []
 
-    def exact(number: int) -> int:
+    def holds(number: int) -> bool:
         tried.append(number)
-        return 700_000 - number
+        return number <= 700_000
 
-    assert last_proven(0, 2**20, rough=lambda _: -1, exact=exact) == 700_000
+    assert last_proven(0, 2**20, rough=lambda _: -1, holds=holds) == 700_000
     assert tried[:6] == [0, 1, 2, 3, 4, 5]
     assert len(tried) <= 6 + 20
 

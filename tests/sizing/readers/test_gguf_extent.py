@@ -83,6 +83,23 @@ def test_a_header_has_at_least_the_smallest_form_of_all_that_it_declares() -> No
     assert least_header_bytes(data) == len(data) + 3 * 8 + 33
 
 
+def tensor(name: str, *sides: int) -> bytes:
+    """A tensor's place in the table: 8 bytes a side, its type and its offset."""
+    head = struct.pack("<Q", len(name)) + name.encode() + struct.pack("<I", len(sides))
+    return head + struct.pack(f"<{len(sides)}QIQ", *sides, 0, 0)
+
+
+@pytest.mark.parametrize("sides", [(32,), (32, 8), (32, 8, 2, 3)])
+def test_a_table_is_walked_up_to_the_tensor_that_is_cut_off(sides: tuple[int, ...]) -> None:
+    one = tensor("first", *sides)
+    data = start(tensors=3, keys=0) + one
+    for cut in (b"", one[:-1]):
+        assert least_header_bytes(data + cut) == len(data) + 2 * 33
+        expected = max(len(data) + 2 * len(one) + 64, math.ceil(len(data + cut) * 1.06 + 64))
+        assert header_end_bytes(data + cut, size_bytes=DATA_BYTES) == expected
+    assert least_header_bytes(data + one) == len(data + one) + 33
+
+
 def test_tensors_and_keys_that_are_not_here_are_taken_to_be_of_usual_length() -> None:
     ten = header_end_bytes(start(tensors=10, keys=0), size_bytes=DATA_BYTES)
     assert ten == 24 + 10 * 72 + 64  # and what the reader looks at behind them

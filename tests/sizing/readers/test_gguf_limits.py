@@ -52,6 +52,17 @@ def test_a_file_has_up_to_65536_tensors_and_as_many_keys() -> None:
     assert "number of keys at byte 16: declares 65,537; allowed: at most 65,536" in said
 
 
+def test_no_more_keys_are_believed_than_the_file_can_hold() -> None:
+    # the smallest: length of a name of one letter, the letter, what its value is, a byte of value
+    smallest = 8 + 1 + 4 + 1
+    with pytest.raises(MalformedFileError) as caught:
+        read_gguf_start(start(keys=3), size_bytes=24 + 3 * smallest - 1)
+    assert "declares 3, but the file ends 41 bytes further on; allowed: at most 2" in str(
+        caught.value
+    )
+    assert read_gguf_start(start(keys=3), size_bytes=24 + 3 * smallest).metadata == {}
+
+
 def test_a_name_has_up_to_65535_bytes_and_a_text_16_mebibytes() -> None:
     one = start(keys=1)
     assert said_of_start(one + struct.pack("<Q", 65_535)) == ""

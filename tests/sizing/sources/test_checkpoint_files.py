@@ -56,6 +56,24 @@ def test_the_usual_name_is_chosen_among_many(tmp_path: Path) -> None:
     assert [tensor.name for tensor in read_checkpoint(str(tmp_path)).tensors] == ["usual"]
 
 
+def test_the_only_model_of_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    write(tmp_path, "adapter_model.safetensors", "beside it")
+    write(tmp_path, "any.safetensors", "only")
+    assert [tensor.name for tensor in read_checkpoint(str(tmp_path)).tensors] == ["only"]
+
+
+def test_of_two_usual_names_the_first_is_taken(tmp_path: Path) -> None:
+    for name in ("aside", "model-b", "model-a"):
+        write(tmp_path, f"{name}.safetensors", name)
+    assert [tensor.name for tensor in read_checkpoint(str(tmp_path)).tensors] == ["model-a"]
+
+
+def test_a_folder_with_nothing_but_an_adapter_holds_no_model(tmp_path: Path) -> None:
+    write(tmp_path, "adapter_model.safetensors")
+    with pytest.raises(UnreadableFileError, match="holds an adapter"):
+        read_checkpoint(str(tmp_path))
+
+
 @pytest.mark.parametrize(("count", "more"), [(5, False), (6, True)])
 def test_up_to_five_models_are_listed(count: int, more: bool, tmp_path: Path) -> None:
     for number in range(count):
