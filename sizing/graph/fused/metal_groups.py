@@ -50,14 +50,21 @@ _ROUTING: Final = (
 _EXPERTS: Final = tuple(("MUL", *("VIEW",) * n, *("ADD",) * (n - 1)) for n in range(2, 9))
 _CONVOLUTION: Final = ("SSM_CONV", "UNARY")
 _TABLE: Final = (*_NORMS, *_SUMS, _STATES, *_ROUTING, *_EXPERTS, _CONVOLUTION)
-_WORK: Final = tuple(tuple(op for op in ops if op not in VIEWS) for ops in _TABLE)
+_BY_FIRST: Final = {
+    first: tuple(
+        (raw, tuple(op for op in raw if op not in VIEWS)) for raw in _TABLE if raw[0] == first
+    )
+    for first in {raw[0] for raw in _TABLE}
+}
+"""The table by a sequence's first operation: each as it stands, and without what does no work."""
 
 
 def keep_sources(part: Part) -> None:
     """Note that what a sequence of the table reads from outside is kept until its last step."""
     at = part.start
     while at < part.end:
-        ops = max((ops for ops in _TABLE if same_ops(part, at, ops)), key=len, default=())
+        rows = _BY_FIRST.get(part.nodes[at].op, ())
+        ops = max((raw for raw, _ in rows if same_ops(part, at, raw)), key=len, default=())
         if ops:
             group = part.nodes[at : at + len(ops)]
             keep_outer(part, group[-1], group)
@@ -66,7 +73,7 @@ def keep_sources(part: Part) -> None:
 
 def length_of_group(part: Part, at: int) -> int:
     """Return how many nodes from `at` on stay together: sequences of the table, end to end."""
-    if is_empty(part.nodes[at]):
+    if part.nodes[at].op not in _BY_FIRST:
         return 1
     working: list[int] = []
     for place in range(at, part.end):
@@ -82,7 +89,8 @@ def length_of_group(part: Part, at: int) -> int:
 
 def _longest_at(part: Part, working: Sequence[int], first: int) -> int:
     best = 1
-    for ops, raw in zip(_WORK, _TABLE, strict=True):
+    rows = _BY_FIRST.get(part.nodes[working[first]].op, ()) if first < len(working) else ()
+    for raw, ops in rows:
         if len(ops) <= best or first + len(ops) > len(working):
             continue
         group = [part.nodes[place] for place in working[first : first + len(ops)]]
