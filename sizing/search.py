@@ -16,7 +16,7 @@ from whatfits.sizing.closing_in import last_proven, last_with_room
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
-from whatfits.sizing.rooms import least_room, rooms_of
+from whatfits.sizing.rooms import least_room
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
+    from whatfits.sizing.spilled_context import SpilledContext
     from whatfits.sizing.split_search import SplitSearch
     from whatfits.sizing.weights import Weights
     from whatfits.sizing.workload import PlacementRequest, Workload
@@ -276,13 +277,17 @@ class Trials:
     def _most_units(self, trial: Trial, *, step: int, most: int) -> int | None:
         """Return the most steps of context that run; None when not even one does."""
         whole = trial.judgement.verdict == "fits"
+        if not whole and not self._is_fixed():
+            from whatfits.sizing.spilling import can_spill  # noqa: PLC0415 - where it spills
+
+            if can_spill(self.first().placement):
+                return self._spilled_context().most_units(trial, step=step, most=most)
 
         def slack(units: int) -> int:
             # what fits entirely is placed as this trial is: nothing else needs to be tried
             found = self._same_way(trial, units * step) if whole else self.best(units * step)
             runs = found.judgement.verdict == "fits" if whole else found.runs
-            spills = not (whole or self._is_fixed())
-            room = self._spilled_room(found) if spills else self._fixed_room(found, whole=whole)
+            room = self._fixed_room(found, whole=whole)
             return room if runs else min(room, -1)
 
         if slack(most) >= 0:
@@ -291,6 +296,21 @@ class Trials:
         if not whole or units is None or not self._split_is_open(trial):
             return units
         return self._most_units_of_any_split(trial, units, step=step, most=most)
+
+    def _spilled_context(self) -> SpilledContext:
+        from whatfits.sizing.spilled_context import SpilledContext  # noqa: PLC0415 - where it spills
+
+        return SpilledContext(
+            self._model,
+            self._machine,
+            self._bill,
+            self._request,
+            best=self.best,
+            attempt=lambda request, tokens: self._attempt(request, self._settings(tokens)),
+            settings=self._settings,
+            tried=self._tried.values,
+            experts_move=self._experts_move,
+        )
 
     def _most_units_of_any_split(self, trial: Trial, held: int, *, step: int, most: int) -> int:
         """Return the most steps of context that fit entirely; `held` fit as `trial` is split."""
@@ -313,15 +333,6 @@ class Trials:
         """
         host_too = not (whole and self._host_is_unknown(trial))
         return least_room(trial, self._machine, host_too=host_too)
-
-    def _spilled_room(self, trial: Trial) -> int:
-        """Return the room that ends what spills: the host's, where it has memory of its own.
-
-        Accelerators are filled with as many layers as they hold at any context, so what is left of
-        them goes up and down by a layer and says nothing of how much longer the context may get.
-        """
-        host = trial.placement.host.pool
-        return min(room for pool, room in rooms_of(trial, self._machine) if pool.id == host)
 
     def _same_way(self, trial: Trial, context_tokens: int) -> Trial:
         return self._attempt(trial.request, self._settings(context_tokens))

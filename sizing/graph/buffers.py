@@ -258,7 +258,12 @@ class _Replayed:
         check_budget(self._model, n_tokens=n_tokens, n_entries=entries)
 
     def buffers(self, build: Callable[[GraphContext], None]) -> GraphBuffers:
-        """Return the peaks of all buffers, from as many layers as it takes."""
+        """Return the peaks of all buffers, from as many layers as it takes.
+
+        What it took at another context it takes at this one: it is not found out anew.
+        """
+        known, key = self._index.replays.kept, (self._backends, self._stretches)
+        self._stretches = known.get(key, self._stretches)
         while True:
             loaded = self._peaks(build, pinned=True)
             planned = self._peaks(build, pinned=False) if self.pins_matter else loaded
@@ -269,6 +274,7 @@ class _Replayed:
             if self.fuses:
                 fused = self._peaks(build, pinned=False, fused=True)
             if not (loaded is None or planned is None or bare is None or fused is None):
+                known[key] = self._stretches
                 return GraphBuffers(planned, loaded, bare, fused)
 
     def _peaks(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from whatfits.sizing.graph.reduce import Stretch
     from whatfits.sizing.graph.steps import Steps
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.runtimes.model_shares import ModelShares
@@ -24,6 +25,7 @@ class Replays:
         peaks: bytes of each accelerator's buffer, the host's last, by the same and by the stretches
             of layers; or these with more layers kept, where too few were.
         landed: which operations run beside their layers, by all that this depends on.
+        kept: the stretches that told all buffers, by the back ends and those begun with.
         shares: what the model takes, by the identity of what it is under one file type.
     """
 
@@ -33,6 +35,7 @@ class Replays:
         self.steps: dict[Hashable, tuple[Steps, int]] = {}
         self.peaks: dict[Hashable, tuple[int, ...] | None] = {}
         self.landed: dict[Hashable, bool] = {}
+        self.kept: dict[Hashable, tuple[Stretch, ...]] = {}
         self.shares: dict[int, ModelShares] = {}
 
     def numbered(self, values: Sequence[Hashable]) -> list[int]:

@@ -249,7 +249,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(
-            ("search.py", "spilling.py", "rooms.py", "closing_in.py"),
+            ("search.py", "spilling.py", "spilled_context.py", "rooms.py", "closing_in.py"),
             (
                 "tests/sizing/test_closing_in.py",
                 "tests/sizing/search",

@@ -1,0 +1,189 @@
+"""The longest context of a model that spills: told from what was tried, and then tried.
+
+At each context as little as possible moves to the host, so that a search is needed to see whether
+one runs. Which are worth it is told from weights and caches, which are exact, and from what trials
+took beside them: working memory is close to a straight line in context.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from whatfits.sizing.closing_in import last_proven, last_with_room
+from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.rooms import rooms_of
+from whatfits.sizing.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, Iterator
+
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.runtimes.llama_cpp import Bill
+    from whatfits.sizing.settings import Settings
+    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.workload import PlacementRequest
+
+__all__ = ["SpilledContext"]
+
+
+class SpilledContext:
+    """Contexts of one request whose placement leaves parts of a model to the host."""
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        machine: Machine,
+        bill: Bill,
+        request: PlacementRequest,
+        *,
+        best: Callable[[int], Trial],
+        attempt: Callable[[PlacementRequest, int], Trial],
+        settings: Callable[[int], Settings],
+        tried: Callable[[], Collection[Trial]],
+        experts_move: bool,
+    ) -> None:
+        """Say how contexts are tried.
+
+        `best` searches a placement for a context, `attempt` tries one, `settings` returns what it
+        is asked with, `tried` all that were tried; with `experts_move` experts go to the host
+        before the rest of their layers.
+        """
+        self._model = model
+        self._machine = machine
+        self._bill = bill
+        self._request = request
+        self._best = best
+        self._attempt = attempt
+        self._settings = settings
+        self._tried = tried
+        self._experts_move = experts_move
+        self._n_layers = 0
+        self._rests = _Rests(bill, ())
+
+    def most_units(self, known: Trial, *, step: int, most: int) -> int | None:
+        """Return the most steps of context that run; None when not even one does.
+
+        `known` is the best placement of some context.
+        """
+        self._n_layers = len(known.placement.layer_device)
+        if self._best(most * step).runs:
+            return most
+        for trial in list(self._tried()):
+            if trial.settings.context_tokens == most * step:  # each kind, at two contexts
+                self._attempt(trial.request, known.settings.context_tokens)
+
+        missed_bytes = 0  # what another split than llama.cpp's own was seen to hold more
+
+        def rough(units: int) -> int:
+            return self._rough_room(units * step) + missed_bytes
+
+        def holds(units: int) -> bool:
+            nonlocal missed_bytes
+            found = self._best(units * step)
+            self._rests = _Rests(self._bill, self._tried())
+            missed_bytes = 0
+            if found.request.tensor_split != self._request.tensor_split:
+                missed_bytes = self._host_room(found) - self._rough_room(units * step)
+            return found.runs
+
+        self._rests = _Rests(self._bill, self._tried())
+        return last_proven(1, most - 1, rough=rough, holds=holds)
+
+    def _host_room(self, trial: Trial) -> int:
+        """Return the room that ends what spills: the host's, where it has memory of its own.
+
+        Accelerators are filled with as many layers as they hold at any context, so what is left of
+        them goes up and down by a layer and says nothing of how much longer the context may get.
+        """
+        host = trial.placement.host.pool
+        room = min(room for pool, room in rooms_of(trial, self._machine) if pool.id == host)
+        return room if trial.runs else min(room, -1)
+
+    def _rough_room(self, context_tokens: int) -> int:
+        """Return about what the placement that would be chosen leaves free in the fullest pool."""
+        settings = self._settings(context_tokens)
+        rooms = []
+        for low, high, request_of in self._kinds():
+            if request_of(high) not in self._rests:
+                continue
+            on_accelerators = partial(self._room_on_accelerators, request_of, settings)
+            number = last_with_room(low, high, on_accelerators)
+            rooms.append(min(self._rooms(request_of(number or low), settings)))
+            if rooms[-1] >= 0:
+                break
+        return max(rooms)
+
+    def _room_on_accelerators(
+        self, request_of: Callable[[int], PlacementRequest], settings: Settings, number: int
+    ) -> int:
+        return self._rooms(request_of(number), settings)[0]
+
+    def _kinds(self) -> Iterator[tuple[int, int, Callable[[int], PlacementRequest]]]:
+        """Yield each kind of placement in the order of preference: of which numbers, and how."""
+        asked, n_layers = self._request, self._n_layers
+        yield 0, 0, lambda _: asked
+        if self._experts_move:
+            yield 0, n_layers - 1, lambda kept: replace(asked, cpu_moe_layers=n_layers - kept)
+        yield 0, n_layers, lambda kept: replace(asked, gpu_layers=kept)
+        yield 0, 0, lambda _: replace(asked, devices=())
+
+    def _rooms(self, request: PlacementRequest, settings: Settings) -> tuple[int, int]:
+        """Return about what is left in the fullest pool of accelerators, and in the host's."""
+        placement = resolve_placement(self._model, request, self._machine)
+        sizes = self._bill.weights_and_caches(settings, placement)
+        left = {pool.id: pool.whole.free_low_bytes or 0 for pool in self._machine.pools}
+        for device, n_bytes in zip((*placement.accelerators, placement.host), sizes, strict=True):
+            left[device.pool] -= n_bytes + self._rests.at(request, device.id, settings)
+        on_accelerators = [left[device.pool] for device in placement.accelerators]
+        return min(on_accelerators, default=0), left[placement.host.pool]
+
+
+class _Rests:
+    """What trials took beside weights and caches."""
+
+    def __init__(self, bill: Bill, trials: Collection[Trial]) -> None:
+        self._seen: dict[Hashable, dict[int, list[tuple[Trial, dict[str, int]]]]] = {}
+        for trial in trials:
+            sizes = bill.weights_and_caches(trial.settings, trial.placement)
+            rows = zip(trial.memory.devices, sizes, strict=True)
+            rests = {row.device: row.high_bytes - n_bytes for row, n_bytes in rows}
+            contexts = self._seen.setdefault(_kind_of(trial.request), {})
+            contexts.setdefault(trial.settings.context_tokens, []).append((trial, rests))
+
+    def __contains__(self, request: PlacementRequest) -> bool:
+        """Return whether a placement of that kind was tried."""
+        return _kind_of(request) in self._seen
+
+    def at(self, request: PlacementRequest, device: str, settings: Settings) -> int:
+        """Return the rest of a device: on the line through the two nearest contexts tried.
+
+        Of each the trial counts that had the nearest number of layers. Contexts shorter than a
+        micro-batch lie on no line with longer ones.
+        """
+        wanted = settings.context_tokens
+        rests: dict[int, int] = {}
+        others: dict[int, int] = {}
+        for context, trials in self._seen[_kind_of(request)].items():
+            trial, found = min(trials, key=lambda seen: _apart(seen[0].request, request))
+            is_alike = trial.settings.graph_tokens == settings.graph_tokens
+            (rests if is_alike else others)[context] = found.get(device, 0)
+        rests = rests or others
+        near, *further = sorted(rests, key=lambda context: abs(context - wanted))[:2]
+        if not further:
+            return rests[near]
+        slope = (rests[further[0]] - rests[near]) / (further[0] - near)
+        return round(rests[near] + slope * (wanted - near))
+
+
+def _kind_of(request: PlacementRequest) -> Hashable:
+    """Return what kind of placement a request is: what it says, but for how many layers."""
+    return request.gpu_layers is None, request.cpu_moe_layers is None, request.devices
+
+
+def _apart(one: PlacementRequest, other: PlacementRequest) -> int:
+    """Return by how many layers two placements of a kind are apart."""
+    return abs((one.gpu_layers or 0) - (other.gpu_layers or 0)) + abs(
+        (one.cpu_moe_layers or 0) - (other.cpu_moe_layers or 0)
+    )
