@@ -32,6 +32,7 @@ _MOST_EXPERTS_USED: Final = 15
 _MOST_EXPERTS: Final = 512
 _OTHER_COUNTS: Final = frozenset({288, 576})  # of experts, beside the powers of two
 _GATES: Final = (("UNARY", "SQRT"), ("UNARY",), ("SOFT_MAX",))
+_FIRST: Final = frozenset(ops[0] for ops in _GATES)
 
 
 def fuse(part: Part) -> Sequence[Tensor]:
@@ -55,6 +56,8 @@ def fuse(part: Part) -> Sequence[Tensor]:
 def _routing(part: Part, at: int) -> int | None:
     """Return what follows the steps from `at` on that choose experts, where one can do it."""
     nodes = part.nodes
+    if nodes[at].op not in _FIRST:
+        return None
     gate = next((ops for ops in _GATES if same_ops(part, at, ops)), None)
     if gate is None or (len(gate) > 1 and not reads(nodes[at + 1], 0, nodes[at])):
         return None
