@@ -135,4 +135,7 @@ EQUIVALENT: dict[str, str] = {
     ),
     "quants.file_layout data_offsets: 0 to 1: offsets = [0] * len(names)": _WRITTEN,
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
+    "graph.models.minimax_m3 _is_dense: 0 to -1: n_dense = model.metadata.get("
+    "f'{model.architecture}.leading_dense_block_count', 0)": "no layer has a number below zero",
+    "need_search itself: 32 to 31: _LEAST_RAM_GIB: Final = 32": "RAM is bought in sizes: 32 is next",
 }

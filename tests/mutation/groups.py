@@ -165,6 +165,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "tests/sizing/graph/test_budget.py",
                 "tests/sizing/test_kinds_of_buffers.py",
                 "tests/sizing/graph/test_shortcuts.py",
+                "tests/sizing/graph/test_scheduler.py",
                 "tests/sizing/graph/test_scratch.py",
                 "tests/sizing/graph/test_reduce.py",
                 "tests/sizing/graph/test_refusals.py",

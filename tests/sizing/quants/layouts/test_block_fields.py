@@ -41,7 +41,8 @@ def compressed(form: str = "pack-quantized", **group: Any) -> dict[str, Any]:  #
 def test_packed_weights_are_four_bits_one_group_a_row_where_nothing_else_is_said() -> None:
     bare = parts(compressed(weights={"type": "int"}))
     assert bare == {"weight_packed": PLAIN // 2, "weight_scale": ROWS * 2, "weight_shape": 16}
-    for none in ({"num_bits": None}, {"num_bits": 0}, {"num_bits": True}, {"group_size": None}):
+    nothing = ({"num_bits": None}, {"num_bits": 0}, {"num_bits": True})
+    for none in (*nothing, {"group_size": None}, {"group_size": 0}):
         assert parts(compressed(weights={"type": "int", **none})) == bare
     told = {"num_bits": 8, "group_size": 64, "symmetric": True, "actorder": "weight"}
     assert parts(compressed(weights=told)) == {
