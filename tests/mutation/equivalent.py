@@ -7,7 +7,6 @@ _EVERY_END = "the last device is tried with every number of layers: time, not an
 _KNOWN = "what is free of a pool is known before and after, or never"
 _NEVER_RUN = "what is abstract never runs, so that nobody takes its defaults"
 _NOT_DEEP = "what has no bracket outside of strings is not nested too deep"
-_NO_BYTE = "nothing needs less than two bytes"
 _OFFSET = "the same number more or less for every split"
 _OF_ONE = "layers on one device, or on none, lie where they are stored"
 _ONE_LAYER = "of how many layers is not asked: none of them is on the host where there are cards"
@@ -71,7 +70,6 @@ EQUIVALENT: dict[str, str] = {
     "search Trials.largest_context: Not gone: not trial.runs": (
         "what is too large for all memory runs at no context, which trying them finds too"
     ),
-    "search Trials._most_units.slack: part 2 gone: whole or self._is_fixed()": _TIME,
     "search Trials._most_units.slack: bound 1 gone: min(room, -1)": _TIME,
     "search Trials._most_units.slack: 1 to 2: return room if runs else min(room, -1)": _TIME,
     "search Trials._most_units: GtE to Gt: slack(most) >= 0": _AGAIN,
@@ -107,9 +105,6 @@ EQUIVALENT: dict[str, str] = {
     "sweep _on_machine: continue to break: continue": "the host's pool comes last",
     "sweep _on_machine: Gt to GtE: len(placement.accelerators) > 1": _OF_ONE,
     "sweep _on_machine: 1 to 0: len(placement.accelerators) > 1": _OF_ONE,
-    "sweep _most: USub gone: -1": _NO_BYTE,
-    "sweep _most: 1 to 2: return -1 if free_bytes is None else free_bytes": _NO_BYTE,
-    "sweep _most: 1 to 0: return -1 if free_bytes is None else free_bytes": _NO_BYTE,
     "residents _room_to_grow: part 1 gone: free is None or rest is None": _KNOWN,
     "residents _room_to_grow: part 2 gone: free is None or rest is None": _KNOWN,
     "residents _room_to_grow: Or to And: free is None or rest is None": _KNOWN,
@@ -137,5 +132,5 @@ EQUIVALENT: dict[str, str] = {
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
     "graph.models.minimax_m3 _is_dense: 0 to -1: n_dense = model.metadata.get("
     "f'{model.architecture}.leading_dense_block_count', 0)": "no layer has a number below zero",
-    "need_search itself: 32 to 31: _LEAST_RAM_GIB: Final = 32": "RAM is bought in sizes: 32 is next",
+    "need_search itself: 32 to 31: _LEAST_RAM_GIB: Final = 32": "32 is the next size",
 }
