@@ -77,7 +77,7 @@ class SpilledContext:
         missed_bytes = 0  # what another split than llama.cpp's own was seen to hold more
 
         def rough(units: int) -> int:
-            return self._rough_room(units * step) + missed_bytes
+            return self.rough_room(units * step) + missed_bytes
 
         def holds(units: int) -> bool:
             nonlocal missed_bytes
@@ -85,7 +85,7 @@ class SpilledContext:
             self._rests = _Rests(self._bill, self._tried())
             missed_bytes = 0
             if found.request.tensor_split != self._request.tensor_split:
-                missed_bytes = self._host_room(found) - self._rough_room(units * step)
+                missed_bytes = self._host_room(found) - self.rough_room(units * step)
             return found.runs
 
         self._rests = _Rests(self._bill, self._tried())
@@ -101,7 +101,7 @@ class SpilledContext:
         room = min(room for pool, room in rooms_of(trial, self._machine) if pool.id == host)
         return room if trial.runs else min(room, -1)
 
-    def _rough_room(self, context_tokens: int) -> int:
+    def rough_room(self, context_tokens: int) -> int:
         """Return about what the placement that would be chosen leaves free in the fullest pool."""
         settings = self._settings(context_tokens)
         rooms = []
@@ -170,10 +170,11 @@ class _Rests:
             is_alike = trial.settings.graph_tokens == settings.graph_tokens
             (rests if is_alike else others)[context] = found.get(device, 0)
         rests = rests or others
-        near, *further = sorted(rests, key=lambda context: abs(context - wanted))[:2]
-        if not further:
+        near, *_ = nearest = sorted(rests, key=lambda context: abs(context - wanted))[:2]
+        *_, far = nearest
+        if far == near:
             return rests[near]
-        slope = (rests[further[0]] - rests[near]) / (further[0] - near)
+        slope = (rests[far] - rests[near]) / (far - near)
         return round(rests[near] + slope * (wanted - near))
 
 

@@ -133,4 +133,11 @@ EQUIVALENT: dict[str, str] = {
     "graph.models.minimax_m3 _is_dense: 0 to -1: n_dense = model.metadata.get("
     "f'{model.architecture}.leading_dense_block_count', 0)": "no layer has a number below zero",
     "need_search itself: 32 to 31: _LEAST_RAM_GIB: Final = 32": "32 is the next size",
+    "spilled_context SpilledContext.most_units: Sub to Add: most - 1": _TIME,
+    "spilling Spilling._more_layers: 0 to -1: (pool for pool, room in rooms.items() if room < 0)": (
+        _TIME
+    ),
+    "spilling Spilling._more_layers: statement gone: "
+    "overfull[pool] = min(counts[pool], overfull.get(pool, counts[pool]))": _TIME,
+    "search Trials._most_units_of_any_split: Add to Sub: held + 1": _TIME,
 }

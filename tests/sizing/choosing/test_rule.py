@@ -206,9 +206,11 @@ def test_beside_what_spills_the_usual_file_type_is_named() -> None:
     assert said.startswith("Q4_K_M writes faster and loses more quality: ")
     assert rows[2].mid_tokens_per_s > rows[0].mid_tokens_per_s * 1.25
     assert named(rows, "Q4_K_M") is None
-    almost = RateRange(1.0, rows[2].mid_tokens_per_s / 1.2, 9.0)
-    rows[0].__dict__["speed"] = replace(rows[0].speed, decode_tokens_per_s=almost)
-    assert named(rows, "Q8_0") is None
+    for faster, is_named in ((20.0, False), (20.1, True)):  # a quarter is not yet worth a word
+        for at, rate in ((0, 16.0), (2, faster)):
+            both = RateRange(rate, rate, rate)
+            rows[at].__dict__["speed"] = replace(rows[at].speed, decode_tokens_per_s=both)
+        assert (named(rows, "Q8_0") is not None) == is_named
 
 
 def test_speeds_that_are_not_known_are_not_told() -> None:

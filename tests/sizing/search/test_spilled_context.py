@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from small_boxes import DENSE, EXPERTS, box, judged, model, needs, search
 
+from whatfits.sizing.search import Trials
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
-    from whatfits.sizing.search import Trials
     from whatfits.sizing.trial import Trial
 
 STEP = 256
@@ -82,6 +82,29 @@ def test_a_few_searches_tell_it(
     made = judged(monkeypatch)
     assert found.largest_context(first) is not None
     assert len(made) <= 28
+
+
+@pytest.mark.parametrize("tokens", [2048, 3072])
+@pytest.mark.parametrize(("name", "card"), BOXES)
+def test_one_guess_leads_to_the_longest_context_and_the_next_is_proof(
+    name: str, card: int, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ram = needs(spilled(name, (card,), tokens))["ram"]
+    found = search(name, box(card, ram=ram), context_tokens=STEP)
+    first = found.best()
+    searched: list[int | None] = []
+    best = Trials.best
+
+    def noted(trials: Trials, context_tokens: int | None = None) -> Trial:
+        searched.append(context_tokens)
+        return best(trials, context_tokens)
+
+    monkeypatch.setattr(Trials, "best", noted)
+    assert found.largest_context(first) == tokens
+    longest, guess, *rest = searched
+    assert (longest, rest) == (trained(name), [tokens, tokens + STEP])
+    assert guess is not None
+    assert tokens - 4 * STEP < guess < tokens
 
 
 def test_ram_of_unknown_size_runs_nothing_that_spills() -> None:

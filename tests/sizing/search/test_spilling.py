@@ -138,6 +138,26 @@ def test_a_card_too_small_for_its_share_bounds_what_both_hold(small: int, large:
         agrees(DENSE, HALVES, (cards[0], cards[1]))
 
 
+@pytest.mark.parametrize("name", [DENSE, EXPERTS])
+def test_two_cards_are_shared_out_so_that_less_spills(name: str) -> None:
+    """Cards of exactly what another split takes: llama.cpp's own, by what is free, spills more."""
+    kind = "cpu_moe_layers" if name == EXPERTS else "gpu_layers"
+    need = needed(name, (15.0, 10.0), **{kind: 10})
+    found = best(name, box(need["vram0"], need["vram1"]))
+    bound = Trials(
+        model(name),
+        box(need["vram0"], need["vram1"]),
+        Workload(context_tokens=CONTEXT),
+        PlacementRequest(),
+        splits_move=False,
+    ).best()
+    assert found.runs
+    assert found.request.tensor_split is not None
+    assert found.placement.cpu_moe_layers <= bound.placement.cpu_moe_layers
+    assert found.placement.gpu_layers >= bound.placement.gpu_layers
+    assert found.placement != bound.placement
+
+
 EVENLY = (1.0,) * 4
 
 

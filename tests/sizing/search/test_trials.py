@@ -27,6 +27,27 @@ def trials(workload: Workload, **request: object) -> Trials:
     )
 
 
+def test_a_model_that_does_not_draft_is_never_too_large() -> None:
+    small = Trials(
+        model(DENSE),
+        box(ram=300 * 2**20),
+        Workload(),
+        PlacementRequest(),
+        Extras(draft=model("llama-3.1-8b")),
+        replays=Replays(),
+    )
+    assert not small.draft_is_too_large()
+    drafting = Trials(
+        model(DENSE),
+        box(ram=300 * 2**20),
+        Workload(model_draft="llama-3.1-8b"),
+        PlacementRequest(),
+        Extras(draft=model("llama-3.1-8b")),
+        replays=Replays(),
+    )
+    assert drafting.draft_is_too_large()
+
+
 def test_a_request_is_tried_once() -> None:
     found = search(DENSE, MACHINE, context_tokens=4096)
     assert found.first() is found.first() is found.best() is found.first(4096)

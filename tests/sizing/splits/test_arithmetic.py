@@ -83,7 +83,9 @@ def test_what_is_left_is_the_room_of_all_or_what_found_no_place() -> None:
     assert left_bytes(rows, [12, 4]) == -5
     assert left_bytes(rows, [-1, 16]) == 1  # a device without layers needs none
     assert left_bytes(rows, [15, 0]) == 0
-    assert left_bytes([[5, 5, 5], [7, 7, 7]], [6, 7]) == -7  # as the last device would hold it
+    # as the last device would hold it
+    assert left_bytes([[5, 5, 5], [7, 7, 7]], [6, 7]) == -7
+    assert left_bytes([[5, 5, 5], [6, 6, 6], [7, 7, 7]], [5, 5, 7]) == -7
 
 
 @pytest.mark.parametrize("seed", SEEDS)
