@@ -109,6 +109,13 @@ def test_tensors_and_keys_that_are_not_here_are_taken_to_be_of_usual_length() ->
     assert whole == 24 + 64
 
 
+def test_behind_tokens_come_their_kinds_and_scores_and_a_template() -> None:
+    data = start(tensors=0, keys=2) + texts("tokenizer.ggml.tokens", 4, "a", "b", "c", "d")
+    numbers = 4 * 4 + 4 * 4  # a kind and a score a token
+    expected = len(data) + 48 + numbers + 16 * KIB + 64
+    assert header_end_bytes(data, size_bytes=DATA_BYTES) == expected
+
+
 def test_a_step_is_worthwhile_and_ends_with_the_file() -> None:
     data = start(tensors=1, keys=0) + struct.pack("<Q", 100_000) + b"x" * 99_900
     assert header_end_bytes(data, size_bytes=DATA_BYTES) == math.ceil(len(data) * 1.06 + 64)

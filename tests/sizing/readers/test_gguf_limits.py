@@ -63,6 +63,17 @@ def test_no_more_keys_are_believed_than_the_file_can_hold() -> None:
     assert read_gguf_start(start(keys=3), size_bytes=24 + 3 * smallest).metadata == {}
 
 
+def test_no_more_tensors_are_believed_than_the_file_can_hold() -> None:
+    # the smallest: length of a name of one letter, the letter, one axis, its length, type, offset
+    smallest = 8 + 1 + 4 + 8 + 4 + 8
+    with pytest.raises(MalformedFileError) as caught:
+        read_gguf_start(start(tensors=3), size_bytes=24 + 3 * smallest - 1)
+    assert "declares 3, but the file ends 98 bytes further on; allowed: at most 2" in str(
+        caught.value
+    )
+    assert read_gguf_start(start(tensors=3), size_bytes=24 + 3 * smallest).n_tensors == 3
+
+
 def test_a_name_has_up_to_65535_bytes_and_a_text_16_mebibytes() -> None:
     one = start(keys=1)
     assert said_of_start(one + struct.pack("<Q", 65_535)) == ""
