@@ -125,6 +125,10 @@ class Trials:
         """Return the request as it is, under llama.cpp's own split over accelerators."""
         return self._attempt(self._request, self._settings(context_tokens))
 
+    def tried(self, request: PlacementRequest, context_tokens: int | None = None) -> Trial:
+        """Return what comes of one placement, whatever was asked for."""
+        return self._attempt(request, self._settings(context_tokens))
+
     def own_split_instead_of(self, trial: Trial) -> Trial | None:
         """Return a trial with as much on the accelerators, shared out as llama.cpp itself would.
 
@@ -281,7 +285,7 @@ class Trials:
             from whatfits.sizing.spilling import can_spill  # noqa: PLC0415 - where it spills
 
             if can_spill(self.first().placement):
-                return self._spilled_context().most_units(trial, step=step, most=most)
+                return self.spilled_context().most_units(trial, step=step, most=most)
 
         def slack(units: int) -> int:
             # what fits entirely is placed as this trial is: nothing else needs to be tried
@@ -297,7 +301,8 @@ class Trials:
             return units
         return self._most_units_of_any_split(trial, units, step=step, most=most)
 
-    def _spilled_context(self) -> SpilledContext:
+    def spilled_context(self) -> SpilledContext:
+        """Return what tells the longest context where parts of the model lie on the host."""
         from whatfits.sizing.spilled_context import SpilledContext  # noqa: PLC0415 - where it spills
 
         return SpilledContext(
@@ -306,7 +311,7 @@ class Trials:
             self._bill,
             self._request,
             best=self.best,
-            attempt=lambda request, tokens: self._attempt(request, self._settings(tokens)),
+            attempt=self.tried,
             settings=self._settings,
             tried=self._tried.values,
             experts_move=self._experts_move,

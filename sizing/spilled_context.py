@@ -73,23 +73,26 @@ class SpilledContext:
         for trial in list(self._tried()):
             if trial.settings.context_tokens == most * step:  # each kind, at two contexts
                 self._attempt(trial.request, known.settings.context_tokens)
-
+        self.learn()
         missed_bytes = 0  # what another split than llama.cpp's own was seen to hold more
 
         def rough(units: int) -> int:
-            return self.rough_room(units * step) + missed_bytes
+            return self._rough_room(units * step) + missed_bytes
 
         def holds(units: int) -> bool:
             nonlocal missed_bytes
             found = self._best(units * step)
-            self._rests = _Rests(self._bill, self._tried())
+            self.learn()
             missed_bytes = 0
             if found.request.tensor_split != self._request.tensor_split:
-                missed_bytes = self._host_room(found) - self.rough_room(units * step)
+                missed_bytes = self._host_room(found) - self._rough_room(units * step)
             return found.runs
 
-        self._rests = _Rests(self._bill, self._tried())
         return last_proven(1, most - 1, rough=rough, holds=holds)
+
+    def learn(self) -> None:
+        """Take note of what was tried: rough figures rest on it."""
+        self._rests = _Rests(self._bill, self._tried())
 
     def _host_room(self, trial: Trial) -> int:
         """Return the room that ends what spills: the host's, where it has memory of its own.
@@ -101,16 +104,16 @@ class SpilledContext:
         room = min(room for pool, room in rooms_of(trial, self._machine) if pool.id == host)
         return room if trial.runs else min(room, -1)
 
-    def rough_room(self, context_tokens: int) -> int:
+    def _rough_room(self, context_tokens: int) -> int:
         """Return about what the placement that would be chosen leaves free in the fullest pool."""
         settings = self._settings(context_tokens)
         rooms = []
-        for low, high, request_of in self._kinds():
-            if request_of(high) not in self._rests:
+        for most, request_of in self._kinds():
+            if request_of(most) not in self._rests:
                 continue
             on_accelerators = partial(self._room_on_accelerators, request_of, settings)
-            number = last_with_room(low, high, on_accelerators)
-            rooms.append(min(self._rooms(request_of(number or low), settings)))
+            number = last_with_room(0, most, on_accelerators)
+            rooms.append(min(self.rooms(request_of(number or 0), settings)))
             if rooms[-1] >= 0:
                 break
         return max(rooms)
@@ -118,19 +121,22 @@ class SpilledContext:
     def _room_on_accelerators(
         self, request_of: Callable[[int], PlacementRequest], settings: Settings, number: int
     ) -> int:
-        return self._rooms(request_of(number), settings)[0]
+        return self.rooms(request_of(number), settings)[0]
 
-    def _kinds(self) -> Iterator[tuple[int, int, Callable[[int], PlacementRequest]]]:
-        """Yield each kind of placement in the order of preference: of which numbers, and how."""
+    def _kinds(self) -> Iterator[tuple[int, Callable[[int], PlacementRequest]]]:
+        """Yield each kind of placement, the preferred first: the most it may keep, and how."""
         asked, n_layers = self._request, self._n_layers
-        yield 0, 0, lambda _: asked
+        yield 0, lambda _: asked
         if self._experts_move:
-            yield 0, n_layers - 1, lambda kept: replace(asked, cpu_moe_layers=n_layers - kept)
-        yield 0, n_layers, lambda kept: replace(asked, gpu_layers=kept)
-        yield 0, 0, lambda _: replace(asked, devices=())
+            yield n_layers - 1, lambda kept: replace(asked, cpu_moe_layers=n_layers - kept)
+        yield n_layers, lambda kept: replace(asked, gpu_layers=kept)
+        yield 0, lambda _: replace(asked, devices=())
 
-    def _rooms(self, request: PlacementRequest, settings: Settings) -> tuple[int, int]:
-        """Return about what is left in the fullest pool of accelerators, and in the host's."""
+    def rooms(self, request: PlacementRequest, settings: Settings) -> tuple[int, int]:
+        """Return about what is left in the fullest pool of accelerators, and in the host's.
+
+        Without accelerators nothing is left of them, and nothing lacks.
+        """
         placement = resolve_placement(self._model, request, self._machine)
         sizes = self._bill.weights_and_caches(settings, placement)
         left = {pool.id: pool.whole.free_low_bytes or 0 for pool in self._machine.pools}

@@ -140,4 +140,8 @@ EQUIVALENT: dict[str, str] = {
     "spilling Spilling._more_layers: statement gone: "
     "overfull[pool] = min(counts[pool], overfull.get(pool, counts[pool]))": _TIME,
     "search Trials._most_units_of_any_split: Add to Sub: held + 1": _TIME,
+    "spilled_context SpilledContext.most_units: 1 to 0: "
+    "return last_proven(1, most - 1, rough=rough, holds=holds) #2": _TIME,
+    "spilling Spilling._most.rough: min to max: min(rough_rooms(self._bill, self._machine, "
+    "placement, like=[seen]).values())": _TIME,
 }

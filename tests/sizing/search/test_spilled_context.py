@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from small_boxes import DENSE, EXPERTS, box, judged, model, needs, search
 
+from whatfits.sizing.rooms import rooms_of
 from whatfits.sizing.search import Trials
-from whatfits.sizing.units import MIB
+from whatfits.sizing.units import KIB, MIB
+from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
     from whatfits.sizing.trial import Trial
 
 STEP = 256
@@ -105,6 +108,55 @@ def test_one_guess_leads_to_the_longest_context_and_the_next_is_proof(
     assert (longest, rest) == (trained(name), [tokens, tokens + STEP])
     assert guess is not None
     assert tokens - 4 * STEP < guess < tokens
+
+
+def left(trial: Trial, machine: Machine) -> tuple[int, int]:
+    """Return the room of the fullest card, 0 without one, and that of the host."""
+    rooms = {pool.id: room for pool, room in rooms_of(trial, machine)}
+    host = rooms.pop("ram")
+    cards = [rooms[device.pool] for device in trial.placement.accelerators]
+    return min(cards, default=0), host
+
+
+REQUESTS = [
+    PlacementRequest(),
+    PlacementRequest(gpu_layers=3),
+    PlacementRequest(gpu_layers=20),
+    PlacementRequest(cpu_moe_layers=1),
+    PlacementRequest(cpu_moe_layers=20),
+    PlacementRequest(devices=()),
+]
+
+
+@pytest.mark.parametrize("context", [256, 1024, 4096])
+@pytest.mark.parametrize("cards", [(1200,), (900, 1100)])
+def test_what_was_tried_leaves_what_it_left(cards: tuple[int, ...], context: int) -> None:
+    machine = box(*(size * MIB for size in cards), ram=900 * MIB)
+    found = search(EXPERTS, machine, context_tokens=context)
+    told = found.spilled_context()
+    trials = [found.tried(request, tokens) for tokens in (1024, 4096, 256) for request in REQUESTS]
+    told.learn()
+    for trial in trials:
+        assert told.rooms(trial.request, trial.settings) == left(trial, machine)
+
+
+@pytest.mark.parametrize("request_", [one for one in REQUESTS if one.gpu_layers is None])
+def test_between_two_contexts_it_is_told_by_the_line_through_them(
+    request_: PlacementRequest,
+) -> None:
+    """Where all layers are on cards, or none, working memory grows evenly with the context."""
+    machine = box(1200 * MIB, ram=900 * MIB)
+    found = search(EXPERTS, machine, context_tokens=1024)
+    told = found.spilled_context()
+    for tokens in (256, 1024, 4096):  # the first lies on no line with the others
+        found.tried(request_, tokens)
+    told.learn()
+    for tokens in (768, 2048, 3584):
+        trial = search(EXPERTS, machine).tried(request_, tokens)
+        for one, exact in zip(
+            told.rooms(request_, trial.settings), left(trial, machine), strict=True
+        ):
+            assert abs(one - exact) <= 16 * KIB
 
 
 def test_ram_of_unknown_size_runs_nothing_that_spills() -> None:
