@@ -104,6 +104,11 @@ def test_an_override_comes_before_the_layer_and_before_the_experts() -> None:
     assert not placed(box(18)).has_overrides
 
 
+def test_no_more_layers_have_experts_on_the_host_than_there_are() -> None:
+    asked = [placed(box(18), cpu_moe_layers=count) for count in (2, LAYERS, LAYERS + 5)]
+    assert [found.cpu_moe_layers for found in asked] == [2, LAYERS, LAYERS]
+
+
 def test_host_weights_are_rearranged_only_without_pinned_memory() -> None:
     assert placed(box()).extra_buffers
     assert not placed(box(), repack="off").extra_buffers

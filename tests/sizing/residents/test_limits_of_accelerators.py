@@ -21,7 +21,7 @@ LIMIT = 8 * GIB
 SHARED = Machine(
     pools=(
         Pool("ram", "unified", 64 * GIB, limit_bytes=LIMIT, limit_scope="accelerators"),
-        Pool("other", "ram", GIB),
+        Pool("other", "ram", GIB, limit_bytes=GIB // 2),
     ),
     devices=(
         Device("metal", "metal", "an Apple GPU", "ram", 10**11),
