@@ -14,16 +14,15 @@ from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from whatfits.sizing.machine import Device, Machine
-    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest
 
 __all__ = ["beside_crowded", "crowded_notes"]
 
 
-def beside_crowded(
-    request: PlacementRequest, machine: Machine, *, is_server: bool
-) -> PlacementRequest:
+def beside_crowded(request: PlacementRequest, machine: Machine) -> PlacementRequest:
     """Return a request for the accelerators with room, where it names none and some have none.
 
     As it is where all are as full, or where it says by itself what lies on which.
@@ -32,18 +31,23 @@ def beside_crowded(
     if says_where or request.overrides or request.split_mode not in (None, "layer"):
         return request
     usable = usable_accelerators(machine)
-    roomy = tuple(
-        device.id for device in usable if not _is_crowded(device, machine, is_server=is_server)
-    )
+    roomy = tuple(device.id for device in usable if not _is_crowded(device, machine))
     return replace(request, devices=roomy) if 0 < len(roomy) < len(usable) else request
 
 
-def crowded_notes(asked: PlacementRequest, trial: Trial, machine: Machine) -> tuple[str, ...]:
-    """Return one sentence for each accelerator that a trial leaves out, unasked, as too full."""
-    if asked.devices is not None or not trial.request.devices:
+def crowded_notes(
+    asked: PlacementRequest, kept: Collection[str] | None, machine: Machine
+) -> tuple[str, ...]:
+    """Return one sentence for each accelerator that is left out, unasked, as too full.
+
+    `kept` are the ids of the others; none where nothing was left out.
+    """
+    if asked.devices is not None or not kept:
         return ()
     left_out = (
-        device for device in usable_accelerators(machine) if device.id not in trial.request.devices
+        device
+        for device in usable_accelerators(machine)
+        if device.id not in kept and _is_crowded(device, machine)
     )
     return tuple(
         f"{device.name} ({device.id}) is left out: "
@@ -53,8 +57,8 @@ def crowded_notes(asked: PlacementRequest, trial: Trial, machine: Machine) -> tu
     )
 
 
-def _is_crowded(device: Device, machine: Machine, *, is_server: bool) -> bool:
-    """Return whether a device has less free for sure than it may lose to driver and back end."""
+def _is_crowded(device: Device, machine: Machine) -> bool:
+    """Return whether an accelerator has less free for sure than driver and back end may take."""
     free_bytes = machine.pool(device.pool).free_low_bytes
-    most = overhead_of(machine, device, is_server=is_server).high_bytes
-    return free_bytes is not None and free_bytes < most
+    most_bytes = overhead_of(machine, device, is_server=True).high_bytes
+    return free_bytes is not None and free_bytes < most_bytes

@@ -96,7 +96,7 @@ def llama_plan(
             *spec.notes,
             *asked.notes,
             *_notes(spec, machine, workload, trial),
-            *crowded_notes(request, trial, machine),
+            *crowded_notes(request, trial.request.devices, machine),
             *split_notes,
         ),
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),

@@ -76,8 +76,7 @@ class Trials:
         self._workload = workload
         self._asked = request
         if splits_move and may_leave_out:
-            is_server = workload.program == "server"
-            request = beside_crowded(request, machine, is_server=is_server)
+            request = beside_crowded(request, machine)
         self._request = request
         self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras

@@ -86,3 +86,11 @@ def test_the_next_model_comes_to_the_card_that_the_others_left() -> None:
         for tokens in (8192, 4096, 2048)
     ]
     assert verdicts == ["fits", "fits", "fits"]
+
+
+def test_closing_what_fills_a_card_is_still_offered() -> None:
+    machine = with_free("2x rtx-3090 + 64gb", vram1=0)
+    plan = check("llama-3.3-70b", machine=machine)
+    assert plan.verdict == "slow"
+    (close,) = (remedy for remedy in plan.remedies if remedy.key == "close")
+    assert close.verdict == "fits"
