@@ -1,4 +1,4 @@
-"""Accelerators without room for what a driver takes there before any layer comes.
+"""Accelerators that take no part: without room for the driver's own, or unseen by a program.
 
 llama.cpp opens every device that it is not told to leave alone, and each loses that part. Layers
 cannot be shared out so that a full one holds it: the device has to be left out by name.
@@ -6,7 +6,7 @@ cannot be shared out so that a full one holds it: the device has to be left out 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import usable_accelerators
@@ -17,20 +17,27 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.placement import Placement
     from whatfits.sizing.workload import PlacementRequest
 
-__all__ = ["beside_crowded", "crowded_notes"]
+__all__ = ["beside_crowded", "crowded_notes", "slice_notes"]
+
+_SLICE: Final = "mig"
 
 
 def beside_crowded(request: PlacementRequest, machine: Machine) -> PlacementRequest:
     """Return a request for the accelerators with room, where it names none and some have none.
 
-    As it is where all are as full, or where it says by itself what lies on which.
+    As it is where all are as full, or where it says by itself what lies on which. Of cards that are
+    cut up (MIG) one slice takes part: a process of CUDA sees no more of them.
     """
     says_where = request.devices is not None or request.tensor_split is not None
     if says_where or request.overrides or request.split_mode not in (None, "layer"):
         return request
     usable = usable_accelerators(machine)
+    if any(_SLICE in device.features for device in usable):
+        usable_bytes = {d.id: machine.pool(d.pool).free_low_bytes or 0 for d in usable}
+        return replace(request, devices=(max(usable_bytes, key=usable_bytes.__getitem__),))
     roomy = tuple(device.id for device in usable if not _is_crowded(device, machine))
     return replace(request, devices=roomy) if 0 < len(roomy) < len(usable) else request
 
@@ -54,6 +61,16 @@ def crowded_notes(
         f"{format_bytes(machine.pool(device.pool).free_low_bytes or 0)} are free there, and its "
         "driver alone may take more."
         for device in left_out
+    )
+
+
+def slice_notes(placement: Placement) -> tuple[str, ...]:
+    """Return how a program comes to the slice of a card that a placement is for."""
+    return tuple(
+        "A program sees one slice of a card: set CUDA_VISIBLE_DEVICES to the UUID of "
+        f"{device.name} ({device.id}), as nvidia-smi -L lists it."
+        for device in placement.accelerators
+        if _SLICE in device.features
     )
 
 

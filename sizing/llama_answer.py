@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
-from whatfits.sizing.crowded import crowded_notes
+from whatfits.sizing.crowded import crowded_notes, slice_notes
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
@@ -97,6 +97,7 @@ def llama_plan(
             *asked.notes,
             *_notes(spec, machine, workload, trial),
             *crowded_notes(request, trial.request.devices, machine),
+            *slice_notes(trial.placement),
             *split_notes,
         ),
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),

@@ -94,3 +94,20 @@ def test_closing_what_fills_a_card_is_still_offered() -> None:
     assert plan.verdict == "slow"
     (close,) = (remedy for remedy in plan.remedies if remedy.key == "close")
     assert close.verdict == "fits"
+
+
+@pytest.mark.parametrize("roomiest", [0, 1])
+def test_of_cards_that_are_cut_up_one_slice_takes_part(roomiest: int) -> None:
+    # CUDA: a process sees one MIG instance, whichever its environment names
+    machine = with_free("2x rtx-3090 + 64gb", **{f"vram{1 - roomiest}": 9 * GIB})
+    slices = tuple(
+        replace(device, features=(*device.features, "mig")) if device.kind == "cuda" else device
+        for device in machine.devices
+    )
+    plan = check("llama-3.3-70b", machine=replace(machine, devices=slices))
+    assert plan.verdict == "slow"
+    assert {row.device for row in plan.memory.devices} == {f"cuda{roomiest}", "cpu"}
+    (command,) = plan.commands["llama.cpp"]
+    assert "-ts" not in command
+    assert "--device" not in command  # the one it sees is its first
+    assert any(f"(cuda{roomiest}), as nvidia-smi -L lists it" in note for note in plan.notes)
