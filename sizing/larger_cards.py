@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.catalog.lookup import device_entries
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR, machine_expression
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.reserve import desktop_vram_reserve_bytes
 from whatfits.sizing.units import GIB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,9 +73,27 @@ def larger_cards(machine: Machine) -> Iterator[LargerCard]:
             memory_gib,
             entry.name,
             expression,
-            machine_expression(expression),
+            _with_reserves_of(machine, machine_expression(expression)),
             entry.launch_price_usd,
         )
+
+
+def _with_reserves_of(machine: Machine, other: Machine) -> Machine:
+    """Return the other machine with what was asked to be kept free in pools of the same name.
+
+    A desktop's usual part of a card is not asked for: it depends on the card.
+    """
+    usual_bytes = desktop_vram_reserve_bytes(headless=False)
+    kept = {
+        pool.id: pool.reserve_bytes
+        for pool in machine.pools
+        if pool.kind != "vram" or pool.reserve_bytes > usual_bytes
+    }
+    pools = tuple(
+        replace(pool, reserve_bytes=max(pool.reserve_bytes, kept.get(pool.id, 0)))
+        for pool in other.pools
+    )
+    return replace(other, pools=pools)
 
 
 def _likeliest_last(entry: DeviceEntry) -> tuple[int, bool, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
+from whatfits.sizing.crowded import crowded_notes, slice_notes
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
@@ -91,7 +92,14 @@ def llama_plan(
         speed=speed,
         commands=commands,
         remedies=() if brief else remedies(spec, machine, filled, trial, attempts),
-        notes=(*spec.notes, *asked.notes, *_notes(spec, machine, workload, trial), *split_notes),
+        notes=(
+            *spec.notes,
+            *asked.notes,
+            *_notes(spec, machine, workload, trial),
+            *crowded_notes(request, trial.request.devices, machine),
+            *slice_notes(trial.placement),
+            *split_notes,
+        ),
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )

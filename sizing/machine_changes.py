@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.reserve import idle_ram_reserve_bytes, idle_unified_reserve_bytes
-from whatfits.sizing.units import parse_bytes
+from whatfits.sizing.units import MIB, parse_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -54,5 +54,16 @@ def with_reserves(machine: Machine, texts: Sequence[str]) -> Machine:
                 allowed="one whose size is known",
                 next_step="name the machine with --machine",
             )
-        by_id[pool_id] = replace(by_id[pool_id], reserve_bytes=parse_bytes(size))
+        by_id[pool_id] = replace(by_id[pool_id], reserve_bytes=_reserve_bytes(size))
     return replace(machine, pools=tuple(by_id.values()))
+
+
+def _reserve_bytes(text: str) -> int:
+    n_bytes = parse_bytes(text)
+    if 0 < n_bytes < MIB:  # `24`: of what?
+        raise InvalidRequestError(
+            what="size to keep free",
+            got=text,
+            allowed="0, or 1 MiB and more with its unit, as 2GiB",
+        )
+    return n_bytes

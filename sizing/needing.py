@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.need_trials import LlamaMachines, OwnMachines
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES, find_runtime
-from whatfits.sizing.settings import MAX_CONTEXT_TOKENS
+from whatfits.sizing.settings import MAX_CONTEXT_TOKENS, MAX_SEQUENCES
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ def for_users(workload: Workload, spec: ModelSpec, users: int | None, *, is_own:
             what="users with parallel", got=workload.parallel, allowed="one of them"
         )
     times = 1 if is_own else users
-    if context * users > MAX_CONTEXT_TOKENS:
-        raise InvalidRequestError(
-            what="number of users",
-            got=users,
-            allowed=f"at most {MAX_CONTEXT_TOKENS // context:,} with {context:,} tokens each",
-        )
+    most = MAX_CONTEXT_TOKENS // context
+    if users > (most if is_own else min(most, MAX_SEQUENCES)):
+        allowed = f"at most {most:,} with {context:,} tokens each"
+        if not is_own and most > MAX_SEQUENCES:
+            allowed = f"at most {MAX_SEQUENCES}, the sequences of one llama.cpp server"
+        raise InvalidRequestError(what="number of users", got=users, allowed=allowed)
     return replace(workload, context_tokens=context * times, parallel=users)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.closing_in import last_proven, last_with_room
+from whatfits.sizing.crowded import beside_crowded
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
@@ -59,18 +60,23 @@ class Trials:
         replays: Replays | None = None,
         experts_move: bool = True,
         splits_move: bool = True,
+        may_leave_out: bool = True,
     ) -> None:
         """Keep the parts of the bill that every trial shares.
 
         `replays` are those of the model under any file type; `experts_move` lets experts go to the
         host without the rest of their layers, `splits_move` layers to another accelerator than the
-        one llama.cpp's own split chooses.
+        one llama.cpp's own split chooses; `may_leave_out` leaves out one that is full already,
+        where splits move.
         """
         self._splits_move = splits_move
         self._experts_move = experts_move and any(layer.n_expert for layer in model.layers)
         self._model = model
         self._machine = machine
         self._workload = workload
+        self._asked = request
+        if splits_move and may_leave_out:
+            request = beside_crowded(request, machine)
         self._request = request
         self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras
@@ -144,7 +150,7 @@ class Trials:
             return False
         from whatfits.sizing.split_search import leaves_split_open  # noqa: PLC0415 - several cards
 
-        return leaves_split_open(self._request, trial.placement, self._machine)
+        return leaves_split_open(self._asked, trial.placement, self._machine)
 
     def _splits_like(self, trial: Trial) -> SplitSearch:
         from whatfits.sizing.split_search import SplitSearch  # noqa: PLC0415 - several cards

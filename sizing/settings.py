@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_CONTEXT_TOKENS",
     "MAX_CONTEXT_TOKENS",
+    "MAX_SEQUENCES",
     "Settings",
     "longest_input",
     "resolve_settings",
@@ -33,7 +34,7 @@ __all__ = [
 DEFAULT_CONTEXT_TOKENS: Final = 8192
 MAX_CONTEXT_TOKENS: Final = 2**31 - 256
 _CONTEXT_PADDING: Final = 256
-_MAX_SEQUENCES: Final = 256
+MAX_SEQUENCES: Final = 256
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 _NO_FLASH_ARCHITECTURES: Final = frozenset({"grok"})
@@ -97,7 +98,7 @@ def resolve_settings(
         InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
     """
     context = _context_tokens(model, workload)
-    sequences = _within("parallel", workload.parallel, default=1, low=1, high=_MAX_SEQUENCES)
+    sequences = _within("parallel", workload.parallel, default=1, low=1, high=MAX_SEQUENCES)
     unified = bool(workload.kv_unified)
     total, per_sequence = _padded_context(context, sequences, unified=unified)
     batch, micro = _batches(

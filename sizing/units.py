@@ -7,6 +7,7 @@ in GB/s (10**9), as datasheets give it.
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError
@@ -22,6 +23,7 @@ __all__ = [
     "pad",
     "parse_bytes",
     "parse_tokens",
+    "ungrouped",
 ]
 
 KIB: Final = 2**10
@@ -47,6 +49,8 @@ _BYTE_UNITS: Final = {
     "tb": 10**12,
 }
 _TOKEN_UNITS: Final = {"": 1, "k": 2**10, "m": 2**20}
+# A comma that does not set three digits apart stands for a point in half of the world.
+_OTHER_COMMA: Final = re.compile(r",(?!\d{3}(?!\d))|(?<!\d),|\..*,")
 
 
 def pad(value: int, multiple: int) -> int:
@@ -54,9 +58,20 @@ def pad(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+def ungrouped(text: str) -> str | None:
+    """Return a number in small letters, without what sets groups of digits apart.
+
+    None where a comma may be meant as a point: `1,5` is neither 15 nor 1.5 for sure.
+    """
+    compact = text.strip().lower().replace("_", "").replace(" ", "")
+    return None if _OTHER_COMMA.search(compact) else compact.replace(",", "")
+
+
 def _split_number(text: str, units: dict[str, int]) -> int | None:
     """Return number × unit as an integer, or None when `text` is not of that form."""
-    compact = text.strip().lower().replace("_", "").replace(",", "").replace(" ", "")
+    compact = ungrouped(text)
+    if compact is None:
+        return None
     digits = compact.rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = compact[len(digits) :]
     if unit not in units or not digits:

@@ -58,6 +58,7 @@ _PARTS: Final = {
     "mmproj": "a vision or audio projector",
     "imatrix": "an importance matrix",
     "adapter": "an adapter",
+    "controlvector": "a control vector",
 }
 
 

@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:  # no space left, or a device that refuses
         _abandon_output()
-        sys.stderr.write(f"whatfits: error: the answer cannot be written: {error.strerror}\n")
+        _complain(f"error: the answer cannot be written: {error.strerror}")
         return WhatfitsError.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -108,6 +108,8 @@ def _prepare_streams(*, as_json: bool) -> None:
     """Make standard output take every answer: JSON is UTF-8, text gives way where it must."""
     if sys.stdout is None:  # closed by the caller (`>&-`)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as above
     if isinstance(sys.stdout, io.TextIOWrapper):
         if as_json:
             sys.stdout.reconfigure(encoding="utf-8")
@@ -158,8 +160,14 @@ def _fail(error: WhatfitsError, *, as_json: bool) -> int:
         )
     else:
         kind = "" if isinstance(error, BadInputError) else "error: "
-        sys.stderr.write(f"whatfits: {kind}{error}\n")
+        _complain(f"{kind}{error}")
     return error.exit_code
+
+
+def _complain(sentence: str) -> None:
+    """Say what went wrong; where nobody can hear it, the exit code says it alone."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"whatfits: {sentence}\n")
 
 
 def _own_failure(error: Exception) -> WhatfitsError:

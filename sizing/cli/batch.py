@@ -191,7 +191,7 @@ def run(arguments: Sequence[str]) -> int:
     session = _Session()
     if options.file == "-":
         if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+            sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")
         _answer_all(session, sys.stdin)
         return 0
     with _opened(options.file) as stream:
@@ -201,7 +201,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _opened(path: str) -> TextIO:
     try:
-        return open(path, encoding="utf-8", errors="replace")  # noqa: PTH123 - the caller's
+        return open(path, encoding="utf-8-sig", errors="replace")  # noqa: PTH123 - the caller's
     except (OSError, ValueError) as error:
         from whatfits.sizing.errors import UnreadableFileError
 

@@ -19,6 +19,7 @@ from whatfits.sizing.cli.parser import Parser, add_output_options, parsed
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.units import ungrouped
 
 if TYPE_CHECKING:
     import argparse
@@ -111,7 +112,7 @@ def _number(text: str) -> float:
 
 def _tokens(text: str) -> float:
     """Return tokens a day: `2M`, `500k`, `1,000,000`."""
-    plain = text.strip().lower().replace(",", "").replace("_", "")
+    plain = ungrouped(text) or ""
     factor = _THOUSANDS.get(plain[-1:], 1.0)
     try:
         return _number(plain[:-1] if factor > 1 else plain) * factor

@@ -181,7 +181,7 @@ def _nodes_of(file: str) -> Iterator[Node]:
         yield from read_nodes(Path(file), replay=replayed)
         return
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")
     yield from nodes_of_lines(sys.stdin, name="node", replay=replayed)
 
 

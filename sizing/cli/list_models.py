@@ -158,11 +158,18 @@ def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:
             row.verdict,
             format_bytes(row.total_bytes),
             "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
-            rate_cell(row.verdict, row.decode_tokens_per_s),
+            _rate(row),
         )
         for row in rows
     )
     return Table(columns, cells, title=title, right=("size", "needs", "spare", "tokens/s"))
+
+
+def _rate(row: RankedModel) -> str:
+    """Return how fast a model writes; a dash too for what turns text into numbers alone."""
+    if row.kind == "embedding" and row.decode_tokens_per_s is None:
+        return "-"
+    return rate_cell(row.verdict, row.decode_tokens_per_s)
 
 
 def _size(row: RankedModel) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.parser import parsed
 from whatfits.sizing.errors import InvalidRequestError
@@ -24,6 +24,8 @@ __all__ = [
     "with_chosen_devices",
     "with_disk",
 ]
+
+_SLOWEST_DISK: Final = 10**6  # bytes a second
 
 
 def add_machine_options(parser: Parser) -> None:
@@ -121,6 +123,8 @@ def with_disk(machine: Machine, options: argparse.Namespace) -> Machine:
 
 def _bandwidth(text: str) -> int:
     n_bytes = parse_bytes(text.removesuffix("/s"))
-    if n_bytes < 1:
-        raise InvalidRequestError(what="bandwidth", got=text, allowed="more than 0, as '3.5GB/s'")
+    if n_bytes < _SLOWEST_DISK:  # `500`: of what?
+        raise InvalidRequestError(
+            what="bandwidth", got=text, allowed="1 MB/s or more with its unit, as '3.5GB/s'"
+        )
     return n_bytes

@@ -83,7 +83,8 @@ def split_rpc(
     workers = [node for node in nodes if node is not main]
     machine, real = rpc_machine(main, workers)
     try:
-        trials = Trials(spec, machine, workload, PlacementRequest())
+        # every node takes part: which are asked at all is chosen by the caller
+        trials = Trials(spec, machine, workload, PlacementRequest(), may_leave_out=False)
         spills = spills or not usable_accelerators(main.machine)
         trial = trials.best() if spills else trials.entirely()
     except BadInputError:

@@ -64,7 +64,7 @@ def read_nodes(path: Path, *, replay: Replay) -> list[Node]:
         return [node for file in files for node in read_nodes(file, replay=replay)]
     if path.suffix == _LINES:
         try:
-            with path.open(encoding="utf-8", errors="replace") as stream:
+            with path.open(encoding="utf-8-sig", errors="replace") as stream:
                 return list(nodes_of_lines(stream, name=path.stem, replay=replay))
         except OSError as error:
             raise UnreadableFileError(

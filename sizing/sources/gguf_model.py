@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.architectures import spec_from_gguf
+from whatfits.sizing.errors import UnreadableFileError
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.sources.local_file import load_gguf
 from whatfits.sizing.values import replace
@@ -39,10 +40,12 @@ def spec_of_header(
     """Return the model of a header, wherever its bytes came from; `notes` are added to its own.
 
     Raises:
+        UnreadableFileError: it is an adapter, or a vocabulary without weights.
         MalformedFileError: a value is missing, of the wrong kind or out of range.
         UnsupportedArchitectureError: nothing sound can be said about it.
         UnknownFileTypeError: no such file type.
     """
+    _require_weights(header, source)
     spec = spec_from_gguf(header, name=name, source=source)
     spec = replace(spec, notes=(*spec.notes, *notes))
     if file_type is None or find_file_type(file_type).name == spec.file_type:
@@ -52,3 +55,23 @@ def spec_of_header(
     changed = requantised(spec, file_type)
     note = f"The file is {spec.file_type}; this is what {changed.file_type} of it would take."
     return replace(changed, notes=(*changed.notes, note), planned=True)
+
+
+def _require_weights(header: GgufHeader, source: str) -> None:
+    """Refuse what names a model's architecture and is none, before a missing key is blamed.
+
+    Adapters say nothing of layers; files made to test tokenizers say all of them and hold none:
+    llama.cpp refuses both in the place of a model.
+    """
+    if header.metadata.get("general.type") == "adapter":
+        raise UnreadableFileError(
+            what="the file is an adapter (LoRA), not a model:",
+            got=source,
+            next_step="name the model that it goes with; add the file with --lora",
+        )
+    if not header.tensors:
+        raise UnreadableFileError(
+            what="the file holds a vocabulary and no weights:",
+            got=source,
+            next_step="give the model's own file",
+        )

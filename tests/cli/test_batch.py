@@ -229,6 +229,18 @@ def test_requests_are_read_from_standard_input_whatever_its_bytes(
     assert good["verdict"] == "fits"
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_the_mark_that_windows_puts_before_the_first_line_is_not_part_of_it(
+    spawn: Callable[..., Any], tmp_path: Path, *, by_name: bool
+) -> None:
+    marked = b"\xef\xbb\xbf" + json.dumps(GOOD).encode() + b"\r\n"
+    path = tmp_path / "requests.jsonl"
+    path.write_bytes(marked)
+    done = spawn("batch", str(path)) if by_name else spawn("batch", stdin=marked)
+    (answer,) = _answers(done.lines)
+    assert (answer["id"], answer["verdict"]) == ("a", "fits")
+
+
 def test_a_line_without_end_is_refused_and_the_next_is_answered(spawn: Callable[..., Any]) -> None:
     request = json.dumps({"model": "qwen3-8b", "machine": "24gb"}).encode()
     said = spawn("batch", stdin=b"[" * 9_000_000 + b"\n" + request)

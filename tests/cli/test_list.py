@@ -103,3 +103,11 @@ def test_models_that_no_memory_here_holds_are_listed_when_asked_for(
 def test_a_given_file_type_is_the_rule(say: Callable[..., Any]) -> None:
     said = say(*QWEN, "--file-type", "F16", "--limit", "1")
     assert "File type: as given." in said.lines
+
+
+def test_what_writes_nothing_has_a_dash_for_its_speed(say: Callable[..., Any]) -> None:
+    asked = ("list", "--machine", "rtx-4090 + 64gb", "--limit", "0", "--plain")
+    encoders = say(*asked, "--kind", "embedding").out.splitlines()
+    rows = [line for line in encoders if line.startswith("model: ")]
+    assert len(rows) > 5
+    assert all(row.endswith("tokens/s: -") for row in rows)

@@ -42,7 +42,7 @@ def test_nothing_is_said_of_a_disk_that_nobody_knows(say: Callable[..., Any]) ->
     assert "Loads in" not in say("check", *ASKED, "--plain").out
 
 
-@pytest.mark.parametrize("given", ["0", "fast", "-1GB/s"])
+@pytest.mark.parametrize("given", ["0", "fast", "-1GB/s", "500", "3,5GB/s"])
 def test_a_disk_without_a_speed_is_refused(say: Callable[..., Any], given: str) -> None:
     got = say("check", *ASKED, f"--disk-bandwidth={given}")
     assert (got.code, got.out, len(got.err.splitlines())) == (2, "", 1)

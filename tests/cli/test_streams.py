@@ -84,6 +84,19 @@ def test_a_full_disk_is_our_failure_in_one_line(arguments: tuple[str, ...]) -> N
     assert "No space left" in done.stderr
 
 
+@pytest.mark.parametrize("stderr", ["2>&-", ">&- 2>&-", "2>/dev/full"])
+def test_the_exit_code_stays_where_no_complaint_can_be_heard(stderr: str) -> None:
+    if "full" in stderr and not os.path.exists("/dev/full"):  # noqa: PTH110 - a device
+        pytest.skip("no device that is always full")
+    for arguments, code in ((("check", "no-such-model"), 2), ((*CHECK, "--users"), 2), (CHECK, 0)):
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {stderr}', "sh", *COMMAND, *arguments],
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        assert done.returncode == code
+
+
 def test_closed_standard_output_is_survived() -> None:
     done = subprocess.run(
         ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "--version"],

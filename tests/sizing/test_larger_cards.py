@@ -6,6 +6,7 @@ import pytest
 
 from whatfits.sizing import check, load_machine
 from whatfits.sizing.larger_cards import larger_cards
+from whatfits.sizing.machine_changes import with_reserves
 from whatfits.sizing.units import GIB
 
 
@@ -80,3 +81,25 @@ def test_a_program_whose_context_follows_the_card_is_asked_for_the_same_one() ->
     assert changed.workload.context_tokens == found.workload.context_tokens
     unsaid = check("qwen3-32b", machine=remedy.change["machine"], runtime="ollama")
     assert unsaid.workload.context_tokens != found.workload.context_tokens
+
+
+@pytest.mark.parametrize(
+    ("reserve", "expected_gib"), [("vram0=8GiB", 40), ("ram=60GiB", 32), ("ram=62.5GiB", 32)]
+)
+def test_what_is_kept_free_stays_so_beside_another_card(reserve: str, expected_gib: int) -> None:
+    machine = with_reserves(load_machine("rtx-3060 12gb + 64gb"), [reserve])
+    workload = {"context_tokens": 32_768}
+    remedy = check("qwen3-32b", machine=machine, workload=workload).remedies[-1]
+    assert f"a card of {expected_gib} GiB" in remedy.text
+    expression = remedy.change["machine"]
+    assert isinstance(expression, str)
+    changed = with_reserves(load_machine(expression), [reserve])
+    again = check("qwen3-32b", machine=changed, workload=workload)
+    assert (again.verdict, again.memory.total_bytes) == (remedy.verdict, remedy.needs_bytes)
+
+
+def test_no_card_helps_where_too_little_ram_is_left_for_the_program() -> None:
+    machine = with_reserves(load_machine("rtx-3060 12gb + 64gb"), ["64GiB"])
+    found = check("qwen3-32b", machine=machine)
+    assert found.verdict == "no"
+    assert "machine" not in {remedy.key for remedy in found.remedies}

@@ -96,3 +96,20 @@ def test_without_a_day_no_rents_are_told() -> None:
 def test_users_below_one_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="number of users"):
         need("qwen3-0.6b", machine="8gb", users=0)
+
+
+@pytest.mark.parametrize(
+    ("users", "most"), [(257, "at most 256, the"), (10**6, "at most 256, the")]
+)
+def test_more_users_than_a_server_has_sequences_are_refused_by_that_number(
+    users: int, most: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match="number of users") as caught:
+        need("qwen3-0.6b", machine="8gb", users=users)
+    assert most in str(caught.value)
+
+
+def test_users_whose_contexts_no_cache_counts_are_refused_by_that_number() -> None:
+    asked = {"machine": "8gb", "workload": {"context_tokens": 2**25}}
+    with pytest.raises(InvalidRequestError, match="at most 63 with 33,554,432 tokens each"):
+        need("qwen3-0.6b", **asked, users=64)

@@ -62,7 +62,8 @@ def test_a_machine_alone_and_a_recording_are_read_too(tmp_path: Path) -> None:
 def test_a_folder_is_all_of_its_reports_in_order(tmp_path: Path) -> None:
     for name in ("b.json", "a.json"):
         (tmp_path / name).write_text(dump_json(REPORT), encoding="utf-8")
-    (tmp_path / "c.jsonl").write_text(f"{dump_json(REPORT)}\n\n{dump_json(REPORT)}\n", "utf-8")
+    lines = f"{dump_json(REPORT)}\n\n{dump_json(REPORT)}\n"
+    (tmp_path / "c.jsonl").write_text(lines, "utf-8-sig")  # with the mark that Windows puts first
     (tmp_path / "notes.txt").write_text("no report", encoding="utf-8")
     found = [one.node for one in read_nodes(tmp_path, replay=replayed)]
     assert found == ["a", "b", "c-1", "c-3"]

@@ -1,0 +1,81 @@
+"""Accelerators that take no part: without room for the driver's own, or unseen by a program.
+
+llama.cpp opens every device that it is not told to leave alone, and each loses that part. Layers
+cannot be shared out so that a full one holds it: the device has to be left out by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.overhead import overhead_of
+from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.placement import Placement
+    from whatfits.sizing.workload import PlacementRequest
+
+__all__ = ["beside_crowded", "crowded_notes", "slice_notes"]
+
+_SLICE: Final = "mig"
+
+
+def beside_crowded(request: PlacementRequest, machine: Machine) -> PlacementRequest:
+    """Return a request for the accelerators with room, where it names none and some have none.
+
+    As it is where all are as full, or where it says by itself what lies on which. Of cards that are
+    cut up (MIG) one slice takes part: a process of CUDA sees no more of them.
+    """
+    says_where = request.devices is not None or request.tensor_split is not None
+    if says_where or request.overrides or request.split_mode not in (None, "layer"):
+        return request
+    usable = usable_accelerators(machine)
+    if any(_SLICE in device.features for device in usable):
+        usable_bytes = {d.id: machine.pool(d.pool).free_low_bytes or 0 for d in usable}
+        return replace(request, devices=(max(usable_bytes, key=usable_bytes.__getitem__),))
+    roomy = tuple(device.id for device in usable if not _is_crowded(device, machine))
+    return replace(request, devices=roomy) if 0 < len(roomy) < len(usable) else request
+
+
+def crowded_notes(
+    asked: PlacementRequest, kept: Collection[str] | None, machine: Machine
+) -> tuple[str, ...]:
+    """Return one sentence for each accelerator that is left out, unasked, as too full.
+
+    `kept` are the ids of the others; none where nothing was left out.
+    """
+    if asked.devices is not None or not kept:
+        return ()
+    left_out = (
+        device
+        for device in usable_accelerators(machine)
+        if device.id not in kept and _is_crowded(device, machine)
+    )
+    return tuple(
+        f"{device.name} ({device.id}) is left out: "
+        f"{format_bytes(machine.pool(device.pool).free_low_bytes or 0)} are free there, and its "
+        "driver alone may take more."
+        for device in left_out
+    )
+
+
+def slice_notes(placement: Placement) -> tuple[str, ...]:
+    """Return how a program comes to the slice of a card that a placement is for."""
+    return tuple(
+        "A program sees one slice of a card: set CUDA_VISIBLE_DEVICES to the UUID of "
+        f"{device.name} ({device.id}), as nvidia-smi -L lists it."
+        for device in placement.accelerators
+        if _SLICE in device.features
+    )
+
+
+def _is_crowded(device: Device, machine: Machine) -> bool:
+    """Return whether an accelerator has less free for sure than driver and back end may take."""
+    free_bytes = machine.pool(device.pool).free_low_bytes
+    most_bytes = overhead_of(machine, device, is_server=True).high_bytes
+    return free_bytes is not None and free_bytes < most_bytes
