@@ -48,7 +48,8 @@ def _reasons(model: ModelSpec, settings: VllmSettings, bill: Bill) -> Iterator[B
     yield _blocks(settings, bill)
     yield Basis(
         key="memory.compute_bytes",
-        formula="batch x (c1 x width + c2 x inner width / ranks) x 2 + sequences x vocabulary x 4",
+        formula="the larger of batch x (c1 x width + c2 x inner width / ranks) x 2 and of batch x "
+        "width x 2 + what experts keep + sequences x vocabulary x 4 x copies",
         inputs={
             "batch_tokens": settings.batch_tokens,
             "sequences": settings.sequences,

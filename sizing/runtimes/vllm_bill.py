@@ -20,6 +20,7 @@ from whatfits.sizing.runtimes.vllm_overheads import (
     activation_range,
     context_range,
     graph_range,
+    graphs_beyond_bytes,
     rest_range,
 )
 from whatfits.sizing.runtimes.vllm_weights import stage_weights
@@ -67,7 +68,7 @@ class DeviceBill(NamedTuple):
     @property
     def startup_bytes(self) -> int:
         """What has to stay free beside the memory vLLM may use, at most."""
-        return self.context.high_bytes + self.graphs.high_bytes - self.graphs.mid_bytes
+        return self.context.high_bytes + graphs_beyond_bytes(self.graphs)
 
     def utilisation_permille(self, *, idle: bool = False) -> int:
         """Return the largest share that is free at the start, in thousandths.
@@ -209,6 +210,7 @@ def _n_blocks(one: DeviceBill, permille: int, which: str) -> int:
 
 def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tuple[DeviceBill, ...]:
     cut = settings.cut
+    stages = cut.layers(model.n_layers)
     weights, activation = stage_weights(model, cut), activation_range(model, settings)
     rules = CacheRules(
         ranks=cut.ranks,
@@ -221,21 +223,22 @@ def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tupl
             cache_layers(model, [model.layers[index] for index in layers], rules),
             in_flight_tokens=settings.in_flight_tokens,
         )
-        for layers in cut.layers(model.n_layers)
+        for layers in stages
     ]
-    several = len(settings.devices) > 1
     bills = []
     for index, device in enumerate(settings.devices):
         stage = index // cut.ranks
         pool = machine.pool(device.pool)
+        total = pool.total_bytes or 0
+        n_layers = len(stages[stage])
         bills.append(
             DeviceBill(
                 device=device,
                 pool=pool,
                 weights=weights[stage],
                 activation=activation,
-                rest=rest_range(device, total_bytes=pool.total_bytes or 0, several=several),
-                graphs=graph_range(settings),
+                rest=rest_range(device, total_bytes=total, several=cut.ranks > 1),
+                graphs=graph_range(model, settings, n_layers=n_layers, total_bytes=total),
                 context=context_range(device),
                 cache=caches[stage],
             )

@@ -1,9 +1,12 @@
 """What vLLM takes of a device beside weights and cache: intervals from public start-up logs.
 
 Profiling runs one batch and one dummy sampling, so the peak of the activations follows the batch
-and the requests at once, not the longest request. Source: vllm-project/vllm 0.33.0
-vllm/v1/worker/gpu_worker.py, gpu_model_runner.py for the rule; vllm-project/vllm pulls 10511,
-14447, 17122, 30515, issues 10517 and 14452 and further logs (tests/recorded/vllm) for the figures.
+and the requests at once, not the longest request. Graphs are captured for so many lengths of a
+batch, each with its layers. Source: vllm-project/vllm 0.33.0 vllm/v1/worker/gpu_worker.py,
+gpu_model_runner.py, vllm/config/vllm.py and vllm/model_executor/layers/fused_moe for the rules;
+vllm-project/vllm pulls 10511, 14447, 17122, 30515, 57047, issues 10517 and 14452 and further logs
+(tests/recorded/vllm) for the figures; judged by 46 logs that they were not set from
+(tests/golden/test_vllm_on_h100.py).
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import ByteRange
 from whatfits.sizing.quants.layouts.parts import F32, HALF
+from whatfits.sizing.runtimes.vllm_devices import capability
 from whatfits.sizing.units import GIB
 
 if TYPE_CHECKING:
@@ -21,22 +25,35 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
 
-__all__ = ["activation_range", "context_range", "graph_range", "rest_range"]
+__all__ = [
+    "activation_range",
+    "context_range",
+    "graph_range",
+    "graphs_beyond_bytes",
+    "rest_range",
+]
 
 _BIG_BYTES: Final = 40 * GIB
 # Elements a token: of the residual stream, and of the feed-forward part of one layer.
 _STREAM_LOW, _STREAM_MID, _STREAM_HIGH = 2.0, 4.0, 12.0
 _INNER_LOW, _INNER_MID, _INNER_HIGH = 2.0, 3.0, 4.0
-_SORTED_LOGITS: Final = 4  # copies in 32 bits while the dummy sampling sorts them
+# Copies of the logits in 32 bits while the dummy sampling is at its peak: expected and at most.
+_SAMPLED, _MOST_SAMPLED = 3.7, 4.0
+_STACKED: Final = "MXFP4"  # kernels of such experts bring memory of their own
 
 
 def _gib(low: float, mid: float, high: float, reason: str) -> ByteRange:
     return ByteRange(round(low * GIB), round(mid * GIB), round(high * GIB), reason)
 
 
-_GRAPHS: Final = _gib(
-    0.1, 0.5, 0.9, "captured graphs: 0.10 to 0.73 GiB in logs without drafts, estimates up to 0.93"
-)
+# GiB of captured graphs: a start, each graph, and each layer of a graph.
+_GRAPH_START, _GRAPH_EACH, _GRAPH_LAYER = 0.1, 0.0018, 0.00013
+_GRAPH_LOW: Final = 1 / 8  # of the middle
+_GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB, _GRAPH_BIG_GIB = 1.5, 0.95, 1.0
+_GRAPHS_BEYOND_BYTES: Final = GIB // 2  # at most 0.46 GiB in logs
+_MOST_CAPTURED, _MORE_CAPTURED = 512, 1024  # tokens of the largest captured batch
+_LARGE_CAPTURES: Final = "gpt-oss"
+_BLACKWELL: Final = (10.0, 11.0)  # capability of what stands in data centres
 _NO_GRAPHS: Final = ByteRange(0, 0, 0, "the CPU captures no graphs")
 _CONTEXT: Final = _gib(
     0.2, 0.45, 0.6, "the driver's context of the process, which is gone before vLLM measures"
@@ -44,24 +61,25 @@ _CONTEXT: Final = _gib(
 _NO_CONTEXT: Final = ByteRange(0, 0, 0, "the CPU has no driver context")
 _PROCESS: Final = _gib(0.5, 1.0, 2.5, "Python and torch on the CPU: no log read, a wide guess")
 _REST: Final = {
-    # (several devices, 40 GiB or more of memory)
+    # (several ranks, 40 GiB or more of memory); stages have taken no more than one card has
     (False, False): _gib(0.03, 0.3, 0.6, "libraries of one card: 0.03 to 0.6 GiB in logs"),
     (False, True): _gib(0.03, 0.3, 1.8, "libraries of one large card: up to 1.79 GiB in a log"),
     (True, False): _gib(0.2, 0.4, 1.0, "libraries and NCCL on cards: 0.20 to 0.33 GiB in logs"),
-    (True, True): _gib(0.3, 1.0, 3.6, "libraries and NCCL on large cards: 3.58 GiB in a log"),
+    (True, True): _gib(0.3, 2.1, 3.6, "libraries and NCCL on large cards: 2.06 to 3.58 in logs"),
 }
 _ROCM: Final = _gib(0.3, 0.6, 2.0, "libraries on ROCm: 0.6 GiB usual, few logs")
 
 
 def activation_range(model: ModelSpec, settings: VllmSettings) -> ByteRange:
-    """Return the peak of one batch through the model and of one sampling.
+    """Return the peak of one batch through the model or of the sampling after it.
 
-    batch x (c1 x width + c2 x inner width / ranks) x 2 + requests at once x vocabulary x 4. The
-    sampling comes after the batch: the low end leaves it out, the high end is at least its sort.
+    Batch: tokens x (c1 x width + c2 x inner width / ranks) x 2. Sampling: what it reads and what
+    experts keep, tokens x width x 2 and more, + requests at once x vocabulary x 4 x copies. The low
+    end leaves the sampling out; what embeds samples nothing.
     """
     tokens, ranks = settings.batch_tokens, settings.cut.ranks
     stream, inner = _stream_elements(model, ranks), _inner_elements(model, ranks)
-    logits = settings.sequences * model.hparams.n_vocab * F32
+    logits = 0 if settings.embeds else settings.sequences * model.hparams.n_vocab * F32
     low, mid, high = (
         round(tokens * (a * stream + b * inner) * HALF)
         for a, b in (
@@ -70,12 +88,26 @@ def activation_range(model: ModelSpec, settings: VllmSettings) -> ByteRange:
             (_STREAM_HIGH, _INNER_HIGH),
         )
     )
+    kept = tokens * model.hparams.n_embd * HALF + _expert_bytes(model, settings)
     return ByteRange(
         low,
-        mid + logits,
-        max(high + logits, _SORTED_LOGITS * logits),
-        "peak of the profiling run: 0.4 to 5.7 GiB in logs, by batch and width",
+        max(mid, kept + round(_SAMPLED * logits)),
+        max(high + logits, kept + round(_MOST_SAMPLED * logits)),
+        "peak of the profiling run: 0.4 to 5.7 GiB in logs, by batch, width and vocabulary",
     )
+
+
+def _expert_bytes(model: ModelSpec, settings: VllmSettings) -> int:
+    """Return the two stretches that routed experts work in, which stay once they are taken.
+
+    Both have a row for each expert of each token, as wide as the stream or the inner width.
+    """
+    hparams, ranks = model.hparams, settings.cut.ranks
+    if not hparams.n_expert or any(tensor.type == _STACKED for tensor in model.tensors):
+        return 0
+    inner = hparams.n_ff_exp // ranks
+    widths = max(2 * inner, hparams.n_embd) + max(inner, hparams.n_embd)
+    return settings.batch_tokens * hparams.n_expert_used * widths * HALF
 
 
 def _stream_elements(model: ModelSpec, ranks: int) -> int:
@@ -105,9 +137,46 @@ def _widths(model: ModelSpec, ranks: int) -> Iterator[int]:
         yield routed + hparams.n_ff_shexp // ranks
 
 
-def graph_range(settings: VllmSettings) -> ByteRange:
-    """Return what captured graphs take of a device."""
-    return _NO_GRAPHS if settings.on_host else _GRAPHS
+def graph_range(
+    model: ModelSpec, settings: VllmSettings, *, n_layers: int, total_bytes: int
+) -> ByteRange:
+    """Return what graphs captured of so many layers take of a device.
+
+    vLLM captures them twice: in pieces between the attentions, up to twice the requests at once,
+    and whole, up to the requests at once. What it subtracts from the pool is an estimate of its
+    own, which has been up to a GiB above what they took, on large cards.
+    """
+    if settings.on_host:
+        return _NO_GRAPHS
+    most = min(2 * settings.sequences, _most_captured(model, settings.devices[0]))
+    n_graphs = _n_captured(most) + _n_captured(min(settings.sequences, most))
+    mid = _GRAPH_START + n_graphs * (_GRAPH_EACH + _GRAPH_LAYER * n_layers)
+    is_big = total_bytes >= _BIG_BYTES
+    return _gib(
+        mid * _GRAPH_LOW,
+        mid,
+        max(mid + _GRAPH_BIG_GIB if is_big else mid * _GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB),
+        f"{n_graphs} captured graphs: 0.04 to 1.92 GiB in logs without drafts, estimates among "
+        "them, the more on large cards",
+    )
+
+
+def graphs_beyond_bytes(graphs: ByteRange) -> int:
+    """Return by how much graphs may outgrow what vLLM estimates for them."""
+    return _GRAPHS_BEYOND_BYTES if graphs.high_bytes else 0
+
+
+def _most_captured(model: ModelSpec, device: Device) -> int:
+    first, after = _BLACKWELL
+    is_large = first <= (capability(device) or 0.0) < after
+    large = is_large or model.architecture == _LARGE_CAPTURES
+    return _MORE_CAPTURED if large else _MOST_CAPTURED
+
+
+def _n_captured(most: int) -> int:
+    """Return how many lengths of a batch are captured: 1, 2, 4, by 8 to 256, by 16 from there."""
+    singles = sum(size <= most for size in (1, 2, 4))
+    return singles + min(most, 256) // 8 + max(0, most - 256) // 16
 
 
 def context_range(device: Device) -> ByteRange:
@@ -116,7 +185,10 @@ def context_range(device: Device) -> ByteRange:
 
 
 def rest_range(device: Device, *, total_bytes: int, several: bool) -> ByteRange:
-    """Return what libraries (cuBLAS, NCCL …) take of a device outside torch."""
+    """Return what libraries (cuBLAS, NCCL …) take of a device outside torch.
+
+    `several`: it is one of several ranks, which add up their results all the time.
+    """
     if device.kind == "cpu":
         return _PROCESS
     if device.kind == "rocm":

@@ -160,6 +160,15 @@ def test_a_peak_on_an_apple_gpu_lies_in_the_interval(row: dict[str, Any]) -> Non
     assert weights + peak.low <= row["peak_gb"] * 10**9 <= weights + peak.high
 
 
+@pytest.mark.parametrize("row", PEAKS["further"], ids=lambda row: row["model"])
+def test_a_peak_that_no_constant_was_set_from_lies_in_the_interval(row: dict[str, Any]) -> None:
+    weights, bill = bill_of(row["model"], row["bits"])
+    answer = row["answer_tokens"]
+    context = row["prompt_tokens"] + answer
+    peak = bill.peak(MlxSettings("api", context_tokens=context, answer_tokens=answer))
+    assert weights + peak.low <= row["peak_gb"] * 10**9 <= weights + peak.high
+
+
 @pytest.mark.parametrize(
     "row",
     [row for row in PUBLISHED if any(name in row["repo"] for name in TO_THE_BYTE)],

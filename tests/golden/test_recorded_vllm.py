@@ -138,6 +138,45 @@ def test_prefix_caching_costs_a_hybrid_a_second_state_a_request(
 
 
 @pytest.mark.parametrize(
+    ("name", "in_flight_tokens", "kv_gib", "longest", "tokens"),
+    [
+        # vllm-project/vllm pull 57047, a 48 GB card, AWQ, September 2026
+        ("qwen3-4b", 2 * 2048, 36.88, 2048, 268_560),
+        # LMCache/LMCache issue 3430, a 24 GB card, May 2026
+        ("qwen3-8b", 2048, 6.37, 16_384, 46_368),
+        # start-up logs in public GitHub files of unknown repositories: a DGX Spark, 0.27.1;
+        # an MI300X of 192 GB in 2026; a 24 GB card, 0.22.1, which had one batch on the way
+        ("qwen3-0.6b", 2 * 2048, 69.4, 40_960, 649_728),
+        ("gemma-4-e2b", 2 * 16_384, 155.04, 32_768, 9_026_017),
+        ("gemma-4-e4b", 2048, 4.1, 32_768, 224_353),
+    ],
+)
+def test_the_cache_tokens_of_further_logs_follow_from_their_cache(
+    name: str, in_flight_tokens: int, kv_gib: float, longest: int, tokens: int
+) -> None:
+    plan = planned(name, CacheRules(1, 2), in_flight_tokens=in_flight_tokens)
+    low, high = (
+        plan.cache_tokens(plan.n_blocks(round(kv_gib * GIB) + slack), request_tokens=longest)
+        for slack in (-HALF_A_DIGIT_BYTES, HALF_A_DIGIT_BYTES)
+    )
+    assert low <= tokens <= high
+
+
+def test_the_least_cache_is_what_vllm_asks_for() -> None:
+    # eugr/spark-vllm-docker issue 396: MiniMax M2.7 over two DGX Spark, 0.29.1rc1
+    plan = planned("minimax-m2.7", CacheRules(2, 2), in_flight_tokens=2 * 2048)
+    needed = plan.request_bytes(196_608)
+    assert needed == pytest.approx(23.25 * GIB, abs=HALF_A_DIGIT_BYTES)
+    low, high = (
+        plan.longest_request(plan.n_blocks(round(22.5 * GIB) + slack), most_tokens=196_608)
+        for slack in (-HALF_A_DIGIT_BYTES, HALF_A_DIGIT_BYTES)
+    )
+    assert low is not None
+    assert high is not None
+    assert low <= 190_272 <= high
+
+
+@pytest.mark.parametrize(
     ("name", "row"),
     [
         ("llama-3.1-8b", logged("Llama-3.1-8B-class", device="A100-SXM4-40GB")),

@@ -1,0 +1,84 @@
+"""What vLLM takes beside weights and cache: what each term follows.
+
+The figures of whole runs are judged in tests/golden.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from whatfits.sizing.api import load_machine
+from whatfits.sizing.runtimes.vllm_bill import DeviceBill, bill_of
+from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.sources.published_checkpoint import load_published
+from whatfits.sizing.units import GIB
+from whatfits.sizing.workload import PlacementRequest, Workload
+
+
+def first(
+    model: str,
+    machine: str,
+    *,
+    placement: dict[str, Any] | None = None,
+    parallel: int | None = None,
+) -> DeviceBill:
+    spec, where = load_published(model), load_machine(machine)
+    placed = PlacementRequest(**placement or {})
+    settings = resolve_vllm(spec, where, Workload(parallel=parallel), placed)
+    return bill_of(spec, where, settings).devices[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "requests", "n_graphs"),
+    [
+        ("qwen3-8b", "rtx-4090", 256, 51 + 35),
+        ("qwen3-8b", "h100 sxm5 80 gb", 1024, 51 + 51),
+        # vLLM overrides the largest captured batch for this model
+        ("gpt-oss-20b", "h100 sxm5 80 gb", 1024, 83 + 83),
+        ("qwen3-8b", "b200", 1024, 83 + 83),
+        ("qwen3-8b", "rtx-4090", 8, 5 + 4),
+        ("qwen3-8b", "rtx-4090", 1, 2 + 1),
+    ],
+)
+def test_graphs_are_captured_in_pieces_for_twice_the_requests_and_whole_for_them(
+    model: str, machine: str, requests: int, n_graphs: int
+) -> None:
+    assert first(model, machine, parallel=requests).graphs.reason.startswith(f"{n_graphs} ")
+
+
+def test_fewer_requests_and_fewer_layers_have_smaller_graphs() -> None:
+    many, few = (first("qwen3-8b", "rtx-4090", parallel=n).graphs for n in (256, 8))
+    assert few.mid_bytes < many.mid_bytes / 3
+    stage = first("qwen3-8b", "2x rtx-4090", placement={"split_mode": "layer"}, parallel=256)
+    assert stage.graphs.mid_bytes < many.mid_bytes
+
+
+def test_the_cpu_captures_nothing() -> None:
+    assert first("qwen3-8b", "64gb").graphs.high_bytes == 0
+
+
+def test_stages_take_what_one_card_does_for_libraries_and_ranks_more() -> None:
+    alone, ranks = (first("qwen3-8b", name).rest for name in ("rtx-3090", "2x rtx-3090"))
+    stages = first("qwen3-8b", "2x rtx-3090", placement={"split_mode": "layer"}).rest
+    assert stages == alone
+    assert ranks.mid_bytes > alone.mid_bytes
+
+
+def test_sampling_of_many_requests_is_the_peak() -> None:
+    # 1,024 rows of 151,936 logits in 32 bits, 3.7 times, and 8,192 rows of the stream
+    peak = first("qwen3-8b", "h100 sxm5 80 gb").activation
+    assert peak.mid_bytes == round(3.7 * 1024 * 151_936 * 4) + 8192 * 4096 * 2
+
+
+def test_routed_experts_keep_two_stretches_of_a_row_for_each_one_used() -> None:
+    dense = round(3.7 * 1024 * 151_936 * 4) + 8192 * 2048 * 2
+    peak = first("qwen3-30b-a3b", "h100 sxm5 80 gb").activation
+    # eight experts a token; the inner width is 768, twice that is less than the stream's 2,048
+    assert peak.mid_bytes - dense == 2 * 8192 * 8 * 2048 * 2 == GIB // 2
+
+
+def test_what_embeds_samples_nothing() -> None:
+    few, many = (first("qwen3-embedding-0.6b", "rtx-4090", parallel=n).activation for n in (1, 256))
+    assert few == many
