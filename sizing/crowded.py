@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.workload import PlacementRequest
 
-__all__ = ["beside_crowded", "crowded_notes", "slice_notes"]
+__all__ = ["beside_crowded", "crowded_notes", "of_one_slice", "slice_notes"]
 
 _SLICE: Final = "mig"
 
@@ -28,18 +28,31 @@ _SLICE: Final = "mig"
 def beside_crowded(request: PlacementRequest, machine: Machine) -> PlacementRequest:
     """Return a request for the accelerators with room, where it names none and some have none.
 
-    As it is where all are as full, or where it says by itself what lies on which. Of cards that are
-    cut up (MIG) one slice takes part: a process of CUDA sees no more of them.
+    As it is where all are as full, or where it says by itself what lies on which.
     """
-    says_where = request.devices is not None or request.tensor_split is not None
-    if says_where or request.overrides or request.split_mode not in (None, "layer"):
+    if _says_where(request):
         return request
     usable = usable_accelerators(machine)
-    if any(_SLICE in device.features for device in usable):
-        usable_bytes = {d.id: machine.pool(d.pool).free_low_bytes or 0 for d in usable}
-        return replace(request, devices=(max(usable_bytes, key=usable_bytes.__getitem__),))
     roomy = tuple(device.id for device in usable if not _is_crowded(device, machine))
     return replace(request, devices=roomy) if 0 < len(roomy) < len(usable) else request
+
+
+def of_one_slice(request: PlacementRequest, machine: Machine) -> PlacementRequest:
+    """Return a request for the roomiest slice, where cards are cut up (MIG) and it names none.
+
+    A process of CUDA sees no more of them, whichever program it runs.
+    """
+    usable = usable_accelerators(machine)
+    if _says_where(request) or not any(_SLICE in device.features for device in usable):
+        return request
+    free_bytes = {d.id: machine.pool(d.pool).free_low_bytes or 0 for d in usable}
+    return replace(request, devices=(max(free_bytes, key=free_bytes.__getitem__),))
+
+
+def _says_where(request: PlacementRequest) -> bool:
+    """Return whether a request says by itself what lies on which accelerator."""
+    named = request.devices is not None or request.tensor_split is not None
+    return named or bool(request.overrides) or request.split_mode not in (None, "layer")
 
 
 def crowded_notes(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.closing_in import last_proven, last_with_room
-from whatfits.sizing.crowded import beside_crowded
+from whatfits.sizing.crowded import beside_crowded, of_one_slice
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
@@ -67,7 +67,7 @@ class Trials:
         `replays` are those of the model under any file type; `experts_move` lets experts go to the
         host without the rest of their layers, `splits_move` layers to another accelerator than the
         one llama.cpp's own split chooses; `may_leave_out` leaves out one that is full already,
-        where splits move.
+        where splits move, and all but one slice of a card that is cut up.
         """
         self._splits_move = splits_move
         self._experts_move = experts_move and any(layer.n_expert for layer in model.layers)
@@ -75,7 +75,9 @@ class Trials:
         self._machine = machine
         self._workload = workload
         self._asked = request
-        if splits_move and may_leave_out:
+        if may_leave_out:
+            request = of_one_slice(request, machine)
+        if may_leave_out and splits_move:
             request = beside_crowded(request, machine)
         self._request = request
         self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.crowded import of_one_slice
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.runtimes import Asked
@@ -23,12 +24,13 @@ from whatfits.sizing.runtimes.ollama_guess import (
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.units import GIB, format_tokens
 from whatfits.sizing.values import replace
+from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Run
-    from whatfits.sizing.workload import PlacementRequest, Workload
+    from whatfits.sizing.workload import Workload
 
 __all__ = ["asked", "commands", "default_context_tokens"]
 
@@ -78,7 +80,9 @@ _NOT_IN_PLACEMENT: Final = (
 
 def default_context_tokens(spec: ModelSpec, machine: Machine) -> int:
     """Return the context of one slot when none is asked for: by the memory of all cards."""
-    pools = (machine.pool(device.pool) for device in usable_accelerators(machine))
+    seen = of_one_slice(PlacementRequest(), machine).devices
+    cards = (card for card in usable_accelerators(machine) if seen is None or card.id in seen)
+    pools = (machine.pool(card.pool) for card in cards)
     total = sum(pool.allowance_bytes or 0 for pool in pools)
     tier = next((tokens for below, tokens in _CONTEXT_TIERS if total < below), _LARGEST_CONTEXT)
     return min(tier, spec.hparams.context_train_tokens or tier)
@@ -100,6 +104,7 @@ def asked(
         of_placement=_NOT_IN_PLACEMENT,
     )
     _check_pairs(workload)
+    request = of_one_slice(request, machine)
     context, notes = _slot_context(spec, machine, workload)
     slots = workload.parallel or 1
     if slots > 1 and (spec.architecture in _ONE_AT_A_TIME or spec.embeds):

@@ -250,7 +250,10 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ),
         ),
         Suite(
-            ("search.py", "spilling.py", "spilled_context.py", "rooms.py", "closing_in.py"),
+            (
+                *("search.py", "spilling.py", "spilled_context.py", "crowded.py", "rooms.py"),
+                "closing_in.py",
+            ),
             (
                 "tests/sizing/test_closing_in.py",
                 "tests/sizing/search",

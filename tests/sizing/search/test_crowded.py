@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whatfits.sizing import check, together
-from whatfits.sizing.api import load_machine
+from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.overhead import device_overhead
+from whatfits.sizing.runtimes.ollama import default_context_tokens
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
 
@@ -96,15 +97,33 @@ def test_closing_what_fills_a_card_is_still_offered() -> None:
     assert close.verdict == "fits"
 
 
-@pytest.mark.parametrize("roomiest", [0, 1])
-def test_of_cards_that_are_cut_up_one_slice_takes_part(roomiest: int) -> None:
-    # CUDA: a process sees one MIG instance, whichever its environment names
-    machine = with_free("2x rtx-3090 + 64gb", **{f"vram{1 - roomiest}": 9 * GIB})
+def cut_up(machine: Machine) -> Machine:
     slices = tuple(
         replace(device, features=(*device.features, "mig")) if device.kind == "cuda" else device
         for device in machine.devices
     )
-    plan = check("llama-3.3-70b", machine=replace(machine, devices=slices))
+    return replace(machine, devices=slices)
+
+
+@pytest.mark.parametrize("runtime", ["jan", "lm-studio", "ollama"])
+def test_other_programs_see_one_slice_too(runtime: str) -> None:
+    machine = with_free("2x rtx-3090 + 64gb", vram0=9 * GIB)
+    plan = check("llama-3.3-70b", machine=cut_up(machine), runtime=runtime)
+    assert [row.device for row in plan.memory.devices] == ["cuda1", "cpu"]
+
+
+def test_ollama_takes_its_context_by_the_slice_that_it_sees() -> None:
+    spec = load_model("llama-3.1-8b")
+    one, two = load_machine("rtx-3090 + 64gb"), load_machine("2x rtx-3090 + 64gb")
+    assert default_context_tokens(spec, two) > default_context_tokens(spec, one)
+    assert default_context_tokens(spec, cut_up(two)) == default_context_tokens(spec, one)
+
+
+@pytest.mark.parametrize("roomiest", [0, 1])
+def test_of_cards_that_are_cut_up_one_slice_takes_part(roomiest: int) -> None:
+    # CUDA: a process sees one MIG instance, whichever its environment names
+    machine = with_free("2x rtx-3090 + 64gb", **{f"vram{1 - roomiest}": 9 * GIB})
+    plan = check("llama-3.3-70b", machine=cut_up(machine))
     assert plan.verdict == "slow"
     assert {row.device for row in plan.memory.devices} == {f"cuda{roomiest}", "cpu"}
     (command,) = plan.commands["llama.cpp"]
