@@ -45,6 +45,7 @@ def probe(system: System) -> Partial:
             pool="ram",
             bandwidth_bytes_per_s=peak,
             features=facts.features,
+            cores=_threads(system, facts),
         )
     )
     _tell_cores(draft, facts, quota)
@@ -76,6 +77,17 @@ def _read(system: System, draft: Draft) -> CpuFacts:
             except ProbeError as error:
                 draft.say("cpu_source_failed", f"CPU: {error}.", warn=True)
     return facts
+
+
+def _threads(system: System, facts: CpuFacts) -> int | None:
+    """Return how many threads llama.cpp starts: one a core, on some systems a faster core.
+
+    Source: common/common.cpp (common_cpu_get_num_math, common_cpu_get_num_physical_cores).
+    """
+    is_x86 = system.architecture in ("x86_64", "AMD64", "amd64")
+    is_choosy = system.platform == "darwin" or (system.platform == "linux" and is_x86)
+    cores = (facts.performance_cores if is_choosy else None) or facts.physical_cores
+    return min(cores, facts.allowed_cores or cores) if cores else None
 
 
 def _completed(first: CpuFacts, second: CpuFacts) -> CpuFacts:

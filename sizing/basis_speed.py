@@ -31,8 +31,8 @@ _LEVELS: Final = {
 _DECODE: Final = (
     "1 / (sum over devices of weights read / (share x bandwidth) + what unpacking them takes "
     "beyond that on Apple's GPUs + cache and states at this depth / (share x bandwidth) + layers x "
-    "seconds + changes of device x seconds + seconds a token + rows of matrices x seconds on a "
-    "processor, where they were measured)"
+    "seconds + changes of device x seconds + seconds a token + on a processor layers x threads x "
+    "seconds, and rows of matrices x seconds where they were measured)"
 )
 _PROMPT: Final = (
     "tokens / (operations of weights / (share x arithmetic rate) + operations of attention / "

@@ -131,6 +131,7 @@ class Device:
         fp16_flops_per_s: dense FP16 matrix rate; None when unknown.
         features: facts that change memory or commands, as `avx2`, `cc8.9`, `integrated`, `wddm`.
         power_watts: power limit of the board as published; None when unknown.
+        cores: of a processor those that llama.cpp starts a thread on by itself; None when unknown.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -143,6 +144,7 @@ class Device:
     fp16_flops_per_s: int | None = None
     features: tuple[str, ...] = ()
     power_watts: int | None = None
+    cores: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ def _check_rates(machine: Machine) -> None:
     rated: list[tuple[str, object]] = [(f"device {d.id!r}", d) for d in machine.devices]
     rated += [(f"link to {link.to!r}", link) for link in machine.links]
     for where, holder in rated:
-        for name in ("bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts"):
+        for name in ("bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts", "cores"):
             rate = getattr(holder, name, None)
             if rate is not None and rate < 1:
                 raise InvalidRequestError(

@@ -14,7 +14,7 @@ from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_terms import ROW, UNPACKING
+from whatfits.sizing.speed_terms import BARRIER, ROW, UNPACKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,14 +88,15 @@ def costs_of(device: Device, engine: str | None = None) -> DeviceCosts:
 def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) -> DeviceCosts:
     """Return the costs of a device out of fitted ones: the nearest family's, and its own factors.
 
-    A processor is never nearer than its kind: what memory it has decides.
+    A processor is never known for sure: memory of the same speed is read at half or nine tenths.
     """
     kind, generation = family_of(device, engine)
     families = fitted["families"]
     keys = (f"{kind}:{generation}", kind, _ALL)
     family = next(key for key in keys if key in families)
     own = fitted["devices"].get(f"{kind}:{device_key(device.name)}")
-    level = "device" if own else "family" if family == keys[0] else "unknown"
+    is_near = family == keys[0] and kind != "cpu"
+    level = "device" if own else "family" if is_near else "unknown"
     intervals = (fitted["intervals"][phase][level] for phase in ("decode", "prefill"))
     decode, prompt = (ends.get(kind, ends[_ALL]) for ends in intervals)
     return DeviceCosts(
@@ -128,6 +129,8 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
         "token": found.token_seconds,
         "attention": found.attention_flops_per_s and peak_flops / found.attention_flops_per_s,
     }
+    if found.layer_seconds is not None:  # what its threads wait for each other is in there
+        measured |= {name: 0.0 for name in plain if name.startswith(BARRIER)}
     at_depth = {"cache": found.cache_bytes_per_s}
     at_depth["decode_attention"] = found.decode_attention_flops_per_s
     if any(at_depth.values()):  # what came out as nothing is in the rate of the other

@@ -36,6 +36,7 @@ _ROCM: Final = (
     ("gfx9", "cdna"),
 )
 _CAPABILITY: Final = r"^cc(\d+)\.(\d+)$"
+_ARM: Final = "neon"
 _APPLE: Final = r"\bM(\d+)\b"
 
 
@@ -48,6 +49,8 @@ def family_of(device: Device, engine: str | None = None) -> tuple[str, str | Non
 
 
 def _generation(device: Device) -> str | None:
+    if device.kind == "cpu":
+        return "arm" if _ARM in device.features else None
     for feature in device.features:
         found = re.match(_CAPABILITY, feature) if feature.startswith("cc") else None
         if found:

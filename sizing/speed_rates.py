@@ -36,6 +36,10 @@ _BYTEWISE_OVER_FLOATS: Final = 2
 # Source: T. Zakharko, Investigating the GPU Neural Accelerators on Apple A19/M5 (2025-10-15).
 _FIRST_WITH_MATRIX_UNITS: Final = 5
 _MATRICES_OVER_SHADERS: Final = 4
+# What stands in for cores that nobody counted. Two channels of DDR5-8000 are the most of a PC.
+_CORES_OF_A_PC: Final = 8
+_CORES_OF_A_SERVER: Final = 32
+_MOST_OF_A_PC_BYTES_PER_S: Final = 128e9
 _FLOAT_KINDS: Final = frozenset({"float", "bf16"})
 # What a shader does to multiply one packed element: it takes bits apart, converts, scales, adds.
 # Source: ggml/src/ggml-metal/ggml-metal.metal, kernel_mul_mv_q4_K_f32_impl and its like; of
@@ -49,7 +53,8 @@ class Rates(NamedTuple):
 
     `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
     nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
-    rate; `unpacking_flops` what they are unpacked at where that may take longer than reading.
+    rate; `unpacking_flops` what they are unpacked at where that may take longer than reading;
+    `threads` how many of a processor wait for each other, None elsewhere.
     """
 
     bytes: float | None
@@ -58,6 +63,7 @@ class Rates(NamedTuple):
     assumed: AssumedMemory | None = None
     integer_flops: float | None = None
     unpacking_flops: float | None = None
+    threads: int | None = None
 
     def unpacking_share(self, type_name: str) -> float:
         """Return how much longer than its bytes a storage type takes to unpack, as a share.
@@ -108,8 +114,17 @@ def peak_rates(
         if flops and _is_bytewise(device, engine) and not (found and found.prefill):
             bytewise = _BYTEWISE_OVER_FLOATS * flops
         unpacking = None if found and found.decode else _unpacking_flops(device, engine)
-        rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking))
+        threads = _threads(device, peak)
+        rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking, threads))
     return rates
+
+
+def _threads(device: Device, peak: float | None) -> int | None:
+    """Return how many threads of a processor wait for each other; None for other devices."""
+    if device.kind != "cpu":
+        return None
+    is_server = (peak or 0.0) > _MOST_OF_A_PC_BYTES_PER_S
+    return device.cores or (_CORES_OF_A_SERVER if is_server else _CORES_OF_A_PC)
 
 
 def _unpacking_flops(device: Device, engine: str | None) -> float | None:

@@ -3,8 +3,10 @@
 Decoding: bytes of weights over bandwidth, by storage type; bytes of cache, and of states that are
 scanned, which is far from the bandwidth (ggml/src/ggml-cuda/ssm-scan.cu); a constant a layer, more
 where there are experts or a state; one a token, one a change of device. On a processor one a row of
-a matrix, where that was measured: beginning and ending a product of vectors. On Apple's GPUs what
-unpacking weights takes beyond reading them (`Rates.unpacking_share`).
+a matrix, where that was measured: beginning and ending a product of vectors; and one a thread and
+layer: after each operation all threads add to one counter, one after the other, and wait for the
+last (ggml/src/ggml-cpu/ggml-cpu.c, ggml_barrier). On Apple's GPUs what unpacking weights takes
+beyond reading them (`Rates.unpacking_share`).
 A prompt: operations over the arithmetic rate by storage type; operations of attention;
 activations that layers pass on; weights read, and those on the host copied, once a micro-batch.
 Source: this is what llama.cpp's graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVATION_BYTES",
+    "BARRIER",
     "LEAST_OFFLOADED_TOKENS",
     "ROW",
     "UNPACKING",
@@ -49,6 +52,7 @@ ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
 # Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
 LEAST_OFFLOADED_TOKENS: Final = 32
 ROW: Final = "row"
+BARRIER: Final = "barrier_"  # before the name of a layer's cost: the same, times the threads
 WEIGHTS: Final = "weights."
 UNPACKING: Final = "unpacking"  # a mark: its cost is one
 
@@ -112,7 +116,8 @@ def decode_terms(
             terms.append(Term(index, state / peak, (state_cost,)))
         if met[index]:
             terms.append(Term(index, met[index] * sequences / peak, ("decode_attention",)))
-        terms += _per_layer(index, work, "")
+        per_layer = [*_per_layer(index, work, "")]
+        terms += [*per_layer, *_barriers(per_layer, index, rates[index])]
         terms += _rows(index, work, share) if index == host else ()
         if sequences > 1:
             terms += _more_sequences(index, work, model, rates[index], sequences)
@@ -143,6 +148,15 @@ def _per_layer(index: int, work: DeviceWork, phase: str) -> Iterator[Term]:
     for name, count in (*counts, *states):
         if count:
             yield Term(index, count, (phase + name,))
+
+
+def _barriers(terms: Sequence[Term], index: int, rates: Rates) -> list[Term]:
+    """Return what the layers of these terms cost for each thread of a processor."""
+    return [
+        Term(index, term.amount * rates.threads, (BARRIER + term.costs[0],))
+        for term in terms
+        if rates.threads and term.device == index and _is_of_layers(term)
+    ]
 
 
 def _rows(index: int, work: DeviceWork, touched: float) -> Iterator[Term]:
@@ -280,12 +294,20 @@ def at_peak_rates(terms: Sequence[Term], rates: Sequence[Rates]) -> list[Term]:
         t if _is_count(t) else t._replace(amount=t.amount / (rates[t.device].bytes or 1.0))
         for t in terms
     ]
-    more = [term for index, rate in enumerate(rates) for term in _unpacking(timed, index, rate)]
+    more = [
+        term
+        for index, rate in enumerate(rates)
+        for term in (*_unpacking(timed, index, rate), *_barriers(timed, index, rate))
+    ]
     return [*timed, *more]
 
 
 def _is_count(term: Term) -> bool:
     return term.costs[0].endswith(("layer", "token", "hop")) or is_of_rows(term)
+
+
+def _is_of_layers(term: Term) -> bool:
+    return term.costs[0].endswith("layer") and not term.costs[0].startswith(BARRIER)
 
 
 def is_of_rows(term: Term) -> bool:

@@ -56,6 +56,7 @@ _SECONDS: Final = {
     "prompt_state_layer": 100e-6,
     "prompt_delta_layer": 100e-6,
 }
+_NODES: Final = {"layer": 25, "expert_layer": 12, "state_layer": 12, "delta_layer": 25}
 _PRIORS: Final = {
     "experts": Prior(1.4, 0.4, 0.4, 0.3),
     "cache": Prior(1.5, 0.5, 0.4, 0.3),
@@ -72,6 +73,8 @@ _PRIORS: Final = {
     "weights": Prior(1 / 0.75, 0.4, 0.35, 0.2, 0.08),
     "prompt": Prior(1 / 0.45, 0.7, 0.6, 0.5, 0.25),
     **{name: Prior(value, 1.0, 0.5, 0.4) for name, value in _SECONDS.items()},
+    # a tenth of a microsecond a thread and operation: adding to what another core just wrote
+    **{f"barrier_{name}": Prior(count * 1e-7, 1.0, 0.5, 0.4) for name, count in _NODES.items()},
 }
 _PRIOR_OF_KIND: Final = {"weights": Prior(1.0, 0.2, 0.15, 0.1), "prompt": Prior(1.0, 0.4, 0.3, 0.2)}
 _NOISE: Final = {"decode": 0.08, "prefill": 0.2}  # of good figures, as logarithms

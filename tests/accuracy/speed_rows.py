@@ -14,12 +14,9 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from speed_machines import machine_of
+
 from whatfits.sizing.api import load_model
-from whatfits.sizing.catalog.device_entries import device_entries
-from whatfits.sizing.catalog.lookup import pcie_bandwidth_bytes_per_s
-from whatfits.sizing.catalog.machine_parts import features_of
-from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
-from whatfits.sizing.machine import Device, Link, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.mlx_speed import as_mlx_attends, as_mlx_reads
 from whatfits.sizing.settings import resolve_settings
@@ -36,7 +33,7 @@ from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from whatfits.sizing.catalog.device_entries import DeviceEntry
+    from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec, TensorSpec
 
 __all__ = ["PEER_SHARE", "Row", "rows"]
@@ -45,7 +42,6 @@ FOLDER: Final = Path(__file__).parents[1] / "recorded" / "field_speed"
 PEER_SHARE: Final = 0.55  # the peers' rule: bandwidth over size, times this
 _FLOATS: Final = ("F32", "F16", "BF16")
 _SMALL: Final = 1 << 16  # vectors and the like are not quantised
-_FITS: Final = 0.92  # of the marketed memory: what the driver and the cache leave for weights
 _SCALES: Final = (0.6, 1.7)  # a published file over the standard recipe's, else it is another model
 
 
@@ -102,15 +98,12 @@ def rows() -> tuple[Row, ...]:
 
 
 def _rows_of(run: dict[str, Any]) -> list[Row]:
-    entry = _entries()[run["device"]]
     model = _model(
         run["model"], run.get("file_type"), run.get("bits_per_weight"), run.get("file_gib")
     )
-    count = run.get("devices", 1)
-    room = _FITS * GIB * count * max(entry.memory_gib or (64,))
-    if model is None or (run["trust"] == "low" and model.tensor_bytes > room):
+    machine = None if model is None else machine_of(run, model)
+    if model is None or machine is None:
         return []
-    machine = _machine(entry, count, run.get("back_end"))
     return [
         row
         for phase in ("decode", "prefill")
@@ -172,16 +165,12 @@ def _row(
         engine=engine,
         devices=devices,
         terms=tuple(terms),
-        host_is_guessed=any(term.device == len(devices) - 1 for term in terms),
+        host_is_guessed=rates[-1].assumed is not None
+        and any(term.device == len(devices) - 1 for term in terms),
         peer_tokens_per_s=peak / model.tensor_bytes * PEER_SHARE
         if peak and phase == "decode"
         else None,
     )
-
-
-@cache
-def _entries() -> dict[str, DeviceEntry]:
-    return {entry.id: entry for entry in device_entries()}
 
 
 @cache
@@ -215,32 +204,3 @@ def _with_bits(tensor: TensorSpec, bits: float, label: str) -> TensorSpec:
     if len(tensor.shape) < 2 or elements <= _SMALL:
         return tensor
     return replace(tensor, type=label, n_bytes=int(elements * bits / 8))
-
-
-@cache
-def _machine(entry: DeviceEntry, count: int, back_end: str | None) -> Machine:
-    """Return a machine with room for anything: what fits is not asked here."""
-    kind = back_end or KIND_OF_VENDOR[entry.vendor]
-    link = None
-    if entry.pcie_gen is not None and entry.pcie_lanes is not None:
-        link = pcie_bandwidth_bytes_per_s(entry.pcie_gen, entry.pcie_lanes)
-    shared: Any = "unified" if entry.unified_memory else "vram"
-    largest = max(entry.memory_gib, default=0)
-    devices = [
-        Device(
-            f"device{number}",
-            kind,
-            entry.name,
-            f"pool{number}",
-            entry.bandwidth_of(largest),
-            entry.compute_flops_per_s,
-            features_of(entry),
-        )
-        for number in range(count)
-    ]
-    pools = [Pool(f"pool{number}", shared, 1 << 42) for number in range(count)]
-    return Machine(
-        pools=(*pools, Pool("ram", "ram", None)),  # what its size is nobody told
-        devices=(*devices, Device("cpu", "cpu", "CPU", "ram")),
-        links=tuple(Link("cpu", device.id, link) for device in devices),
-    )

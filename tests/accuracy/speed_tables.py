@@ -19,6 +19,7 @@ from speed_rows import rows
 from whatfits.sizing.calibration import QUANT_KINDS
 from whatfits.sizing.speed import timed
 from whatfits.sizing.speed_costs import read_costs
+from whatfits.sizing.speed_terms import BARRIER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,11 +37,14 @@ _FOLDS: Final = 8
 _HELD: Final = 0.8  # of the figures lie within an interval
 # A back end's own width counts for half with so many models on devices.
 _MODELS_FOR_HALF: Final = 8
+# Fewer do not tell that another of their back end is missed by less than all are.
+_FEWEST_DEVICES: Final = 3
 _COSTS: Final = (
     *(f"weights.{kind}" for kind in QUANT_KINDS),
     *(f"prompt.{kind}" for kind in QUANT_KINDS),
     *("experts", "cache", "state", "decode_attention", "link"),
     *("layer", "expert_layer", "state_layer", "delta_layer", "token", "hop"),
+    *(f"{BARRIER}{name}" for name in ("layer", "expert_layer", "state_layer", "delta_layer")),
     *("prompt_experts", "prompt_weights", "attention", "activations"),
     *("prompt_state", "pipeline_loss"),
     *("prompt_layer", "prompt_expert_layer", "prompt_state_layer", "prompt_delta_layer"),
@@ -126,7 +130,9 @@ def _scales(part: Sequence[Row], misses: Sequence[float], weights: Sequence[floa
         own = [i for i, row in enumerate(part) if row.kind == kind]
         far = _quantile([abs(misses[i]) for i in own], [weights[i] for i in own], _HELD)
         count = len({(part[i].device, part[i].model) for i in own})
-        found[kind] = exp(log(far / of_all) * count / (count + _MODELS_FOR_HALF))
+        scale = exp(log(far / of_all) * count / (count + _MODELS_FOR_HALF))
+        is_few = len({part[i].device for i in own}) < _FEWEST_DEVICES
+        found[kind] = max(scale, 1.0) if is_few else scale
     return found
 
 
@@ -157,13 +163,14 @@ def _intervals(used: Sequence[Row]) -> dict[str, Any]:
     """Return the ends by phase, for what is near and for what is further away.
 
     Near: another model on the same device was fitted on. Family: another device of it. Unknown:
-    no device of the family. What is further away is no narrower.
+    no device of the family. What is further away is no narrower. Where a host works whose memory
+    is a guess, that guess is off, not the device.
     """
     found: dict[str, Any] = {}
     groups = {"device": _fold, "family": lambda row: row.device, "unknown": lambda row: row.family}
     for phase in PHASES:
         part = [row for row in used if row.phase == phase]
-        good = [index for index, row in enumerate(part) if row.trust == "high"]
+        good = [i for i, row in enumerate(part) if row.trust == "high" and not row.host_is_guessed]
         levels: list[dict[str, Ends]] = []
         for group in groups.values():
             misses = _left_out(part, group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from faults import recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,14 +13,13 @@ from whatfits.probes import cpu
 from whatfits.probes.cpuinfo import parse_cpuinfo
 from whatfits.probes.macos_cpu import parse_macos_cpu
 from whatfits.probes.numa import parse_cpu_list, parse_node_meminfo
+from whatfits.probes.replay import ReplaySystem
 from whatfits.probes.sysctl import NATIVE_SYSCTL_COMMAND, SYSCTL_COMMAND, Sysctl, read_sysctl
 from whatfits.probes.topology import parse_cache_bytes, read_topology
 from whatfits.sizing.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from whatfits.probes.replay import ReplaySystem
 
     SystemOf = Callable[..., ReplaySystem]
 
@@ -193,3 +193,16 @@ def test_a_translated_process_asks_the_real_chip(system_of: SystemOf) -> None:
     known = read_sysctl(system)
     assert known.is_translated
     assert parse_macos_cpu(known).brand == "Apple M3"
+
+
+@pytest.mark.parametrize(
+    ("machine", "cores"),
+    [
+        ("linux-laptop-p-and-e-cores-zram", 6),  # x86: its faster cores
+        ("linux-rock-5b-rk3588", 8),  # ARM: all of them
+        ("windows-96-cores-in-groups", 96),
+    ],
+)
+def test_threads_are_those_that_llama_cpp_starts_by_itself(machine: str, cores: int) -> None:
+    (found,) = cpu.probe(ReplaySystem(recorded(machine))).devices
+    assert found.cores == cores

@@ -44,6 +44,41 @@ def test_families(kind: str, name: str, features: tuple[str, ...], family: objec
     assert family_of(Device("d", kind, name, "p", features=features)) == family
 
 
+def test_processors_of_arm_are_a_family_apart_and_none_is_known_for_sure() -> None:
+    x86 = Device("cpu", "cpu", "CPU", "ram", 83_200_000_000, features=("avx2",))
+    arm = Device("cpu", "cpu", "CPU", "ram", 83_200_000_000, features=("neon", "dotprod"))
+    assert [family_of(device) for device in (x86, arm)] == [("cpu", None), ("cpu", "arm")]
+    costs = [costs_of(device) for device in (x86, arm)]
+    assert [c.family for c in costs] == ["cpu", "cpu:arm"]
+    # memory of the same speed is read at half or nine tenths, whatever the name
+    assert {c.level for c in costs} == {"unknown"}
+
+
+def test_more_cores_gain_less_than_the_memory_they_come_with() -> None:
+    def writes(gigabytes_per_s: int, cores: int) -> float:
+        machine = {
+            "pools": [{"id": "ram", "kind": "ram", "total_bytes": 2**39, "used_bytes": 0}],
+            "devices": [
+                {
+                    "id": "cpu",
+                    "kind": "cpu",
+                    "name": "CPU",
+                    "pool": "ram",
+                    "bandwidth_bytes_per_s": gigabytes_per_s * 10**9,
+                    "cores": cores,
+                }
+            ],
+        }
+        speed = check("llama-3.2-3b", machine=machine).speed
+        assert speed is not None
+        assert speed.decode_tokens_per_s is not None
+        return speed.decode_tokens_per_s.mid
+
+    # a small model on 192 threads: four times the memory, not twice the speed
+    assert writes(80, 8) < writes(320, 192) < 2 * writes(80, 8)
+    assert writes(320, 192) < writes(320, 32)
+
+
 def test_what_is_known_least_has_the_widest_interval() -> None:
     known = costs_of(Device("d", "cuda", "NVIDIA GeForce RTX 4090", "p", features=("cc8.9",)))
     family = costs_of(Device("d", "cuda", "GeForce RTX 4060", "p", features=("cc8.9",)))
@@ -156,7 +191,9 @@ def test_nothing_is_told_of_many_at_once_without_an_arithmetic_rate() -> None:
     assert speed_of("rtx-4090 + 64gb", workload=many).throughput_tokens_per_s is not None
 
 
-@pytest.mark.parametrize("name", ["bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts"])
+@pytest.mark.parametrize(
+    "name", ["bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts", "cores"]
+)
 @pytest.mark.parametrize("rate", [0, -5])
 def test_a_rate_that_nothing_can_have_is_bad_input(name: str, rate: int) -> None:
     machine = {

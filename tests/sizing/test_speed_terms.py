@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from whatfits.sizing.api import check, load_machine, load_model
+from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed_attention import prompt_attention_flops
 from whatfits.sizing.speed_rates import Rates, peak_rates
 from whatfits.sizing.speed_terms import (
+    at_peak_rates,
     cut_over_ranks,
     decode_terms,
     is_of_rows,
@@ -79,6 +81,35 @@ def test_rows_of_a_dense_model_by_hand_count_on_the_processor_alone() -> None:
     assert rows(33) == 0
     assert rows(23) == 10 * layer
     assert rows(0) == 32 * layer + 128_256
+
+
+def test_each_thread_of_a_processor_adds_to_what_a_layer_costs() -> None:
+    settings = resolve_settings(LLAMA, Workload())
+    placement = resolve_placement(LLAMA, PlacementRequest(gpu_layers=12), load_machine(CARD))
+
+    def barriers(threads: int | None) -> list[tuple[int, float]]:
+        rates = [Rates(1e12, 1e14), Rates(6e10, None, threads=threads)]
+        terms = decode_terms(LLAMA, settings, placement, rates, depth=1000)
+        assert sum(t.amount for t in terms if t.costs == ("layer",)) == 32
+        in_bytes = [Rates(1.0, 1.0), Rates(1.0, None)]
+        units = decode_terms(LLAMA, settings, placement, in_bytes, depth=1000)
+        assert set(at_peak_rates(units, rates)) == set(terms)
+        return [(t.device, t.amount) for t in terms if t.costs == ("barrier_layer",)]
+
+    # the output counts among the 12: 21 layers stay on the host
+    assert barriers(16) == [(1, 21 * 16)]
+    assert barriers(None) == []
+
+
+def test_threads_that_nobody_counted_are_a_pcs_or_a_servers() -> None:
+    def threads(machine: str) -> list[int | None]:
+        found = load_machine(machine)
+        return [rate.threads for rate in peak_rates(found.devices, found)]
+
+    assert threads("rtx-4090 + 64gb ddr5-5600") == [None, 8]
+    assert threads("768gb ddr5-4800 12 channels") == [32]
+    counted = Device("cpu", "cpu", "CPU", "ram", 460_800_000_000, cores=64)
+    assert peak_rates([counted], None)[0].threads == 64
 
 
 def test_rows_of_experts_are_those_a_token_goes_through() -> None:
