@@ -264,7 +264,7 @@ def _shares(
 
 def _given_shares(split: Sequence[float], *, count: int) -> list[float]:
     """Return `count` shares as 32-bit floats; missing ones are 0."""
-    if len(split) > count and any(split[count:]):
+    if any(split[count:]):
         raise InvalidRequestError(
             what="tensor_split",
             got=",".join(f"{share:g}" for share in split),

@@ -144,4 +144,8 @@ EQUIVALENT: dict[str, str] = {
     "return last_proven(1, most - 1, rough=rough, holds=holds) #2": _TIME,
     "spilling Spilling._most.rough: min to max: min(rough_rooms(self._bill, self._machine, "
     "placement, like=[seen]).values())": _TIME,
+    "planner other_choice: 1 to 0: "
+    "usual = (one for one in tried[at + 1:] if one.file_type == DEFAULT_FILE_TYPE)": (
+        "nothing writes faster than itself"
+    ),
 }

@@ -95,6 +95,12 @@ def test_the_longest_context_of_halves_that_runs_is_named(most: int, next_: int 
     assert (shorter and shorter.change) == (next_ and {"context_tokens": [next_, next_]})
 
 
+def test_halves_are_those_of_the_context_that_was_asked_for() -> None:
+    size = needed(SMALL, SMALL, context=2048)
+    remedy = helps(ram(size), SMALL, SMALL, context=4096)[1]["context"]
+    assert remedy.cost == "2,048 tokens less to remember"
+
+
 def test_only_a_longer_context_is_cut() -> None:
     trained = replace(SMALL, hparams=replace(SMALL.hparams, context_train_tokens=2048))
     unknown = replace(SMALL, hparams=replace(SMALL.hparams, context_train_tokens=None))

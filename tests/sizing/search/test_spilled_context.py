@@ -57,6 +57,16 @@ def test_ram_of_exactly_the_bytes_of_a_context_runs_it(name: str, card: int, tok
             assert longest(name, (card,), ram, asked) == expected
 
 
+@pytest.mark.parametrize(("name", "card"), BOXES)
+def test_all_but_the_longest_context_may_run(name: str, card: int) -> None:
+    last = trained(name) - STEP
+    ram = needs(spilled(name, (card,), last))["ram"]
+    assert longest(name, (card,), ram) == last
+    assert (
+        longest(name, (card,), needs(spilled(name, (card,), trained(name)))["ram"]) == last + STEP
+    )
+
+
 @pytest.mark.parametrize("ram", [500, 600, 700])
 @pytest.mark.parametrize("cards", [(1000, 900), (900, 1100), (850, 850)])
 def test_layers_over_two_cards_are_shared_out_anew_at_each_context(
