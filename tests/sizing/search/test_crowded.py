@@ -10,8 +10,10 @@ from whatfits.sizing import check, together
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.runtimes.ollama import default_context_tokens
+from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine, Pool
@@ -70,6 +72,16 @@ def test_what_spills_still_fills_the_card_with_room() -> None:
 def test_full_cards_alone_leave_the_host() -> None:
     plan = check("llama-3.1-8b", machine=with_free("2x rtx-3090 + 64gb", vram0=0, vram1=0))
     assert "--device none" in plan.commands["llama.cpp"][0]
+
+
+def test_nothing_is_left_out_where_every_card_has_to_take_part() -> None:
+    machine = with_free("2x rtx-3090 + 64gb", vram1=0)
+    spec, workload = load_model("llama-3.1-8b"), Workload()
+    for may_leave_out, cards in ((True, ["cuda0"]), (False, ["cuda0", "cuda1"])):
+        first = Trials(
+            spec, machine, workload, PlacementRequest(), may_leave_out=may_leave_out
+        ).first()
+        assert [device.id for device in first.placement.accelerators] == cards
 
 
 def test_a_card_that_is_named_takes_part_however_full() -> None:

@@ -169,6 +169,14 @@ def test_between_two_contexts_it_is_told_by_the_line_through_them(
             assert abs(one - exact) <= 16 * KIB
 
 
+def test_kinds_that_nobody_tried_are_not_guessed_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = needs(search(DENSE, box(2**36), context_tokens=1024).first())["vram0"]
+    spilling = search(DENSE, box(size), context_tokens=4096).best()
+    assert spilling.judgement.verdict == "slow"
+    monkeypatch.setattr(Trials, "best", Trials.first)
+    assert search(DENSE, box(size), context_tokens=4096).largest_context(spilling) == 1024
+
+
 def test_ram_of_unknown_size_runs_nothing_that_spills() -> None:
     found = search(DENSE, box(830 * MIB, ram=None), context_tokens=STEP)
     assert found.largest_context(found.best()) is None
