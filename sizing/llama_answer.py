@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whatfits.sizing.basis import basis_of
-from whatfits.sizing.crowded import crowded_notes, slice_notes
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
@@ -96,8 +95,7 @@ def llama_plan(
             *spec.notes,
             *asked.notes,
             *_notes(spec, machine, workload, trial),
-            *crowded_notes(request, trial.request.devices, machine),
-            *slice_notes(trial.placement),
+            *_accelerator_notes(request, trial, machine),
             *split_notes,
         ),
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),
@@ -119,6 +117,20 @@ def _reasons(
         return ()
     basis = basis_of(spec, trial, machine, speed, prompt_tokens=workload.prompt_tokens)
     return (*basis, *of_the_split, *slowdown_basis(speed))
+
+
+def _accelerator_notes(
+    request: PlacementRequest, trial: Trial, machine: Machine
+) -> tuple[str, ...]:
+    """Return which accelerators take no part unasked, and how a program comes to a slice of one."""
+    if not trial.placement.accelerators:
+        return ()
+    from whatfits.sizing.crowded import crowded_notes, slice_notes  # noqa: PLC0415 - with devices
+
+    return (
+        *crowded_notes(request, trial.request.devices, machine),
+        *slice_notes(trial.placement),
+    )
 
 
 def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) -> tuple[str, ...]:

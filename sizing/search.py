@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.closing_in import last_proven, last_with_room
-from whatfits.sizing.crowded import beside_crowded, of_one_slice
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.flash_attention import all_can_fuse, layers_can_fuse
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
@@ -75,17 +74,20 @@ class Trials:
         self._machine = machine
         self._workload = workload
         self._asked = request
-        if may_leave_out:
+        usable = usable_accelerators(machine)
+        if may_leave_out and len(usable) > 1:
+            from whatfits.sizing.crowded import (  # noqa: PLC0415 - several cards
+                beside_crowded,
+                of_one_slice,
+            )
+
             request = of_one_slice(request, machine)
-        if may_leave_out and splits_move:
-            request = beside_crowded(request, machine)
+            request = beside_crowded(request, machine) if splits_move else request
         self._request = request
         self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
-        self._flash = all_can_fuse(
-            model, usable_accelerators(machine), kv_type_k=workload.kv_type_k
-        )
+        self._flash = all_can_fuse(model, usable, kv_type_k=workload.kv_type_k)
 
     def best(self, context_tokens: int | None = None) -> Trial:
         """Return the first placement, by the order of preference, that fits.

@@ -50,7 +50,7 @@ _BYTE_UNITS: Final = {
 }
 _TOKEN_UNITS: Final = {"": 1, "k": 2**10, "m": 2**20}
 # A comma that does not set three digits apart stands for a point in half of the world.
-_OTHER_COMMA: Final = re.compile(r",(?!\d{3}(?!\d))|(?<!\d),|\..*,")
+_OTHER_COMMA: Final = r",(?!\d{3}(?!\d))|(?<!\d),|\..*,"
 
 
 def pad(value: int, multiple: int) -> int:
@@ -64,7 +64,9 @@ def ungrouped(text: str) -> str | None:
     None where a comma may be meant as a point: `1,5` is neither 15 nor 1.5 for sure.
     """
     compact = text.strip().lower().replace("_", "").replace(" ", "")
-    return None if _OTHER_COMMA.search(compact) else compact.replace(",", "")
+    if "," not in compact:  # the pattern is compiled where it is needed
+        return compact
+    return None if re.search(_OTHER_COMMA, compact) else compact.replace(",", "")
 
 
 def _split_number(text: str, units: dict[str, int]) -> int | None:
