@@ -6,7 +6,7 @@ cannot be shared out so that a full one holds it: the device has to be left out 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import usable_accelerators
@@ -14,15 +14,12 @@ from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from whatfits.sizing.machine import Device, Machine
-    from whatfits.sizing.placement import Placement
     from whatfits.sizing.workload import PlacementRequest
 
 __all__ = ["beside_crowded", "crowded_notes", "of_one_slice", "slice_notes"]
-
-_SLICE: Final = "mig"
 
 
 def beside_crowded(request: PlacementRequest, machine: Machine) -> PlacementRequest:
@@ -43,7 +40,7 @@ def of_one_slice(request: PlacementRequest, machine: Machine) -> PlacementReques
     A process of CUDA sees no more of them, whichever program it runs.
     """
     usable = usable_accelerators(machine)
-    if _says_where(request) or not any(_SLICE in device.features for device in usable):
+    if _says_where(request) or not any(device.is_slice for device in usable):
         return request
     free_bytes = {d.id: machine.pool(d.pool).free_low_bytes or 0 for d in usable}
     return replace(request, devices=(max(free_bytes, key=free_bytes.__getitem__),))
@@ -77,18 +74,19 @@ def crowded_notes(
     )
 
 
-def slice_notes(placement: Placement) -> tuple[str, ...]:
-    """Return how a program comes to the slice of a card that a placement is for."""
+def slice_notes(devices: Iterable[Device]) -> tuple[str, ...]:
+    """Return how a program comes to the slices of cards among its devices."""
     return tuple(
         "A program sees one slice of a card: set CUDA_VISIBLE_DEVICES to the UUID of "
         f"{device.name} ({device.id}), as nvidia-smi -L lists it."
-        for device in placement.accelerators
-        if _SLICE in device.features
+        for device in devices
+        if device.is_slice
     )
 
 
 def _is_crowded(device: Device, machine: Machine) -> bool:
     """Return whether an accelerator has less free for sure than driver and back end may take."""
     free_bytes = machine.pool(device.pool).free_low_bytes
+    # a server's more is the host's, not the accelerator's
     most_bytes = overhead_of(machine, device, is_server=True).high_bytes
     return free_bytes is not None and free_bytes < most_bytes

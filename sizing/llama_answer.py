@@ -129,7 +129,7 @@ def _accelerator_notes(
 
     return (
         *crowded_notes(request, trial.request.devices, machine),
-        *slice_notes(trial.placement),
+        *slice_notes(trial.placement.accelerators),
     )
 
 

@@ -146,6 +146,11 @@ class Device:
     power_watts: int | None = None
     cores: int | None = None
 
+    @property
+    def is_slice(self) -> bool:
+        """Whether it is a slice of a card (MIG): a process of CUDA sees one, by its UUID alone."""
+        return "mig" in self.features
+
 
 @dataclass(frozen=True, slots=True)
 class Link:

@@ -324,6 +324,7 @@ class Trials:
             attempt=self.tried,
             settings=self._settings,
             tried=self._tried.values,
+            n_layers=len(self.first().placement.layer_device),
             experts_move=self._experts_move,
         )
 

@@ -42,13 +42,14 @@ class SpilledContext:
         attempt: Callable[[PlacementRequest, int], Trial],
         settings: Callable[[int], Settings],
         tried: Callable[[], Collection[Trial]],
+        n_layers: int,
         experts_move: bool,
     ) -> None:
         """Say how contexts are tried.
 
         `best` searches a placement for a context, `attempt` tries one, `settings` returns what it
-        is asked with, `tried` all that were tried; with `experts_move` experts go to the host
-        before the rest of their layers.
+        is asked with, `tried` all that were tried; `n_layers` counts those that predict further
+        tokens too; with `experts_move` experts go to the host before the rest of their layers.
         """
         self._model = model
         self._machine = machine
@@ -59,7 +60,7 @@ class SpilledContext:
         self._settings = settings
         self._tried = tried
         self._experts_move = experts_move
-        self._n_layers = 0
+        self._n_layers = n_layers
         self._rests = _Rests(bill, ())
 
     def most_units(self, known: Trial, *, step: int, most: int) -> int | None:
@@ -67,7 +68,6 @@ class SpilledContext:
 
         `known` is the best placement of some context.
         """
-        self._n_layers = len(known.placement.layer_device)
         if self._best(most * step).runs:
             return most
         for trial in list(self._tried()):
@@ -139,6 +139,7 @@ class SpilledContext:
         """
         placement = resolve_placement(self._model, request, self._machine)
         sizes = self._bill.weights_and_caches(settings, placement)
+        # of unknown size nothing is free: no context runs there
         left = {pool.id: pool.whole.free_low_bytes or 0 for pool in self._machine.pools}
         for device, n_bytes in zip((*placement.accelerators, placement.host), sizes, strict=True):
             left[device.pool] -= n_bytes + self._rests.at(request, device.id, settings)
@@ -174,12 +175,12 @@ class _Rests:
         for context, trials in self._seen[_kind_of(request)].items():
             trial, found = min(trials, key=lambda seen: _apart(seen[0].request, request))
             is_alike = trial.settings.graph_tokens == settings.graph_tokens
-            (rests if is_alike else others)[context] = found.get(device, 0)
+            (rests if is_alike else others)[context] = found[device]
         rests = rests or others
-        near, *_ = nearest = sorted(rests, key=lambda context: abs(context - wanted))[:2]
-        *_, far = nearest
-        if far == near:
-            return rests[near]
+        nearest = sorted(rests, key=lambda context: abs(context - wanted))
+        if len(nearest) == 1:
+            return rests[nearest[0]]
+        near, far = nearest[:2]
         slope = (rests[far] - rests[near]) / (far - near)
         return round(rests[near] + slope * (wanted - near))
 

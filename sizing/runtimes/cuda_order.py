@@ -17,7 +17,7 @@ __all__ = ["BY_BUS", "BY_BUS_SETTING", "must_count_by_bus"]
 
 BY_BUS_SETTING: Final = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 BY_BUS: Final = "=".join(BY_BUS_SETTING)
-_READ_FROM_BUS, _SLICE = "pci:", "mig"
+_READ_FROM_BUS: Final = "pci:"
 
 
 def must_count_by_bus(machine: Machine) -> bool:
@@ -26,7 +26,7 @@ def must_count_by_bus(machine: Machine) -> bool:
     Cards that were read are listed by bus address. Of cards that were only named, those that are
     not named fastest first are taken to be listed so too.
     """
-    cards = [d for d in machine.accelerators if d.kind == "cuda" and _SLICE not in d.features]
+    cards = [d for d in machine.accelerators if d.kind == "cuda" and not d.is_slice]
     if len({(card.name, machine.pool(card.pool).total_bytes) for card in cards}) < 2:  # noqa: PLR2004
         return False
     return any(map(_was_read, cards)) or not _is_fastest_first(cards)

@@ -117,7 +117,7 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
     if placement.cpu_moe_layers:
         words += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
     # CUDA knows slices of cards by their UUID alone, and the one that it sees as its first device
-    is_slice = any("mig" in device.features for device in placement.accelerators)
+    is_slice = any(device.is_slice for device in placement.accelerators)
     if not is_slice and (request.devices or not _are_in_order(placement.accelerators)):
         words += ["--device", ",".join(map(_device_name, placement.accelerators))]
     words += _split_flags(trial)

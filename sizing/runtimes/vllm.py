@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.basis_speed import speed_basis
+from whatfits.sizing.crowded import slice_notes
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
 from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
-from whatfits.sizing.runtimes.vllm_devices import is_slice
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
@@ -190,11 +190,7 @@ def _start_notes(settings: VllmSettings, found: Judged) -> Iterator[str]:
             f"vLLM is told to use {told:g} % of the memory instead of its usual {usual:g} %: more "
             "is not free."
         )
-    if is_slice(settings.devices[0]):
-        yield (
-            f"vLLM runs on one slice of a card: set CUDA_VISIBLE_DEVICES to the UUID of "
-            f"{settings.devices[0].name} ({settings.devices[0].id}), as nvidia-smi -L lists it."
-        )
+    yield from slice_notes(settings.devices[:1])
 
 
 def _checkpoint_notes(facts: CheckpointFacts, settings: VllmSettings) -> Iterator[str]:

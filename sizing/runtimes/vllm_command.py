@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
-from whatfits.sizing.runtimes.vllm_devices import capability, is_slice
+from whatfits.sizing.runtimes.vllm_devices import capability
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
@@ -77,7 +77,7 @@ def _environment(settings: VllmSettings, machine: Machine) -> list[str]:
     """Return what keeps CUDA to the devices of the plan, when the machine has others."""
     kind = settings.devices[0].kind
     there = [device for device in machine.accelerators if device.kind == kind]
-    is_number = not is_slice(settings.devices[0])  # CUDA knows slices by their UUID alone
+    is_number = not settings.devices[0].is_slice  # CUDA knows slices by their UUID alone
     if kind != "cuda" or len(there) == len(settings.devices) or not is_number:
         return []
     numbers = (device.id.removeprefix(kind) for device in settings.devices)

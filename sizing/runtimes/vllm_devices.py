@@ -17,25 +17,19 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.workload import PlacementRequest
 
-__all__ = ["capability", "default_batches", "is_slice", "vllm_devices"]
+__all__ = ["capability", "default_batches", "vllm_devices"]
 
 _BACKENDS: Final = ("cuda", "rocm")
 _LARGE_BYTES, _BIG_BYTES = 160 * GIB, 70 * GIB
 _SMALL_BATCHES: Final = ("A100", "GB10")  # whatever their memory
 _CAPABILITY: Final = re.compile(r"cc([0-9]{1,3}(?:\.[0-9]{1,3})?)")
 _FIRST_CAPABILITY: Final = 7.0
-_SLICE: Final = "mig"
 
 
 def capability(device: Device) -> float | None:
     """Return a CUDA device's compute capability; None when it has none or nobody told."""
     found = (_CAPABILITY.fullmatch(feature) for feature in device.features)
     return next((float(match[1]) for match in found if match), None)
-
-
-def is_slice(device: Device) -> bool:
-    """Return whether a device is a slice of a card (MIG): NCCL joins none of them."""
-    return _SLICE in device.features
 
 
 def vllm_devices(machine: Machine, request: PlacementRequest) -> tuple[Device, ...]:
@@ -49,7 +43,7 @@ def vllm_devices(machine: Machine, request: PlacementRequest) -> tuple[Device, .
         chosen = chosen[:1]
     if not chosen:
         return _host(machine)
-    if len(chosen) > 1 and any(map(is_slice, chosen)):
+    if len(chosen) > 1 and any(device.is_slice for device in chosen):
         raise InvalidRequestError(
             what="devices for vllm",
             got=", ".join(device.id for device in chosen),
@@ -84,7 +78,7 @@ def _chosen(machine: Machine, wanted: tuple[str, ...] | None) -> tuple[Device, .
         runs_on = next((d.kind for d in usable if d.kind in _BACKENDS), None)
         if runs_on is not None:
             chosen = tuple(d for d in usable if d.kind == runs_on)
-        if any(map(is_slice, chosen)):
+        if any(device.is_slice for device in chosen):
             chosen = (max(chosen, key=lambda d: machine.pool(d.pool).free_low_bytes or 0),)
     else:
         by_id = {device.id.lower(): device for device in usable}

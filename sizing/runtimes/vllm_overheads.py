@@ -5,8 +5,8 @@ and the requests at once, not the longest request. Graphs are captured for so ma
 batch, each with its layers. Source: vllm-project/vllm 0.33.0 vllm/v1/worker/gpu_worker.py,
 gpu_model_runner.py, vllm/config/vllm.py and vllm/model_executor/layers/fused_moe for the rules;
 vllm-project/vllm pulls 10511, 14447, 17122, 30515, 57047, issues 10517 and 14452 and further logs
-(tests/recorded/vllm) for the figures; judged by 46 logs that they were not set from
-(tests/golden/test_vllm_on_h100.py).
+(tests/recorded/vllm) for the figures. Middles on H100 were set from the logs of one model; the
+ends were chosen with all logs in view (tests/golden/test_vllm_on_h100.py), which judge them not.
 """
 
 from __future__ import annotations

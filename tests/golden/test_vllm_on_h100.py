@@ -1,7 +1,8 @@
 """What vLLM took of one to four H100, run by run, against the terms of its bill here.
 
-`tests/recorded/vllm/h100.json` says where its rows come from. The numbers of copies, graphs and
-libraries were set from the rows of Llama 3.1 8B; all other rows judge them.
+`tests/recorded/vllm/h100.json` says where its rows come from. The middles of copies, graphs and
+libraries were set from the rows of Llama 3.1 8B and are judged by the other rows. The ends of
+intervals were chosen with all rows in view: that they hold here is no proof for another log.
 """
 
 from __future__ import annotations
