@@ -75,15 +75,15 @@ def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
     return _ADAPTERS[kind]
 
 
-def validated(kind: type[_T], value: object, *, what: str, strict: bool = True) -> _T:
-    """Return `value` as `kind`; when `strict`, text is no number and true is not 1.
+def validated(kind: type[_T], value: object, *, what: str) -> _T:
+    """Return `value` as `kind`; text is no number, and true is not 1.
 
     Raises:
         InvalidRequestError: naming the first field that is wrong.
     """
     try:
         # JSON once more, because strict validation takes a list for a tuple only there
-        valid = _adapter(kind).validate_json(json.dumps(value), strict=strict)
+        valid = _adapter(kind).validate_json(json.dumps(value), strict=True)
     except (TypeError, ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             raise InvalidRequestError(what=what, allowed="what JSON can carry") from error
@@ -207,6 +207,15 @@ def _check_ids(found: Machine) -> None:
             )
 
 
+def _whole_numbers(value: Any) -> Any:  # noqa: ANN401 - JSON is untyped
+    """Return `value` with 1e12 as the whole number it is: people write machines by hand."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def machine_from_object(value: Mapping[str, Any]) -> Machine:
     """Return a Machine from a JSON object, or from the `machine` of a saved hardware report.
 
@@ -214,9 +223,8 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
         InvalidRequestError: a field is unknown or wrong, or a device names no pool.
     """
     inner = value.get("machine")
-    # written by hand more often than the others: 1e12 bytes a second is a whole number here
     described = inner if isinstance(inner, dict) else value
-    found = validated(Machine, described, what="machine", strict=False)
+    found = validated(Machine, _whole_numbers(described), what="machine")
     _check_ids(found)
     for pool in found.pools:
         for name in ("total_bytes", "limit_bytes", "used_bytes", "reserve_bytes"):

@@ -249,6 +249,32 @@ def test_a_reserve_of_memory_whose_size_is_not_known_is_refused(
     assert "size is known" in said.err
 
 
+RAM_OF = (
+    '{"pools": [{"id": "ram", "kind": "ram", "total_bytes": %s}],'
+    ' "devices": [{"id": "cpu", "kind": "cpu", "name": "x", "pool": "ram"}]}'
+)
+
+
+@pytest.mark.parametrize("wrong", ["true", '"64"', "6.5", "[8]"])
+def test_memory_in_a_machine_file_is_a_whole_number(
+    say: Callable[..., Any], tmp_path: Path, wrong: str
+) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text(RAM_OF % wrong)
+    said = say(*MODEL, "--machine", str(path))
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert "machine.pools.0.total_bytes" in said.err
+
+
+def test_a_whole_number_in_a_machine_file_may_be_written_with_an_exponent(
+    say: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text(RAM_OF % "6.4e10")
+    pools = say(*MODEL, "--machine", str(path), "--json").json["machine"]["pools"]
+    assert [pool["total_bytes"] for pool in pools] == [64 * 10**9]
+
+
 def test_an_unknown_machine_may_be_given_as_a_file_instead(say: Callable[..., Any]) -> None:
     unknown = say(*MODEL, "--machine", "zzz 9000")
     assert "or a machine file as 'whatfits hardware --json' writes it" in unknown.err
