@@ -196,6 +196,13 @@ class Speed:
     full_depth_tokens: int | None = None
     times_slower: float | None = None
 
+    @property
+    def reads_alone(self) -> bool:
+        """Whether it is of a model that writes nothing: only how fast that reads is known."""
+        return self.prefill_tokens_per_s is not None and (
+            self.decode_tokens_per_s is None and self.time_to_first_token_s is None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Remedy:

@@ -101,9 +101,9 @@ def short_rate(rate: RateRange | None) -> str:
     return low if low == high else f"{low}-{high}"
 
 
-def rate_cell(verdict: Verdict, rate: RateRange | None) -> str:
-    """Return a rate for a table; a dash for what does not run."""
-    return "-" if verdict == "no" else short_rate(rate)
+def rate_cell(verdict: Verdict, rate: RateRange | None, *, writes: bool = True) -> str:
+    """Return a rate of writing for a table; a dash for what does not run, or writes nothing."""
+    return "-" if verdict == "no" or not writes else short_rate(rate)
 
 
 def rate_text(rate: RateRange | None, unit: str) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from whatfits.sizing.catalog.quality import loss_text, perplexity_loss, quality_rows
 from whatfits.sizing.curves import fast_free_bytes
-from whatfits.sizing.explain import rate_text, short_rate
+from whatfits.sizing.explain import rate_cell, rate_text
 from whatfits.sizing.headline import headline
 from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import pool_bills
@@ -81,6 +81,7 @@ def size_and_quality(question: Question) -> None:
     dots = quant_rows(plan.file_types, losses)
     if dots:
         st.altair_chart(quant_chart(dots, ink()), alt=quant_alt(dots), width="stretch")
+    writes = plan.speed is None or not plan.speed.reads_alone
     right = ("weights", "at most", "longest context", "tokens/s", "perplexity")
     rows = [
         (
@@ -89,7 +90,7 @@ def size_and_quality(question: Question) -> None:
             format_bytes(option.high_bytes),
             option.verdict,
             _tokens(option),
-            short_rate(option.decode_tokens_per_s),
+            rate_cell(option.verdict, option.decode_tokens_per_s, writes=writes),
             loss_text(option.file_type),
         )
         for option in plan.file_types
@@ -133,16 +134,25 @@ def _labels(plans: tuple[Plan, Plan]) -> list[str]:
 
 
 def _compared(plans: tuple[Plan, Plan]) -> list[tuple[str, ...]]:
-    rates = [None if plan.speed is None else plan.speed.decode_tokens_per_s for plan in plans]
-    waits = [None if plan.speed is None else plan.speed.time_to_first_token_s for plan in plans]
     return [
         ("quant", *(plan.model.file_type or "" for plan in plans)),
         ("verdict", *(plan.verdict for plan in plans)),
         ("needs, at most", *(format_bytes(plan.memory.high_bytes) for plan in plans)),
         ("longest context", *(_tokens(plan) for plan in plans)),
-        ("writes", *(rate_text(rate, "tokens/s") for rate in rates)),
-        ("first word after", *(rate_text(wait, "s") for wait in waits)),
+        *zip(("reads", "writes", "first word after"), *map(_speeds, plans), strict=True),
     ]
+
+
+def _speeds(plan: Plan) -> tuple[str, str, str]:
+    """Return how fast it reads, how fast it writes, how long the first word takes."""
+    speed = plan.speed
+    if speed is None:
+        return "unknown", "unknown", "unknown"
+    reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
+    if speed.reads_alone:
+        return reads, "-", "-"
+    writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
+    return reads, writes, rate_text(speed.time_to_first_token_s, "s")
 
 
 def _tokens(answer: FileTypeOption | Plan) -> str:

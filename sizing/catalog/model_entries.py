@@ -24,6 +24,7 @@ _MAKERS: Final = {"ibm": "ibm-granite", "deepseek": "deepseek-ai", "meta": "meta
 # Facts of the catalog that have no field of their own, or that `ModelEntry` unpacks.
 _PACKED: Final = ("config", "lists", "null_fields", "vision")
 _NOT_SHAPE: Final = ("licence", "released", "dtype", "params_published")
+_TRAINED_FOR: Final = "max_position_embeddings"
 _TUPLES: Final = ("aliases", "unknown", "unverified", "derived")
 
 
@@ -134,7 +135,10 @@ class ModelEntry:
         """What is not sure about these facts, one sentence each."""
         said = []
         shape = [name for name in self.unknown if name not in _NOT_SHAPE]
-        if shape:
+        if self.params_total is not None:  # counted with this shape: a size it lacks is not used
+            if _TRAINED_FOR in shape:
+                said.append("The context it was trained for is not known.")
+        elif shape:
             said.append(f"Not known of its shape: {', '.join(shape)}.")
         if "*" in self.unverified:
             said.append("Unverified: its whole shape was not read at a source.")

@@ -94,7 +94,10 @@ def _facts(plan: FleetPlan) -> Iterator[tuple[str, str]]:
         yield "largest context", f"{format_tokens(plan.largest_context_tokens)} tokens"
     speed = plan.speed
     if speed is not None:
-        yield "writes", rate_text(speed.decode_tokens_per_s, "tokens/s")
+        if speed.reads_alone:
+            yield "reads", rate_text(speed.prefill_tokens_per_s, "tokens/s")
+        else:
+            yield "writes", rate_text(speed.decode_tokens_per_s, "tokens/s")
         if speed.throughput_tokens_per_s is not None:
             yield "all together", rate_text(speed.throughput_tokens_per_s, "tokens/s")
         if speed.time_to_first_token_s is not None:

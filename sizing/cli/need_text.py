@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.document import Document, Lines, Table
-from whatfits.sizing.explain import short_rate
+from whatfits.sizing.explain import rate_cell
 from whatfits.sizing.need_search import NEED_RULE
 from whatfits.sizing.renting import RENT_RULE, cheapest_of_each, rent_warnings
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
@@ -53,10 +53,10 @@ def need_document(
             )
         )
     ]
-    blocks += _tables(found)
+    blocks += _tables(found, writes=not spec.embeds)
     offers = cheapest_of_each(rented)
     if offers:
-        blocks.append(_rents(offers, of=len(rented)))
+        blocks.append(_rents(offers, of=len(rented), writes=not spec.embeds))
     if len(blocks) == 1:
         blocks.append(Lines((f"No machine of the catalog runs it{floor}.",), tone="bad"))
     blocks.append(Lines((NEED_RULE, *((RENT_RULE,) if rented else ())), tone="dim"))
@@ -66,7 +66,7 @@ def need_document(
     return Document(tuple(blocks))
 
 
-def _tables(found: Need) -> list[Block]:
+def _tables(found: Need, *, writes: bool) -> list[Block]:
     ram = () if found.ram is None else (found.ram,)
     titled = (
         ("Add to this machine", found.additions),
@@ -74,17 +74,17 @@ def _tables(found: Need) -> list[Block]:
         ("CPU and GPU on one memory", found.shared),
         ("RAM alone", ram),
     )
-    return [_table(rows, title=title) for title, rows in titled if rows]
+    return [_table(rows, title=title, writes=writes) for title, rows in titled if rows]
 
 
-def _table(rows: Sequence[RunsOn], *, title: str) -> Table:
+def _table(rows: Sequence[RunsOn], *, title: str, writes: bool) -> Table:
     columns = ("--machine", "memory", "needs", "tokens/s", "at launch", "from", "watts")
     cells = tuple(
         (
             row.machine,
             f"{row.memory_gib} GiB",
             format_bytes(row.high_bytes),
-            short_rate(row.decode_tokens_per_s),
+            rate_cell("fits", row.decode_tokens_per_s, writes=writes),
             _price(row),
             row.released or "unknown",
             "unknown" if row.power_watts is None else str(row.power_watts),
@@ -95,7 +95,7 @@ def _table(rows: Sequence[RunsOn], *, title: str) -> Table:
     return Table(columns, cells, title=title + more, right=columns[1:])
 
 
-def _rents(offers: Sequence[Rented], *, of: int) -> Table:
+def _rents(offers: Sequence[Rented], *, of: int, writes: bool) -> Table:
     """Return the cheapest offer of each device; the others stand in the JSON answer."""
     columns = ("--machine", "memory", "needs", "tokens/s", "an hour", "on", "from", "terms")
     shown = offers[:_SHOWN]
@@ -104,7 +104,7 @@ def _rents(offers: Sequence[Rented], *, of: int) -> Table:
             row.machine,
             f"{row.memory_gib} GiB",
             format_bytes(row.high_bytes),
-            short_rate(row.decode_tokens_per_s),
+            rate_cell("fits", row.decode_tokens_per_s, writes=writes),
             f"${row.usd_per_hour:,.2f}",
             row.as_of,
             row.provider,

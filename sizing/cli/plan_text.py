@@ -11,8 +11,6 @@ from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from whatfits.sizing.document import Block
     from whatfits.sizing.estimate import RuntimeAnswer
     from whatfits.sizing.planner import FileTypeOption
@@ -26,7 +24,7 @@ def plan_with_choices(plan: BestPlan) -> Document:
     bare = replace(plan, commands={}, notes=())
     blocks: list[Block] = [*plan_document(bare).blocks]
     if len(plan.file_types) > 1:
-        blocks.append(_types_table(plan.file_types, plan.model.file_type))
+        blocks.append(_types_table(plan))
     costs = {option.file_type: option.quality_cost for option in plan.file_types}
     cost = costs.get(plan.model.file_type or "")
     quality = (f"{plan.model.file_type}: {cost}.",) if cost else ()
@@ -73,18 +71,19 @@ def _context_text(option: FileTypeOption) -> str:
     return format_tokens(option.largest_context_tokens)
 
 
-def _types_table(types: Sequence[FileTypeOption], chosen: str | None) -> Table:
+def _types_table(plan: BestPlan) -> Table:
+    writes = plan.speed is None or not plan.speed.reads_alone
     columns = ("file type", "weights", "verdict", "needs", "largest context", "tokens/s")
     rows = tuple(
         (
-            option.file_type + (" <-" if option.file_type == chosen else ""),
+            option.file_type + (" <-" if option.file_type == plan.model.file_type else ""),
             format_bytes(option.weights_bytes),
             option.verdict,
             format_bytes(option.total_bytes),
             _context_text(option),
-            rate_cell(option.verdict, option.decode_tokens_per_s),
+            rate_cell(option.verdict, option.decode_tokens_per_s, writes=writes),
         )
-        for option in types
+        for option in plan.file_types
     )
     return Table(
         columns,

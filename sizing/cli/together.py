@@ -96,11 +96,19 @@ def _models_table(models: Sequence[Plan]) -> Table:
             format_tokens(plan.workload.context_tokens or 0),
             plan.verdict,
             format_bytes(plan.memory.total_bytes),
-            "?" if plan.speed is None else rate_cell(plan.verdict, plan.speed.decode_tokens_per_s),
+            _rate(plan),
         )
         for plan in models
     )
     return Table(columns, rows, right=("context", "needs", "tokens/s"))
+
+
+def _rate(plan: Plan) -> str:
+    """Return how fast a model writes; a dash for one that writes nothing."""
+    if plan.speed is None:
+        return "?"
+    writes = not plan.speed.reads_alone
+    return rate_cell(plan.verdict, plan.speed.decode_tokens_per_s, writes=writes)
 
 
 def _pools_table(pools: Sequence[PoolShare], models: Sequence[Plan]) -> Table:

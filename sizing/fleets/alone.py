@@ -43,7 +43,8 @@ def copies_of(looks: Sequence[Look]) -> list[Look]:
 def best_alone(spec: ModelSpec, node: Node, plan: Plan, *, of: int) -> FleetPlan:
     """Return the model on one node, the best `of` so many."""
     memory = named_rows(plan.memory, node.node)
-    best = f"{node.node} has the best verdict, and of those it writes fastest"
+    does = "reads" if spec.embeds else "writes"
+    best = f"{node.node} has the best verdict, and of those it {does} fastest"
     return FleetPlan(
         strategy="single",
         runtime=plan.runtime,

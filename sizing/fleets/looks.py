@@ -38,7 +38,7 @@ class Look(NamedTuple):
     Attributes:
         node: which.
         verdict: by the runtime's own rules.
-        rate: tokens written a second, the middle of the estimate; 0 where it is not known.
+        rate: tokens a second, as `mid_rate` tells them.
     """
 
     node: Node

@@ -139,8 +139,13 @@ class FleetPlan:
 
 
 def mid_rate(speed: Speed | None) -> float:
-    """Return the middle of the speed of writing; 0 where it is not known."""
-    rate = None if speed is None else speed.decode_tokens_per_s
+    """Return the middle of the speed of writing, or of reading where a model writes nothing.
+
+    0 where it is not known.
+    """
+    if speed is None:
+        return 0.0
+    rate = speed.prefill_tokens_per_s if speed.reads_alone else speed.decode_tokens_per_s
     return 0.0 if rate is None else rate.mid
 
 

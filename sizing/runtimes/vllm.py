@@ -16,7 +16,6 @@ from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.runtimes.vllm_basis import cache_lines, vllm_basis
 from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
-from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.values import replace
@@ -60,7 +59,6 @@ def plan(
         UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
     """
     facts = _checkpoint(spec)
-    refuse_unknown_caches(spec)
     settings = resolve_vllm(spec, machine, workload, request)
     found = judged(spec, machine, settings)
     commands: dict[str, tuple[str, ...]] = {}
@@ -151,7 +149,6 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
         InvalidRequestError: vLLM does not run there, or has no such setting.
         UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
     """
-    refuse_unknown_caches(spec)
     settings = resolve_vllm(spec, machine, workload, PlacementRequest())
     found = judged(spec, machine, settings)
     if found.verdict != "fits" or not found.bill.holds(workload.parallel or 1):

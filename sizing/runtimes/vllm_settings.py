@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import RecurrentState
 from whatfits.sizing.runtimes.vllm_devices import capability, default_batches, vllm_devices
+from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
 from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
 from whatfits.sizing.values import dataclass, replace
@@ -96,7 +97,9 @@ def resolve_vllm(
     Raises:
         InvalidRequestError: a value is out of range, means nothing to vLLM, or there is no device
             it runs on.
+        UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
     """
+    refuse_unknown_caches(model)
     refuse_what_means_nothing(workload, request)
     devices = vllm_devices(machine, request)
     offline = workload.program == _OFFLINE

@@ -221,13 +221,21 @@ def test_kimi_linear_has_attention_where_its_publisher_put_it() -> None:
     assert full == [4, 8, 12, 16, 20, 24, 27]
 
 
+@pytest.mark.parametrize("model", ["bge-m3", "qwen3.6-35b-a3b", "falcon-7b"])
+def test_a_size_that_a_counted_shape_does_not_use_is_not_called_unknown(model: str) -> None:
+    entry = find_model(model)
+    assert {"num_key_value_heads", "intermediate_size"} & set(entry.unknown)
+    assert not any("Not known" in said for said in entry.caveats)
+
+
 def test_what_is_not_sure_about_a_model_is_said() -> None:
     assert (
         find_model("falcon-h1-7b")
         .caveats[0]
         .startswith("Not known of its shape: intermediate_size")
     )
-    assert "whole shape" in find_model("bge-large-en-v1.5").caveats[1]
+    assert "whole shape" in find_model("bge-large-en-v1.5").caveats[0]
+    assert "trained for is not known" in find_model("kimi-linear-48b-a3b").caveats[0]
     assert "Shape assumed" in find_model("qwen3.8-27b").caveats[0]
     assert "max_position_embeddings" in find_model("minimax-m1").caveats[0]
     assert find_model("llama-3.1-8b").caveats == ()
