@@ -80,7 +80,8 @@ def split_vllm(
     if len(settings.devices) != each * len(nodes):  # one kind of several there are
         return None
     cut = _cut(spec, each=each, nodes=len(nodes))
-    settings, found = _cut_well(spec, machine, replace(settings, cut=cut))
+    found = _cut_well(spec, machine, replace(settings, cut=cut))
+    settings = found.settings
     traffic = _traffic(spec, len(nodes))
     plan = FleetPlan(
         strategy="pipeline",
@@ -144,19 +145,15 @@ def _cut(spec: ModelSpec, *, each: int, nodes: int) -> Cut:
     return Cut(ranks, nodes * each // ranks)
 
 
-def _cut_well(
-    spec: ModelSpec, machine: Machine, settings: VllmSettings
-) -> tuple[VllmSettings, Judged]:
-    """Return the layers shared out equally, or by free memory where that is better."""
+def _cut_well(spec: ModelSpec, machine: Machine, settings: VllmSettings) -> Judged:
+    """Return the verdict on layers shared out equally, or by free memory where that is better."""
     equal = judged(spec, machine, settings)
     counts = _counts_by_memory(equal.bill.devices, settings.cut, spec.n_layers)
     if counts is None or counts == tuple(map(len, settings.cut.layers(spec.n_layers))):
-        return settings, equal
+        return equal
     uneven = replace(settings, cut=replace(settings.cut, layer_counts=counts))
     other = judged(spec, machine, uneven)
-    if _goodness(other) > _goodness(equal):
-        return uneven, other
-    return settings, equal
+    return other if _goodness(other) > _goodness(equal) else equal
 
 
 def _goodness(found: Judged) -> tuple[int, int]:

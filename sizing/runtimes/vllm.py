@@ -59,8 +59,9 @@ def plan(
         UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
     """
     facts = _checkpoint(spec)
-    settings = resolve_vllm(spec, machine, workload, request)
-    found = judged(spec, machine, settings)
+    usual = resolve_vllm(spec, machine, workload, request)
+    found = judged(spec, machine, usual)
+    settings = found.settings
     commands: dict[str, tuple[str, ...]] = {}
     if found.verdict in MAY_RUN or force:
         commands[_ID] = (vllm_command(facts, settings, found.bill, machine),)
@@ -83,7 +84,7 @@ def plan(
         else _remedies(spec, machine, workload, request, settings=settings, found=found),
         notes=(
             *spec.notes,
-            *_start_notes(settings, found),
+            *_start_notes(usual, found),
             *_checkpoint_notes(facts, settings),
             *_other_notes(machine),
         ),
@@ -149,13 +150,12 @@ def tried(spec: ModelSpec, machine: Machine, workload: Workload) -> tuple[int, S
         InvalidRequestError: vLLM does not run there, or has no such setting.
         UnsupportedArchitectureError: what vLLM keeps for this architecture is not known.
     """
-    settings = resolve_vllm(spec, machine, workload, PlacementRequest())
-    found = judged(spec, machine, settings)
+    found = judged(spec, machine, resolve_vllm(spec, machine, workload, PlacementRequest()))
     if found.verdict != "fits" or not found.bill.holds(workload.parallel or 1):
         return None
     from whatfits.sizing.runtimes.vllm_speed import vllm_speed  # noqa: PLC0415 - where it fits
 
-    speed = vllm_speed(spec, machine, settings, prompt_tokens=workload.prompt_tokens)
+    speed = vllm_speed(spec, machine, found.settings, prompt_tokens=workload.prompt_tokens)
     return found.memory.high_bytes, speed
 
 
@@ -170,10 +170,17 @@ def _placed(request: PlacementRequest, settings: VllmSettings) -> PlacementReque
     return replace(request, devices=devices, split_mode=mode)
 
 
-def _start_notes(settings: VllmSettings, found: Judged) -> Iterator[str]:
+def _start_notes(usual: VllmSettings, found: Judged) -> Iterator[str]:
     """Yield what vLLM will print, and how it was decided to start it."""
+    settings = found.settings
     if found.bill.n_blocks[1] and found.verdict in MAY_RUN:
         yield from cache_lines(found.bill)
+    if settings.sequences < usual.sequences:
+        yield (
+            f"vLLM is told to serve {settings.sequences:,} requests at once instead of its usual "
+            f"{usual.sequences:,}: each keeps its states in a block of the cache, and with fewer "
+            "blocks it does not start."
+        )
     if found.verdict == "tight":
         yield (
             "If it does not start, give it --max-model-len auto: it then takes the longest request "
@@ -182,9 +189,9 @@ def _start_notes(settings: VllmSettings, found: Judged) -> Iterator[str]:
     if settings.cut.reason is not None:
         yield f"{settings.cut.reason[:1].upper()}{settings.cut.reason[1:]}."
     if found.bill.utilisation_permille < DEFAULT_UTILISATION_PERMILLE:
-        told, usual = found.bill.utilisation_permille / 10, DEFAULT_UTILISATION_PERMILLE / 10
+        told, most = found.bill.utilisation_permille / 10, DEFAULT_UTILISATION_PERMILLE / 10
         yield (
-            f"vLLM is told to use {told:g} % of the memory instead of its usual {usual:g} %: more "
+            f"vLLM is told to use {told:g} % of the memory instead of its usual {most:g} %: more "
             "is not free."
         )
     yield from slice_notes(settings.devices[:1])

@@ -89,20 +89,25 @@ class Bill(NamedTuple):
         utilisation_permille: thousandths of each device's memory that vLLM may use.
         n_blocks: blocks of the cache: in the worst case, expected, in the best case.
         request_tokens: the longest request.
+        state_slots: blocks that have to be there for the states of requests in progress.
     """
 
     devices: tuple[DeviceBill, ...]
     utilisation_permille: int
     n_blocks: tuple[int, int, int]
     request_tokens: int
+    state_slots: int
 
     def allowed_bytes(self, one: DeviceBill) -> int:
         """Return the memory of a device that vLLM may use."""
         return requested_bytes(one.pool.total_bytes or 0, self.utilisation_permille)
 
     def admits(self, n_blocks: int) -> bool:
-        """Return whether every device's cache of so many blocks holds one longest request."""
-        return all(
+        """Return whether every device's cache of so many blocks holds what vLLM asks for.
+
+        That is one longest request, and the states of all requests in progress.
+        """
+        return n_blocks >= self.state_slots and all(
             not one.cache.groups or one.cache.admits(n_blocks, request_tokens=self.request_tokens)
             for one in self.devices
         )
@@ -116,8 +121,15 @@ class Bill(NamedTuple):
             if one.cache.groups
         )
 
+    def least_cache_bytes(self, one: DeviceBill) -> int:
+        """Return the smallest cache of a device that vLLM starts with."""
+        slots = self.state_slots * one.cache.block_bytes
+        return max(one.cache.request_bytes(self.request_tokens), slots)
+
     def longest_request(self, n_blocks: int, *, most_tokens: int) -> int | None:
         """Return the longest request that fits on every device; None when none does."""
+        if n_blocks < self.state_slots:
+            return None
         found = [
             one.cache.longest_request(n_blocks, most_tokens=most_tokens)
             for one in self.devices
@@ -129,8 +141,8 @@ class Bill(NamedTuple):
     def memory(self, *, fits: bool) -> Memory:
         """Return the bill in the answer's terms.
 
-        What fits has the cache filled up to what vLLM may use; what does not has the cache that
-        one longest request needs.
+        What fits has the cache filled up to what vLLM may use; what does not has the least cache
+        that vLLM starts with.
         """
         return Memory.of(
             [self._row(one, fits=fits) for one in self.devices],
@@ -139,10 +151,8 @@ class Bill(NamedTuple):
         )
 
     def _row(self, one: DeviceBill, *, fits: bool) -> DeviceMemory:
-        if fits:
-            cache = self.n_blocks[1] * one.cache.block_bytes
-        else:
-            cache = one.cache.request_bytes(self.request_tokens)
+        filled = self.n_blocks[1] * one.cache.block_bytes
+        cache = filled if fits else self.least_cache_bytes(one)
         beside = (one.rest, one.graphs, one.context)
         mid = one.weights.mid_bytes + one.activation.mid_bytes + cache
         mid += sum(part.mid_bytes for part in beside)
@@ -193,7 +203,7 @@ def bill_of(
         min((_n_blocks(one, permille, which) for one in cached), default=0)
         for which in ("low", "mid", "high")
     )
-    return Bill(devices, permille, (low, mid, high), settings.request_tokens)
+    return Bill(devices, permille, (low, mid, high), settings.request_tokens, settings.state_slots)
 
 
 def _n_blocks(one: DeviceBill, permille: int, which: str) -> int:

@@ -58,6 +58,7 @@ class VllmRemedies:
         return (
             *self._close_others(),
             *self._shorter_context(),
+            *self._fewer_requests(),
             *self._smaller_batch(),
             *self._smaller_cache(),
             *self._smaller_type(),
@@ -107,6 +108,19 @@ class VllmRemedies:
                 change={"workload": {"context_tokens": longest}},
                 cost=f"{format_tokens(asked - longest)} tokens less to remember",
             )
+
+    def _fewer_requests(self) -> Iterator[Remedy]:
+        """Yield as many requests at once as have a block for their states."""
+        if self.settings.state_slots:
+            free = judged(self.model, self.machine, replace(self.settings, sequences_asked=False))
+            sequences = free.settings.sequences
+            if sequences < self.settings.sequences:
+                yield from self._tried(
+                    "parallel",
+                    f"serve {sequences:,} requests at once",
+                    change={"workload": {"parallel": sequences}},
+                    cost=f"{self.settings.sequences - sequences:,} requests at once fewer",
+                )
 
     def _smaller_batch(self) -> Iterator[Remedy]:
         sequences = min(self.settings.sequences, _FEW_SEQUENCES)

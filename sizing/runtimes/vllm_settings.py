@@ -33,6 +33,7 @@ _EIGHT: Final = frozenset({"fp8", "fp8_e4m3", "e4m3"})
 _LATENT_BLOCKS: Final = {9: 64, 10: 128}  # FlashMLA on Hopper, CUTLASS on Blackwell
 _OTHER_BLOCK: Final = 16
 _OFFLINE: Final = "api"
+_CAPTURING: Final = frozenset({"cuda", "rocm"})  # decoding runs from captured graphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class VllmSettings:
         offline: used as a library: larger batches by default.
         has_states: some layer keeps a state of fixed size.
         embeds: it hands out embeddings (`--runner pooling`).
+        sequences_asked: `sequences` were asked for, and are not lowered to what the cache holds.
     """
 
     devices: tuple[Device, ...]
@@ -60,6 +62,7 @@ class VllmSettings:
     offline: bool
     has_states: bool
     embeds: bool = False
+    sequences_asked: bool = False
 
     @property
     def on_host(self) -> bool:
@@ -70,6 +73,26 @@ class VllmSettings:
     def in_flight_tokens(self) -> int:
         """Tokens of all batches on the way."""
         return (self.cut.stages + _BATCHES_IN_FLIGHT) * self.batch_tokens
+
+    @property
+    def state_slots(self) -> int:
+        """Blocks of the cache without which vLLM refuses so many sequences; 0 where it takes fewer.
+
+        A request in progress keeps its states in a block of its own. Where decoding is captured,
+        vLLM wants one for each sequence before it starts. Source: vllm-project/vllm pull 38270
+        and issue 49064.
+        """
+        return self.sequences if self.sequences_asked and self._keeps_a_block_each else 0
+
+    def lowered_to(self, n_blocks: int) -> VllmSettings:
+        """Return the same with no more sequences than blocks, where that matters and none asked."""
+        if self.sequences_asked or not self._keeps_a_block_each or n_blocks >= self.sequences:
+            return self
+        return replace(self, sequences=n_blocks)
+
+    @property
+    def _keeps_a_block_each(self) -> bool:
+        return self.has_states and self.devices[0].kind in _CAPTURING
 
     @property
     def latent_block_tokens(self) -> int:
@@ -127,6 +150,7 @@ def resolve_vllm(
         offline=offline,
         has_states=any(isinstance(layer.recurrent, RecurrentState) for layer in model.layers),
         embeds=model.embeds,
+        sequences_asked=workload.parallel is not None,
     )
 
 

@@ -60,8 +60,8 @@ def vllm_deployment(
     """
     host = host_work(version)
     plan = planned()
-    settings = resolve_vllm(spec, machine, workload, request)
-    bill = judged(spec, machine, settings).bill
+    found = judged(spec, machine, resolve_vllm(spec, machine, workload, request))
+    settings, bill = found.settings, found.bill
     low, mid, high = (_server(settings, bill, blocks, profile) for blocks in bill.n_blocks)
     cached = [one.cache for one in bill.devices if one.cache.groups]
     longest = settings.request_tokens
