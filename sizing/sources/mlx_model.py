@@ -48,7 +48,7 @@ _DROPPED: Final = (
 )
 _WHY_DEFAULT: Final = f"No file type was asked for: {DEFAULT_TYPE}, the usual balance."
 _PROJECTOR: Final = "--mmproj"
-_ONLY_LLAMA: Final = ("No file type was asked for:", "llama.cpp", _PROJECTOR)
+_ONLY_LLAMA: Final = ("No file type was asked for:", "llama.cpp", "--spec-type", _PROJECTOR)
 
 
 def load_mlx_model(name: str, *, file_type: str | None = None) -> ModelSpec:

@@ -54,6 +54,7 @@ _OTHER_PARTS: Final = (
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
 _STATE_TYPES: Final = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
 _MLX: Final = "mlx"
+_ONLY_LLAMA: Final = "--spec-type"  # in a note: how llama.cpp drafts with layers vLLM leaves out
 _ELSEWHERE: Final = "take --runtime llama.cpp"
 _ALLOWED: Final = "a catalog name, hf:org/repo, or a folder with config.json and safetensors"
 
@@ -220,9 +221,11 @@ def _table(config: Mapping[str, object], *, name: str, source: str, origin: str)
     """
     if find_entry(config) is not None:
         try:
-            return spec_from_config(
+            drawn = spec_from_config(
                 config, name=name, source=source, file_type="BF16", origin=origin
             )
+            notes = tuple(note for note in drawn.notes if _ONLY_LLAMA not in note)
+            return replace(drawn, notes=notes)
         except MalformedFileError as error:
             if source != "catalog":
                 raise

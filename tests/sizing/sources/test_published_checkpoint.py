@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from checkpoints import LLAMA, llama_tensors, n_bytes, write_config, write_safetensors
 
+from whatfits.sizing import load_model
 from whatfits.sizing.errors import (
     BadInputError,
     InvalidRequestError,
@@ -151,3 +152,10 @@ def test_parts_of_a_wrong_kind_count_as_other_parts_alone(tmp_path: Path) -> Non
 def test_a_catalog_model_whose_shape_has_holes_is_refused() -> None:
     with pytest.raises(UnsupportedArchitectureError, match="not known well enough"):
         load_published("falcon-h1-7b")
+
+
+@pytest.mark.parametrize("runtime", ["vllm", "mlx"])
+def test_no_flag_of_llama_cpp_is_named_beside_another_runtime(runtime: str) -> None:
+    assert any("--spec-type" in note for note in load_model("qwen3.6-27b").notes)
+    others = load_model("qwen3.6-27b", runtime=runtime).notes
+    assert not any("--spec-type" in note for note in others)
