@@ -1,7 +1,7 @@
 """What vLLM printed of further starts on other people's cards, against its bill here.
 
-`tests/recorded/vllm/elsewhere.json` says where its rows come from; nothing was set from them, and
-what lies outside of its interval is named in its row.
+`tests/recorded/vllm/elsewhere.json` says where its rows come from, and which of them led to a
+rule; no number was set from them, and what lies outside of its interval is named in its row.
 """
 
 from __future__ import annotations
