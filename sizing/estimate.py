@@ -210,7 +210,7 @@ class Remedy:
 
     Attributes:
         key: kind of change, as `tensor_split`, `placement`, `file_type`, `context`, `kv_type`,
-            `close`, `raise_limit`, `cpu`, `machine`.
+            `close`, `raise_limit`, `cpu`, `devices`, `machine`.
         text: the change in words, with its effect.
         change: the fields of the request to set, or {} when it is done outside.
         needs_bytes: total with the change; None when it does not change the model's need.

@@ -28,13 +28,17 @@ _BLOCK_TOKENS: Final = 16
 _LATENT_HYBRID_STEP: Final = 128
 _SPARSE_ROW_BYTES: Final = 656  # fp8_ds_mla: 512 in FP8, their scales, the rotary part in 16 bits
 _INDEX_ROW_BYTES: Final = 132
+# Keeps keys and values in full, and beside those of its sparse layers a row of index keys; its
+# kernels take blocks of this length. Source: vllm/models/minimax_m3/common/indexer.py.
+_INDEXED: Final = "minimax-m3"
+_INDEXED_BLOCK_TOKENS: Final = 128
 _CHUNKED: Final = frozenset({"llama4"})
 # The recurrent part of these is kept in 32 bits whatever the model's type is.
 _STATES_IN_F32: Final = frozenset({"kimi-linear", "kimi-k3", "bailingmoe3"})
 _SPARSE: Final = frozenset({"deepseek32", "glm-dsa"})
 # Nobody described here what vLLM keeps for these, or vLLM has no such model.
 _UNKNOWN: Final = frozenset(
-    {"deepseek4", "dots3note", "glm5-next", "hy_v4", "minimax-01", "minimax-m3", "qwen4exp"}
+    {"deepseek4", "dots3note", "glm5-next", "hy_v4", "minimax-01", "qwen4exp"}
 )
 _NOT_IN_VLLM: Final = frozenset({"rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "bitnet"})
 
@@ -110,6 +114,10 @@ def cache_layers(
 
 def _layer(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> Iterator[CacheSpec]:
     match layer.attention:
+        case FullAttention(key_width=width) if model.architecture == _INDEXED:
+            yield _pages("full", _token_bytes(layer, rules), _INDEXED_BLOCK_TOKENS)
+            if index := width - layer.n_head_kv * layer.key_length:  # the same on every rank
+                yield _pages("full", index * HALF, _INDEXED_BLOCK_TOKENS)
         case FullAttention():
             yield _pages("full", _token_bytes(layer, rules))
         case SlidingWindow():

@@ -17,7 +17,7 @@ from whatfits.sizing.verdict import VERDICT_ORDER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
     from whatfits.sizing.runtimes.vllm_verdict import Judged
@@ -57,6 +57,7 @@ class VllmRemedies:
             return ()
         return (
             *self._close_others(),
+            *self._fewer_cards(),
             *self._shorter_context(),
             *self._fewer_requests(),
             *self._smaller_batch(),
@@ -77,8 +78,9 @@ class VllmRemedies:
         """Yield the change when it betters the verdict."""
         spec, where = model or self.model, machine or self.machine
         workload = replace(self.workload, **change.get("workload", {}))
+        request = replace(self.request, **change.get("placement", {}))
         try:
-            other = judged(spec, where, resolve_vllm(spec, where, workload, self.request))
+            other = judged(spec, where, resolve_vllm(spec, where, workload, request))
         except BadInputError:  # it cannot be cut over the devices in that way
             return
         if VERDICT_ORDER[other.verdict] < VERDICT_ORDER[self.found.verdict]:
@@ -98,6 +100,34 @@ class VllmRemedies:
                 cost="other programs have to be closed",
                 machine=replace(self.machine, pools=closed),
             )
+
+    def _fewer_cards(self) -> Iterator[Remedy]:
+        """Yield the most of the roomiest cards that do better than all of them.
+
+        Each card takes an equal part and the same share of its memory, so the fullest or smallest
+        one decides for all: without it each of the others takes more, and may.
+        """
+        tried = [found for kept in self._roomiest() for found in self._on_cards(kept)]
+        yield from sorted(tried, key=lambda remedy: VERDICT_ORDER[remedy.verdict])[:1]
+
+    def _roomiest(self) -> Iterator[tuple[Device, ...]]:
+        """Yield all but the fullest card, all but the two fullest …, in the order of the cards."""
+        used = self.settings.devices
+        free_bytes = {d.id: self.machine.pool(d.pool).free_low_bytes or 0 for d in used}
+        ranked = sorted(used, key=lambda device: -free_bytes[device.id])
+        for count in range(len(used) - 1, 0, -1):
+            kept = ranked[:count]
+            yield tuple(device for device in used if device in kept)
+
+    def _on_cards(self, kept: tuple[Device, ...]) -> Iterator[Remedy]:
+        ids = tuple(device.id for device in kept)
+        left = [device.id for device in self.settings.devices if device.id not in ids]
+        yield from self._tried(
+            "devices",
+            f"use fewer cards: --device {','.join(ids)}",
+            change={"placement": {"devices": ids}},
+            cost=f"{' and '.join(left)} {'computes' if len(left) == 1 else 'compute'} nothing",
+        )
 
     def _shorter_context(self) -> Iterator[Remedy]:
         asked, longest = self.settings.request_tokens, self.found.largest_context_tokens

@@ -54,7 +54,11 @@ besides is an interval from published figures. Metal, Vulkan and ROCm have rules
 scratch memory, which were read in their source and not measured. Which steps CUDA, Metal and Vulkan
 run as one, what they keep for these and in which order they run was held against their own code,
 compiled without a GPU: 1,584 of 1,584 plans of 76 architectures came out to the byte. Older builds
-differ, by up to a tenth of the buffer. Of real loads there are those on a CPU.
+differ, by up to a tenth of the buffer. Those before June 2026 differ by more: they reserve outputs
+of a whole micro-batch (until llama.cpp pull 23861), hold the mask of fused attention in 32 bits
+(until 23764), and take 16-bit copies of a quantised cache from a pool, not the buffer (until
+23907). Without fused attention, and told of those outputs, their buffers on four cards are what is
+predicted (`tests/recorded/field_memory`). Of real loads there are those on a CPU.
 `whatfits verify MODEL.gguf` compares plan, real load and prediction on your own machine.
 """
 

@@ -7,17 +7,20 @@ llama.cpp prints MiB with two decimals, so each printed line may be half of the 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from whatfits.sizing.api import check
+from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 from whatfits.sizing.units import GIB, MIB
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import DeviceMemory, Memory
+    from whatfits.sizing.model import ModelSpec, TensorSpec
 
 PATH: Final = Path(__file__).parents[1] / "recorded" / "field_memory" / "loads.json"
 RECORDED: Final = json.loads(PATH.read_text(encoding="utf-8"))
@@ -54,11 +57,31 @@ def machine(kinds: list[str], free_gib: list[float] | None) -> dict[str, Any]:
     return {"pools": pools, "devices": [*devices, cpu]}
 
 
+def retyped(tensor: TensorSpec, types: dict[str, str]) -> TensorSpec:
+    """Return a tensor in the type that the file has it in."""
+    name = tensor.name.removeprefix(f"blk.{tensor.layer}.")
+    kind = types.get(name, tensor.type)
+    return replace(tensor, type=kind, n_bytes=tensor_bytes(kind, tensor.shape))
+
+
+def in_its_file(row: dict[str, Any]) -> ModelSpec | None:
+    """Return a model with the file's own types, or without prediction layers; else None."""
+    types, is_shorter = row.get("tensor_types", {}), row.get("without_prediction_layers", False)
+    if not types and not is_shorter:
+        return None
+    model = load_catalog_model(row["model"], file_type=row["file_type"])
+    model = replace(model, tensors=tuple(retyped(tensor, types) for tensor in model.tensors))
+    if is_shorter:
+        model = replace(model, hparams=replace(model.hparams, n_layer_nextn=0))
+    return model
+
+
 def predicted(row: dict[str, Any]) -> Memory:
+    own = in_its_file(row)
     plan = check(
-        row["model"],
+        own or row["model"],
         machine=machine(row["devices"], row.get("free_gib")),
-        file_type=row["file_type"],
+        file_type=None if own else row["file_type"],
         runtime=row.get("runtime", "llama.cpp"),
         workload=row["workload"],
         placement=row.get("placement", {}),

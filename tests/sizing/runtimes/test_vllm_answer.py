@@ -264,6 +264,43 @@ def test_what_is_tight_or_does_not_fit_is_told_what_would_help(tokens: int, verd
         assert found.memory.total_bytes == remedy.needs_bytes
 
 
+@pytest.mark.parametrize(
+    ("machine", "held_gib", "kept", "left"),
+    [
+        # 8 GiB decide for the 24 GiB beside them: each card takes half of the model
+        ("rtx-3090 + rtx 3060 8gb + 64gb", {}, ("cuda0",), "cuda1 computes nothing"),
+        ("2x rtx-3090 + rtx 3060 8gb + 64gb", {}, ("cuda0", "cuda1"), "cuda2 computes nothing"),
+        ("3x rtx-3090 + 64gb", {"vram1": 23}, ("cuda0", "cuda2"), "cuda1 computes nothing"),
+        ("3x rtx-3090 + 64gb", {"vram0": 23, "vram2": 22}, ("cuda1",), "cuda0 and cuda2 compute"),
+    ],
+)
+def test_a_full_or_small_card_is_left_out_where_the_others_do_better(
+    machine: str, held_gib: dict[str, int], kept: tuple[str, ...], left: str
+) -> None:
+    found = load_machine(machine)
+    pools = [
+        replace(pool, used_bytes=held_gib[pool.id] * GIB) if pool.id in held_gib else pool
+        for pool in found.pools
+    ]
+    there = replace(found, pools=tuple(pools))
+    plan = asked(machine=there)
+    (remedy,) = (remedy for remedy in plan.remedies if remedy.key == "devices")
+    assert plan.verdict in ("no", "tight")
+    assert remedy.change == {"placement": {"devices": kept}}
+    assert remedy.text.endswith(f"--device {','.join(kept)}")
+    assert remedy.cost.startswith(left)
+    without = asked(machine=there, placement={"devices": kept})
+    assert (without.verdict, without.memory.total_bytes) == (remedy.verdict, remedy.needs_bytes)
+    assert remedy.verdict == "fits"
+
+
+def test_no_card_is_left_out_where_the_others_do_no_better() -> None:
+    for machine in ("rtx-3090 + 64gb", "2x rtx 3060 8gb + 64gb"):
+        plan = asked("qwen3-14b", machine)
+        assert plan.verdict == "no"
+        assert all(remedy.key != "devices" for remedy in plan.remedies)
+
+
 def test_where_no_quantisation_helps_by_itself_a_shorter_context_goes_with_it() -> None:
     machine, tokens = "rtx 4090 + 64gb", 16_128
     plan = asked("qwen2.5-32b", machine, workload={"context_tokens": tokens})

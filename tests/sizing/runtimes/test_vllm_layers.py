@@ -96,7 +96,7 @@ def test_a_model_of_states_alone_takes_one_block_a_request_and_group() -> None:
     assert plan.group_blocks(100) == plan.group_blocks(100_000) == (1,)
 
 
-@pytest.mark.parametrize("name", ["deepseek-v4-flash", "rwkv7-0.4b", "bge-m3", "minimax-m3"])
+@pytest.mark.parametrize("name", ["deepseek-v4-flash", "rwkv7-0.4b", "bge-m3", "minimax-m1"])
 def test_what_is_not_known_is_refused(name: str) -> None:
     model = load_catalog_model(name, file_type="BF16")
     with pytest.raises(UnsupportedArchitectureError, match=r"llama\.cpp"):
