@@ -47,7 +47,8 @@ _EXPERTS: Final = r"blk\.\d+\.ffn_(gate|up|gate_up|down)_exps\.weight"
 _LATENT: Final = re.compile(r"blk\.\d+\.attn_[kv]_b\.weight")
 # Padding of MXFP4 experts in (hidden, intermediate): DeepGEMM and CUTLASS; Marlin and TRT-LLM.
 _LEAST_PADDING, _USUAL_PADDING = (128, 128), (256, 128)
-_MXFP4, _MXFP4_BITS = "MXFP4", 4.25
+_MXFP4: Final = "MXFP4"
+_MXFP4_BITS: Final = 4.25
 _ROUNDING: Final = 0.005  # small blocks, scales and buffers that no table lists
 _FULL_UNTURNED: Final = frozenset({"llama4", "cohere2", "exaone4"})  # only windows are turned
 _SAME: Final = 0.02  # a table this near to the headers describes the same tensors

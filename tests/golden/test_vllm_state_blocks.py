@@ -1,7 +1,7 @@
-"""Requests in progress keep their states in a block of vLLM's cache each, and it wants all there.
+"""Requests in progress keep their states in a block of vLLM's cache each: it wants all there.
 
-The rows of `tests/recorded/vllm/state_blocks.json` are starts that vLLM refused with its own default
-of sequences; nothing was fitted to them.
+The rows of `tests/recorded/vllm/state_blocks.json` are starts that vLLM refused with its own
+default of sequences; nothing was fitted to them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def loaded(name: str, file_type: str, machine: str) -> tuple[ModelSpec, Machine]
 
 
 def started(
-    name: str, file_type: str, machine: str, **asked: Any
+    name: str,
+    file_type: str,
+    machine: str,
+    **asked: Any,  # noqa: ANN401 - the fields of a workload
 ) -> tuple[ModelSpec, Machine, VllmSettings]:
     spec, where = loaded(name, file_type, machine)
     return spec, where, resolve_vllm(spec, where, Workload(**asked), PlacementRequest())
