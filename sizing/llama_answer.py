@@ -12,7 +12,8 @@ from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
-from whatfits.sizing.units import MIB, format_tokens
+from whatfits.sizing.trained import beyond_training
+from whatfits.sizing.units import MIB
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -155,15 +156,10 @@ def _device_notes(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
-    """Return what to say of a sequence that may get longer than the model was trained for."""
-    trained = spec.hparams.context_train_tokens
     asked = trial.settings.requested_context_tokens
     if trial.settings.streams > 1:
         asked //= trial.settings.sequences
-    if trained is None or asked <= trained:
-        return ()
-    more = "memory for more is taken, and not made good use of"
-    return (f"The model was trained for {format_tokens(trained)} tokens: {more}.",)
+    return beyond_training(spec, asked)
 
 
 def _refused_inputs(spec: ModelSpec, workload: Workload, trial: Trial) -> tuple[str, ...]:

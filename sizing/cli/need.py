@@ -26,6 +26,7 @@ from whatfits.sizing.need_search import NEED_RULE
 from whatfits.sizing.needing import need_runtime
 from whatfits.sizing.renting import RENT_RULE, rent_warnings
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     if options.json:
         from whatfits.sizing.cli.answers import NeedAnswer
+        from whatfits.sizing.cli.need_text import tokens_each
         from whatfits.sizing.estimate import ModelSummary
 
         answer = NeedAnswer(
@@ -92,7 +94,10 @@ def run(arguments: Sequence[str]) -> int:
             additions=found.additions,
             rented=found.rented,
             runtime=entry.id,
-            warnings=rent_warnings(found.rented),
+            warnings=(
+                *beyond_training(spec, tokens_each(found.workload, entry)),
+                *rent_warnings(found.rented),
+            ),
         )
         sys.stdout.write(dump_json(answer) + "\n")
     else:

@@ -9,6 +9,7 @@ from whatfits.sizing.explain import rate_cell
 from whatfits.sizing.need_search import NEED_RULE
 from whatfits.sizing.renting import RENT_RULE, cheapest_of_each, rent_warnings
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.need_rows import Need, RunsOn
     from whatfits.sizing.renting import Rented
     from whatfits.sizing.runtimes import RuntimeEntry
+    from whatfits.sizing.workload import Workload
 
-__all__ = ["need_document"]
+__all__ = ["need_document", "tokens_each"]
 
 _SHOWN: Final = 8
 
@@ -37,8 +39,8 @@ def need_document(
     """Return what runs a model by the rules of `entry`."""
     workload, rented = found.workload, found.rented
     slots = workload.parallel or 1
-    times = slots if entry.starts_llama_cpp else 1
-    each = format_tokens((workload.context_tokens or 0) // times)
+    tokens = tokens_each(workload, entry)
+    each = format_tokens(tokens)
     users = f"{slots} users with {each} tokens each" if slots > 1 else f"{each} tokens"
     under = "" if entry.id == DEFAULT_RUNTIME else f" under {entry.label}"
     floor = ""
@@ -60,10 +62,16 @@ def need_document(
     if len(blocks) == 1:
         blocks.append(Lines((f"No machine of the catalog runs it{floor}.",), tone="bad"))
     blocks.append(Lines((NEED_RULE, *((RENT_RULE,) if rented else ())), tone="dim"))
-    warnings = rent_warnings(offers[:_SHOWN])
+    warnings = (*beyond_training(spec, tokens), *rent_warnings(offers[:_SHOWN]))
     if warnings:
         blocks.append(Lines(warnings))
     return Document(tuple(blocks))
+
+
+def tokens_each(workload: Workload, entry: RuntimeEntry) -> int:
+    """Return the tokens of context that each user gets; llama.cpp shares a context out."""
+    times = (workload.parallel or 1) if entry.starts_llama_cpp else 1
+    return (workload.context_tokens or 0) // times
 
 
 def _tables(found: Need, *, writes: bool) -> list[Block]:

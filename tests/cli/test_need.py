@@ -204,3 +204,12 @@ def test_bad_input_is_one_line(say: Callable[..., Any], arguments: tuple[str, ..
     said = say("need", *arguments, "--machine", "64gb")
     assert said.code == 2
     assert said.err.count("\n") == 1
+
+
+def test_a_context_beyond_training_is_said_to_be_so(say: Callable[..., Any]) -> None:
+    sentence = "The model was trained for 131,072 tokens"
+    assert sentence in say("need", "llama-3.1-8b", "-c", "200k").out
+    warnings = say("need", "llama-3.1-8b", "-c", "200k", "--json").json["warnings"]
+    assert any(sentence in warning for warning in warnings)
+    assert sentence not in say("need", "llama-3.1-8b", "-c", "128k").out
+    assert sentence not in say("need", "llama-3.1-8b", "-c", "128k", "--users", "4").out
