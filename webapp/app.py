@@ -7,6 +7,7 @@ import logging
 import streamlit as st
 
 from whatfits.webapp import guard, widgets
+from whatfits.webapp.history import one_entry_a_page
 from whatfits.webapp.mode import is_public
 from whatfits.webapp.sessions import place_for_this_session
 
@@ -22,7 +23,7 @@ if is_public() and "place" not in st.session_state:
     st.session_state["place"] = place
 st.html(
     "<style>"
-    "[data-testid='stMainBlockContainer'] {padding-top: 4rem}"
+    "[data-testid='stMainBlockContainer'] {padding-top: 3rem}"
     "[data-testid='stMarkdownContainer'] :is(table, th, td) {font-size: .875rem}"
     "[data-testid='stMarkdownContainer']:has(> table) {overflow-x: auto}"
     "[data-testid='stMarkdownContainer'] :is(th, td) {padding: .2rem .5rem}"
@@ -32,6 +33,7 @@ st.html(
     " {opacity: 1 !important; visibility: visible !important; transform: none !important}"
     "</style>"
 )
+one_entry_a_page()
 screen = st.navigation(
     [
         st.Page("screens/fit.py", title="Will it fit?", default=True),
@@ -43,5 +45,5 @@ screen = st.navigation(
     ],
     position="top",
 )
-widgets.restore(screen.url_path)
+widgets.begin()
 screen.run()
