@@ -29,8 +29,11 @@ st.html(
     "[data-testid='stMarkdownContainer'] :is(th, td) {padding: .2rem .5rem}"
     "[data-testid='stMarkdownContainer'] td[style*='right'] {white-space: nowrap}"
     # else the button to copy is there for a mouse alone
-    "[data-testid='stCode'] :is(button, [data-testid='stCodeCopyButton'])"
-    " {opacity: 1 !important; visibility: visible !important; transform: none !important}"
+    "[data-testid='stCode'] > div:has(button)"
+    " {opacity: 1 !important; visibility: visible !important}"
+    "[data-testid='stCode'] pre {padding-right: 3.5rem}"
+    # else the parts of a command have colours that are too faint to be read on a light page
+    "[data-testid='stCode'] code span {color: inherit !important}"
     "</style>"
 )
 one_entry_a_page()
