@@ -14,7 +14,6 @@ from whatfits.webapp.sessions import place_for_this_session
 # It warns where a value from another page meets a widget's default: here that is the purpose.
 logging.getLogger("streamlit.elements.lib.policies").setLevel(logging.ERROR)
 st.set_page_config(page_title="whatfits: what can this machine run?", layout="centered")
-guard.forget_odd_numbers()
 if is_public() and "place" not in st.session_state:
     place = place_for_this_session()
     if place is None:
@@ -48,5 +47,6 @@ screen = st.navigation(
     ],
     position="top",
 )
+guard.forget_odd_numbers()
 widgets.begin()
 screen.run()

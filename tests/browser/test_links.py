@@ -191,3 +191,21 @@ def test_back_leads_through_the_pages_as_they_were_left(opened: Callable[..., An
         assert address(page) == of_page
         has_value(page.get_by_role("combobox", name="Machine"), "rtx-3090")
     assert verdict(page).inner_text()
+
+
+@pytest.mark.parametrize(
+    ("screen", "odd", "heading"),
+    [
+        ("cloud", "buy=1e999", "Local or cloud?"),
+        ("runs", "cards=2.5", "What can I run?"),
+        ("explore", "view=Serving&clients=x", "Explore"),
+    ],
+)
+def test_an_odd_number_is_dropped_on_the_page_that_the_link_names(
+    opened: Callable[..., Any], screen: str, odd: str, heading: str
+) -> None:
+    page = opened(f"{screen}?{MACHINE}&{odd}")
+    assert page.get_by_role("heading", level=1).inner_text() == heading
+    assert urlsplit(page.url).path == f"/{screen}"
+    has_value(page.get_by_role("combobox", name="Machine"), "rtx-4090")
+    assert odd.rpartition("&")[2] not in page.url
