@@ -77,13 +77,14 @@ def number(key: str, **more: str) -> int | None:
     return found
 
 
-def amount(key: str, *, step: float) -> float | None:
+def amount(key: str, *, step: float, most: float) -> float | None:
     """Ask for a number with a fraction; return it, None for none."""
     item = input_of(key)
     found: float | None = ask(
         st.number_input,
         key,
         min_value=float(item.least),
+        max_value=most,
         value=item.default,
         step=step,
         format="%g",
