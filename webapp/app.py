@@ -7,13 +7,13 @@ import logging
 import streamlit as st
 
 from whatfits.webapp import guard, widgets
+from whatfits.webapp.history import one_entry_a_page
 from whatfits.webapp.mode import is_public
 from whatfits.webapp.sessions import place_for_this_session
 
 # It warns where a value from another page meets a widget's default: here that is the purpose.
 logging.getLogger("streamlit.elements.lib.policies").setLevel(logging.ERROR)
 st.set_page_config(page_title="whatfits: what can this machine run?", layout="centered")
-guard.forget_odd_numbers()
 if is_public() and "place" not in st.session_state:
     place = place_for_this_session()
     if place is None:
@@ -22,16 +22,20 @@ if is_public() and "place" not in st.session_state:
     st.session_state["place"] = place
 st.html(
     "<style>"
-    "[data-testid='stMainBlockContainer'] {padding-top: 4rem}"
+    "[data-testid='stMainBlockContainer'] {padding-top: 3rem}"
     "[data-testid='stMarkdownContainer'] :is(table, th, td) {font-size: .875rem}"
     "[data-testid='stMarkdownContainer']:has(> table) {overflow-x: auto}"
     "[data-testid='stMarkdownContainer'] :is(th, td) {padding: .2rem .5rem}"
     "[data-testid='stMarkdownContainer'] td[style*='right'] {white-space: nowrap}"
     # else the button to copy is there for a mouse alone
-    "[data-testid='stCode'] :is(button, [data-testid='stCodeCopyButton'])"
-    " {opacity: 1 !important; visibility: visible !important; transform: none !important}"
+    "[data-testid='stCode'] > div:has(button)"
+    " {opacity: 1 !important; visibility: visible !important}"
+    "[data-testid='stCode'] pre {padding-right: 3.5rem}"
+    # else the parts of a command have colours that are too faint to be read on a light page
+    "[data-testid='stCode'] code span {color: inherit !important}"
     "</style>"
 )
+one_entry_a_page()
 screen = st.navigation(
     [
         st.Page("screens/fit.py", title="Will it fit?", default=True),
@@ -43,5 +47,6 @@ screen = st.navigation(
     ],
     position="top",
 )
-widgets.restore(screen.url_path)
+guard.forget_odd_numbers()
+widgets.begin()
 screen.run()

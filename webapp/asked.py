@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.lookup import find_model
-from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.errors import InvalidRequestError, UnknownModelError
 from whatfits.sizing.machine_changes import idle_machine, with_reserves
 from whatfits.sizing.requantise import requantised
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["machine_named", "machine_of", "model_of", "name_of"]
 
 _LONGEST_NAME: Final = 200
+_OF_THE_LIST: Final = "a model of the list"
+_OR_OF_ONES_OWN: Final = ", hf:owner/name, or a file under 'A model that is not in the list'"
 
 
 def machine_named(name: str) -> Machine:
@@ -93,7 +95,7 @@ def name_of(model: str) -> str:
         InvalidRequestError: an address that is not read on a public page, or an odd one.
     """
     if not is_hub_name(model):
-        return find_model(model).id
+        return _catalog_id(model)
     if is_public():
         raise InvalidRequestError(
             what="model",
@@ -102,3 +104,18 @@ def name_of(model: str) -> str:
             next_step="on your own machine: whatfits web",
         )
     return model
+
+
+def _catalog_id(model: str) -> str:
+    """Return the id of a catalog model; else say what the page takes, which opens no paths."""
+    try:
+        return find_model(model).id
+    except UnknownModelError as error:
+        if error.what != "unknown model":
+            raise
+        raise UnknownModelError(
+            what=error.what,
+            got=model,
+            allowed=_OF_THE_LIST if is_public() else _OF_THE_LIST + _OR_OF_ONES_OWN,
+            next_step=error.next_step,
+        ) from None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ask_assumptions", "ask_owning", "ask_rent", "ask_use", "cost_question"]
 
 _CENT: Final = 0.01
+_MOST_USD_PER_KWH: Final = 100.0  # the library takes no more
 
 
 def ask_use() -> None:
@@ -36,7 +37,7 @@ def ask_owning() -> None:
         partial(number, "buy"),
         partial(number, "life"),
         partial(select, "region", region_choices()),
-        partial(amount, "kwh", step=_CENT),
+        partial(amount, "kwh", step=_CENT, most=_MOST_USD_PER_KWH),
     )
 
 

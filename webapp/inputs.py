@@ -30,12 +30,12 @@ from whatfits.webapp.state import (
     question_of,
 )
 from whatfits.webapp.widgets import (
+    ask,
     chosen,
-    common,
     forget_inputs,
     in_rows,
-    keep,
     number,
+    on_every_page,
     select,
     value_of,
 )
@@ -150,22 +150,21 @@ def ask_quant() -> None:
 def ask_context() -> None:
     """Ask for the context, from a short chat to a whole repository."""
     item = input_of("context")
-    length = str(st.select_slider(options=item.allowed, value=item.default, **common("context")))
-    keep("context", length)
+    length = str(ask(st.select_slider, "context", options=item.allowed, value=item.default))
     st.caption(context_words(parse_tokens(length)))
 
 
 def ask_more() -> None:
     """Ask for everything that has a good default."""
-    left, right = st.columns(2)
+    with on_every_page():
+        left, right = st.columns(2)
     with left:
         select("runtime", input_of("runtime").allowed)
         number("users")
         select("kv", input_of("kv").allowed)
         select("flash", input_of("flash").allowed)
-        steps = input_of("ubatch").allowed
-        keep("ubatch", st.select_slider(options=steps, value=512, **common("ubatch")))
-        keep("idle", st.toggle(value=False, **common("idle")))
+        ask(st.select_slider, "ubatch", options=input_of("ubatch").allowed, value=512)
+        ask(st.toggle, "idle", value=False)
     with right:
         number("layers")
         number("experts")

@@ -38,7 +38,7 @@ from whatfits.webapp.serving_engine import (
 )
 from whatfits.webapp.serving_state import ServingQuestion, serving_question_of
 from whatfits.webapp.theme import ink
-from whatfits.webapp.widgets import chosen, in_rows, number, select
+from whatfits.webapp.widgets import chosen, in_rows, number, panel, select
 from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _ask() -> None:
         partial(select, "server", input_of("server").allowed),
         *(partial(number, key) for key in ("clients", "prompt", "output", "ttft", "minspeed")),
     )
-    with st.expander("More: pauses, requests an hour, a shared beginning"):
+    with panel("More: pauses, requests an hour, a shared beginning"):
         number("think")
         number("rate")
         number("prefix")

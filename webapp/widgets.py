@@ -2,96 +2,110 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from whatfits.webapp.input_list import INPUTS, input_of
+from whatfits.webapp.input_list import input_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = [
     "amount",
+    "ask",
+    "begin",
     "chosen",
-    "common",
     "forget_inputs",
     "in_rows",
-    "keep",
     "number",
-    "restore",
+    "on_every_page",
+    "panel",
     "select",
     "set_inputs",
     "value_of",
 ]
 
-_SCREEN: Final = "screen_shown"
-_KEPT: Final = "kept_values"
+_ASKED: Final = "asked_keys"
 _URL: Final = "query-params"
 
 
-def restore(screen: str) -> None:
-    """Give a page the values that were chosen on another one; what its address says comes first.
+def begin() -> None:
+    """Begin a run of a page: nothing was asked yet."""
+    st.session_state[_ASKED] = {}
 
-    Widgets of the same name on two pages are two widgets to Streamlit, each with its default.
+
+@contextmanager
+def on_every_page() -> Iterator[None]:
+    """Make widgets that are the same on every page, as those of the router's own script are.
+
+    Else a widget of the same name is another one on each page, and the address loses its value
+    when somebody goes from page to page, or back.
     """
-    if st.session_state.get(_SCREEN) == screen:
+    context = get_script_run_ctx()
+    if context is None:
+        yield
         return
-    st.session_state[_SCREEN] = screen
-    for key, value in st.session_state.get(_KEPT, {}).items():
-        if key not in st.query_params:
-            st.session_state[key] = value
+    with context.run_with_active_hash(context.pages_manager.main_script_hash):
+        yield
 
 
-def keep(key: str, value: Any) -> Any:  # noqa: ANN401 - as declared
-    """Return a value, remembered for the other pages, whose widgets are others of the same name."""
-    st.session_state.setdefault(_KEPT, {})[key] = value
-    return value
-
-
-def common(key: str) -> dict[str, Any]:
-    """Return what every widget of an input is told: its words, and its name in the address."""
+def ask(widget: Callable[..., Any], key: str, **more: Any) -> Any:  # noqa: ANN401 - as declared
+    """Ask for an input with a widget, bound to its name in the address; return what is chosen."""
     item = input_of(key)
-    return {"label": item.label, "key": key, "help": item.help, "bind": _URL}
+    told = {"label": item.label, "key": key, "help": item.help, "bind": _URL}
+    with on_every_page():
+        value = widget(**{**told, **more})
+    st.session_state.setdefault(_ASKED, {})[key] = None  # in the order of the page
+    return value
 
 
 def select(key: str, options: tuple[str, ...], **more: Any) -> Any:  # noqa: ANN401 - as declared
     """Ask for one of the options; return it."""
     default = input_of(key).default
     index = options.index(default) if default in options else 0
-    return keep(key, st.selectbox(options=options, index=index, **common(key), **more))
+    return ask(st.selectbox, key, options=options, index=index, **more)
 
 
 def number(key: str, **more: str) -> int | None:
     """Ask for a whole number; return it, None for none."""
     item = input_of(key)
-    found: int | None = st.number_input(
-        min_value=item.least,
-        max_value=item.most,
-        value=item.default,
-        step=1,
-        **{**common(key), **more},
-    )
-    keep(key, found)
+    bounds = {"min_value": item.least, "max_value": item.most}
+    found: int | None = ask(st.number_input, key, value=item.default, step=1, **bounds, **more)
     return found
 
 
-def amount(key: str, *, step: float) -> float | None:
+def amount(key: str, *, step: float, most: float) -> float | None:
     """Ask for a number with a fraction; return it, None for none."""
     item = input_of(key)
-    found: float | None = st.number_input(
-        min_value=float(item.least), value=item.default, step=step, format="%g", **common(key)
+    found: float | None = ask(
+        st.number_input,
+        key,
+        min_value=float(item.least),
+        max_value=most,
+        value=item.default,
+        step=step,
+        format="%g",
     )
-    keep(key, found)
     return found
+
+
+def panel(label: str) -> Any:  # noqa: ANN401 - Streamlit's own
+    """Return a closed panel for inputs."""
+    with on_every_page():
+        return st.expander(label)
 
 
 def in_rows(*asks: Callable[[], object]) -> None:
     """Ask two beside each other; on a phone they follow each other in the order given."""
     for at in range(0, len(asks), 2):
-        for column, ask in zip(st.columns(2), asks[at : at + 2], strict=False):
+        with on_every_page():
+            columns = st.columns(2)
+        for column, one in zip(columns, asks[at : at + 2], strict=False):
             with column:
-                ask()
+                one()
 
 
 def value_of(key: str) -> Any:  # noqa: ANN401 - as declared
@@ -100,15 +114,18 @@ def value_of(key: str) -> Any:  # noqa: ANN401 - as declared
 
 
 def chosen() -> dict[str, Any]:
-    """Return what this session has chosen."""
-    keys = [item.key for item in INPUTS]
-    return {key: st.session_state[key] for key in keys if key in st.session_state}
+    """Return what this session has chosen, of what its page asks for.
+
+    What was chosen on another page is not in this one's address: an answer that went by it would
+    be another for whoever follows the link.
+    """
+    asked = st.session_state.get(_ASKED, {})
+    return {key: st.session_state[key] for key in asked if key in st.session_state}
 
 
 def forget_inputs(keys: Iterable[str]) -> None:
     """Forget what was chosen for inputs that are no longer asked for."""
     for key in keys:
-        st.session_state.get(_KEPT, {}).pop(key, None)
         st.session_state.pop(key, None)
 
 

@@ -26,7 +26,7 @@
     if (!text || !element.checkVisibility()) continue;
     // the value above a slider is a child of the knob below it
     if (element.closest('[data-testid="stSliderThumbValue"]')) continue;
-    if (element.closest('svg, style, [disabled], code')) continue;
+    if (element.closest('svg, style, [disabled]')) continue;
     if (element.closest('[data-testid="stIconMaterial"], [aria-disabled="true"]')) continue;
     const style = getComputedStyle(element);
     const below = behind(element);

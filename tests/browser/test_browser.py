@@ -94,6 +94,26 @@ def test_the_keyboard_leads_from_the_model_to_the_copied_command(
     assert copied.startswith("llama-server -m qwen3-8b-")
 
 
+def test_the_button_that_copies_a_command_is_seen_without_a_pointer(
+    opened: Callable[..., Any],
+) -> None:
+    page = opened("?machine=m4-pro+24gb", width=PHONE, has_touch=True, is_mobile=True)
+    commands = page.locator('[data-testid="stCode"]:visible')
+    commands.nth(1).wait_for()  # what raises the GPU's limit, and what starts the model
+    for command in commands.all():
+        button = command.get_by_role("button", name="Copy to clipboard")
+        button.scroll_into_view_if_needed()
+        seen = "button => button.checkVisibility({opacityProperty: true, visibilityProperty: true})"
+        assert button.evaluate(seen)
+        beside = """button => {
+          const words = document.createRange();
+          words.selectNodeContents(button.closest('[data-testid="stCode"]').querySelector('code'));
+          const left = button.getBoundingClientRect().left;
+          return [...words.getClientRects()].every(line => line.right <= left);
+        }"""
+        assert button.evaluate(beside)
+
+
 HOSTILE = [
     "%3Cimg+src%3Dx+onerror%3D%22window.hit%3D1%22%3E",
     "%5Bclick%5D(javascript:window.hit=1)",
@@ -135,6 +155,7 @@ def test_the_words_stay_hidden_on_the_next_visit(opened: Callable[..., Any]) -> 
     "asked",
     [
         f"?{MACHINE}",
+        "?machine=m4-pro+24gb",
         "?model=llama-3.3-70b&machine=rtx-3090&cards=2&context=64k",
         f"cloud?{MACHINE}&api=openai%2Fgpt-5",
         f"{SERVING}{MACHINE}",

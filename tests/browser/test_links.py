@@ -144,3 +144,68 @@ def test_a_remedy_needs_one_click(opened: Callable[..., Any]) -> None:
     page.get_by_text(re.compile(r"^Fits, \d")).first.wait_for()
     wait(page)
     assert "context" not in address(page)  # 8k is the default
+
+
+# each page with what it does not ask for
+WAY = {
+    "What can I run?": ("model", "quant"),
+    "Explore": (),
+    "Local or cloud?": (),
+    "Learn": ("quant",),
+}
+
+
+def follow(page: Any, name: str) -> None:  # noqa: ANN401 - playwright's own
+    """Open another page by its link at the top."""
+    page.get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("heading", level=1, name=name).wait_for()
+    wait(page)
+
+
+def test_the_address_of_each_page_on_the_way_is_a_link_to_what_it_shows(
+    opened: Callable[..., Any],
+) -> None:
+    asked = {"machine": "rtx-3090", "model": "qwen3-8b", "cards": "2", "quant": "Q6_K"}
+    page = opened(f"?{urlencode({**asked, 'users': '4'})}")
+    for name, unasked in WAY.items():
+        follow(page, name)
+        assert address(page) == {key: asked[key] for key in asked if key not in unasked}
+    follow(page, "Will it fit?")
+    assert address(page) == {**asked, "users": "4"}
+    shown = verdict(page).inner_text()
+    page.reload()
+    wait(page)
+    assert verdict(page).inner_text() == shown
+
+
+def test_back_leads_through_the_pages_as_they_were_left(opened: Callable[..., Any]) -> None:
+    page = opened("?machine=rtx-3090&model=qwen3-8b&quant=Q6_K&users=4")
+    left = []
+    for name in (*WAY, "Will it fit?"):
+        left.append((page.get_by_role("heading", level=1).inner_text(), address(page)))
+        follow(page, name)
+    for name, of_page in reversed(left):
+        page.go_back()
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        wait(page)
+        assert address(page) == of_page
+        has_value(page.get_by_role("combobox", name="Machine"), "rtx-3090")
+    assert verdict(page).inner_text()
+
+
+@pytest.mark.parametrize(
+    ("screen", "odd", "heading"),
+    [
+        ("cloud", "buy=1e999", "Local or cloud?"),
+        ("runs", "cards=2.5", "What can I run?"),
+        ("explore", "view=Serving&clients=x", "Explore"),
+    ],
+)
+def test_an_odd_number_is_dropped_on_the_page_that_the_link_names(
+    opened: Callable[..., Any], screen: str, odd: str, heading: str
+) -> None:
+    page = opened(f"{screen}?{MACHINE}&{odd}")
+    assert page.get_by_role("heading", level=1).inner_text() == heading
+    assert urlsplit(page.url).path == f"/{screen}"
+    has_value(page.get_by_role("combobox", name="Machine"), "rtx-4090")
+    assert odd.rpartition("&")[2] not in page.url

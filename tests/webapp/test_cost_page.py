@@ -237,3 +237,9 @@ def test_a_chart_without_a_crossing_has_no_dot() -> None:
     found = expected("llama-3.1-8b", "m2 8gb", ASKED[0])
     lines = drawn(found, told(found, ASKED[0]), 4)
     assert len(cost_chart(lines, LIGHT).to_dict()["layer"]) == 2
+
+
+def test_a_price_of_power_that_nobody_pays_is_not_taken(page: Callable[..., Any]) -> None:
+    app = page("cloud", machine="rtx-4090")
+    field = app.number_input(key="kwh")
+    assert (field.min, field.max) == (0, 100)

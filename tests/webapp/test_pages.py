@@ -299,3 +299,19 @@ def test_a_larger_card_is_one_click_away(page: Callable[..., Any]) -> None:
     button.click().run()
     assert app.selectbox(key="machine").value == "nvidia-geforce-rtx-4090 + 32gb"
     assert app.success[0].value.startswith("**Fits")
+
+
+@pytest.mark.parametrize("model", ["zzz", "/models/some.gguf", ""])
+def test_an_unknown_model_is_told_what_the_page_takes_and_no_path(
+    page: Callable[..., Any], model: str
+) -> None:
+    (error,) = page(model=model or " ", machine="64gb").error
+    assert error.value == inert(
+        f"unknown model '{model}'; allowed: a model of the list, hf:owner/name, or a file under "
+        "'A model that is not in the list'"
+    )
+
+
+def test_a_stranger_is_told_to_choose_from_the_list(page: Callable[..., Any], public: None) -> None:
+    (error,) = page(model="zzz", machine="64gb").error
+    assert error.value == inert("unknown model 'zzz'; allowed: a model of the list")

@@ -8,13 +8,14 @@ from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import cost_ask, cost_view, inputs
 from whatfits.webapp.answer_view import refusal
 from whatfits.webapp.cost_engine import compared_offer, costed
+from whatfits.webapp.widgets import panel
 
 st.title("Local or cloud?")
 inputs.ask_model()
 inputs.ask_machine()
 cost_ask.ask_use()
 cost_ask.ask_owning()
-with st.expander("More: hours, power, resale, how far things may move, quantisation, context"):
+with panel("More: hours, power, resale, how far things may move, quantisation, context"):
     cost_ask.ask_assumptions()
     inputs.ask_quant()
     inputs.ask_context()

@@ -9,18 +9,19 @@ import streamlit as st
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import explore_view, inputs, serving_view
 from whatfits.webapp.answer_view import refusal
-from whatfits.webapp.widgets import in_rows
+from whatfits.webapp.widgets import in_rows, on_every_page
 
 st.title("Explore")
 inputs.ask_model()
 inputs.ask_machine()
 in_rows(inputs.ask_quant, inputs.ask_context)
-context, quants, machines, users = st.tabs(
-    ["Context", "Quality", "Two machines", "Serving"],
-    on_change="rerun",
-    key="view",
-    bind="query-params",
-)
+with on_every_page():
+    context, quants, machines, users = st.tabs(
+        ["Context", "Quality", "Two machines", "Serving"],
+        on_change="rerun",
+        key="view",
+        bind="query-params",
+    )
 if not inputs.may_read_address():
     st.stop()
 try:

@@ -7,13 +7,13 @@ import streamlit as st
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import answer_view, inputs
 from whatfits.webapp.engine import answered, first_answer
-from whatfits.webapp.widgets import in_rows
+from whatfits.webapp.widgets import in_rows, panel
 
 st.title("Will it fit?")
 inputs.ask_model()
 inputs.ask_machine()
 in_rows(inputs.ask_quant, inputs.ask_context)
-with st.expander("More: users, cache, placement, runtime"):
+with panel("More: users, cache, placement, runtime"):
     inputs.ask_more()
 if not inputs.may_read_address():
     st.stop()

@@ -56,11 +56,8 @@ if rows:
 else:
     st.error("**No model of the catalog runs here with these filters.**", icon=":material/cancel:")
 st.markdown(inert(" ".join((machine_sentence(machine), *left_out_notes(machine)))))
-carried = {
-    key: widgets.value_of(key)
-    for key in ("machine", "cards", "ram", "context")
-    if key in st.session_state
-}
+CARRIED = ("machine", "cards", "ram", "context")
+carried = {key: value for key, value in widgets.chosen().items() if key in CARRIED}
 links = [
     "./?" + urlencode({**carried, "model": row.model, "quant": row.file_type})
     for row in rows[:SHOWN]

@@ -1,0 +1,32 @@
+"""The browser's history: an entry for each page that was opened, so that Back leads to the last.
+
+Streamlit adds one whenever an address gains or loses a value on the way to a page, and Back would
+lead through settings that nobody chose: a model without the machine that it was asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+__all__ = ["one_entry_a_page"]
+
+# an entry of the same page takes the place of the last one
+_SCRIPT: Final = """
+<script>
+if (!window.whatfitsHistory) {
+  window.whatfitsHistory = true;
+  const push = history.pushState.bind(history);
+  history.pushState = (state, unused, to) =>
+    new URL(to, location.href).pathname === location.pathname
+      ? history.replaceState(state, unused, to)
+      : push(state, unused, to);
+}
+</script>
+"""
+
+
+def one_entry_a_page() -> None:
+    """Have the browser keep one entry for each page that is opened; the script is all ours."""
+    st.html(_SCRIPT, unsafe_allow_javascript=True)
