@@ -60,3 +60,13 @@ def test_an_embedding_model_is_not_replaced_by_one_that_writes() -> None:
     model = load_model("bge-m3")
     kinds = {find_model(spec.name).kind for spec in smaller_models(model, room_bytes=64 * GIB)}
     assert kinds == {"embedding"}
+
+
+def test_a_smaller_model_that_cannot_take_the_request_is_passed_over() -> None:
+    # deepseek-v2-lite and its like keep one latent row: keys and values of one type
+    plan = check("jamba-1.5-mini", machine="strix halo 32gb", workload={"kv_type_v": "q8_0"})
+    assert plan.verdict == "no"
+    (nearest,) = [remedy for remedy in plan.remedies if remedy.key == "model"]
+    named = str(nearest.change["model"])
+    again = check(named, machine="strix halo 32gb", workload={"kv_type_v": "q8_0"})
+    assert again.verdict == nearest.verdict
