@@ -160,7 +160,7 @@ def _smaller_model(search: RemedySearch) -> Iterator[Remedy]:
         if is_more_than_all(model.tensor_bytes, search.machine):
             continue
         try:
-            trial = search.tried(model=model)
+            trial = search.instead(model)
         except InvalidRequestError:  # what was asked for is not for that model
             continue
         if search.improves(trial):
