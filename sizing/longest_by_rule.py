@@ -57,17 +57,19 @@ def longest_by_rule(
     starts = [1, *(step + 1 for step in steps if step < most)]
     ends = [*(start - 1 for start in starts[1:]), most]
     parts = [part for ends in zip(starts, ends, strict=True) for part in _parts(*ends, decisions)]
+    asked_units = pad(trial.settings.context_tokens // slots, _STEP) // _STEP
     for low, high in reversed(parts):
+        if holds(high):
+            return min(high * _STEP, trained) * slots
         trials = asks(low)[1]
-        longest = trials.largest_context(trials.best(trial.settings.context_tokens))
-        if longest is None or longest < low * _STEP * slots:
-            continue
-        units = min(high, pad(longest // slots, _STEP) // _STEP)
-        if not holds(units):
-            if not holds(low):
-                continue
-            units = _closed_in(low, units, holds)
-        return min(units * _STEP, trained) * slots
+        longest = trials.largest_context(trials.best(trial.settings.context_tokens)) or 0
+        guess = min(high, longest // slots // _STEP)  # were all placed as for the shortest of these
+        if guess >= low and trial.judgement.verdict == "fits" and holds(guess):
+            return guess * _STEP * slots
+        known = [units for units in (asked_units, guess, low) if low <= units < high]
+        good = max((units for units in known if holds(units)), default=None)
+        if good is not None:
+            return _closed_in(good, high, holds) * _STEP * slots
     return None
 
 

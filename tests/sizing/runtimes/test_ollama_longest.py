@@ -16,7 +16,9 @@ from whatfits.sizing.runtimes.ollama_guess import BATCH_STEPS
         ("llama-3.1-8b", None, "2x rtx-3090 + 64gb", 8192),
         ("qwen3-vl-4b", "Q6_K", "strix halo 64gb", 256),
         ("kimi-linear-48b-a3b", "TQ1_0", "strix halo 32gb", 1_048_576),
+        # which layers stay on the card is fitted to each context
         ("lfm2-8b-a1b", "Q6_K", "rtx-4060-laptop + 16gb", 32_768),
+        ("deepseek-v2-lite", "Q2_K", "rtx-4060-laptop + 16gb", 131_072),
     ],
 )
 def test_the_longest_context_runs_by_the_batch_and_cards_it_gets_itself(
