@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.architectures.metadata import MAX_LAYERS, MAX_WIDTH
-from whatfits.sizing.errors import UnsupportedArchitectureError
+from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
 from whatfits.sizing.model import (
     ByteRange,
     FullAttention,
@@ -128,8 +128,20 @@ def approximate_spec(
 
 
 def bits_of(file_type: str, *, is_moe: bool) -> tuple[float, float, float]:
-    """Return (least, median, most) bits a weight of a file type over the catalog."""
-    low, mid, high = _figures()["moe" if is_moe else "dense"][file_type]
+    """Return (least, median, most) bits a weight of a file type over the catalog.
+
+    Raises:
+        InvalidRequestError: no model's tensor types are known under it.
+    """
+    seen = _figures()["moe" if is_moe else "dense"]
+    if file_type not in seen:
+        raise InvalidRequestError(
+            what="file type of a model whose tensor table is not known",
+            got=file_type,
+            allowed="types llama-quantize makes",
+            next_step="give the .gguf file itself",
+        )
+    low, mid, high = seen[file_type]
     return low, mid, high
 
 

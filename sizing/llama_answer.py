@@ -72,7 +72,13 @@ def llama_plan(
     resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
     speed = None if brief else with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
-    longest = None if brief else trials.largest_context(trial)
+    longest = None
+    if not brief and asked.context_steps:
+        from whatfits.sizing.longest_by_rule import longest_by_rule  # noqa: PLC0415 - Ollama alone
+
+        longest = longest_by_rule(program, machine, workload, asked, trial)
+    elif not brief:
+        longest = trials.largest_context(trial)
     split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
     attempts = program.attempts(machine, workload)
     commands = {}

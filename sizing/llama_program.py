@@ -32,6 +32,7 @@ class Attempts(NamedTuple):
 
     Attributes:
         changed: returns what comes of another model, machine or workload.
+        instead: returns what comes of another model, all else just as it was asked for.
         resplit: returns what comes of leaving the split over accelerators open; None where it is.
         on_cpu: returns what comes of the CPU alone, of memory that it shares; None where it is so.
         unpinned: returns what comes of leaving open which layers, experts and tensors lie where;
@@ -39,6 +40,7 @@ class Attempts(NamedTuple):
     """
 
     changed: Callable[[ModelSpec, Machine, Workload], Trial]
+    instead: Callable[[ModelSpec], Trial]
     resplit: Callable[[], Trial | None]
     on_cpu: Callable[[], Trial | None]
     unpinned: Callable[[], Trial | None]
@@ -77,6 +79,7 @@ class Program(NamedTuple):
         """Return how changes of a request for this model are tried."""
         return Attempts(
             self.attempt,
+            partial(self.attempt, machine=machine, workload=workload),
             partial(self.resplit, self.spec, machine, workload),
             partial(self.on_cpu, self.spec, machine, workload),
             partial(self.unpinned, self.spec, machine, workload),

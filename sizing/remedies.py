@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.quants.file_types import find_file_type
@@ -158,7 +159,10 @@ def _smaller_model(search: RemedySearch) -> Iterator[Remedy]:
     for model in search.smaller():
         if is_more_than_all(model.tensor_bytes, search.machine):
             continue
-        trial = search.tried(model=model)
+        try:
+            trial = search.instead(model)
+        except InvalidRequestError:  # what was asked for is not for that model
+            continue
         if search.improves(trial):
             yield Remedy(
                 key="model",

@@ -170,9 +170,9 @@ def _price(launch_usd: int | None) -> str:
 
 
 def _limit_command(machine: Machine, limit_bytes: int) -> str:
-    """Return what raises the limit, after a colon; empty where it is not known."""
+    """Return what raises the limit; where no command does, where to look for it."""
     if machine.os == "macos":
         return f": {raise_limit_command(limit_bytes)}"
-    if any(device.kind == "rocm" for device in machine.accelerators):
+    if machine.os != "windows" and any(d.kind == "rocm" for d in machine.accelerators):
         return f": kernel parameter ttm.pages_limit={limit_bytes // _PAGE_BYTES} (Linux), a restart"
-    return ""
+    return ", if the settings of its driver or of the firmware offer that"

@@ -29,6 +29,8 @@ class RemedySearch:
         workload: the workload as asked, in the program's own terms, its context filled in.
         trial: what came of it.
         attempt: returns what comes of a changed request, by the program's own rules.
+        instead: returns what comes of another model, all else just as it was asked for: what
+            nobody named (a context) is by that model's own rule, what its rule cuts is not cut yet.
         requantised: returns the model under another file type; None when that is not possible.
         quality: returns what a file type costs in quality, in words.
         smaller: returns smaller models, nearest first.
@@ -46,6 +48,7 @@ class RemedySearch:
     workload: Workload
     trial: Trial
     attempt: Callable[[ModelSpec, Machine, Workload], Trial]
+    instead: Callable[[ModelSpec], Trial]
     requantised: Callable[[str], ModelSpec] | None
     quality: Callable[[str], str]
     smaller: Callable[[], Iterator[ModelSpec]] | None = None

@@ -6,8 +6,9 @@ Imported only where JSON comes in; the plain command line never needs it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,9 +16,6 @@ from whatfits.sizing.calibration import calibration_fault
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.workload import PlacementRequest, Workload
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "Request",
@@ -86,7 +84,7 @@ def validated(kind: type[_T], value: object, *, what: str) -> _T:
         valid = _adapter(kind).validate_json(json.dumps(value), strict=True)
     except (TypeError, ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
-            raise InvalidRequestError(what=what, allowed="what JSON can carry") from error
+            raise _not_json(value, what=what) from error
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         shown = first.get("input")
@@ -102,6 +100,26 @@ def validated(kind: type[_T], value: object, *, what: str) -> _T:
             allowed=str(first["msg"]).removeprefix("Input should be ").strip(),
         ) from None
     return valid
+
+
+def _not_json(value: object, *, what: str) -> InvalidRequestError:
+    """Return what is wrong with what JSON cannot carry: of its fields the first such one."""
+    fields_of = value.items() if isinstance(value, dict) else ()
+    for name, item in fields_of:
+        try:
+            json.dumps(item)
+        except (TypeError, ValueError, RecursionError):
+            what, value = f"{what}.{name}", item
+            break
+    return InvalidRequestError(
+        what=what, got=_kind(value), allowed="what JSON can carry: int(), float(), bool(), str()"
+    )
+
+
+def _kind(value: object) -> str:
+    """Return the name of a value's class, with its module where that is not Python itself."""
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _unknown_field(
@@ -156,12 +174,25 @@ def _without_nulls(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {key: item for key, item in value.items() if item is not None or key not in names}
 
 
+def _checked_object(value: object, *, what: str) -> None:
+    """Refuse what is no object with fields, as a list.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRequestError(
+            what=what, got=_kind(value), allowed="an object with fields, as a dict, or its class"
+        )
+
+
 def workload_from_object(value: Mapping[str, Any]) -> Workload:
     """Return a Workload from a JSON object.
 
     Raises:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
+    _checked_object(value, what="workload")
     known = _without_nulls(value, "program", "flash_attention", "lora")
     return validated(Workload, known, what="workload")
 
@@ -172,6 +203,7 @@ def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
     Raises:
         InvalidRequestError: a field is unknown or of the wrong kind.
     """
+    _checked_object(value, what="placement")
     return validated(PlacementRequest, _named_split(value), what="placement")
 
 
@@ -222,6 +254,7 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
     Raises:
         InvalidRequestError: a field is unknown or wrong, or a device names no pool.
     """
+    _checked_object(value, what="machine (a name is text)")
     inner = value.get("machine")
     described = inner if isinstance(inner, dict) else value
     found = validated(Machine, _whole_numbers(described), what="machine")

@@ -6,7 +6,7 @@ how they were fitted and docs/accuracy.md for how far they are off.
 
 from __future__ import annotations
 
-from math import exp, hypot, log
+from math import exp, hypot, inf, log
 from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Speed
@@ -235,9 +235,14 @@ def timed(
             high + part / total * hypot(ends[1], off),
         )
     low, high = (hypot(*ends) for ends in zip(*widths.values(), strict=True))
-    if decoding and host is None:
+    room = 1.0 if host is None else (guess or PC_MEMORY).room
+    if decoding and room < inf:
         # no end of a range reads the weights faster than the memory is said to be
-        at_peak = sum(term.amount for term in terms if term.costs[0].startswith(WEIGHTS))
+        at_peak = sum(
+            term.amount / (room if term.device == host else 1.0)
+            for term in terms
+            if term.costs[0].startswith(WEIGHTS)
+        )
         low = min(low, max(0.0, log(total / at_peak))) if at_peak else low
     return Timed(total, -low, high)
 

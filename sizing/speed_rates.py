@@ -114,7 +114,7 @@ def peak_rates(
         if flops and _is_bytewise(device, engine) and not (found and found.prefill):
             bytewise = _BYTEWISE_OVER_FLOATS * flops
         unpacking = None if found and found.decode else _unpacking_flops(device, engine)
-        threads = _threads(device, peak)
+        threads = _threads(device, None if assumed and assumed.is_shared else peak)
         rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking, threads))
     return rates
 

@@ -180,6 +180,7 @@ def _remedies(
         workload=workload,
         trial=trial,
         attempt=attempts.changed,
+        instead=attempts.instead,
         resplit=attempts.resplit,
         on_cpu=attempts.on_cpu,
         unpinned=attempts.unpinned,

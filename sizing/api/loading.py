@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
+from whatfits.sizing.model import ModelSpec
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from whatfits.probes.report import ProbeReport
-    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [
@@ -51,7 +52,20 @@ def load_model(
     """
     from whatfits.sizing.sources import load
 
+    _check_text(name, what="model", allowed="text (of a path: str(path)), or a ModelSpec")
+    if file_type is not None:
+        _check_text(file_type, what="file type", allowed="text, as 'Q4_K_M'")
     return load(name, file_type=file_type, quick=quick, loader=find_runtime(runtime).loader)
+
+
+def _check_text(given: object, *, what: str, allowed: str) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if not isinstance(given, str):
+        raise InvalidRequestError(what=what, got=type(given).__name__, allowed=allowed)
 
 
 def load_spec(
@@ -67,7 +81,7 @@ def load_spec(
         BadInputError: as there; or no such runtime, which is looked at before anything is read.
     """
     find_runtime(runtime)
-    if not isinstance(model, str):
+    if isinstance(model, ModelSpec):
         return model
     return load_model(model, file_type=file_type, quick=quick, runtime=runtime)
 

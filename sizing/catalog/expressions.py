@@ -1,9 +1,10 @@
 """The grammar of machine expressions: `2x rtx-3090 + 64gb`, `rx 7900 xtx + 32gb ddr5-6000`.
 
 expression = part { "+" part }
-part       = [ count "x" ] ( device | ram )
+part       = [ count "x" ] ( device | cpu [ size ] | ram )
 ram        = size [ type "-" rate [ n "channels" ] ]
              as 64gb, 1tb, 2x 32gb, 32gb ddr5-6000, 768gb ddr5-4800 12 channels
+cpu        = one whose memory channels are known, as ryzen 9 7950x, raspberry pi 5
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 
-__all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression", "with_memory"]
+__all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression", "with_memory", "without_size"]
 
 EXAMPLES: Final = "'rtx-4090', '2x rtx-3090 + 64gb', 'm4 max 64gb', '64gb' (no GPU)"
 _LONGEST: Final = 200
@@ -92,6 +93,13 @@ def with_memory(text: str, device: str, memory_gib: int) -> str:
     return " + ".join(
         f"{part} {memory_gib}gb" if _counted(part)[1] == device else part for part in parts
     )
+
+
+def without_size(text: str) -> tuple[str, RamPart | None]:
+    """Return a name and the RAM written behind it, as `raspberry pi 5 8gb`."""
+    name, _, size = text.rpartition(" ")
+    match = _RAM.fullmatch(size)
+    return (text, None) if not name or match is None else (name, _ram(text, match, 1))
 
 
 def _counted(part: str) -> tuple[int, str]:

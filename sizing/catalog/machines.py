@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.catalog.cpu_part import CPU_ID, cpu_device, cpu_part
 from whatfits.sizing.catalog.device_entries import DeviceChoice, find_device_and_memory
 from whatfits.sizing.catalog.expressions import parse_expression, with_memory
 from whatfits.sizing.catalog.machine_parts import card_pool, features_of, unified_pool
@@ -22,14 +23,13 @@ from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
+    from whatfits.sizing.catalog.cpu_part import CpuPart
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.catalog.expressions import DevicePart, RamPart
 
 __all__ = ["KIND_OF_VENDOR", "machine_expression"]
 
 KIND_OF_VENDOR: Final = {"NVIDIA": "cuda", "AMD": "rocm", "Intel": "vulkan", "Apple": "metal"}
-_NUMBERS: Final = {1: "one channel", 2: "two channels"}
-_CPU: Final = "cpu"
 
 
 def machine_expression(text: str) -> Machine:
@@ -64,10 +64,16 @@ class _Draft:
     host_pool: Pool | None = None
     os: str | None = None
     desktop_card_seen: bool = False
+    cpu: CpuPart | None = None
 
     def add(self, part: DevicePart) -> None:
         """Add the devices of one part."""
-        entry, memory_gib = self._find(part.text)
+        try:
+            entry, memory_gib = self._find(part.text)
+        except UnknownMachineError:
+            if not self._add_cpu(part):
+                raise
+            return
         if entry.kind == "integrated":
             self._add_integrated(entry, part)
         elif entry.unified_memory:
@@ -90,37 +96,38 @@ class _Draft:
                 raise
             return DeviceChoice(entry, None)
 
+    def _add_cpu(self, part: DevicePart) -> bool:
+        """Take a part for the CPU, with the RAM behind its name; False where it names none."""
+        found = cpu_part(part)
+        if found is None:
+            return False
+        if self.cpu is not None or (found.ram is not None and self.ram is not None):
+            allowed = "one CPU, and the RAM once, as 'raspberry pi 5 8gb'"
+            raise _refused("machine", self.text, allowed=allowed, next_step="")
+        self.cpu, self.ram = found, found.ram or self.ram
+        self.names.append(found.name)
+        return True
+
     def machine(self) -> Machine:
         """Return the machine: accelerators in the order they were named, the host last."""
         self._refuse_more_in_a_mac()
         host = self.host_pool or self._ram_pool()
-        cpu = Device(_CPU, "cpu", "CPU", host.id)
-        if self.ram is not None and self.ram.mt_per_s is not None and host.kind == "ram":
-            rate, channels = f"{self.ram.type}-{self.ram.mt_per_s}", self.ram.channels
-            cpu = Device(
-                _CPU,
-                "cpu",
-                f"CPU with {_NUMBERS.get(channels, f'{channels} channels')} of {rate}",
-                host.id,
-                ram_bandwidth_bytes_per_s(self.ram.mt_per_s, channels=channels),
-                features=(rate.casefold(),),
-            )
         return Machine(
             pools=(*self.pools, host),
-            devices=(*self.devices, cpu),
+            devices=(*self.devices, cpu_device(host, self.ram, self.cpu)),
             links=tuple(self.links),
             name=" + ".join((*self.names, *self._ram_name(host))),
             os=self.os,
         )
 
     def _refuse_more_in_a_mac(self) -> None:
-        """Refuse a GPU beside Apple silicon: macOS drives no other there."""
-        if self.os == "macos" and len(self.devices) > 1:
+        """Refuse a GPU or a CPU beside Apple silicon: macOS drives no other there."""
+        if self.os == "macos" and (len(self.devices) > 1 or self.cpu is not None):
             mac = next(device for device in self.devices if device.kind == "metal")
             raise _refused(
                 "machine",
                 self.text,
-                allowed="no GPU beside Apple silicon's own",
+                allowed="no GPU beside Apple silicon's own, and no CPU",
                 next_step=f"{mac.name} is a whole machine: size each one by itself",
             )
 
@@ -183,7 +190,7 @@ class _Draft:
             link = None
             if entry.pcie_gen is not None and entry.pcie_lanes is not None:
                 link = pcie_bandwidth_bytes_per_s(entry.pcie_gen, entry.pcie_lanes)
-            self.links.append(Link(_CPU, device.id, link))
+            self.links.append(Link(CPU_ID, device.id, link))
 
     def _add_unified(self, entry: DeviceEntry, part: DevicePart, typed_gib: int | None) -> None:
         if self.host_pool is not None or part.count > 1:

@@ -15,10 +15,16 @@ from whatfits.sizing.values import dataclass
 __all__ = [
     "MemoryPlatform",
     "match_cpu",
+    "named_cpu",
 ]
 
 _INDEX: Final = "memory_systems.json"
 _LONGEST_NAME: Final = 200
+# Words that a person writes around the name of a CPU, none of which names another part.
+_AROUND: Final = frozenset(
+    {"amd", "intel", "nvidia", "qualcomm", "rockchip", "core", "xeon", "snapdragon", "epyc"}
+    | {"cpu", "processor", "model", "b", "a"}
+)
 _TRADEMARKS: Final = re.compile(r"\((?:r|tm)\)", re.IGNORECASE)
 
 
@@ -72,6 +78,25 @@ def match_cpu(brand: str) -> MemoryPlatform | None:
     Raises:
         CatalogError: the packaged index is missing or broken.
     """
+    found = _matched(brand)
+    return None if found is None else found[0]
+
+
+def named_cpu(text: str) -> MemoryPlatform | None:
+    """Return the platform of a CPU as a person names it; None where other words stand beside it.
+
+    Raises:
+        CatalogError: the packaged index is missing or broken.
+    """
+    found = _matched(text) or _matched(f"core {text}")  # i7-13700k
+    if found is None:
+        return None
+    platform, match = found
+    others = f"{match.string[: match.start()]} {match.string[match.end() :]}".casefold().split()
+    return platform if _AROUND.issuperset(others) else None
+
+
+def _matched(brand: str) -> tuple[MemoryPlatform, re.Match[str]] | None:
     if len(brand) > _LONGEST_NAME:
         return None
     text = " ".join(_TRADEMARKS.sub(" ", brand).split())
@@ -79,8 +104,10 @@ def match_cpu(brand: str) -> MemoryPlatform | None:
     rows: list[dict[str, Any]] = read_json(_INDEX)["platforms"]
     for row in rows:
         pattern = row.get("brand_pattern")
-        if pattern and row["brand_word"] in lowered and re.search(pattern, text, re.IGNORECASE):
-            return _platform(row, rows)
+        if pattern and row["brand_word"] in lowered:
+            match = re.search(pattern, text, re.IGNORECASE)
+            if match is not None:
+                return _platform(row, rows), match
     return None
 
 

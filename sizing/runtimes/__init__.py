@@ -50,6 +50,8 @@ class Asked(NamedTuple):
         fit_margin_bytes: what llama.cpp's own fitting step leaves free on a device, when the
             program leaves the placement to it; None when the placement is ours.
         notes: what was decided for the reader, one sentence each.
+        context_steps: tokens of all slots above which the program decides otherwise (batch, cards);
+            empty where it decides nothing by the context.
     """
 
     workload: Workload
@@ -59,6 +61,7 @@ class Asked(NamedTuple):
     splits_move: bool = True
     fit_margin_bytes: int | None = None
     notes: tuple[str, ...] = ()
+    context_steps: tuple[int, ...] = ()
 
 
 class Run(NamedTuple):

@@ -15,6 +15,7 @@ from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.ollama_command import KV_TYPE, command_notes, ollama_commands
 from whatfits.sizing.runtimes.ollama_guess import (
+    BATCH_STEPS,
     automatic_batch,
     available_bytes,
     chosen_cards,
@@ -137,6 +138,7 @@ def asked(
         splits_move=False,
         fit_margin_bytes=_FIT_MARGIN_BYTES,
         notes=tuple(notes),
+        context_steps=BATCH_STEPS,
     )
 
 

@@ -19,11 +19,21 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import OnOff
 
-__all__ = ["automatic_batch", "available_bytes", "chosen_cards", "guessed_bytes", "has_mmap"]
+__all__ = [
+    "BATCH_STEPS",
+    "automatic_batch",
+    "available_bytes",
+    "chosen_cards",
+    "guessed_bytes",
+    "has_mmap",
+]
 
 _DEFAULT_BATCH, _MEDIUM_BATCH, _LARGE_BATCH = 512, 1024, 2048
 _CONSTRAINED_BATCH: Final = 256
 _MEDIUM_CONTEXT, _LARGE_CONTEXT = 4096, 32_768
+BATCH_STEPS: Final = (_MEDIUM_CONTEXT, _LARGE_CONTEXT)
+"""Tokens above which the batch may be another."""
+
 _SMALL_CARD_BYTES: Final = 8 * GIB
 _ONE_CARD_PERCENT: Final = 80
 # a larger batch needs room: percent of what is free that the guess may take, and bytes on top of it

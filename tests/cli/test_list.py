@@ -111,3 +111,12 @@ def test_what_writes_nothing_has_a_dash_for_its_speed(say: Callable[..., Any]) -
     rows = [line for line in encoders if line.startswith("model: ")]
     assert len(rows) > 5
     assert all(row.endswith("tokens/s: -") for row in rows)
+
+
+def test_a_file_type_that_nobody_makes_of_these_models_is_refused_in_one_line(
+    say: Callable[..., Any],
+) -> None:
+    said = say("list", "--machine", "8gb", "--file-type", "NVFP4", "--json")
+    assert said.code == 2
+    assert said.json["error"]["got"] == "NVFP4"
+    assert "give the .gguf file itself" in said.json["error"]["next_step"]

@@ -13,6 +13,7 @@ from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.machine_changes import idle_machine
 from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 MAC = "m4-pro-24gb"
@@ -28,6 +29,30 @@ def test_on_the_gpu_the_limit_binds_and_raising_it_helps() -> None:
     assert plan.verdict == "no"
     assert plan.verdict_reason.startswith("the GPU's part of unified needs ")
     assert _remedies(plan)["raise_limit"] == "fits"
+
+
+@pytest.mark.parametrize(
+    ("machine", "how"),
+    [
+        (MAC, ": sudo sysctl iogpu.wired_limit_mb=20480"),
+        ("strix halo 32gb", ": kernel parameter ttm.pages_limit=6815744 (Linux), a restart"),
+        # neither Intel's driver nor Windows has a command for it
+        ("arc 140v 32gb", ", if the settings of its driver or of the firmware offer that"),
+    ],
+)
+def test_how_a_limit_is_raised_is_said_or_that_it_may_not_be_possible(
+    machine: str, how: str
+) -> None:
+    plan = check(MODEL, machine=machine, workload={"context_tokens": 16_384})
+    (found,) = [remedy for remedy in plan.remedies if remedy.key == "raise_limit"]
+    assert found.text.endswith(how)
+
+
+def test_the_command_of_linux_is_not_given_to_windows() -> None:
+    machine = replace(machine_expression("strix halo 32gb"), os="windows")
+    plan = check(MODEL, machine=machine, workload={"context_tokens": 16_384})
+    (found,) = [remedy for remedy in plan.remedies if remedy.key == "raise_limit"]
+    assert "ttm" not in found.text
 
 
 def test_the_cpu_alone_is_offered_and_does_what_is_said_of_it() -> None:

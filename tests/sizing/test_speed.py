@@ -135,6 +135,29 @@ def test_more_memory_than_a_pc_takes_is_assumed_to_be_a_server_s(
     assert assumed in speed.reason
 
 
+@pytest.mark.parametrize(
+    ("machine", "assumed", "gbs"),
+    [
+        # Apple's own figures: M1 68.25 GB/s, M4 Pro 273 GB/s; AMD's of a Strix Halo: 256 GB/s
+        ("m1 8gb", "30 to 68 GB/s", 68.3e9),
+        ("m4 pro 24gb", "121 to 273 GB/s", 273e9),
+        ("strix halo 128gb", "114 to 256 GB/s", 256e9),
+    ],
+)
+def test_a_processor_reads_shared_memory_at_most_as_fast_as_the_memory_is(
+    machine: str, assumed: str, gbs: float
+) -> None:
+    alone = check("llama-3.2-3b", machine=machine, placement={"devices": []})
+    part = check("llama-3.2-3b", machine=machine, placement={"gpu_layers": 3})
+    read = alone.memory.weights_bytes
+    for plan in (alone, part):
+        assert plan.speed is not None
+        assert plan.speed.reason is not None
+        assert assumed in plan.speed.reason
+        assert plan.speed.decode_tokens_per_s is not None
+        assert plan.speed.decode_tokens_per_s.high * read <= gbs * 1.005
+
+
 def test_channels_that_were_told_set_the_pace_of_a_server() -> None:
     eight, twelve = (
         check("deepseek-v3", machine=f"768gb ddr5-4800 {channels} channels").speed

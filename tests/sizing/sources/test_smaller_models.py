@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from whatfits.sizing import check, load_model
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import find_model, model_entries
@@ -9,6 +13,9 @@ from whatfits.sizing.ranker import Ranker
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.sources.smaller_models import smaller_models
 from whatfits.sizing.units import GIB
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Plan
 
 
 def test_relatives_come_first_and_the_largest_of_each_before_the_others() -> None:
@@ -56,7 +63,39 @@ def test_a_model_without_smaller_relatives_is_answered_with_the_nearest_of_all()
             assert row is None or row.verdict not in ("fits", "slow"), entry.id
 
 
+@pytest.mark.parametrize(
+    ("name", "machine", "runtime", "workload"),
+    [
+        # Ollama cuts the context to what a model was trained for: to 16,384 tokens of phi-4
+        ("phi-4", "gtx 1650 4gb + 16gb", "ollama", {"context_tokens": 131_072}),
+        # nobody named a context: tinyllama was trained for half of that of llama-2
+        ("llama-2-13b", "jetson orin nano 8gb", "llama.cpp", {}),
+    ],
+)
+def test_a_smaller_model_is_tried_with_the_request_just_as_it_was(
+    name: str, machine: str, runtime: str, workload: dict[str, int]
+) -> None:
+    def asked(model: str) -> Plan:
+        return check(model, file_type="Q8_0", machine=machine, runtime=runtime, workload=workload)
+
+    plan = asked(name)
+    (nearest,) = [remedy for remedy in plan.remedies if remedy.key == "model"]
+    again = asked(str(nearest.change["model"]))
+    assert again.verdict == nearest.verdict
+    assert again.memory.total_bytes == nearest.needs_bytes
+
+
 def test_an_embedding_model_is_not_replaced_by_one_that_writes() -> None:
     model = load_model("bge-m3")
     kinds = {find_model(spec.name).kind for spec in smaller_models(model, room_bytes=64 * GIB)}
     assert kinds == {"embedding"}
+
+
+def test_a_smaller_model_that_cannot_take_the_request_is_passed_over() -> None:
+    # deepseek-v2-lite and its like keep one latent row: keys and values of one type
+    plan = check("jamba-1.5-mini", machine="strix halo 32gb", workload={"kv_type_v": "q8_0"})
+    assert plan.verdict == "no"
+    (nearest,) = [remedy for remedy in plan.remedies if remedy.key == "model"]
+    named = str(nearest.change["model"])
+    again = check(named, machine="strix halo 32gb", workload={"kv_type_v": "q8_0"})
+    assert again.verdict == nearest.verdict
