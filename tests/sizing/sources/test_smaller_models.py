@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from whatfits.sizing import check, load_model
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import find_model, model_entries
@@ -54,6 +56,22 @@ def test_a_model_without_smaller_relatives_is_answered_with_the_nearest_of_all()
         if (named.params_total or 0) < size < 8_000_000_000 and entry.kind != "embedding":
             row = ranker.row_if_any(entry)
             assert row is None or row.verdict not in ("fits", "slow"), entry.id
+
+
+@pytest.mark.parametrize(
+    ("large", "small"),
+    [
+        ("gpt-oss-120b", "gpt-oss-20b"),
+        ("llama-3.1-70b", "llama-3.1-8b"),
+        ("gemma-3-27b", "gemma-3-12b"),
+        ("qwen3.5-4b", "qwen3.5-2b"),
+        ("qwen2.5-vl-72b", "qwen2.5-vl-32b"),
+        ("trinity-large", "trinity-mini"),
+    ],
+)
+def test_a_smaller_size_of_a_model_comes_before_fine_tunes_of_it(large: str, small: str) -> None:
+    found = smaller_models(load_model(large), room_bytes=256 * GIB)
+    assert next(found).name == small
 
 
 def test_an_embedding_model_is_not_replaced_by_one_that_writes() -> None:
