@@ -19,6 +19,8 @@ __all__ = ["tower_parameters", "vision_note"]
 _BYTES_A_PARAMETER: Final = 2
 _WIDTH: Final = ("hidden_size", "vt_hidden_size")
 _INNER: Final = ("intermediate_size", "vt_intermediate_size")
+# GLM-4V's `intermediate_size` is that of its merger. Source: transformers 5.23.0, Glm4VisionMlp.
+_INNER_OF: Final[Mapping[str, tuple[str, ...]]] = {"glm4v": ("out_hidden_size",)}
 _DEPTH: Final = ("num_hidden_layers", "depth", "vt_num_hidden_layers")
 _SQUARE_MATRICES: Final = 4
 _LEAST_INNER, _MOST_INNER = 2, 3
@@ -26,7 +28,8 @@ _LEAST_INNER, _MOST_INNER = 2, 3
 
 def tower_parameters(vision: Mapping[str, object]) -> tuple[int, int] | None:
     """Return the least and the most parameters of a tower's blocks; None without a shape."""
-    width, inner, depth = (_first(vision, names) for names in (_WIDTH, _INNER, _DEPTH))
+    names = _INNER_OF.get(str(vision.get("model_type")), _INNER)
+    width, inner, depth = (_first(vision, part) for part in (_WIDTH, names, _DEPTH))
     if not width or not inner or not depth:
         return None
     square = _SQUARE_MATRICES * width**2

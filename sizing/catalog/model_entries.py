@@ -20,7 +20,12 @@ __all__ = ["ModelEntry", "find_model", "model_entries"]
 _INDEX: Final = "models.jsonl"
 _LONGEST_NAME: Final = 200
 # LM Studio's names of makers who are called otherwise on Hugging Face.
-_MAKERS: Final = {"ibm": "ibm-granite", "deepseek": "deepseek-ai", "meta": "meta-llama"}
+_MAKERS: Final = {
+    "ibm": "ibm-granite",
+    "deepseek": "deepseek-ai",
+    "meta": "meta-llama",
+    "liquid": "LiquidAI",
+}
 # Facts of the catalog that have no field of their own, or that `ModelEntry` unpacks.
 _PACKED: Final = ("config", "lists", "null_fields", "vision")
 _NOT_SHAPE: Final = ("licence", "released", "dtype", "params_published")

@@ -62,3 +62,14 @@ def test_most_models_are_never_loaded() -> None:
     ranker = Ranker(load_machine("rtx-4090 + 64gb"), load)  # type: ignore[arg-type]
     assert NewestOfLines(entries, ranker).rows()
     assert len(loaded) < len(entries) / 2
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_guards_or_serves_one_task_is_not_named_for_its_maker_s_line(machine: str) -> None:
+    named = {
+        row.model
+        for row in NewestOfLines(model_entries(), Ranker(load_machine(machine), load_entry)).rows()
+    }
+    assert named
+    for word in ("guard", "medgemma", "functiongemma"):
+        assert not [model for model in named if word in model]

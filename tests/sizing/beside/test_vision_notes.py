@@ -33,6 +33,14 @@ def test_a_model_with_a_tower_says_so_and_one_without_does_not() -> None:
     ("vision", "said"),
     [
         ({"hidden_size": 1024, "intermediate_size": 4096, "depth": 24}, "0.6 GiB to 0.8 GiB"),
+        # its blocks are as wide inside as what they hand on, its merger is wider
+        (
+            {
+                "model_type": "glm4v", "hidden_size": 1536, "intermediate_size": 13_696,
+                "out_hidden_size": 4096, "depth": 24,
+            },
+            "1.0 GiB to 1.3 GiB",
+        ),
         ({"model_type": "unknown"}, "its size is not known"),
     ],
 )

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def test_every_model_and_device_of_the_collection_is_there(sources: Sources) -> None:
     # 253 models of 86 families, 234 devices: the collection of facts read on 2026-11-22; the rest
-    # was read on 2026-11-26.
-    assert len(sources.models) == 280
-    assert len({row.family for row in sources.models}) == 87
+    # was read on 2026-11-26 and 27.
+    assert len(sources.models) == 338
+    assert len({row.family for row in sources.models}) == 108
     assert len(sources.devices) == 402
     assert len(sources.memory_systems.platforms) == 46
     assert len(sources.quants.file_types) == 36
@@ -43,6 +43,42 @@ def test_every_model_and_device_of_the_collection_is_there(sources: Sources) -> 
         ("qwen3-embedding-4b", 4_021_774_336),
         # The same list: 8,188,515,328 with an output matrix, which the checkpoint does not hold.
         ("qwen3-embedding-8b", 8_188_515_328 - 151_665 * 4096),
+        # keras-hub's presets (2026-08-21): qwen3_5, gemma3, phi3 and mistral.
+        ("qwen3.5-0.8b", 852_985_920),
+        ("qwen3.5-2b", 2_213_241_664),
+        ("medgemma-4b", 4_300_079_472),
+        ("medgemma-27b", 27_432_406_640),
+        ("functiongemma-270m", 268_098_176),
+        ("phi-3-mini-128k", 3_821_079_552),
+        ("magistral-small-2506", 23_572_403_200),
+        # Totals of safetensors headers on Hugging Face in llmfit's list (2026-04-06).
+        ("granite-3.3-8b", 8_170_864_640),
+        ("qwen2.5-vl-32b", 33_452_718_336),
+        ("qwen2.5-vl-72b", 73_410_777_344),
+        ("lfm2.5-1.2b", 1_170_340_608),
+        ("olmo-3-32b", 32_233_522_176),
+        ("olmo-2-1b", 1_484_916_736),
+        ("exaone-3.5-2.4b", 2_405_327_360),
+        ("exaone-3.5-32b", 32_003_200_000),
+        ("exaone-deep-7.8b", 7_818_448_896),
+        ("exaone-4.0-1.2b", 1_279_391_488),
+        ("trinity-nano", 6_120_003_328),
+        ("dots.llm1", 142_774_381_696),
+        ("pixtral-12b", 12_682_739_712),
+        ("glm-4.6v-flash", 10_292_777_472),
+        ("internvl3-8b", 7_944_373_760),
+        ("internvl3-14b", 15_117_256_704),
+        ("internvl3.5-8b", 8_528_318_464),
+        ("llava-1.6-mistral-7b", 7_566_223_360),
+        ("llava-1.6-vicuna-13b", 13_350_844_416),
+        ("llava-1.6-34b", 34_751_166_464),
+        ("hermes-3-8b", 8_030_261_248),
+        ("hermes-2-pro-8b", 8_030_523_392),
+        ("vicuna-13b", 13_015_864_320),
+        ("zephyr-7b-beta", 7_241_732_096),
+        ("dolphin-2.6-mistral-7b", 7_241_740_288),
+        ("nemotron-cascade-2-30b-a3b", 31_577_937_344),
+        ("nemotron-super-49b-v1.5", 49_867_145_216),
     ],
 )
 def test_a_count_is_what_the_published_checkpoint_holds(

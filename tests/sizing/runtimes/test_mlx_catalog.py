@@ -14,7 +14,7 @@ from whatfits.sizing.errors import UnsupportedArchitectureError
 BIG = "m3 ultra 512gb"
 # What mlx-lm has no file for, or is not described here; encoders and what is new.
 REFUSED = {
-    *("baichuan", "bailing_hybrid", "bailing_moe_v2", "bert", "bitnet", "deepseek_v4"),
+    *("arcee", "baichuan", "bailing_hybrid", "bailing_moe_v2", "bert", "bitnet", "deepseek_v4"),
     *("exaone4_5", "falcon", "glm5_next", "hy_v3", "kolibri1", "lfm3", "minimax_m1"),
     *("minimax_m3_vl", "mistral4", "mistral_large4", "mllama", "muse_glimmer", "nomic_bert"),
     *("olmo_hybrid", "phi3small", "rwkv7", "step3p7", "xlm-roberta"),

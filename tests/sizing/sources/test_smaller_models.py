@@ -85,6 +85,22 @@ def test_a_smaller_model_is_tried_with_the_request_just_as_it_was(
     assert again.memory.total_bytes == nearest.needs_bytes
 
 
+@pytest.mark.parametrize(
+    ("large", "small"),
+    [
+        ("gpt-oss-120b", "gpt-oss-20b"),
+        ("llama-3.1-70b", "llama-3.1-8b"),
+        ("gemma-3-27b", "gemma-3-12b"),
+        ("qwen3.5-4b", "qwen3.5-2b"),
+        ("qwen2.5-vl-72b", "qwen2.5-vl-32b"),
+        ("trinity-large", "trinity-mini"),
+    ],
+)
+def test_a_smaller_size_of_a_model_comes_before_fine_tunes_of_it(large: str, small: str) -> None:
+    found = smaller_models(load_model(large), room_bytes=256 * GIB)
+    assert next(found).name == small
+
+
 def test_an_embedding_model_is_not_replaced_by_one_that_writes() -> None:
     model = load_model("bge-m3")
     kinds = {find_model(spec.name).kind for spec in smaller_models(model, room_bytes=64 * GIB)}
