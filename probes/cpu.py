@@ -46,6 +46,8 @@ def probe(system: System) -> Partial:
             bandwidth_bytes_per_s=peak,
             features=facts.features,
             cores=_threads(system, facts),
+            fast_cores=_fast_cores(_threads(system, facts), facts, quota),
+            clock_hz=facts.clock_hz,
         )
     )
     _tell_cores(draft, facts, quota)
@@ -90,6 +92,20 @@ def _threads(system: System, facts: CpuFacts) -> int | None:
     return min(cores, facts.allowed_cores or cores) if cores else None
 
 
+def _fast_cores(threads: int | None, facts: CpuFacts, quota: CpuQuota | None) -> float | None:
+    """Return what those cores are worth in fast ones; None where they are alike and all may run.
+
+    Where only kinds are told, the slower one counts as nothing: every product waits for it.
+    """
+    if threads is None:
+        return None
+    fast: float = threads
+    if threads == facts.physical_cores:  # else they are the fast ones, or some of them
+        fast = facts.worth_in_cores or facts.performance_cores or threads
+    may_run = fast if quota is None else min(fast, quota.cores)
+    return may_run if 0 < may_run < threads else None
+
+
 def _completed(first: CpuFacts, second: CpuFacts) -> CpuFacts:
     """Return the first with its gaps filled from the second."""
     gaps = {
@@ -118,6 +134,8 @@ def _read_linux(system: System) -> CpuFacts:
         physical_cores=arranged.physical_cores,
         logical_cores=logical,
         performance_cores=arranged.performance_cores,
+        worth_in_cores=arranged.worth_in_cores,
+        clock_hz=arranged.clock_hz,
         allowed_cores=_allowed_cores(system, arranged),
         sockets=arranged.sockets,
         l3_bytes=arranged.l3_bytes,
@@ -220,6 +238,7 @@ def _tell_cores(draft: Draft, facts: CpuFacts, quota: CpuQuota | None) -> None:
     )
     if quota is not None:
         draft.know("cpu.quota_cores", quota.cores, unit="count", source=quota.file)
+    draft.know("cpu.clock_hz", facts.clock_hz, unit="Hz", source="cpufreq (its highest)")
     draft.know("cpu.features", " ".join(facts.features) or None, unit="text", source=source)
     draft.know("cpu.l3_bytes", facts.l3_bytes, unit="bytes", source=f"{source} (one cache)")
     if facts.l3_total_bytes is not None:

@@ -18,6 +18,8 @@ class CpuFacts:
         physical_cores: cores that run.
         logical_cores: threads they run.
         performance_cores: cores of the faster kinds.
+        worth_in_cores: what unequal cores are worth together, in the fastest.
+        clock_hz: highest clock of a core.
         allowed_cores: threads this process may run on.
         sockets: packages.
         l3_bytes: one third-level cache.
@@ -33,6 +35,8 @@ class CpuFacts:
     physical_cores: int | None = None
     logical_cores: int | None = None
     performance_cores: int | None = None
+    worth_in_cores: float | None = None
+    clock_hz: int | None = None
     allowed_cores: int | None = None
     sockets: int | None = None
     l3_bytes: int | None = None

@@ -15,12 +15,17 @@ from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from whatfits.probes.system import System
 
 __all__ = ["Topology", "parse_cache_bytes", "read_topology"]
 
 _CPU: Final = "/sys/devices/system/cpu"
 _FAST_CORES: Final = "/sys/devices/cpu_core/cpus"
+_KHZ: Final = 1000
+_LEAST_CLOCK: Final = 100_000_000
+_MOST_CLOCK: Final = 10_000_000_000  # beyond these it is no clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class Topology:
         present: how many are built in, offline ones too.
         physical_cores: cores among those online.
         performance_cores: cores of the faster kinds (all, where there is one kind).
+        worth_in_cores: what unequal cores are worth together, in the fastest; None where all are
+            alike or the kernel does not say.
+        clock_hz: highest clock of a core.
         sockets: packages.
         l3_bytes: one third-level cache.
         l3_total_bytes: all of them, taken as equal.
@@ -41,6 +49,8 @@ class Topology:
     present: int | None
     physical_cores: int | None
     performance_cores: int | None
+    worth_in_cores: float | None
+    clock_hz: int | None
     sockets: int | None
     l3_bytes: int | None
     l3_total_bytes: int | None
@@ -59,11 +69,15 @@ def read_topology(system: System) -> Topology:
     present = parse_cpu_list(read_text_or_none(system, f"{_CPU}/present") or "")
     cores = _physical_cores(system, online)
     l3, sharers = _third_level_cache(system)
+    capacities = _capacities(system, cores)
+    is_mixed = len(set(capacities or ())) > 1
     return Topology(
         online=online,
         present=len(present) or None,
         physical_cores=len(cores) or None,
-        performance_cores=_performance_cores(system, cores) if cores else None,
+        performance_cores=_performance_cores(system, cores, capacities) if cores else None,
+        worth_in_cores=_worth(capacities) if capacities and is_mixed else None,
+        clock_hz=_highest_clock(system, cores if is_mixed else {*cores[:1], *cores[-1:]}),
         sockets=_sockets(system, online),
         l3_bytes=l3,
         l3_total_bytes=_times(l3, processors=len(online), sharers=sharers),
@@ -96,7 +110,9 @@ def _representatives(
     return tuple(found)
 
 
-def _performance_cores(system: System, cores: tuple[int, ...]) -> int | None:
+def _performance_cores(
+    system: System, cores: tuple[int, ...], capacities: tuple[int, ...] | None
+) -> int | None:
     """Return the cores of the faster kinds: Intel's P cores, all but the smallest of ARM's.
 
     None when a file that tells kinds apart is there and cannot be read.
@@ -104,25 +120,46 @@ def _performance_cores(system: System, cores: tuple[int, ...]) -> int | None:
     try:
         return len(set(cores) & set(parse_cpu_list(system.read_text(_FAST_CORES))))
     except SourceMissingError:
-        return _larger_cores(system, cores)
+        return _larger_cores(cores, capacities)
     except ProbeError:
         return None
 
 
-def _larger_cores(system: System, cores: tuple[int, ...]) -> int | None:
+def _larger_cores(cores: tuple[int, ...], capacities: tuple[int, ...] | None) -> int | None:
+    if capacities is None:
+        return None
+    larger = sum(capacity > min(capacities) for capacity in capacities)
+    return larger or len(cores)  # without any this kernel knows one kind only
+
+
+def _capacities(system: System, cores: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return what the kernel says each core is worth; none where it has one kind.
+
+    None when a file that tells them is there and cannot be read.
+    """
     files = [f"{_CPU}/cpu{number}/cpu_capacity" for number in cores]
     try:
-        system.read_text(files[0])
+        system.read_text(files[0] if files else f"{_CPU}/cpu0/cpu_capacity")
     except SourceMissingError:
-        return len(cores)  # this kernel knows one kind only
+        return ()
     except ProbeError:
         return None
     texts = (read_text_or_none(system, file) for file in files)
-    capacities = [int(text) for text in texts if text and text.isdecimal()]
-    if len(capacities) < len(cores):
-        return None
-    larger = sum(capacity > min(capacities) for capacity in capacities)
-    return larger or len(cores)
+    capacities = tuple(int(text) for text in texts if text and text.isdecimal())
+    return capacities if len(capacities) == len(cores) else None
+
+
+def _worth(capacities: tuple[int, ...]) -> float | None:
+    most = max(capacities)
+    return round(sum(capacities) / most, 1) if most else None
+
+
+def _highest_clock(system: System, cores: Iterable[int]) -> int | None:
+    """Return the highest clock any of some cores may have; None where the system does not say."""
+    files = (f"{_CPU}/cpu{number}/cpufreq/cpuinfo_max_freq" for number in sorted(cores))
+    texts = [(read_text_or_none(system, file) or "").strip() for file in files]
+    clocks = [_KHZ * int(text) for text in texts if text.isdecimal() and len(text) <= 9]  # noqa: PLR2004
+    return max((clock for clock in clocks if _LEAST_CLOCK <= clock <= _MOST_CLOCK), default=None)
 
 
 def _sockets(system: System, online: tuple[int, ...]) -> int | None:

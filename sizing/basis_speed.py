@@ -6,6 +6,7 @@ from math import exp
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.processors import BY_ROWS, WIDE
 from whatfits.sizing.speed import SPEED_SOURCE, device_costs, rounded
 from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import ROW
@@ -26,7 +27,7 @@ _LEVELS: Final = {
     "here": "measured on this machine",
     "device": "benchmarks of the same device elsewhere",
     "family": "benchmarks of other devices of its family",
-    "unknown": "no device of its family was among the benchmarks",
+    "unknown": "few or no devices of its family were among the benchmarks",
 }
 _DECODE: Final = (
     "1 / (sum over devices of weights read / (share x bandwidth) + what unpacking them takes "
@@ -37,7 +38,9 @@ _DECODE: Final = (
 _PROMPT: Final = (
     "tokens / (operations of weights / (share x arithmetic rate) + operations of attention / "
     "(share x arithmetic rate) + activations that layers pass on / (share x bandwidth) + a "
-    "micro-batch each: weights read, those on the host copied over the link, layers x seconds)"
+    "micro-batch each: weights read, those on the host copied over the link, layers x seconds); a "
+    "processor's rate is cores x clock x operations a cycle, and types it multiplies row by row "
+    "cost more"
 )
 _SHOWN: Final = ("experts", "cache")
 
@@ -150,10 +153,14 @@ def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
         "bandwidth_bytes_per_s": rates.bytes,
         "link_bytes_per_s": rates.link_bytes,
         "family": costs.family,
-        "known_from": _LEVELS[costs.level],
+        "known_from": _LEVELS[costs.prompt_level],
     }
     if rates.integer_flops:
         inputs["quantised_flops_per_s"] = rates.integer_flops
+    if rates.processor is not None:
+        inputs["kernels"] = rates.processor.kernels
+        for name in (BY_ROWS, WIDE, *rates.processor.slowed_by):
+            inputs[f"share_{name}"] = _share(costs, name)
     kinds = [name for name in costs.table if name.startswith("prompt.")]
     for name in (*kinds, "prompt_experts", "attention", "activations", "link"):
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
@@ -169,8 +176,9 @@ def _share(costs: DeviceCosts, name: str) -> float | None:
 def _error(costs: Sequence[DeviceCosts], *, decoding: bool) -> str:
     """Return in words what the interval means for the device that is known least."""
     order = tuple(_LEVELS)
-    worst = max((cost.level for cost in costs[:-1] or costs), key=order.index)
-    found = next(cost for cost in costs if cost.level == worst)
+    levels = [cost.level if decoding else cost.prompt_level for cost in costs[:-1] or costs]
+    worst = max(levels, key=order.index)
+    found = costs[levels.index(worst)]
     low, high = found.decode_interval if decoding else found.prompt_interval
     return (
         f"four in five figures lie within the interval ({_LEVELS[worst]}: the time is "

@@ -132,6 +132,8 @@ class Device:
         features: facts that change memory or commands, as `avx2`, `cc8.9`, `integrated`, `wddm`.
         power_watts: power limit of the board as published; None when unknown.
         cores: of a processor those that llama.cpp starts a thread on by itself; None when unknown.
+        fast_cores: what those are worth in the fastest; None when all are alike, or unknown.
+        clock_hz: highest clock of a core of a processor; None when unknown.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -145,6 +147,8 @@ class Device:
     features: tuple[str, ...] = ()
     power_watts: int | None = None
     cores: int | None = None
+    fast_cores: float | None = None
+    clock_hz: int | None = None
 
     @property
     def is_slice(self) -> bool:

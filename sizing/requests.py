@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -62,6 +63,10 @@ _ONLY_OF: Final = {
     "serve": ("users", "load", "limits", "seed"),
     "fleet": ("machines", "network"),
 }
+_RATES: Final = (
+    *("bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts"),
+    *("cores", "fast_cores", "clock_hz"),
+)
 _NOT_OF_FLEET: Final = ("machine", "placement", "force")
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
@@ -211,14 +216,15 @@ def _check_rates(machine: Machine) -> None:
     """Refuse rates that nothing can have.
 
     Raises:
-        InvalidRequestError: a bandwidth, an arithmetic rate or a power below 1.
+        InvalidRequestError: a bandwidth, an arithmetic rate, a power, a clock or a count of cores
+            that is nothing, or no number.
     """
     rated: list[tuple[str, object]] = [(f"device {d.id!r}", d) for d in machine.devices]
     rated += [(f"link to {link.to!r}", link) for link in machine.links]
     for where, holder in rated:
-        for name in ("bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts", "cores"):
+        for name in _RATES:
             rate = getattr(holder, name, None)
-            if rate is not None and rate < 1:
+            if rate is not None and not 0 < rate < inf:
                 raise InvalidRequestError(
                     what=f"machine: {name} of {where}", got=rate, allowed="more than 0, or null"
                 )

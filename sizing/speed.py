@@ -53,6 +53,7 @@ SPEED_SOURCE: Final = (
     "costs fitted on half of some thousand public benchmark figures, judged on the other half: "
     "docs/accuracy.md"
 )
+_TELL: Final = " (a machine file can tell its cores and features)"
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
 
@@ -198,10 +199,17 @@ def device_costs(
     engine: str | None,
     rates: Sequence[Rates],
 ) -> list[DeviceCosts]:
-    """Return the costs of the devices; what was measured here wins."""
+    """Return the costs of the devices; what was measured here wins.
+
+    Where a processor's clock is a guess, that may be off besides.
+    """
     costs = []
     for device, rate in zip(devices, rates, strict=True):
         known, found = costs_of(device, engine), measured_device(device, machine)
+        if rate.processor is not None and rate.processor.assumed is not None:
+            off = rate.processor.assumed.spread
+            low, high = (hypot(end, off) for end in known.prompt_interval)
+            known = known._replace(prompt_interval=(-low, high))
         costs.append(known if found is None else measured_costs(known, found, rate))
     return costs
 
@@ -261,11 +269,15 @@ def _prefill(
     rates: Sequence[Rates],
     costs: Sequence[DeviceCosts],
 ) -> tuple[Timed | None, str | None]:
-    """Return the time of the prompt, or why it is not known."""
+    """Return the time of the prompt, and what was assumed; or why it is not known."""
+    assumed = None
     for index in sorted({term.device for term in terms}):
         if not rates[index].flops:
-            return None, f"the arithmetic rate of {devices[index].name} is not known"
-    return timed(terms, costs, decoding=False), None
+            unknown = f"the arithmetic rate of {devices[index].name} is not known"
+            return None, unknown + (_TELL if devices[index].kind == "cpu" else "")
+        cores = rates[index].processor
+        assumed = assumed if cores is None or cores.assumed is None else cores.assumed.words
+    return timed(terms, costs, decoding=False), assumed
 
 
 def _first_token(prefill: Timed) -> RateRange:

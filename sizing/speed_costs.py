@@ -31,6 +31,7 @@ Level = str
 _INDEX: Final = "efficiencies.json"
 _LEAST_SPREAD: Final = 0.05
 _ALL: Final = "all"
+_PROCESSORS: Final = "cpu"
 
 
 class DeviceCosts(NamedTuple):
@@ -38,6 +39,7 @@ class DeviceCosts(NamedTuple):
 
     Attributes:
         level: how near the benchmarks are.
+        prompt_level: the same of those of prompts.
         table: cost by name.
         factors: what all costs of weights (`weights`) and of a prompt (`prompt`) are times.
         decode_interval: logarithms of the time's lower and upper end over its middle.
@@ -46,6 +48,7 @@ class DeviceCosts(NamedTuple):
     """
 
     level: Level
+    prompt_level: Level
     table: Mapping[str, float]
     factors: Mapping[str, float]
     decode_interval: tuple[float, float]
@@ -88,7 +91,8 @@ def costs_of(device: Device, engine: str | None = None) -> DeviceCosts:
 def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) -> DeviceCosts:
     """Return the costs of a device out of fitted ones: the nearest family's, and its own factors.
 
-    A processor is never known for sure: memory of the same speed is read at half or nine tenths.
+    How a processor writes is never known for sure: memory of the same speed is read at half or nine
+    tenths. What it multiplies at follows from its cores; of ARM's kinds too few were fitted on.
     """
     kind, generation = family_of(device, engine)
     families = fitted["families"]
@@ -97,11 +101,26 @@ def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) ->
     own = fitted["devices"].get(f"{kind}:{device_key(device.name)}")
     is_near = family == keys[0] and kind != "cpu"
     level = "device" if own else "family" if is_near else "unknown"
-    intervals = (fitted["intervals"][phase][level] for phase in ("decode", "prefill"))
+    prompt_level = "family" if family == _PROCESSORS and _has_own_prompts(fitted) else level
+    levels = {"decode": level, "prefill": prompt_level}
+    intervals = (fitted["intervals"][phase][at] for phase, at in levels.items())
     decode, prompt = (ends.get(kind, ends[_ALL]) for ends in intervals)
     return DeviceCosts(
-        level, families[family], own or {}, (decode[0], decode[1]), (prompt[0], prompt[1]), family
+        level,
+        prompt_level,
+        families[family],
+        own or {},
+        (decode[0], decode[1]),
+        (prompt[0], prompt[1]),
+        family,
     )
+
+
+def _has_own_prompts(fitted: Mapping[str, Any]) -> bool:
+    """Return whether prompts on processors of no other family were fitted on: those of x86."""
+    counted = {name: counts.get("prefill", 0) for name, counts in fitted["figures"].items()}
+    others = sum(n for name, n in counted.items() if name.startswith(f"{_PROCESSORS}:"))
+    return bool(counted.get(_PROCESSORS, 0) > others)
 
 
 def device_key(name: str) -> str:
@@ -141,6 +160,7 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
         measured["activations"] = peak_bytes / passed if passed else 0.0
     return known._replace(
         level="here" if decode else known.level,
+        prompt_level="here" if prompt else known.prompt_level,
         table=plain
         | _matrix_costs(plain, "weights", decode)
         | _matrix_costs(plain, "prompt", prompt)

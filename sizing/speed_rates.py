@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.calibration import quant_kind
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.processors import arithmetic_of
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_unknown import assumed_memory
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.calibration import DeviceCalibration
     from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.processors import Arithmetic
     from whatfits.sizing.speed_unknown import AssumedMemory
 
 __all__ = ["Rates", "measured_device", "peak_rates"]
@@ -54,7 +56,8 @@ class Rates(NamedTuple):
     `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
     nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
     rate; `unpacking_flops` what they are unpacked at where that may take longer than reading;
-    `threads` how many of a processor wait for each other, None elsewhere.
+    `threads` how many of a processor wait for each other, None elsewhere; `processor` says by which
+    kernels it multiplies.
     """
 
     bytes: float | None
@@ -64,6 +67,7 @@ class Rates(NamedTuple):
     integer_flops: float | None = None
     unpacking_flops: float | None = None
     threads: int | None = None
+    processor: Arithmetic | None = None
 
     def unpacking_share(self, type_name: str) -> float:
         """Return how much longer than its bytes a storage type takes to unpack, as a share.
@@ -81,6 +85,11 @@ class Rates(NamedTuple):
         """Return the arithmetic rate for weights of a storage type."""
         integers = None if quant_kind(type_name) in _FLOAT_KINDS else self.integer_flops
         return integers or self.flops or 1.0
+
+    def prompt_costs(self, type_name: str) -> tuple[str, ...]:
+        """Return the names of what multiplying weights of a storage type costs."""
+        more = () if self.processor is None else self.processor.costs(type_name)
+        return (f"prompt.{type_name}", *more)
 
 
 def peak_rates(
@@ -115,7 +124,10 @@ def peak_rates(
             bytewise = _BYTEWISE_OVER_FLOATS * flops
         unpacking = None if found and found.decode else _unpacking_flops(device, engine)
         threads = _threads(device, None if assumed and assumed.is_shared else peak)
-        rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking, threads))
+        # what was measured of prompts here has the kernels in it
+        cores = None if flops or (found and found.prefill) else arithmetic_of(device)
+        flops = flops or (cores and cores.flops)
+        rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking, threads, cores))
     return rates
 
 

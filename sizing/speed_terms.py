@@ -186,11 +186,11 @@ def _more_sequences(
         return
     factor = _FLOPS_PER_ELEMENT * (sequences - 1)
     for name, elements in work.dense_elements.items():
-        yield Term(index, elements * factor / rates.of_weights(name), (f"prompt.{name}",))
+        yield Term(index, elements * factor / rates.of_weights(name), rates.prompt_costs(name))
     share = _touched(model, 1)
     for name, elements in work.expert_elements.items():
         seconds = elements * share * factor / rates.of_weights(name)
-        yield Term(index, seconds, (f"prompt.{name}", "prompt_experts"))
+        yield Term(index, seconds, (*rates.prompt_costs(name), "prompt_experts"))
 
 
 def prompt_terms(
@@ -223,11 +223,15 @@ def prompt_terms(
         peak = rates[at].flops or 1.0
         factor = _FLOPS_PER_ELEMENT * tokens
         terms += [
-            Term(at, n * factor / rates[at].of_weights(k), (f"prompt.{k}",))
+            Term(at, n * factor / rates[at].of_weights(k), rates[at].prompt_costs(k))
             for k, n in work.dense_elements.items()
         ]
         terms += [
-            Term(at, n * one * factor / rates[at].of_weights(k), (f"prompt.{k}", "prompt_experts"))
+            Term(
+                at,
+                n * one * factor / rates[at].of_weights(k),
+                (*rates[at].prompt_costs(k), "prompt_experts"),
+            )
             for k, n in work.expert_elements.items()
         ]
         if flops[index]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
+from whatfits.sizing.processors import BY_ROWS, MANY_CORES, WIDE
 from whatfits.sizing.speed_costs import device_key
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_terms import UNPACKING
@@ -66,6 +67,9 @@ _PRIORS: Final = {
     "prompt_weights": Prior(1.4, 0.4, 0.3, 0.2),
     "link": Prior(1.25, 0.3, 0.4, 0.3),
     "prompt_experts": Prior(1.6, 0.5, 0.4, 0.3),
+    BY_ROWS: Prior(1.5, 0.4, 0.3, 0.3),
+    WIDE: Prior(0.75, 0.3, 0.2, 0.2),
+    MANY_CORES: Prior(1.5, 0.3, 0.2, 0.2),
     "attention": Prior(3.0, 1.0, 0.4, 0.3),
     "decode_attention": Prior(0.1, 1.5, 0.4, 0.3),
     "pipeline_loss": Prior(0.4, 0.7, 0.4, 0.3),
@@ -118,11 +122,12 @@ class Fit:
 
     def cost(self, cost: str, *, kind: str = "", generation: str | None = None) -> float:
         """Return a cost of a back end and generation, the device's own factor left out."""
-        total = 0.0
-        for key, _ in _keys(cost, kind, generation, ""):
-            if len(key) < 4:
-                total += self.values.get(key, log(_prior(key[0]).middle) if len(key) == 1 else 0.0)
-        return exp(total)
+        keys = (key for key, _ in _keys(cost, kind, generation, ""))
+        return exp(sum(self.of(key) for key in keys if len(key) < 4))
+
+    def of(self, key: Key) -> float:
+        """Return one parameter, a logarithm."""
+        return self.values.get(key, log(_prior(key[0]).middle) if len(key) == 1 else 0.0)
 
     @cached_property
     def devices(self) -> dict[tuple[str, str], dict[str, float]]:

@@ -37,11 +37,13 @@ def _processor(run: Mapping[str, Any]) -> Machine:
             Device(
                 "cpu",
                 "cpu",
-                run["device"],
+                f"{run['device']} ({run['cores']})" if "cores" in run else run["device"],
                 "ram",
                 peak,
                 features=tuple(run.get("features", ())),
                 cores=run["threads"],
+                fast_cores=run.get("fast_cores"),
+                clock_hz=None if "clock_ghz" not in run else round(run["clock_ghz"] * 1e9),
             ),
         ),
     )

@@ -54,9 +54,14 @@ def section() -> str:
         "fitted on, Apple's weights are unpacked while they are read, and M5 has the rate of its "
         "matrix units. So do 60 figures of 18 processors alone: on the half of them that judges "
         "writing was missed by 14 % in the middle and a tenth of it by more than 93 %, 15 % and "
-        "41 % since what threads wait for each other counts and ARM's are a family apart. The "
-        "errors on wholly new figures may be larger. Of builds that ran the same, the median is "
-        "fitted on; each is judged by itself."
+        "41 % since what threads wait for each other counts and ARM's are a family apart. So do 71 "
+        "prompts on 18 processors. How they are worked out (cores by clock, which types go row by "
+        "row, the vector units of ARM's cores, sockets of more than 32 cores) was settled on the "
+        "half that is fitted on, apart from GPUs; the other half is missed by 15 % in the middle "
+        "and a tenth of it by more than 37 %. Only ARM's interval was widened afterwards, to that "
+        "of a family never seen: four devices were too few, and it had held four figures in eight. "
+        "The errors on wholly new figures may be larger. Of builds that ran the same, the median "
+        "is fitted on; each is judged by itself."
     )
     parts = [said, _aims(found)]
     parts += [

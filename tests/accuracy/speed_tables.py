@@ -17,6 +17,7 @@ from speed_fit import CODE, Fit, fit
 from speed_rows import rows
 
 from whatfits.sizing.calibration import QUANT_KINDS
+from whatfits.sizing.processors import BY_ROWS, MANY_CORES, WIDE
 from whatfits.sizing.speed import timed
 from whatfits.sizing.speed_costs import read_costs
 from whatfits.sizing.speed_terms import BARRIER
@@ -46,7 +47,7 @@ _COSTS: Final = (
     *("layer", "expert_layer", "state_layer", "delta_layer", "token", "hop"),
     *(f"{BARRIER}{name}" for name in ("layer", "expert_layer", "state_layer", "delta_layer")),
     *("prompt_experts", "prompt_weights", "attention", "activations"),
-    *("prompt_state", "pipeline_loss"),
+    *("prompt_state", "pipeline_loss", BY_ROWS, WIDE, MANY_CORES),
     *("prompt_layer", "prompt_expert_layer", "prompt_state_layer", "prompt_delta_layer"),
 )
 _NO_INTERVALS: Final = {
@@ -166,18 +167,46 @@ def _intervals(used: Sequence[Row]) -> dict[str, Any]:
     no device of the family. What is further away is no narrower. Where a host works whose memory
     is a guess, that guess is off, not the device.
     """
-    found: dict[str, Any] = {}
+    written, by_gpus, by_processors = (_levels(part) for part in _parts(used))
+    for level, ends in by_processors.items():
+        by_gpus[level]["cpu"] = ends["all"]
+    return dict(zip(PHASES, (written, by_gpus), strict=True))
+
+
+def _levels(part: Sequence[Row]) -> dict[str, dict[str, Ends]]:
+    """Return the ends of figures that are fitted together, by level."""
+    good = [i for i, row in enumerate(part) if row.trust == "high" and not row.host_is_guessed]
     groups = {"device": _fold, "family": lambda row: row.device, "unknown": lambda row: row.family}
-    for phase in PHASES:
-        part = [row for row in used if row.phase == phase]
-        good = [i for i, row in enumerate(part) if row.trust == "high" and not row.host_is_guessed]
-        levels: list[dict[str, Ends]] = []
-        for group in groups.values():
-            misses = _left_out(part, group)
-            ends = _ends([part[i] for i in good], [misses[i] for i in good])
-            levels.append(_wider(ends, levels[-1]) if levels else ends)
-        found[phase] = dict(zip(groups, levels, strict=True))
-    return found
+    levels: dict[str, dict[str, Ends]] = {}
+    for level, group in groups.items():
+        misses = _left_out(part, group)
+        ends = _ends([part[i] for i in good], [misses[i] for i in good])
+        levels[level] = _wider(ends, list(levels.values())[-1]) if levels else ends
+    return levels
+
+
+def _parts(used: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
+    """Return what is fitted by itself: writing, prompts, and prompts on processors.
+
+    Those run other kernels: what one costs more there tells nothing of a GPU.
+    """
+    prompts = [row for row in used if row.phase == "prefill"]
+    return (
+        [row for row in used if row.phase == "decode"],
+        [row for row in prompts if row.kind != "cpu"],
+        [row for row in prompts if row.kind == "cpu"],
+    )
+
+
+def _joined(written: Fit, by_gpus: Fit, by_processors: Fit) -> Fit:
+    """Return one fit of three; what was fitted on processors is theirs alone."""
+    joined = Fit({**written.values, **by_gpus.values})
+    own = by_processors.values
+    for name in sorted({key[0] for key in own}):
+        level = by_processors.of((name,)) + own.get((name, "cpu"), 0.0)
+        joined.values[name, "cpu"] = level - joined.of((name,))
+    arm = {key: value for key, value in own.items() if key[1:2] == ("cpu",) and key[2:]}
+    return Fit(joined.values | arm)
 
 
 def fitted_tables(
@@ -189,8 +218,7 @@ def fitted_tables(
     width.
     """
     used = [row for row in rows() if not row.judges and row.family != without]
-    parts = [fit([row for row in used if row.phase == phase]) for phase in PHASES]
-    joined = Fit({**parts[0].values, **parts[1].values})
+    joined = _joined(*(fit(part) for part in _parts(used)))
     widths = _intervals(used) if intervals is None else intervals or _NO_INTERVALS
     tables = tables_of(joined, used, widths)
     return _with_vllm_floats(tables)

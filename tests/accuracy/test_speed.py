@@ -100,6 +100,38 @@ def test_intervals_hold_about_four_figures_in_five(phase: str) -> None:
         assert COVERED[0] <= covered <= COVERED[1]
 
 
+def test_prompts_on_processors_are_as_near_as_others_have_to_be() -> None:
+    tables = json.loads(speed_tables.PATH.read_text("utf-8"))
+    part = [r for r in speed_rows.rows() if r.judges and (r.kind, r.phase) == ("cpu", "prefill")]
+    good = [row for row in part if row.trust == "high"]
+    assert len({row.device for row in good}) >= 12
+    found = [(speed_tables.predicted(row, tables), row.tokens_per_s) for row in good]
+    errors = sorted(abs(middle / truth - 1) for (_, middle, _), truth in found)
+    median, p90 = BARS["prefill", True]
+    assert errors[len(errors) // 2] <= median
+    assert errors[int(0.9 * len(errors))] <= p90
+    held = sum(low <= truth <= high for (low, _, high), truth in found) / len(found)
+    assert COVERED[0] <= held <= COVERED[1]
+
+
+def test_what_processors_cost_leaves_prompts_on_gpus_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = speed_tables.fitted_tables(intervals={})["families"]
+    wrong = tuple(
+        replace(row, tokens_per_s=row.tokens_per_s * 7)
+        if (row.kind, row.phase) == ("cpu", "prefill")
+        else row
+        for row in speed_rows.rows()
+    )
+    monkeypatch.setattr(speed_tables, "rows", lambda: wrong)
+    after = speed_tables.fitted_tables(intervals={})["families"]
+    assert {k: v for k, v in after.items() if not k.startswith("cpu")} == {
+        k: v for k, v in before.items() if not k.startswith("cpu")
+    }
+    assert after["cpu"]["prompt.k"] != before["cpu"]["prompt.k"]
+
+
 def test_the_peers_rule_is_further_off() -> None:
     for trust in ("high", "low"):
         one = next(o for o in load() if (o.phase, o.trust, o.family) == ("decode", trust, ALL))

@@ -206,3 +206,52 @@ def test_a_translated_process_asks_the_real_chip(system_of: SystemOf) -> None:
 def test_threads_are_those_that_llama_cpp_starts_by_itself(machine: str, cores: int) -> None:
     (found,) = cpu.probe(ReplaySystem(recorded(machine))).devices
     assert found.cores == cores
+
+
+@pytest.mark.parametrize(
+    ("machine", "fast"),
+    [
+        ("linux-laptop-p-and-e-cores-zram", None),  # no thread runs on the others
+        ("linux-rock-5b-rk3588", 5.5),
+        ("linux-raspberry-pi-5", None),
+    ],
+)
+def test_unequal_cores_are_worth_what_the_kernel_says(machine: str, fast: float | None) -> None:
+    (found,) = cpu.probe(ReplaySystem(recorded(machine))).devices
+    assert found.fast_cores == fast
+
+
+@pytest.mark.parametrize(("quota", "fast"), [("250000 100000", 2.5), ("max 100000", None)])
+def test_no_more_cores_compute_than_a_quota_lets_run(
+    system_of: SystemOf, quota: str, fast: float | None
+) -> None:
+    files = {
+        "/proc/cpuinfo": "processor : 0\nmodel name : X\n",
+        f"{CPU}/online": "0-7\n",
+        f"{CPU}/smt/active": "0\n",
+        "/proc/self/cgroup": "0::/\n",
+        "/proc/self/mountinfo": "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+        "/sys/fs/cgroup/cpu.max": f"{quota}\n",
+    }
+    (found,) = cpu.probe(system_of(files)).devices
+    assert (found.cores, found.fast_cores) == (8, fast)
+
+
+@pytest.mark.parametrize(
+    ("text", "clock_hz"),
+    [("4600000\n", 4_600_000_000), ("0\n", None), ("<unknown>\n", None), ("9" * 12, None)],
+)
+def test_the_clock_is_the_highest_that_the_system_tells(
+    system_of: SystemOf, text: str, clock_hz: int | None
+) -> None:
+    files = {
+        "/proc/cpuinfo": "processor : 0\nmodel name : X\n",
+        f"{CPU}/online": "0-3\n",
+        f"{CPU}/smt/active": "0\n",
+        f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq": text,
+        f"{CPU}/cpu3/cpufreq/cpuinfo_max_freq": "50\n",
+    }
+    system = system_of(files)
+    (found,) = cpu.probe(system).devices
+    assert found.clock_hz == clock_hz
+    assert evidence_of(system)["cpu.clock_hz"] == clock_hz

@@ -105,6 +105,25 @@ def test_a_measured_prompt_rate_is_an_arithmetic_rate() -> None:
     assert speed.prefill_tokens_per_s.mid == pytest.approx(4e11 / (2 * 7.0e9), rel=0.2)
 
 
+def test_a_measured_prompt_rate_wins_over_what_cores_and_clock_say() -> None:
+    machine = _calibrated()
+    assert machine.calibration is not None
+    (device,) = machine.calibration.devices
+    rates = (MeasuredPrefill("k", 4e11, 0.1), MeasuredPrefill("k", 1e11, 0.1, "Q6_K"))
+    device = replace(device, prefill=rates)
+    measured = replace(machine, calibration=replace(machine.calibration, devices=(device,)))
+
+    def reads(features: tuple[str, ...]) -> float:
+        told = {"features": features, "cores": 64, "clock_hz": 5_000_000_000}
+        devices = tuple(replace(d, **told) for d in measured.devices)
+        speed = check("llama-3.1-8b", machine=replace(measured, devices=devices)).speed
+        assert speed is not None
+        assert speed.prefill_tokens_per_s is not None
+        return speed.prefill_tokens_per_s.mid
+
+    assert reads(("avx2",)) == reads(("avx2", "avx512f")) == reads(())
+
+
 def test_a_storage_type_has_its_own_rate_and_the_rest_of_its_kind_the_mean() -> None:
     rates = (MeasuredDecode("k", 20e9, 0.1, "Q4_K"), MeasuredDecode("k", 5e9, 0.1, "Q6_K"))
     found = DeviceCalibration(device="cpu", name="a CPU", decode=rates)

@@ -15,10 +15,12 @@ from whatfits.sizing.speed_costs import costs_of
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_work import step_work
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from whatfits.sizing.estimate import Speed
+    from whatfits.sizing.estimate import RateRange, Speed
+    from whatfits.sizing.machine import Machine
 
 CARD = "rtx-4090 + 64gb"
 
@@ -52,6 +54,8 @@ def test_processors_of_arm_are_a_family_apart_and_none_is_known_for_sure() -> No
     assert [c.family for c in costs] == ["cpu", "cpu:arm"]
     # memory of the same speed is read at half or nine tenths, whatever the name
     assert {c.level for c in costs} == {"unknown"}
+    # what it multiplies at follows from its cores; of ARM's kinds too few were fitted on
+    assert [c.prompt_level for c in costs] == ["family", "unknown"]
 
 
 def test_more_cores_gain_less_than_the_memory_they_come_with() -> None:
@@ -208,14 +212,61 @@ def test_attention_over_a_cache_on_the_host_is_the_hosts() -> None:
     assert "the arithmetic rate of CPU is not known" in (speed.reason or "")
 
 
+def _with_told_processor(machine: str) -> Machine:
+    known = load_machine(machine)
+    told = {"features": ("avx2",), "cores": 8, "clock_hz": 4_500_000_000}
+    devices = [replace(d, **told) if d.kind == "cpu" else d for d in known.devices]
+    return replace(known, devices=tuple(devices))
+
+
+@pytest.mark.parametrize(
+    ("placement", "prompt_tokens"),
+    [({"kv_offload": False}, 512), ({"op_offload": False}, 512), ({}, 16)],
+)
+def test_what_the_host_computes_of_a_prompt_takes_its_own_rate(
+    placement: dict[str, bool], prompt_tokens: int
+) -> None:
+    def reads(machine: str | Machine, **placement: object) -> RateRange | None:
+        workload = {"prompt_tokens": prompt_tokens, "context_tokens": 4096}
+        plan = check(
+            "llama-3.1-8b",
+            machine=machine,
+            workload=workload,
+            placement={"gpu_layers": 20} | placement,
+        )
+        assert plan.speed is not None
+        return plan.speed.prefill_tokens_per_s
+
+    assert reads(CARD, **placement) is None
+    mixed = reads(_with_told_processor(CARD), **placement)
+    alone = reads(_with_told_processor("64gb"), gpu_layers=0)
+    assert mixed is not None
+    assert alone is not None
+    assert mixed.mid > alone.mid
+
+
+def test_weights_that_are_copied_for_a_prompt_need_nothing_of_the_processor() -> None:
+    placement = {"gpu_layers": 20}
+    told = check("llama-3.1-8b", machine=_with_told_processor(CARD), placement=placement).speed
+    assert told is not None
+    assert told.prefill_tokens_per_s == speed_of(CARD, placement=placement).prefill_tokens_per_s
+
+
 def test_nothing_is_told_of_many_at_once_without_an_arithmetic_rate() -> None:
     many = {"parallel": 8, "context_tokens": 65536}
     assert speed_of("64gb", workload=many).throughput_tokens_per_s is None
+    told = check("llama-3.1-8b", machine=_with_told_processor("64gb"), workload=many).speed
+    assert told is not None
+    assert told.throughput_tokens_per_s is not None
     assert speed_of("rtx-4090 + 64gb", workload=many).throughput_tokens_per_s is not None
 
 
 @pytest.mark.parametrize(
-    "name", ["bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts", "cores"]
+    "name",
+    [
+        *("bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts"),
+        *("cores", "fast_cores", "clock_hz"),
+    ],
 )
 @pytest.mark.parametrize("rate", [0, -5])
 def test_a_rate_that_nothing_can_have_is_bad_input(name: str, rate: int) -> None:
@@ -225,6 +276,19 @@ def test_a_rate_that_nothing_can_have_is_bad_input(name: str, rate: int) -> None
     }
     with pytest.raises(InvalidRequestError, match=name):
         load_machine(machine)
+
+
+@pytest.mark.parametrize(("fast", "is_good"), [(0.5, True), (float("nan"), False)])
+def test_less_than_one_core_is_what_a_quota_may_leave(fast: float, *, is_good: bool) -> None:
+    machine = {
+        "pools": [{"id": "ram", "kind": "ram", "total_bytes": 2**36, "used_bytes": 0}],
+        "devices": [{"id": "cpu", "kind": "cpu", "name": "CPU", "pool": "ram", "fast_cores": fast}],
+    }
+    if is_good:
+        assert load_machine(machine).devices[0].fast_cores == fast
+    else:
+        with pytest.raises(InvalidRequestError, match="fast_cores"):
+            load_machine(machine)
 
 
 @pytest.mark.parametrize("file_type", ["F16", "Q8_0", "Q4_K_M"])

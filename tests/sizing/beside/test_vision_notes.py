@@ -36,8 +36,11 @@ def test_a_model_with_a_tower_says_so_and_one_without_does_not() -> None:
         # its blocks are as wide inside as what they hand on, its merger is wider
         (
             {
-                "model_type": "glm4v", "hidden_size": 1536, "intermediate_size": 13_696,
-                "out_hidden_size": 4096, "depth": 24,
+                "model_type": "glm4v",
+                "hidden_size": 1536,
+                "intermediate_size": 13_696,
+                "out_hidden_size": 4096,
+                "depth": 24,
             },
             "1.0 GiB to 1.3 GiB",
         ),
