@@ -72,7 +72,8 @@ def in_its_file(row: dict[str, Any]) -> ModelSpec | None:
     model = load_catalog_model(row["model"], file_type=row["file_type"])
     model = replace(model, tensors=tuple(retyped(tensor, types) for tensor in model.tensors))
     if is_shorter:
-        model = replace(model, hparams=replace(model.hparams, n_layer_nextn=0))
+        hparams = replace(model.hparams, n_layer_nextn=0)
+        model = replace(model, hparams=hparams, prediction_tensors=())
     return model
 
 

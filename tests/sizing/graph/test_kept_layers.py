@@ -30,6 +30,7 @@ MACHINES: Final = ("64gb", "rtx-3090 + 64gb", "2x rtx-3090 + 64gb")
 # three equal layers tell what the others do; on two cards four of each, as a card's first differs
 PLAIN: Final = (3, 3, 8)
 KEPT: Final = {
+    "afmoe": (12, 12, 24),
     "bailingmoe2": (4, 4, 9),
     "bailingmoe3": (18, 18, 30),
     "bert": (6, 6, 6),
@@ -38,8 +39,9 @@ KEPT: Final = {
     "deepseek2": (4, 4, 9),
     "deepseek32": (6, 6, 11),
     "deepseek4": (7, 7, 17),
+    "dots1": (4, 4, 9),
     "ernie4_5-moe": (4, 4, 9),
-    "exaone4": (8, 8, 20),
+    "exaone4": (3, 4, 8),  # the smallest has no windows
     "falcon-h1": (3, 4, 8),
     "gemma2": (4, 4, 12),
     "gemma-embedding": (12, 12, 24),
@@ -66,7 +68,7 @@ KEPT: Final = {
     "nemotron_h": (28, 28, 46),
     "nemotron_h_moe": (27, 27, 45),
     "nomic-bert": (4, 4, 12),
-    "olmo2": (8, 8, 20),
+    "olmo2": (3, 4, 8),  # likewise
     "qwen35": (8, 8, 20),
     "qwen35moe": (8, 8, 20),
     "qwen3next": (8, 8, 20),
