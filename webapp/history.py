@@ -6,14 +6,18 @@ lead through settings that nobody chose: a model without the machine that it was
 
 from __future__ import annotations
 
-from typing import Final
-
 import streamlit as st
 
 __all__ = ["one_entry_a_page"]
 
-# an entry of the same page takes the place of the last one
-_SCRIPT: Final = """
+
+def one_entry_a_page() -> None:
+    """Have the browser keep one entry for each page that is opened; the script is all ours.
+
+    An entry of the same page takes the place of the last one.
+    """
+    st.html(
+        """
 <script>
 if (!window.whatfitsHistory) {
   window.whatfitsHistory = true;
@@ -24,9 +28,6 @@ if (!window.whatfitsHistory) {
       : push(state, unused, to);
 }
 </script>
-"""
-
-
-def one_entry_a_page() -> None:
-    """Have the browser keep one entry for each page that is opened; the script is all ours."""
-    st.html(_SCRIPT, unsafe_allow_javascript=True)
+""",
+        unsafe_allow_javascript=True,
+    )
