@@ -72,13 +72,11 @@ def llama_plan(
     resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
     speed = None if brief else with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
-    longest = None
-    if not brief and asked.context_steps:
-        from whatfits.sizing.longest_by_rule import longest_by_rule  # noqa: PLC0415 - Ollama alone
-
-        longest = longest_by_rule(program, machine, workload, asked, trial)
-    elif not brief:
-        longest = trials.largest_context(trial)
+    longest = (
+        None
+        if brief
+        else _longest(program, trials, trial, machine=machine, workload=workload, asked=asked)
+    )
     split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
     attempts = program.attempts(machine, workload)
     commands = {}
@@ -108,6 +106,23 @@ def llama_plan(
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
     )
+
+
+def _longest(
+    program: Program,
+    trials: Trials,
+    trial: Trial,
+    *,
+    machine: Machine,
+    workload: Workload,
+    asked: Asked,
+) -> int | None:
+    """Return the longest context of all slots: placed as `trial`, or as the program would then."""
+    if not asked.context_steps:
+        return trials.largest_context(trial)
+    from whatfits.sizing.longest_by_rule import longest_by_rule  # noqa: PLC0415 - Ollama alone
+
+    return longest_by_rule(program, machine, workload, asked, trial)
 
 
 def _reasons(

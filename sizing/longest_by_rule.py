@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.trained import longest_of_use
 from whatfits.sizing.units import pad
 from whatfits.sizing.values import replace
 
@@ -25,7 +26,6 @@ __all__ = ["longest_by_rule"]
 
 _MOST_LOOKS: Final = 5
 _STEP: Final = 256  # a cache has so many cells or a multiple
-_UNTRAINED_LIMIT_TOKENS: Final = 2**20  # as in `Trials.largest_context`
 
 
 def longest_by_rule(
@@ -36,32 +36,37 @@ def longest_by_rule(
     As in `Trials.largest_context`, what fits entirely is asked for where `trial` does.
     """
     slots = asked.slot_contexts or 1
-    trained = program.spec.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
+    trained = longest_of_use(program.spec)
 
-    def asks(units: int) -> tuple[Asked, Trials]:
-        tokens = min(units * _STEP, trained)
-        return program.asks(program.spec, machine, replace(workload, context_tokens=tokens))
+    def longer(units: int) -> Workload:
+        return replace(workload, context_tokens=min(units * _STEP, trained))
+
+    def trials_of(units: int) -> Trials:
+        return program.asks(program.spec, machine, longer(units))[1]
 
     def holds(units: int) -> bool:
-        verdict = asks(units)[1].best().judgement.verdict
+        verdict = trials_of(units).best().judgement.verdict
         return verdict == "fits" or (verdict == "slow" and trial.judgement.verdict != "fits")
 
     def decisions(units: int) -> object:
         adapter = program.entry.adapter()
-        tokens = replace(workload, context_tokens=min(units * _STEP, trained))
-        told = adapter.asked(program.spec, machine, tokens, program.request)
+        told = adapter.asked(program.spec, machine, longer(units), program.request)
         return told.workload.batch, told.request.devices
 
     most = pad(trained, _STEP) // _STEP
     steps = [step // slots // _STEP for step in asked.context_steps]
     starts = [1, *(step + 1 for step in steps if step < most)]
     ends = [*(start - 1 for start in starts[1:]), most]
-    parts = [part for ends in zip(starts, ends, strict=True) for part in _parts(*ends, decisions)]
+    parts = [
+        part
+        for low, high in zip(starts, ends, strict=True)
+        for part in _parts(low, high, decisions)
+    ]
     asked_units = pad(trial.settings.context_tokens // slots, _STEP) // _STEP
     for low, high in reversed(parts):
         if holds(high):
             return min(high * _STEP, trained) * slots
-        trials = asks(low)[1]
+        trials = trials_of(low)
         longest = trials.largest_context(trials.best(trial.settings.context_tokens)) or 0
         guess = min(high, longest // slots // _STEP)  # were all placed as for the shortest of these
         if guess >= low and trial.judgement.verdict == "fits" and holds(guess):

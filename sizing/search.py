@@ -21,6 +21,7 @@ from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.trained import longest_of_use
 from whatfits.sizing.trial import Trial
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import is_more_than_all, judge
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Trials"]
 
 _CONTEXT_STEP: Final = 256
-_UNTRAINED_LIMIT_TOKENS: Final = 2**20
 _SURELY_LOADED: Final = 0.98  # accelerators may pack their part otherwise
 
 
@@ -278,9 +278,7 @@ class Trials:
         if not trial.runs and self.is_too_large():
             return None
         sequences = trial.settings.streams
-        trained = self._model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
-        if not self._model.hparams.causal:
-            trained = min(trained, _UNTRAINED_LIMIT_TOKENS)
+        trained = longest_of_use(self._model)
         step = _CONTEXT_STEP * sequences
         most = -(-trained * sequences // step)
         units = self._most_units(trial, step=step, most=most)

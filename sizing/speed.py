@@ -106,8 +106,7 @@ def estimate_speed(
     guessed = guessed_host(used, rates, costs)
     guess = None if guessed is None else rates[guessed].assumed
     reasons = [] if guess is None else [guess.words]
-    if (prompt_tokens or 0) > settings.sequence_tokens:
-        reasons.append(f"the prompt is longer than the context: told for {depth:,} tokens")
+    reasons += _of_a_long_prompt(prompt_tokens, settings)
     step = timed(terms, costs, decoding=True, host=guessed, guess=guess)
     read = prompt_model or model
     same = work if read is model else None
@@ -140,6 +139,13 @@ def estimate_speed(
         full_decode_tokens_per_s=None if full is None else writing(full),
         full_depth_tokens=full,
     )
+
+
+def _of_a_long_prompt(prompt_tokens: int | None, settings: Settings) -> tuple[str, ...]:
+    if (prompt_tokens or 0) <= settings.sequence_tokens:
+        return ()
+    told = settings.sequence_tokens
+    return (f"the prompt is longer than the context: told for {told:,} tokens",)
 
 
 def _of_reading_alone(

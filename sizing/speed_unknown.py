@@ -54,9 +54,9 @@ PC_MEMORY: Final = AssumedMemory(76.8e9, log(1.5))
 _SERVER_MEMORY: Final = AssumedMemory(204.8e9, log(3.0))
 
 
-# A processor beside a GPU that reads the same memory: on an M1 Max its cores were seen to get 243
-# of 409 GB/s, on others nearly all. From 4/9 of the memory's speed to all of it.
-# Source: AnandTech, Apple's M1 Pro, M1 Max SoCs Investigated (2021-10-25), page 2.
+# A processor beside a GPU that reads the same memory: of large chips it gets a part alone, of small
+# ones nearly all (AnandTech, Apple's M1 Pro, M1 Max SoCs Investigated, 2021-10-25, page 2). That it
+# is from 4/9 to all is a choice; no figure that bounds it was read.
 _SHARE_OF_SHARED: Final = 1 / 1.5
 
 

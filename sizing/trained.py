@@ -1,15 +1,26 @@
-"""What is to be said of contexts that a model was not trained for."""
+"""The context a model was trained for: how far one is looked for, and what is said of more."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.units import format_tokens
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["beyond_training"]
+__all__ = ["beyond_training", "longest_of_use"]
+
+_UNTRAINED_LIMIT_TOKENS: Final = 2**20
+
+
+def longest_of_use(spec: ModelSpec) -> int:
+    """Return the longest context that is looked for: what a model was trained for.
+
+    Where that is not known, and of an encoder, which reads it all at once, at most 2**20 tokens.
+    """
+    trained = spec.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
+    return trained if spec.hparams.causal else min(trained, _UNTRAINED_LIMIT_TOKENS)
 
 
 def beyond_training(spec: ModelSpec, context_tokens: int) -> tuple[str, ...]:

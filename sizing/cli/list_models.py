@@ -167,9 +167,7 @@ def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:
 
 def _rate(row: RankedModel) -> str:
     """Return how fast a model writes; a dash too for what turns text into numbers alone."""
-    if row.kind == "embedding" and row.decode_tokens_per_s is None:
-        return "-"
-    return rate_cell(row.verdict, row.decode_tokens_per_s)
+    return rate_cell(row.verdict, row.decode_tokens_per_s, writes=row.kind != "embedding")
 
 
 def _size(row: RankedModel) -> str:

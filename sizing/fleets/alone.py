@@ -31,8 +31,8 @@ _LEAST_SHARE: Final = 0.25  # of the fastest node's speed, for a copy to be wort
 def copies_of(looks: Sequence[Look]) -> list[Look]:
     """Return the nodes that hold a copy each; none where that is one node or none.
 
-    The model has to fit there, and nodes that write less than a quarter as fast as the fastest are
-    left out: a router would keep its users waiting for them.
+    The model has to fit there, and nodes less than a quarter as fast as the fastest are left
+    out: a router would keep its users waiting for them.
     """
     fitting = [look for look in looks if look.verdict == "fits"]
     fastest = max((look.rate for look in fitting), default=0.0)

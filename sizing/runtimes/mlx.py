@@ -18,6 +18,7 @@ from whatfits.sizing.runtimes.mlx_settings import MOST_STEPS, refuse_placement, 
 from whatfits.sizing.runtimes.mlx_trial import MlxTrial
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK, as_mlx
+from whatfits.sizing.trained import longest_of_use
 from whatfits.sizing.verdict import MAY_RUN, judge, pool_needs
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest
@@ -37,7 +38,6 @@ __all__ = ["plan", "tried", "try_mlx"]
 
 _RUNTIME: Final = "mlx"
 _CONTEXT_STEP_TOKENS: Final = 256
-_UNTRAINED_LIMIT_TOKENS: Final = 2**20
 
 
 def plan(
@@ -171,7 +171,7 @@ def _largest_context(
 
     None when not even the shortest does.
     """
-    trained = trial.model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
+    trained = longest_of_use(trial.model)
     trained = min(trained, MOST_STEPS * trial.settings.step_tokens)
     most = -(-trained // _CONTEXT_STEP_TOKENS)
 

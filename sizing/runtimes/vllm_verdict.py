@@ -7,10 +7,11 @@ requests in progress where a model keeps such.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes.vllm_bill import bill_of
+from whatfits.sizing.trained import longest_of_use
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
 
 __all__ = ["Judged", "judged"]
-
-_UNTRAINED_LIMIT_TOKENS: Final = 2**20
 
 
 class Judged(NamedTuple):
@@ -53,9 +52,8 @@ class Judged(NamedTuple):
 def judged(model: ModelSpec, machine: Machine, settings: VllmSettings) -> Judged:
     """Return the verdict on a request."""
     bill = bill_of(model, machine, settings)
-    trained = model.hparams.context_train_tokens or _UNTRAINED_LIMIT_TOKENS
     low, mid, _ = bill.n_blocks
-    largest = bill.longest_request(low, most_tokens=trained)
+    largest = bill.longest_request(low, most_tokens=longest_of_use(model))
     unsized = next((one.pool for one in bill.devices if one.pool.total_bytes is None), None)
     if unsized is not None:
         reason = f"the size of {unsized.id} is not known"
@@ -138,8 +136,7 @@ def _lack(bill: Bill, *, worst: bool = False) -> str:
         return f"{one.pool.id} is up to {short} short"
     return (
         f"{one.pool.id} needs {format_bytes(_need_bytes(bill, one))} with {_asked(bill)}, and vLLM "
-        f"may use "
-        f"{format_bytes(bill.allowed_bytes(one))}: {short} short"
+        f"may use {format_bytes(bill.allowed_bytes(one))}: {short} short"
     )
 
 

@@ -221,14 +221,20 @@ def test_unequal_cores_are_worth_what_the_kernel_says(machine: str, fast: float 
     assert found.fast_cores == fast
 
 
+def cores_of(count: int) -> dict[str, str]:
+    """Return the files of so many cores, all alike."""
+    return {
+        "/proc/cpuinfo": "processor : 0\nmodel name : X\n",
+        f"{CPU}/online": f"0-{count - 1}\n",
+        f"{CPU}/smt/active": "0\n",
+    }
+
+
 @pytest.mark.parametrize(("quota", "fast"), [("250000 100000", 2.5), ("max 100000", None)])
 def test_no_more_cores_compute_than_a_quota_lets_run(
     system_of: SystemOf, quota: str, fast: float | None
 ) -> None:
-    files = {
-        "/proc/cpuinfo": "processor : 0\nmodel name : X\n",
-        f"{CPU}/online": "0-7\n",
-        f"{CPU}/smt/active": "0\n",
+    files = cores_of(8) | {
         "/proc/self/cgroup": "0::/\n",
         "/proc/self/mountinfo": "35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
         "/sys/fs/cgroup/cpu.max": f"{quota}\n",
@@ -244,10 +250,7 @@ def test_no_more_cores_compute_than_a_quota_lets_run(
 def test_the_clock_is_the_highest_that_the_system_tells(
     system_of: SystemOf, text: str, clock_hz: int | None
 ) -> None:
-    files = {
-        "/proc/cpuinfo": "processor : 0\nmodel name : X\n",
-        f"{CPU}/online": "0-3\n",
-        f"{CPU}/smt/active": "0\n",
+    files = cores_of(4) | {
         f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq": text,
         f"{CPU}/cpu3/cpufreq/cpuinfo_max_freq": "50\n",
     }
