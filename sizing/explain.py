@@ -232,7 +232,9 @@ def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     rows = []
     trained = plan.model.context_train_tokens
     largest = plan.largest_context_tokens
-    if largest is None:
+    if largest is None and plan.verdict == "unknown":
+        rows.append(("Largest context", "unknown"))
+    elif largest is None:
         surely = "surely " if plan.verdict == "tight" else ""
         rows.append(("Largest context", f"none {surely}fits"))
     else:

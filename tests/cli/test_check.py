@@ -212,3 +212,9 @@ def test_layers_are_named_as_llama_server_names_them(say: Callable[..., Any]) ->
 def test_a_runtime_may_be_written_as_it_writes_itself(say: Callable[..., Any]) -> None:
     base = ("check", "qwen3-8b", "--machine", "rtx-4090", "--json", "--runtime")
     assert say(*base, "vLLM").json == say(*base, "vllm").json
+
+
+def test_no_context_is_said_not_to_fit_into_memory_of_unknown_size(say: Callable[..., Any]) -> None:
+    shown = say("check", "llama-3.1-8b", "--machine", "ryzen 9 7950x").out
+    assert shown.startswith("Cannot be told")
+    assert "Largest context: unknown" in shown
