@@ -10,11 +10,13 @@ Nothing is raised for hardware that is absent, and nothing hangs: a source that 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.report import Partial, ProbeReport
     from whatfits.probes.system import System
 

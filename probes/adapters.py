@@ -5,8 +5,6 @@ Dedicated and shared memory are kept apart: shared memory is RAM.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.adapter_list import QUALCOMM, VENDORS, Adapter, listed_adapters
 from whatfits.probes.drafts import Draft, catalog_rates, count, error_name, items, mapping
 from whatfits.probes.pci import AMD, NVIDIA
@@ -14,10 +12,12 @@ from whatfits.probes.unified import held_of
 from whatfits.probes.windows import parse_memory
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.probes.meminfo import HostRam
     from whatfits.probes.report import Partial

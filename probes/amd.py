@@ -8,17 +8,17 @@ the larger of the two; Vulkan uses both. Source: Linux drivers/gpu/drm/amd/amdgp
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.amd_sysfs import AmdGpu, read_gpus
 from whatfits.probes.drafts import Draft, Rates, catalog_rates
 from whatfits.probes.unified import held_of, read_host_ram
 from whatfits.probes.visibility import parse_visibility
 from whatfits.sizing.machine import Device, Link, Pool
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.probes.meminfo import HostRam
     from whatfits.probes.pci import GpuFunction

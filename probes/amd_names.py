@@ -6,7 +6,10 @@ A device that is not here is looked up in the system's own copy, else shown by i
 
 from __future__ import annotations
 
-from typing import Final
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["APU_DEVICES", "CHIPS", "amd_name", "parse_amdgpu_ids"]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.amd_kfd import KfdNode, gfx_target, nodes_of, read_kfd_nodes
 from whatfits.probes.amd_names import amd_name, is_apu, parse_amdgpu_ids
 from whatfits.probes.drafts import has_node, read_text_or_none, size, whole_number
 from whatfits.probes.pci import AMD, GpuFunction, read_gpu_functions, read_link_bytes_per_s
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.system import System
 

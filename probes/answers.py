@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.system import (
     SourceDeniedError,
     SourceGarbledError,
     SourceHungError,
     SourceMissingError,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.errors import ProbeError
 
 __all__ = ["ERROR_KINDS", "error_from", "error_kind", "error_of"]

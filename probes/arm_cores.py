@@ -6,7 +6,10 @@ Source: Linux kernel, arch/arm64/include/asm/cputype.h; Arm's and the makers' re
 
 from __future__ import annotations
 
-from typing import Final
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["ARM_CORES"]
 

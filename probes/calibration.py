@@ -6,8 +6,6 @@ that shares the folder, by fingerprint. It is parsed by hand: an answer may not 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.probes.kept_paths import CALIBRATION, kept_path
 from whatfits.probes.kept_rows import KeptRows
 from whatfits.sizing.calibration import (
@@ -18,11 +16,13 @@ from whatfits.sizing.calibration import (
     calibration_fault,
 )
 from whatfits.sizing.errors import printable
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any, Final
 
     from whatfits.sizing.machine import Machine
 

@@ -9,13 +9,13 @@ Source: Linux kernel documentation, admin-guide/cgroup-v2 and cgroup-v1/memory, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import read_text_or_none
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.probes.system import System
 

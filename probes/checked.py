@@ -6,24 +6,25 @@ probe makes of it, one finding names the source.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
-
 from whatfits.probes.answers import error_kind
 from whatfits.probes.forms import has_its_form
 from whatfits.probes.ram_limits import is_ram_limit
 from whatfits.probes.report import Finding, Partial
 from whatfits.probes.system import SourceGarbledError, SourceMissingError
 from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Final, TypeVar
 
     from whatfits.probes.system import System
 
+    _K = TypeVar("_K", str, tuple[str, ...])
+    _T = TypeVar("_T")
+
 __all__ = ["CheckedSystem"]
 
-_K = TypeVar("_K", str, tuple[str, ...])
-_T = TypeVar("_T")
 _MOST_NAMED: Final = 4
 _CUT: Final = "cut"
 _WORDS: Final = {

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.system import (
     MAX_TEXT_BYTES,
@@ -16,9 +15,11 @@ from whatfits.probes.system import (
     SourceGarbledError,
     SourceHungError,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["run_command"]
 

@@ -6,8 +6,6 @@ over a second, is asked where the OS has no such files, and its answer is kept.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.probes.cgroup import CpuQuota, read_cpu_quota
 from whatfits.probes.cpu_facts import CpuFacts
 from whatfits.probes.cpuinfo import CpuDescription, parse_cpuinfo
@@ -17,6 +15,7 @@ from whatfits.probes.numa import parse_cpu_list
 from whatfits.probes.topology import Topology, read_topology
 from whatfits.sizing.errors import CatalogError, ProbeError
 from whatfits.sizing.machine import Device
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GB
 from whatfits.sizing.values import replace
 

@@ -6,16 +6,17 @@ tests/recorded/machines/ it is a test.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes import detect
 from whatfits.probes.answers import error_kind
 from whatfits.probes.once import OnceSystem
 from whatfits.probes.redact import redact
 from whatfits.probes.replay import RECORDING_FORMAT, RECORDING_VERSION
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.system import System
 
 __all__ = ["record", "recording_of"]

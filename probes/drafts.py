@@ -7,14 +7,15 @@ A driver's answer is untrusted: any field may be missing, an error, a text, nega
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.probes.report import Evidence, Finding, Holder, Partial
 from whatfits.sizing.errors import CatalogError, ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.system import System
     from whatfits.sizing.machine import Device, Link, Pool

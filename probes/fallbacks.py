@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
 
 from whatfits.probes.system import MAX_TEXT_BYTES
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from whatfits.sizing.sources.kept_file import KeptFile
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final
 
 from whatfits.probes.answers import error_of
 from whatfits.probes.system import MAX_TEXT_BYTES, SourceGarbledError
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["list_names", "read_free_disk", "read_link", "read_small_text"]
 

@@ -9,10 +9,11 @@ Source: Linux kernel documentation, ABI/stable, ABI/testing, admin-guide/cgroup-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
 __all__ = ["has_its_form"]
 

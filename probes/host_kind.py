@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import read_text_or_none
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.system import System
 
 __all__ = ["HostKind", "how_to_raise_cpu", "how_to_raise_memory", "read_host_kind"]

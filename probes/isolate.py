@@ -15,7 +15,6 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.probes.answers import error_from, error_kind
 from whatfits.probes.files import list_names, read_free_disk, read_small_text
@@ -26,9 +25,11 @@ from whatfits.probes.system import (
     SourceMissingError,
 )
 from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, Final
 
 __all__ = ["Worker", "run_isolated"]
 

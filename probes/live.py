@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from whatfits.probes.cpuinfo import CPUINFO_BYTES
 from whatfits.probes.files import list_names, read_free_disk, read_link, read_small_text
@@ -14,11 +13,15 @@ from whatfits.probes.system import (
     SourceHungError,
     SourceMissingError,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, Final, TypeVar
 
     from whatfits.probes.isolate import Worker
+
+    _T = TypeVar("_T")
 
 __all__ = ["CALL_DEADLINE_S", "LiveSystem"]
 
@@ -106,7 +109,6 @@ _ISOLATED: Final = {
     "psutil": "whatfits.probes.fallbacks:read_psutil",
     "cpuinfo": "whatfits.probes.fallbacks:read_cpuinfo",
 }
-_T = TypeVar("_T")
 
 
 class LiveSystem:

@@ -5,15 +5,15 @@ One JSON file in the user's data folder (`kept_rows`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.probes.kept_paths import MEASUREMENTS, kept_path
 from whatfits.probes.kept_rows import KeptRows
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any, Final
 
     from whatfits.sizing.machine import Machine
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.probes.drafts import MAX_PLAUSIBLE_BYTES
 from whatfits.probes.system import SourceGarbledError
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.units import KIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["HostRam", "parse_arcstats", "parse_meminfo", "parse_vm_stat"]
 

@@ -7,7 +7,6 @@ counts as the ceiling it is.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import Draft, read_text_or_none, size
 from whatfits.probes.meminfo import HostRam, parse_meminfo, parse_vm_stat
@@ -16,9 +15,12 @@ from whatfits.probes.system import SourceGarbledError, SourceMissingError
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Pool
 from whatfits.sizing.reserve import LIVE_RAM_RESERVE_BYTES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, format_bytes
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System
 

@@ -8,13 +8,14 @@ Source: Linux kernel documentation, ABI/stable/sysfs-devices-node.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import Draft, read_text_or_none
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB, format_bytes
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System
 

@@ -8,8 +8,6 @@ CPU).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import Draft, count, error_name, items, mapping, text
 from whatfits.probes.nvidia_card import (
     Card,
@@ -28,9 +26,11 @@ from whatfits.probes.nvml import read_nvml
 from whatfits.probes.unified import held_of
 from whatfits.probes.visibility import parse_visibility
 from whatfits.sizing.machine import Pool
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.probes.meminfo import HostRam
     from whatfits.probes.pci import GpuFunction

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import read_text_or_none
 from whatfits.probes.pci import NVIDIA, GpuFunction, read_gpu_functions
 from whatfits.probes.unified import read_host_ram
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.probes.meminfo import HostRam
     from whatfits.probes.system import System

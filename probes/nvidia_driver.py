@@ -6,18 +6,18 @@ unknown. What is wrong is named, with the step that repairs it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import Draft, error_name, items, mapping
 from whatfits.probes.nvidia_smi import read_smi
 from whatfits.probes.system import SourceHungError, SourceMissingError
 from whatfits.probes.unified import held_of
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.probes.nvidia_context import Context
     from whatfits.probes.pci import GpuFunction

@@ -6,14 +6,14 @@ known places of the system: never from the current directory or the search path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import whole_number
 from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.system import System
 

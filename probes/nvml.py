@@ -12,10 +12,14 @@ can abandon: a call into a broken driver may never return.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Final
+
+    Answer = Any  # what JSON knows, or {"error": name}
 
 __all__ = ["read_nvml"]
 
@@ -38,8 +42,6 @@ _MAX_DEVICES: Final = 64
 _MAX_MIG: Final = 16
 _MAX_PROCESSES: Final = 64
 _MAX_NVLINKS: Final = 36
-
-Answer = Any  # what JSON knows, or {"error": name}
 
 
 def read_nvml() -> dict[str, object]:

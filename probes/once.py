@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
-
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeVar
 
     from whatfits.probes.system import System
 
-__all__ = ["OnceSystem"]
+    _K = TypeVar("_K", str, tuple[str, ...])
+    _T = TypeVar("_T")
 
-_K = TypeVar("_K", str, tuple[str, ...])
-_T = TypeVar("_T")
+__all__ = ["OnceSystem"]
 
 
 class OnceSystem:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.cgroup import MemoryGroup, is_memory_limit, read_memory_groups
 from whatfits.probes.drafts import read_text_or_none
 from whatfits.probes.host_kind import how_to_raise_memory, read_host_kind
 from whatfits.probes.numa import read_numa_nodes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.meminfo import HostRam
     from whatfits.probes.system import System
 

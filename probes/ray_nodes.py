@@ -11,15 +11,16 @@ import contextlib
 import os
 import socket
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.probes.report import Finding
 from whatfits.probes.runtimes.parallel import all_at_once
 from whatfits.sizing.errors import MissingExtraError, UnreachableError, printable
+from whatfits.sizing.typed import TYPE_CHECKING, Any
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Final
 
 __all__ = ["DEFAULT_DEADLINE_S", "RayNode", "RayReport", "parse_nodes", "read_ray_nodes"]
 

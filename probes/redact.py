@@ -8,10 +8,12 @@ files, so that a replay still fits together. Redacting twice changes nothing.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["redact"]
 

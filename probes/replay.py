@@ -6,11 +6,14 @@ tests/recorded/machines/README.md describes the format; `whatfits hardware --doc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from whatfits.probes.answers import error_from
 from whatfits.probes.system import MAX_TEXT_BYTES, SourceMissingError
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["RECORDING_FORMAT", "RECORDING_VERSION", "ReplaySystem"]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import Draft, read_text_or_none
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System

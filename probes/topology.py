@@ -5,17 +5,17 @@ Source: Linux kernel documentation, ABI/stable/sysfs-devices-system-cpu, admin-g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import read_text_or_none
 from whatfits.probes.numa import parse_cpu_list
 from whatfits.probes.system import SourceMissingError
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.probes.system import System
 

@@ -6,12 +6,12 @@ The list of hardware stays complete; what is visible is said apart, so that a fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import Draft, whole_number
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import count, mapping, size, text
 from whatfits.probes.meminfo import HostRam
 from whatfits.probes.system import SourceGarbledError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
 __all__ = ["merge_adapters", "parse_memory", "parse_version"]
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 import ctypes
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.probes.system import SourceMissingError
 from whatfits.probes.windows import merge_adapters
 from whatfits.probes.windows_cpu import parse_processor_information
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Final
 
 __all__ = ["read_windows"]
 

@@ -7,7 +7,11 @@ CACHE_RELATIONSHIP, GROUP_AFFINITY.
 from __future__ import annotations
 
 import struct
-from typing import Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["parse_processor_information"]
 

@@ -5,10 +5,9 @@ The figures there are those of the virtual machine or container; the host may ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.probes.drafts import Draft
 from whatfits.probes.host_kind import HostKind, read_host_kind
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.probes.report import Partial

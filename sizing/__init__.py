@@ -9,9 +9,11 @@ Importing this package loads nothing: a public name is fetched from its module w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.api import (
         check,
         cost,

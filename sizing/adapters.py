@@ -8,10 +8,9 @@ src/llama-graph.cpp:build_lora_mm (working memory).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.share import Part, Share
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.weights import tensor_targets
 
 if TYPE_CHECKING:

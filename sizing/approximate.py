@@ -8,8 +8,6 @@ where they say enough. A width nobody read is replaced by the most it can be, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.sizing.architectures.metadata import MAX_LAYERS, MAX_WIDTH
 from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
 from whatfits.sizing.model import (
@@ -25,9 +23,11 @@ from whatfits.sizing.model import (
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.file_layout import header_range
 from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any, Final
 
     from whatfits.sizing.model import AttentionCache
 

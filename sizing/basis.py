@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.basis_beside import growth_basis, part_basis
 from whatfits.sizing.basis_speed import speed_basis
@@ -17,8 +16,11 @@ from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.speed import told_depth
 from whatfits.sizing.speed_terms import decode_terms
 from whatfits.sizing.substituted import cache_sum, free_sum, parts_sum, product, weights_sum
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from whatfits.sizing.estimate import Memory, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import AttentionCache, ByteRange, ModelSpec

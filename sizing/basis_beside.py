@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import MemoryPart
     from whatfits.sizing.growth import Growth
     from whatfits.sizing.share import PartKind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import exp
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.processors import BY_ROWS, WIDE
@@ -11,9 +10,11 @@ from whatfits.sizing.speed import SPEED_SOURCE, device_costs, rounded
 from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import ROW
 from whatfits.sizing.substituted_speed import step_sum
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any, Final
 
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Device, Machine

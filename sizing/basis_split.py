@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.split_search import split_counts
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.search import Trials

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.growth import NO_GROWTH, growth_of
 from whatfits.sizing.speculation import draft_type
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:

@@ -7,10 +7,12 @@ multiple of 512 gets the missing part of one row), ggml-metal (32).
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["alignment_of", "allocated_bytes", "has_pinned_host_memory", "supports_mmap"]
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from functools import cache
 from math import isfinite
-from typing import TYPE_CHECKING, ClassVar, Final
 
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from typing import ClassVar, Final
 
 __all__ = [
     "CALIBRATION_SCHEMA_VERSION",

@@ -5,10 +5,11 @@ Room is close to a straight line in layers and in context, so few numbers have t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
 __all__ = ["last_proven", "last_that_holds", "last_with_room"]
 

@@ -10,16 +10,17 @@ without a tensor table, a file without a tensor its graph needs. Error: `closed_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.graph.fused import is_told
 from whatfits.sizing.graph.models import is_unsure_unfused
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.model import LatentAttention, SlidingWindow
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.graph.index import TensorIndex
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement

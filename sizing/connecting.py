@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Final
 
 from whatfits.sizing.runtimes.shells import command_line, is_windows
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["KEY_VARIABLE", "Connection", "connection"]
 

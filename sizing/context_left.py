@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.search import Trials
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest
 

@@ -6,10 +6,9 @@ cannot be shared out so that a full one holds it: the device has to be left out 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from whatfits.sizing.typed import Literal
 from whatfits.sizing.values import dataclass
 
 __all__ = ["Block", "Document", "Facts", "Lines", "Table", "Verbatim"]

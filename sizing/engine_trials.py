@@ -7,7 +7,6 @@ out.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
@@ -15,12 +14,13 @@ from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.search import Trials
 from whatfits.sizing.spilling import can_spill
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeAlias
+    from typing import Final, TypeAlias
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.estimate import Verdict

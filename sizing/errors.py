@@ -21,10 +21,11 @@ Every message is one line: what, what was given, what is allowed, what to do nex
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import ClassVar
 
 __all__ = [
     "BadInputError",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
-
 from whatfits.sizing.machine import Machine  # noqa: TC001 - resolved by pydantic for the schema
 from whatfits.sizing.share import PartKind  # noqa: TC001 - same
+from whatfits.sizing.typed import TYPE_CHECKING, Any, Literal
 from whatfits.sizing.values import dataclass, field
 from whatfits.sizing.workload import (  # noqa: TC001 - same
     PlacementRequest,
@@ -14,6 +13,7 @@ from whatfits.sizing.workload import (  # noqa: TC001 - same
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import ClassVar, Final
 
     from whatfits.sizing.model import ModelSpec
 

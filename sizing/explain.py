@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
 from whatfits.sizing.slowdown import slower_words
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.document import Block, Tone
     from whatfits.sizing.estimate import Memory, Plan, RateRange, Remedy, Speed, Verdict
     from whatfits.sizing.machine import Machine, Pool

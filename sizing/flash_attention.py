@@ -6,12 +6,12 @@ ggml/src/ggml-metal/ggml-metal-device.m and ggml/src/ggml-vulkan/ggml-vulkan.cpp
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import LatentAttention
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.sizing.machine import Device
     from whatfits.sizing.model import LayerSpec, ModelSpec

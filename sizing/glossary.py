@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.errors import UnknownTermError
 from whatfits.sizing.glossary_figures import (
     bandwidths,
@@ -16,6 +14,10 @@ from whatfits.sizing.glossary_figures import (
 from whatfits.sizing.glossary_models import MODEL_TERMS
 from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
 from whatfits.sizing.term import Term
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["FIVE_WORDS", "TERMS", "Term", "find_term"]
 

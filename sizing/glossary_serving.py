@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.term import Term
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["COST_TERMS", "SERVING_TERMS"]
 

@@ -10,16 +10,16 @@ src/llama-kv-cache-iswa.cpp, src/llama-memory-recurrent.cpp, src/llama-memory-hy
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import LatentAttention, SlidingWindow
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import GGML_TYPES, row_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.model import AttentionCache, ModelSpec
     from whatfits.sizing.settings import Settings

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.explain import READING_TOKENS_PER_S, rate_text, spilled_sentence
 from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:

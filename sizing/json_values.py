@@ -7,9 +7,12 @@ Field names are the JSON keys; a trailing underscore (`from_`) is dropped. pydan
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import field_names
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["dump_json", "to_json_value"]
 

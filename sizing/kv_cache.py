@@ -7,14 +7,15 @@ measured (dry runs and real loads, CPU and pretend GPUs).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeGuard, assert_never
-
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import row_bytes
+from whatfits.sizing.typed import TYPE_CHECKING, assert_never
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
+    from typing import Final, TypeGuard
+
     from whatfits.sizing.model import AttentionCache, LayerSpec, ModelSpec
     from whatfits.sizing.settings import Settings
 

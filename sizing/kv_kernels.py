@@ -7,11 +7,12 @@ other pairs to f16; ggml_cuda_fattn_kv_type_supported leaves IQ4_NL out).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.flash_attention import UNFUSED_KEYS
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.trial import Trial
 
 __all__ = ["kernel_note"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.catalog.lookup import device_entries
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR, machine_expression
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.reserve import desktop_vram_reserve_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.machine import Machine

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.left_out import left_out_notes
@@ -13,6 +11,7 @@ from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.trained import beyond_training
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.values import replace
@@ -20,7 +19,7 @@ from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from whatfits.sizing.estimate import Basis, Remedy, Speed
     from whatfits.sizing.extras import Extras

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GB
 
 if TYPE_CHECKING:

@@ -5,13 +5,12 @@ What the rows say is what `check` says of the same file: as it lies there, at th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 from whatfits.sizing.companions import with_companions
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.ranking import headroom_bytes
 from whatfits.sizing.search import Trials
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest

@@ -6,14 +6,14 @@ need not run at a longer one, nor at a shorter one that gets a larger batch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.trained import longest_of_use
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final
 
     from whatfits.sizing.llama_program import Program
     from whatfits.sizing.machine import Machine

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
-
 from whatfits.sizing.calibration import (
     Calibration,  # noqa: TC001 - resolved by pydantic for the schema
 )
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from typing import ClassVar, Final
 
 __all__ = [
     "UNKNOWN_MACHINE_NAME",

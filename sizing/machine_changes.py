@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.reserve import idle_ram_reserve_bytes, idle_unified_reserve_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB, parse_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from whatfits.sizing.machine import Machine
 

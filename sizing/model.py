@@ -5,12 +5,12 @@ Shapes are in GGUF order: the first dimension is the row length, the contiguous 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.extras import Companion
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import collections
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 __all__ = ["NamedTuple"]
 
@@ -76,7 +77,7 @@ def _repr(self: Any) -> str:  # noqa: ANN401 - of any class made here
 
 
 if TYPE_CHECKING:
-    from typing import NamedTuple
+    from typing import Any, Final, NamedTuple
 else:
 
     class NamedTuple(metaclass=_Maker):

@@ -8,17 +8,17 @@ where read; rents are those of their day.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.additions import takes_cards, takes_parts, with_cards, with_ram
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR
 from whatfits.sizing.need_rows import Need, RunsOn, cheapest_first, plain_ram, row_of
 from whatfits.sizing.renting import Rented, rented, rented_order
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Final
 
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.catalog.rentals import RentalOffer

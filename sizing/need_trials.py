@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.search import Trials
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:

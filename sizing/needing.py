@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.need_trials import LlamaMachines, OwnMachines
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES, find_runtime
 from whatfits.sizing.settings import MAX_CONTEXT_TOKENS, MAX_SEQUENCES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.need_trials import MachineTrials
     from whatfits.sizing.runtimes import RuntimeEntry

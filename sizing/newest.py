@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from functools import cache, partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.explain import READING_TOKENS_PER_S
 from whatfits.sizing.ranking import MONTHS_A_YEAR, months_of
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.estimate import Verdict

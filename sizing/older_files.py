@@ -8,7 +8,7 @@ block_count + 1 - n_gpu_layers); conversion/qwen.py (block_count includes mtp_nu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

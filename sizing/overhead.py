@@ -7,12 +7,13 @@ trust, so no interval was judged on rows it was not set from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device, Machine
 
 __all__ = ["Overhead", "device_overhead", "overhead_of", "process_overhead"]

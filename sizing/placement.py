@@ -11,14 +11,15 @@ import re
 import struct
 from bisect import bisect_right
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.buffers import has_pinned_host_memory, supports_mmap
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec

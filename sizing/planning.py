@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
 
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.estimate import Plan, RuntimeAnswer
@@ -25,6 +24,7 @@ from whatfits.sizing.planner import (
 )
 from whatfits.sizing.quants.default_type import LADDER, UNASKED
 from whatfits.sizing.runtimes import RUNTIMES
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol
 from whatfits.sizing.values import dataclass, field_names, replace
 from whatfits.sizing.workload import PlacementRequest
 

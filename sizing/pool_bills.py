@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import PoolNeed, pool_needs
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Pool
 

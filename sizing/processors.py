@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from math import exp, log
-from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device
 
 __all__ = [

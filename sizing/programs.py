@@ -8,9 +8,11 @@ prefixes: each one's documents. Checked 2026-11-25.
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["PROGRAMS", "OsName", "Program", "find_program"]
 

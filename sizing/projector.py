@@ -11,13 +11,14 @@ mtmd's own plan for SigLIP towers; other towers lie in the interval (tests/sizin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.share import Part, Share
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.extras import Projector
     from whatfits.sizing.placement import Placement
 

@@ -7,8 +7,6 @@ the same rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.engine_trials import EngineTrials
 from whatfits.sizing.errors import (
     InvalidRequestError,
@@ -18,6 +16,7 @@ from whatfits.sizing.errors import (
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.ranking import RankedModel, ranked_model
 from whatfits.sizing.stored_trials import SPILLS, StoredTrials
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.workload import Workload

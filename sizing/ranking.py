@@ -5,15 +5,15 @@ No figure of popularity or quality goes into the order; it is the reader's to ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.quants.default_type import RANKED_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER, pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.estimate import Memory

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.document import Facts
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.explain import rate_text
 from whatfits.sizing.slowdown import slower_words
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Basis, Plan
 
 __all__ = ["reason", "title_of"]

@@ -5,8 +5,6 @@ A remedy is only named after the changed request was computed and did better.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.quants.default_type import LADDER
@@ -19,12 +17,14 @@ from whatfits.sizing.remedies_elsewhere import (
     raise_limit,
     unpinned,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import is_more_than_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.remedy_search import RemedySearch

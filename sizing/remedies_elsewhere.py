@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.basis_split import split_flag
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.split_search import split_counts
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.remedy_search import RemedySearch

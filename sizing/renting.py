@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange  # noqa: TC001 - read by pydantic
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.sizing.catalog.rentals import RentalOffer
     from whatfits.sizing.need_rows import RunsOn

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import LayerSpec, TensorShape, TensorSpec
 from whatfits.sizing.quants.file_layout import data_offsets, header_range
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.quants.mixing import MixFacts, assign_types
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
 
 __all__ = ["requantised"]

@@ -6,9 +6,11 @@ changed with `--reserve`. A live machine counts what is in use already, so it ke
 
 from __future__ import annotations
 
-from typing import Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, MIB
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "LIVE_RAM_RESERVE_BYTES",

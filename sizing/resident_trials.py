@@ -5,20 +5,20 @@ A change is only named after all models were placed again with it and did better
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.remedies import shorter_contexts
 from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Memory, Verdict
     from whatfits.sizing.machine import Machine, Pool

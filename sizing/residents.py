@@ -7,8 +7,6 @@ this module.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Plan, Remedy, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.machine import Machine  # noqa: TC001 - read by pydantic
@@ -19,11 +17,13 @@ from whatfits.sizing.resident_trials import (
     without,
     worst_of,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import Answer

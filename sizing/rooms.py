@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:

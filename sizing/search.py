@@ -9,7 +9,6 @@ accelerators, under another split where that holds more; else the host alone.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.closing_in import last_proven, last_with_room
@@ -23,10 +22,13 @@ from whatfits.sizing.speculation import draft_type
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.trained import longest_of_use
 from whatfits.sizing.trial import Trial
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import is_more_than_all, judge
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.extras import Extras
     from whatfits.sizing.graph.index import Replays

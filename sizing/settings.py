@@ -7,17 +7,18 @@ server of embeddings); common/common.h, defaults.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import LatentAttention
 from whatfits.sizing.quants.file_types import find_kv_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.speculation import drafted_tokens, state_snapshots
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import Workload
 

@@ -7,7 +7,6 @@ how they were fitted and docs/accuracy.md for how far they are off.
 from __future__ import annotations
 
 from math import exp, hypot, inf, log
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.named_tuples import NamedTuple
@@ -22,9 +21,11 @@ from whatfits.sizing.speed_terms import (
 )
 from whatfits.sizing.speed_unknown import PC_MEMORY
 from whatfits.sizing.speed_work import step_work
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec

@@ -5,11 +5,12 @@ It tells what more memory of the same kind would bring; a reader must not take i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Plan
 
 __all__ = ["as_if_it_fitted"]

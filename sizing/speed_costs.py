@@ -8,16 +8,17 @@ the back end, for all; a device that was among the benchmarks has factors of its
 from __future__ import annotations
 
 from math import exp, log
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_terms import BARRIER, ROW, UNPACKING
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, Final
 
     from whatfits.sizing.calibration import DeviceCalibration, MeasuredDecode
     from whatfits.sizing.machine import Device

@@ -9,7 +9,6 @@ both models and on the text, and is assumed: 50 to 85 %, 70 % in the middle.
 from __future__ import annotations
 
 from math import exp
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.placement import resolve_placement
@@ -19,9 +18,12 @@ from whatfits.sizing.speculation import drafted_tokens
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, device_costs, guessed_host, timed
 from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import decode_terms
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

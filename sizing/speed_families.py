@@ -7,9 +7,12 @@ generation is taken from its back end, and what is not known of a back end from 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device
 
 __all__ = ["family_of"]

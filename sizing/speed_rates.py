@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.calibration import quant_kind
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.processors import arithmetic_of
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_unknown import assumed_memory
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.calibration import DeviceCalibration
     from whatfits.sizing.machine import Device, Machine

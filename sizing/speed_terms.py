@@ -15,14 +15,14 @@ offloaded operations); the costs are fitted on public benchmarks (`speed_costs`)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_attention import attended, prompt_attention_flops
 from whatfits.sizing.speed_work import step_work, touched_share
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import exp, inf, log
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GB, GIB
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device, Machine
 
 __all__ = ["PC_MEMORY", "AssumedMemory", "assumed_memory"]

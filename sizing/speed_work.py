@@ -5,15 +5,15 @@ Every count follows from the tensors and the placement; no rate and no constant 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import expert_layer
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.weight_groups import EXPERTS, groups_of, sharing_layers
 from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT, tensor_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement

@@ -8,11 +8,11 @@ took beside them: working memory is close to a straight line in context.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.closing_in import last_proven, last_with_room
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.rooms import rooms_of
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ does not grow when work leaves it, but for a few MiB that CUDA may keep for fuse
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.closing_in import last_proven
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.rooms import least_room, rough_rooms
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ layers; the whole bill has the last word.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.splits import left_bytes, moved_layers, nearest_split
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

@@ -8,7 +8,8 @@ both are the same fraction in 32 bits (see `whatfits.sizing.placement.layer_devi
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

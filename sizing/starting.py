@@ -7,13 +7,14 @@ what is only installed, and that before what would have to be installed; else th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.programs import OsName, Program, find_program
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Final
 
     from whatfits.sizing.machine import Device, Machine
 

@@ -7,8 +7,6 @@ to be asked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly, stored_decode_terms
 from whatfits.sizing.estimate import Memory
 from whatfits.sizing.overhead import overhead_of
@@ -19,13 +17,14 @@ from whatfits.sizing.runtimes.llama_cpp import device_row
 from whatfits.sizing.speed import decode_rate, device_costs
 from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.spilling import can_spill
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import RUNS, VERDICT_ORDER, judge
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
+    from typing import Final, Literal, TypeAlias
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.catalog.shares import StoredModel

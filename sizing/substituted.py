@@ -7,15 +7,16 @@ it is.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.kv_cache import CacheTensor
     from whatfits.sizing.machine import Pool

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.speed_terms import ROW, UNPACKING, WEIGHTS, is_of_rows
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Device
     from whatfits.sizing.speed_costs import DeviceCosts

@@ -7,17 +7,17 @@ is the rule of `whatfits.sizing.verdict`; every figure is that of the scalar pat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.catalog.shares import kind_of_machine, splits_evenly
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.placement import place_layers
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import VERDICT_ORDER, bounds_of, spilled_of
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Final
 
     import numpy as np
     from numpy.typing import NDArray

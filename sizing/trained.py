@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_tokens
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
 
 __all__ = ["beyond_training", "longest_of_use"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.extras import NO_EXTRAS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import RUNS
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "GB",

@@ -11,11 +11,15 @@ Error: the same methods, held against the standard library's by tests/sizing/tes
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from dataclasses import dataclass, field, replace
+    from typing import Any, Final, TypeVar
+
+    _T = TypeVar("_T")
 else:
 
     def dataclass(
@@ -40,7 +44,6 @@ else:
 
 __all__ = ["dataclass", "field", "field_names", "replace"]
 
-_T = TypeVar("_T")
 _UNSET: Final = object()
 _FEW: Final = 4  # three classes of four get no more objects than this in one answer
 

@@ -8,15 +8,15 @@ no: beyond that.  unknown: an input is missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.weights import NOTHING_BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Memory, Verdict
     from whatfits.sizing.machine import Machine, Pool

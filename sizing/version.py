@@ -5,7 +5,10 @@ Reading the version from the installed metadata would cost more than answering `
 
 from __future__ import annotations
 
-from typing import Final
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["SCHEMA_VERSION", "VERSION"]
 

@@ -7,12 +7,12 @@ Source: the model's `vision_config`; llama.cpp (0c1e57098) tools/mtmd/clip.cpp f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["tower_parameters", "vision_note"]
 

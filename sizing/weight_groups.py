@@ -6,14 +6,14 @@ Source: llama.cpp (0c1e57098) src/llama-model.cpp:load_tensors, src/llama-model-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import FullAttention
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import expert_layer
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec, TensorSpec
 

@@ -7,12 +7,11 @@ runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import expert_layer
 from whatfits.sizing.quants.repack import repack_buffer, repacked_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field, replace
 from whatfits.sizing.weight_groups import (
     EXPERTS,
@@ -24,6 +23,7 @@ from whatfits.sizing.weight_groups import (
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.placement import Placement

@@ -5,9 +5,11 @@ Every field may be None: the runtime's own default is then used, and the answer 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
-
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, Final
 
 __all__ = ["PINS", "OnOff", "PlacementRequest", "Program", "SpecType", "Workload"]
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import ipaddress
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from whatfits.probes.runtimes.parallel import all_at_once
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     Resolver = Callable[[str, int], list[str]]
 

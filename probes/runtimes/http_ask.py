@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import socket
 import time
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.system import (
     MAX_TEXT_BYTES,
@@ -18,9 +17,11 @@ from whatfits.probes.system import (
     SourceMissingError,
 )
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["Answer", "Request", "ask"]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.runtimes.surroundings import Surroundings
 
 __all__ = ["bundle_version", "environment_version", "parse_plist_version"]

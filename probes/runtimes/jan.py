@@ -6,13 +6,14 @@ places as its installers choose them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.runtimes.answers import entries, json_object, text
 from whatfits.probes.runtimes.installed import bundle_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.surroundings import Surroundings

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.runtimes.answers import entries, json_object, text
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
 from whatfits.probes.runtimes.started_with import option
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.surroundings import Surroundings

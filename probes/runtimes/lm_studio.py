@@ -6,13 +6,14 @@ on macOS and Windows as its installers choose them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.probes.runtimes.answers import count, entries, json_object, object_of, text
 from whatfits.probes.runtimes.installed import bundle_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.surroundings import Surroundings

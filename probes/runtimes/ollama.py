@@ -6,14 +6,16 @@ Source: ollama/ollama docs/api.md (/api/version, /api/ps), cmd/cmd.go (versionHa
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.probes.runtimes.answers import count, entries, json_object, text
 from whatfits.probes.runtimes.installed import bundle_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.surroundings import Surroundings

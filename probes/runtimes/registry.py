@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel

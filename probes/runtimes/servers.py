@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.report import Finding
 from whatfits.probes.runtimes.http_ask import Request, ask
@@ -13,9 +12,11 @@ from whatfits.probes.runtimes.parallel import all_at_once
 from whatfits.probes.runtimes.registry import runtime_probes
 from whatfits.probes.runtimes.report import RunningServer
 from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Final
 
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.http_ask import Answer

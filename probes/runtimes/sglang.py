@@ -6,12 +6,14 @@ Source: sgl-project/sglang 0.5.23 python/sglang/srt/entrypoints/http_server.py.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.runtimes.answers import count, json_object, text
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.surroundings import Surroundings

@@ -10,13 +10,14 @@ import os
 import stat
 import sys
 import time
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.files import list_names, read_small_text
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Final
 
 __all__ = ["Surroundings"]
 

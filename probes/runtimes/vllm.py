@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.runtimes.answers import count, entries, json_object, text
 from whatfits.probes.runtimes.installed import environment_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.runtimes.answers import Answers
     from whatfits.probes.runtimes.listeners import Listener
     from whatfits.probes.runtimes.surroundings import Surroundings

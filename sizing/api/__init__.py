@@ -9,9 +9,11 @@ A name is fetched from its module when it is used: a command asks one question.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.api.answering import answer, choice_for, plan_of
     from whatfits.sizing.api.costing import cost, cost_of, priced
     from whatfits.sizing.api.fleets import fleet, fleet_nodes

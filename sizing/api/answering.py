@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.api.loading import load_model
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, OtherModels, find_runtime
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:

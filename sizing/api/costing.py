@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from whatfits.sizing.api.answering import answer
 from whatfits.sizing.api.loading import (
     load_machine,
@@ -14,10 +12,12 @@ from whatfits.sizing.api.loading import (
 )
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
+    from typing import Any
 
     from whatfits.sizing.catalog.token_prices import PriceList
     from whatfits.sizing.costing.answer import CostAnswer

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from whatfits.sizing.api.answering import answer
 from whatfits.sizing.api.loading import load_machine, load_model, load_workload, replayed
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from whatfits.sizing.fleets.answer import FleetAnswer
     from whatfits.sizing.fleets.inventory import Node

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.model import ModelSpec
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, TypeVar
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.workload import PlacementRequest, Workload
+
+    _T = TypeVar("_T")
 
 __all__ = [
     "hardware",
@@ -25,8 +27,6 @@ __all__ = [
     "load_workload",
     "replayed",
 ]
-
-_T = TypeVar("_T")
 
 
 def hardware() -> ProbeReport:

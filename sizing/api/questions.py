@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
 from whatfits.sizing.api.loading import (
     load_machine,
@@ -13,10 +11,12 @@ from whatfits.sizing.api.loading import (
     load_workload,
 )
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
+    from typing import Any
 
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine

@@ -7,13 +7,13 @@ load_arch_tensors; conversion/base.py prepare_tensors for what stays in 32 bit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import TensorShape
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
 __all__ = [
     "Widths",

@@ -7,13 +7,14 @@ load_arch_hparams of src/models/*.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.metadata import MAX_LAYERS
 from whatfits.sizing.architectures.states import RECURRENT, has_attention_and_state
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.architectures.geometry import Geometry
     from whatfits.sizing.architectures.metadata import Metadata
     from whatfits.sizing.model import AttentionCache

@@ -8,10 +8,11 @@ catalog's own configurations.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["CLASS_NAMES"]
 

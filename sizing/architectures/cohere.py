@@ -5,15 +5,15 @@ Source: llama.cpp (0c1e57098) src/models/{command-r,cohere2}.cpp; conversion/com
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.convert import NEUTRAL_EPSILON, NEUTRAL_SCALE, base_metadata
 from whatfits.sizing.architectures.decoder import Style, decoder, decoder_tensors
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -6,12 +6,13 @@ Source: llama.cpp (0c1e57098) src/llama-kv-cache-dsv4.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import CompressedRows, RecurrentState, SlidingWindow
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.architectures.geometry import Geometry
     from whatfits.sizing.architectures.metadata import Metadata
 

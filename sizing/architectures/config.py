@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, cast
 
 from whatfits.sizing.architectures import flattened
 from whatfits.sizing.architectures.metadata import MAX_CONTEXT
 from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.typed import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["Config"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import find_entry, load_architecture
 from whatfits.sizing.architectures.config import FILE_FORMAT, Config
 from whatfits.sizing.architectures.family import Blueprint
@@ -17,11 +15,13 @@ from whatfits.sizing.quants.file_layout import data_offsets, header_range
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import tensor_bytes
 from whatfits.sizing.quants.mixing import MixFacts, assign_types
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec, TensorShape
     from whatfits.sizing.quants.file_types import FileType

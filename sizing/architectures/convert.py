@@ -6,9 +6,11 @@ their own converter adds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.architectures.config import Config
 
 __all__ = ["NEUTRAL_EPSILON", "NEUTRAL_SCALE", "base_metadata", "rope_factor_count", "window_flags"]

@@ -5,8 +5,6 @@ Source: llama.cpp (0c1e57098) src/models/{exaone,exaone4,exaone-moe}.cpp; conver
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.convert import base_metadata, rope_factor_count
 from whatfits.sizing.architectures.decoder import (
     Style,
@@ -15,9 +13,11 @@ from whatfits.sizing.architectures.decoder import (
     mixture_part,
 )
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -5,13 +5,13 @@ Source: llama.cpp (0c1e57098) src/models/*.cpp load_arch_hparams and load_arch_t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.metadata import MAX_EXPERTS, MAX_LAYERS
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Final
 
     from whatfits.sizing.architectures.geometry import Geometry
     from whatfits.sizing.architectures.metadata import Metadata

@@ -8,13 +8,14 @@ Source: llama.cpp (0c1e57098) src/models/{gemma,gemma2,gemma3}.cpp; conversion/g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.convert import base_metadata, window_flags
 from whatfits.sizing.architectures.decoder import Style, decoder
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.architectures.config import Config
 
 __all__ = ["ARCHITECTURES"]

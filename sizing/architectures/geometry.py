@@ -6,15 +6,15 @@ src/models/*.cpp that add layers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.metadata import MAX_CONTEXT, MAX_EXPERTS, MAX_HEADS, MAX_LAYERS
 from whatfits.sizing.architectures.states import RECURRENT, recurrent_layers
 from whatfits.sizing.architectures.windows import Windows, read_windows
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Final
 
     from whatfits.sizing.architectures.metadata import Metadata
 

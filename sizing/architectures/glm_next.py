@@ -5,8 +5,6 @@ Source: llama.cpp (0c1e57098) src/models/glm5-next.cpp (the metadata it reads).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.decoder import mixture_part
 from whatfits.sizing.architectures.deepseek import latent_attention
@@ -14,9 +12,11 @@ from whatfits.sizing.architectures.deepseek4 import hyper_connections
 from whatfits.sizing.architectures.deepseek_sparse import indexer, sparse_metadata
 from whatfits.sizing.architectures.family import Architecture
 from whatfits.sizing.architectures.kimi_linear import delta_attention
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -7,16 +7,16 @@ conversion/{kimi_linear,kimi_k3}.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import NEUTRAL_SCALE
 from whatfits.sizing.architectures.deepseek import deepseek2_metadata, latent_attention
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

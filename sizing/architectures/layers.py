@@ -6,8 +6,6 @@ the same answer whichever way it was read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.caches import NO_CACHE, attention_caches
 from whatfits.sizing.architectures.compressed import COMPRESSED, compressed_layers
 from whatfits.sizing.architectures.feed_forward import FeedForward, read_feed_forward
@@ -21,10 +19,12 @@ from whatfits.sizing.architectures.states import (
 from whatfits.sizing.architectures.unknown import UNKNOWN_INTERVAL, check_unknown, unknown_note
 from whatfits.sizing.model import FullAttention, Hparams, LayerSpec, RecurrentState
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Final
 
     from whatfits.sizing.architectures.geometry import Geometry
     from whatfits.sizing.architectures.metadata import Metadata

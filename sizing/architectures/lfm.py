@@ -5,14 +5,14 @@ Source: llama.cpp (0c1e57098) src/models/{lfm2,lfm2moe}.cpp; conversion/lfm2.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import base_metadata
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -6,16 +6,16 @@ seed-oss}.cpp; conversion/{llama,mistral3,internlm,baichuan,olmo}.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import base_metadata, rope_factor_count
 from whatfits.sizing.architectures.decoder import Style, decoder, decoder_tensors
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -5,15 +5,15 @@ Source: llama.cpp (0c1e57098) src/models/llama4.cpp; conversion/llama.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import base_metadata, rope_factor_count
 from whatfits.sizing.architectures.decoder import Style, decoder_tensors, dense_part
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -6,17 +6,17 @@ conversion/{granite,nemotron,falcon_h1,jamba}.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import NEUTRAL_EPSILON, base_metadata
 from whatfits.sizing.architectures.family import Architecture
 from whatfits.sizing.architectures.granite import granite_metadata
 from whatfits.sizing.architectures.ssm import mamba1, mamba2, read_state_space
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -6,15 +6,15 @@ Source: llama.cpp (0c1e57098) src/models/{minicpm,minicpm3}.cpp; conversion/mini
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import NEUTRAL_SCALE, base_metadata
 from whatfits.sizing.architectures.decoder import Style, decoder
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

@@ -8,15 +8,15 @@ rnd1}.cpp; conversion/{deepseek,dots1,afmoe,smallthinker,grovemoe,llada,qwen}.py
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import NEUTRAL_SCALE, base_metadata, window_flags
 from whatfits.sizing.architectures.decoder import Style, decoder_tensors, mixture_part
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

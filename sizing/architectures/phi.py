@@ -6,15 +6,15 @@ Source: llama.cpp (0c1e57098) src/models/{phi2,phi3,phimoe}.cpp; conversion/phi.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import blocks
 from whatfits.sizing.architectures.convert import NEUTRAL_EPSILON, base_metadata
 from whatfits.sizing.architectures.decoder import Style, decoder, decoder_tensors
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

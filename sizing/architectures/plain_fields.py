@@ -9,12 +9,13 @@ names anything else (state spaces, embeddings a layer, experts in some layers) g
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.approximate import ParameterRange
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["LEAST_PART", "MOST_PART", "fields_read", "plain_parameters"]
 

@@ -7,9 +7,12 @@ and, for tensors without a number that are made for the first layer, src/models/
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import TensorRole
 
 __all__ = ["block_of", "is_loaded", "role_of"]

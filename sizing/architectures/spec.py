@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.geometry import read_layer_counts
 from whatfits.sizing.architectures.layers import hparams_and_layers
 from whatfits.sizing.architectures.metadata import (
@@ -14,10 +12,12 @@ from whatfits.sizing.architectures.metadata import (
 from whatfits.sizing.architectures.roles import block_of, is_loaded, role_of
 from whatfits.sizing.architectures.unknown import check_unknown
 from whatfits.sizing.model import ModelSpec, TensorSpec
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.sizing.model import Hparams
     from whatfits.sizing.readers.gguf import GgufHeader

@@ -7,13 +7,13 @@ load_arch_hparams, src/llama-model.cpp create_memory (layer filters), src/llama-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.metadata import MAX_HEADS
 from whatfits.sizing.model import RecurrentState
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.architectures.metadata import Metadata
 

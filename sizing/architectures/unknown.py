@@ -6,11 +6,12 @@ layer, with a wide interval, and only when nothing in the metadata speaks agains
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import UnsupportedArchitectureError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.architectures.metadata import Metadata
 
 __all__ = ["KNOWN", "UNKNOWN_INTERVAL", "check_unknown", "unknown_note"]

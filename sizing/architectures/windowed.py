@@ -6,14 +6,14 @@ conversion/{mellum,muse_glimmer,laguna}.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures.convert import NEUTRAL_SCALE, base_metadata, window_flags
 from whatfits.sizing.architectures.decoder import Style, decoder, decoder_tensors, mixture_part
 from whatfits.sizing.architectures.family import Architecture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.architectures.config import Config
     from whatfits.sizing.architectures.family import Blueprint

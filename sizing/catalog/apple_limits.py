@@ -11,10 +11,12 @@ Source: start-up logs of llama.cpp, MLX and ds4 in public issues and benchmark t
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.model import ByteRange
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, MIB
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["gpu_limit"]
 

@@ -14,7 +14,6 @@ import re
 import sys
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.catalog.index_file import index_path
@@ -22,9 +21,11 @@ from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.quants.file_types import FILE_TYPES
 from whatfits.sizing.requantise import requantised
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
 

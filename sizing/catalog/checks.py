@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.catalog.name_tables import device_names, model_names
 from whatfits.sizing.catalog.runs import expand_runs
 from whatfits.sizing.catalog.totals import marketed_totals
 from whatfits.sizing.errors import CatalogError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any, Final
 
     from whatfits.sizing.catalog.cost_schema import ApiOfferRow, ElectricityRow
     from whatfits.sizing.catalog.memory_schema import MemorySystemsFile

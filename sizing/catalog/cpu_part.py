@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.catalog.expressions import without_size
 from whatfits.sizing.catalog.memory_platforms import named_cpu
 from whatfits.sizing.catalog.memory_rates import ram_bandwidth_bytes_per_s
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.catalog.expressions import DevicePart, RamPart
     from whatfits.sizing.machine import Pool
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.sizing.catalog.index_file import open_index
 from whatfits.sizing.catalog.names import device_tokens, driver_tokens, key_of, memory_gib_of
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any, Final
 
     from whatfits.sizing.catalog.index_file import IndexFile
 

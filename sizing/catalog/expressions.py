@@ -10,12 +10,15 @@ cpu        = one whose memory channels are known, as ryzen 9 7950x, raspberry pi
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from whatfits.sizing.catalog.memory_rates import ram_types
 from whatfits.sizing.errors import UnknownMachineError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression", "with_memory", "without_size"]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from functools import cache
 from os.path import dirname, join
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import CatalogError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any, Final
 
 __all__ = ["IndexFile", "index_path", "open_index", "read_json"]
 

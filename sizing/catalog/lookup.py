@@ -5,7 +5,7 @@ Nothing is loaded until it is asked for: one answer opens one index and decodes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

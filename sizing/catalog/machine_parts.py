@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import CatalogError
 from whatfits.sizing.machine import Pool
 from whatfits.sizing.reserve import desktop_vram_reserve_bytes, idle_ram_reserve_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GB, GIB
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.catalog.device_entries import DeviceEntry
 
 __all__ = ["card_pool", "features_of", "unified_pool"]

@@ -6,8 +6,6 @@ interval from the marketed size), its limits are the default rules of the operat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.catalog.cpu_part import CPU_ID, cpu_device, cpu_part
 from whatfits.sizing.catalog.device_entries import DeviceChoice, find_device_and_memory
 from whatfits.sizing.catalog.expressions import parse_expression, with_memory
@@ -19,10 +17,13 @@ from whatfits.sizing.catalog.memory_rates import (
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.machine import Device, Link, Machine, Pool
 from whatfits.sizing.reserve import idle_ram_reserve_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.catalog.cpu_part import CpuPart
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.catalog.expressions import DevicePart, RamPart

@@ -7,10 +7,13 @@ Source: `memory_systems.toml`; every platform row is a vendor specification that
 from __future__ import annotations
 
 import re
-from typing import Any, Final
 
 from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 __all__ = [
     "MemoryPlatform",

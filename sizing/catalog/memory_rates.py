@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["pcie_bandwidth_bytes_per_s", "ram_bandwidth_bytes_per_s", "ram_types"]
 

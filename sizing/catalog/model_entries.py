@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.catalog.index_file import open_index
 from whatfits.sizing.catalog.names import key_of, model_tokens, without_noise, without_vendor
 from whatfits.sizing.catalog.runs import expand_runs
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any, Final
 
     from whatfits.sizing.catalog.index_file import IndexFile
 

@@ -8,7 +8,11 @@ one number never compare equal.
 from __future__ import annotations
 
 import re
-from typing import Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "device_tokens",

@@ -5,8 +5,6 @@ Only missed names come here, so this may cost more than a hit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.sizing.catalog.names import (
     device_tokens,
     is_number,
@@ -18,9 +16,11 @@ from whatfits.sizing.catalog.names import (
     without_vendor,
 )
 from whatfits.sizing.errors import UnknownMachineError, UnknownModelError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any, Final
 
 __all__ = ["ambiguous_device", "near_device", "near_model"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.fleets.network import Network
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["find_network", "network_names"]
 

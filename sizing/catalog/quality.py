@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final
 
 from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 __all__ = ["QualityRow", "loss_text", "perplexity_loss", "quality_cost", "quality_rows"]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["Claim", "RoutingResult", "routing_results"]
 

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from whatfits.sizing.errors import CatalogError
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["expand_runs"]
 

@@ -9,8 +9,6 @@ kind, those of a CPU on the features that decide where weights are rearranged (`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.sizing.buffers import has_pinned_host_memory
 from whatfits.sizing.catalog.index_file import open_index, read_json
 from whatfits.sizing.graph.fused import is_told
@@ -18,8 +16,11 @@ from whatfits.sizing.placement import layer_devices, usable_accelerators
 from whatfits.sizing.quants.repack import deciding_features
 from whatfits.sizing.share import Share
 from whatfits.sizing.speed_terms import Term
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.placement import Placement
 

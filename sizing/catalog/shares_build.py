@@ -12,7 +12,6 @@ import json
 import sys
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.catalog.index_file import index_path
 from whatfits.sizing.catalog.lookup import model_entries
@@ -29,10 +28,12 @@ from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.speed_rates import Rates
 from whatfits.sizing.speed_terms import decode_terms
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec

@@ -13,12 +13,13 @@ import io
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError, InvalidRequestError, WhatfitsError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 __all__ = ["COMMANDS", "console", "main"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.options import add_placement_options
 from whatfits.sizing.cli.parser import (
@@ -16,11 +15,13 @@ from whatfits.sizing.cli.parser import (
 from whatfits.sizing.cli.progress import progress_shown
 from whatfits.sizing.errors import InvalidRequestError, MissingExtraError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.bench.session import Session
     from whatfits.probes.report import ProbeReport

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.cli.bench_answer import KernelRow, TimingRow
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.bench.bandwidth import KernelRate

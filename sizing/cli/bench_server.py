@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.bench_answer import ServerBenchAnswer
 from whatfits.sizing.cli.verify_server import api_key_of
 from whatfits.sizing.connecting import KEY_VARIABLE
 from whatfits.sizing.errors import InvalidRequestError, ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.bench.server_speed import Reply
     from whatfits.probes.runtimes.address import ServerAddress

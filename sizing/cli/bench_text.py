@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, assert_never
-
 from whatfits.sizing.cli.bench_answer import BenchAnswer, FileBenchAnswer, ServerBenchAnswer
 from whatfits.sizing.document import Document, Facts, Lines, Table
+from whatfits.sizing.typed import TYPE_CHECKING, assert_never
 from whatfits.sizing.units import GB, format_bytes
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.calibration import DeviceCalibration
     from whatfits.sizing.cli.bench_answer import FileTiming, KernelRow, TimingRow
     from whatfits.sizing.document import Block

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.costing.words import (
     assumptions_table,
     comparison_lines,
@@ -19,9 +17,11 @@ from whatfits.sizing.costing.words import (
     unknowns,
 )
 from whatfits.sizing.document import Document, Lines
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.costing.answer import ComparedOffer, CostAnswer
     from whatfits.sizing.costing.rental import RentedDay

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.cli.parser import Parser, add_output_options
@@ -19,12 +18,14 @@ from whatfits.sizing.glossary import find_term
 from whatfits.sizing.glossary_figures import fast_pool
 from whatfits.sizing.json_values import dump_json, to_json_value
 from whatfits.sizing.reasons import reason
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, Final
 
     from whatfits.sizing.document import Block
     from whatfits.sizing.machine import Machine

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.options import add_workload_options, workload_of
 from whatfits.sizing.cli.parser import (
@@ -18,6 +17,7 @@ from whatfits.sizing.cli.parser import (
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:

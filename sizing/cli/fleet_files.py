@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.cli.render import clean
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.sources.kept_file import KeptFile
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:

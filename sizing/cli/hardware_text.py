@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.document import Document, Facts, Lines, Table
 from whatfits.sizing.explain import free_text, machine_sentence
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:

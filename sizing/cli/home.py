@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.list_models import rows_table
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
@@ -15,10 +14,12 @@ from whatfits.sizing.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_qu
 from whatfits.sizing.ranker import Ranker
 from whatfits.sizing.ranking import FILE_TYPE_RULE
 from whatfits.sizing.sources.catalog_model import load_entry
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.document import Block
     from whatfits.sizing.machine import Machine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.free_disk import free_disk_bytes
 from whatfits.sizing.document import Document, Lines, Table
@@ -22,12 +21,14 @@ from whatfits.sizing.local_models import (
 from whatfits.sizing.sources.stores import read_stores
 from whatfits.sizing.sources.stores.merging import merged
 from whatfits.sizing.sources.stores.surroundings import here
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.cli.answers import LocalListAnswer
     from whatfits.sizing.document import Block

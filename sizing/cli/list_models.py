@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
 from whatfits.sizing.cli.options import add_workload_options, workload_of
@@ -16,12 +15,14 @@ from whatfits.sizing.ranker import Ranker, rows_of
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.cli.list_answers import ListAnswer

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.cli.parser import parsed
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import parse_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Final
 
     from whatfits.sizing.cli.parser import Parser
     from whatfits.sizing.machine import Machine

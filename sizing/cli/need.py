@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import load_model, need
 from whatfits.sizing.cli.machine_options import (
@@ -27,6 +26,7 @@ from whatfits.sizing.needing import need_runtime
 from whatfits.sizing.renting import RENT_RULE, rent_warnings
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.trained import beyond_training
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:

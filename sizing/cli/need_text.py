@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.explain import rate_cell
 from whatfits.sizing.need_search import NEED_RULE
 from whatfits.sizing.renting import RENT_RULE, cheapest_of_each, rent_warnings
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.trained import beyond_training
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.document import Block
     from whatfits.sizing.machine import Machine

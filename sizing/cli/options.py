@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.cli.machine_options import add_device_option, devices_of
 from whatfits.sizing.cli.parser import parsed, whole_number
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import parse_tokens
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Final
 
     from whatfits.sizing.cli.parser import Parser
     from whatfits.sizing.workload import PlacementRequest, Workload

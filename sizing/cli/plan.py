@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import choice_for, load_model, plan_of
 from whatfits.sizing.cli.machine_options import (
@@ -20,6 +19,7 @@ from whatfits.sizing.cli.options import (
 )
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, tokens_per_s
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:

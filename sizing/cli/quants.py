@@ -6,16 +6,17 @@ Of a repository with GGUF files it shows those that are offered.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.model import ModelSpec

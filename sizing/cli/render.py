@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final, assert_never
 
 from whatfits.sizing.document import Facts, Lines, Table, Verbatim
+from whatfits.sizing.typed import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from rich.console import Console
     from rich.table import Table as RichTable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_model, serve
 from whatfits.sizing.cli.machine_options import (
@@ -29,12 +28,14 @@ from whatfits.sizing.cli.parser import (
 )
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import parse_tokens
 from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.serving.profile import Limits, LoadProfile
 

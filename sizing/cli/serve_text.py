@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.document import Document, Lines, Verbatim
 from whatfits.sizing.explain import TONES
 from whatfits.sizing.serving.words import (
@@ -12,6 +10,7 @@ from whatfits.sizing.serving.words import (
     server_facts,
     verdict_line,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.document import Block

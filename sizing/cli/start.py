@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.runtimes.report import RunningServer, RuntimesReport
     from whatfits.sizing.cli.start_answer import StartAnswer

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
 from whatfits.sizing.explain import machine_sentence
 from whatfits.sizing.programs import find_program
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.probes.runtimes.report import LoadedModel, RunningServer
     from whatfits.sizing.cli.start_answer import StartAnswer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import together
 from whatfits.sizing.cli.machine_options import (
@@ -17,6 +16,7 @@ from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
 from whatfits.sizing.explain import rate_cell
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.workload import PlacementRequest

@@ -6,7 +6,6 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.cli.load_here import load_limits, request_here
@@ -25,10 +24,12 @@ from whatfits.sizing.cli.parser import (
 from whatfits.sizing.cli.progress import progress_shown
 from whatfits.sizing.errors import InvalidRequestError, UnknownModelError, UnreadableFileError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.bench.verify import Prepared
     from whatfits.sizing.machine import Machine

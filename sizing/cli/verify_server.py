@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.cli.server_case import Case
 from whatfits.sizing.connecting import KEY_VARIABLE
 from whatfits.sizing.errors import InvalidRequestError, ProbeError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Final
 
     from whatfits.probes.runtimes.address import ServerAddress
     from whatfits.probes.runtimes.answers import Answers

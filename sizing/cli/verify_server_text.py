@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.document import Document, Facts, Lines, Table
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_tokens
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.server_verification import ComparedValue, ServerVerification
 
 __all__ = ["server_document"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:

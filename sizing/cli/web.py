@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.cli.parser import Parser, parsed, whole_number
 from whatfits.sizing.errors import InvalidRequestError, MissingExtraError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 __all__ = ["run"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
-
 from whatfits.sizing.catalog.routing_results import RoutingResult  # noqa: TC001 - read by pydantic
 from whatfits.sizing.catalog.token_prices import UsdPerMtok  # noqa: TC001 - read by pydantic
 from whatfits.sizing.costing.assumptions import Assumption  # noqa: TC001 - read by pydantic
@@ -19,11 +17,13 @@ from whatfits.sizing.costing.usage import Usage  # noqa: TC001 - read by pydanti
 from whatfits.sizing.estimate import ModelSummary, Speed, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.machine import Machine  # noqa: TC001 - read by pydantic
 from whatfits.sizing.renting import age_days
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import Workload  # noqa: TC001 - read by pydantic
 
 if TYPE_CHECKING:
     import datetime as dt
+    from typing import ClassVar, Final
 
     from whatfits.sizing.costing.moving import PaceRange, Spreads
     from whatfits.sizing.costing.offers import Chosen

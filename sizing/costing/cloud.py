@@ -5,12 +5,12 @@ USD a day = (fresh input x input price + cached input x cached price + output x 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     import datetime as dt
+    from typing import Final
 
     from whatfits.sizing.catalog.token_prices import ApiOffer, UsdPerMtok
     from whatfits.sizing.costing.usage import Usage

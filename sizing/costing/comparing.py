@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.sizing.costing.break_even import BreakEven
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.costing.local import LocalDay
     from whatfits.sizing.costing.moving import Case
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.costing.answer import (
     COST_RULE,
     NOT_COVERED,
@@ -18,12 +16,14 @@ from whatfits.sizing.costing.local import Pace, local_day
 from whatfits.sizing.costing.moving import PaceRange
 from whatfits.sizing.costing.offers import price_warnings
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.catalog.routing_results import RoutingResult
     from whatfits.sizing.costing.facts import Fact

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.costing.ownership import DAYS_PER_MONTH, DAYS_PER_YEAR
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.costing.answer import ComparedOffer, CostAnswer
 
 __all__ = ["cost_headline", "days_text"]

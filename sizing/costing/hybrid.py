@@ -12,11 +12,12 @@ results stand beside this with the settings they were had in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.costing.cloud import CloudDay
     from whatfits.sizing.costing.local import LocalDay
 

@@ -7,12 +7,11 @@ ends of the break-even day do; a crossing is that day. Error: none beyond that o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 from whatfits.sizing.costing.break_even import BreakEven
 from whatfits.sizing.costing.composing import pace_range
 from whatfits.sizing.costing.moving import Case
 from whatfits.sizing.costing.ownership import DAYS_PER_MONTH
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:

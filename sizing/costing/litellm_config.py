@@ -10,12 +10,13 @@ router_settings) and of its providers; tests/sizing/costing/test_litellm_config.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.sizing.catalog.token_prices import ApiOffer
 

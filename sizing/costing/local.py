@@ -8,11 +8,12 @@ Tokens from a cache are not read again: the machine keeps them while they fit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.usage import Usage
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from whatfits.sizing.costing.moving import Spreads  # noqa: TC001 - read by pydantic
 from whatfits.sizing.costing.ownership import Ownership  # noqa: TC001 - read by pydantic
 from whatfits.sizing.costing.usage import Usage  # noqa: TC001 - read by pydantic
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, ClassVar
 
 __all__ = ["CostRequest", "cost_request"]
 

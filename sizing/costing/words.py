@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.document import Facts, Lines, Table
 from whatfits.sizing.speed import rounded
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.catalog.routing_results import Claim, RoutingResult
     from whatfits.sizing.costing.answer import ComparedOffer, CostAnswer, LocalCost

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.fleets.plans import (
     FleetPlan,
@@ -13,9 +11,11 @@ from whatfits.sizing.fleets.plans import (
     together,
 )
 from whatfits.sizing.speed import rounded
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.fleets.inventory import Node

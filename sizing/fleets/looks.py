@@ -6,8 +6,6 @@ a model does not fit; here only the placement is searched for, by the same engin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.companions import with_companions
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.extras import NO_EXTRAS
@@ -16,6 +14,7 @@ from whatfits.sizing.fleets.plans import mid_rate
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.search import Trials
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 

@@ -6,10 +6,12 @@ Source: llama.cpp ggml/src/ggml-alloc.c (ggml_dyn_tallocr_alloc, ggml_dyn_talloc
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.repeat import Repeat
     from whatfits.sizing.graph.steps import Step, Steps

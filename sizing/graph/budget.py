@@ -6,11 +6,12 @@ Source: llama.cpp (0c1e57098) src/llama-context.cpp (graph_max_nodes), ggml/src/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
 
 __all__ = ["check_budget", "table_size"]

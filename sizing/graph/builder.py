@@ -6,8 +6,6 @@ sources first, left to right, each tensor once. Source: llama.cpp ggml/src/ggml.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.tensor import (
     INPUT,
     NONE,
@@ -17,9 +15,11 @@ from whatfits.sizing.graph.tensor import (
     is_contiguous,
 )
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 __all__ = ["GraphBuilder", "shape4"]
 

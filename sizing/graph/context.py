@@ -6,16 +6,16 @@ after, in the same order; weights are looked up by name, and what has no weight 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.builder import shape4
 from whatfits.sizing.graph.pooling import PoolingBuilder
 from whatfits.sizing.graph.tensor import NONE, OUTPUT, Tensor, is_contiguous
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.weights import EMBEDDING_IS_OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.index import TensorIndex
     from whatfits.sizing.model import LayerSpec, ModelSpec, TensorSpec

@@ -6,9 +6,8 @@ Source: llama.cpp src/models/*.cpp, the file named after each architecture.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.graph.attention import Attention, Heads
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:

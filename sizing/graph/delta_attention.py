@@ -6,11 +6,12 @@ delta-net-base.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.recurrent import delta_rule, l2_norm, short_convolution
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.recurrent import States
     from whatfits.sizing.graph.tensor import Tensor

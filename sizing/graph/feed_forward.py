@@ -6,11 +6,13 @@ Source: llama.cpp src/llama-graph.cpp (build_ffn, build_moe_ffn).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
 
 from whatfits.sizing.graph.builder import GraphBuilder
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from whatfits.sizing.graph.context import Part
     from whatfits.sizing.graph.tensor import Tensor
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from typing import Final
 
     from whatfits.sizing.graph.index import TensorIndex
     from whatfits.sizing.model import ModelSpec, TensorSpec

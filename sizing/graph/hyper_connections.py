@@ -8,12 +8,13 @@ ggml/src/ggml.c (ggml_dsv4_hc_pre, ggml_dsv4_hc_comb, ggml_dsv4_hc_post).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.tensor import Tensor
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.graph.context import GraphContext, Part
 
 __all__ = [

@@ -7,13 +7,13 @@ kimi-linear.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Heads
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.attention import Attention
     from whatfits.sizing.graph.context import GraphContext, Part

@@ -6,7 +6,7 @@ project_per_layer_inputs).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.context import GraphContext

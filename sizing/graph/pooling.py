@@ -6,11 +6,11 @@ Source: llama.cpp src/llama-graph.cpp (build_pooling, build_dense_out).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.graph.feed_forward import FeedForwardBuilder
 from whatfits.sizing.graph.tensor import OUTPUT
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,8 @@ Source: llama.cpp src/models/olmo2.cpp, src/models/exaone4.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.graph.attention import Attention
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

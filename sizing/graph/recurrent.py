@@ -6,11 +6,12 @@ src/llama-memory-recurrent.cpp; ggml/src/ggml.c (ggml_ssm_conv, ggml_gated_delta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.graph.builder import GraphBuilder
     from whatfits.sizing.graph.context import GraphContext
 

@@ -6,12 +6,12 @@ these are too few to tell, more of them are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
+    from typing import Final
 
 __all__ = ["Stretch", "layers_of", "more_of", "stretches_of"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
 from whatfits.sizing.graph.scheduler import Backends, Scheduler
@@ -11,9 +10,11 @@ from whatfits.sizing.graph.scratch import MAY_NEED_SCRATCH, scratch_bytes
 from whatfits.sizing.graph.steps import Steps, steps_of
 from whatfits.sizing.graph.tensor import NONE
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.reduce import Stretch

@@ -5,9 +5,8 @@ Source: llama.cpp src/models/*.cpp (build_qkv, ggml_rope_ext, build_attn).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.graph.attention import Heads
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.attention import Attention

@@ -6,14 +6,14 @@ Source: llama.cpp ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph), sr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.fused import fuser_of
 from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, VIEWS, Tensor
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Final
 
 __all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "Scheduler"]
 

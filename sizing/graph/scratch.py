@@ -11,11 +11,12 @@ of Metal none of a build that has it was found.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.graph.tensor import Tensor
 
 __all__ = ["CUDA_LIKE", "MAY_NEED_SCRATCH", "scratch_bytes"]

@@ -5,7 +5,7 @@ Source: llama.cpp src/models/kimi-k3.cpp (kimi_k3_situ), src/llama-graph.cpp (LL
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.builder import GraphBuilder

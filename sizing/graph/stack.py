@@ -6,15 +6,15 @@ plain has switches in `decoder`; what is not brings its own two parts here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
 from whatfits.sizing.graph.tensor import OUTPUT
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor

@@ -6,13 +6,13 @@ src/llama-memory-recurrent.cpp; ggml/src/ggml.c (ggml_ssm_conv, ggml_ssm_scan).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.tensor import Tensor
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
 

@@ -6,12 +6,12 @@ ggml_rwkv_wkv7, ggml_gated_linear_attn).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.states_mamba import States

@@ -9,14 +9,14 @@ Source: llama.cpp ggml/src/ggml-alloc.c (ggml_gallocr_alloc_graph_impl).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.tensor import Tensor
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["DEFAULT_FILE_TYPE", "LADDER", "RANKED_TYPES", "UNASKED", "chosen_file_type"]
 

@@ -7,13 +7,14 @@ no layer, then layer by layer, by name within each), src/llama-quant.cpp (writte
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import ByteRange
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import TensorSpec
 

@@ -12,11 +12,13 @@ output matrix are kept at Q8_0.
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "FILE_TYPES",

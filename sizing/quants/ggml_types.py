@@ -6,10 +6,12 @@ ggml/src/ggml-common.h block structures. The sums are written out so that they c
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "GGML_TYPES",

@@ -6,12 +6,14 @@ ggml/src/ggml-common.h and ggml/src/ggml-quants.c; of the recipes: src/llama-qua
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.errors import UnknownFileTypeError
 from whatfits.sizing.quants.file_types import FileType, find_file_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["LabelParts", "explain_label"]
 

@@ -13,7 +13,6 @@ hand-made recipes differ; those are read from their own header.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
@@ -31,10 +30,12 @@ from whatfits.sizing.quants.mixing_rules import (
     TOKEN_EMBEDDING_TYPES,
 )
 from whatfits.sizing.quants.tensor_classes import classify, split_layer
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import TensorShape
     from whatfits.sizing.quants.file_types import FileType

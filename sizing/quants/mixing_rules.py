@@ -11,10 +11,11 @@ by type against the dry run of `llama_model_quantize` (tests/sizing/quants/test_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final
 
     from whatfits.sizing.quants.tensor_classes import Category
 

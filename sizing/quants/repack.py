@@ -16,13 +16,15 @@ Error: none against dry runs on AMX and recorded ones on AVX2.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal
 
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.quants.tensor_classes import split_layer
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import TensorSpec
 
 __all__ = ["AMX", "CPU_REPACK", "deciding_features", "repack_buffer", "repacked_bytes"]

@@ -7,9 +7,12 @@ Source: ggml-org/llama.cpp (commit 0c1e5709, 2026-10-01), src/llama-quant.cpp
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Literal
 
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["Category", "TensorClass", "classify", "split_layer"]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from whatfits.sizing.typed import Protocol
 
 __all__ = ["ByteSource", "BytesSource", "FrugalSource"]
 
 
 class ByteSource(Protocol):
     """Bytes that can be read at any place: a file, a buffer, ranges of a URL."""
+
+    __slots__ = ()
 
     @property
     def size_bytes(self) -> int:
@@ -20,13 +22,14 @@ class ByteSource(Protocol):
         ...
 
 
-@runtime_checkable
-class FrugalSource(ByteSource, Protocol):
-    """A byte source whose every read may cost a request: readers ask for no more than they need."""
+class FrugalSource:
+    """Base of a source whose every read may cost a request: no more is asked of it than needed."""
+
+    __slots__ = ()
 
     def at_hand_bytes(self, offset: int) -> int:
         """Return how many bytes at `offset` can be read without a request."""
-        ...
+        raise NotImplementedError
 
 
 class BytesSource:

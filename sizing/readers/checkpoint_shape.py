@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from math import gcd
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.readers.safetensors import StoredTensor
 

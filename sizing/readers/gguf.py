@@ -7,8 +7,6 @@ Format: ggml docs/gguf.md. What llama.cpp itself refuses: ggml/src/gguf.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.byte_source import ByteSource, BytesSource
 from whatfits.sizing.readers.findings import MISSING_DATA, Findings
@@ -20,11 +18,13 @@ from whatfits.sizing.readers.gguf_tensors import (
     check_tensor_count,
     read_tensors,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.readers.gguf_metadata import Value
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Final
 
 from whatfits.sizing.readers.gguf_metadata import FIXED_BYTES
 from whatfits.sizing.readers.gguf_scan import MAX_HEADER_BYTES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["header_end_bytes", "least_header_bytes"]
 

@@ -7,14 +7,15 @@ Kept: scalars, arrays of numbers and truth values, short lists of short strings.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.readers.gguf_scan import MAX_HEADER_BYTES
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.errors import MalformedFileError
     from whatfits.sizing.readers.findings import Findings

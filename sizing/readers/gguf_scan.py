@@ -11,13 +11,15 @@ from __future__ import annotations
 import re
 import struct
 from functools import cache
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.byte_source import FrugalSource
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB, MIB
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.readers.byte_source import ByteSource
 
 __all__ = [

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.errors import MalformedFileError
+from whatfits.sizing.readers.byte_source import FrugalSource
 from whatfits.sizing.readers.findings import Findings
 from whatfits.sizing.readers.gguf import read_counts
 from whatfits.sizing.readers.gguf_extent import header_end_bytes, least_header_bytes
 from whatfits.sizing.readers.gguf_metadata import read_metadata
 from whatfits.sizing.readers.gguf_scan import MAX_HEADER_BYTES, HeaderCursor
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class _EndOfStartError(Exception):
     """The bytes at hand end here; the file goes on."""
 
 
-class _Start:
+class _Start(FrugalSource):
     """A byte source that has only the first bytes of a file."""
 
     __slots__ = ("_data", "size_bytes")

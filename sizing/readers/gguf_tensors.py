@@ -8,12 +8,14 @@ from __future__ import annotations
 import struct
 from itertools import pairwise
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.quants.ggml_types import GGML_TYPES_BY_ID, RETIRED_TYPE_IDS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.errors import MalformedFileError
     from whatfits.sizing.readers.findings import Findings
     from whatfits.sizing.readers.gguf_scan import HeaderCursor

@@ -6,15 +6,15 @@ noted. What a field must hold to be used is the business of `sizing.architecture
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.architectures import TEXT_PARTS, language_parts
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError, printable
 from whatfits.sizing.readers.strict_json import parse_json
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final
 
 __all__ = ["MAX_CONFIG_BYTES", "HfConfig", "read_hf_config", "read_json_object"]
 

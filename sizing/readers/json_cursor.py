@@ -9,13 +9,14 @@ refusal carries its place in the file.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.strict_json import parse_json
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
 __all__ = ["JsonCursor"]
 

@@ -12,17 +12,18 @@ there). Where it is not: unknown types, and bytes after the last tensor.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.readers.byte_source import ByteSource, BytesSource
 from whatfits.sizing.readers.findings import MISSING_DATA, Findings
 from whatfits.sizing.readers.json_cursor import JsonCursor
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
 __all__ = ["DTYPE_BITS", "SafetensorsHeader", "StoredTensor", "read_safetensors_header"]
 

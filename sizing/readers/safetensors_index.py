@@ -7,13 +7,14 @@ folder is ever opened. Format: huggingface_hub `split_torch_state_dict_into_shar
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.readers.json_cursor import JsonCursor
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = [
     "MAX_FILES",

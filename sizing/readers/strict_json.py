@@ -10,12 +10,13 @@ import json
 import re
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import MalformedFileError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any, Final
 
 __all__ = ["MAX_DEPTH", "parse_json"]
 

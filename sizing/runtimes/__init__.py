@@ -7,13 +7,14 @@ gives the commands. What allocates in its own way (vLLM, MLX) gives whole plans.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Final
 
     from whatfits.sizing.estimate import Plan, Speed
     from whatfits.sizing.machine import Machine

@@ -8,9 +8,11 @@ default).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device, Machine
 
 __all__ = ["BY_BUS", "BY_BUS_SETTING", "must_count_by_bus"]

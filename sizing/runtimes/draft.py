@@ -10,8 +10,6 @@ src/llama-model.cpp:create_memory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.compute import compute_stages, input_copies
 from whatfits.sizing.errors import InvalidRequestError
@@ -22,11 +20,13 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.share import Part, Share
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.weights import tensor_targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import LayerSpec, ModelSpec

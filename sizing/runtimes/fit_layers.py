@@ -8,13 +8,13 @@ Source: llama.cpp (0c1e57098) common/fit.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any, Final
 
     from whatfits.sizing.workload import PlacementRequest
 

@@ -6,15 +6,17 @@ Source: janhq/jan extensions/llamacpp-extension/src/preset.ts, docs (data folder
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.settings import told_batches
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Run

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.runtimes.model_shares import ModelShares
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays

@@ -7,12 +7,11 @@ Source: llama.cpp (0c1e57098), see those modules.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.estimate import DeviceMemory, Memory, MemoryPart
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.runtimes.known_shares import shares_of
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays

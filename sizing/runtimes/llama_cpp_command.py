@@ -5,17 +5,17 @@ Source: llama.cpp (0c1e57098) common/arg.cpp, the flags and their defaults.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.shells import command_line, is_windows
 from whatfits.sizing.settings import told_batches
 from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec

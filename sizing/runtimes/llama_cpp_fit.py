@@ -8,16 +8,17 @@ buffer are left to the margin. Source: llama.cpp (0c1e57098) common/fit.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.known_shares import shares_of
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

@@ -7,13 +7,13 @@ What the environment or a file of settings (`--config_file`) adds is not in a co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.runtimes.llama_server_flags import ReadFlags
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 __all__ = ["is_llama_cpp_python", "read_python_flags"]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, BY_BUS_SETTING, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 from whatfits.sizing.runtimes.shells import is_windows
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

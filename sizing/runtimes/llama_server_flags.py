@@ -6,13 +6,13 @@ out is llama.cpp's default; what the environment adds (`LLAMA_ARG_…`) is not i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 __all__ = ["ReadFlags", "read_flags"]
 

@@ -6,8 +6,6 @@ context. The rules are in the files beside this one: `mlx_weights`, `mlx_cache`,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.closing_in import last_with_room
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.runtimes.mlx_command import mlx_commands
@@ -19,12 +17,14 @@ from whatfits.sizing.runtimes.mlx_trial import MlxTrial
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK, as_mlx
 from whatfits.sizing.trained import longest_of_use
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import MAY_RUN, judge, pool_needs
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.estimate import Basis, Remedy, Speed
     from whatfits.sizing.machine import Machine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.basis import free_basis
 from whatfits.sizing.basis_speed import speed_basis
@@ -12,8 +11,11 @@ from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.runtimes.mlx_memory import PROCESS
 from whatfits.sizing.runtimes.mlx_speed import as_mlx_reads
 from whatfits.sizing.runtimes.mlx_weights import stored_arrays
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

@@ -10,13 +10,13 @@ Error: none against 23 generations, at their start, midway and end (tests/golden
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.runtimes.mlx_models import MlxModel

@@ -6,13 +6,15 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/convert.py, server.py, generate.py: the 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import UnknownModelError
 from whatfits.sizing.runtimes.mlx_settings import DEFAULT_STEP_TOKENS
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.mlx_settings import MlxSettings
     from whatfits.sizing.runtimes.mlx_types import MlxType

@@ -6,12 +6,13 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/models/cache.py (to_quantized), mlx_lm/m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import LatentAttention, SlidingWindow
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.mlx_models import MlxModel
     from whatfits.sizing.workload import Workload

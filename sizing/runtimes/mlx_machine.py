@@ -6,15 +6,15 @@ Linux a CPU or CUDA; mlx-lm 0.32.2 mlx_lm/generate.py (wired_limit).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.mlx_weights import SIXTEEN_BITS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

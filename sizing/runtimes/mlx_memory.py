@@ -8,8 +8,6 @@ mlx/backend/metal/allocator.cpp for pages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import Overhead, device_overhead
@@ -24,9 +22,12 @@ from whatfits.sizing.runtimes.mlx_cache import (
 from whatfits.sizing.runtimes.mlx_peak import Span, StepShape, step_bytes
 from whatfits.sizing.runtimes.mlx_settings import DEFAULT_PROMPT_CACHES
 from whatfits.sizing.runtimes.mlx_weights import stored_arrays
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, KIB, MIB
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement

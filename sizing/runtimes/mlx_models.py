@@ -6,13 +6,13 @@ mlx_lm/models/*.py: `quant_predicate`, `make_cache`, the class of the router, th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
 

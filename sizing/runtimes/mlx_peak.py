@@ -12,13 +12,14 @@ GPU are of one machine and three models, and of low trust, so it is wide.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import LatentAttention
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.runtimes.mlx_cache import LayerCache
     from whatfits.sizing.runtimes.mlx_models import MlxModel

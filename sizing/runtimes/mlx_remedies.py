@@ -6,7 +6,6 @@ A remedy is only named after the changed request did better.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
@@ -14,12 +13,14 @@ from whatfits.sizing.remedies import shorter_contexts
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.runtimes.mlx_types import DEFAULT_TYPE, find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

@@ -6,15 +6,16 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/server.py, mlx_lm/generate.py (arguments
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes.mlx_kv_types import KV_GROUP, cache_bits
 from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes.mlx_models import MlxModel
     from whatfits.sizing.workload import PlacementRequest, Workload

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.runtimes.mlx_models import mlx_model
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import LayerSpec, ModelSpec

@@ -7,13 +7,15 @@ Source: ml-explore/mlx-lm 0.32.2 mlx_lm/convert.py (modes, recipes, dtypes), mlx
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownFileTypeError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.file_types import find_file_type
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.quants.layouts.mlx import MlxMode
 
 __all__ = ["AS_PUBLISHED", "DEFAULT_TYPE", "MlxType", "find_mlx_type"]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import ByteRange
@@ -21,9 +20,12 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.mlx import mlx_parts
 from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.mlx_models import mlx_model
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.quants.layouts.mlx import MlxMode
     from whatfits.sizing.runtimes.mlx_models import MlxModel

@@ -6,13 +6,12 @@ Source: llama.cpp (0c1e57098), see those modules.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.buffers import allocated_bytes
 from whatfits.sizing.compute import ComputeBytes, compute_buffers
 from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.kv_cache import cache_tensors, widest_value_row
 from whatfits.sizing.share import Share
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.weights import HostByName, Weights, WeightTable
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ context beyond training is cut, its own log ("requested context size too large f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.crowded import of_one_slice
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.placement import usable_accelerators
@@ -23,11 +21,14 @@ from whatfits.sizing.runtimes.ollama_guess import (
     has_mmap,
 )
 from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, format_tokens
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Run

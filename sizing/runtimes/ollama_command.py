@@ -7,7 +7,6 @@ docs/modelfile, docs/api (Generate Embeddings).
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.runtimes.shells import (
     command_line,
@@ -15,9 +14,11 @@ from whatfits.sizing.runtimes.shells import (
     is_windows,
     with_settings,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

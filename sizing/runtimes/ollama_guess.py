@@ -7,13 +7,13 @@ Source: ollama/ollama (main of 2026-08-21) server/sched.go, llm/llama_server.go,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec

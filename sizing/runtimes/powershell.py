@@ -6,7 +6,11 @@ Source: Microsoft Learn, about_Quoting_Rules, about_Arrays (a bare comma makes t
 from __future__ import annotations
 
 import re
-from typing import Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["powershell_word"]
 

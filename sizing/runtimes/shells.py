@@ -8,10 +8,12 @@ comma makes two arguments of one); POSIX.1-2017, Shell Command Language, 2.2 Quo
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
 __all__ = ["command_line", "file_lines", "is_windows", "with_settings"]
 

@@ -7,8 +7,6 @@ Source: vllm-project/vllm 0.33.0, see those files.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.basis_speed import speed_basis
 from whatfits.sizing.crowded import slice_notes
 from whatfits.sizing.errors import InvalidRequestError
@@ -18,6 +16,7 @@ from whatfits.sizing.runtimes.vllm_bill import DEFAULT_UTILISATION_PERMILLE
 from whatfits.sizing.runtimes.vllm_command import vllm_command
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -25,6 +24,7 @@ from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.estimate import Remedy, Speed
     from whatfits.sizing.machine import Machine

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.model import ByteRange, ModelSpec
     from whatfits.sizing.runtimes.vllm_bill import Bill, DeviceBill

@@ -9,7 +9,6 @@ vllm/config/cache.py; the parts are explained in the files that work them out.
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.named_tuples import NamedTuple
@@ -24,8 +23,11 @@ from whatfits.sizing.runtimes.vllm_overheads import (
     rest_range,
 )
 from whatfits.sizing.runtimes.vllm_weights import stage_weights
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device, Machine, Pool
     from whatfits.sizing.model import ByteRange, ModelSpec
     from whatfits.sizing.runtimes.vllm_kv_plan import CachePlan

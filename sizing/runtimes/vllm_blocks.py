@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
 __all__ = ["beyond_tensors_bytes"]
 

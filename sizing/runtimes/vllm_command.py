@@ -7,12 +7,14 @@ called as the flags are, with underscores.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.vllm_devices import capability
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import CheckpointFacts
     from whatfits.sizing.runtimes.vllm_bill import Bill

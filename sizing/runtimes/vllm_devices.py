@@ -7,13 +7,15 @@ getting_started/installation/gpu (compute capability 7.0 or higher).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.workload import PlacementRequest
 

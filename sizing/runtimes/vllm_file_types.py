@@ -8,15 +8,16 @@ methods, docs/features/quantization/gguf.md and bnb.md for what became plugins, 
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError
 from whatfits.sizing.quants.layouts.checkpoint import checkpoint_bytes
 from whatfits.sizing.quants.layouts.parts import HALF
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.model import CheckpointFacts, ModelSpec, TensorSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation

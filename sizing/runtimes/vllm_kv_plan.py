@@ -8,15 +8,15 @@ against runs of those functions (tests/golden/test_recorded_vllm.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.quants.layouts.parts import ceil_div
 from whatfits.sizing.runtimes.vllm_kv_specs import blocks_a_request, enlarged, padded
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec
 

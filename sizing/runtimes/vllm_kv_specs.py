@@ -7,9 +7,8 @@ Source: vllm-project/vllm 0.33.0 vllm/v1/kv_cache_interface.py.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from whatfits.sizing.quants.layouts.parts import ceil_div
+from whatfits.sizing.typed import Literal
 from whatfits.sizing.values import dataclass, replace
 
 __all__ = ["CacheKind", "CacheSpec", "blocks_a_request", "enlarged", "padded"]

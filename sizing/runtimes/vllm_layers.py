@@ -7,17 +7,17 @@ vllm/v1/attention/backends (blocks of latent caches).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import UnsupportedArchitectureError
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.layouts.parts import F32, HALF, ceil_div
 from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec, padded
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.runtimes.vllm_kv_specs import CacheKind

@@ -11,15 +11,15 @@ ends were chosen with all logs in view (tests/golden/test_vllm_on_h100.py), whic
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.model import ByteRange
 from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.vllm_devices import capability
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.machine import Device
     from whatfits.sizing.model import ModelSpec

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["refuse_what_means_nothing"]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.runtimes.vllm_file_types import requantised_checkpoint
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any, Final
 
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec

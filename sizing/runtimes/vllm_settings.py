@@ -5,17 +5,18 @@ Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py (defaults by device), 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import RecurrentState
 from whatfits.sizing.runtimes.vllm_devices import capability, default_batches, vllm_devices
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
 from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest, Workload

@@ -7,17 +7,17 @@ the scales of Q8_0, 6 % more than it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import Placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine

@@ -7,11 +7,10 @@ requests in progress where a model keeps such.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes.vllm_bill import bill_of
 from whatfits.sizing.trained import longest_of_use
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.model import ByteRange, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.layouts.parts import HALF, ceil_div
 from whatfits.sizing.runtimes.vllm_blocks import beyond_tensors_bytes
 from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank
 from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import LayerSpec, ModelSpec, TensorSpec
     from whatfits.sizing.runtimes.vllm_parallel import Cut

@@ -7,8 +7,6 @@ tight when only in the middle, else no; memory has its own verdict, and the wors
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.serving.basis import serving_basis
@@ -18,10 +16,13 @@ from whatfits.sizing.serving.profile import MOST_USERS, check_limits, check_prof
 from whatfits.sizing.serving.roofline import balanced_batch
 from whatfits.sizing.serving.sampling import sampling_of
 from whatfits.sizing.serving.serve_plan import ServePlan
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import MAY_RUN, VERDICT_ORDER
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Basis, Plan, Verdict
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

@@ -5,10 +5,12 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from itertools import accumulate
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.serving.draws import Draws
     from whatfits.sizing.serving.profile import LoadProfile

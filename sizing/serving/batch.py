@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import deque
 from heapq import heapify, heappop, heappush
 from math import inf, isnan
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.serving.server import PagedRoom
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.serving.draws import Draws
     from whatfits.sizing.serving.server import Server

@@ -11,7 +11,6 @@ as straight lines between the depths of the profile.
 from __future__ import annotations
 
 from math import exp
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.serving.step_costs import StepCosts
 from whatfits.sizing.serving.vllm_host import NO_HOST
@@ -24,9 +23,11 @@ from whatfits.sizing.speed_terms import (
     prompt_terms,
 )
 from whatfits.sizing.speed_work import step_work
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

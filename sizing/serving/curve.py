@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.serving.batching import ENDS
 from whatfits.sizing.serving.points import Binds  # noqa: TC001 - read by pydantic
 from whatfits.sizing.serving.profile import MOST_USERS
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.serving.points import Outcome, Played
     from whatfits.sizing.serving.profile import Limits

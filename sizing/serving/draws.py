@@ -9,11 +9,13 @@ order (common random numbers), so that differences are the server's.
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     import numpy as np
     from numpy.typing import NDArray
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.sizing.serving.arrivals import arrivals_of
 from whatfits.sizing.serving.draws import draw
 from whatfits.sizing.serving.simulation import simulate
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     import numpy as np
     from numpy.typing import NDArray
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import ClassVar, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import READING_TOKENS_PER_S
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import ClassVar, Final
 
 __all__ = ["MOST_USERS", "Lengths", "Limits", "LoadProfile", "check_limits", "check_profile"]
 

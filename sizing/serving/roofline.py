@@ -6,9 +6,8 @@ step longer by its own arithmetic.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.closing_in import last_that_holds
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.serving.batching import BatchModel

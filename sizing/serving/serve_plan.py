@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 # read by pydantic: all of them are fields of the answer
 from whatfits.sizing.estimate import Basis, Plan, Verdict  # noqa: TC001
 from whatfits.sizing.serving.curve import CurvePoint, UserRange  # noqa: TC001
 from whatfits.sizing.serving.profile import Limits, LoadProfile  # noqa: TC001
 from whatfits.sizing.serving.sampling import Sampling  # noqa: TC001
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 __all__ = ["ServePlan"]
 

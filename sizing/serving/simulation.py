@@ -11,12 +11,14 @@ Source: see batch. Error: against closed forms and conservation laws, tests/sizi
 from __future__ import annotations
 
 from math import ceil, inf, isnan, sqrt
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.serving.batch import Batch
 from whatfits.sizing.serving.log import Log, Meter
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.serving.arrivals import Arrivals
     from whatfits.sizing.serving.batch import Piece
     from whatfits.sizing.serving.draws import Draws

@@ -14,10 +14,13 @@ processes of V1. Every figure is fitted on the half of tests/recorded/serving th
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "BEFORE_V1",

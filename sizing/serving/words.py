@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.document import Facts, Table
 from whatfits.sizing.explain import machine_sentence, rate_text, short_rate
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.serving.curve import KNEE_SHARE
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.serving.curve import CurvePoint
     from whatfits.sizing.serving.profile import Lengths

@@ -7,7 +7,6 @@ imported when it has to answer.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
@@ -19,9 +18,11 @@ from whatfits.sizing.sources.claims import (
     is_path,
     is_url,
 )
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
 

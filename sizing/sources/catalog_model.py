@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.architectures import find_entry, spec_from_config
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.model import LAST_POOLING
 from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE, chosen_file_type
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.vision import vision_note
 

@@ -8,7 +8,11 @@ another model.
 from __future__ import annotations
 
 import os
-from typing import Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "is_address",

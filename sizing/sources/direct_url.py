@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.sources.gguf_model import spec_of_header
@@ -12,10 +11,12 @@ from whatfits.sizing.sources.http.addresses import shown_url
 from whatfits.sizing.sources.http.header_cache import default_cache
 from whatfits.sizing.sources.local_file import display_name
 from whatfits.sizing.sources.remote_gguf import file_name, read_remote_model
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.sources.http import RemoteFile

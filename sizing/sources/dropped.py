@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError, MalformedFileError, UnreadableFileError
 from whatfits.sizing.readers.gguf import GGUF_MAGIC, read_gguf_header
 from whatfits.sizing.readers.hf_config import read_hf_config
@@ -12,9 +10,12 @@ from whatfits.sizing.sources.file_kinds import other_kind
 from whatfits.sizing.sources.folder import checkpoint_spec
 from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.split_gguf import declared_count
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB, format_bytes
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
 
 __all__ = ["MAX_HEAD_BYTES", "load_dropped"]

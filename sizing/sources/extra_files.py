@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.extras import (
     NO_EXTRAS,
@@ -16,8 +14,11 @@ from whatfits.sizing.extras import (
 from whatfits.sizing.sources import load
 from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec, TensorSpec
     from whatfits.sizing.readers.gguf import GgufHeader
     from whatfits.sizing.workload import Workload

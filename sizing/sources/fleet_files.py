@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import (
     BadInputError,
@@ -24,9 +23,11 @@ from whatfits.sizing.fleets.inventory import (
 )
 from whatfits.sizing.requests import machine_from_object
 from whatfits.sizing.sources.machine_file import read_json_object
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, Final
 
     from whatfits.sizing.machine import Machine
 

@@ -7,7 +7,6 @@ make of the checkpoint, under the file type that was asked for. What lies on dis
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import TEXT_PARTS, find_entry, flattened, spec_from_config
 from whatfits.sizing.errors import UnsupportedArchitectureError, printable
@@ -15,11 +14,13 @@ from whatfits.sizing.quants.default_type import chosen_file_type
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
 from whatfits.sizing.readers.checkpoint_shape import bytes_by_type, counts_of, parameters_of
 from whatfits.sizing.sources.checkpoint_files import CONFIG, Checkpoint, read_checkpoint
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
 
 from whatfits.sizing.errors import UnreadableFileError
 from whatfits.sizing.sources.local_file import names_in
 from whatfits.sizing.sources.paths import is_link, lies_there, real_path
 from whatfits.sizing.sources.regular_file import open_regular_file
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
+    from typing import Final
 
     from whatfits.sizing.readers.byte_source import ByteSource
 

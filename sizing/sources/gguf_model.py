@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.architectures import spec_from_gguf
 from whatfits.sizing.errors import UnreadableFileError
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ here: the same readers, other bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import (
     InvalidRequestError,
     UnknownFileTypeError,
@@ -29,11 +27,13 @@ from whatfits.sizing.sources.hub.offers import sort_files
 from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.sources.local_file import display_name
 from whatfits.sizing.sources.split_gguf import parse_split_name
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.sources.hub.choice import Choice

@@ -10,11 +10,13 @@ import contextlib
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Final
 
 __all__ = ["KeptFile"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
 from whatfits.sizing.readers.gguf import GGUF_MAGIC, GgufHeader, read_gguf_header
@@ -16,10 +15,12 @@ from whatfits.sizing.sources.split_gguf import (
     read_split,
     shard_paths,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.sizing.readers.byte_source import ByteSource
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, printable
 from whatfits.sizing.model import ByteRange
@@ -23,9 +22,12 @@ from whatfits.sizing.runtimes.mlx_types import (
 from whatfits.sizing.runtimes.mlx_weights import as_mlx
 from whatfits.sizing.sources import load as load_source
 from whatfits.sizing.sources.claims import is_address, is_checkpoint, is_hub_name, is_path
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
     from whatfits.sizing.sources.checkpoint_files import Checkpoint

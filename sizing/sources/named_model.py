@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.errors import UnknownFileTypeError
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.sources import SOURCES, load
 from whatfits.sizing.sources.claims import is_name
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

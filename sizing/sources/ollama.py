@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.sources.ollama_name import parse_ollama_name
 from whatfits.sizing.sources.stores.loading import load_stored_model
 from whatfits.sizing.sources.stores.ollama import find_model
 from whatfits.sizing.sources.stores.surroundings import here
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec

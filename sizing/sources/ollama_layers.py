@@ -6,11 +6,12 @@ api/types.go (parameters).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from whatfits.sizing.errors import printable
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from whatfits.sizing.sources.stores.stored import ExtraKind
 
 __all__ = ["EXTRA_LAYERS", "cloud_refusal", "parameter_notes", "tensor_refusal"]

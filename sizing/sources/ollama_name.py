@@ -8,10 +8,13 @@ public hosts are one; how a name becomes a path).
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["PREFIX", "OllamaName", "parse_ollama_name"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import (
     BadInputError,
@@ -40,10 +39,13 @@ from whatfits.sizing.sources.remote_gguf import read_remote_header
 from whatfits.sizing.sources.stores.loading import companion_of, with_companions_read
 from whatfits.sizing.sources.stores.ollama import folders
 from whatfits.sizing.sources.stores.surroundings import here
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from whatfits.sizing.extras import Companion
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader

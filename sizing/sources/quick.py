@@ -15,15 +15,15 @@ vocabulary, as all known ones do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
 from whatfits.sizing.model import ByteRange, ModelSpec
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.model import Hparams
     from whatfits.sizing.readers.gguf_start import GgufStart

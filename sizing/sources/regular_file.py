@@ -9,12 +9,13 @@ import errno
 import os
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnreadableFileError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
 __all__ = ["FileSource", "open_regular_file", "unreadable"]
 

@@ -5,8 +5,6 @@ Headers only, by range requests: usually two a model and one for each further fi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import MalformedFileError, RemoteAnswerError, UnreadableFileError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.readers.gguf import GGUF_MAGIC, GgufHeader, read_gguf_header
@@ -19,8 +17,11 @@ from whatfits.sizing.sources.split_gguf import (
     merge_headers,
     parse_split_name,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.sources.http.client import Client
     from whatfits.sizing.sources.http.remote_file import RemoteFile
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.catalog.lookup import find_model, model_entries
 from whatfits.sizing.errors import (
@@ -13,9 +12,11 @@ from whatfits.sizing.errors import (
 )
 from whatfits.sizing.ranking import months_of
 from whatfits.sizing.sources.catalog_model import spec_of_entry
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.model import ModelSpec

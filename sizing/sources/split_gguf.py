@@ -7,16 +7,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.readers.gguf_tensors import MAX_TENSORS
 from whatfits.sizing.sources.paths import lies_there, real_path
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.readers.gguf import GgufHeader, GgufTensor
 

@@ -8,15 +8,16 @@ Pod Information to Containers Through Environment Variables".
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import FleetFile
 from whatfits.sizing.fleets.starting.vllm_start import interface_variables
 from whatfits.sizing.fleets.starting.yaml_text import yaml_documents, yaml_text
 from whatfits.sizing.runtimes.vllm_command import vllm_command, vllm_options
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.fleets.starting.yaml_text import Yaml
     from whatfits.sizing.fleets.vllm_split import VllmSplit

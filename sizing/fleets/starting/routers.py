@@ -8,13 +8,14 @@ ngx_http_proxy_module.html.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import FleetFile, NodeCommands
 from whatfits.sizing.fleets.starting.yaml_text import yaml_text
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.fleets.starting.yaml_text import Yaml

@@ -7,16 +7,17 @@ Source: ggml-org/llama.cpp tools/rpc/README.md and rpc-server.cpp (-H, -p, -c), 
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
 from whatfits.sizing.llama_program import model_file
 from whatfits.sizing.runtimes.cuda_order import BY_BUS_SETTING, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_command import llama_server_command
 from whatfits.sizing.runtimes.shells import command_line, with_settings
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Final
 
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.fleets.rpc_split import RpcSplit

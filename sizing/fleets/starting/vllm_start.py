@@ -10,15 +10,16 @@ this interface, not all whose names begin so); docs.ray.io, `ray start`.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.plans import NodeCommands
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.vllm_command import vllm_command
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.fleets.vllm_split import VllmSplit

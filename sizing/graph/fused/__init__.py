@@ -9,10 +9,11 @@ end's graph_optimize. Exact: held against that code by tests/golden/test_fused_s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.fused.patterns import Part
     from whatfits.sizing.graph.tensor import Tensor

@@ -7,8 +7,6 @@ ggml_cuda_topk_moe_fusion, ggml_cuda_match_moe_weighted_reduction), topk-moe.cu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.fused.patterns import (
     NORMALISED,
     is_alone,
@@ -17,9 +15,11 @@ from whatfits.sizing.graph.fused.patterns import (
     same_ops,
 )
 from whatfits.sizing.graph.tensor import is_contiguous
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.fused.patterns import Part
     from whatfits.sizing.graph.tensor import Tensor

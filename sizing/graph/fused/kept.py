@@ -6,12 +6,13 @@ Source: llama.cpp (0c1e57098) ggml/src/ggml-backend.cpp (ggml_backend_sched_spli
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.tensor import NONE, Tensor
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Final
 
 __all__ = ["uses_of", "with_kept"]
 

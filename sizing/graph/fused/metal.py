@@ -6,13 +6,13 @@ Source: llama.cpp (0c1e57098) ggml/src/ggml-metal/ggml-metal-common.cpp
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.fused.metal_groups import keep_sources, length_of_group
 from whatfits.sizing.graph.tensor import VIEWS
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.fused.patterns import Part
     from whatfits.sizing.graph.tensor import Tensor

@@ -7,7 +7,6 @@ activation, which no language model here has; activations after a convolution ar
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.fused.patterns import (
     NORMALISED,
@@ -20,9 +19,11 @@ from whatfits.sizing.graph.fused.patterns import (
 )
 from whatfits.sizing.graph.tensor import OUTPUT, VIEWS, is_contiguous
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.tensor import Tensor
 

@@ -5,14 +5,14 @@ Source: llama.cpp (0c1e57098) ggml/src/ggml.c (ggml_can_fuse_subgraph_ext).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.tensor import OUTPUT, VIEWS, Tensor
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Final
 
 __all__ = [
     "NORMALISED",

@@ -5,8 +5,6 @@ Source: llama.cpp (0c1e57098) ggml/src/ggml-vulkan/ggml-vulkan.cpp (ggml_vk_grap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.fused.patterns import Part, keep_outer
 from whatfits.sizing.graph.fused.vulkan_pulls import pull
 from whatfits.sizing.graph.fused.vulkan_steps import Steps
@@ -19,9 +17,11 @@ from whatfits.sizing.graph.fused.vulkan_table import (
     STREAMS,
     TOGETHER,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.graph.tensor import Tensor
 

@@ -6,13 +6,14 @@ ggml_vk_can_fuse_unary_mul).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.fused.patterns import is_alone, is_contiguous_from, reads
 from whatfits.sizing.graph.fused.vulkan_table import THIRDS
 from whatfits.sizing.graph.tensor import NONE
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.graph.fused.vulkan_steps import Steps
     from whatfits.sizing.graph.tensor import Tensor
 

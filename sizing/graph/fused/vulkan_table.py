@@ -6,9 +6,11 @@ lists beside it.
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.graph.fused.patterns import NORMALISED
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["ALL", "APART", "NEXT", "ROUTING", "SELECTION", "STREAMS", "THIRDS", "TOGETHER"]
 

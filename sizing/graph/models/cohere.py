@@ -6,16 +6,16 @@ src/models/cohere2moe.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
 from whatfits.sizing.graph.rotary import attend_with, rotated_attention
 from whatfits.sizing.graph.stack import gating_of
 from whatfits.sizing.model import SlidingWindow
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

@@ -6,13 +6,13 @@ what attention made goes nowhere, as in llama.cpp. Source: llama.cpp src/models/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.stack import Step, attend
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

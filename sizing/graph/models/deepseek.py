@@ -5,14 +5,14 @@ Source: llama.cpp src/models/deepseek2.cpp, mistral4.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.latent import latent_attention
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
 

@@ -7,7 +7,6 @@ src/llama-kv-cache-dsv4.cpp.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.compressor import Compressor, Past, rotation_of
@@ -21,9 +20,11 @@ from whatfits.sizing.graph.hyper_connections import (
 from whatfits.sizing.graph.mixture import GATINGS
 from whatfits.sizing.graph.tensor import NONE, Tensor
 from whatfits.sizing.kv_cache import cache_cells
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
 

@@ -6,16 +6,17 @@ Source: llama.cpp src/models/exaone.cpp, src/models/exaone4.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
 from whatfits.sizing.graph.post_norm import build_post_norm
 from whatfits.sizing.graph.rotary import attend_with
 from whatfits.sizing.model import SlidingWindow
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

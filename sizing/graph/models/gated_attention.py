@@ -6,14 +6,15 @@ Source: llama.cpp src/models/{afmoe,laguna,muse-glimmer,step35}.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
 from whatfits.sizing.graph.stack import Step, build_stack, feed_as_said, gating_of, rotated
 from whatfits.sizing.model import SlidingWindow
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

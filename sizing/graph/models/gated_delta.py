@@ -6,14 +6,15 @@ Source: llama.cpp src/models/qwen3next.cpp, qwen35.cpp, qwen35moe.cpp, delta-net
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
 from whatfits.sizing.graph.recurrent import States, delta_rule, l2_norm, short_convolution
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor

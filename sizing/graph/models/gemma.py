@@ -6,12 +6,13 @@ Source: llama.cpp src/models/gemma.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
 

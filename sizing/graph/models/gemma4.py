@@ -5,16 +5,16 @@ Source: llama.cpp src/models/gemma4.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.per_layer import per_layer_inputs, slice_of
 from whatfits.sizing.graph.rotary import attend_with
 from whatfits.sizing.graph.tensor import OUTPUT
 from whatfits.sizing.model import FullAttention
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor

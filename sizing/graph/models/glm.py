@@ -6,13 +6,14 @@ Source: llama.cpp src/models/{chatglm,glm4,glm4-moe}.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
 from whatfits.sizing.graph.stack import build_stack, feed_as_said, positions_of
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
 

@@ -6,8 +6,6 @@ all its pools made anew).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.delta_attention import DeltaAttention
 from whatfits.sizing.graph.hyper_connections import (
@@ -20,9 +18,11 @@ from whatfits.sizing.graph.hyper_connections import (
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
 from whatfits.sizing.graph.recurrent import States
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
+    from typing import Final
 
     from whatfits.sizing.graph.attention import CacheInputs
     from whatfits.sizing.graph.context import GraphContext

@@ -6,13 +6,14 @@ Source: llama.cpp src/models/granite.cpp granite-swa.cpp (granite-moe.cpp has th
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.rotary import rotated_attention
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor

@@ -5,8 +5,6 @@ Source: llama.cpp src/models/kimi-k3.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.delta_attention import DeltaAttention
 from whatfits.sizing.graph.latent import latent_attention
@@ -14,9 +12,11 @@ from whatfits.sizing.graph.mixture import GATINGS
 from whatfits.sizing.graph.recurrent import States
 from whatfits.sizing.graph.situ import situ
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
 

@@ -5,16 +5,16 @@ Source: llama.cpp src/models/kimi-linear.cpp, delta-net-base.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.delta_attention import DeltaAttention
 from whatfits.sizing.graph.latent import latent_attention
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
 from whatfits.sizing.graph.recurrent import States
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
 

@@ -7,14 +7,15 @@ orion,plamo,stablelm,starcoder,starcoder2}.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
 from whatfits.sizing.graph.stack import Step, attend_unturned, build_stack, output_of, rotated
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

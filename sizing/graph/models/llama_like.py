@@ -7,7 +7,6 @@ mistral3,openelm,paddleocr,pangu-embed,plamo3,qwen,refact,seed-oss,smollm3,xvers
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Heads
 from whatfits.sizing.graph.decoder import Decoder, build_decoder
@@ -21,9 +20,11 @@ from whatfits.sizing.graph.stack import (
     positions_of,
     rotated,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

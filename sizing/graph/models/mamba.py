@@ -5,14 +5,14 @@ Source: llama.cpp src/models/{mamba,jamba,granite-hybrid,nemotron-h,falcon-h1}.c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention, Heads
 from whatfits.sizing.graph.states_mamba import States, mamba1, mamba2
 from whatfits.sizing.graph.tensor import OUTPUT
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor

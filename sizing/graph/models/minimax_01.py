@@ -5,15 +5,15 @@ Source: llama.cpp src/models/minimax-01.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.mixture import feed_forward_or_mixture
 from whatfits.sizing.graph.recurrent import States
 from whatfits.sizing.graph.rotary import rotated_attention
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

@@ -8,14 +8,15 @@ the cache when memory is planned, so that its positions are those of one padding
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.stack import Step, build_stack, feed_as_said, output_of, rotated
 from whatfits.sizing.graph.tensor import Tensor
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
+    from typing import Final
 
     from whatfits.sizing.graph.attention import CacheInputs, Heads
     from whatfits.sizing.graph.context import GraphContext

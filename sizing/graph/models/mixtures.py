@@ -7,7 +7,6 @@ hunyuan-moe,hy-v3,mellum,mimo2}.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.stack import (
     Step,
@@ -19,9 +18,11 @@ from whatfits.sizing.graph.stack import (
     rotated,
 )
 from whatfits.sizing.model import SlidingWindow
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

@@ -5,14 +5,14 @@ Source: llama.cpp src/models/{arctic,grok,grovemoe,smallthinker}.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.rotary import rotated_attention
 from whatfits.sizing.graph.stack import Step, attend, build_stack, gating_of, output_of, rotated
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

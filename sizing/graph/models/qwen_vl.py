@@ -8,12 +8,13 @@ Source: llama.cpp src/models/{qwen2moe,qwen2vl,qwen3vl,qwen3vlmoe}.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.stack import Step, build_stack
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

@@ -7,14 +7,15 @@ src/llama-graph.cpp (build_rwkv_token_shift_load, build_rwkv_token_shift_store).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.states_mamba import States
 from whatfits.sizing.graph.states_rwkv import TimeMix6, TimeMix7
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext, Part
     from whatfits.sizing.graph.tensor import Tensor

@@ -7,8 +7,6 @@ llm_graph_input_attn_k_dsa), src/llama-kv-cache-dsa.cpp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.graph.attention import Attention
 from whatfits.sizing.graph.latent import (
     absorbed_heads,
@@ -18,10 +16,12 @@ from whatfits.sizing.graph.latent import (
 from whatfits.sizing.graph.mixture import GATINGS, feed_forward_or_mixture
 from whatfits.sizing.graph.tensor import Tensor
 from whatfits.sizing.model import LatentAttention
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
 

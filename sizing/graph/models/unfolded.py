@@ -6,13 +6,14 @@ Source: llama.cpp src/models/{minicpm3,plm}.cpp.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.graph.attention import Heads
 from whatfits.sizing.graph.stack import Step, build_stack, output_of
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.tensor import Tensor

@@ -6,9 +6,11 @@ against published checkpoints (tests/sizing/quants/layouts).
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.quants.layouts.parts import HALF, INT32, Parts, groups_of, packed_words
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["awq_parts"]
 

@@ -8,9 +8,11 @@ nn/modules.py (Linear4bit, Int8Params). The small JSON of a quantisation state (
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.quants.layouts.parts import F32, Parts, ceil_div
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["four_bit_parts", "llm_int8_parts"]
 

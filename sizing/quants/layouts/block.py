@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import language_parts
 from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.quants.layouts.checkpoint import Layout
     from whatfits.sizing.quants.layouts.mlx import MlxMode, MlxModule
 

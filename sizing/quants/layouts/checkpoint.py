@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Final, Protocol
 
 from whatfits.sizing.quants.layouts.mlx import MlxMode, MlxModule, mlx_group, mlx_parts
 from whatfits.sizing.quants.layouts.parts import HALF
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Final
 
     from whatfits.sizing.model import TensorSpec
     from whatfits.sizing.quants.layouts.parts import Parts

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import printable
 from whatfits.sizing.quants.layouts.block import (
@@ -26,9 +25,11 @@ from whatfits.sizing.quants.layouts.compressed_tensors import (
 from whatfits.sizing.quants.layouts.fp8 import Fp8Scaling, fp8_parts
 from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
 from whatfits.sizing.quants.layouts.nvfp4 import nvfp4_parts
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.quants.layouts.checkpoint import Layout
 

@@ -7,8 +7,6 @@ have the bytes of `fp8` and `nvfp4`. Error: format arithmetic.
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.quants.layouts.parts import (
     HALF,
     INT32,
@@ -16,6 +14,10 @@ from whatfits.sizing.quants.layouts.parts import (
     ceil_div,
     groups_of,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["int8_parts", "mxfp4_parts", "pack_quantized_parts"]
 

@@ -7,9 +7,8 @@ a checkpoint is on file but that of one whole repository (239.1 GB where its ten
 
 from __future__ import annotations
 
-from typing import Literal, assert_never
-
 from whatfits.sizing.quants.layouts.parts import F32, Parts, ceil_div
+from whatfits.sizing.typed import Literal, assert_never
 
 __all__ = ["Fp8Scaling", "fp8_parts"]
 

@@ -7,11 +7,13 @@ equals the sum); published repositories as in tests/sizing/quants/layouts.
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.parts import HALF, INT32, Parts, groups_of, packed_words
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["MlxMode", "MlxModule", "mlx_group", "mlx_parts"]
 

@@ -8,10 +8,12 @@ Source: llama.cpp gguf-py/gguf/tensor_mapping.py.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Final
 
     from whatfits.sizing.quants.layouts.name_patterns import NamePatterns
 

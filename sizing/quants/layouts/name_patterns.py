@@ -10,10 +10,12 @@ huggingface/transformers `should_convert_module`, ModelOpt `exclude_modules` (sh
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Final
 
 __all__ = ["NamePatterns"]
 

@@ -8,9 +8,11 @@ Error: format arithmetic; no published size of such a checkpoint is on file.
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.quants.layouts.parts import F32, Parts, groups_of
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["nvfp4_parts"]
 

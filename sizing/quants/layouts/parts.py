@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["F32", "HALF", "INT32", "Parts", "ceil_div", "groups_of", "packed_words"]
 

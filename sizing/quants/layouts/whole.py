@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.architectures import language_parts
 from whatfits.sizing.errors import InvalidRequestError
@@ -13,9 +12,11 @@ from whatfits.sizing.quants.layouts.checkpoint import checkpoint_bytes, mlx_chec
 from whatfits.sizing.quants.layouts.mlx import MlxModule
 from whatfits.sizing.quants.layouts.module_names import gguf_part, keeper
 from whatfits.sizing.quants.layouts.parts import HALF
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Final
 
     from whatfits.sizing.model import TensorSpec
     from whatfits.sizing.quants.layouts.block import CheckpointQuantisation

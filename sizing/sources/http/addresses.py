@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Final
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["PUBLIC", "Address", "Rules", "check_url", "is_public", "shown_url"]
 

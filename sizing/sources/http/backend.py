@@ -9,16 +9,17 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Final
 
 import httpcore
 
 from whatfits.sizing.sources.http.addresses import is_public
 from whatfits.sizing.sources.http.guard import SpentError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Final
 
     from whatfits.sizing.sources.http.guard import Guard
 

@@ -8,17 +8,18 @@ slower than the budget are refused. `HTTPS_PROXY` is honoured (proxies.py).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Self
 
 from whatfits.sizing.errors import InvalidRequestError, RemoteAnswerError, UnreachableError
 from whatfits.sizing.sources.http.addresses import PUBLIC, check_url, shown_url
 from whatfits.sizing.sources.http.guard import Budget, Guard
 from whatfits.sizing.sources.http.remote_file import RemoteFile
 from whatfits.sizing.sources.http.wire import Answer, Wire, status_error
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Final, Self
 
     from whatfits.sizing.sources.http.addresses import Address, Rules
     from whatfits.sizing.sources.http.header_cache import HeaderCache

@@ -7,13 +7,14 @@ server that sends one byte a second, headers without end, or more than was asked
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
 
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
 __all__ = ["Budget", "Guard", "SpentError"]
 

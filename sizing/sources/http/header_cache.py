@@ -15,14 +15,15 @@ import json
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.sources.kept_file import KeptFile
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any, Final
 
 __all__ = ["HeaderCache", "KeptHeader", "default_cache"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
+from whatfits.sizing.readers.byte_source import FrugalSource
 from whatfits.sizing.readers.gguf_extent import header_end_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.sources.http.remote_file import RemoteFile
 
 __all__ = ["HeaderSource"]
@@ -15,8 +17,8 @@ _BELIEVED: Final = 2
 _STEP: Final = 1.5
 
 
-class HeaderSource:
-    """A `FrugalSource` over a remote file; its requests reach to where the header should end.
+class HeaderSource(FrugalSource):
+    """Bytes of a remote file; its requests reach to where the header should end.
 
     Attributes:
         size_bytes: length of the file.

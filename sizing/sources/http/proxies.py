@@ -8,15 +8,16 @@ an address is checked all the same, and a plain http address never goes through 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.sources.http.addresses import Rules, check_url
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.sources.http.addresses import Address
 

@@ -6,12 +6,13 @@ Source: RFC 9110, sections 8.8 (validators), 13.1.5 (If-Range) and 14 (range req
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.named_tuples import NamedTuple
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["Extent", "Version", "parse_content_range", "parse_length", "range_header", "version_of"]
 

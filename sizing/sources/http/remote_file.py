@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
-
 from whatfits.sizing.errors import RemoteAnswerError
 from whatfits.sizing.sources.http.addresses import shown_url
 from whatfits.sizing.sources.http.header_cache import KeptHeader, today
@@ -16,10 +14,12 @@ from whatfits.sizing.sources.http.ranges import (
     version_of,
 )
 from whatfits.sizing.sources.http.wire import status_error
+from whatfits.sizing.typed import TYPE_CHECKING, Protocol
 from whatfits.sizing.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.sources.http.header_cache import HeaderCache
     from whatfits.sizing.sources.http.wire import Answer

@@ -7,12 +7,12 @@ or `SSL_CERT_DIR` is set, else certifi's.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError, RemoteAnswerError, UnreachableError
 from whatfits.sizing.sources.http.addresses import shown_url
 from whatfits.sizing.sources.http.guard import SpentError
 from whatfits.sizing.sources.http.proxies import proxy_for
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.version import VERSION
@@ -20,6 +20,7 @@ from whatfits.sizing.version import VERSION
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Final
 
     import httpcore
 

@@ -5,17 +5,18 @@ GGUF files beside them are looked past: such a runtime does not read them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError, UnreadableFileError, printable
 from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint_in
 from whatfits.sizing.sources.hub.names import parse_hub_name
 from whatfits.sizing.sources.hub.no_model import way_out
 from whatfits.sizing.sources.hub.repositories import open_repository
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.sources.checkpoint_files import Checkpoint
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.repositories import Repository

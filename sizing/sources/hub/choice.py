@@ -6,17 +6,17 @@ quantisation), else what is nearest to that. What cannot be told apart is listed
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError, UnknownFileTypeError, printable
 from whatfits.sizing.quants.default_type import chosen_file_type
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.sources.hub.offers import label_of
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.offers import Offer

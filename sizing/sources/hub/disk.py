@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.sources.folders import LocalFolder
 from whatfits.sizing.sources.hub.listing import MAX_FILES, RepositoryFile, RepositoryInfo
 from whatfits.sizing.sources.hub.names import MAIN, is_plain_path
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.sources.hub.names import HubName
 

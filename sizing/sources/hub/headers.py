@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import UnknownModelError, printable
 from whatfits.sizing.readers.gguf import GGUF_MAGIC
 from whatfits.sizing.readers.gguf_start import read_gguf_start
@@ -11,11 +9,13 @@ from whatfits.sizing.sources.hub.names import parse_hub_name
 from whatfits.sizing.sources.hub.repositories import open_repository
 from whatfits.sizing.sources.local_file import display_name, header_of
 from whatfits.sizing.sources.split_gguf import declared_count, read_split
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import KIB
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.readers.gguf import GgufHeader
     from whatfits.sizing.readers.gguf_start import GgufStart

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.catalog.lookup import find_model, model_entries
 from whatfits.sizing.errors import UnknownModelError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
 

@@ -9,15 +9,16 @@ Source: huggingface_hub 0.34 hf_api.py (ModelInfo, RepoSibling, RepoFile), utils
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import MalformedFileError
 from whatfits.sizing.readers.strict_json import parse_json
 from whatfits.sizing.sources.hub.names import is_plain_path
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Final
 
 __all__ = ["MAX_FILES", "RepositoryFile", "RepositoryInfo", "next_page", "parse_info", "parse_tree"]
 

@@ -8,11 +8,14 @@ Source of what a repository may be called: huggingface_hub utils/_validators.py.
 from __future__ import annotations
 
 import re
-from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
+
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["MAIN", "PREFIX", "HubName", "is_plain_path", "parse_hub_name"]
 

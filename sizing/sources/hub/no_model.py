@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.errors import UnreadableFileError
 from whatfits.sizing.readers.safetensors_index import PICKLE_SUFFIXES
 from whatfits.sizing.sources.file_kinds import folder_hint, pickle_reason
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnknownFileTypeError
 from whatfits.sizing.quants.file_types import FILE_TYPES, find_file_type
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.sources.split_gguf import MAX_FILES as MAX_SPLIT_FILES
 from whatfits.sizing.sources.split_gguf import parse_split_name
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from whatfits.sizing.sources.hub.listing import RepositoryFile
 

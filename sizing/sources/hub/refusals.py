@@ -6,12 +6,13 @@ which. Source: huggingface_hub 0.34 utils/_http.py, `hf_raise_for_status`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import UnknownModelError, UnreadableFileError
 from whatfits.sizing.sources.hub.known import catalog_hint, near_hint
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.errors import BadInputError, RemoteAnswerError
     from whatfits.sizing.sources.hub.names import HubName
     from whatfits.sizing.sources.hub.settings import HubSettings

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from whatfits.sizing.errors import MalformedFileError, RemoteAnswerError
@@ -28,11 +27,13 @@ from whatfits.sizing.sources.hub.listing import (
 )
 from whatfits.sizing.sources.hub.names import MAIN, PREFIX
 from whatfits.sizing.sources.hub.refusals import refused
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.readers.byte_source import ByteSource
     from whatfits.sizing.sources.hub.listing import RepositoryFile, RepositoryInfo

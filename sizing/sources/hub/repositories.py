@@ -7,12 +7,12 @@ answers: the listing and the headers that were read.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from whatfits.sizing.errors import UnreachableError
 from whatfits.sizing.sources.hub.disk import find_downloaded
 from whatfits.sizing.sources.hub.known import catalog_hint
 from whatfits.sizing.sources.hub.settings import read_settings
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.sources.http.client import is_offline
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["HubSettings", "read_settings"]
 

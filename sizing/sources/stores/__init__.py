@@ -7,12 +7,13 @@ that is not there is empty, and what is broken in one is a line among its findin
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.sources.stores.stored import StoreContents
     from whatfits.sizing.sources.stores.surroundings import Surroundings

@@ -8,16 +8,16 @@ Source: llama.cpp common/download.cpp (mmproj by name, `.downloadInProgress`), h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import printable
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.sources.split_gguf import parse_split_name
 from whatfits.sizing.sources.stores.stored import StoredExtra, StoredModel
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Final
 
     from whatfits.sizing.sources.stores.stored import Format
     from whatfits.sizing.sources.stores.walk import FoundFile

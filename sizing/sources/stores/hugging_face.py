@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnreadableFileError, printable
 from whatfits.sizing.sources.local_file import names_in
@@ -17,9 +16,12 @@ from whatfits.sizing.sources.stores.checkpoint_format import checkpoint_format
 from whatfits.sizing.sources.stores.grouping import UNFINISHED, group_models, is_model_file
 from whatfits.sizing.sources.stores.stored import StoreContents, StoredModel
 from whatfits.sizing.sources.stores.walk import Walk, is_inside, read_small_file
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.sources.stores.surroundings import Surroundings
     from whatfits.sizing.sources.stores.walk import FoundFile
 

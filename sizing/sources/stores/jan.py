@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError, MalformedFileError, printable
 from whatfits.sizing.readers.strict_json import parse_json
@@ -17,9 +16,11 @@ from whatfits.sizing.sources.split_gguf import parse_split_name
 from whatfits.sizing.sources.stores.checkpoint_format import checkpoint_format
 from whatfits.sizing.sources.stores.stored import StoreContents, StoredExtra, StoredModel
 from whatfits.sizing.sources.stores.walk import FoundFile, Walk, find_file, read_small_file
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from whatfits.sizing.sources.stores.surroundings import Surroundings
 

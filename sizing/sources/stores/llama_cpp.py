@@ -8,15 +8,17 @@ common/hf-cache.cpp (LLAMA_CACHE names the folder of either layout).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.sources.stores.checkpoint_format import checkpoint_format
 from whatfits.sizing.sources.stores.grouping import group_models, is_model_file
 from whatfits.sizing.sources.stores.hugging_face import read_hub_folder
 from whatfits.sizing.sources.stores.stored import StoreContents
 from whatfits.sizing.sources.stores.walk import Walk
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.sources.stores.surroundings import Surroundings
 
 __all__ = ["NAME", "folders", "read"]

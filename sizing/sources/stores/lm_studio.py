@@ -9,7 +9,6 @@ Source: lmstudio-ai/lms (findLMStudioHome), settings files of versions 0.3 and 0
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.readers.strict_json import parse_json
@@ -17,8 +16,11 @@ from whatfits.sizing.sources.stores.checkpoint_format import checkpoint_format
 from whatfits.sizing.sources.stores.grouping import group_models, is_model_file
 from whatfits.sizing.sources.stores.stored import StoreContents
 from whatfits.sizing.sources.stores.walk import Walk, read_small_file
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.sources.stores.surroundings import Surroundings
 
 __all__ = ["NAME", "homes", "models_folder", "pointed_home", "read"]

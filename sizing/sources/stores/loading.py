@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError, UnreadableFileError, UnsupportedArchitectureError
 from whatfits.sizing.extras import Companion
@@ -13,10 +12,12 @@ from whatfits.sizing.sources.extra_files import adapter_of, projector_of
 from whatfits.sizing.sources.folder import MISSING_FILES, load_checkpoint_model
 from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Final
 
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader

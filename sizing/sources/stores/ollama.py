@@ -8,7 +8,6 @@ server/images.go (what a layer is for), server/download.go (`-partial`), envconf
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.sizing.errors import (
     BadInputError,
@@ -35,8 +34,11 @@ from whatfits.sizing.sources.ollama_name import OllamaName, parse_ollama_name
 from whatfits.sizing.sources.stores.grouping import UNFINISHED
 from whatfits.sizing.sources.stores.stored import StoreContents, StoredExtra, StoredModel
 from whatfits.sizing.sources.stores.walk import Walk, find_file, read_small_file
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from whatfits.sizing.sources.ollama_manifest import Layer
     from whatfits.sizing.sources.stores.surroundings import Surroundings
     from whatfits.sizing.sources.stores.walk import FoundFile

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import UnreadableFileError, printable
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.sources.regular_file import open_regular_file, unreadable
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final
 
     from whatfits.sizing.sources.stores.stored import FileIdentity
 

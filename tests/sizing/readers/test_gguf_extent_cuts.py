@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gguf_builder as b
 import pytest
 
-from whatfits.sizing.readers.byte_source import BytesSource
+from whatfits.sizing.readers.byte_source import BytesSource, FrugalSource
 from whatfits.sizing.readers.gguf import read_gguf_header
 from whatfits.sizing.readers.gguf_extent import header_end_bytes, least_header_bytes
 
@@ -69,7 +69,7 @@ def test_what_a_header_has_at_least_is_certain_from_any_of_its_bytes(name: str) 
 
 
 def test_a_source_that_fetches_is_asked_for_what_it_has_at_hand() -> None:
-    class Fetching(BytesSource):
+    class Fetching(BytesSource, FrugalSource):
         asked: list[int] = []  # noqa: RUF012 - one instance
         reads: list[tuple[int, int]] = []  # noqa: RUF012 - same
 
