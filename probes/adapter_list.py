@@ -5,17 +5,17 @@ The 32-bit `AdapterRAM` saturates just below 4 GiB; such a reading is "capped" a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.amd_names import is_apu
 from whatfits.probes.drafts import count, items, mapping, size, text
 from whatfits.probes.intel import is_discrete_intel
 from whatfits.probes.pci import AMD, INTEL, NVIDIA
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, MIB
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = ["CAPPED_BYTES", "QUALCOMM", "VENDORS", "Adapter", "listed_adapters"]
 

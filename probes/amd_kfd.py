@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import read_text_or_none, whole_number
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.system import System
 

@@ -7,9 +7,6 @@ the macOS version, which the catalog knows as an interval.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import (
     Draft,
     catalog_rates,
@@ -25,10 +22,13 @@ from whatfits.probes.unified import held_of
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.machine import Device, Pool
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, MIB, format_bytes
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.calibration import CalibrationStore
 from whatfits.probes.measurements import fingerprint
 from whatfits.probes.report import Finding
 from whatfits.sizing.calibration import calibration_fault
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Final
 
     from whatfits.probes.report import ProbeReport
     from whatfits.sizing.calibration import Calibration, DeviceCalibration

@@ -10,15 +10,16 @@ takes the place of `ram` (`whatfits.probes.unified.join_ram`), and the CPU compu
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import Draft
 from whatfits.sizing.errors import ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Final
 
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System

@@ -6,9 +6,6 @@ xe driver's tiles, or from i915 where it publishes one; else it is unknown, not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import (
     Draft,
     catalog_rates,
@@ -25,9 +22,12 @@ from whatfits.probes.pci import (
     read_link_bytes_per_s,
 )
 from whatfits.sizing.machine import Device, Link, Pool
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System

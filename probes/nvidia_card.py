@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from binascii import crc32
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 from whatfits.probes.drafts import catalog_rates, count, error_name, items, mapping, size, text
 from whatfits.probes.pci import link_bytes_per_s
 from whatfits.probes.report import Holder
 from whatfits.sizing.machine import Device, Link, Pool
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from typing import Final
 
     from whatfits.probes.drafts import Draft
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.measurements import Store, fingerprint
 from whatfits.probes.report import Finding
 from whatfits.sizing.machine import MeasuredOverhead
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Final
 
     from whatfits.probes.measurements import LoadRecord
     from whatfits.probes.report import ProbeReport

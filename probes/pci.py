@@ -6,14 +6,15 @@ Vulkan loader lists (llvmpipe, Dozen and virtual adapters are listed there, too)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
 from whatfits.probes.drafts import Draft, read_text_or_none, whole_number
 from whatfits.probes.system import SourceMissingError
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from whatfits.probes.meminfo import HostRam, parse_meminfo
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.probes.system import System

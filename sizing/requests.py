@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from math import inf
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from whatfits.sizing.calibration import calibration_fault
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
+from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [

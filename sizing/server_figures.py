@@ -9,16 +9,17 @@ API (size_bytes: on disk), vllm-project/vllm 0.33.0 vllm/v1/metrics/loggers.py (
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import overhead_of, process_overhead
 from whatfits.sizing.server_verification import ComparedValue
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import DeviceMemory, Plan
     from whatfits.sizing.model import ModelSpec

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from whatfits.sizing.workload import PlacementRequest, Workload
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import field_names, replace
 
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.workload import PlacementRequest, Workload
+
+    _T = TypeVar("_T", Workload, PlacementRequest)
 
 __all__ = ["completed", "filled", "is_llama_server", "machine_before"]
-
-_T = TypeVar("_T", Workload, PlacementRequest)
 
 
 def is_llama_server(command: tuple[str, ...]) -> bool:
@@ -26,9 +27,9 @@ def filled(base: _T, over: _T) -> _T:
     kind: Any = type(over)
     unset = kind()
     changed = {
-        field.name: getattr(over, field.name)
-        for field in fields(kind)
-        if getattr(over, field.name) != getattr(unset, field.name)
+        name: getattr(over, name)
+        for name in field_names(over) or ()
+        if getattr(over, name) != getattr(unset, name)
     }
     return replace(base, **changed)
 

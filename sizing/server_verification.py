@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
-
 from whatfits.sizing.estimate import ModelSummary  # noqa: TC001 - resolved by pydantic
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
+from whatfits.sizing.values import dataclass, field
 from whatfits.sizing.workload import (  # noqa: TC001 - same
     PlacementRequest,
     Workload,
 )
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 __all__ = ["ComparedValue", "ServerVerdict", "ServerVerification", "VerifiedServer", "verdict_of"]
 

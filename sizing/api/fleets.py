@@ -87,10 +87,9 @@ def fleet_nodes(
     Raises:
         BadInputError: one is no machine, there are none or too many, or there is no such network.
     """
-    from dataclasses import replace
-
     from whatfits.sizing.catalog.networks import find_network
     from whatfits.sizing.fleets.inventory import named_apart
+    from whatfits.sizing.values import replace
 
     known = None if network is None else find_network(network).id
     nodes = []

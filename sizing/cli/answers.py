@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
-
 from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.cli.list_answers import HomeAnswer, ListAnswer
 from whatfits.sizing.costing.answer import CostAnswer
@@ -16,7 +13,12 @@ from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.renting import Rented
 from whatfits.sizing.serving.serve_plan import ServePlan
+from whatfits.sizing.typed import TYPE_CHECKING, Any
+from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import Workload
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 __all__ = [
     "BatchAnswer",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.cli.bench_answer import FileBenchAnswer, FileTiming
 from whatfits.sizing.cli.load_here import load_limits, request_here
 from whatfits.sizing.errors import InvalidRequestError, ProbeError, UnreadableFileError
 from whatfits.sizing.estimate import ModelSummary
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Final
 
     from whatfits.bench.speed_process import LoadedModel, Step
     from whatfits.bench.timing import Timing

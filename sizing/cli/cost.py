@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from dataclasses import fields
-from typing import TYPE_CHECKING, Final, TypeVar
 
 from whatfits.sizing.api import cost
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
@@ -19,19 +17,23 @@ from whatfits.sizing.cli.parser import Parser, add_output_options, parsed
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import ungrouped
+from whatfits.sizing.values import field_names
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Final, TypeVar
 
     from whatfits.sizing.costing.moving import Spreads
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.usage import Usage
 
+    _T = TypeVar("_T", "Usage", "Ownership", "Spreads")
+
 __all__ = ["run"]
 
-_T = TypeVar("_T", "Usage", "Ownership", "Spreads")
 _THOUSANDS: Final = {"k": 1e3, "m": 1e6, "g": 1e9}  # of a bill, not of a context: k is 1,000
 
 
@@ -124,7 +126,7 @@ def _tokens(text: str) -> float:
 
 def _given(kind: type[_T], options: argparse.Namespace) -> _T:
     """Return a value whose fields are those options that were given, else its defaults."""
-    values = {field.name: getattr(options, field.name) for field in fields(kind)}
+    values = {name: getattr(options, name) for name in field_names(kind()) or ()}
     return kind(**{name: value for name, value in values.items() if value is not None})
 
 

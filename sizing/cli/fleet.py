@@ -154,9 +154,8 @@ def _files_and_model(options: argparse.Namespace) -> tuple[list[str], str | None
 
 
 def _read(files: Sequence[str], options: argparse.Namespace) -> _Read:
-    from dataclasses import replace
-
     from whatfits.sizing.api import fleet_nodes
+    from whatfits.sizing.values import replace
 
     warnings: list[str] = []
     given: list[Node | str | Machine] = [n for file in files for n in _nodes_of(file)]
@@ -205,10 +204,9 @@ def _ray_nodes(options: argparse.Namespace) -> _Read:
 
 
 def _answer(read: _Read, model: str | None, options: argparse.Namespace) -> FleetAnswer:
-    from dataclasses import replace
-
     from whatfits.sizing.api import fleet
     from whatfits.sizing.fleets.answer import FleetAnswer
+    from whatfits.sizing.values import replace
 
     if model is None:
         return FleetAnswer(SCHEMA_VERSION, read.nodes, warnings=read.warnings)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.cli.options import placement_of
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     import argparse

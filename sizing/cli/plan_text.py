@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
 from whatfits.sizing.explain import plan_document, rate_cell, remedy_text
 from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.document import Block

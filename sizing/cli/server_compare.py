@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing import server_figures as figures
 from whatfits.sizing.api import answer
 from whatfits.sizing.cli.options import placement_of, workload_of
@@ -21,11 +18,14 @@ from whatfits.sizing.runtimes.llama_server_flags import read_flags
 from whatfits.sizing.server_settings import completed, filled, is_llama_server, machine_before
 from whatfits.sizing.server_verification import ServerVerification, VerifiedServer, verdict_of
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
+from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final
 
     from whatfits.sizing.cli.server_case import Case
     from whatfits.sizing.estimate import Plan

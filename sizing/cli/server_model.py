@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.api import load_model
 from whatfits.sizing.errors import BadInputError, InvalidRequestError, ProbeError, printable
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.probes.runtimes.address import ServerAddress
     from whatfits.probes.runtimes.report import LoadedModel

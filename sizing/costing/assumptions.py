@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.costing.moving import Spreads
 from whatfits.sizing.costing.ownership import Ownership
 from whatfits.sizing.costing.usage import Usage
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass, field_names
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.costing.facts import Fact
 
 __all__ = ["Assumption", "assumptions_of"]
@@ -47,15 +47,15 @@ def assumptions_of(
     )
     rows = []
     for group, value, default in held:
-        for field in fields(value):  # type: ignore[arg-type]
-            key = f"{group}.{field.name}"
-            amount: float | None = getattr(value, field.name)
+        for name in field_names(value) or ():
+            key = f"{group}.{name}"
+            amount: float | None = getattr(value, name)
             fact = read.get(key)
             if fact is not None:
                 rows.append(Assumption(key, amount, fact.source, fact.as_of))
             elif amount is None:
                 rows.append(Assumption(key, None, "unknown: yours to give"))
             else:
-                is_default = amount == getattr(default, field.name)
+                is_default = amount == getattr(default, name)
                 rows.append(Assumption(key, amount, _YOURS if is_default else _GIVEN))
     return tuple(rows)

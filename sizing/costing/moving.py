@@ -5,17 +5,16 @@ Speed moves within its own interval; prices and use by shares that are the user'
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
-
 from whatfits.sizing.costing.break_even import break_even_day
 from whatfits.sizing.costing.local import Pace, busy_hours, local_day
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import ClassVar
 
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.usage import Usage

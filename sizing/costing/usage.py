@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import ClassVar, Final
-
 from whatfits.sizing.costing.bounds import check_bounds
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from typing import ClassVar, Final
 
 __all__ = ["DAYS_PER_WEEK", "Usage", "checked_usage"]
 

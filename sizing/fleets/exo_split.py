@@ -8,9 +8,7 @@ discovery, port 52415), docs/api.md.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.fleets.inventory import free_bytes
@@ -20,11 +18,14 @@ from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of, togeth
 from whatfits.sizing.quants.layouts.parts import HALF
 from whatfits.sizing.runtimes.mlx import try_mlx
 from whatfits.sizing.runtimes.mlx_speed import mlx_speed
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.fleets.inventory import Node

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine  # noqa: TC001 - resolved by pydantic for the schema
 from whatfits.sizing.placement import usable_accelerators
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
 __all__ = [
     "MOST_NODES",

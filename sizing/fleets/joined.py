@@ -6,15 +6,15 @@ node alone is left out.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.machine import Machine, MeasuredOverhead
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.machine import Device, Link, Pool

@@ -7,16 +7,16 @@ mean. No run over a network was measured, and that half of the rate is reached i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import sqrt
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, rounded
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
 __all__ = [
     "NO_NETWORK",

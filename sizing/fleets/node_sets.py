@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.fleets.inventory import free_bytes
 from whatfits.sizing.machine import UNKNOWN_MACHINE_NAME
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Final
 
     from whatfits.sizing.fleets.inventory import Node
 

@@ -7,9 +7,6 @@ worse: they only add sets to choose from.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.fleets.alone import best_alone, copies_of, replicas
 from whatfits.sizing.fleets.exo_split import split_exo
@@ -27,10 +24,13 @@ from whatfits.sizing.fleets.starting.vllm_start import vllm_start
 from whatfits.sizing.fleets.vllm_split import split_vllm
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.fleets.inventory import Node

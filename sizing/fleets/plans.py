@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
-
 from whatfits.sizing.estimate import Memory, Speed, Verdict
 from whatfits.sizing.fleets.network import Traffic  # noqa: TC001 - read by pydantic
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import MAY_RUN, VERDICT_ORDER
 from whatfits.sizing.workload import Workload  # noqa: TC001 - read by pydantic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.fleets.inventory import Node
 

@@ -10,10 +10,8 @@ the client), pull 9296. What the protocol adds is in no figure here.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv6Address
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.fleets.inventory import free_bytes
@@ -25,10 +23,13 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.search import Trials
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, estimate_speed
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Speed, Verdict
     from whatfits.sizing.fleets.inventory import Node

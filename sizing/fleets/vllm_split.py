@@ -9,9 +9,6 @@ end, two tensors of one row a token in 16 bits, vllm/model_executor/models (Inte
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.fleets.joined import joined_machine
 from whatfits.sizing.fleets.network import Traffic, with_crossings
@@ -23,11 +20,14 @@ from whatfits.sizing.runtimes.vllm_parallel import Cut, why_not_ranks
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_speed import vllm_speed
 from whatfits.sizing.runtimes.vllm_verdict import judged
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.fleets.inventory import Node

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.serving.batching import ENDS
@@ -12,8 +9,12 @@ from whatfits.sizing.serving.curve import Users
 from whatfits.sizing.serving.llama_deployment import LlamaDeployments
 from whatfits.sizing.serving.points import Played
 from whatfits.sizing.serving.vllm_deployment import vllm_deployment
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

@@ -6,14 +6,12 @@ A cell is one point of the curve of a server that is made for its users and its 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 from whatfits.sizing.estimate import Verdict  # noqa: TC001 - a field of the cell
 from whatfits.sizing.serving.curve import CurvePoint  # noqa: TC001 - a field of the cell
 from whatfits.sizing.serving.deploying import deployed, users_of
 from whatfits.sizing.serving.profile import check_limits, check_profile
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import MAY_RUN
 
 if TYPE_CHECKING:

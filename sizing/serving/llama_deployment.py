@@ -8,9 +8,6 @@ envconfig/config.go (OLLAMA_NUM_PARALLEL, OLLAMA_MAX_QUEUE).
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.closing_in import last_that_holds
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.graph.index import Replays
@@ -20,9 +17,13 @@ from whatfits.sizing.serving.batching import BatchModel
 from whatfits.sizing.serving.deployment import Deployment
 from whatfits.sizing.serving.server import Server
 from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whatfits.sizing.estimate import Plan, Remedy
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec

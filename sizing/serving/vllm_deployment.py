@@ -5,9 +5,6 @@ Source: vllm-project/vllm 0.33.0 vllm/v1/core/sched/scheduler.py; blocks as `vll
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_speed import vllm_placement, vllm_step_settings
 from whatfits.sizing.runtimes.vllm_verdict import judged
@@ -21,9 +18,12 @@ from whatfits.sizing.serving.vllm_host import (
     WEB_FRONT_S,
     host_work,
 )
+from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine

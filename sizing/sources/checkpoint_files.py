@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final, TypeVar
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
 from whatfits.sizing.quants.layouts.block import quantisation_block
@@ -33,17 +32,20 @@ from whatfits.sizing.sources.file_kinds import (
 )
 from whatfits.sizing.sources.folders import Folder, LocalFolder
 from whatfits.sizing.sources.paths import is_folder
+from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final, TypeVar
 
     from whatfits.sizing.readers.byte_source import ByteSource
     from whatfits.sizing.readers.safetensors import StoredTensor
 
+    _T = TypeVar("_T")
+
 __all__ = ["CONFIG", "Checkpoint", "read_checkpoint", "read_checkpoint_in"]
 
-_T = TypeVar("_T")
 
 CONFIG: Final = "config.json"
 _SUFFIX: Final = ".safetensors"

@@ -8,14 +8,15 @@ layers of the model the last counts; lists of manifests, one for each runner).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from whatfits.sizing.errors import MalformedFileError, printable
 from whatfits.sizing.readers.strict_json import parse_json
+from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
 __all__ = [
     "MANIFEST_TYPE",
@@ -27,7 +28,7 @@ __all__ = [
     "parse_manifest",
 ]
 
-LayerKind: TypeAlias = Literal[
+LayerKind = Literal[
     "model", "projector", "adapter", "draft", "params", "tensor", "json", "config", "other"
 ]
 

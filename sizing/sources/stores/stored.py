@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
+from whatfits.sizing.typed import Literal
 from whatfits.sizing.values import dataclass
 
 __all__ = ["ExtraKind", "FileIdentity", "Format", "StoreContents", "StoredExtra", "StoredModel"]
 
-Format: TypeAlias = Literal["gguf", "safetensors", "mlx"]
-ExtraKind: TypeAlias = Literal["projector", "adapter", "draft"]
-FileIdentity: TypeAlias = tuple[int, int]
+Format = Literal["gguf", "safetensors", "mlx"]
+ExtraKind = Literal["projector", "adapter", "draft"]
+FileIdentity = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
