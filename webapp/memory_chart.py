@@ -25,10 +25,10 @@ PART_COLOURS: Final = {
     "compute": "#0d9488",
     "output": "#a855f7",
     "overhead": "#64748b",
-    "margin": "#94a3b8",
+    "margin": "#8593ab",
     "cpu": "#be185d",
     "used": "#b08968",
-    "reserve": "#c4b5a0",
+    "reserve": "#9b8b57",
 }
 _ROW_PIXELS: Final = 76
 _BAR_PIXELS: Final = 24

@@ -111,6 +111,13 @@ def test_what_is_written_on_a_chart_can_be_read(ink: Ink, page: str) -> None:
         assert contrast(colour, page) >= 4.5, colour
 
 
+@pytest.mark.parametrize("page", ["#ffffff", "#0e1117"])
+def test_every_part_of_a_bar_stands_out_from_the_page(page: str) -> None:
+    # WCAG 2.2, 1.4.11: three to one for what a graphic needs to be understood
+    for part, colour in PART_COLOURS.items():
+        assert contrast(colour, page) >= 3, part
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_words_for_a_bar_are_its_numbers(machine: str) -> None:
     found = answer(machine)
