@@ -217,8 +217,9 @@ class _Replayed:
         if (key, op) not in known:
             if key not in self._few:
                 self._few[key] = self._graph(build, few)
-            places = self._few[key].places_of(op, pinned=True)
-            homes = [self._homes.layer(at) for at in layers]
+            graph = self._few[key]
+            places = graph.places_of(op, pinned=True)
+            homes = [self._homes.layer(at) for at in layers if at not in graph.unlisted]
             known[key, op] = not places or places == homes
         return known[key, op]
 

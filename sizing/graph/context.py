@@ -95,6 +95,8 @@ class GraphContext(PoolingBuilder):
         self._weight_home = weight_home
         self._specs = index.by_name
         self._weights: dict[str, Tensor] = {}
+        # by layer: fused attention of a model's own, of which llama.cpp keeps no list
+        self.unlisted: dict[int, list[Tensor]] = {}
         self.unfused: frozenset[str] = frozenset()  # operations that are made of smaller ones
 
     # weights and caches
@@ -102,15 +104,16 @@ class GraphContext(PoolingBuilder):
     def weight(self, name: str, *, layer: int | None = None) -> Tensor | None:
         """Return the model's tensor of that name as a leaf; None when there is none.
 
-        A shared tensor has a copy on each device with a layer: `layer` says whose is meant.
+        A shared tensor has a copy on each device with a layer, but where it is placed by name:
+        `layer` says whose is meant.
         """
-        key = name if layer is None else f"{name}@{self.layer_home(layer)}"
-        found = self._weights.get(key)
-        if found is not None:
-            return found
         spec = self._specs.get(name)
         if spec is None:
             return None
+        key = name if layer is None else f"{name}@{self._weight_home(spec, layer)}"
+        found = self._weights.get(key)
+        if found is not None:
+            return found
         leaf = Tensor(
             NONE,
             spec.type,

@@ -44,10 +44,11 @@ class Homes:
 
     def layer(self, layer: int) -> int:
         """Return a layer's back end; one behind the last layer is the output."""
+        return self._index(self._device_of_layer(layer))
+
+    def _device_of_layer(self, layer: int) -> int | None:
         places = self._placement.layer_device
-        if layer >= len(places):
-            return self.output
-        return self._index(places[layer])
+        return places[layer] if layer < len(places) else self._placement.output_device
 
     def cache(self, layer: int) -> int:
         """Return the back end of a layer's cache."""
@@ -66,7 +67,7 @@ class Homes:
             case "output":
                 default = placement.output_device
             case "shared":
-                return self.layer(layer or 0)
+                default = self._device_of_layer(layer or 0)
             case _:
                 default = placement.layer_device[spec.layer or 0]
         return self._index(placement.device_of(spec.name, default))

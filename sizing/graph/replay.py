@@ -54,9 +54,16 @@ class Graph:
         return _first_nodes(self._context.nodes, self._context.layers)
 
     def places_of(self, op: str, *, pinned: bool) -> list[int | None]:
-        """Return where the steps of an operation run, in order."""
+        """Return where the steps of an operation run, in order; without those of `unlisted`."""
         self._scheduler.place(pinned=pinned)
-        return [node.place for node in self._context.nodes if node.op == op]
+        unlisted = {id(node) for nodes in self.unlisted.values() for node in nodes}
+        nodes = self._context.nodes
+        return [node.place for node in nodes if node.op == op and id(node) not in unlisted]
+
+    @property
+    def unlisted(self) -> dict[int, list[Tensor]]:
+        """By layer: fused attention that llama.cpp does not look for before it decides on it."""
+        return self._context.unlisted
 
     def steps(self, *, pinned: bool, scratch: bool, fused: bool = False) -> Steps:
         """Return the allocator's steps; the same object where nothing about them differs.

@@ -17,10 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comparison import Box, Oracle, Outcome, compare, without_nextn, write_model
+from comparison import Box, Oracle, Outcome, compare, write_model
 
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.synthetic import write_catalog_model
+from whatfits.sizing.api.loading import load_spec
 from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.errors import BadInputError, InvalidRequestError
 from whatfits.sizing.graph.models import has_graph
@@ -160,9 +161,8 @@ def groups(seed: int, count: int, cases: int, *, model: str | None = None) -> It
 def _written(group: Group, path: Path) -> ModelSpec:
     if group.whole_file:
         return write_catalog_model(path, group.model, file_type=group.file_type)
-    spec = load_catalog_model(group.model, file_type=group.file_type)
-    write_model(spec, path)
-    return without_nextn(spec)
+    write_model(load_catalog_model(group.model, file_type=group.file_type), path)
+    return load_spec(str(path))  # blocks that predict further are left out: the file says so
 
 
 def outcomes(group: Group, folder: Path) -> Iterator[Outcome]:

@@ -39,6 +39,7 @@ _PRETEND: Final = (
 )
 _EXPERTS: Final = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"  # what --cpu-moe of llama.cpp means
 _FEED_FORWARD: Final = "ffn_(up|gate|down)"
+_EVERYTHING: Final = r"\.weight"
 _BASE: Final = RunSettings(8192, outputs_max=1, swa_full=False)
 
 
@@ -78,6 +79,7 @@ def offload_grid(box: Box, spec: ModelSpec) -> tuple[RunSettings, ...]:
         replace(half, micro_batch=16),
         replace(_BASE, host_overrides=(_FEED_FORWARD,)),
         replace(_BASE, host_overrides=(rf"blk\.[0-9]\.{_FEED_FORWARD}",)),
+        replace(_BASE, host_overrides=(_EVERYTHING,)),
         RunSettings(8192),
     )
 

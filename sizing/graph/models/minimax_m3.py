@@ -75,7 +75,11 @@ class _Chooser:
         assert self._cache is not None
         queries, keys = self._indexed(step, x)
         heads, k, v = step.attention.stored(heads, step.layer)
-        one_each = [self._stream(heads, queries, keys, k, v) for _ in range(self._inputs.streams)]
+        fused = self._c.unlisted[step.layer] = []
+        one_each = [
+            self._stream(heads, queries, keys, k, v, fused=fused)
+            for _ in range(self._inputs.streams)
+        ]
         y = one_each[0]
         for other in one_each[1:]:
             y = self._c.concat(y, other, 1)
@@ -104,8 +108,20 @@ class _Chooser:
         row = cache.nb[1]
         return queries, c.view(cache, (self._head, 1, cells, streams), (row, row, cache.nb[2]))
 
-    def _stream(self, heads: Heads, queries: Tensor, keys: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Return attention of the tokens of one stream, groups of heads side by side."""
+    def _stream(
+        self,
+        heads: Heads,
+        queries: Tensor,
+        keys: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        fused: list[Tensor],
+    ) -> Tensor:
+        """Return attention of the tokens of one stream, groups of heads side by side.
+
+        What attends is added to `fused`.
+        """
         c, q, per = self._c, heads.q, self._inputs.per_stream
         mine = c.view(q, (*q.ne[:2], per), q.nb[1:])
         k_mine, v_mine = (c.view(t, t.ne[:3], t.nb[1:]) for t in (k, v))
@@ -120,6 +136,7 @@ class _Chooser:
             mask,
             None,
         )
+        fused.append(y)
         y = c.contiguous(c.permute(y, 0, 1, 3, 2))
         return c.reshape(y, length * n_head, per)
 
