@@ -22,8 +22,8 @@ else:
         """Some words, which become `typing.Literal` where somebody reads them."""
 
         def __init__(self, words: tuple[str, ...]) -> None:
-            """Keep the words."""
-            self._words = words
+            """Keep the words, under the name that `typing` has for them."""
+            self.__args__ = words
 
         def __class_getitem__(cls, words: str | tuple[str, ...]) -> Literal:
             """Return the words of one alias."""
@@ -42,7 +42,7 @@ else:
         def _read(self) -> object:
             from typing import Literal  # noqa: PLC0415 - only where somebody asks for it
 
-            return Literal[self._words]
+            return Literal[self.__args__]
 
     class Protocol:
         """What a class that describes others begins with."""

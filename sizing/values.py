@@ -34,6 +34,10 @@ else:
 
     def replace(value: _T, /, **changes: object) -> _T:
         """Return a copy with some fields changed."""
+        if not hasattr(value, "__fields_given__"):
+            import dataclasses  # noqa: PLC0415 - a class of the standard library's own
+
+            return dataclasses.replace(value, **changes)
         kept = {
             given.name: getattr(value, given.name)
             for given in value.__fields_given__

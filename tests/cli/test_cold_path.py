@@ -105,7 +105,7 @@ def test_hardware_leaves_the_engine_alone() -> None:
 def test_version_and_help_load_no_more_than_the_root() -> None:
     for option in ("--version", "--help"):
         ours = {name for name in _loaded(option) if name.startswith("whatfits.")}
-        allowed = {"sizing", "sizing.cli", "sizing.errors", "sizing.version"}
+        allowed = {"sizing", "sizing.cli", "sizing.errors", "sizing.typed", "sizing.version"}
         assert ours <= {f"whatfits.{name}" for name in allowed}
 
 

@@ -117,3 +117,13 @@ def test_what_is_no_parameter_is_left_to_the_class() -> None:
 
 def test_copies_are_equal() -> None:
     assert copy.deepcopy(Checked(5)) == copy.copy(Checked(5)) == Checked(5)
+
+
+def test_a_changed_copy_is_made_of_classes_of_either_kind() -> None:
+    for cls in two({"frozen": True, "slots": True}):
+        one = cls("a", hidden=3)
+        changed = values.replace(one, numbers=(1, 2))
+        assert (changed.name, changed.numbers, changed.hidden) == ("a", (1, 2), 3)
+        assert one.numbers == ()
+        with pytest.raises(TypeError, match="nothing"):
+            values.replace(one, nothing=1)

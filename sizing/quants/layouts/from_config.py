@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final, get_args
 
 from whatfits.sizing.errors import printable
 from whatfits.sizing.quants.layouts.awq import awq_parts
@@ -27,13 +26,16 @@ from whatfits.sizing.quants.layouts.compressed_config import compressed_tensors
 from whatfits.sizing.quants.layouts.compressed_tensors import mxfp4_parts
 from whatfits.sizing.quants.layouts.fp8 import fp8_parts
 from whatfits.sizing.quants.layouts.gptq import gptq_parts
-from whatfits.sizing.quants.layouts.mlx import MlxMode, MlxModule, mlx_parts
+from whatfits.sizing.quants.layouts.mlx import MlxModule, is_mlx_mode, mlx_parts
 from whatfits.sizing.quants.layouts.nvfp4 import nvfp4_parts
+from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
     from whatfits.sizing.quants.layouts.checkpoint import Layout
+    from whatfits.sizing.quants.layouts.mlx import MlxMode
 
 __all__ = ["CheckpointQuantisation", "checkpoint_quantisation"]
 
@@ -207,7 +209,7 @@ def _mlx(block: Mapping[str, object]) -> CheckpointQuantisation:
 
 
 def _mlx_mode(named: object) -> MlxMode | None:
-    return next((one for one in get_args(MlxMode) if one == named), None)
+    return named if is_mlx_mode(named) else None
 
 
 _MAKERS: Final[Mapping[str, Callable[[Mapping[str, object]], CheckpointQuantisation]]] = {

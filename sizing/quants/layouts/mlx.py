@@ -13,9 +13,9 @@ from whatfits.sizing.quants.layouts.parts import HALF, INT32, Parts, groups_of, 
 from whatfits.sizing.typed import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, TypeGuard
 
-__all__ = ["MlxMode", "MlxModule", "mlx_group", "mlx_parts"]
+__all__ = ["MlxMode", "MlxModule", "is_mlx_mode", "mlx_group", "mlx_parts"]
 
 MlxMode = Literal["affine", "mxfp4", "mxfp8", "nvfp4"]
 
@@ -31,6 +31,11 @@ class MlxModule(NamedTuple):
     bits: int | None
     group: int
     mode: MlxMode
+
+
+def is_mlx_mode(named: object) -> TypeGuard[MlxMode]:
+    """Return whether MLX has a mode of that name."""
+    return named == "affine" or (isinstance(named, str) and named in _FLOATS)
 
 
 def mlx_parts(
