@@ -2,15 +2,21 @@
 
 A prompt is read in steps; each step's activations live while its layers are computed, several
 layers at a time, because the GPU is handed operations ahead. Attention that no fused kernel takes
-(`fused` below) writes its scores out: heads x step x context, a little over twice. A cache that
-grows is copied, layer by layer.
+(`fused` below) writes its scores out: heads x step x context. Once in a layer whose neighbours
+attend otherwise, as every fourth of a hybrid, beside what was handed ahead: mask and softmax take
+over the stretch that the product was written to. A little over twice where such layers follow each
+other. A cache that grows is copied, layer by layer.
 Source: ml-explore/mlx (2026-08-22) mlx/backend/metal/scaled_dot_product_attention.cpp for the
-kernels; 86 peaks of mlx-lm on an Apple M3 Ultra (github.com/guruswami-ai/mlx-benchmarks) and 23 on
-a CPU. Error: the shares were set from these rows, and the interval holds every one; those of the
+kernels, mlx/fast.cpp (scaled_dot_product_attention) for what is done without them,
+mlx/backend/common/ternary.h and mlx/backend/metal/softmax.cpp for stretches that are taken over;
+86 peaks of mlx-lm on an Apple M3 Ultra (github.com/guruswami-ai/mlx-benchmarks) and 23 on a CPU.
+Error: the other shares were set from these rows, and the interval holds every one; those of the
 GPU are of one machine and three models, and of low trust, so it is wide.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from whatfits.sizing.model import LatentAttention
 from whatfits.sizing.named_tuples import NamedTuple
@@ -39,6 +45,9 @@ _LEAST_SCORES: Final = 0.8
 _CPU_SCORES: Final = 1.7
 _GPU_SCORES: Final = 2.15
 _MOST_SCORES: Final = 3
+# The same on a GPU, of a layer without a neighbour like it that leaves attention to MLX.
+_LONE_SCORES: Final = 1
+_MOST_LONE_SCORES: Final = 2
 
 
 class Span(NamedTuple):
@@ -85,19 +94,24 @@ def step_bytes(
 ) -> Span:
     """Return what one step takes for a moment."""
     single = _activation_bytes(model, step)
-    scores = _same(0)
+    lone = in_a_row = _same(0)
     for layer, cache in caches:
-        scores = _larger(
-            scores,
-            _attention(model, layer, rules, cache, step, on_gpu=on_gpu, quantised=quantised),
+        is_lone = on_gpu and rules.fused and _is_lone(model, layer)
+        written = _attention(
+            model, layer, rules, cache, step, on_gpu=on_gpu, quantised=quantised, is_lone=is_lone
         )
+        if is_lone:
+            lone = _larger(lone, written)
+        else:
+            in_a_row = _larger(in_a_row, written)
+    scores = _larger(lone, in_a_row)
     if not on_gpu:
         logits = _F32 * model.hparams.n_vocab * step.rows
         return _same(single).scaled(0.5, 1, 3) + scores + Span(0, logits, 4 * logits)
     ahead = min(_IN_FLIGHT_BYTES, model.n_layers * single)
     return Span(
         single // 4 + scores.low,
-        max(ahead + single // 2, single + scores.mid),
+        max(ahead + single // 2 + lone.mid, single + in_a_row.mid),
         2 * ahead + 2 * single + scores.high,
     )
 
@@ -121,6 +135,7 @@ def _attention(
     *,
     on_gpu: bool,
     quantised: bool,
+    is_lone: bool,
 ) -> Span:
     """Return what attention of one layer writes out beside its result."""
     if not layer.n_head:
@@ -137,7 +152,14 @@ def _attention(
         return _same(0)
     fuses = on_gpu and rules.fused and not quantised and layer.key_length in _PERHAPS_FUSED
     least = 0 if fuses else _LEAST_SCORES
+    if is_lone:
+        return scores.scaled(least, _LONE_SCORES, _MOST_LONE_SCORES)
     return scores.scaled(least, _GPU_SCORES if on_gpu else _CPU_SCORES, _MOST_SCORES)
+
+
+def _is_lone(model: ModelSpec, layer: LayerSpec) -> bool:
+    """Return whether no layer like this one follows another."""
+    return all((one, other) != (layer, layer) for one, other in pairwise(model.layers))
 
 
 def _expanded_lengths(model: ModelSpec) -> int:

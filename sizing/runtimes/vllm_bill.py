@@ -229,6 +229,7 @@ def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tupl
         element_bytes=_EIGHT_BITS if settings.cache_type == "fp8" else HALF,
         latent_block_tokens=settings.latent_block_tokens,
         states_in_f32=model.checkpoint is not None and model.checkpoint.states_in_f32,
+        plain_sparse_rows=settings.plain_sparse_rows,
     )
     caches = [
         plan_cache(

@@ -2,7 +2,8 @@
 
 Source: vllm-project/vllm 0.33.0 vllm/v1/kv_cache_interface.py (pages), vllm/platforms/interface.py
 (blocks of models with states), vllm/model_executor/layers/mamba/mamba_utils.py (states),
-vllm/v1/attention/backends (blocks of latent caches).
+vllm/v1/attention/backends (blocks of latent caches), vllm/platforms/cuda.py
+(_get_backend_priorities) and vllm/model_executor/models/config.py for rows of sparse attention.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ __all__ = ["CacheRules", "cache_layers", "kv_heads_on_rank", "refuse_unknown_cac
 
 _BLOCK_TOKENS: Final = 16
 _LATENT_HYBRID_STEP: Final = 128
-_SPARSE_ROW_BYTES: Final = 656  # fp8_ds_mla: 512 in FP8, their scales, the rotary part in 16 bits
+_SPARSE_FP8_ROW_BYTES: Final = 656  # fp8_ds_mla: 512, their scales, the rotary part in 16 bits
+_SPARSE_BLOCK_TOKENS: Final = 64
 _INDEX_ROW_BYTES: Final = 132
 # Keeps keys and values in full, and beside those of its sparse layers a row of index keys; its
 # kernels take blocks of this length. Source: vllm/models/minimax_m3/common/indexer.py.
@@ -52,12 +54,14 @@ class CacheRules:
         element_bytes: bytes of one cached element: 2, or 1 with an FP8 cache.
         latent_block_tokens: tokens of a block of latent rows, as the attention kernel wants it.
         states_in_f32: the recurrent part of a state is kept in 32 bits.
+        plain_sparse_rows: rows that an indexer picks are kept in FP8 as they are, without scales.
     """
 
     ranks: int
     element_bytes: int
     latent_block_tokens: int = _BLOCK_TOKENS
     states_in_f32: bool = False
+    plain_sparse_rows: bool = False
 
 
 def refuse_unknown_caches(model: ModelSpec) -> None:
@@ -144,13 +148,14 @@ def _pages(kind: CacheKind, token_bytes: int, block_tokens: int = _BLOCK_TOKENS)
 
 def _latent(model: ModelSpec, cache: LatentAttention, rules: CacheRules) -> Iterator[CacheSpec]:
     """Yield the latent rows, and the index rows of sparse attention: the same on every rank."""
-    tokens = rules.latent_block_tokens
-    if model.architecture in _SPARSE:
-        yield _pages("latent", _SPARSE_ROW_BYTES, tokens)
-        if cache.index_width:
-            yield _pages("latent", _INDEX_ROW_BYTES, tokens)
+    plain = (cache.key_width - cache.index_width) * rules.element_bytes
+    if model.architecture not in _SPARSE:
+        yield _pages("latent", plain, rules.latent_block_tokens)
         return
-    yield _pages("latent", cache.key_width * rules.element_bytes, tokens)
+    has_scales = rules.element_bytes < HALF and not rules.plain_sparse_rows
+    yield _pages("latent", _SPARSE_FP8_ROW_BYTES if has_scales else plain, _SPARSE_BLOCK_TOKENS)
+    if cache.index_width:
+        yield _pages("latent", _INDEX_ROW_BYTES, _SPARSE_BLOCK_TOKENS)
 
 
 def state_bytes(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> int:

@@ -3,7 +3,8 @@
 Profiling runs one batch and one dummy sampling, so the peak of the activations follows the batch
 and the requests at once, not the longest request. Graphs are captured for so many lengths of a
 batch, each with its layers. Source: vllm-project/vllm 0.33.0 vllm/v1/worker/gpu_worker.py,
-gpu_model_runner.py, vllm/config/vllm.py and vllm/model_executor/layers/fused_moe for the rules;
+gpu_model_runner.py, vllm/config/vllm.py, vllm/model_executor/layers/fused_moe and
+sparse_attn_indexer.py, vllm/v1/attention/backends/mla/indexer.py for the rules;
 vllm-project/vllm pulls 10511, 14447, 17122, 30515, 57047, issues 10517 and 14452 and further logs
 (tests/recorded/vllm) for the figures. Middles on H100 were set from the logs of one model; the
 ends were chosen with all logs in view (tests/golden/test_vllm_on_h100.py), which judge them not.
@@ -11,7 +12,7 @@ ends were chosen with all logs in view (tests/golden/test_vllm_on_h100.py), whic
 
 from __future__ import annotations
 
-from whatfits.sizing.model import ByteRange
+from whatfits.sizing.model import ByteRange, LatentAttention
 from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.vllm_devices import capability
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -40,6 +41,9 @@ _INNER_LOW, _INNER_MID, _INNER_HIGH = 2.0, 3.0, 4.0
 # Copies of the logits in 32 bits while the dummy sampling is at its peak: expected and at most.
 _SAMPLED, _MOST_SAMPLED = 3.7, 4.0
 _STACKED: Final = "MXFP4"  # kernels of such experts bring memory of their own
+# Index keys of so many longest requests are read at once while a prompt is, each with a scale.
+_INDEXED_REQUESTS: Final = 40
+_INDEX_SCALE_BYTES: Final = 4
 
 
 def _gib(low: float, mid: float, high: float, reason: str) -> ByteRange:
@@ -75,7 +79,7 @@ def activation_range(model: ModelSpec, settings: VllmSettings) -> ByteRange:
 
     Batch: tokens x (c1 x width + c2 x inner width / ranks) x 2. Sampling: what it reads and what
     experts keep, tokens x width x 2 and more, + requests at once x vocabulary x 4 x copies. The low
-    end leaves the sampling out; what embeds samples nothing.
+    end leaves the sampling out; what embeds samples nothing. Both keep the room of an indexer.
     """
     tokens, ranks = settings.batch_tokens, settings.cut.ranks
     stream, inner = _stream_elements(model, ranks), _inner_elements(model, ranks)
@@ -89,11 +93,25 @@ def activation_range(model: ModelSpec, settings: VllmSettings) -> ByteRange:
         )
     )
     kept = tokens * model.hparams.n_embd * HALF + _expert_bytes(model, settings)
+    indexer = _indexer_bytes(model, settings)
     return ByteRange(
-        low,
-        max(mid, kept + round(_SAMPLED * logits)),
-        max(high + logits, kept + round(_MOST_SAMPLED * logits)),
+        low + indexer,
+        max(mid, kept + round(_SAMPLED * logits)) + indexer,
+        max(high + logits, kept + round(_MOST_SAMPLED * logits)) + indexer,
         "peak of the profiling run: 0.4 to 5.7 GiB in logs, by batch, width and vocabulary",
+    )
+
+
+def _indexer_bytes(model: ModelSpec, settings: VllmSettings) -> int:
+    """Return the room that sparse attention's indexer gathers keys in, held from the profile on."""
+    widths = (
+        layer.attention.index_width
+        for layer in model.layers
+        if isinstance(layer.attention, LatentAttention)
+    )
+    width = max(widths, default=0)
+    return (
+        _INDEXED_REQUESTS * settings.request_tokens * (width + _INDEX_SCALE_BYTES) if width else 0
     )
 
 

@@ -31,7 +31,8 @@ _MOST_BATCH_TOKENS: Final = 2**22
 _BATCHES_IN_FLIGHT: Final = 1  # beside one a pipeline stage: scheduling does not wait for results
 _SIXTEEN: Final = frozenset({"auto", "f16", "fp16", "float16", "bf16", "bfloat16"})
 _EIGHT: Final = frozenset({"fp8", "fp8_e4m3", "e4m3"})
-_LATENT_BLOCKS: Final = {9: 64, 10: 128}  # FlashMLA on Hopper, CUTLASS on Blackwell
+_DATA_CENTRE_BLACKWELL: Final = 10
+_LATENT_BLOCKS: Final = {9: 64, _DATA_CENTRE_BLACKWELL: 128}  # FlashMLA, CUTLASS
 _OTHER_BLOCK: Final = 16
 _OFFLINE: Final = "api"
 _CAPTURING: Final = frozenset({"cuda", "rocm"})  # decoding runs from captured graphs
@@ -98,8 +99,16 @@ class VllmSettings:
     @property
     def latent_block_tokens(self) -> int:
         """Tokens of a block of latent rows, as the device's attention kernel wants them."""
-        major = int(capability(self.devices[0]) or 0)
-        return _LATENT_BLOCKS.get(major, _OTHER_BLOCK)
+        return _LATENT_BLOCKS.get(self._major, _OTHER_BLOCK)
+
+    @property
+    def plain_sparse_rows(self) -> bool:
+        """Whether rows that an indexer picks go to FlashInfer's kernels, which want no scales."""
+        return self._major == _DATA_CENTRE_BLACKWELL
+
+    @property
+    def _major(self) -> int:
+        return int(capability(self.devices[0]) or 0)
 
     def filled(self, workload: Workload) -> Workload:
         """Return the workload with vLLM's defaults filled in."""

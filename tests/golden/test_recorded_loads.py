@@ -26,6 +26,7 @@ PATH: Final = Path(__file__).parents[1] / "recorded" / "field_memory" / "loads.j
 RECORDED: Final = json.loads(PATH.read_text(encoding="utf-8"))
 LOADS: Final = RECORDED["rows"]
 DRAFTS: Final = RECORDED["drafts"]
+WHOLE: Final = RECORDED["whole"]
 HALF_A_DIGIT_BYTES: Final = MIB * 0.005
 ROOM_GIB: Final = 512
 COLUMNS: Final = {
@@ -109,6 +110,16 @@ def test_every_printed_buffer_is_what_was_predicted(row: dict[str, Any]) -> None
             assert_printed(lines, getattr(devices[name], COLUMNS[column]), f"{name} {column}")
 
 
+@pytest.mark.parametrize("row", WHOLE, ids=[row["name"] for row in WHOLE])
+def test_what_was_told_in_whole_mebibytes_is_what_was_predicted(row: dict[str, Any]) -> None:
+    devices = by_device(predicted(row))
+    for name, columns in row["told_mib"].items():
+        among = devices.values() if name == "all" else [devices[name]]
+        for column, told in columns.items():
+            n_bytes = sum(getattr(device, COLUMNS[column]) for device in among)
+            assert abs(n_bytes / MIB - told) < 1, f"{name} {column}: {n_bytes / MIB:.2f} MiB"
+
+
 @pytest.mark.parametrize("row", DRAFTS, ids=[row["name"] for row in DRAFTS])
 def test_a_context_for_prediction_layers_holds_its_cache(row: dict[str, Any]) -> None:
     devices = by_device(predicted(row))
@@ -136,7 +147,7 @@ def test_the_working_memory_of_prediction_layers_is_held(row: dict[str, Any]) ->
 
 def test_the_rows_are_of_many_kinds() -> None:
     kinds = {kind for row in LOADS for kind in row["devices"] or ["cpu"]}
-    assert kinds == {"cpu", "cuda", "metal", "rocm", "vulkan"}
+    assert kinds == {"cpu", "cuda", "metal", "rocm", "sycl", "vulkan"}
     assert len({row["model"] for row in LOADS}) >= 15
     printed = [columns for row in LOADS for columns in row["logged"].values()]
     assert sum(len(columns) for columns in printed) >= 60

@@ -42,9 +42,27 @@ def test_latent_rows_are_the_same_on_every_rank() -> None:
         assert layers_of("deepseek-v3", rules) == (one,) * 61
 
 
-def test_sparse_latent_attention_keeps_fp8_rows_and_index_rows() -> None:
-    rows = layers_of("deepseek-v3.2", CacheRules(8, 2, latent_block_tokens=64))
-    assert rows == (CacheSpec("latent", 64, 64 * 656), CacheSpec("latent", 64, 64 * 132)) * 61
+@pytest.mark.parametrize(
+    ("element_bytes", "plain", "row_bytes"),
+    [
+        (2, False, 576 * 2),
+        (2, True, 576 * 2),
+        (1, False, 512 + 4 * 4 + 64 * 2),  # a scale for each 128, the rotary part in 16 bits
+        (1, True, 576),
+    ],
+)
+def test_sparse_latent_attention_keeps_rows_of_its_kernel_and_index_rows(
+    element_bytes: int, plain: bool, row_bytes: int
+) -> None:
+    rules = CacheRules(8, element_bytes, latent_block_tokens=128, plain_sparse_rows=plain)
+    pair = CacheSpec("latent", 64, 64 * row_bytes), CacheSpec("latent", 64, 64 * 132)
+    assert layers_of("deepseek-v3.2", rules) == pair * 61
+
+
+def test_layers_that_share_an_indexer_have_one_row_of_index_keys() -> None:
+    rules = CacheRules(4, 1, plain_sparse_rows=True)
+    sizes = [spec.page_bytes // 64 for spec in layers_of("glm-5.2", rules)]
+    assert (sizes.count(576), sizes.count(132)) == (78, 21)
 
 
 def test_a_layer_that_reads_another_ones_cache_has_no_pages() -> None:

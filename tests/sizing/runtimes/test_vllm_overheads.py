@@ -23,10 +23,12 @@ def first(
     *,
     placement: dict[str, Any] | None = None,
     parallel: int | None = None,
+    context_tokens: int | None = None,
 ) -> DeviceBill:
     spec, where = load_published(model), load_machine(machine)
     placed = PlacementRequest(**placement or {})
-    settings = resolve_vllm(spec, where, Workload(parallel=parallel), placed)
+    wanted = Workload(parallel=parallel, context_tokens=context_tokens)
+    settings = resolve_vllm(spec, where, wanted, placed)
     return bill_of(spec, where, settings).devices[0]
 
 
@@ -77,6 +79,16 @@ def test_routed_experts_keep_two_stretches_of_a_row_for_each_one_used() -> None:
     peak = first("qwen3-30b-a3b", "h100 sxm5 80 gb").activation
     # eight experts a token; the inner width is 768, twice that is less than the stream's 2,048
     assert peak.mid_bytes - dense == 2 * 8192 * 8 * 2048 * 2 == GIB // 2
+
+
+@pytest.mark.parametrize("end", ["low_bytes", "mid_bytes", "high_bytes"])
+def test_an_indexer_gathers_keys_of_forty_of_the_longest_requests(end: str) -> None:
+    short, long = (
+        first("deepseek-v3.2", "8x h200 sxm", context_tokens=tokens).activation
+        for tokens in (8192, 163_840)
+    )
+    # 128 in FP8 and a scale in 32 bits
+    assert getattr(long, end) - getattr(short, end) == 40 * (163_840 - 8192) * 132
 
 
 def test_what_embeds_samples_nothing() -> None:
