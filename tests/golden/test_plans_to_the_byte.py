@@ -83,3 +83,28 @@ def test_factors_of_rotations_lie_where_a_name_puts_them(
     )
     found = outcome(spec, Bill(spec), Box(1, asynchronous=False), settings, (Column(0, 0, 0),) * 2)
     assert [column.compute for column in found.predicted] == compute
+
+
+@pytest.mark.parametrize(
+    ("gpus", "changes", "compute"),
+    [
+        (0, {}, [5_042_400]),
+        (0, {"kv_type_k": "q4_0"}, [5_075_168]),
+        (0, {"batch": 8}, [3_594_272]),
+        (1, {}, [5_611_264, 225_504]),
+        (1, {"kv_type_k": "f32", "kv_type_v": "bf16"}, [9_576_192, 225_504]),
+        (1, {"gpu_layers": 20}, [4_993_664, 5_009_632]),
+    ],
+)
+def test_one_token_a_sequence_gathers_what_it_attends_to(
+    gpus: int, changes: dict[str, Any], compute: list[int]
+) -> None:
+    # dry runs of llama.cpp 0c1e57098: MiniMax M3, four sequences
+    spec = load_catalog_model("minimax-m3", file_type="Q8_0")
+    settings = replace(
+        RunSettings(8192, parallel=4, batch=4, flash_attention="on", outputs_max=4, gpu_layers=99),
+        **changes,
+    )
+    truth = (Column(0, 0, 0),) * (gpus + 1)
+    found = outcome(spec, Bill(spec), Box(gpus), settings, truth)
+    assert [column.compute for column in found.predicted] == compute
