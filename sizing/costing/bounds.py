@@ -1,14 +1,22 @@
-"""Refuses amounts that nothing has, by the name of their field."""
+"""Amounts as a cost holds them: within their bounds, and all of them floats."""
 
 from __future__ import annotations
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import field_names, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeVar
 
-__all__ = ["check_bounds"]
+    from whatfits.sizing.costing.moving import Spreads
+    from whatfits.sizing.costing.ownership import Ownership
+    from whatfits.sizing.costing.usage import Usage
+
+    _Held = TypeVar("_Held", Usage, Ownership, Spreads)
+
+__all__ = ["as_floats", "check_bounds"]
 
 
 def check_bounds(value: object, highest: Mapping[str, float], *, what: str) -> None:
@@ -23,3 +31,9 @@ def check_bounds(value: object, highest: Mapping[str, float], *, what: str) -> N
             raise InvalidRequestError(
                 what=f"{what}.{name}", got=amount, allowed=f"a number from 0 to {most:,}"
             )
+
+
+def as_floats(value: _Held) -> _Held:
+    """Return `value` with its whole numbers as floats: 24 and 24.0 are the same answer."""
+    held = {name: getattr(value, name) for name in field_names(value) or ()}
+    return replace(value, **{name: float(one) for name, one in held.items() if type(one) is int})

@@ -5,6 +5,7 @@ Speed moves within its own interval; prices and use by shares that are the user'
 
 from __future__ import annotations
 
+from whatfits.sizing.costing.bounds import as_floats
 from whatfits.sizing.costing.break_even import break_even_day
 from whatfits.sizing.costing.local import Pace, busy_hours, local_day
 from whatfits.sizing.errors import InvalidRequestError
@@ -40,7 +41,7 @@ class Spreads:
 
 
 def checked_spreads(spreads: Spreads) -> Spreads:
-    """Return `spreads` as they are.
+    """Return `spreads`, every number a float.
 
     Raises:
         InvalidRequestError: a share that would leave nothing.
@@ -50,7 +51,7 @@ def checked_spreads(spreads: Spreads) -> Spreads:
             raise InvalidRequestError(
                 what=f"spreads.{name}", got=getattr(spreads, name), allowed="from 0 to below 1"
             )
-    return spreads
+    return as_floats(spreads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatfits.sizing.costing.bounds import check_bounds
+from whatfits.sizing.costing.bounds import as_floats, check_bounds
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
@@ -54,7 +54,7 @@ class Ownership:
 
 
 def checked_ownership(ownership: Ownership) -> Ownership:
-    """Return `ownership` as it is.
+    """Return `ownership`, every number a float.
 
     Raises:
         InvalidRequestError: a price, a power or a life that no machine has.
@@ -72,4 +72,4 @@ def checked_ownership(ownership: Ownership) -> Ownership:
         raise InvalidRequestError(
             what="ownership.life_years", got=ownership.life_years, allowed="a day or more"
         )
-    return ownership
+    return as_floats(ownership)

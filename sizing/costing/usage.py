@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatfits.sizing.costing.bounds import check_bounds
+from whatfits.sizing.costing.bounds import as_floats, check_bounds
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
@@ -64,7 +64,7 @@ class Usage:
 
 
 def checked_usage(usage: Usage) -> Usage:
-    """Return `usage` as it is.
+    """Return `usage`, every number a float.
 
     Raises:
         InvalidRequestError: a value that no day has.
@@ -85,4 +85,4 @@ def checked_usage(usage: Usage) -> Usage:
         raise InvalidRequestError(
             what="usage", got="no tokens", allowed="tokens in or tokens out above 0"
         )
-    return usage
+    return as_floats(usage)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.sizing import cost
-from whatfits.sizing.json_values import to_json_value
+from whatfits.sizing.costing.ownership import Ownership
+from whatfits.sizing.json_values import dump_json, to_json_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,24 @@ def test_the_command_says_what_the_library_says(
         against=["claude-haiku-4-5"],
     )
     assert answer == to_json_value(whole)
+
+
+def test_a_number_has_one_form_however_it_was_given() -> None:
+    def written(hours: float, years: float, share: float) -> str:
+        whole = cost(
+            "llama-3.1-8b",
+            machine="rtx-4090 + 64gb",
+            today=dt.date(2026, 11, 27),
+            usage={"hours_on_per_day": hours},
+            ownership=Ownership(life_years=years, resale_share=share),
+            spreads={"use": share},
+        )
+        return dump_json(whole)
+
+    as_whole = written(12, 3, 0)
+    assert as_whole == written(12.0, 3.0, 0.0)
+    assert '"hours_on_per_day": 12.0' in as_whole
+    assert '"input_tokens_per_day": 1000000.0' in as_whole
 
 
 def test_a_named_api_is_worked_out_to_the_cent(say: Callable[..., Any]) -> None:
