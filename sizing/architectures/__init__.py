@@ -229,12 +229,16 @@ def language_parts(config: Mapping[str, object]) -> list[Mapping[str, object]]:
 def flattened(config: Mapping[str, object]) -> dict[str, object]:
     """Return one level of fields: those of the language model, outer ones filling its gaps.
 
-    null is as good as not given: it covers nothing.
+    null is as good as not given: it covers nothing. What is then missing is the class's own.
     """
+    from whatfits.sizing.architectures.config_defaults import class_defaults  # noqa: PLC0415 - cold path
+
     merged: dict[str, object] = {}
-    for part in language_parts(config):
+    parts = language_parts(config)
+    for part in parts:
         merged |= {key: v for key, v in part.items() if v is not None or key not in merged}
-    return {key: value for key, value in merged.items() if key not in TEXT_PARTS}
+    defaults = class_defaults(merged.get("model_type"), is_inner=len(parts) > 1)
+    return defaults | {key: value for key, value in merged.items() if key not in TEXT_PARTS}
 
 
 def _refined(entry: Entry, config: Mapping[str, object]) -> Entry:
