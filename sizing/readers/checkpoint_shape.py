@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.readers.safetensors import StoredTensor
 
-__all__ = ["bytes_by_type", "counts_of", "parameters_of"]
+__all__ = ["bytes_by_type", "counts_of", "has_output", "parameters_of"]
 
 _OTHER_PARTS: Final = re.compile(
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|multi_modal_projector|mtp|image_\w+|connector)\."
@@ -31,6 +31,7 @@ _EMBEDDINGS: Final = (
     "word_embeddings.weight",
     "embed_in.weight",
 )
+_OUTPUT: Final = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output|output_layer|head|ff_out)\.\w+$")
 _MAX_LAYERS: Final = 4_096
 _FLOATS: Final = frozenset({"F16", "BF16", "F32", "F64"})
 _WHOLE_WORDS: Final = {"I32": 32, "U32": 32, "I8": 8, "U8": 8, "I64": 64}
@@ -57,6 +58,18 @@ def counts_of(tensors: Sequence[StoredTensor]) -> dict[str, int]:
                 counts["hidden_size"] = tensor.shape[1]
             break
     return {**counts, **_widths(text)}
+
+
+def has_output(tensors: Iterable[StoredTensor]) -> bool | None:
+    """Return whether the logits have a matrix of their own; None where no embedding was seen."""
+    ends = [
+        tensor.name
+        for tensor in tensors
+        if not _OTHER_PARTS.search(tensor.name) and not _LAYER.match(tensor.name)
+    ]
+    if not any(name.endswith(_EMBEDDINGS) for name in ends):
+        return None
+    return any(_OUTPUT.search(name) for name in ends)
 
 
 def _widths(tensors: Iterable[StoredTensor]) -> dict[str, int]:

@@ -12,7 +12,12 @@ from whatfits.sizing.architectures import TEXT_PARTS, find_entry, flattened, spe
 from whatfits.sizing.errors import UnsupportedArchitectureError, printable
 from whatfits.sizing.quants.default_type import chosen_file_type
 from whatfits.sizing.quants.layouts.from_config import checkpoint_quantisation
-from whatfits.sizing.readers.checkpoint_shape import bytes_by_type, counts_of, parameters_of
+from whatfits.sizing.readers.checkpoint_shape import (
+    bytes_by_type,
+    counts_of,
+    has_output,
+    parameters_of,
+)
 from whatfits.sizing.sources.checkpoint_files import CONFIG, Checkpoint, read_checkpoint
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
@@ -39,6 +44,12 @@ _SAME: Final = (
     ("num_attention_heads", "n_head", "n_heads"),
     ("vocab_size", "padded_vocab_size"),
 )
+_TIED: Final = "tie_word_embeddings"
+# Whose converters leave out what a tied configuration disowns. Source: llama.cpp (0c1e57098)
+# conversion/{deepseek,glm,hunyuan,pangu}.py; all others write what they find.
+_DISOWNS: Final = frozenset(
+    {"deepseek2", "glm5-next", "hunyuan-dense", "hunyuan-moe", "pangu-embedded"}
+)
 MISSING_FILES: Final = "files are missing of the checkpoint"
 
 
@@ -57,7 +68,13 @@ def load_checkpoint_model(name: str, *, file_type: str | None = None) -> ModelSp
 
 
 def checkpoint_spec(
-    found: Checkpoint, *, name: str, shown: str, file_type: str | None, where: str = "On disk"
+    found: Checkpoint,
+    *,
+    name: str,
+    shown: str,
+    file_type: str | None,
+    where: str = "On disk",
+    as_found: bool = True,
 ) -> ModelSpec:
     """Return the model of a checkpoint: the GGUF that it becomes.
 
@@ -67,6 +84,8 @@ def checkpoint_spec(
         shown: what to call the model.
         file_type: quantisation of the GGUF; None for the usual one.
         where: the files lie, as a note begins.
+        as_found: an output matrix is taken for what the files hold, as llama.cpp's converter takes
+            it; otherwise for what the configuration says.
 
     Raises:
         MalformedFileError: the configuration has holes.
@@ -74,6 +93,9 @@ def checkpoint_spec(
         UnknownFileTypeError: no such file type.
     """
     config, said = _completed(found, name)
+    if as_found and found.tensors and not found.missing:
+        config, more = _with_output(config, found)
+        said += more
     quantisation = checkpoint_quantisation(config)
     native = None if quantisation is None else quantisation.native
     chosen, why = chosen_file_type(file_type, native=native)
@@ -125,7 +147,25 @@ def _completed(found: Checkpoint, name: str) -> tuple[dict[str, object], tuple[s
     return _with(config, filled), notes
 
 
-def _with(config: Mapping[str, object], counts: Mapping[str, int]) -> dict[str, object]:
+def _with_output(
+    config: dict[str, object], found: Checkpoint
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Return the configuration with its output matrix tied or not, as the tensors are."""
+    is_there, claimed = has_output(found.tensors), flattened(config).get(_TIED)
+    entry = find_entry(config)
+    if is_there is None or entry is None or claimed is (not is_there):
+        return config, ()
+    if claimed is True and entry.architecture in _DISOWNS:
+        return config, ()
+    notes: tuple[str, ...] = ()
+    if claimed is True:
+        notes = (f"{_TIED} is true in {CONFIG}, but the files hold an output matrix: it counts.",)
+    elif claimed is False:
+        notes = (f"{_TIED} is false in {CONFIG}, but the files hold no output matrix.",)
+    return _with(config, {_TIED: not is_there}), notes
+
+
+def _with(config: Mapping[str, object], counts: Mapping[str, object]) -> dict[str, object]:
     """Return a configuration whose language model has these counts."""
     for name in TEXT_PARTS:
         inner = config.get(name)

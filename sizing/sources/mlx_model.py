@@ -118,7 +118,10 @@ def _of_checkpoint(
     )
     from whatfits.sizing.sources.folder import checkpoint_spec  # noqa: PLC0415 - one path
 
-    base = checkpoint_spec(found, name=name, shown=shown, file_type=_BASE, where=where)
+    # mlx-lm drops an output matrix that the configuration ties
+    base = checkpoint_spec(
+        found, name=name, shown=shown, file_type=_BASE, where=where, as_found=False
+    )
     config = {} if found.config is None else found.config.values
     check_model_type(config.get("model_type"), name=base.name)
     quantisation = checkpoint_quantisation(config)
