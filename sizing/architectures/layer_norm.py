@@ -59,7 +59,9 @@ def _falcon_tensors(blueprint: Blueprint) -> Iterator[TensorShape]:
     n_embd = blueprint.n_embd
     two_norms = blueprint.config.flag("new_decoder_architecture")
     yield blocks.embedding(n_embd, blueprint.n_vocab)
-    tied = blueprint.config.tied(default=True)
+    # The class ties the output, but the published checkpoints hold both (the index of 180B counts
+    # both), and so do their GGUFs: tests/sizing/quants/test_falcon_size.py.
+    tied = blueprint.config.tied()
     yield from blocks.output(n_embd, blueprint.n_vocab, tied=tied, norm_bias=True)
     for layer in blueprint.layers:
         prefix = f"blk.{layer}."
