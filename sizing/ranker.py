@@ -169,23 +169,30 @@ def rank(
 
 
 def rows_of(
-    entries: Iterable[ModelEntry], row_of: Callable[[ModelEntry], RankedModel | None]
+    entries: Iterable[ModelEntry],
+    row_of: Callable[[ModelEntry], RankedModel | None],
+    *,
+    refused: dict[str, InvalidRequestError] | None = None,
 ) -> list[RankedModel]:
     """Return the rows of models, those left out that cannot run under the workload.
+
+    `refused` gets why, by the model's name.
 
     Raises:
         InvalidRequestError: no model can run under the workload.
     """
     rows = []
-    refused: InvalidRequestError | None = None
+    why: dict[str, InvalidRequestError] = {}
     for entry in entries:
         try:
             row = row_of(entry)
         except InvalidRequestError as error:
-            refused = error  # of this model, or of all
+            why[entry.id] = error  # of this model, or of all
             continue
         if row is not None:
             rows.append(row)
-    if refused is not None and not rows:
-        raise refused
+    if why and not rows:
+        raise next(reversed(why.values()))
+    if refused is not None:
+        refused |= why
     return rows

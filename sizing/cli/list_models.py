@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
-    from whatfits.sizing.cli.list_answers import ListAnswer
+    from whatfits.sizing.cli.list_answers import ListAnswer, RefusedModels
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.ranking import RankedModel
 
@@ -33,6 +33,7 @@ __all__ = ["answer_of", "rows_table", "run"]
 
 _DEFAULT_SHOWN: Final = 25
 _SORTS: Final = ("size", "memory", "released", "name", "disk")
+_REASONS: Final = 3
 _VERDICTS: Final = ("fits", "slow", "tight", "no")
 
 
@@ -60,6 +61,7 @@ def run(arguments: Sequence[str]) -> int:
             what="--sort without --local", got=options.sort, allowed=", ".join(_SORTS[:-1])
         )
     from whatfits.sizing.catalog.shares import stored_model
+    from whatfits.sizing.cli.list_answers import refused_models
 
     ranker = Ranker(
         machine,
@@ -73,11 +75,13 @@ def run(arguments: Sequence[str]) -> int:
     limit = options.limit
     if limit is None:
         limit = 0 if options.json else _DEFAULT_SHOWN
-    rows, left = _first_rows(ranker, list(entries.values()), options, limit)
+    why: dict[str, InvalidRequestError] = {}
+    rows, left = _first_rows(ranker, list(entries.values()), options, limit, why)
+    refused = refused_models(why)
     shown = [ranker.with_speed(row, entries[row.model]) for row in rows]
     rule = FILE_TYPE_RULE if options.file_type is None else "file type: as given"
     if options.json:
-        sys.stdout.write(dump_json(answer_of(machine, rule, shown)) + "\n")
+        sys.stdout.write(dump_json(answer_of(machine, rule, shown, refused)) + "\n")
     else:
         from whatfits.sizing.cli.render import show
         from whatfits.sizing.left_out import left_out_notes
@@ -88,32 +92,50 @@ def run(arguments: Sequence[str]) -> int:
         larger = sum(map(ranker.is_left_out, entries.values()))
         if larger and options.verdict is None:
             notes.append(f"{larger} models exceed all memory here: --verdict no lists them.")
+        notes += _refusals(refused)
         notes += left_out_notes(machine)
         show(_document(machine, shown, notes), plain=options.plain)
     return 0
 
 
 def _first_rows(
-    ranker: Ranker, entries: Sequence[ModelEntry], options: argparse.Namespace, limit: int
+    ranker: Ranker,
+    entries: Sequence[ModelEntry],
+    options: argparse.Namespace,
+    limit: int,
+    refused: dict[str, InvalidRequestError],
 ) -> tuple[list[RankedModel], int]:
     """Return the first rows, all with a limit of 0, and how many more there are.
 
     Speeds are still missing: nothing is sorted by them. What spills comes after all that fits, so
-    that it is only worked out when it is to be shown.
+    that it is only worked out when it is to be shown. `refused` gets why models have no row.
     """
     wanted = options.verdict
     later = []
     if limit and wanted in (None, "fits"):
         later = [entry for entry in entries if ranker.is_known_to_spill(entry)]
     known = {entry.id for entry in later}
-    rows = rows_of((e for e in entries if e.id not in known), ranker.outline_if_any)
+    rows = rows_of(
+        (e for e in entries if e.id not in known), ranker.outline_if_any, refused=refused
+    )
     left = 0 if wanted else len(later)
     if sum(row.verdict == "fits" for row in rows) < limit and not wanted:
-        rows += rows_of(later, ranker.outline_if_any)
+        rows += rows_of(later, ranker.outline_if_any, refused=refused)
         left = 0
     rows = [row for row in sort_rows(rows, options.sort) if wanted in (None, row.verdict)]
     shown = rows[:limit] if limit else rows
     return shown, left + len(rows) - len(shown)
+
+
+def _refusals(refused: Sequence[RefusedModels]) -> Iterator[str]:
+    """Yield how many models a setting is none for, and why: the commonest reasons."""
+    for group in refused[:_REASONS]:
+        count, first = len(group.models), group.models[0]
+        named = first if count == 1 else f"{count} models ({first} first)"
+        yield f"Without a row: {named}: {group.what}; allowed: {group.allowed}."
+    more = sum(len(group.models) for group in refused[_REASONS:])
+    if more:
+        yield f"Without a row, for other reasons: {more} more; --json names them."
 
 
 def _limit(text: str) -> int:
@@ -133,11 +155,16 @@ def _entries(options: argparse.Namespace) -> Iterator[ModelEntry]:
             yield entry
 
 
-def answer_of(machine: Machine, rule: str, rows: Sequence[RankedModel]) -> ListAnswer:
+def answer_of(
+    machine: Machine,
+    rule: str,
+    rows: Sequence[RankedModel],
+    refused: Sequence[RefusedModels] = (),
+) -> ListAnswer:
     """Return ranked models as their JSON answer."""
     from whatfits.sizing.cli.list_answers import ListAnswer
 
-    return ListAnswer(SCHEMA_VERSION, machine, rule, tuple(rows))
+    return ListAnswer(SCHEMA_VERSION, machine, rule, tuple(rows), refused=tuple(refused))
 
 
 def rows_table(rows: Sequence[RankedModel], *, title: str = "") -> Table:

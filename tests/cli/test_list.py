@@ -120,3 +120,31 @@ def test_a_file_type_that_nobody_makes_of_these_models_is_refused_in_one_line(
     assert said.code == 2
     assert said.json["error"]["got"] == "NVFP4"
     assert "give the .gguf file itself" in said.json["error"]["next_step"]
+
+
+def test_models_that_a_setting_is_none_for_are_counted_with_the_reason(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None]
+) -> None:
+    asked = ("list", "--machine", "rtx-4090 + 64gb", "-ctv", "q8_0")
+    answer = say(*asked, "--json").json
+    is_valid("list", answer)
+    latent, uneven = answer["refused"]
+    assert "deepseek-v2-lite" in latent["models"]
+    assert latent["what"] == "kv_type_k and kv_type_v 'f16 and q8_0'"
+    assert latent["allowed"].startswith("the same type for both")
+    # EXAONE 3.5 2.4B and its like have heads of 80 elements: no whole number of blocks of 32
+    assert "exaone-3.5-2.4b" in uneven["models"]
+    listed = {row["model"] for row in answer["models"]}
+    assert not listed & {*latent["models"], *uneven["models"]}
+    text = say(*asked, "--plain").out
+    assert f"Without a row: {len(latent['models'])} models (deepseek-v2-lite first): " in text
+    # each of them, asked for alone, says the same
+    alone = say("check", "deepseek-v2-lite", *asked[1:])
+    assert alone.code == 2
+    assert latent["allowed"] in alone.err
+
+
+def test_nothing_is_said_of_refusals_where_there_are_none(say: Callable[..., Any]) -> None:
+    asked = ("list", "--machine", "rtx-4090 + 64gb")
+    assert say(*asked, "--json").json["refused"] == []
+    assert "Without a row" not in say(*asked).out
