@@ -7,6 +7,7 @@ from whatfits.sizing.glossary_figures import (
     bandwidths,
     cache_per_token,
     four_bits,
+    memory_of_a_mac,
     sizes_of_pools,
     units,
     what_is_free,
@@ -108,6 +109,16 @@ TERMS: Final = (
         "quarters, newer versions more; sudo sysctl iogpu.wired_limit_mb=N changes it until the "
         "next restart.",
         sizes_of_pools,
+    ),
+    Term(
+        "Mac",
+        ("macs", "macos", "macbook", "apple", "apple silicon", "metal", "m series"),
+        "On Apple silicon CPU and GPU have one memory: a model needs no card, and no copy over a "
+        "bus. How fast that memory is read sets the pace of writing, and macOS keeps part of it "
+        "from the GPU (see: unified memory). llama.cpp and what stands on it run by Metal, MLX is "
+        "Apple's own.",
+        memory_of_a_mac,
+        ("whatfits plan MODEL", "whatfits check MODEL --runtime mlx", "whatfits need MODEL"),
     ),
     Term(
         "spill",

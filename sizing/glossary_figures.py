@@ -5,7 +5,7 @@ from __future__ import annotations
 from whatfits.sizing.explain import free_text
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import GB, GIB, format_bytes, format_tokens
+from whatfits.sizing.units import GB, GIB, MIB, format_bytes, format_tokens
 
 if TYPE_CHECKING:
     from typing import Final
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bandwidths",
+    "bits_in_all",
     "cache_per_token",
     "fast_pool",
     "four_bits",
+    "layers_in_all",
+    "memory_of_a_mac",
     "sizes_of_pools",
     "units",
     "what_is_free",
@@ -26,7 +29,9 @@ __all__ = [
 _EXAMPLE: Final = "Llama 3.1 8B"
 _EXAMPLE_LAYERS: Final = 32
 _EXAMPLE_KV_WIDTH: Final = 8 * 128
+_EXAMPLE_MATRIX: Final = 128_256 * 4096  # of the embedding; of the output once more
 _EXAMPLE_PARAMETERS: Final = 8_030_261_312
+_EXAMPLE_BITS: Final = 4.89  # of its Q4_K_M, over all tensors: 'whatfits quants llama-3.1-8b'
 _OVERHEAD_SHARE: Final = 0.85
 
 
@@ -59,6 +64,36 @@ def four_bits(machine: Machine) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def bits_in_all(_machine: Machine) -> tuple[str, ...]:
+    """Return the bits of a block, and those of a whole file of it."""
+    block = GGML_TYPES["Q4_K"].bits_per_weight
+    weights = format_bytes(round(_EXAMPLE_PARAMETERS * _EXAMPLE_BITS / 8))
+    said = (
+        f"{_EXAMPLE}: a block of Q4_K has {block} bits a weight, the whole Q4_K_M {_EXAMPLE_BITS}: "
+        f"{_EXAMPLE_PARAMETERS:,} x {_EXAMPLE_BITS} / 8 = {weights}."
+    )
+    return (said,)
+
+
+def layers_in_all(machine: Machine) -> tuple[str, ...]:
+    """Return what a layer of a known model takes, and how many of them fast memory holds."""
+    layer = (_EXAMPLE_PARAMETERS - 2 * _EXAMPLE_MATRIX) / _EXAMPLE_LAYERS
+    n_bytes = round(layer * _EXAMPLE_BITS / 8)
+    example = (
+        f"{_EXAMPLE}: {_EXAMPLE_LAYERS} layers of {layer / 1e6:.0f} million weights, about "
+        f"{n_bytes / MIB:.0f} MiB each at Q4_K_M; embedding and output are beside them."
+    )
+    lines = [example]
+    pool = fast_pool(machine)
+    if pool is not None and pool.free_low_bytes:
+        held = min(_EXAMPLE_LAYERS, int(pool.free_low_bytes * _OVERHEAD_SHARE // n_bytes))
+        lines.append(
+            f"Here: {free_text(pool)} are free in {pool.id}; keeping 15 % for cache and buffers, "
+            f"{held} of its {_EXAMPLE_LAYERS} layers."
+        )
+    return tuple(lines)
+
+
 def cache_per_token(machine: Machine) -> tuple[str, ...]:
     """Return what the cache of a known model takes, and the context that its room allows."""
     per_token = 2 * 2 * _EXAMPLE_LAYERS * _EXAMPLE_KV_WIDTH
@@ -70,7 +105,7 @@ def cache_per_token(machine: Machine) -> tuple[str, ...]:
     )
     lines = [arithmetic]
     pool = fast_pool(machine)
-    weights = round(_EXAMPLE_PARAMETERS * 4.89 / 8)
+    weights = round(_EXAMPLE_PARAMETERS * _EXAMPLE_BITS / 8)
     if pool is not None and pool.free_low_bytes:
         left = pool.free_low_bytes - weights
         tokens = max(0, left) // per_token // 256 * 256
@@ -116,12 +151,18 @@ def bandwidths(machine: Machine) -> tuple[str, ...]:
     lines = []
     for device in known:
         rate = device.bandwidth_bytes_per_s or 0
-        per_second = rate / (_EXAMPLE_PARAMETERS * 4.89 / 8)
+        per_second = rate / (_EXAMPLE_PARAMETERS * _EXAMPLE_BITS / 8)
         lines.append(
             f"Here: {device.name} reads {rate / GB:,.0f} GB/s at its peak: at most "
             f"{per_second:,.0f} tokens/s of {_EXAMPLE} at Q4_K_M, in practice half to nine tenths."
         )
     return tuple(lines) or ("Here: no device's bandwidth is known; nothing was measured yet.",)
+
+
+def memory_of_a_mac(machine: Machine) -> tuple[str, ...]:
+    """Return how much of its memory a Mac's GPU may have; nothing for any other machine."""
+    is_mac = any(device.kind == "metal" for device in machine.devices)
+    return sizes_of_pools(machine) if is_mac else ()
 
 
 def units(_machine: Machine) -> tuple[str, ...]:

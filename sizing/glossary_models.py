@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.glossary_figures import bits_in_all, layers_in_all
 from whatfits.sizing.term import Term
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -13,6 +14,24 @@ __all__ = ["MODEL_TERMS"]
 _CONTEXT: Final = ("whatfits check MODEL --context 128k",)
 
 MODEL_TERMS: Final = (
+    Term(
+        "layers",
+        ("layer", "blocks", "block count", "n_layer", "depth"),
+        "A model is a stack of them, and every token goes through all: attention, which keeps the "
+        "cache, then a feed-forward part, which has most of the weights. Memory is shared out by "
+        "whole layers: -ngl says how many lie on the GPU, the output as one more.",
+        layers_in_all,
+        ("whatfits check MODEL", "whatfits check MODEL --gpu-layers 20"),
+    ),
+    Term(
+        "bits per weight",
+        ("bpw", "bits a weight", "bits/weight", "bits per parameter"),
+        "What one weight takes: the bits of its block, scales included, over the weights in it. "
+        "Over a whole file it comes out higher than the name says, because some tensors get more "
+        "bits. Bytes of weights = parameters x bits / 8.",
+        bits_in_all,
+        ("whatfits quants", "whatfits quants MODEL"),
+    ),
     Term(
         "grouped queries",
         ("gqa", "mqa", "grouped query attention", "multi query attention", "kv heads"),

@@ -121,6 +121,14 @@ SERVING_TERMS: Final = (
 )
 COST_TERMS: Final = (
     Term(
+        "privacy",
+        ("private", "confidential", "data protection", "offline", "offline use"),
+        "What you ask a model on your machine stays there, network or not; what you ask an API "
+        "leaves.",
+        None,
+        _COST,
+    ),
+    Term(
         "break-even",
         ("break even", "breakeven", "break-even day", "payback", "amortisation"),
         "The day from which a machine of your own has cost no more than paying for each request "

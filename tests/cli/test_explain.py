@@ -49,6 +49,11 @@ def test_every_term_is_explained(
         (("imatrix",), "importance matrix"),
         (("KL", "divergence"), "perplexity"),
         (("linear", "attention"), "recurrent state"),
+        (("macbook",), "Mac"),
+        (("Apple", "silicon"), "Mac"),
+        (("offline",), "privacy"),
+        (("bpw",), "bits per weight"),
+        (("layer",), "layers"),
     ],
 )
 def test_terms_answer_to_what_people_type(
@@ -65,6 +70,30 @@ def test_a_term_of_serving_or_cost_takes_twenty_words_at_most(term: Term) -> Non
 def test_no_two_terms_answer_to_the_same_name() -> None:
     names = [name.casefold() for term in TERMS for name in {term.name.lower(), *term.aliases}]
     assert sorted(names) == sorted(set(names))
+
+
+def test_layers_are_counted_into_the_memory_that_is_free(say: Callable[..., Any]) -> None:
+    # 8,030,261,312 parameters less two matrices of 128,256 x 4,096, over 32 layers: 218 million
+    told = say("explain", "layers", "--machine", "gtx 1050 2gb", "--json").json
+    assert "32 layers of 218 million weights, about 127 MiB each" in told["here"][0]
+    free = 1.9 * 2**30 * 0.98 - 0.5 * 2**30
+    held = int(told["here"][1].split("buffers, ")[1].split(" of its 32")[0])
+    assert abs(held - free * 0.85 / (127 * 2**20)) <= 2
+    large = say("explain", "layers", "--machine", "rtx 4090", "--json").json
+    assert "32 of its 32 layers" in large["here"][1]
+
+
+def test_only_a_mac_is_told_what_its_gpu_may_have(say: Callable[..., Any]) -> None:
+    mac = say("explain", "mac", "--machine", "m4 pro 24gb", "--json").json
+    assert "the GPU gets at most" in " ".join(mac["here"])
+    assert say("explain", "mac", "--machine", "rtx 4090 + 64gb", "--json").json["here"] == []
+
+
+def test_bits_a_weight_are_those_that_quants_shows(say: Callable[..., Any]) -> None:
+    told = say("explain", "bits per weight", "--machine", "24gb", "--json").json["here"][0]
+    shown = say("quants", "llama-3.1-8b", "--json").json["file_types"]
+    (row,) = [row for row in shown if row["file_type"] == "Q4_K_M"]
+    assert f"the whole Q4_K_M {row['model_bits_per_weight']:.2f}: " in told
 
 
 def test_a_term_has_numbers_for_the_machine(say: Callable[..., Any]) -> None:
