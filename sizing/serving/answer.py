@@ -195,6 +195,6 @@ def _verdict(
     kept = f"first token in {limits.ttft_p95_s:,g} s and {speed:,g} tokens/s"
     range_text = f"{most.low:,} to {most.high:,} users are served within the limits ({kept})"
     load: Verdict = "fits" if users <= most.low else "tight" if users <= most.mid else "no"
-    if VERDICT_ORDER[load] >= VERDICT_ORDER[plan.verdict]:
+    if plan.verdict == "fits" or VERDICT_ORDER[load] > VERDICT_ORDER[plan.verdict]:
         return load, range_text
     return plan.verdict, f"{range_text}; {plan.verdict_reason}"

@@ -89,8 +89,11 @@ class Batch:
             return False
         to_read = self._prompt[request] + self.written[request]
         blocks = self._request_blocks + self._token_blocks * to_read
-        # those that write come first: without that a request would come and go for ever
-        self.lacks_room = self._held + writing * self._token_blocks + blocks > self._blocks
+        # those that write come first: without that a request would come and go for ever; one alone
+        # always has room, see `is_full`
+        is_alone = not self.ends and not self.reading
+        taken = self._held + writing * self._token_blocks + blocks
+        self.lacks_room = taken > self._blocks and not is_alone
         if self.lacks_room:
             return False
         if isnan(self.admitted_s[request]):

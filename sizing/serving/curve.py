@@ -90,7 +90,7 @@ class Users:
             batch=spread("batch"),
             turned_away_share=mid.turned_away_share,
             sent_back_share=mid.sent_back_share,
-            keeps_limits=slow.keeps(self._limits),
+            keeps_limits=self.played[ENDS[2]].server.starts and slow.keeps(self._limits),
             binds=mid.binds,
         )
 
@@ -101,6 +101,8 @@ class Users:
 
     def _most(self, end: str) -> int:
         """Close in on the last number that keeps the limits, to 3 %: more users never help."""
+        if not self.played[end].server.starts:
+            return 0
         kept, lost = 0, 1
         while lost <= MOST_USERS and self.outcome(lost, end).keeps(self._limits):
             kept, lost = lost, lost * 2

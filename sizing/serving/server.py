@@ -36,9 +36,11 @@ class Server(NamedTuple):
         step_tokens: tokens of one step at most; prompts are read in pieces of what is left.
         room: the paged cache; None where every slot has its own.
         queue: requests that may wait; None: any number.
+        starts: whether the cache holds one of the longest requests; without that vLLM ends.
     """
 
     slots: int
     step_tokens: int
     room: PagedRoom | None = None
     queue: int | None = None
+    starts: bool = True

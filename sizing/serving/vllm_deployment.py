@@ -112,10 +112,15 @@ def _notes(version: str | None) -> tuple[str, ...]:
 
 def _server(settings: VllmSettings, bill: Bill, blocks: int, profile: LoadProfile) -> Server:
     """Return the scheduler with so many blocks; the device whose requests take most counts."""
-    rooms = [_room(one.cache, blocks, profile) for one in bill.devices if one.cache.groups]
+    caches = [one.cache for one in bill.devices if one.cache.groups]
+    rooms = [_room(cache, blocks, profile) for cache in caches]
     longest = settings.request_tokens
-    room = max(rooms, key=lambda one: one.of_request(longest), default=None)
-    return Server(slots=settings.sequences, step_tokens=settings.batch_tokens, room=room)
+    return Server(
+        slots=settings.sequences,
+        step_tokens=settings.batch_tokens,
+        room=max(rooms, key=lambda one: one.of_request(longest), default=None),
+        starts=all(cache.admits(blocks, request_tokens=longest) for cache in caches),
+    )
 
 
 def _room(cache: CachePlan, blocks: int, profile: LoadProfile) -> PagedRoom:

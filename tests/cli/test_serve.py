@@ -158,3 +158,15 @@ def test_the_version_of_vllm_is_asked_for_and_said(say: Callable[..., Any]) -> N
     refused = say(*asked, "--engine-version", "newest")
     assert refused.code == 2
     assert "version of vLLM" in refused.err
+
+
+def test_a_server_that_may_not_start_serves_nobody_at_its_least(say: Callable[..., Any]) -> None:
+    # 16 bits of Gemma 3 27B over three cards of 24 GB: room for 1.3 requests, or for none at all
+    asked = ("serve", "gemma-3-27b", "--runtime", "vllm", "--machine", "3x rtx 3090 + 64gb")
+    told = say(*asked, "--users", "2", "-c", "4k", "--json")
+    assert told.code == 0
+    answer = told.json
+    assert answer["verdict"] == answer["plan"]["verdict"] == "tight"
+    assert answer["most_users"]["low"] == 0 < answer["most_users"]["mid"]
+    assert not any(point["keeps_limits"] for point in answer["curve"])
+    assert answer["plan"]["verdict_reason"] in answer["verdict_reason"]

@@ -82,6 +82,19 @@ def test_a_request_that_waits_for_its_turn_in_a_step_does_not_wait_for_room(
     assert waited["cramped"].no_room_s > 0
 
 
+def test_a_request_larger_than_the_cache_is_served_alone(
+    played: Callable[..., Any], costs: Callable[..., Any]
+) -> None:
+    # a prompt of 300 tokens takes 19.65 blocks of the 10 there are
+    server = Server(256, 2048, PagedRoom(blocks=10, request_blocks=0.9, token_blocks=1 / 16))
+    alike = LoadProfile(Lengths(300), Lengths(80))
+    log, draws = played(server, costs(), users=20, load=alike)
+    assert log.written == draws.output_tokens
+    order = np.argsort(log.admitted_s)
+    admitted, finished = np.array(log.admitted_s)[order], np.array(log.finished_s)[order]
+    assert (admitted[1:] >= finished[:-1]).all()
+
+
 def test_a_queue_with_an_end_turns_requests_away(
     played: Callable[..., Any], costs: Callable[..., Any]
 ) -> None:
