@@ -26,6 +26,7 @@ from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
     from whatfits.sizing.model import ModelSpec
@@ -43,6 +44,7 @@ _AS_THEY_ARE: Final = frozenset(
     {_OWN, _NATIVE_METHOD, "bitnet", "compressed-tensors", "modelopt", "awq", "gptq"}
 )
 _MORE: Final = 1.08
+_EIGHT: Final = 8
 # Parts that mlx-lm drops when it loads: other senses, and prediction of further tokens.
 _DROPPED: Final = (
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio"
@@ -140,7 +142,7 @@ def _of_checkpoint(
     if found.tensors and not found.missing:
         run = replace(run, weights=_on_disk(found, quantisation), file_bytes=found.file_bytes)
     elif quantisation.method != _NATIVE_METHOD:
-        run = replace(run, weights=_not_here(run, base, quantisation))
+        run = replace(run, weights=_not_here(run, base, quantisation, config))
     said = "The checkpoint is run as it is, without a conversion."
     return replace(run, notes=(*_notes(base), said), planned=False)
 
@@ -150,7 +152,8 @@ def _type_of(quantisation: CheckpointQuantisation) -> MlxType:
     if quantisation.method == _NATIVE_METHOD:
         return find_mlx_type("bf16")._replace(name=quantisation.label)
     if quantisation.method != _OWN:
-        return find_mlx_type(DEFAULT_TYPE)._replace(name=quantisation.label)
+        usual = find_mlx_type(DEFAULT_TYPE)._replace(name=quantisation.label)
+        return usual if quantisation.bits != _EIGHT else usual._replace(bits=_EIGHT)
     return MlxType(
         quantisation.label, quantisation.bits, group=quantisation.group, mode=quantisation.mode
     )
@@ -165,16 +168,28 @@ def _on_disk(found: Checkpoint, quantisation: CheckpointQuantisation) -> ByteRan
     return ByteRange(total, total, round(total * _MORE), reason)
 
 
-def _not_here(run: ModelSpec, base: ModelSpec, quantisation: CheckpointQuantisation) -> ByteRange:
+def _not_here(
+    run: ModelSpec,
+    base: ModelSpec,
+    quantisation: CheckpointQuantisation,
+    config: Mapping[str, object],
+) -> ByteRange:
     """Return the interval of a quantised checkpoint of which only the configuration is here."""
-    known = run.weights
+    from whatfits.sizing.quants.layouts.whole import whole_checkpoint_bytes  # noqa: PLC0415 - rare
+
+    expected = whole_checkpoint_bytes(base.tensors, quantisation, config)
+    if expected is not None and expected.low == expected.high:
+        most = expected.high if quantisation.method == _OWN else round(expected.high * _MORE)
+        # what MLX rounds and casts while it loads is in the interval of its own matrices
+        known = run.weights
+        spread = 0 if known is None else known.high_bytes - known.low_bytes
+        reason = "worked out from the configuration"
+        return ByteRange(expected.low, expected.low, most + spread, reason)
     size = run.tensor_bytes
-    low, high = (size, size) if known is None else (known.low_bytes, known.high_bytes)
-    if quantisation.method == _OWN and not quantisation.overrides:
-        return ByteRange(low, size, high, "worked out from the configuration")
+    low = size if run.weights is None else run.weights.low_bytes
     most = as_mlx(base, find_mlx_type("bf16")).tensor_bytes
     reason = "not all of the checkpoint is here, and which modules have other bits is not counted"
-    return ByteRange(low, size, max(high, most), reason)
+    return ByteRange(low, size, max(size, most), reason)
 
 
 def _native(base: ModelSpec) -> bool:
