@@ -54,8 +54,9 @@ def longest_by_rule(
         return told.workload.batch, told.request.devices
 
     most = pad(trained, _STEP) // _STEP
-    steps = [step // slots // _STEP for step in asked.context_steps]
-    starts = [1, *(step + 1 for step in steps if step < most)]
+    # of many slots each has less than the first steps, which then are no steps, or are one
+    steps = sorted({step // slots // _STEP for step in asked.context_steps})
+    starts = [1, *(step + 1 for step in steps if 0 < step < most)]
     ends = [*(start - 1 for start in starts[1:]), most]
     parts = [
         part

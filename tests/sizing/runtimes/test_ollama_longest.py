@@ -55,3 +55,26 @@ def test_no_context_is_told_where_none_surely_runs() -> None:
         )
         assert plan.verdict not in ("fits", "slow")
         assert plan.largest_context_tokens is None
+
+
+@pytest.mark.parametrize("slots", [16, 31, 32, 58, 128, 129, 256])
+@pytest.mark.parametrize("machine", ["8gb", "rtx-3060 12gb + 32gb"])
+def test_many_slots_have_a_longest_context_too(machine: str, slots: int) -> None:
+    """A slot of many is shorter than the contexts above which Ollama takes another batch."""
+
+    def asked(tokens: int) -> tuple[str, int | None]:
+        plan = check(
+            "qwen2.5-coder-0.5b",
+            machine=machine,
+            runtime="ollama",
+            workload={"context_tokens": tokens, "parallel": slots},
+        )
+        return plan.verdict, plan.largest_context_tokens
+
+    verdict, longest = asked(256)
+    assert verdict == "fits"
+    assert longest is not None
+    assert 256 <= longest <= 32_768
+    assert asked(longest)[0] == "fits"
+    if longest < 32_768:  # it is known to a 32nd of the way
+        assert asked(2 * longest)[0] != "fits"
