@@ -9,7 +9,11 @@ where they say enough. A width nobody read is replaced by the most it can be, an
 from __future__ import annotations
 
 from whatfits.sizing.architectures.metadata import MAX_LAYERS, MAX_WIDTH
-from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
+from whatfits.sizing.errors import (
+    InvalidRequestError,
+    UnsupportedArchitectureError,
+    printable,
+)
 from whatfits.sizing.model import (
     ByteRange,
     FullAttention,
@@ -106,6 +110,11 @@ def approximate_spec(
     notes = [_NOTE]
     if str(config.get("model_type")) in _WITHOUT_CLASS:
         notes.append(_NOT_LOADABLE)
+    elif unheard := _unconverted(config):
+        notes.append(
+            f"llama.cpp's converter knows no {unheard}: nothing here says that a GGUF of it can be "
+            "made and loaded."
+        )
     if _whole(config, "vocab_size") is None:
         notes.append(f"Its vocabulary was not read: logits are sized for {_LARGEST_VOCABULARY:,}.")
     return ModelSpec(
@@ -125,6 +134,15 @@ def approximate_spec(
         origin=origin,
         file_header=header_range((), n_vocab=hparams.n_vocab),
     )
+
+
+def _unconverted(config: Mapping[str, Any]) -> str:
+    """Return the class of a configuration where the converter has none of its classes."""
+    from whatfits.sizing.architectures.class_names import CONVERTED  # noqa: PLC0415 - rarely needed
+
+    classes = config.get("architectures")
+    named = [one for one in classes if isinstance(one, str)] if isinstance(classes, list) else []
+    return printable(named[0]) if named and not CONVERTED.intersection(named) else ""
 
 
 def bits_of(file_type: str, *, is_moe: bool) -> tuple[float, float, float]:

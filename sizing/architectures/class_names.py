@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-__all__ = ["CLASS_NAMES"]
+__all__ = ["CLASS_NAMES", "CONVERTED"]
 
 _CLASSES: Final = (
     ("afmoe", "AfmoeForCausalLM"),
@@ -136,3 +136,41 @@ _CLASSES: Final = (
 CLASS_NAMES: Final[Mapping[str, str]] = {
     name: architecture for architecture, names in _CLASSES for name in names.split()
 }
+# The converter has a class for these too; their tensors are not listed here. Source: the same map,
+# in llama-cpp-python 0.3.36.
+_WITHOUT_TABLE: Final = (
+    "ArcticForCausalLM AudioFlamingo3ForConditionalGeneration BailingMoeV3ForCausalLM "
+    "BailingMoeV3VLForConditionalGeneration BambaForCausalLM BertForSequenceClassification "
+    "ChameleonForCausalLM ChameleonForConditionalGeneration CogVLMForCausalLM "
+    "Cohere2MoeForCausalLM DFlash2DraftModel DFlashDraftModel DSparkDraftModel DSparkSpeculator "
+    "DeepseekOCRForCausalLM DeepseekV4DSparkModel DistilBertForMaskedLM "
+    "DistilBertForSequenceClassification DistilBertModel Dots3NoteForCausalLM "
+    "Dots3NoteForConditionalGeneration Dots3NoteTextForCausalLM DotsOCRForCausalLM "
+    "Eagle3DraftModel Eagle3LlamaForCausalLM Eagle3Speculator ExaoneMoeForCausalLM "
+    "Gemma4AssistantForCausalLM Gemma4DSparkModel Gemma4UnifiedAssistantForCausalLM "
+    "Gemma4UnifiedForConditionalGeneration GlmOcrForConditionalGeneration "
+    "GraniteMoeSWAForCausalLM GraniteSWAForCausalLM GraniteSpeechForConditionalGeneration "
+    "GraniteSpeechPlusForConditionalGeneration GraniteSwitchForCausalLM Grok1ForCausalLM "
+    "GrokForCausalLM HYV4ForCausalLM HrmTextForCausalLM HunYuanVLForConditionalGeneration "
+    "Jais2ForCausalLM JanusForConditionalGeneration JinaBertForMaskedLM JinaBertModel "
+    "JinaEmbeddingsV5Model KORMoForCausalLM KimiK3ForConditionalGeneration Lfm25AudioTokenizer "
+    "Lfm2BidirectionalModel Lfm2DSparkDraftModel LingDSparkModel LlamaBidirectionalModel "
+    "LlamaForCausalLMEagle3 LlavaForConditionalGeneration LlavaStableLMEpochForCausalLM "
+    "MT5ForConditionalGeneration MaincoderForCausalLM MapleForCausalLM "
+    "MiniCPMV4_6ForConditionalGeneration MiniMaxM3SparseForCausalLM ModernBertForMaskedLM "
+    "ModernBertForSequenceClassification ModernBertModel MuseGlimmerAssistantModel "
+    "NanbeigeForCausalLM NemotronHPuzzleForCausalLM NeoBERT NeoBERTForSequenceClassification "
+    "NeoBERTLMHead OpenELMForCausalLM PLMForCausalLM PLaMo2ForCausalLM PLaMo3ForCausalLM "
+    "PaddleOCRVLForConditionalGeneration Phi4ForCausalLMV Plamo2ForCausalLM Plamo3ForCausalLM "
+    "PocketTTSModel Qwen2AudioForConditionalGeneration Qwen2VLModel "
+    "Qwen3ASRForConditionalGeneration Qwen3DSparkModel Qwen3OmniMoeForConditionalGeneration "
+    "Qwen3TTSForConditionalGeneration Qwen4ExpForCausalLM Qwen4ExpForConditionalGeneration "
+    "RobertaForSequenceClassification RuGPT3XLForCausalLM Sarashina2VisionForCausalLM "
+    "SarvamMoEForCausalLM Spark2_5ForCausalLM StepVLForConditionalGeneration T5EncoderModel "
+    "T5ForConditionalGeneration T5WithLMHeadModel TalkieForCausalLM "
+    "UMT5ForConditionalGeneration UMT5Model UltravoxModel UnlimitedOCRForCausalLM "
+    "VLlama3ForCausalLM VoxtralForConditionalGeneration WavTokenizerDec YoutuForCausalLM "
+    "YoutuVLForConditionalGeneration"
+)
+CONVERTED: Final = frozenset((*CLASS_NAMES, *_WITHOUT_TABLE.split()))
+"""Every class of configurations that llama.cpp's converter makes a GGUF of."""

@@ -136,3 +136,20 @@ def test_notes_say_what_was_not_read_and_what_cannot_be_loaded() -> None:
     assert len(made().notes) == 1
     assert any("262,400" in note for note in made(vocab_size=None).notes)
     assert any("cannot load" in note for note in made(model_type="mllama").notes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "is_said"),
+    [
+        (["OPTForCausalLM"], True),
+        (["UnheardOfModel", "T5ForConditionalGeneration"], False),
+        (["ModernBertModel"], False),  # converted, though its tensors are not listed here
+        ([], False),
+        ("OPTForCausalLM", False),
+        ([7, None], False),
+    ],
+)
+def test_a_class_that_the_converter_does_not_know_is_named(classes: object, is_said: bool) -> None:
+    said = [note for note in made(architectures=classes).notes if "converter knows no" in note]
+    assert bool(said) is is_said
+    assert all("OPTForCausalLM" in note for note in said)
