@@ -5,7 +5,7 @@ from __future__ import annotations
 from whatfits.sizing.catalog.quality import QualityRow
 from whatfits.sizing.cli.list_answers import HomeAnswer, ListAnswer
 from whatfits.sizing.costing.answer import CostAnswer
-from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.estimate import ModelSummary, Plan, Verdict
 from whatfits.sizing.fleets.answer import FleetAnswer
 from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
@@ -64,6 +64,8 @@ class QuantRow:
         file: of a repository that offers the type; its first one when there are several.
         n_files: how many files it is.
         file_bytes: bytes to download; None without a repository, or when it does not say.
+        verdict: of `check` with the machine that was named; None without one, and where the type
+            is not made of the model.
     """
 
     file_type: str
@@ -75,6 +77,7 @@ class QuantRow:
     file: str | None = None
     n_files: int | None = None
     file_bytes: int | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class QuantsAnswer:
         file_types: one row each.
         source: where the model comes from; None without one.
         notes: what else is to be said of the model's source.
+        machine: the verdicts are for; None where none was named.
     """
 
     schema_version: str
@@ -96,6 +100,7 @@ class QuantsAnswer:
     file_types: tuple[QuantRow, ...]
     source: str | None = None
     notes: tuple[str, ...] = ()
+    machine: Machine | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,3 +43,47 @@ def test_rows_shrink_and_what_is_not_made_is_said(say: Callable[..., Any]) -> No
     assert "size of llama-3.1-8b: not made" in nvfp4
     q4 = next(line for line in text.lines if line.startswith("file type: Q4_K_M;"))
     assert "size of llama-3.1-8b: 4.6 GiB" in q4
+
+
+@pytest.mark.parametrize(
+    ("model", "machine"),
+    [
+        ("llama-3.1-8b", "rtx 3060 12gb + 16gb"),
+        ("qwen3-30b-a3b", "rtx-4090 + 32gb"),
+        ("gpt-oss-20b", "m4 pro 24gb"),
+        ("bge-m3", "8gb"),
+    ],
+)
+def test_a_machine_has_the_verdict_of_check_on_every_type(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None], model: str, machine: str
+) -> None:
+    answer = say("quants", model, "--machine", machine, "--json").json
+    is_valid("quants", answer)
+    verdicts = {row["file_type"]: row["verdict"] for row in answer["file_types"]}
+    for name in ("F16", "Q8_0", "Q6_K", "Q4_K_M", "Q3_K_M", "Q2_K"):
+        told = say("check", model, "--machine", machine, "--file-type", name, "--json").json
+        assert verdicts[name] == told["verdict"], name
+    made = {row["file_type"]: row["weights_bytes"] is not None for row in answer["file_types"]}
+    assert made == {name: verdict is not None for name, verdict in verdicts.items()}
+
+
+def test_text_names_the_machine_and_the_context_of_its_verdicts(say: Callable[..., Any]) -> None:
+    text = say("quants", "llama-3.1-8b", "--machine", "rtx 3060 12gb + 16gb", "--plain")
+    f16 = next(line for line in text.lines if line.startswith("file type: F16;"))
+    assert "there: slow" in f16
+    q4 = next(line for line in text.lines if line.startswith("file type: Q4_K_M;"))
+    assert "there: fits" in q4
+    assert "of GeForce RTX 3060 12 GB + 16 GiB RAM with 8,192 tokens of context." in text.out
+
+
+def test_without_a_machine_nothing_is_said_of_one(say: Callable[..., Any]) -> None:
+    answer = say("quants", "llama-3.1-8b", "--json").json
+    assert answer["machine"] is None
+    assert {row["verdict"] for row in answer["file_types"]} == {None}
+    assert "there" not in say("quants", "llama-3.1-8b", "--plain").out.split("\n")[0]
+
+
+def test_a_machine_without_a_model_is_refused(say: Callable[..., Any]) -> None:
+    told = say("quants", "--machine", "rtx-4090")
+    assert told.code == 2
+    assert "--machine without a model" in told.err
