@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer
+from whatfits.sizing.api.arguments import check_day, check_list
 from whatfits.sizing.api.loading import (
     load_machine,
     load_placement,
@@ -130,6 +131,8 @@ def priced(
     from whatfits.sizing.catalog.lookup import packaged_prices
     from whatfits.sizing.costing.offers import chosen_offers
 
+    check_day(today)
+    check_list(against, what="against", of="offers")
     listed = packaged_prices()
     if prices is not None:
         listed = listed.with_own(_own_prices(prices))

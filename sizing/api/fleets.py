@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer
+from whatfits.sizing.api.arguments import check_list
 from whatfits.sizing.api.loading import load_machine, load_model, load_workload, replayed
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -91,6 +92,7 @@ def fleet_nodes(
     from whatfits.sizing.fleets.inventory import named_apart
     from whatfits.sizing.values import replace
 
+    check_list(machines, what="machines", of="machines")
     known = None if network is None else find_network(network).id
     nodes = []
     for given in machines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.api.arguments import check_file_type
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.model import ModelSpec
@@ -78,10 +79,12 @@ def load_spec(
     """Return a model that is given as it is, or loaded by its name as `load_model` does.
 
     Raises:
-        BadInputError: as there; or no such runtime, which is looked at before anything is read.
+        BadInputError: as there; no such runtime, which is looked at before anything is read; or
+            another file type than that of a model that is given.
     """
     find_runtime(runtime)
     if isinstance(model, ModelSpec):
+        check_file_type(model, file_type)
         return model
     return load_model(model, file_type=file_type, quick=quick, runtime=runtime)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
+from whatfits.sizing.api.arguments import check_day, check_list, check_speed
 from whatfits.sizing.api.loading import (
     load_machine,
     load_placement,
@@ -96,6 +97,7 @@ def plan(
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
+    check_speed(least_tokens_per_s)
     choice = choice_for(
         load_spec(model, file_type=file_type),
         machine=load_machine(machine),
@@ -138,6 +140,7 @@ def together(
     from whatfits.sizing.residents import place_together
     from whatfits.sizing.sources.named_model import load_named
 
+    check_list(models, what="models", of="models")
     return place_together(
         answer,
         [load_named(model) if isinstance(model, str) else model for model in models],
@@ -217,6 +220,8 @@ def need(
     from whatfits.sizing.need_search import NeedSearch
     from whatfits.sizing.needing import for_users, need_runtime, trials_under
 
+    check_speed(least_tokens_per_s)
+    check_day(today)
     entry = need_runtime(runtime)
     spec = load_spec(model, file_type=file_type, runtime=runtime)
     is_own = not entry.starts_llama_cpp

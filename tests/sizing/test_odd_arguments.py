@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from whatfits.sizing import BadInputError, check
+from whatfits.sizing import (
+    BadInputError,
+    check,
+    cost,
+    fleet,
+    load_model,
+    need,
+    plan,
+    together,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Name(Enum):
@@ -45,3 +58,41 @@ def test_another_kind_of_argument_is_refused_by_its_name(
     with pytest.raises(BadInputError) as error:
         check(asked.pop("model"), **asked)
     assert said in str(error.value)
+
+
+NAME = "llama-3.2-1b"
+DAY = dt.date(2026, 11, 27)
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda: together(NAME, machine="8gb"), "models 'llama-3.2-1b'; allowed: a list of models"),
+        (lambda: fleet(NAME, "8gb"), "machines '8gb'; allowed: a list of machines"),
+        (
+            lambda: cost(NAME, today=DAY, machine="8gb", against="gpt-4o"),
+            "against 'gpt-4o'; allowed: a list of offers",
+        ),
+        (lambda: cost(NAME, today="2026-11-27", machine="8gb"), "today '2026-11-27'"),  # type: ignore[arg-type]
+        (lambda: need(NAME, today=dt.datetime(2026, 11, 27), machine="8gb"), "today '2026-11-27"),  # noqa: DTZ001 - refused
+        (lambda: need(NAME, least_tokens_per_s=float("nan")), "least_tokens_per_s 'nan'"),
+        (lambda: plan(NAME, machine="8gb", least_tokens_per_s=-1), "least_tokens_per_s '-1'"),
+        (lambda: plan(NAME, machine="8gb", least_tokens_per_s=True), "least_tokens_per_s 'True'"),
+    ],
+)
+def test_what_would_be_taken_for_something_else_is_refused(
+    ask: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(BadInputError) as error:
+        ask()
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("ask", [check, plan])
+def test_a_loaded_model_keeps_its_file_type_and_another_is_refused(
+    ask: Callable[..., object],
+) -> None:
+    spec = load_model(NAME, file_type="Q8_0")
+    ask(spec, machine="8gb", file_type="q8-0")
+    with pytest.raises(BadInputError, match=r"that is loaded 'Q4_K_M'.*its own, Q8_0"):
+        ask(spec, machine="8gb", file_type="Q4_K_M")
