@@ -142,7 +142,8 @@ def _of_checkpoint(
     if found.tensors and not found.missing:
         run = replace(run, weights=_on_disk(found, quantisation), file_bytes=found.file_bytes)
     elif quantisation.method != _NATIVE_METHOD:
-        run = replace(run, weights=_not_here(run, base, quantisation, config))
+        expected = _not_here(run, base, quantisation, config)
+        run = replace(run, weights=expected, file_bytes=expected.mid_bytes)
     said = "The checkpoint is run as it is, without a conversion."
     return replace(run, notes=(*_notes(base), said), planned=False)
 

@@ -26,6 +26,7 @@ def weights(folder: Path, **block: Any) -> ByteRange:  # noqa: ANN401 - JSON
     write_config(folder, {**LLAMA, **block})
     spec = load_mlx_model(str(folder))
     assert spec.weights is not None
+    assert spec.file_bytes == spec.weights.mid_bytes
     return spec.weights
 
 
