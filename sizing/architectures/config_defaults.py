@@ -79,7 +79,7 @@ def class_defaults(kind: object, *, is_inner: bool) -> dict[str, int]:
     """
     if not isinstance(kind, str):
         return {}
-    found = dict(zip(_HEADS, _OF_HEADS.get(kind, ()), strict=False))
+    found: dict[str, int] = dict(zip(_HEADS, _OF_HEADS.get(kind, ()), strict=False))
     if is_inner:
         found |= dict(zip(_WIDTHS, _OF_WIDTHS.get(kind, ()), strict=False))
         found["sliding_window"] = _OF_WINDOWS.get(kind, 0)

@@ -10,11 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TypeVar
 
-    from whatfits.sizing.costing.moving import Spreads
-    from whatfits.sizing.costing.ownership import Ownership
-    from whatfits.sizing.costing.usage import Usage
+    from _typeshed import DataclassInstance
 
-    _Held = TypeVar("_Held", Usage, Ownership, Spreads)
+    _Held = TypeVar("_Held", bound=DataclassInstance)
 
 __all__ = ["as_floats", "check_bounds"]
 
