@@ -17,7 +17,7 @@ from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.vllm_devices import capability
 from whatfits.sizing.runtimes.vllm_layers import convolution_columns
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import GIB, pad
+from whatfits.sizing.units import GIB, KIB, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,11 @@ _GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB, _GRAPH_BIG_GIB = 1.5, 0.95, 1.0
 _GRAPHS_BEYOND_BYTES: Final = GIB // 2  # at most 0.46 GiB in logs
 _MOST_CAPTURED, _MORE_CAPTURED = 512, 1024  # tokens of the largest captured batch
 _LARGE_CAPTURES: Final = "gpt-oss"
+# Since 0.26 the estimate counts what one long step of these took for a moment, by tokens of a
+# batch; of which operation is not known, so that ranks do not divide it here. Source:
+# vllm-project/vllm issue 50780 (4.2 GiB, 96 % of it so), pull 50848.
+_DELTA: Final = frozenset({"qwen3next", "qwen35", "qwen35moe"})
+_DELTA_TOKEN_BYTES: Final = 128 * KIB
 _BLACKWELL: Final = (10.0, 11.0)  # capability of what stands in data centres
 _NO_GRAPHS: Final = ByteRange(0, 0, 0, "the CPU captures no graphs")
 _CONTEXT: Final = _gib(
@@ -169,7 +174,8 @@ def graph_range(
 
     vLLM captures them twice: in pieces between the attentions, up to twice the tokens that all
     requests decode at once, and whole, up to those tokens. What it subtracts from the pool is an
-    estimate of its own, which has been up to a GiB above what they took, on large cards.
+    estimate of its own, which has been up to a GiB above what they took, on large cards; of gated
+    delta nets it may count a batch's working memory as well.
     """
     if settings.on_host:
         return _NO_GRAPHS
@@ -179,10 +185,13 @@ def graph_range(
     n_graphs = sum(_n_captured(limit, most=most, checked=checked) for limit in (most, whole))
     mid = _GRAPH_START + n_graphs * (_GRAPH_EACH + _GRAPH_LAYER * n_layers)
     is_big = total_bytes >= _BIG_BYTES
+    high = max(mid + _GRAPH_BIG_GIB if is_big else mid * _GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB)
+    if model.architecture in _DELTA:
+        high += settings.batch_tokens * _DELTA_TOKEN_BYTES / GIB
     return _gib(
         mid * _GRAPH_LOW,
         mid,
-        max(mid + _GRAPH_BIG_GIB if is_big else mid * _GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB),
+        high,
         f"{n_graphs} captured graphs: 0.04 to 1.92 GiB in logs without drafts, estimates among "
         "them, the more on large cards",
     )

@@ -25,12 +25,14 @@ def first(
     parallel: int | None = None,
     context_tokens: int | None = None,
     drafts: int | None = None,
+    batch: int | None = None,
 ) -> DeviceBill:
     spec, where = load_published(model), load_machine(machine)
     placed = PlacementRequest(**placement or {})
     wanted = Workload(
         parallel=parallel,
         context_tokens=context_tokens,
+        batch=batch,
         spec_type=None if drafts is None else "draft-mtp",
         spec_draft_n_max=drafts,
     )
@@ -89,6 +91,20 @@ def test_fewer_requests_and_fewer_layers_have_smaller_graphs() -> None:
     assert few.mid_bytes < many.mid_bytes / 3
     stage = first("qwen3-8b", "2x rtx-4090", placement={"split_mode": "layer"}, parallel=256)
     assert stage.graphs.mid_bytes < many.mid_bytes
+
+
+def test_only_the_upper_end_of_graphs_follows_the_batch_of_a_gated_delta_net() -> None:
+    small, large = (
+        first("qwen3.6-27b", "h100 sxm5 80 gb", parallel=8, batch=tokens).graphs
+        for tokens in (2048, 32_768)
+    )
+    assert (small.low_bytes, small.mid_bytes) == (large.low_bytes, large.mid_bytes)
+    assert large.high_bytes - small.high_bytes == 30_720 * 128 * 1024
+    plain = {
+        first("qwen3-8b", "h100 sxm5 80 gb", parallel=8, batch=tokens).graphs.high_bytes
+        for tokens in (2048, 32_768)
+    }
+    assert len(plain) == 1
 
 
 def test_the_cpu_captures_nothing() -> None:
