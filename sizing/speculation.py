@@ -8,18 +8,21 @@ src/llama-arch.cpp:llm_arch_supports_rs_rollback.
 from __future__ import annotations
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from typing import Final
 
-    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.workload import SpecType, Workload
 
 __all__ = [
     "DEFAULT_DRAFT_TOKENS",
     "draft_type",
     "drafted_tokens",
+    "prediction_layer",
     "state_snapshots",
 ]
 
@@ -91,3 +94,13 @@ def state_snapshots(model: ModelSpec, workload: Workload) -> int:
     if draft_type(workload) != "draft-mtp" or model.architecture not in _CAN_STEP_BACK:
         return 0
     return drafted_tokens(workload)
+
+
+def prediction_layer(model: ModelSpec) -> LayerSpec:
+    """Return the shape of a prediction layer: the last layer with attention, over all tokens."""
+    layer = next(layer for layer in reversed(model.layers) if layer.attention is not None)
+    cache = layer.attention
+    if isinstance(cache, SlidingWindow):
+        cache = FullAttention(cache.key_width, cache.value_width)
+    assert isinstance(cache, FullAttention | LatentAttention)
+    return replace(layer, attention=cache, recurrent=None, reuses_cache=False, cache_layer=None)

@@ -15,11 +15,11 @@ from whatfits.sizing.compute import compute_stages, input_copies
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.kv_cache import cache_tensors
-from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.share import Part, Share
+from whatfits.sizing.speculation import prediction_layer
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.weights import tensor_targets
@@ -154,7 +154,7 @@ class PredictionLayers:
             )
         self._model = model
         self._workload = workload
-        self._layer = _prediction_layer(model)
+        self._layer = prediction_layer(model)
 
     def part(self, settings: Settings, placement: Placement) -> Part:
         """Return what loading and running them adds."""
@@ -228,16 +228,6 @@ class PredictionLayers:
             )
             sizes[-1 if on_host or target is None else target] += size
         return sizes
-
-
-def _prediction_layer(model: ModelSpec) -> LayerSpec:
-    """Return the shape of a prediction layer: the last layer with attention, over all tokens."""
-    layer = next(layer for layer in reversed(model.layers) if layer.attention is not None)
-    cache = layer.attention
-    if isinstance(cache, SlidingWindow):
-        cache = FullAttention(cache.key_width, cache.value_width)
-    assert isinstance(cache, FullAttention | LatentAttention)
-    return replace(layer, attention=cache, recurrent=None, reuses_cache=False, cache_layer=None)
 
 
 def _compute(

@@ -120,7 +120,8 @@ def _compute(settings: MlxSettings, *, on_gpu: bool) -> Basis:
     return Basis(
         key="memory.compute_bytes",
         formula="highest moment - caches at its end: activations of a prompt step, scores where no "
-        "fused kernel takes the heads, a layer's cache while it is copied",
+        "fused kernel takes the heads, decays of Mamba-2's chunks, a layer's cache while it is "
+        "copied",
         inputs={
             "step_tokens": settings.step_tokens,
             "prompts_at_once": settings.prompts_at_once,

@@ -36,6 +36,7 @@ class MlxModel(NamedTuple):
         plain_cache: the whole cache is of the kind that `--kv-bits` quantises.
         own_attention: attention computes with keys itself, which it cannot when quantised.
         wide_states: states of recurrent layers are known to have 32 bits; else 16 or 32.
+        scans: recurrent layers read prompts as attention over chunks, written out in 32 bits.
     """
 
     router: Router = "usual"
@@ -47,6 +48,7 @@ class MlxModel(NamedTuple):
     plain_cache: bool = True
     own_attention: bool = False
     wide_states: bool = False
+    scans: bool = False
 
 
 _PLAIN: Final = MlxModel()
@@ -72,7 +74,7 @@ _MODELS: Final[Mapping[str, MlxModel]] = {
     "exaone": _NO_DOWN,
     "exaone4": _WINDOWED,
     "exaone-moe": MlxModel("kept", rotating=True, own_cache=True),
-    "falcon-h1": MlxModel(own_cache=True, plain_cache=False),
+    "falcon-h1": MlxModel(own_cache=True, plain_cache=False, scans=True),
     "gemma": _PLAIN,
     "gemma2": MlxModel(fused=False, own_attention=True),
     "gemma3": _WINDOWED,
@@ -83,7 +85,7 @@ _MODELS: Final[Mapping[str, MlxModel]] = {
     "glm4moe": MlxModel("kept"),
     "gpt-oss": MlxModel("eight", rotating=True, own_cache=True),
     "granite": _PLAIN,
-    "granitehybrid": _HYBRID,
+    "granitehybrid": MlxModel("eight", own_cache=True, scans=True),
     "granitemoe": MlxModel("eight"),
     "hunyuan-dense": _PLAIN,
     "hunyuan-moe": _PLAIN,
@@ -96,15 +98,15 @@ _MODELS: Final[Mapping[str, MlxModel]] = {
     "llama": MlxModel(own_cache=True),
     "llama4": MlxModel(chunked=True, own_cache=True, plain_cache=False),
     "mamba": MlxModel(own_cache=True, down_proj=False),
-    "mamba2": MlxModel(own_cache=True, down_proj=False),
+    "mamba2": MlxModel(own_cache=True, down_proj=False, scans=True),
     "mellum": MlxModel("eight", rotating=True, own_cache=True),
     "mimo2": MlxModel("kept", rotating=True, own_cache=True),
     "minicpm": _PLAIN,
     "minimax-m2": MlxModel("eight"),
     "mistral3": _WINDOWED,
     "nemotron": _PLAIN,
-    "nemotron_h": MlxModel(own_cache=True),
-    "nemotron_h_moe": MlxModel("kept", own_cache=True),
+    "nemotron_h": MlxModel(own_cache=True, scans=True),
+    "nemotron_h_moe": MlxModel("kept", own_cache=True, scans=True),
     "olmo2": _WINDOWED,
     "olmoe": _PLAIN,
     "phi2": _NO_DOWN,

@@ -5,10 +5,13 @@ layers at a time, because the GPU is handed operations ahead. Attention that no 
 (`fused` below) writes its scores out: heads x step x context. Once in a layer whose neighbours
 attend otherwise, as every fourth of a hybrid, beside what was handed ahead: mask and softmax take
 over the stretch that the product was written to. A little over twice where such layers follow each
-other. A cache that grows is copied, layer by layer.
+other. A cache that grows is copied, layer by layer. Layers of Mamba-2 write out decays and products
+of each chunk of a step, heads x chunk x chunk in 32 bits; all chunks of a layer are there at once,
+because operations that wait for no other are handed out first.
 Source: ml-explore/mlx (2026-08-22) mlx/backend/metal/scaled_dot_product_attention.cpp for the
 kernels, mlx/fast.cpp (scaled_dot_product_attention) for what is done without them,
 mlx/backend/common/ternary.h and mlx/backend/metal/softmax.cpp for stretches that are taken over;
+ml-explore/mlx-lm mlx_lm/models/ssm.py (ssm_attn, segsum) for what Mamba-2 writes;
 86 peaks of mlx-lm on an Apple M3 Ultra (github.com/guruswami-ai/mlx-benchmarks) and 23 on a CPU.
 Error: the other shares were set from these rows, and the interval holds every one; those of the
 GPU are of one machine and three models, and of low trust, so it is wide.
@@ -48,6 +51,13 @@ _MOST_SCORES: Final = 3
 # The same on a GPU, of a layer without a neighbour like it that leaves attention to MLX.
 _LONE_SCORES: Final = 1
 _MOST_LONE_SCORES: Final = 2
+# What Mamba-2 layers keep of a step, in arrays of heads x tokens x chunk. On a CPU MLX 0.32.4 took
+# 4 to 5 for one layer, and up to 9 for four. On a GPU, which is handed several layers ahead: 20 by
+# the peak before there were chunks (61.32 GB for granite-4.0-h-small, 2,048 tokens in one).
+# Source: github.com/ml-explore/mlx-lm/pull/525, whose peak with chunks judges them.
+_CHUNK_TOKENS: Final = 256
+_SCANNED_ON_CPU: Final = (3, 5, 10)
+_SCANNED_ON_GPU: Final = (4, 20, 30)
 
 
 class Span(NamedTuple):
@@ -105,15 +115,29 @@ def step_bytes(
         else:
             in_a_row = _larger(in_a_row, written)
     scores = _larger(lone, in_a_row)
+    scanned = _scanned(model, step, on_gpu=on_gpu) if rules.scans else _same(0)
     if not on_gpu:
         logits = _F32 * model.hparams.n_vocab * step.rows
-        return _same(single).scaled(0.5, 1, 3) + scores + Span(0, logits, 4 * logits)
+        return _same(single).scaled(0.5, 1, 3) + scores + scanned + Span(0, logits, 4 * logits)
     ahead = min(_IN_FLIGHT_BYTES, model.n_layers * single)
-    return Span(
+    return scanned + Span(
         single // 4 + scores.low,
         max(ahead + single // 2 + lone.mid, single + in_a_row.mid),
         2 * ahead + 2 * single + scores.high,
     )
+
+
+def _scanned(model: ModelSpec, step: StepShape, *, on_gpu: bool) -> Span:
+    """Return what layers of Mamba-2 write out while they read a step.
+
+    On a GPU one token goes through a kernel of its own, which writes nothing of the kind.
+    """
+    heads = model.metadata.get(f"{model.architecture}.ssm.time_step_rank")
+    if not isinstance(heads, int) or step.tokens == 1:
+        return _same(0)
+    chunk = min(step.tokens, _CHUNK_TOKENS)
+    array = _same(_F32 * step.rows * heads * step.tokens * chunk)
+    return array.scaled(*(_SCANNED_ON_GPU if on_gpu else _SCANNED_ON_CPU))
 
 
 def _activation_bytes(model: ModelSpec, step: StepShape) -> int:

@@ -211,6 +211,11 @@ def _checkpoint_notes(facts: CheckpointFacts, settings: VllmSettings) -> Iterato
         )
     if facts.has_other_parts:
         yield "Vision and audio parts are left out (--language-model-only)."
+    if settings.drafted_tokens:
+        yield (
+            "Speed is told without drafts: how many of the drafted tokens are accepted depends on "
+            "the text."
+        )
     if settings.has_states:
         yield (
             "Prefix caching is off (--no-enable-prefix-caching): with it every request would hold "

@@ -23,6 +23,7 @@ from whatfits.sizing.runtimes.vllm_overheads import (
     rest_range,
 )
 from whatfits.sizing.runtimes.vllm_weights import stage_weights
+from whatfits.sizing.speculation import prediction_layer
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -223,17 +224,21 @@ def _n_blocks(one: DeviceBill, permille: int, which: str) -> int:
 def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tuple[DeviceBill, ...]:
     cut = settings.cut
     stages = cut.layers(model.n_layers)
-    weights, activation = stage_weights(model, cut), activation_range(model, settings)
+    drafting = settings.drafted_tokens > 0
+    weights = stage_weights(model, cut, drafting=drafting)
+    activation = activation_range(model, settings)
     rules = CacheRules(
         ranks=cut.ranks,
         element_bytes=_EIGHT_BITS if settings.cache_type == "fp8" else HALF,
         latent_block_tokens=settings.latent_block_tokens,
         states_in_f32=model.checkpoint is not None and model.checkpoint.states_in_f32,
         plain_sparse_rows=settings.plain_sparse_rows,
+        drafted_tokens=settings.drafted_tokens,
     )
+    predicting = [prediction_layer(model)] * model.hparams.n_layer_nextn if drafting else []
     caches = [
         plan_cache(
-            cache_layers(model, [model.layers[index] for index in layers], rules),
+            cache_layers(model, [*(model.layers[index] for index in layers), *predicting], rules),
             in_flight_tokens=settings.in_flight_tokens,
         )
         for layers in stages
@@ -243,7 +248,7 @@ def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tupl
         stage = index // cut.ranks
         pool = machine.pool(device.pool)
         total = pool.total_bytes or 0
-        n_layers = len(stages[stage])
+        n_layers = len(stages[stage]) + len(predicting)
         bills.append(
             DeviceBill(
                 device=device,

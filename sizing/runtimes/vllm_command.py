@@ -6,6 +6,7 @@ called as the flags are, with underscores.
 
 from __future__ import annotations
 
+import json
 import shlex
 
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["vllm_command", "vllm_options"]
 
-_Value = str | int | float | bool
+_Value = str | int | float | bool | dict[str, str | int]
 _BFLOAT16_CAPABILITY: Final = 8.0
 
 
@@ -41,8 +42,13 @@ def vllm_command(
         if value is False:
             words.append(f"--no-{name}")
         else:
-            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+            words += [f"--{name}"] if value is True else [f"--{name}", _word(value)]
     return shlex.join(words)
+
+
+def _word(value: _Value) -> str:
+    """Return a flag's value as the shell line has it."""
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else str(value)
 
 
 def vllm_options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> dict[str, _Value]:
@@ -68,10 +74,19 @@ def vllm_options(facts: CheckpointFacts, settings: VllmSettings, bill: Bill) -> 
         options["dtype"] = "half"
     if facts.has_other_parts:
         options["language-model-only"] = True
+    return {**options, **_of_the_model(settings)}
+
+
+def _of_the_model(settings: VllmSettings) -> dict[str, _Value]:
+    """Return the flags that only some kinds of models take."""
+    options: dict[str, _Value] = {}
     if settings.embeds:
         options["runner"] = "pooling"
     if settings.has_states:
         options["enable-prefix-caching"] = False
+    if settings.drafted_tokens:
+        drafts = settings.drafted_tokens
+        options["speculative-config"] = {"method": "mtp", "num_speculative_tokens": drafts}
     return options
 
 

@@ -91,6 +91,9 @@ _FORMATS: Final = {
 _GROUPS: Final = {"awq": 128, "gptq": 128, "compressed-tensors": 32, "modelopt": 16}
 _BLOCKED: Final = 128
 _ON_LOAD: Final = "fp8"
+# Publishers quantise the layers that predict further tokens as well; tools that quantise a model
+# afterwards load it without them, and leave them in 16 bits.
+_BY_PUBLISHERS: Final = frozenset({"fp8"})
 _MADE: Final = "rope_f"  # the converter computes them; no checkpoint holds rotary factors
 
 
@@ -189,7 +192,7 @@ def stored_as(
             is no multiple of its groups.
     """
     if quantisation is None:
-        return _with_sizes(model, name, None)
+        return _with_sizes(model, name, {})
     if quantisation.layout is None:
         raise UnknownFileTypeError(
             what="quantisation of the checkpoint for vllm",
@@ -207,8 +210,11 @@ def stored_as(
     from whatfits.sizing.quants.layouts.module_names import keeper  # noqa: PLC0415 - not for 16 bits
 
     keeps = keeper(quantisation.excluded, only_experts=quantisation.only_experts)
+    published = quantisation.method in _BY_PUBLISHERS
     try:
         sizes = checkpoint_bytes(model.tensors, quantisation.layout, keeps=keeps)
+        if published:
+            sizes |= checkpoint_bytes(model.prediction_tensors, quantisation.layout, keeps=keeps)
     except InvalidRequestError as error:
         raise UnknownFileTypeError(
             what=f"file type for {model.name}",
@@ -219,9 +225,10 @@ def stored_as(
     return _with_sizes(model, name, sizes)
 
 
-def _with_sizes(model: ModelSpec, name: str, sizes: Mapping[str, int] | None) -> ModelSpec:
+def _with_sizes(model: ModelSpec, name: str, sizes: Mapping[str, int]) -> ModelSpec:
+    """Return the model with those bytes; what is not listed has 16 bits."""
     tensors = tuple(
-        _stored(tensor, name, None if sizes is None else sizes[tensor.name])
+        _stored(tensor, name, sizes.get(tensor.name))
         for tensor in model.tensors
         if not tensor.name.startswith(_MADE)
     )
@@ -231,7 +238,9 @@ def _with_sizes(model: ModelSpec, name: str, sizes: Mapping[str, int] | None) ->
         tensors=tensors,
         file_type=name,
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
-        prediction_tensors=(),
+        prediction_tensors=tuple(
+            _stored(tensor, name, sizes.get(tensor.name)) for tensor in model.prediction_tensors
+        ),
     )
 
 

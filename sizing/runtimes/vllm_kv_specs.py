@@ -27,19 +27,21 @@ class CacheSpec:
         block_tokens: tokens of a block; of a state, those of the attention layers beside it.
         page_bytes: bytes of a page, padding included.
         span_tokens: length of the window or the chunk; 0 for the other kinds.
+        kept_states: states of a request: the current one, and one for each drafted token.
     """
 
     kind: CacheKind
     block_tokens: int
     page_bytes: int
     span_tokens: int = 0
+    kept_states: int = 1
 
 
 def blocks_a_request(spec: CacheSpec, *, request_tokens: int, in_flight_tokens: int) -> int:
     """Return the blocks of one group that a request of `request_tokens` is admitted with.
 
     `in_flight_tokens` are those of all batches on the way: what they may still write is reserved
-    beside a window. A state takes one block as long as prefixes are not cached.
+    beside a window. Each state takes one block as long as prefixes are not cached.
     """
     tokens = spec.block_tokens
     match spec.kind:
@@ -51,7 +53,7 @@ def blocks_a_request(spec: CacheSpec, *, request_tokens: int, in_flight_tokens: 
         case "chunk":
             return ceil_div(min(spec.span_tokens + in_flight_tokens, request_tokens), tokens)
         case "state":
-            return 1
+            return spec.kept_states
 
 
 def enlarged(spec: CacheSpec, *, times: int) -> CacheSpec:

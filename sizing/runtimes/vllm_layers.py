@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.runtimes.vllm_kv_specs import CacheKind
 
-__all__ = ["CacheRules", "cache_layers", "kv_heads_on_rank", "refuse_unknown_caches", "state_bytes"]
+__all__ = [
+    "CacheRules",
+    "cache_layers",
+    "convolution_columns",
+    "kv_heads_on_rank",
+    "refuse_unknown_caches",
+    "state_bytes",
+]
 
 _BLOCK_TOKENS: Final = 16
 _LATENT_HYBRID_STEP: Final = 128
@@ -55,6 +62,8 @@ class CacheRules:
         latent_block_tokens: tokens of a block of latent rows, as the attention kernel wants it.
         states_in_f32: the recurrent part of a state is kept in 32 bits.
         plain_sparse_rows: rows that an indexer picks are kept in FP8 as they are, without scales.
+        drafted_tokens: tokens drafted ahead: a state is kept after each of them, with as many more
+            columns for its convolution.
     """
 
     ranks: int
@@ -62,6 +71,7 @@ class CacheRules:
     latent_block_tokens: int = _BLOCK_TOKENS
     states_in_f32: bool = False
     plain_sparse_rows: bool = False
+    drafted_tokens: int = 0
 
 
 def refuse_unknown_caches(model: ModelSpec) -> None:
@@ -134,7 +144,8 @@ def _layer(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> Iterator[Ca
         case None:
             pass
     if layer.recurrent is not None:
-        yield CacheSpec("state", _BLOCK_TOKENS, state_bytes(model, layer, rules))
+        kept = 1 + rules.drafted_tokens
+        yield CacheSpec("state", _BLOCK_TOKENS, state_bytes(model, layer, rules), kept_states=kept)
 
 
 def _token_bytes(layer: LayerSpec, rules: CacheRules) -> int:
@@ -165,7 +176,16 @@ def state_bytes(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> int:
         return 0
     in_f32 = rules.states_in_f32 or model.architecture in _STATES_IN_F32
     shifts = ceil_div(state.shift_elements, rules.ranks) * HALF
+    if rules.drafted_tokens:
+        columns = convolution_columns(model)
+        shifts = shifts // columns * (columns + rules.drafted_tokens)
     return shifts + ceil_div(state.state_elements, rules.ranks) * (F32 if in_f32 else HALF)
+
+
+def convolution_columns(model: ModelSpec) -> int:
+    """Return the earlier tokens that a state's convolution keeps a column of; 1 where not known."""
+    kernel = model.metadata.get(f"{model.architecture}.ssm.conv_kernel")
+    return kernel - 1 if isinstance(kernel, int) and kernel > 1 else 1
 
 
 def _hybrid_block(spec: CacheSpec, state: int) -> int:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from whatfits.sizing.model import ByteRange, LatentAttention
 from whatfits.sizing.quants.layouts.parts import F32, HALF
 from whatfits.sizing.runtimes.vllm_devices import capability
+from whatfits.sizing.runtimes.vllm_layers import convolution_columns
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import GIB
+from whatfits.sizing.units import GIB, KIB, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ _STREAM_LOW, _STREAM_MID, _STREAM_HIGH = 2.0, 4.0, 12.0
 _INNER_LOW, _INNER_MID, _INNER_HIGH = 2.0, 3.0, 4.0
 # Copies of the logits in 32 bits while the dummy sampling is at its peak: expected and at most.
 _SAMPLED, _MOST_SAMPLED = 3.7, 4.0
+_REJECTED: Final = 2  # more copies while drafts are looked through, in that sampling's older form
 _STACKED: Final = "MXFP4"  # kernels of such experts bring memory of their own
 # Index keys of so many longest requests are read at once while a prompt is, each with a scale.
 _INDEXED_REQUESTS: Final = 40
@@ -57,6 +59,11 @@ _GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB, _GRAPH_BIG_GIB = 1.5, 0.95, 1.0
 _GRAPHS_BEYOND_BYTES: Final = GIB // 2  # at most 0.46 GiB in logs
 _MOST_CAPTURED, _MORE_CAPTURED = 512, 1024  # tokens of the largest captured batch
 _LARGE_CAPTURES: Final = "gpt-oss"
+# Since 0.26 the estimate counts what one long step of these took for a moment, by tokens of a
+# batch; of which operation is not known, so that ranks do not divide it here. Source:
+# vllm-project/vllm issue 50780 (4.2 GiB, 96 % of it so), pull 50848.
+_DELTA: Final = frozenset({"qwen3next", "qwen35", "qwen35moe"})
+_DELTA_TOKEN_BYTES: Final = 128 * KIB
 _BLACKWELL: Final = (10.0, 11.0)  # capability of what stands in data centres
 _NO_GRAPHS: Final = ByteRange(0, 0, 0, "the CPU captures no graphs")
 _CONTEXT: Final = _gib(
@@ -80,6 +87,7 @@ def activation_range(model: ModelSpec, settings: VllmSettings) -> ByteRange:
     Batch: tokens x (c1 x width + c2 x inner width / ranks) x 2. Sampling: what it reads and what
     experts keep, tokens x width x 2 and more, + requests at once x vocabulary x 4 x copies. The low
     end leaves the sampling out; what embeds samples nothing. Both keep the room of an indexer.
+    What drafts start from, the stream of a whole batch, may be beside that.
     """
     tokens, ranks = settings.batch_tokens, settings.cut.ranks
     stream, inner = _stream_elements(model, ranks), _inner_elements(model, ranks)
@@ -92,12 +100,17 @@ def activation_range(model: ModelSpec, settings: VllmSettings) -> ByteRange:
             (_STREAM_HIGH, _INNER_HIGH),
         )
     )
-    kept = tokens * model.hparams.n_embd * HALF + _expert_bytes(model, settings)
+    stream_bytes = tokens * model.hparams.n_embd * HALF
+    kept = stream_bytes + _expert_bytes(model, settings)
     indexer = _indexer_bytes(model, settings)
+    beside, most_sampled = indexer, _MOST_SAMPLED
+    if settings.drafted_tokens:
+        beside += stream_bytes
+        most_sampled += _REJECTED
     return ByteRange(
         low + indexer,
-        max(mid, kept + round(_SAMPLED * logits)) + indexer,
-        max(high + logits, kept + round(_MOST_SAMPLED * logits)) + indexer,
+        max(mid, kept + round(_SAMPLED * logits)) + beside,
+        max(high + logits, kept + round(most_sampled * logits)) + beside,
         "peak of the profiling run: 0.4 to 5.7 GiB in logs, by batch, width and vocabulary",
     )
 
@@ -134,9 +147,8 @@ def _stream_elements(model: ModelSpec, ranks: int) -> int:
     shifted = max(
         (layer.recurrent.shift_elements for layer in model.layers if layer.recurrent), default=0
     )
-    kernel = model.metadata.get(f"{model.architecture}.ssm.conv_kernel")
-    steps = kernel - 1 if isinstance(kernel, int) and kernel > 1 else 1
-    return max(model.hparams.n_embd, heads // ranks, shifted // steps // ranks)
+    columns = convolution_columns(model)
+    return max(model.hparams.n_embd, heads // ranks, shifted // columns // ranks)
 
 
 def _inner_elements(model: ModelSpec, ranks: int) -> int:
@@ -160,20 +172,26 @@ def graph_range(
 ) -> ByteRange:
     """Return what graphs captured of so many layers take of a device.
 
-    vLLM captures them twice: in pieces between the attentions, up to twice the requests at once,
-    and whole, up to the requests at once. What it subtracts from the pool is an estimate of its
-    own, which has been up to a GiB above what they took, on large cards.
+    vLLM captures them twice: in pieces between the attentions, up to twice the tokens that all
+    requests decode at once, and whole, up to those tokens. What it subtracts from the pool is an
+    estimate of its own, which has been up to a GiB above what they took, on large cards; of gated
+    delta nets it may count a batch's working memory as well.
     """
     if settings.on_host:
         return _NO_GRAPHS
-    most = min(2 * settings.sequences, _most_captured(model, settings.devices[0]))
-    n_graphs = _n_captured(most) + _n_captured(min(settings.sequences, most))
+    checked = 1 + settings.drafted_tokens  # tokens of a request in a step of decoding
+    whole = settings.sequences * checked
+    most = min(2 * whole, _most_captured(model, settings.devices[0]))
+    n_graphs = sum(_n_captured(limit, most=most, checked=checked) for limit in (most, whole))
     mid = _GRAPH_START + n_graphs * (_GRAPH_EACH + _GRAPH_LAYER * n_layers)
     is_big = total_bytes >= _BIG_BYTES
+    high = max(mid + _GRAPH_BIG_GIB if is_big else mid * _GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB)
+    if model.architecture in _DELTA:
+        high += settings.batch_tokens * _DELTA_TOKEN_BYTES / GIB
     return _gib(
         mid * _GRAPH_LOW,
         mid,
-        max(mid + _GRAPH_BIG_GIB if is_big else mid * _GRAPH_HIGH, _GRAPH_LEAST_HIGH_GIB),
+        high,
         f"{n_graphs} captured graphs: 0.04 to 1.92 GiB in logs without drafts, estimates among "
         "them, the more on large cards",
     )
@@ -191,10 +209,14 @@ def _most_captured(model: ModelSpec, device: Device) -> int:
     return _MORE_CAPTURED if large else _MOST_CAPTURED
 
 
-def _n_captured(most: int) -> int:
-    """Return how many lengths of a batch are captured: 1, 2, 4, by 8 to 256, by 16 from there."""
-    singles = sum(size <= most for size in (1, 2, 4))
-    return singles + min(most, 256) // 8 + max(0, most - 256) // 16
+def _n_captured(limit: int, *, most: int, checked: int) -> int:
+    """Return how many lengths of a batch up to a limit are captured: 1, 2, 4, by 8, by 16 from 256.
+
+    Each is brought up to whole requests, which have several tokens each with drafts.
+    """
+    lengths = (1, 2, 4, *range(8, 256, 8), *range(256, most + 1, 16))
+    found = {pad(length, checked) for length in lengths if length <= most}
+    return sum(length <= min(limit, most) for length in found)
 
 
 def context_range(device: Device) -> ByteRange:

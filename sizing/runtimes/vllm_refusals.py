@@ -17,11 +17,9 @@ _NOT_OF_WORKLOAD: Final = {
     "kv_unified": "vLLM always has one cache for all requests",
     "swa_full": "vLLM keeps windows as it does",
     "outputs_max": "vLLM reserves a row of logits for each of parallel",
-    "model_draft": "drafts are not modelled for vLLM",
-    "spec_type": "drafts are not modelled for vLLM",
-    "spec_draft_n_max": "drafts are not modelled for vLLM",
-    "kv_type_k_draft": "drafts are not modelled for vLLM",
-    "kv_type_v_draft": "drafts are not modelled for vLLM",
+    "model_draft": "a second model that drafts is not modelled for vLLM",
+    "kv_type_k_draft": "vLLM keeps what drafts remember in the cache of the model",
+    "kv_type_v_draft": "vLLM keeps what drafts remember in the cache of the model",
     "mmproj": "vLLM reads vision parts from the checkpoint; they are left out here",
     "lora": "adapters are not modelled for vLLM",
     "cache_ram_mib": "vLLM keeps earlier prompts in the cache itself",
@@ -35,7 +33,7 @@ _NOT_OF_PLACEMENT: Final = {
     "kv_offload": "vLLM keeps its cache on the devices",
     "op_offload": "vLLM has no such switch",
     "mmap": "vLLM copies the weights",
-    "gpu_layers_draft": "drafts are not modelled for vLLM",
+    "gpu_layers_draft": "vLLM loads prediction layers beside the others",
     "mmproj_offload": "vision parts are left out here",
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import RecurrentState
 from whatfits.sizing.runtimes.vllm_devices import capability, default_batches, vllm_devices
+from whatfits.sizing.runtimes.vllm_drafts import vllm_drafted_tokens
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
 from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
@@ -53,6 +54,7 @@ class VllmSettings:
         has_states: some layer keeps a state of fixed size.
         embeds: it hands out embeddings (`--runner pooling`).
         sequences_asked: `sequences` were asked for, and are not lowered to what the cache holds.
+        drafted_tokens: tokens that the model's own prediction layers draft ahead; 0 without drafts.
     """
 
     devices: tuple[Device, ...]
@@ -65,6 +67,7 @@ class VllmSettings:
     has_states: bool
     embeds: bool = False
     sequences_asked: bool = False
+    drafted_tokens: int = 0
 
     @property
     def on_host(self) -> bool:
@@ -119,6 +122,7 @@ class VllmSettings:
             kv_type_k=self.cache_type,
             kv_type_v=self.cache_type,
             batch=self.batch_tokens,
+            spec_draft_n_max=self.drafted_tokens or None,
         )
 
 
@@ -150,9 +154,10 @@ def resolve_vllm(
         )
     for name in ("prompt_tokens", "output_tokens"):
         _within(name, getattr(workload, name), default=1, high=_MOST_TOKENS)
+    cut = cut_over(model, len(devices), split_mode=request.split_mode)
     return VllmSettings(
         devices=devices,
-        cut=cut_over(model, len(devices), split_mode=request.split_mode),
+        cut=cut,
         request_tokens=_request_tokens(model, workload),
         sequences=chosen_sequences,
         batch_tokens=chosen_batch,
@@ -161,6 +166,7 @@ def resolve_vllm(
         has_states=any(isinstance(layer.recurrent, RecurrentState) for layer in model.layers),
         embeds=model.embeds,
         sequences_asked=workload.parallel is not None,
+        drafted_tokens=vllm_drafted_tokens(model, workload, cut),
     )
 
 

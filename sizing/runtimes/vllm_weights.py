@@ -16,8 +16,10 @@ from whatfits.sizing.quants.layouts.parts import HALF, ceil_div
 from whatfits.sizing.runtimes.vllm_blocks import beyond_tensors_bytes
 from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank
 from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP
+from whatfits.sizing.speculation import prediction_layer
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stage_weights"]
 
+_SIXTEEN_BITS: Final = "bf16"
 _EMBEDDING: Final = "token_embd.weight"
 _OUTPUT: Final = "output.weight"
 _BY_VOCABULARY: Final = frozenset(
@@ -41,6 +44,7 @@ _CUT: Final = (
     r"blk\.\d+\.(?:attn_(?:q|q_b|k_b|v_b|gate)\.(?:weight|bias)|attn_output(?:_[ab])?\.weight"
     r"|attn_sinks\.weight|ffn_(?:gate|up|gate_up)(?:_exps|_shexp)?\.(?:weight|bias)"
     r"|ffn_down(?:_exps|_shexp)?\.weight"
+    r"|nextn\.eh_proj\.weight"
     r"|ssm_(?:in|out|x|dt|alpha|beta|ba|g|f_b|g_b|conv1d(?:_[qkv])?)\.(?:weight|bias)|ssm_[ad]"
     r"|shortconv\.(?:conv|in_proj|out_proj)\.weight)"
 )
@@ -55,17 +59,37 @@ _FULL_UNTURNED: Final = frozenset({"llama4", "cohere2", "exaone4"})  # only wind
 _SAME: Final = 0.02  # a table this near to the headers describes the same tensors
 
 
-def stage_weights(model: ModelSpec, cut: Cut) -> tuple[ByteRange, ...]:
+def stage_weights(model: ModelSpec, cut: Cut, *, drafting: bool = False) -> tuple[ByteRange, ...]:
     """Return the weights on one device of each stage; with ranks, all of a stage have the same.
 
     The first stage has the embedding, the last the output matrix, or its own copy of an embedding
-    that serves as one.
+    that serves as one; `drafting`: and the prediction layers, which share both.
     """
     stages = cut.layers(model.n_layers)
     tied = not any(tensor.name == _OUTPUT for tensor in model.tensors)
-    return tuple(
+    *before, last = (
         _stage(model, layers, cut, is_first=index == 0, is_last=index == cut.stages - 1, tied=tied)
         for index, layers in enumerate(stages)
+    )
+    return (*before, _with_prediction(last, model, cut.ranks) if drafting else last)
+
+
+def _with_prediction(stage: ByteRange, model: ModelSpec, ranks: int) -> ByteRange:
+    """Return a stage with the prediction layers as well.
+
+    Whoever quantised a checkpoint may have left them in 16 bits, or made them as small as the rest.
+    """
+    stored = plain = 0
+    for tensor in model.prediction_tensors:
+        in_16_bits = replace(tensor, n_bytes=prod(tensor.shape) * HALF)
+        stored += _on_rank(model, tensor, ranks, _USUAL_PADDING)
+        plain += _on_rank(model, in_16_bits, ranks, _USUAL_PADDING)
+    least = stored if model.file_type == _SIXTEEN_BITS else min(stored, plain // 4)
+    return ByteRange(
+        stage.low_bytes + least,
+        stage.mid_bytes + stored,
+        stage.high_bytes + plain,
+        f"{stage.reason}; how prediction layers are stored",
     )
 
 
@@ -139,7 +163,8 @@ def _attention_part(model: ModelSpec, tensor: TensorSpec, ranks: int) -> int:
     With more ranks than key/value heads each has a copy of one.
     """
     assert tensor.layer is not None
-    layer = model.layers[tensor.layer]
+    is_prediction = tensor.layer >= model.n_layers
+    layer = prediction_layer(model) if is_prediction else model.layers[tensor.layer]
     if not layer.n_head:
         return ceil_div(tensor.n_bytes, ranks)  # the fused projection of linear attention
     heads = max(1, layer.n_head_kv)

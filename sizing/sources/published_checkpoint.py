@@ -52,6 +52,7 @@ __all__ = ["load_published"]
 _OTHER_PARTS: Final = (
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|embed_vision|embed_audio|multi_modal_projector|mtp)\."
 )
+_PREDICTING: Final = r"(?:^|\.)mtp\."
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
 _STATE_TYPES: Final = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
 _MLX: Final = "mlx"
@@ -201,6 +202,8 @@ def _of_checkpoint(
     text = config.get("text_config")
     inner: Mapping[str, object] = text if isinstance(text, dict) else config
     stored = None if found.missing or not found.tensors else _language_bytes(found.tensors)
+    if stored is not None and not any(re.search(_PREDICTING, t.name) for t in found.tensors):
+        spec = replace(spec, prediction_tensors=())  # left out by who made this checkpoint
     facts = replace(
         facts,
         states_in_f32=_states_in_f32(inner),

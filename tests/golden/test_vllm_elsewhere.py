@@ -49,6 +49,8 @@ def first_card(name: str) -> DeviceBill:
         batch=row["batch"],
         kv_type_k=kind,
         kv_type_v=kind,
+        spec_type="draft-mtp" if "drafted_tokens" in row else None,
+        spec_draft_n_max=row.get("drafted_tokens"),
     )
     settings = resolve_vllm(model, where, wanted, PlacementRequest())
     return bill_of(model, where, settings, permille=900).devices[0]
@@ -110,6 +112,12 @@ def test_the_requests_and_tokens_of_a_cache_are_those_that_were_printed(
     if "kv_tokens" in row:
         longest = row["max_model_len"]
         assert int(low * longest) <= row["kv_tokens"] <= int(high * longest)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "block_tokens" in row])
+def test_a_block_has_the_tokens_that_were_printed(row: dict[str, Any]) -> None:
+    groups = first_card(row["name"]).cache.groups
+    assert {group.spec.block_tokens for group in groups} == {row["block_tokens"]}
 
 
 def test_the_rows_are_of_many_kinds() -> None:

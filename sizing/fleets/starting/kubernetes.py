@@ -135,7 +135,10 @@ def _pod(container: dict[str, Yaml]) -> dict[str, Yaml]:
 def _ray_service(facts: CheckpointFacts, split: VllmSplit, label: str) -> dict[str, Yaml]:
     each, n_nodes = split.devices_each, len(split.plan.nodes)
     options = vllm_options(facts, split.settings, split.found.bill)
-    arguments: dict[str, Yaml] = {key.replace("-", "_"): value for key, value in options.items()}
+    arguments: dict[str, Yaml] = {
+        key.replace("-", "_"): {**value} if isinstance(value, dict) else value
+        for key, value in options.items()
+    }
     serve: dict[str, Yaml] = {
         "applications": [
             {

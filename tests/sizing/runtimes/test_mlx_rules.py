@@ -22,7 +22,7 @@ from whatfits.sizing.runtimes.mlx_cache import (
 )
 from whatfits.sizing.runtimes.mlx_memory import MlxBill
 from whatfits.sizing.runtimes.mlx_models import check_model_type, mlx_model
-from whatfits.sizing.runtimes.mlx_peak import is_fused
+from whatfits.sizing.runtimes.mlx_peak import StepShape, is_fused, step_bytes
 from whatfits.sizing.runtimes.mlx_settings import MlxSettings
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 
@@ -299,3 +299,28 @@ def test_the_step_after_which_the_cache_is_quantised_still_has_the_fused_kernel(
     up_to_the_turn = peak("llama-3.1-8b", context=5500, kv_bits=8)
     beyond = peak("llama-3.1-8b", context=8000, kv_bits=8)
     assert beyond > up_to_the_turn + 32 * 1900 * 8000 * 2  # scores of the step after it
+
+
+def scanned_bytes(name: str, tokens: int, *, on_gpu: bool = True) -> int:
+    """Return what a step is expected to take more because its model scans."""
+    model = load_model(name, file_type="4bit", runtime="mlx")
+    rules = mlx_model(model.architecture, name=name)
+    step = StepShape(1, tokens, tokens)
+    scanning, plain = (
+        step_bytes(model, rules._replace(scans=scans), [], step, on_gpu=on_gpu).mid
+        for scans in (rules.scans, False)
+    )
+    return scanning - plain
+
+
+def test_layers_of_mamba_2_write_chunks_of_a_prompt_for_every_head() -> None:
+    # 128 heads, 256 tokens a chunk, 32 bits, and twenty such arrays on their way
+    assert scanned_bytes("granite-4.0-h-small", 2048) == 20 * 128 * 2048 * 256 * 4
+    assert scanned_bytes("granite-4.0-h-small", 100) == 20 * 128 * 100 * 100 * 4
+    assert scanned_bytes("granite-4.0-h-small", 2048, on_gpu=False) == 5 * 128 * 2048 * 256 * 4
+
+
+def test_a_single_token_and_other_states_are_not_scanned() -> None:
+    assert scanned_bytes("granite-4.0-h-small", 1) == 0
+    assert scanned_bytes("qwen3.6-35b-a3b", 2048) == 0
+    assert scanned_bytes("nemotron-nano-9b-v2", 2048) > 0

@@ -24,10 +24,18 @@ def first(
     placement: dict[str, Any] | None = None,
     parallel: int | None = None,
     context_tokens: int | None = None,
+    drafts: int | None = None,
+    batch: int | None = None,
 ) -> DeviceBill:
     spec, where = load_published(model), load_machine(machine)
     placed = PlacementRequest(**placement or {})
-    wanted = Workload(parallel=parallel, context_tokens=context_tokens)
+    wanted = Workload(
+        parallel=parallel,
+        context_tokens=context_tokens,
+        batch=batch,
+        spec_type=None if drafts is None else "draft-mtp",
+        spec_draft_n_max=drafts,
+    )
     settings = resolve_vllm(spec, where, wanted, placed)
     return bill_of(spec, where, settings).devices[0]
 
@@ -50,11 +58,53 @@ def test_graphs_are_captured_in_pieces_for_twice_the_requests_and_whole_for_them
     assert first(model, machine, parallel=requests).graphs.reason.startswith(f"{n_graphs} ")
 
 
+@pytest.mark.parametrize(
+    ("requests", "drafts", "n_graphs"),
+    [
+        # Printed when vLLM started: github.com/noonghunna/club-3090/issues/434, PIECEWISE=3, FULL=2
+        (2, 3, 3 + 2),
+        # and by a DeepSeek V4 Flash with as many requests and drafts: PIECEWISE=5, FULL=3
+        (4, 2, 5 + 3),
+    ],
+)
+def test_with_drafts_graphs_are_of_whole_requests(
+    requests: int, drafts: int, n_graphs: int
+) -> None:
+    graphs = first("qwen3.6-27b", "h100 sxm5 80 gb", parallel=requests, drafts=drafts).graphs
+    assert graphs.reason.startswith(f"{n_graphs} ")
+
+
+def test_with_drafts_a_batch_is_kept_for_them_and_sampling_may_take_more() -> None:
+    plain, drafting = (
+        first("qwen3.6-27b", "h100 sxm5 80 gb", parallel=256, drafts=n).activation
+        for n in (None, 1)
+    )
+    stream, logits = 8192 * 5120 * 2, 256 * 248_320 * 4
+    assert drafting.low_bytes == plain.low_bytes
+    assert drafting.mid_bytes == plain.mid_bytes + stream
+    assert plain.high_bytes + stream <= drafting.high_bytes
+    assert drafting.high_bytes <= plain.high_bytes + stream + 2 * logits
+
+
 def test_fewer_requests_and_fewer_layers_have_smaller_graphs() -> None:
     many, few = (first("qwen3-8b", "rtx-4090", parallel=n).graphs for n in (256, 8))
     assert few.mid_bytes < many.mid_bytes / 3
     stage = first("qwen3-8b", "2x rtx-4090", placement={"split_mode": "layer"}, parallel=256)
     assert stage.graphs.mid_bytes < many.mid_bytes
+
+
+def test_only_the_upper_end_of_graphs_follows_the_batch_of_a_gated_delta_net() -> None:
+    small, large = (
+        first("qwen3.6-27b", "h100 sxm5 80 gb", parallel=8, batch=tokens).graphs
+        for tokens in (2048, 32_768)
+    )
+    assert (small.low_bytes, small.mid_bytes) == (large.low_bytes, large.mid_bytes)
+    assert large.high_bytes - small.high_bytes == 30_720 * 128 * 1024
+    plain = {
+        first("qwen3-8b", "h100 sxm5 80 gb", parallel=8, batch=tokens).graphs.high_bytes
+        for tokens in (2048, 32_768)
+    }
+    assert len(plain) == 1
 
 
 def test_the_cpu_captures_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 from checkpoints import LLAMA, llama_tensors, n_bytes, write_config, write_safetensors
 
 from whatfits.sizing import load_model
+from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import (
     BadInputError,
     InvalidRequestError,
@@ -159,3 +160,15 @@ def test_no_flag_of_llama_cpp_is_named_beside_another_runtime(runtime: str) -> N
     assert any("--spec-type" in note for note in load_model("qwen3.6-27b").notes)
     others = load_model("qwen3.6-27b", runtime=runtime).notes
     assert not any("--spec-type" in note for note in others)
+
+
+@pytest.mark.parametrize("has_them", [True, False])
+def test_prediction_layers_that_were_left_out_of_a_checkpoint_are_not_there(
+    tmp_path: Path, *, has_them: bool
+) -> None:
+    write_config(tmp_path, dict(find_model("qwen3.6-27b").config))
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {"model.norm.weight": ("BF16", (8,))}
+    if has_them:
+        tensors["mtp.fc.weight"] = ("BF16", (8, 16))
+    write_safetensors(tmp_path / "model.safetensors", tensors)
+    assert bool(load_published(str(tmp_path)).prediction_tensors) is has_them
