@@ -33,6 +33,8 @@ _INDEX: Final = "efficiencies.json"
 _LEAST_SPREAD: Final = 0.05
 _ALL: Final = "all"
 _PROCESSORS: Final = "cpu"
+# Prompts of three cards were fitted on: too few to tell how far the next one is off.
+_FEW_PROMPTS: Final = frozenset({"cuda:vulkan"})
 
 
 class DeviceCosts(NamedTuple):
@@ -99,10 +101,12 @@ def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) ->
     families = fitted["families"]
     keys = (f"{kind}:{generation}", kind, _ALL)
     family = next(key for key in keys if key in families)
-    own = fitted["devices"].get(f"{kind}:{device_key(device.name)}")
+    own = fitted["devices"].get(f"{kind}:{device_key(device)}")
     is_near = family == keys[0] and kind != "cpu"
     level = "device" if own else "family" if is_near else "unknown"
-    prompt_level = "family" if family == _PROCESSORS and _has_own_prompts(fitted) else level
+    prompt_level = "unknown" if family in _FEW_PROMPTS else level
+    if family == _PROCESSORS and _has_own_prompts(fitted):
+        prompt_level = "family"
     levels = {"decode": level, "prefill": prompt_level}
     intervals = (fitted["intervals"][phase][at] for phase, at in levels.items())
     decode, prompt = (ends.get(kind, ends[_ALL]) for ends in intervals)
@@ -124,12 +128,16 @@ def _has_own_prompts(fitted: Mapping[str, Any]) -> bool:
     return bool(counted.get(_PROCESSORS, 0) > others)
 
 
-def device_key(name: str) -> str:
-    """Return a device's name without its maker, in small letters: drivers differ in both."""
-    small = name.casefold()
+def device_key(device: Device) -> str:
+    """Return a device's name without its maker, in small letters: drivers differ in both.
+
+    Where another back end runs it than that of its family, it has factors of its own there.
+    """
+    small = device.name.casefold()
     for maker in ("nvidia ", "amd ", "apple ", "intel "):
         small = small.removeprefix(maker)
-    return small
+    is_elsewhere = device.kind == "vulkan" and family_of(device)[0] != device.kind
+    return f"{small} under {device.kind}" if is_elsewhere else small
 
 
 def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -> DeviceCosts:

@@ -62,6 +62,7 @@ REASONS = {
     "sizing/catalog/checks.py": {"datetime"},  # compares dates of rows, asks no clock
     "sizing/catalog/schema.py": {"datetime"},  # the type of a date
     "sizing/catalog/memory_schema.py": {"datetime"},  # same
+    "sizing/catalog/processor_schema.py": {"datetime"},  # same
     "sizing/catalog/quants_schema.py": {"datetime"},  # same
     "sizing/catalog/cost_schema.py": {"datetime"},  # same
     "sizing/renting.py": {"datetime"},  # the days between two dates, asks no clock

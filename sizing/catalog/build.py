@@ -16,6 +16,8 @@ from whatfits.sizing.catalog.checks import problems
 from whatfits.sizing.catalog.cost_schema import PricesFile, RoutingResultsFile
 from whatfits.sizing.catalog.memory_schema import MemorySystemsFile
 from whatfits.sizing.catalog.name_tables import device_names, model_names
+from whatfits.sizing.catalog.processor_schema import ProcessorsFile
+from whatfits.sizing.catalog.processors_build import processors_index
 from whatfits.sizing.catalog.quants_schema import QuantsFile
 from whatfits.sizing.catalog.schema import (
     DeviceFile,
@@ -42,6 +44,7 @@ _FORMS: Final = (
     DeviceFile,
     DriverTotalsFile,
     MemorySystemsFile,
+    ProcessorsFile,
     QuantsFile,
     RentalPricesFile,
     PricesFile,
@@ -62,6 +65,9 @@ def generated_files(sources: Sources) -> dict[str, bytes]:
         "index/models.jsonl": _models(sources),
         "index/devices.jsonl": _devices(sources),
         "index/memory_systems.json": _pretty_line(_record(sources.memory_systems)),
+        "index/processors.json": processors_index(
+            sources.processors, sources.memory_systems.platforms
+        ),
         "index/quants.json": _pretty_line(_record(sources.quants)),
         "index/rental_prices.json": _rows_by_list(offers=sources.rental_offers),
         "index/prices.json": _rows_by_list(

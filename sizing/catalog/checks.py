@@ -6,6 +6,7 @@ import datetime as dt
 import re
 
 from whatfits.sizing.catalog.name_tables import device_names, model_names
+from whatfits.sizing.catalog.processors_build import processor_problems
 from whatfits.sizing.catalog.runs import expand_runs
 from whatfits.sizing.catalog.totals import marketed_totals
 from whatfits.sizing.errors import CatalogError
@@ -53,6 +54,7 @@ def problems(sources: Sources) -> list[str]:
         found += [f"{device.id}: {text}" for text in (*_device(device), *_dates(device))]
     found += _totals(sources.devices, sources.driver_totals)
     found += _platforms(sources.memory_systems)
+    found += processor_problems(sources.processors, sources.memory_systems.platforms)
     found += _rentals(sources.rental_offers, {row.id for row in sources.devices})
     found += _prices(sources, {row.id for row in models})
     return found

@@ -5,15 +5,18 @@ from __future__ import annotations
 from whatfits.sizing.catalog.expressions import without_size
 from whatfits.sizing.catalog.memory_platforms import named_cpu
 from whatfits.sizing.catalog.memory_rates import ram_bandwidth_bytes_per_s
+from whatfits.sizing.catalog.processor_facts import processor_facts
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from typing import Final
 
     from whatfits.sizing.catalog.expressions import DevicePart, RamPart
+    from whatfits.sizing.catalog.processor_facts import ProcessorFacts
     from whatfits.sizing.machine import Pool
 
 __all__ = ["CPU_ID", "CpuPart", "cpu_device", "cpu_part"]
@@ -24,11 +27,16 @@ _UNVERIFIED: Final = ("unverified-bandwidth",)  # as every row of the platforms 
 
 
 class CpuPart(NamedTuple):
-    """A CPU that was named: in whose words, its peak bandwidth, the RAM written behind it."""
+    """A CPU that was named: in whose words, its peak bandwidth, the RAM written behind it.
+
+    `sockets` of it multiply as its `facts` tell, which are None where its maker's were not found.
+    """
 
     name: str
     bandwidth_bytes_per_s: int
     ram: RamPart | None
+    sockets: int = 1
+    facts: ProcessorFacts | None = None
 
 
 def cpu_part(part: DevicePart) -> CpuPart | None:
@@ -40,9 +48,10 @@ def cpu_part(part: DevicePart) -> CpuPart | None:
         UnknownMachineError: no board has as many.
     """
     name, ram = without_size(part.text)
-    platform = named_cpu(name)
-    if platform is None:
+    found = named_cpu(name)
+    if found is None:
         return None
+    platform, own_name = found
     most = platform.max_sockets or 1
     if part.count > most:
         raise UnknownMachineError(
@@ -50,25 +59,46 @@ def cpu_part(part: DevicePart) -> CpuPart | None:
         )
     low = platform.low_peak_bandwidth_bytes_per_s_per_socket
     peak = low or platform.peak_bandwidth_bytes_per_s_per_socket
-    typed = f"{part.count}x {name}" if part.count > 1 else name
-    return CpuPart(typed, part.count * peak, ram)
+    facts = processor_facts(own_name)
+    return CpuPart(_times(part.count, name), part.count * peak, ram, part.count, facts)
 
 
 def cpu_device(host: Pool, ram: RamPart | None, cpu: CpuPart | None) -> Device:
     """Return the host's processor; a rate that was given for the RAM tells its bandwidth first."""
-    name = "CPU" if cpu is None else cpu.name
     if host.kind != "ram":
-        return Device(CPU_ID, "cpu", name, host.id)
-    if ram is not None and ram.mt_per_s is not None:
-        rate, channels = f"{ram.type}-{ram.mt_per_s}", ram.channels
-        return Device(
-            CPU_ID,
-            "cpu",
-            f"{name} with {_NUMBERS.get(channels, f'{channels} channels')} of {rate}",
-            host.id,
-            ram_bandwidth_bytes_per_s(ram.mt_per_s, channels=channels),
-            features=(rate.casefold(),),
-        )
+        return Device(CPU_ID, "cpu", "CPU" if cpu is None else cpu.name, host.id)
+    named = _named_device(host, cpu)
+    if ram is None or ram.mt_per_s is None:
+        return named
+    rate, channels = f"{ram.type}-{ram.mt_per_s}", ram.channels
+    return replace(
+        named,
+        name=f"{named.name} with {_NUMBERS.get(channels, f'{channels} channels')} of {rate}",
+        bandwidth_bytes_per_s=ram_bandwidth_bytes_per_s(ram.mt_per_s, channels=channels),
+        features=(rate.casefold(), *(f for f in named.features if f not in _UNVERIFIED)),
+    )
+
+
+def _named_device(host: Pool, cpu: CpuPart | None) -> Device:
+    """Return the processor as its name tells it, all of its channels filled at the full rate."""
     if cpu is None:
-        return Device(CPU_ID, "cpu", name, host.id)
-    return Device(CPU_ID, "cpu", name, host.id, cpu.bandwidth_bytes_per_s, features=_UNVERIFIED)
+        return Device(CPU_ID, "cpu", "CPU", host.id)
+    peak, facts = cpu.bandwidth_bytes_per_s, cpu.facts
+    if facts is None:
+        return Device(CPU_ID, "cpu", cpu.name, host.id, peak, features=_UNVERIFIED)
+    fast = facts.fast_cores
+    return Device(
+        CPU_ID,
+        "cpu",
+        _times(cpu.sockets, facts.name),
+        host.id,
+        peak,
+        features=(*_UNVERIFIED, *facts.features),
+        cores=cpu.sockets * facts.cores,
+        fast_cores=None if fast is None else cpu.sockets * fast,
+        clock_hz=facts.clock_hz,
+    )
+
+
+def _times(count: int, name: str) -> str:
+    return f"{count}x {name}" if count > 1 else name

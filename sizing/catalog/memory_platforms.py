@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MemoryPlatform",
     "match_cpu",
+    "matched_cpu",
     "named_cpu",
 ]
 
@@ -81,25 +82,32 @@ def match_cpu(brand: str) -> MemoryPlatform | None:
     Raises:
         CatalogError: the packaged index is missing or broken.
     """
-    found = _matched(brand)
+    found = matched_cpu(brand)
     return None if found is None else found[0]
 
 
-def named_cpu(text: str) -> MemoryPlatform | None:
-    """Return the platform of a CPU as a person names it; None where other words stand beside it.
+def named_cpu(text: str) -> tuple[MemoryPlatform, str] | None:
+    """Return the platform of a CPU as a person names it, and its name alone.
+
+    None where other words stand beside it.
 
     Raises:
         CatalogError: the packaged index is missing or broken.
     """
-    found = _matched(text) or _matched(f"core {text}")  # i7-13700k
+    found = matched_cpu(text) or matched_cpu(f"core {text}")  # i7-13700k
     if found is None:
         return None
     platform, match = found
     others = f"{match.string[: match.start()]} {match.string[match.end() :]}".casefold().split()
-    return platform if _AROUND.issuperset(others) else None
+    return (platform, match.group()) if _AROUND.issuperset(others) else None
 
 
-def _matched(brand: str) -> tuple[MemoryPlatform, re.Match[str]] | None:
+def matched_cpu(brand: str) -> tuple[MemoryPlatform, re.Match[str]] | None:
+    """Return the platform of a CPU's name, and where in it the CPU is named.
+
+    Raises:
+        CatalogError: the packaged index is missing or broken.
+    """
     if len(brand) > _LONGEST_NAME:
         return None
     text = " ".join(_TRADEMARKS.sub(" ", brand).split())

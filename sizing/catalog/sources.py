@@ -17,6 +17,7 @@ from whatfits.sizing.catalog.cost_schema import (
     RoutingResultsFile,
 )
 from whatfits.sizing.catalog.memory_schema import MemorySystemsFile
+from whatfits.sizing.catalog.processor_schema import ProcessorSeriesRow, ProcessorsFile
 from whatfits.sizing.catalog.quants_schema import QuantsFile
 from whatfits.sizing.catalog.schema import (
     DeviceFile,
@@ -46,6 +47,7 @@ class Sources:
     devices: tuple[DeviceRow, ...]
     driver_totals: DriverTotalsFile
     memory_systems: MemorySystemsFile
+    processors: tuple[ProcessorSeriesRow, ...]
     quants: QuantsFile
     rental_offers: tuple[RentalRow, ...]
     api_offers: tuple[ApiOfferRow, ...]
@@ -69,12 +71,18 @@ def read_sources(folder: Path = SOURCE_DIR) -> Sources:
         for path in sorted((folder / "devices").glob("*.toml"))
         for row in _read(path, DeviceFile).devices
     ]
+    processors = [
+        row
+        for path in sorted((folder / "processors").glob("*.toml"))
+        for row in _read(path, ProcessorsFile).series
+    ]
     prices = [_read(path, PricesFile) for path in sorted((folder / "prices").glob("*.toml"))]
     return Sources(
         models=tuple(models),
         devices=tuple(devices),
         driver_totals=_read(folder / "driver_totals.toml", DriverTotalsFile),
         memory_systems=_read(folder / "memory_systems.toml", MemorySystemsFile),
+        processors=tuple(processors),
         quants=_read(folder / "quants.toml", QuantsFile),
         rental_offers=tuple(_read(folder / "rental_prices.toml", RentalPricesFile).offers),
         api_offers=tuple(row for file in prices for row in file.offers),

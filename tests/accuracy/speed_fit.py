@@ -155,7 +155,7 @@ class _System:
                 device = row.devices[term.device]
                 kind, generation = family_of(device, row.engine)
                 for cost in term.costs:
-                    for key, width in _keys(cost, kind, generation, device_key(device.name)):
+                    for key, width in _keys(cost, kind, generation, device_key(device)):
                         if key not in self.ids:
                             self.ids[key] = len(middles)
                             middles.append(log(_prior(key[0]).middle) if len(key) == 1 else 0.0)

@@ -31,6 +31,7 @@ READ_BY = {
     "efficiencies.json": (*CHECK, "--machine", "64gb"),
     "memory_systems.json": (*CHECK, "--machine", "64gb ddr5-5600"),
     "models.jsonl": (*CHECK, "--machine", "64gb"),
+    "processors.json": (*CHECK, "--machine", "ryzen 9 7950x 64gb"),
     "prices.json": ("cost", "llama-3.1-8b", "--machine", "64gb"),
     "quants.json": ("quants",),
     "rental_prices.json": ("need", "llama-3.1-8b"),

@@ -40,10 +40,27 @@ def speed_of(machine: str, **more: object) -> Speed:
         ("rocm", "8060S", ("gfx1151",), ("rocm", "rdna3.5")),
         ("metal", "Apple M4 Max", (), ("metal", "m4")),
         ("cuda", "a card", (), ("cuda", None)),
+        # matrix units that Vulkan's shaders use, too; older cards have none
+        ("vulkan", "GeForce RTX 4090", ("cc8.9",), ("cuda", "vulkan")),
+        ("vulkan", "GeForce GTX 1080", ("cc6.1",), ("vulkan", "pascal")),
+        ("vulkan", "8060S", ("gfx1151",), ("vulkan", "rdna3.5")),
     ],
 )
 def test_families(kind: str, name: str, features: tuple[str, ...], family: object) -> None:
     assert family_of(Device("d", kind, name, "p", features=features)) == family
+
+
+def test_a_card_has_factors_of_its_own_where_vulkan_runs_it() -> None:
+    features = ("cc8.6",)
+    cuda, vulkan = (
+        costs_of(Device("d", kind, "NVIDIA GeForce RTX 3090", "vram0", features=features))
+        for kind in ("cuda", "vulkan")
+    )
+    assert [c.family for c in (cuda, vulkan)] == ["cuda:ampere", "cuda:vulkan"]
+    assert [c.level for c in (cuda, vulkan)] == ["device", "device"]
+    assert cuda.factors != vulkan.factors
+    # over prompts too few cards were fitted on
+    assert [c.prompt_level for c in (cuda, vulkan)] == ["device", "unknown"]
 
 
 def test_processors_of_arm_are_a_family_apart_and_none_is_known_for_sure() -> None:

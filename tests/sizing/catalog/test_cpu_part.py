@@ -13,12 +13,17 @@ from whatfits.sizing.units import GIB
     ("text", "name", "bandwidth", "gib"),
     [
         # LPDDR4X-4267 over 32 bits
-        ("raspberry pi 5 8gb", "raspberry pi 5", 17_100_000_000, 8),
-        ("Raspberry Pi 5 Model B + 16gb", "Raspberry Pi 5 Model B", 17_100_000_000, 16),
+        ("raspberry pi 5 8gb", "Raspberry Pi 5 (4x Cortex-A76)", 17_100_000_000, 8),
+        ("Raspberry Pi 5 Model B + 16gb", "Raspberry Pi 5 (4x Cortex-A76)", 17_100_000_000, 16),
         # twelve channels of DDR5-4800 a socket: 460.8 GB/s
-        ("2x epyc 9654 + 768gb", "2x epyc 9654", 921_600_000_000, 768),
+        ("2x epyc 9654 + 768gb", "2x EPYC 9654", 921_600_000_000, 768),
         # the rate that was given counts before the official one: 2 x 8 x 6,000
-        ("i7-13700k + 64gb ddr5-6000", "i7-13700k with two channels of DDR5-6000", 96 * 10**9, 64),
+        (
+            "i5-13500 + 64gb ddr5-6000",
+            "Core i5-13500 with two channels of DDR5-6000",
+            96 * 10**9,
+            64,
+        ),
     ],
 )
 def test_a_cpu_that_is_named_tells_the_speed_of_its_memory(

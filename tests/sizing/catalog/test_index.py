@@ -77,6 +77,7 @@ def test_the_offsets_lead_to_the_same_entries_as_reading_all() -> None:
         ("ModelFile", "models/*.toml"),
         ("DeviceFile", "devices/*.toml"),
         ("MemorySystemsFile", "memory_systems.toml"),
+        ("ProcessorsFile", "processors/*.toml"),
         ("QuantsFile", "quants.toml"),
         ("DriverTotalsFile", "driver_totals.toml"),
     ],

@@ -1,0 +1,49 @@
+"""Processors by name: cores, clock and kernels, as their makers tell (`processors/*.toml`)."""
+
+from __future__ import annotations
+
+from whatfits.sizing.catalog.index_file import read_json
+from whatfits.sizing.named_tuples import NamedTuple
+
+__all__ = ["ProcessorFacts", "processor_facts", "processor_key"]
+
+_INDEX = "processors.json"
+
+
+class ProcessorFacts(NamedTuple):
+    """What is known of one socket; None is unknown.
+
+    Attributes:
+        name: as its maker writes it, with the kinds of ARM's cores.
+        cores: threads that llama.cpp starts: one a core, of a hybrid PC's one a fast core.
+        fast_cores: what those are worth in the fastest; None where they are alike.
+        clock_hz: highest clock of a core.
+        features: instruction sets of its kernels.
+    """
+
+    name: str
+    cores: int
+    fast_cores: float | None
+    clock_hz: int | None
+    features: tuple[str, ...]
+
+
+def processor_key(name: str) -> str:
+    """Return how a processor is looked up, from its name without other words."""
+    return " ".join(name.casefold().split())
+
+
+def processor_facts(name: str) -> ProcessorFacts | None:
+    """Return what is known of a processor by what `named_cpu` returns as its name; None for others.
+
+    Raises:
+        CatalogError: the packaged index is missing or broken.
+    """
+    index = read_json(_INDEX)
+    key = processor_key(name)
+    # a plus at the end (Platinum 8480+) is lost where a machine's parts are added with it
+    row = index["cpus"].get(key) or index["cpus"].get(f"{key}+")
+    if row is None:
+        return None
+    shown, cores, fast_cores, clock_hz, features = row
+    return ProcessorFacts(shown, cores, fast_cores, clock_hz, tuple(index["features"][features]))
