@@ -174,9 +174,10 @@ def test_a_bare_configuration_of_mlxs_is_worked_out(folder: Path) -> None:
     assert spec.weights.low_bytes == spec.weights.high_bytes == converted
     own = {"bits": 8, "group_size": 64}
     with_block(folder, quantization={"bits": 4, "group_size": 64, "model.embed_tokens": own})
-    unsure = load_model(str(folder / "config.json"), runtime="mlx").weights
-    assert unsure is not None
-    assert unsure.low_bytes == converted < unsure.high_bytes
+    mixed = load_model(str(folder / "config.json"), runtime="mlx").weights
+    assert mixed is not None
+    more_bytes = 2048 * WIDTH // 2  # four bits a weight more, the scales as they were
+    assert mixed.low_bytes == mixed.high_bytes == converted + more_bytes
 
 
 def test_a_gguf_is_refused_in_one_line(tmp_path: Path) -> None:
