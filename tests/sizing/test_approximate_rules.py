@@ -6,7 +6,7 @@ import pytest
 from unlisted_models import made
 
 from whatfits.sizing.approximate import ParameterRange, bits_of
-from whatfits.sizing.errors import UnsupportedArchitectureError
+from whatfits.sizing.errors import InvalidRequestError, UnsupportedArchitectureError
 from whatfits.sizing.model import (
     FullAttention,
     LatentAttention,
@@ -153,3 +153,8 @@ def test_a_class_that_the_converter_does_not_know_is_named(classes: object, is_s
     said = [note for note in made(architectures=classes).notes if "converter knows no" in note]
     assert bool(said) is is_said
     assert all("OPTForCausalLM" in note for note in said)
+
+
+def test_a_file_type_of_which_no_bits_are_known_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="types llama-quantize makes"):
+        bits_of("Q9_K", is_moe=False)

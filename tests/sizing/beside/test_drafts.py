@@ -11,10 +11,12 @@ from whatfits.sizing.api import answer, load_model
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.extras import Extras
+from whatfits.sizing.model import FullAttention, SlidingWindow
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
+from whatfits.sizing.speculation import prediction_layer
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
@@ -223,3 +225,15 @@ def test_a_model_without_prediction_layers_cannot_draft_with_them(plain_model: M
     workload = Workload(spec_type="draft-mtp")
     with pytest.raises(InvalidRequestError, match="give a draft model instead"):
         Beside(replace(plain_model), workload)
+
+
+def test_a_prediction_layer_attends_to_all_tokens_though_the_last_layer_has_a_window() -> None:
+    model = load_model("llama-3.2-1b")
+    windowed = replace(
+        model,
+        layers=tuple(
+            replace(layer, attention=SlidingWindow(512, 512, 128)) for layer in model.layers
+        ),
+    )
+    assert prediction_layer(windowed).attention == FullAttention(512, 512)
+    assert prediction_layer(model).attention == model.layers[-1].attention

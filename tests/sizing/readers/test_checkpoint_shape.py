@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from whatfits.sizing.readers.checkpoint_shape import bytes_by_type, counts_of, parameters_of
+from whatfits.sizing.readers.checkpoint_shape import (
+    bytes_by_type,
+    counts_of,
+    has_output,
+    parameters_of,
+)
 from whatfits.sizing.readers.safetensors import StoredTensor
 
 
@@ -155,3 +160,23 @@ def test_bytes_are_added_up_by_type_the_most_first() -> None:
         stored("d", dtype="U8", n_bytes=9),
     ]
     assert list(bytes_by_type(tensors).items()) == [("U8", 9), ("BF16", 5), ("F32", 4)]
+
+
+# the output matrix
+
+
+@pytest.mark.parametrize(
+    ("names", "has_its_own"),
+    [
+        (("model.embed_tokens.weight", "lm_head.weight"), True),
+        (("model.embed_tokens.weight", "model.norm.weight"), False),
+        # without an embedding these may be some files of several
+        (("model.norm.weight", "lm_head.weight"), None),
+        (("model.layers.0.lm_head.weight", "model.embed_tokens.weight"), False),
+        ((), None),
+    ],
+)
+def test_logits_have_a_matrix_of_their_own_where_one_lies_there(
+    names: tuple[str, ...], has_its_own: bool | None
+) -> None:
+    assert has_output([stored(name, 64, 8) for name in names]) is has_its_own

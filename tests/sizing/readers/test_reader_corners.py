@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from whatfits.sizing.errors import MalformedFileError, UnsupportedArchitectureError
+from whatfits.sizing.readers.byte_source import FrugalSource
 from whatfits.sizing.readers.checkpoint_shape import counts_of, parameters_of
 from whatfits.sizing.readers.hf_config import _NO_MODELS, read_hf_config
 from whatfits.sizing.readers.safetensors import StoredTensor, read_safetensors_header
@@ -112,3 +113,8 @@ def test_the_size_an_index_claims_is_whole_bytes_or_not_used(
 def test_a_configuration_of_something_else_says_of_what(key: str) -> None:
     with pytest.raises(UnsupportedArchitectureError, match=re.escape(_NO_MODELS[key])):
         read_hf_config(f'{{"{key}":1}}'.encode())
+
+
+def test_a_source_that_is_to_be_asked_sparingly_has_to_say_what_it_has() -> None:
+    with pytest.raises(NotImplementedError):
+        FrugalSource().at_hand_bytes(0)
