@@ -50,6 +50,8 @@ class ChosenBlocks:
     """Attention over inputs that all layers share: positions, blocks and cells, what may be seen.
 
     Attributes:
+        head: length of one of the indexer's heads.
+        groups: groups of heads, one of the indexer's heads each.
         streams: caches that do not share cells.
         cells: cells of each.
         key_ids: where the indexer's keys are stored.
@@ -58,8 +60,8 @@ class ChosenBlocks:
     def __init__(self, c: GraphContext, cache: CacheInputs) -> None:
         """Make the inputs; `cache` are those of the keys' and values' own cache."""
         self._c = c
-        self._head = int(c.metadata("attention.indexer.key_length"))
-        self._groups = int(c.metadata("attention.indexer.head_count"))
+        self.head = int(c.metadata("attention.indexer.key_length"))
+        self.groups = int(c.metadata("attention.indexer.head_count"))
         self._block = block = int(c.metadata("attention.indexer.block_size"))
         self._positions = pad(_POSITIONS, block)
         self._blocks = self._positions // block
@@ -89,7 +91,7 @@ class ChosenBlocks:
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, fused: list[Tensor]) -> Tensor:
         """Return fused attention, groups of heads side by side."""
         c, (length, n_head, n_tokens, _), channels = self._c, q.ne, k.ne[3]
-        a_group = n_head // self._groups
+        a_group = n_head // self.groups
         rows = n_head * n_tokens // (a_group * channels)
         q = c.permute(c.reshape(q, length, a_group, channels, rows), 0, 2, 3, 1)
         y = c.flash_attention(q, k, v, mask, None)
@@ -111,7 +113,7 @@ class ChosenBlocks:
 
     def _mask_of(self, asked: Asked) -> Tensor:
         """Return a mask a group of heads, that leaves the chosen blocks."""
-        c, groups, blocks = self._c, self._groups, self._blocks
+        c, groups, blocks = self._c, self.groups, self._blocks
         per, cells = self._per_stream, self.cells
         row = self._bias.nb[1]
         bias = c.view(self._bias, (blocks, 1, per), (row, row))
@@ -135,11 +137,11 @@ class ChosenBlocks:
 
     def _chosen(self, asked: Asked, bias: Tensor) -> Tensor:
         """Return the blocks that each group of heads and token attends to."""
-        c, groups, per, positions = self._c, self._groups, self._per_stream, self._positions
-        mine = c.view(asked.queries, (self._head, groups, per), asked.queries.nb[1:])
-        cached = c.view(asked.keys, (self._head, self.cells), asked.keys.nb[2:])
+        c, groups, per, positions = self._c, self.groups, self._per_stream, self._positions
+        mine = c.view(asked.queries, (self.head, groups, per), asked.queries.nb[1:])
+        cached = c.view(asked.keys, (self.head, self.cells), asked.keys.nb[2:])
         ordered = c.get_rows(cached, c.view(self._cell_of, (positions,)))
-        scores = c.mul_mat(ordered, c.reshape(mine, self._head, groups * per))
+        scores = c.mul_mat(ordered, c.reshape(mine, self.head, groups * per))
         scores = c.reshape(scores, positions, groups, per)
         row = self._seen.nb[1]
         scores = c.inplace("ADD", scores, c.view(self._seen, (positions, 1, per), (row, row)))
@@ -151,7 +153,7 @@ class ChosenBlocks:
 
     def _gathered(self, asked: Asked, fused: list[Tensor]) -> Tensor:
         """Return attention to the cells of the chosen blocks, of all streams."""
-        c, groups, streams = self._c, self._groups, self.streams
+        c, groups, streams = self._c, self.groups, self.streams
         shape = (self._block, self._top, groups, streams)
         n_cells = self._block * self._top * groups
         chosen = c.cast(self._chosen_of_each(asked), _F32)
@@ -171,18 +173,18 @@ class ChosenBlocks:
     def _rows_of(self, cache: Tensor, at_rows: Tensor) -> Tensor:
         """Return rows of a cache, as fused attention reads them."""
         c, width = self._c, cache.ne[0]
-        rows = c.view(cache, (width, self._groups * self.cells, self.streams), cache.nb[1::2])
+        rows = c.view(cache, (width, self.groups * self.cells, self.streams), cache.nb[1::2])
         read = c.get_rows(rows, at_rows)
-        made = c.reshape(read, width, self._block * self._top, 1, self._groups * self.streams)
+        made = c.reshape(read, width, self._block * self._top, 1, self.groups * self.streams)
         kind = _F16 if GGML_TYPES[cache.type].block_elements > 1 else cache.type
         return made if kind == _F32 else c.cast(made, kind)
 
     def _chosen_of_each(self, asked: Asked) -> Tensor:
         """Return the blocks that each group of heads of each stream's one token attends to."""
-        c, groups, positions, streams = self._c, self._groups, self._positions, self.streams
-        cached = c.view(asked.keys, (self._head, self.cells, streams), asked.keys.nb[2:])
-        ordered = c.reshape(c.get_rows(cached, self._cell_of), self._head, positions, 1, streams)
-        scores = c.mul_mat(ordered, c.reshape(asked.queries, self._head, groups, 1, streams))
+        c, groups, positions, streams = self._c, self.groups, self._positions, self.streams
+        cached = c.view(asked.keys, (self.head, self.cells, streams), asked.keys.nb[2:])
+        ordered = c.reshape(c.get_rows(cached, self._cell_of), self.head, positions, 1, streams)
+        scores = c.mul_mat(ordered, c.reshape(asked.queries, self.head, groups, 1, streams))
         scores = c.inplace("ADD", scores, c.reshape(self._seen, positions, 1, 1, streams))
         best = Tensor("POOL_2D", _F32, (self._blocks, groups, 1, streams), srcs=(scores,))
         best = c.like("ADD", best, c.reshape(self._bias, self._blocks, 1, 1, streams))

@@ -28,10 +28,8 @@ class _Chooser:
     """Attention of a model's layers: sparse ones choose blocks before they attend."""
 
     def __init__(self, c: GraphContext) -> None:
-        """Read the indexer's widths."""
+        """Look whether the settings let layers choose."""
         self._c = c
-        self._head = int(c.metadata("attention.indexer.key_length"))
-        self._n_head = int(c.metadata("attention.indexer.head_count"))
         settings = c.settings
         alone = settings.sequences in (1, settings.streams)
         self._is_sparse = settings.flash_attention and alone
@@ -62,21 +60,21 @@ class _Chooser:
 
     def _indexed(self, step: Step, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the indexer's queries, and all keys of its cache once these are stored."""
-        c, part, n = self._c, step.part, self._c.n_tokens
+        c, part, n, blocks = self._c, step.part, self._c.n_tokens, self._blocks
         made = []
-        for letter, n_head in (("q", self._n_head), ("k", 1)):
+        for letter, n_head in (("q", blocks.groups), ("k", 1)):
             y = c.mul_mat(part.need(f"indexer.{letter}_proj.weight"), x)
-            y = step.norm(c.reshape(y, self._head, n_head, n), f"indexer.{letter}_norm")
+            y = step.norm(c.reshape(y, blocks.head, n_head, n), f"indexer.{letter}_norm")
             made.append(c.like("ROPE", y, step.positions))
         queries, keys = made
-        cells, streams = self._blocks.cells, self._blocks.streams
+        cells, streams = blocks.cells, blocks.streams
         home = c.cache_home(step.layer)
-        cache = c.held(c.settings.kv_type_k, self._head, cells, streams, home=home)
-        rows = c.view(keys, (self._head, n), (keys.nb[2],))
-        flat = c.reshape(cache, self._head, cells * streams) if streams > 1 else cache
-        c.expand(c.set_rows(flat, rows, self._blocks.key_ids))
+        cache = c.held(c.settings.kv_type_k, blocks.head, cells, streams, home=home)
+        rows = c.view(keys, (blocks.head, n), (keys.nb[2],))
+        flat = c.reshape(cache, blocks.head, cells * streams) if streams > 1 else cache
+        c.expand(c.set_rows(flat, rows, blocks.key_ids))
         row = cache.nb[1]
-        return queries, c.view(cache, (self._head, 1, cells, streams), (row, row, cache.nb[2]))
+        return queries, c.view(cache, (blocks.head, 1, cells, streams), (row, row, cache.nb[2]))
 
 
 def _build(c: GraphContext) -> None:
