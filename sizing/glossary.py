@@ -8,6 +8,7 @@ from whatfits.sizing.glossary_figures import (
     cache_per_token,
     four_bits,
     memory_of_a_mac,
+    overheads,
     sizes_of_pools,
     units,
     what_is_free,
@@ -100,6 +101,16 @@ TERMS: Final = (
         "spills into RAM, and everything read from there runs at RAM's speed. Shared GPU memory "
         "on Windows is RAM, not VRAM; an integrated GPU adds no memory.",
         sizes_of_pools,
+    ),
+    Term(
+        "runtime overhead",
+        ("overhead", "cuda context", "driver context", "context overhead", "modules"),
+        "Memory that a program takes beside weights, cache and buffers: on a card the driver's "
+        "context, the back end's code and its pools, on the host the program itself. No file "
+        "tells it, so it is an interval; three real loads on a machine replace it by what they "
+        "took there.",
+        overheads,
+        ("whatfits verify MODEL.gguf", "whatfits check MODEL"),
     ),
     Term(
         "unified memory",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.explain import free_text
+from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GB, GIB, MIB, format_bytes, format_tokens
@@ -20,6 +21,7 @@ __all__ = [
     "four_bits",
     "layers_in_all",
     "memory_of_a_mac",
+    "overheads",
     "sizes_of_pools",
     "units",
     "what_is_free",
@@ -124,6 +126,16 @@ def what_is_free(machine: Machine) -> tuple[str, ...]:
         f"{format_bytes(pool.total_bytes)}, {format_bytes(pool.reserve_bytes)} kept back."
         for pool in machine.pools
         if pool.free_bytes is not None and pool.total_bytes is not None
+    )
+
+
+def overheads(machine: Machine) -> tuple[str, ...]:
+    """Return what a server loses on every device, and where that is known from."""
+    known = ((device, overhead_of(machine, device, is_server=True)) for device in machine.devices)
+    return tuple(
+        f"Here: {device.id}: {format_bytes(found.low_bytes)} to {format_bytes(found.high_bytes)}, "
+        f"likeliest {format_bytes(found.mid_bytes)}. {found.source[0].upper()}{found.source[1:]}."
+        for device, found in known
     )
 
 

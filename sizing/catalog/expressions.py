@@ -1,7 +1,8 @@
 """The grammar of machine expressions: `2x rtx-3090 + 64gb`, `rx 7900 xtx + 32gb ddr5-6000`.
 
 expression = part { "+" part }
-part       = [ count "x" ] ( device | cpu [ size ] | ram )
+part       = [ count ] ( device | cpu [ size ] | ram ) | device "x" count
+count      = n "x" | n | "dual" | "quad" …
 ram        = size [ type "-" rate [ n "channels" ] ]
              as 64gb, 1tb, 2x 32gb, 32gb ddr5-6000, 768gb ddr5-4800 12 channels
 cpu        = one whose memory channels are known, as ryzen 9 7950x, raspberry pi 5
@@ -35,11 +36,17 @@ _MOST_RAM_BYTES_USUAL: Final = 4 * 64 * GIB
 
 # The plus of "Ryzen AI Max+ 395" belongs to the name.
 _PLUS: Final = re.compile(r"(?<!max)\+", re.IGNORECASE)
-_COUNT: Final = re.compile(r"(\d+)\s*[x×*]\s+(?=\S)|(\d+)\s*[x×*](?=[a-z0-9])", re.IGNORECASE)
+_COUNT: Final = re.compile(
+    r"(\d+)\s*[x×*]\s+(?=\S)|(\d+)\s*[x×*](?=[a-z0-9])"
+    r"|(\d{1,2})\s+(?=[a-z])|(single|dual|triple|quad)[\s-]+(?=\S)",
+    re.IGNORECASE,
+)
+_COUNT_BEHIND: Final = re.compile(r"\s+[x×*]\s*(\d+)$", re.IGNORECASE)
+_WORDS: Final = {"single": 1, "dual": 2, "triple": 3, "quad": 4, "hexa": 6, "octa": 8}
 _RAM: Final = re.compile(
     r"(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?(?:\s*(?:of\s+)?(?:ram|memory))?"
     r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s-]*(?P<rate>\d+)(?:\s*(?:mt/s|mhz))?)?"
-    r"(?:[\s,]+(?P<channels>\d+)[\s-]*channels?)?)?",
+    rf"(?:[\s,]+(?P<channels>\d+|{'|'.join(_WORDS)})[\s-]*channels?)?)?",
     re.IGNORECASE,
 )
 
@@ -93,9 +100,15 @@ def parse_expression(text: str) -> tuple[tuple[DevicePart, ...], RamPart | None]
 def with_memory(text: str, device: str, memory_gib: int) -> str:
     """Return an expression with so much memory written behind each part that names `device`."""
     parts = (part.strip() for part in _PLUS.split(text))
-    return " + ".join(
-        f"{part} {memory_gib}gb" if _counted(part)[1] == device else part for part in parts
-    )
+    return " + ".join(_sized(part, device, memory_gib) for part in parts)
+
+
+def _sized(part: str, device: str, memory_gib: int) -> str:
+    count, name = _counted(part)
+    if name != device:
+        return part
+    # a count behind the name would come between it and its memory
+    return f"{part if part.endswith(name) else f'{count}x {name}'} {memory_gib}gb"
 
 
 def without_size(text: str) -> tuple[str, RamPart | None]:
@@ -106,12 +119,23 @@ def without_size(text: str) -> tuple[str, RamPart | None]:
 
 
 def _counted(part: str) -> tuple[int, str]:
-    match = _COUNT.match(part)
-    if match is None:
-        return 1, part
-    digits = match[1] or match[2]
-    # A number too long to be a count is refused by its value, whatever Python's limit on digits.
-    return (int(digits) if len(digits) <= 4 else 0), part[match.end() :]  # noqa: PLR2004
+    if _RAM.fullmatch(part):
+        return 1, part  # "64 gb" is no count of a "gb"
+    match, behind = _COUNT.match(part), _COUNT_BEHIND.search(part)
+    count = 0 if match is None else _number(next(filter(None, match.groups())))
+    if behind is not None and not 1 <= count <= _MOST_DEVICES:
+        return _number(behind[1]), part[: behind.start()]  # "3090 x2": 3090 is no count
+    return (1, part) if match is None else (count, part[match.end() :])
+
+
+def _number(text: str) -> int:
+    """Return digits or a word as a number; 0 for one too long to be a count.
+
+    Such a number is refused by its value, whatever Python's limit on digits.
+    """
+    if text.isdecimal():
+        return int(text) if len(text) <= 4 else 0  # noqa: PLR2004
+    return _WORDS[text.casefold()]
 
 
 def _ram(text: str, match: re.Match[str], count: int) -> RamPart:
@@ -137,7 +161,7 @@ def _channels(text: str, match: re.Match[str], total_bytes: int, *, modules: int
     """Return the channels that were given, else two, which is what a PC has."""
     given = match["channels"]
     if given is not None:
-        channels = int(given) if len(given) <= 2 else 0  # noqa: PLR2004
+        channels = _number(given)
         if channels not in _CHANNELS:
             raise _refused(text, allowed=f"1 to {_CHANNELS[-1]} channels")
         return channels

@@ -45,6 +45,24 @@ def test_two_cards_have_a_pool_each_and_one_drives_the_desktop() -> None:
     assert machine.name == "2x GeForce RTX 3090 + 64 GiB RAM"
 
 
+@pytest.mark.parametrize(
+    ("typed", "usual"),
+    [
+        ("rtx 3090 x2 + 64gb", "2x rtx 3090 + 64gb"),
+        ("rtx 3090 * 2", "2x rtx 3090"),
+        ("3090 x2", "2x rtx 3090"),
+        ("2 x 3090", "2x rtx 3090"),
+        ("2 rtx 3090", "2x rtx 3090"),
+        ("dual rtx 3090 + 64 gb", "2x rtx 3090 + 64gb"),
+        ("rtx 3060 12gb x2", "2x rtx 3060 12gb"),
+        ("64gb ddr4-3200 dual channel", "64gb ddr4-3200 2 channels"),
+        ("2x 64gb ddr5-4800, quad-channel", "128gb ddr5-4800 4 channels"),
+    ],
+)
+def test_a_count_is_understood_where_people_write_it(typed: str, usual: str) -> None:
+    assert machine_expression(typed) == machine_expression(usual)
+
+
 def test_cards_of_several_vendors_are_counted_apart() -> None:
     machine = machine_expression("rtx 3090 + 2x 7900xtx + arc b580 + 32gb")
     assert [device.id for device in machine.devices] == [
@@ -192,6 +210,9 @@ def test_a_card_with_two_dies_is_two_devices() -> None:
         ("m1", "8 GiB, 16 GiB"),
         ("arc a770", "arc a770 16gb"),
         ("arc-a770 + 32gb", "'arc-a770 16gb + 32gb'"),
+        ("arc-a770 x2 + 32gb", "'2x arc-a770 16gb + 32gb'"),
+        ("rtx 3090 x0", "1 to 64"),
+        ("rtx 3090 x 99999999", "1 to 64"),
         ("32gb + 2x arc-a770", "'32gb + 2x arc-a770 16gb'"),
         ("m4 max 72gb", "48 GiB"),
         ("2x m1 8gb", "whole machine"),
