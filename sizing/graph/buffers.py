@@ -9,7 +9,7 @@ that can matter both are replayed.
 from __future__ import annotations
 
 from whatfits.sizing.graph.allocator import peaks_of
-from whatfits.sizing.graph.budget import check_budget, table_size
+from whatfits.sizing.graph.budget import GraphSize, check_budget, most_made, table_size
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.fused import FUSING_KINDS
 from whatfits.sizing.graph.homes import Homes, kinds_of, outer_kinds
@@ -110,7 +110,7 @@ class _Replayed:
         self._placement = placement
         self._homes = Homes(placement)
         self._kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
-        self._n_entries = 0
+        self._size = GraphSize(0, 0)
         self._now: Graph | None = None
         self._few: dict[Hashable, Graph] = {}
         self._unfused: frozenset[str] = frozenset()
@@ -249,14 +249,16 @@ class _Replayed:
         """
         kept, n_layers = len(layers_of(self._stretches)), self._model.n_layers
         n_tokens = self._settings.graph_tokens
-        entries = self._n_entries
-        limit = table_size(self._model, n_tokens=n_tokens)
-        if entries * n_layers < _SURELY_SMALL * limit * kept:
+        entries, made = self._size
+        most, table = (limit(self._model, n_tokens=n_tokens) for limit in (most_made, table_size))
+        surely = _SURELY_SMALL * kept / n_layers
+        if entries < surely * table and made < surely * most:
             return
         for stretch, first in self._shortened():
-            period = self._whole(build).entries_of_period(stretch, first)
-            entries += (stretch.repeats - stretch.kept) * period
-        check_budget(self._model, n_tokens=n_tokens, n_entries=entries)
+            period = self._whole(build).size_of_period(stretch, first)
+            entries += (stretch.repeats - stretch.kept) * period.entries
+            made += (stretch.repeats - stretch.kept) * period.made
+        check_budget(self._model, n_tokens=n_tokens, size=GraphSize(entries, made))
 
     def buffers(self, build: Callable[[GraphContext], None]) -> GraphBuffers:
         """Return the peaks of all buffers, from as many layers as it takes.
@@ -293,8 +295,8 @@ class _Replayed:
         if key not in known.steps:
             graph = self._whole(build)
             steps = graph.steps(pinned=pinned, scratch=scratch, fused=fused)
-            known.steps[key] = steps, graph.n_entries
-        steps, self._n_entries = known.steps[key]
+            known.steps[key] = steps, graph.size
+        steps, self._size = known.steps[key]
         if shape not in known.peaks:
             known.peaks[shape] = self._repeated(steps)
         peaks = known.peaks[shape]

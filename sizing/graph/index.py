@@ -7,6 +7,7 @@ from whatfits.sizing.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from whatfits.sizing.graph.budget import GraphSize
     from whatfits.sizing.graph.reduce import Stretch
     from whatfits.sizing.graph.steps import Steps
     from whatfits.sizing.model import ModelSpec, TensorSpec
@@ -20,8 +21,7 @@ class Replays:
 
     Attributes:
         numbers: the number of each distinct description of a layer.
-        steps: the allocator's steps for each graph, and how many nodes and leaves it has, by all
-            that they depend on.
+        steps: the allocator's steps for each graph, and its size, by all that they depend on.
         peaks: bytes of each accelerator's buffer, the host's last, by the same and by the stretches
             of layers; or these with more layers kept, where too few were.
         landed: which operations run beside their layers, by all that this depends on.
@@ -32,7 +32,7 @@ class Replays:
     def __init__(self) -> None:
         """Nothing is known yet."""
         self.numbers: dict[Hashable, int] = {}
-        self.steps: dict[Hashable, tuple[Steps, int]] = {}
+        self.steps: dict[Hashable, tuple[Steps, GraphSize]] = {}
         self.peaks: dict[Hashable, tuple[int, ...] | None] = {}
         self.landed: dict[Hashable, bool] = {}
         self.kept: dict[Hashable, tuple[Stretch, ...]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from whatfits.sizing.buffers import alignment_of, allocated_bytes
+from whatfits.sizing.graph.budget import GraphSize
 from whatfits.sizing.graph.scheduler import Backends, Scheduler
 from whatfits.sizing.graph.scratch import MAY_NEED_SCRATCH, scratch_bytes
 from whatfits.sizing.graph.steps import Steps, steps_of
@@ -13,7 +14,7 @@ from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Final
 
     from whatfits.sizing.graph.context import GraphContext
@@ -31,7 +32,7 @@ class Graph:
     """A graph that can be placed and laid out several times.
 
     Attributes:
-        n_entries: nodes and leaves, before it is split over devices.
+        size: before it is split over devices.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Graph:
         self._kinds = (*device_kinds, _HOST)
         self._alignments = [alignment_of(kind) for kind in self._kinds]
         self._known: dict[tuple[tuple[int | None, ...], bool, bool], Steps] = {}
-        self.n_entries = len(context.nodes) + len(context.leafs)
+        self.size = _size(len(context.nodes), context.leafs)
 
     @cached_property
     def _marks(self) -> dict[int, int]:
@@ -105,23 +106,29 @@ class Graph:
 
         return size_on
 
-    def entries_of_period(self, stretch: Stretch, first_layer: int) -> int:
-        """Return how many nodes and leaves one more period of a stretch would add.
+    def size_of_period(self, stretch: Stretch, first_layer: int) -> GraphSize:
+        """Return what one more period of a stretch would add.
 
         `first_layer` is the number of its first layer in the graph.
         """
         last = first_layer + len(stretch.layers) - 1
         first = last - stretch.period
-        inside: set[int] = set()
-        outside: set[int] = set()
+        inside: set[Tensor] = set()
+        outside: set[Tensor] = set()
         n_nodes, within = 0, False
         for node in self._context.nodes:
             layer = self._marks.get(id(node))
             if layer is not None and layer in (first, last):
                 within = layer == first
             n_nodes += within
-            (inside if within else outside).update(id(src) for src in node.srcs if src.op == NONE)
-        return n_nodes + len(inside - outside)
+            (inside if within else outside).update(src for src in node.srcs if src.op == NONE)
+        return _size(n_nodes, inside - outside)
+
+
+def _size(n_nodes: int, leafs: Collection[Tensor]) -> GraphSize:
+    """Return the size of a graph, or of a part: weights and caches are at home somewhere."""
+    made = sum(leaf.home is None for leaf in leafs)
+    return GraphSize(n_nodes + len(leafs), n_nodes + made)
 
 
 def _first_nodes(nodes: Sequence[Tensor], layers: Sequence[int]) -> dict[int, int]:

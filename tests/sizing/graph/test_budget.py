@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.graph.budget import check_budget, table_size
+from whatfits.sizing.graph.budget import GraphSize, check_budget, most_made, table_size
+from whatfits.sizing.graph.buffers import graph_buffers
+from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.sources.catalog_model import load_catalog_model
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
@@ -74,7 +79,35 @@ def test_graphs_of_many_steps_have_room_by_tokens_or_by_tensors(
 
 
 def test_a_graph_takes_all_the_room_there_is_and_no_more() -> None:
-    model = of_tensors(10)
-    check_budget(model, n_tokens=1, n_entries=1031)
-    with pytest.raises(InvalidRequestError, match="1,032 steps"):
-        check_budget(model, n_tokens=1, n_entries=1032)
+    model = of_tensors(200)
+    entries, made = table_size(model, n_tokens=1), most_made(model, n_tokens=1)
+    assert (entries, made) == (2053, 1600)
+    check_budget(model, n_tokens=1, size=GraphSize(entries, made))
+    with pytest.raises(InvalidRequestError, match="2,054 steps"):
+        check_budget(model, n_tokens=1, size=GraphSize(entries + 1, made))
+    with pytest.raises(InvalidRequestError, match="1,601 steps"):
+        check_budget(model, n_tokens=1, size=GraphSize(entries, made + 1))
+
+
+def test_a_small_graph_may_make_1024_tensors() -> None:
+    assert most_made(of_tensors(10), n_tokens=512) == 1024
+
+
+# What llama.cpp's dry run of MiniMax M3 (Q4_K_M, commit 0c1e57098) ends itself at: the most
+# sequences with which it does not, by the micro-batch.
+@pytest.mark.parametrize(
+    ("micro_batch", "most"), [(512, 11), (1000, 12), (1024, 13), (1100, 14), (1300, 17), (1800, 24)]
+)
+def test_minimax_m3_serves_as_many_sequences_as_its_graph_has_room_for(
+    micro_batch: int, most: int
+) -> None:
+    model = load_catalog_model("minimax-m3", file_type="Q4_K_M")
+    placement = resolve_placement(model, PlacementRequest(), machine_expression("512gb"))
+
+    def served(sequences: int) -> object:
+        asked = Workload(context_tokens=32_768, parallel=sequences, micro_batch=micro_batch)
+        return graph_buffers(model, resolve_settings(model, asked), placement)
+
+    assert served(most) is not None
+    with pytest.raises(InvalidRequestError, match=r"llama\.cpp ends itself"):
+        served(most + 1)

@@ -8,7 +8,7 @@ import pytest
 
 from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.graph.budget import check_budget, table_size
+from whatfits.sizing.graph.budget import GraphSize, check_budget, table_size
 from whatfits.sizing.graph.buffers import graph_buffers
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
@@ -20,9 +20,9 @@ def test_a_graph_of_just_the_tables_size_is_taken_and_one_more_is_not() -> None:
     model = load_catalog_model("phi-4", file_type="Q4_K_M")
     room = table_size(model, n_tokens=512)
     assert room == 2053  # the prime after 8 x 243 tensors
-    check_budget(model, n_tokens=512, n_entries=room)
+    check_budget(model, n_tokens=512, size=GraphSize(room, 0))
     with pytest.raises(InvalidRequestError, match=r"2,054 steps .* at most 2,053 for"):
-        check_budget(model, n_tokens=512, n_entries=room + 1)
+        check_budget(model, n_tokens=512, size=GraphSize(room + 1, 0))
 
 
 @pytest.mark.parametrize(

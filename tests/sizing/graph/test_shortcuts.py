@@ -67,9 +67,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Work]:
                 done.looked_for.append(op)
                 return super().places_of(op, pinned=pinned)
 
-            def entries_of_period(self, stretch: Stretch, first_layer: int) -> int:
+            def size_of_period(self, stretch: Stretch, first_layer: int) -> int:
                 done.counted += 1
-                return super().entries_of_period(stretch, first_layer)
+                return super().size_of_period(stretch, first_layer)
 
         monkeypatch.setattr(buffers, "Graph", Watched)
         spec = load_catalog_model(model, file_type="Q4_K_M")
