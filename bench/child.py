@@ -14,10 +14,15 @@ import signal
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.bench.run_settings import RunSettings
 from whatfits.sizing.errors import WhatfitsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from whatfits.bench.devices import SeenDevice
 
 __all__ = ["LoadRequest", "end_with_parent", "limit_process", "memory_now"]
 
@@ -58,10 +63,13 @@ def main() -> None:
 
 
 def _load(request: LoadRequest, descriptor: int) -> None:
-    from whatfits.bench.llama_cpp import running  # noqa: PLC0415 - after the limits
+    from whatfits.bench.devices import seen_devices  # noqa: PLC0415 - after the limits
+    from whatfits.bench.driver_memory import used_by_address  # noqa: PLC0415 - same
+    from whatfits.bench.llama_cpp import running  # noqa: PLC0415 - same
 
+    used_before = used_by_address()  # before llama.cpp, which makes a context on each card
     # asking for devices loads the libraries: they are no part of what the model takes
-    devices_before = _free_by_device()
+    seen_before = seen_devices()
     before = memory_now()
     _tell(descriptor, {"stage": "loading", "before": before})
     settings: dict[str, Any] = {
@@ -75,7 +83,7 @@ def _load(request: LoadRequest, descriptor: int) -> None:
             {
                 "stage": "loaded",
                 "memory": memory_now(),
-                "devices": _taken(devices_before),
+                "devices": _taken(seen_before, used_before),
                 "buffers": {name: asdict(row) for name, row in reservation.buffers.items()},
                 "n_ctx": reservation.n_ctx,
             },
@@ -83,7 +91,11 @@ def _load(request: LoadRequest, descriptor: int) -> None:
         run.decode(request.decode_tokens)
         _tell(
             descriptor,
-            {"stage": "decoded", "memory": memory_now(), "devices": _taken(devices_before)},
+            {
+                "stage": "decoded",
+                "memory": memory_now(),
+                "devices": _taken(seen_before, used_before),
+            },
         )
 
 
@@ -103,15 +115,24 @@ def memory_now() -> dict[str, int]:
     return found
 
 
-def _free_by_device() -> dict[str, int]:
+def _taken(before: Sequence[SeenDevice], used_before: Mapping[str, int]) -> dict[str, int]:
+    """Return the bytes that have gone from each accelerator since, the context among them.
+
+    A card of which only the back end tells, and not without a context, is left out.
+    """
     from whatfits.bench.devices import seen_devices  # noqa: PLC0415 - after the limits
+    from whatfits.bench.driver_memory import used_by_address  # noqa: PLC0415 - same
 
-    return {device.name: device.free_bytes for device in seen_devices()}
-
-
-def _taken(before: dict[str, int]) -> dict[str, int]:
-    """Return the bytes that have gone from each accelerator since."""
-    return {name: before[name] - free for name, free in _free_by_device().items() if name in before}
+    free_before = {device.name: device.free_bytes for device in before}
+    used = used_by_address()
+    taken = {}
+    for device in seen_devices():
+        at = device.address
+        if at is not None and at in used and at in used_before:
+            taken[device.name] = used[at] - used_before[at]
+        elif device.name in free_before and not device.is_asked_within:
+            taken[device.name] = free_before[device.name] - device.free_bytes
+    return taken
 
 
 def end_with_parent() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Final
 
+from whatfits.bench.driver_memory import normal_address
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.named_tuples import NamedTuple
 
@@ -22,14 +23,41 @@ _KINDS: Final = {
     "MTL": "metal",
     "Metal": "metal",
 }
+_ASKED_WITHIN: Final = ("CUDA", "ROCm")
 _ACCELERATORS: Final = frozenset({1, 2})  # a graphics card, an integrated one
 
 
 class SeenDevice(NamedTuple):
-    """An accelerator as llama.cpp names it, and its free memory now."""
+    """An accelerator as llama.cpp names it.
+
+    Attributes:
+        name: llama.cpp's.
+        free_bytes: as its back end tells it now.
+        address: on the PCI bus; None where the back end does not say.
+    """
 
     name: str
     free_bytes: int
+    address: str | None = None
+
+    @property
+    def is_asked_within(self) -> bool:
+        """Whether asking its back end for free memory takes some of it, for a context."""
+        return self.name.startswith(_ASKED_WITHIN)
+
+
+class _Properties(ctypes.Structure):
+    """ggml_backend_dev_props; what follows the address is not looked at."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("capabilities", ctypes.c_char * 64),
+    )
 
 
 def seen_devices() -> tuple[SeenDevice, ...]:
@@ -46,19 +74,24 @@ def seen_devices() -> tuple[SeenDevice, ...]:
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
     ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    base.ggml_backend_dev_name.restype = ctypes.c_char_p
-    for name in ("ggml_backend_dev_name", "ggml_backend_dev_type"):
-        getattr(base, name).argtypes = [ctypes.c_void_p]
-    size = ctypes.POINTER(ctypes.c_size_t)
-    base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size, size]
+    base.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    base.ggml_backend_dev_get_props.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Properties)]
+    base.ggml_backend_dev_get_props.restype = None
     found = []
     for index in range(ggml.ggml_backend_dev_count()):
         device = ggml.ggml_backend_dev_get(index)
         if base.ggml_backend_dev_type(device) not in _ACCELERATORS:
             continue
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-        found.append(SeenDevice(base.ggml_backend_dev_name(device).decode(), free.value))
+        told = _Properties()
+        base.ggml_backend_dev_get_props(device, ctypes.byref(told))
+        address = told.device_id
+        found.append(
+            SeenDevice(
+                told.name.decode(),
+                told.memory_free,
+                None if address is None else normal_address(address.decode()),
+            )
+        )
     return tuple(found)
 
 

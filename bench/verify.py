@@ -14,7 +14,7 @@ from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.named_tuples import NamedTuple
-from whatfits.sizing.overhead import process_overhead
+from whatfits.sizing.overhead import overhead_of, process_overhead
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import DeviceMemory, Memory
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.overhead import Overhead
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.workload import PlacementRequest, Workload
@@ -41,14 +42,23 @@ _OUTPUT_LINE: Final = re.compile(r"output buffer size =\s*([0-9.]+) MiB")
 _PRINTED_TO: Final = MIB // 100  # the log rounds to hundredths of a MiB
 # A load's resident memory beside its buffers, as a share: pages of allocators, worst of 230 loads.
 _RESIDENT_SHARE: Final = 0.03
+_FEW_TOKENS: Final = 16
 
 
 class Prepared(NamedTuple):
-    """A request, resolved, with what this engine predicts for it."""
+    """A request, resolved, with what this engine predicts for it.
+
+    Attributes:
+        settings: as resolved.
+        placement: where layers lie.
+        memory: a row a device.
+        overheads: of each device, which are in its row.
+    """
 
     settings: Settings
     placement: Placement
     memory: Memory
+    overheads: tuple[Overhead, ...]
 
 
 def prepare(
@@ -62,7 +72,9 @@ def prepare(
     placement = resolve_placement(spec, request, machine)
     settings = resolve_settings(spec, workload, flash_supported=layers_can_fuse(spec, placement))
     memory = Bill(spec).memory(settings, placement, machine, is_server=False)
-    return Prepared(settings, placement, memory)
+    devices = (*placement.accelerators, placement.host)
+    overheads = tuple(overhead_of(machine, device, is_server=False) for device in devices)
+    return Prepared(settings, placement, memory, overheads)
 
 
 def verify(
@@ -94,9 +106,15 @@ def verify(
     except ProbeError as error:
         notes = (str(error),)
     if real and planned is not None:
-        outcome = load_for_real(path, settings, limits=limits, progress=progress)
+        outcome = load_for_real(
+            path,
+            settings,
+            limits=limits,
+            decode_tokens=_decoded(prepared),
+            progress=progress,
+        )
         notes = (outcome.reason,) if outcome.reason else ()
-    terms = _terms(prepared.memory, planned, outcome, accelerators)
+    terms = _terms(prepared, planned, outcome, accelerators)
     if outcome is not None and outcome.kind == "measured":
         terms = (*terms, _resident(prepared.memory, outcome))
     return Verification(
@@ -112,8 +130,20 @@ def verify(
     )
 
 
+def _decoded(prepared: Prepared) -> int:
+    """Return how many tokens are put through: where devices compute, as many as go at once.
+
+    Their back ends take memory for a large product only when it comes.
+    """
+    settings = prepared.settings
+    if all(place is None for place in prepared.placement.layer_device):
+        return _FEW_TOKENS
+    room = settings.context_tokens // settings.sequences
+    return max(1, min(settings.micro_batch_tokens, room))
+
+
 def _terms(
-    memory: Memory,
+    prepared: Prepared,
     planned: Reservation | None,
     outcome: LoadOutcome | None,
     accelerators: Mapping[str, str],
@@ -128,11 +158,13 @@ def _terms(
             for name, row in outcome.buffers.items()
         }
     terms: list[CheckedTerm] = []
-    for row in memory.devices:
+    memory = prepared.memory
+    for row, overhead in zip(memory.devices, prepared.overheads, strict=True):
         name = accelerators.get(row.device)
         planned_row = None if told is None else columns_of(told, name, accelerators)
         real_row = None if real is None else columns_of(real, name, accelerators)
-        terms += _rows(row, planned_row, real_row, mapped=memory.mapped_bytes > 0 and name is None)
+        mapped = memory.mapped_bytes > 0 and name is None
+        terms += _rows(row, overhead, planned_row, real_row, mapped=mapped)
     terms.append(_output(memory, planned))
     return tuple(terms)
 
@@ -153,13 +185,17 @@ def columns_of(
 
 def _rows(
     row: DeviceMemory,
+    overhead: Overhead,
     planned: tuple[int, int, int] | None,
     real: tuple[int, int, int] | None,
     *,
     mapped: bool,
 ) -> list[CheckedTerm]:
-    spread = (row.low_bytes - row.total_bytes, row.high_bytes - row.total_bytes)
-    overhead = row.overhead_bytes
+    middle = row.total_bytes - overhead.mid_bytes
+    spread = (
+        row.low_bytes - overhead.low_bytes - middle,
+        row.high_bytes - overhead.high_bytes - middle,
+    )
     terms = []
     for index, (term, predicted) in enumerate(
         (
@@ -171,7 +207,7 @@ def _rows(
         # what is uncertain beside the driver's share is the compute buffer
         low, high = (predicted, predicted)
         if term == "compute":
-            low, high = predicted + spread[0] + overhead, predicted + spread[1]
+            low, high = predicted + spread[0], predicted + spread[1]
         measured = None if real is None or (mapped and term == "weights") else real[index]
         terms.append(
             CheckedTerm(
