@@ -70,7 +70,9 @@ def prepare(
         InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
     """
     placement = resolve_placement(spec, request, machine)
-    settings = resolve_settings(spec, workload, flash_supported=layers_can_fuse(spec, placement))
+    types = workload.kv_type_k, workload.kv_type_v
+    fuses = layers_can_fuse(spec, placement, kv_types=types)
+    settings = resolve_settings(spec, workload, flash_supported=fuses)
     memory = Bill(spec).memory(settings, placement, machine, is_server=False)
     devices = (*placement.accelerators, placement.host)
     overheads = tuple(overhead_of(machine, device, is_server=False) for device in devices)

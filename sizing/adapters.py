@@ -34,7 +34,9 @@ def adapter_part(adapter: Adapter, settings: Settings, placement: Placement) -> 
     weights = [0] * (count + 1)
     widest = [0] * (count + 1)
     for tensor in adapter.tensors:
-        target = tensor_targets(tensor.role, tensor.layer, tensor.target, placement)[0]
+        target = tensor_targets(
+            tensor.role, tensor.layer, tensor.target, placement, type_name=tensor.type
+        )[0]
         place = count if target is None else target
         kind = "cpu" if target is None else placement.accelerators[target].kind
         weights[place] += allocated_bytes(

@@ -175,7 +175,7 @@ def _from_stages(
             size += extra_copies * stages.inputs + 4 * stages.hidden
         sizes.append(_interval(size, shares, slack if size else 0))
     host = 2 * stages.hidden + stages.inputs
-    if None in placement.layers_in_use or placement.has_overrides or not placement.kv_offload:
+    if None in placement.layers_in_use or placement.parts_layers or not placement.kv_offload:
         host = max(host, stages.layers)
     if placement.output_device is None:
         host = max(host, stages.output)

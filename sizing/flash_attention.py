@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["UNFUSED_KEYS", "all_can_fuse", "layers_can_fuse"]
+__all__ = ["CUDA_LIKE", "UNFUSED_TYPE", "all_can_fuse", "can_fuse", "layers_can_fuse"]
 
-UNFUSED_KEYS: Final = "iq4_nl"
-"""Type of keys over which CUDA fuses no attention (ggml_cuda_fattn_kv_type_supported)."""
+CUDA_LIKE: Final = frozenset({"cuda", "rocm"})
+"""Kinds of devices whose back end is ggml's CUDA code."""
+
+UNFUSED_TYPE: Final = "iq4_nl"
+"""Type of cache over which CUDA fuses no attention (ggml_cuda_fattn_kv_type_supported)."""
 
 _CUDA_EVEN_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256, 512})
 # keys → (values, query heads a key head must be a multiple of)
@@ -32,27 +35,28 @@ _VULKAN_MULTIPLE: Final = 8
 
 
 def all_can_fuse(
-    model: ModelSpec, devices: Iterable[Device], *, kv_type_k: str | None = None
+    model: ModelSpec, devices: Iterable[Device], *, kv_types: tuple[str | None, ...] = ()
 ) -> bool:
     """Return whether every device can run fused attention over every kind of layer.
 
-    A model that is only known by its parameters is not held against them. `kv_type_k` is the type
-    of the keys, 16 bits where it is unset.
+    A model that is only known by its parameters is not held against them. `kv_types` are those of
+    the keys and of the values, 16 bits where they are unset.
     """
     devices = tuple(devices)
-    if (kv_type_k or "").lower() == UNFUSED_KEYS and any(d.kind == "cuda" for d in devices):
+    types = {(kind or "").lower() for kind in kv_types}
+    if UNFUSED_TYPE in types and any(d.kind in CUDA_LIKE for d in devices):
         return False
     attending = [layer for layer in model.layers if layer.n_head and layer.n_head_kv]
     heads = {_heads(model, layer) for layer in attending} if model.tensors else set()
     return all(
         "no_flash_attention" not in device.features
-        and all(_can_fuse(device.kind, *shape) for shape in heads)
+        and all(can_fuse(device.kind, *shape) for shape in heads)
         for device in devices
     )
 
 
 def layers_can_fuse(
-    model: ModelSpec, placement: Placement, *, kv_type_k: str | None = None
+    model: ModelSpec, placement: Placement, *, kv_types: tuple[str | None, ...] = ()
 ) -> bool:
     """Return whether every layer's attention can be fused where the layer lies.
 
@@ -60,7 +64,7 @@ def layers_can_fuse(
     """
     used = sorted({place for place in placement.layer_device if place is not None})
     devices = [placement.accelerators[place] for place in used]
-    return all_can_fuse(model, devices, kv_type_k=kv_type_k)
+    return all_can_fuse(model, devices, kv_types=kv_types)
 
 
 def _heads(model: ModelSpec, layer: LayerSpec) -> tuple[int, int, int]:
@@ -68,15 +72,22 @@ def _heads(model: ModelSpec, layer: LayerSpec) -> tuple[int, int, int]:
 
     Latent attention reads its one row as the key of all heads, and the front of it as the value.
     """
-    if isinstance(layer.attention, LatentAttention):
-        row = layer.attention.key_width - layer.attention.index_width
+    attention = layer.attention
+    if isinstance(attention, LatentAttention):
+        # a cache of a predicting block may be counted with that of its layer
+        told = model.metadata.get(f"{model.architecture}.attention.key_length")
+        row = told if isinstance(told, int) else attention.key_width - attention.index_width
         return row, model.hparams.kv_lora_rank, layer.n_head
     return layer.key_length, layer.value_length, layer.n_head // layer.n_head_kv
 
 
-def _can_fuse(kind: str, key: int, value: int, group: int) -> bool:
+def can_fuse(kind: str, key: int, value: int, group: int) -> bool:
+    """Return whether a kind of device fuses attention over heads of these widths.
+
+    `group` is how many query heads share a key head.
+    """
     match kind:
-        case "cuda":
+        case "cuda" | "rocm":
             if key in _CUDA_UNEVEN_HEADS:
                 needed, multiple = _CUDA_UNEVEN_HEADS[key]
                 return value == needed and group % multiple == 0

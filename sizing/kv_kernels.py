@@ -7,7 +7,7 @@ other pairs to f16; ggml_cuda_fattn_kv_type_supported leaves IQ4_NL out).
 
 from __future__ import annotations
 
-from whatfits.sizing.flash_attention import UNFUSED_KEYS
+from whatfits.sizing.flash_attention import UNFUSED_TYPE
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def kernel_note(trial: Trial) -> tuple[str, ...]:
     pair = settings.kv_type_k.lower(), settings.kv_type_v.lower()
     if _KIND not in used or not settings.flash_attention or pair in _COMPILED:
         return ()
-    if UNFUSED_KEYS not in pair:
+    if UNFUSED_TYPE not in pair:
         lacks = f"no kernel for keys in {pair[0]} with values in {pair[1]}"
         does = "converts them for every token: slower than told here"
         return (f"CUDA as it is usually built has {lacks} and {does}. {_INSTEAD}",)
-    return (f"CUDA does not fuse attention over {UNFUSED_KEYS}: slower than told here. {_INSTEAD}",)
+    return (f"CUDA does not fuse attention over {UNFUSED_TYPE}: slower than told here. {_INSTEAD}",)

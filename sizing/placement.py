@@ -12,10 +12,10 @@ import struct
 from bisect import bisect_right
 from functools import cached_property
 
-from whatfits.sizing.buffers import has_pinned_host_memory, supports_mmap
+from whatfits.sizing.buffers import has_pinned_host_memory, supports_mmap, without_kernel
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.values import dataclass
+from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +58,7 @@ class Placement:
         mmap: the file stays mapped.
         repack: host weights may be rearranged.
         tensor_split: normalised shares of the accelerators, None with fewer than two.
+        host_types: storage types that an accelerator cannot multiply with: they stay on the host.
     """
 
     accelerators: tuple[Device, ...]
@@ -72,9 +73,13 @@ class Placement:
     mmap: bool
     repack: bool
     tensor_split: tuple[float, ...] | None
+    host_types: frozenset[str] = frozenset()
 
-    def device_of(self, name: str, default: int | None) -> int | None:
-        """Return where a tensor goes: the first override that matches, else `default`."""
+    def device_of(self, name: str, default: int | None, *, type_name: str) -> int | None:
+        """Return where a tensor goes: the first override that matches, else `default`.
+
+        What no accelerator can multiply with stays on the host.
+        """
         for pattern, device in self.overrides:
             if pattern.search(name):
                 return device
@@ -82,12 +87,17 @@ class Placement:
             layer = expert_layer(name)
             if layer is not None and layer < self.cpu_moe_layers:
                 return None
-        return default
+        return None if type_name in self.host_types else default
 
     @cached_property
     def has_overrides(self) -> bool:
         """Whether any tensor is placed by name."""
         return bool(self.overrides) or self.cpu_moe_layers > 0
+
+    @property
+    def parts_layers(self) -> bool:
+        """Whether tensors of one layer may lie on different devices."""
+        return self.has_overrides or bool(self.host_types)
 
     @cached_property
     def extra_buffers(self) -> bool:
@@ -134,7 +144,20 @@ def resolve_placement(
         InvalidRequestError: a value is out of range, or names a device that is not there.
     """
     n_layers = model.n_layers + model.hparams.n_layer_nextn
-    return place_layers(n_layers, request, machine, gpu_layers=gpu_layers)
+    placement = place_layers(n_layers, request, machine, gpu_layers=gpu_layers)
+    host_types = _host_types(model, placement.accelerators)
+    return replace(placement, host_types=host_types) if host_types else placement
+
+
+def _host_types(model: ModelSpec, accelerators: Sequence[Device]) -> frozenset[str]:
+    """Return the model's storage types that an accelerator cannot multiply with."""
+    lacking: frozenset[str] = frozenset()
+    for device in accelerators:
+        lacking |= without_kernel(device.kind)
+    # such a type gives a file its name: the tensors of others need not be looked at
+    if not lacking or (model.file_type is not None and model.file_type not in lacking):
+        return frozenset()
+    return lacking & {tensor.type for tensor in model.tensors}
 
 
 def place_layers(

@@ -89,7 +89,9 @@ class Trials:
         self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
-        self._flash = all_can_fuse(model, usable, kv_type_k=workload.kv_type_k)
+        self._flash = all_can_fuse(
+            model, usable, kv_types=(workload.kv_type_k, workload.kv_type_v)
+        )
 
     def best(self, context_tokens: int | None = None) -> Trial:
         """Return the first placement, by the order of preference, that fits.
@@ -187,7 +189,9 @@ class Trials:
                 self._model,
                 replace(self._workload, context_tokens=settings.requested_context_tokens),
                 flash_supported=layers_can_fuse(
-                    self._model, placement, kv_type_k=self._workload.kv_type_k
+                    self._model,
+                    placement,
+                    kv_types=(self._workload.kv_type_k, self._workload.kv_type_v),
                 ),
             )
         return placement, settings

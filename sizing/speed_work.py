@@ -113,12 +113,13 @@ def step_work(model: ModelSpec, placement: Placement) -> StepWork:
     found = [_Sum() for _ in range(count + 1)]
     host_experts: set[int] = set()
     by_delta = model.architecture in _DELTA_RULE
-    for group in groups:
-        targets = _targets(group, placement, sharing)
-        for target in targets:
-            found[count if target is None else target].add(group)
-        if group.is_expert and None in targets and group.layer is not None:
-            host_experts.add(group.layer)
+    for whole in groups:
+        for group in _parted(whole, placement.host_types):
+            targets = _targets(group, placement, sharing)
+            for target in targets:
+                found[count if target is None else target].add(group)
+            if group.is_expert and None in targets and group.layer is not None:
+                host_experts.add(group.layer)
     hops, before = 0, placement.output_device
     for index, (layer, target) in enumerate(
         zip(model.layers, placement.layer_device, strict=False)
@@ -185,9 +186,26 @@ def _add(total: dict[str, int], part: Mapping[str, int]) -> None:
 def _targets(
     group: GroupWork, placement: Placement, sharing: tuple[int, ...] | None
 ) -> tuple[int | None, ...]:
-    if not placement.has_overrides and group.role == "layer":
+    if not placement.parts_layers and group.role == "layer":
         return (placement.layer_device[group.layer or 0],)
-    return tensor_targets(group.role, group.layer, group.name, placement, sharing=sharing)
+    first = next(iter(group.n_bytes), "")
+    return tensor_targets(
+        group.role, group.layer, group.name, placement, type_name=first, sharing=sharing
+    )
+
+
+def _parted(group: GroupWork, apart: frozenset[str]) -> tuple[GroupWork, ...]:
+    """Return a group as it is, or in two: what is stored in some types is placed for itself."""
+    if apart.isdisjoint(group.n_bytes):
+        return (group,)
+    parts = []
+    for is_apart in (False, True):
+        n_bytes, elements, rows = (
+            {name: n for name, n in table.items() if (name in apart) is is_apart}
+            for table in (group.n_bytes, group.elements, group.rows)
+        )
+        parts.append(group._replace(n_bytes=n_bytes, elements=elements, rows=rows))
+    return tuple(part for part in parts if part.n_bytes)
 
 
 _KNOWN: dict[int, tuple[object, tuple[GroupWork, ...]]] = {}

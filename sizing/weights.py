@@ -174,7 +174,8 @@ class WeightTable:
         for group in self._groups:
             if group.role in ("input", "shared"):
                 continue
-            if placement.device_of(group.tensors[0].name, 0) is not None:
+            first = group.tensors[0]
+            if placement.device_of(first.name, 0, type_name=first.type) is not None:
                 layer = group.layer if group.role == "layer" else None
                 sizes[-1 if layer is None else layer] += self._on_device(group, kind)
         tied = self._tied
@@ -208,12 +209,13 @@ class WeightTable:
                 experts.add(layer)
         tied = self._tied  # read as the output, wherever the embedding lies
         if tied is not None and placement.output_device is not None:
-            others |= placement.device_of(tied.name, placement.output_device) is None
+            output = placement.output_device
+            others |= placement.device_of(tied.name, output, type_name=tied.type) is None
         return HostByName(len(experts), others)
 
     def _groups_under(self, placement: Placement) -> tuple[WeightGroup, ...]:
         """Return the tensors in groups that such a placement does not part."""
-        if not placement.overrides:
+        if not placement.overrides and not placement.host_types:
             return self._groups
         if self._single is None:
             self._single = groups_of(self._model, singly=True)
@@ -223,7 +225,8 @@ class WeightTable:
         """Return the most host weights one step copies; a tied output is the embedding itself."""
         sizes = [group.streamed_bytes for group, target in placed if target is None]
         tied = self._tied
-        if tied is not None and placement.device_of(tied.name, placement.output_device) is None:
+        output = placement.output_device
+        if tied is not None and placement.device_of(tied.name, output, type_name=tied.type) is None:
             sizes.append(tied.n_bytes)
         return max(sizes, default=0)
 
@@ -299,7 +302,7 @@ class WeightTable:
         tied = self._tied
         if tied is None:
             return
-        target = placement.device_of(tied.name, placement.output_device)
+        target = placement.device_of(tied.name, placement.output_device, type_name=tied.type)
         if target is not None:
             kind = placement.accelerators[target].kind
             devices[target] += allocated_bytes(
@@ -346,6 +349,7 @@ def tensor_targets(
     name: str,
     placement: Placement,
     *,
+    type_name: str,
     sharing: tuple[int, ...] | None = None,
 ) -> tuple[int | None, ...]:
     """Return the devices that hold a tensor: one, or each with a layer that shares it."""
@@ -358,18 +362,20 @@ def tensor_targets(
             places = placement.layers_in_use
             if sharing is not None:
                 places = frozenset(placement.layer_device[layer] for layer in sharing)
-            found = {placement.device_of(name, place) for place in places}
+            found = {placement.device_of(name, at, type_name=type_name) for at in places}
             return tuple(sorted(found, key=lambda d: -1 if d is None else d))
         case _:
             default = placement.layer_device[layer or 0]
-    return (placement.device_of(name, default),)
+    return (placement.device_of(name, default, type_name=type_name),)
 
 
 def _targets(
     group: WeightGroup, placement: Placement, sharing: tuple[int, ...] | None
 ) -> tuple[int | None, ...]:
-    name = group.tensors[0].name
-    return tensor_targets(group.role, group.layer, name, placement, sharing=sharing)
+    first = group.tensors[0]
+    return tensor_targets(
+        group.role, group.layer, first.name, placement, type_name=first.type, sharing=sharing
+    )
 
 
 def _host_buffer(

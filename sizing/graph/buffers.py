@@ -9,6 +9,7 @@ that can matter both are replayed.
 from __future__ import annotations
 
 from whatfits.sizing.graph.allocator import peaks_of
+from whatfits.sizing.flash_attention import CUDA_LIKE
 from whatfits.sizing.graph.budget import GraphSize, check_budget, most_made, table_size
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.fused import FUSING_KINDS
@@ -17,9 +18,9 @@ from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, layers_of, more_of, stretches_of
 from whatfits.sizing.graph.repeat import repeat_of
+from whatfits.sizing.graph.precision import copies_experts_back
 from whatfits.sizing.graph.replay import Graph
 from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends
-from whatfits.sizing.graph.scratch import CUDA_LIKE
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
@@ -108,7 +109,9 @@ class _Replayed:
         self._index = index
         self._settings = settings
         self._placement = placement
-        self._homes = Homes(placement)
+        device_kinds = tuple(device.kind for device in placement.accelerators)
+        copies_back = copies_experts_back(model.architecture, device_kinds)
+        self._homes = Homes(placement, copies_back=copies_back)
         self._kinds = kinds_of(model, index, self._homes, mark_of(model.architecture))
         self._size = GraphSize(0, 0)
         self._now: Graph | None = None
@@ -137,7 +140,8 @@ class _Replayed:
                 if "no_flash_attention" in device.features
             ),
             copies=_PIPELINE_COPIES if pipelined else 1,
-            kinds=tuple(device.kind for device in devices),
+            kinds=device_kinds,
+            host_types=placement.host_types,
         )
         if not whole and not keeps_every_layer(model.architecture):
             self._stretches = stretches_of(self._kinds, _KEPT_LAYERS[len(devices) > 1])
@@ -234,7 +238,7 @@ class _Replayed:
         placement = self._placement
         if not placement.accelerators:
             return False
-        if placement.has_overrides or not placement.kv_offload:
+        if placement.parts_layers or not placement.kv_offload:
             return True
         layers = self._model.layers
         if any(layer.recurrent is not None or layer.reuses_cache for layer in layers):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from whatfits.sizing.graph.builder import GraphBuilder
+from whatfits.sizing.graph.precision import F32_DOWN
+from whatfits.sizing.graph.tensor import F32_SOURCE
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -195,6 +197,8 @@ class FeedForwardBuilder(GraphBuilder, ABC):
     def _expert(self, x: Tensor, part: Part, name: str, ids: Tensor) -> Tensor:
         """Return x through the chosen experts' matrices, with their scales and biases."""
         y = self.mul_mat_id(part.need(f"{name}.weight"), x, ids)
+        if self.model.architecture in F32_DOWN and name.startswith("ffn_down"):
+            y.flags |= F32_SOURCE
         scale = part(f"{name}.scale")
         if scale is not None:
             n_expert = scale.ne[0]

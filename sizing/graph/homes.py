@@ -21,21 +21,23 @@ _TABLE: Final = "token_embd.weight"
 class Homes:
     """Which back end holds what; the host is the last one."""
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, *, copies_back: bool = False) -> None:
+        """Look at a placement; `copies_back`: weights on devices may be copied to the host."""
         self._placement = placement
         self._host = len(placement.accelerators)
+        self._copies_back = copies_back
 
     @property
     def by_name(self) -> bool:
         """Whether tensors of one layer may lie on different devices."""
-        return self._placement.has_overrides
+        return self._placement.parts_layers
 
     def _index(self, device: int | None) -> int:
         return self._host if device is None else device
 
     def copies_from(self, home: int) -> bool:
-        """Whether weights that lie there may be copied to a device, so that their size counts."""
-        return home == self._host > 0
+        """Whether weights that lie there may be copied elsewhere, so that their size counts."""
+        return home == self._host > 0 or (self._copies_back and home < self._host)
 
     @property
     def output(self) -> int:
@@ -56,7 +58,8 @@ class Homes:
 
     def as_output(self, spec: TensorSpec) -> int:
         """Return the back end of a weight that serves as the output matrix."""
-        return self._index(self._placement.device_of(spec.name, self._placement.output_device))
+        output = self._placement.output_device
+        return self._index(self._placement.device_of(spec.name, output, type_name=spec.type))
 
     def weight(self, spec: TensorSpec, layer: int | None) -> int:
         """Return the back end of a weight; `layer` says whose copy of a shared one is meant."""
@@ -70,7 +73,7 @@ class Homes:
                 default = self._device_of_layer(layer or 0)
             case _:
                 default = placement.layer_device[spec.layer or 0]
-        return self._index(placement.device_of(spec.name, default))
+        return self._index(placement.device_of(spec.name, default, type_name=spec.type))
 
 
 def kinds_of(

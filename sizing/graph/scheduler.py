@@ -6,8 +6,10 @@ Source: llama.cpp ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph), sr
 
 from __future__ import annotations
 
+from whatfits.sizing.graph.device_attention import fuses_attention
 from whatfits.sizing.graph.fused import fuser_of
-from whatfits.sizing.graph.tensor import INPUT, NONE, OUTPUT, VIEWS, Tensor
+from whatfits.sizing.graph.precision import WITHOUT_F32_SOURCES
+from whatfits.sizing.graph.tensor import F32_SOURCE, INPUT, NONE, OUTPUT, VIEWS, Tensor
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field
 
@@ -20,6 +22,7 @@ __all__ = ["OFFLOAD_MIN_BATCH", "Backends", "Laid", "Scheduler"]
 _MAX_COPIES: Final = 4
 OFFLOAD_MIN_BATCH: Final = 32
 _FLASH: Final = "FLASH_ATTN_EXT"
+_PRODUCTS: Final = frozenset({"MUL_MAT", "MUL_MAT_ID"})
 _NOT_BY_WEIGHT: Final = frozenset({"ROPE", _FLASH})
 
 
@@ -33,6 +36,7 @@ class Backends:
         no_flash: back ends that cannot run fused attention.
         copies: how many copies of inputs are kept (4 when pipelined).
         kinds: of the devices, as `cuda`, for what they change in a graph.
+        host_types: storage types that devices cannot multiply with.
     """
 
     count: int
@@ -40,6 +44,7 @@ class Backends:
     no_flash: frozenset[int] = frozenset()
     copies: int = 1
     kinds: tuple[str, ...] = ()
+    host_types: frozenset[str] = frozenset()
 
     @property
     def host(self) -> int:
@@ -48,7 +53,13 @@ class Backends:
 
     def runs(self, backend: int, tensor: Tensor) -> bool:
         """Whether a back end can run a tensor's operation."""
-        return tensor.op != _FLASH or backend not in self.no_flash
+        if tensor.op == _FLASH and backend != self.host:
+            return backend not in self.no_flash and fuses_attention(tensor, self.kinds[backend])
+        if tensor.flags & F32_SOURCE and backend != self.host:
+            return self.kinds[backend] not in WITHOUT_F32_SOURCES
+        if self.host_types and backend != self.host and tensor.op in _PRODUCTS:
+            return tensor.srcs[0].type not in self.host_types
+        return True
 
 
 @dataclass(slots=True)
@@ -177,12 +188,12 @@ class Scheduler:
         """
         current: int | None = None
         is_left = False
-        host, no_flash = self.host, self.backends.no_flash
+        host, backends = self.host, self.backends
         for node in order:
             place = node.place
             if place is not None:
                 current = place if host_too or place != host else None
-            elif current is not None and (node.op != _FLASH or current not in no_flash):
+            elif current is not None and backends.runs(current, node):
                 node.place = current
             else:
                 is_left = True

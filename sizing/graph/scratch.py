@@ -11,6 +11,8 @@ of Metal none of a build that has it was found.
 
 from __future__ import annotations
 
+from whatfits.sizing.flash_attention import CUDA_LIKE
+from whatfits.sizing.graph.device_attention import reads_cache_as_it_is
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
 
@@ -19,16 +21,14 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.tensor import Tensor
 
-__all__ = ["CUDA_LIKE", "MAY_NEED_SCRATCH", "scratch_bytes"]
+__all__ = ["MAY_NEED_SCRATCH", "scratch_bytes"]
 
-CUDA_LIKE: Final = frozenset({"cuda", "rocm"})
 MAY_NEED_SCRATCH: Final = frozenset({"FLASH_ATTN_EXT", "MUL_MAT_ID", "ARGSORT", "CUMSUM"})
 """Operations that some back end adds scratch space to."""
 
 _F16: Final = 2
 _F32: Final = 4
 _CUDA_PADDING: Final = 128
-_CUDA_SMALL_BATCH: Final = 2  # up to here a kernel reads the cache as it is
 _METAL_PADDING: Final = 16
 _METAL_LARGEST_VECTOR_BATCH: Final = 19
 _METAL_ROWS_A_GROUP: Final = 8  # OP_FLASH_ATTN_EXT_NQPSG
@@ -42,7 +42,7 @@ _MASK_AT: Final = 3
 def scratch_bytes(tensor: Tensor, device_kind: str) -> int:
     """Return the bytes a back end reserves behind a result, beyond the result itself."""
     if device_kind in CUDA_LIKE:
-        return _cuda_attention(tensor) if tensor.op == "FLASH_ATTN_EXT" else 0
+        return _cuda_attention(tensor, device_kind) if tensor.op == "FLASH_ATTN_EXT" else 0
     if device_kind != "metal":
         return 0
     match tensor.op:
@@ -57,10 +57,10 @@ def scratch_bytes(tensor: Tensor, device_kind: str) -> int:
             return 0
 
 
-def _cuda_attention(tensor: Tensor) -> int:
-    q, k, v = tensor.srcs[:3]
-    if q.ne[1] <= _CUDA_SMALL_BATCH:
+def _cuda_attention(tensor: Tensor, device_kind: str) -> int:
+    if reads_cache_as_it_is(tensor, device_kind):
         return 0
+    k, v = tensor.srcs[1:3]
     size = end = tensor.n_bytes
     if k.type != "F16":
         end = pad(end, _CUDA_PADDING) + _F16 * k.n_elements

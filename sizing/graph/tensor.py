@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 __all__ = [
+    "F32_SOURCE",
     "INPUT",
     "NONE",
     "OUTPUT",
@@ -24,6 +25,8 @@ Shape = tuple[int, int, int, int]
 NONE: Final = "NONE"
 INPUT: Final = 1
 OUTPUT: Final = 2
+F32_SOURCE: Final = 4
+"""A product whose activations have to stay in F32, which some back ends cannot do."""
 VIEWS: Final = frozenset({NONE, "VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"})
 """Operations that do no work."""
 
@@ -40,7 +43,7 @@ class Tensor:
         nb: bytes between neighbours a dimension.
         srcs: sources, in the operation's order.
         view_of: tensor whose memory it looks at; None when it has its own.
-        flags: INPUT and OUTPUT.
+        flags: INPUT, OUTPUT and F32_SOURCE.
         home: device that holds it beforehand (index of a back end); None for what the graph makes.
         is_weight: a model weight; decides where operations on it run.
         layer: the layer that a weight belongs to.

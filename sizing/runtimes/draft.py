@@ -105,7 +105,9 @@ class DraftModel:
             draft,
             workload,
             flash_supported=all_can_fuse(
-                draft, placement.accelerators, kv_type_k=workload.kv_type_k
+                draft,
+                placement.accelerators,
+                kv_types=(workload.kv_type_k, workload.kv_type_v),
             ),
         )
         request = replace(
@@ -167,7 +169,9 @@ class PredictionLayers:
         count = len(placement.accelerators)
         weights = [0] * (count + 1)
         for tensor in model.prediction_tensors:
-            for target in tensor_targets(tensor.role, tensor.layer, tensor.name, placement):
+            for target in tensor_targets(
+                tensor.role, tensor.layer, tensor.name, placement, type_name=tensor.type
+            ):
                 place = count if target is None else target
                 kind = "cpu" if target is None else placement.accelerators[target].kind
                 weights[place] += allocated_bytes(

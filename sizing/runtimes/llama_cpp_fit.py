@@ -139,7 +139,8 @@ class _Planned:
     def _settings(self, context_tokens: int, request: PlacementRequest) -> Settings:
         placement = resolve_placement(self.model, request, self._machine)
         workload = replace(self._workload, context_tokens=context_tokens)
-        fuses = layers_can_fuse(self.model, placement, kv_type_k=workload.kv_type_k)
+        types = workload.kv_type_k, workload.kv_type_v
+        fuses = layers_can_fuse(self.model, placement, kv_types=types)
         return resolve_settings(self.model, workload, flash_supported=fuses)
 
     def weights_bytes(self) -> int:

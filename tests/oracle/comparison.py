@@ -12,6 +12,7 @@ from whatfits.bench.plans import Planner
 from whatfits.bench.requests import placement_request, workload
 from whatfits.bench.synthetic import write_synthetic_model
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
@@ -141,7 +142,8 @@ def asked_for(spec: ModelSpec, box: Box, settings: RunSettings) -> tuple[Setting
         InvalidRequestError: llama.cpp would refuse them.
     """
     placement = resolve_placement(spec, placement_request(settings), box.machine)
-    fuses = box.flash or all(place is None for place in placement.layer_device)
+    types = settings.kv_type_k, settings.kv_type_v
+    fuses = layers_can_fuse(spec, placement, kv_types=types)
     return resolve_settings(spec, workload(settings), flash_supported=fuses), placement
 
 

@@ -2,8 +2,10 @@
  *
  * They behave like ggml's CUDA back end where that decides memory: tensors padded to 128 bytes, the
  * missing part of a row of 512 added to quantised tensors, pinned host memory, work on host weights
- * taken over for batches of 32 and more, the f16 copy of a cache behind fused attention, events and
- * asynchronous copies for pipelines.
+ * taken over for batches of 32 and more, the heads and types of cache that attention is fused over,
+ * the f16 copy of a cache behind it, weights of types without a kernel left to the host, events and
+ * asynchronous copies for pipelines. Source: ggml/src/ggml-cuda/fattn.cu and ggml-cuda.cu
+ * (supports_op) of commit 0c1e57098, for a card of compute capability 8.9 and up.
  * Memory is never given out: only plans (no_alloc) can be made with them. Recurrent states, which
  * llama.cpp allocates in a plan too, get a buffer of the right size with nothing behind it.
  *
@@ -157,7 +159,8 @@ extern int64_t ggml_nelements(const struct tensor *);
 extern buffer_type_t ggml_backend_cpu_buffer_type(void);
 extern buffer_t ggml_backend_buffer_init(buffer_type_t, struct buffer_i, void * context, size_t size);
 
-enum { TYPE_GPU = 1, TYPE_F16 = 1 };
+enum { TYPE_GPU = 1 };
+enum { F32 = 0, F16 = 1, Q4_0 = 2, Q8_0 = 8, IQ4_NL = 20, BF16 = 30, TQ1_0 = 34, TQ2_0 = 35 };
 #define PAD(n, to) (((n) + (to) - 1) / (to) * (to))
 
 static int n_gpus;
@@ -185,14 +188,40 @@ static buffer_t hollow_buffer(buffer_type_t t, size_t size) {
     return ggml_backend_buffer_init(t, iface, NULL, size);
 }
 static size_t alignment(buffer_type_t t) { (void) t; return ALIGNMENT; }
-/* Fused attention of a batch keeps an f16 copy of a cache of another type behind its result. */
-static size_t attention_size(const struct tensor * t) {
+static int64_t group_of(const struct tensor * t) { return t->src[0]->ne[2] / t->src[1]->ne[2]; }
+/* Whether there is a kernel for fused attention over these heads, this cache and this mask. */
+static bool fuses(const struct tensor * t) {
+    const struct tensor * k = t->src[1], * v = t->src[2], * mask = t->src[3];
+    if (k->type == IQ4_NL || v->type == IQ4_NL || (mask && mask->ne[2] != 1)) return false;
+    int64_t key = k->ne[0], value = v->ne[0], group = group_of(t);
+    bool grouped = group >= 2 && mask && k->ne[1] % 256 == 0;
+    switch (key) {
+        case 40: case 64: case 72: case 80: case 96: case 112: case 128: case 256: return value == key;
+        case 192: return value == 128 && grouped && group % 8 == 0;
+        case 320: return value == 256 && grouped && group % 32 == 0;
+        case 512: return value == key && grouped;
+        case 576: return value == 512 && grouped;
+        default: return false;
+    }
+}
+/* Whether it is the kernel for a token or two, which reads the cache in its own types. */
+static bool takes_vectors(const struct tensor * t) {
     const struct tensor * q = t->src[0], * k = t->src[1], * v = t->src[2];
+    int64_t width = q->ne[0], group = group_of(t);
+    if (width > 256 || width % 64 || width == 192 || k->ne[1] % 256) return false;
+    if (ggml_is_quantized(k->type) || ggml_is_quantized(v->type)) return q->ne[1] <= 2;
+    if (q->ne[1] != 1) return false;
+    return group < 2 || (q->ne[3] == 1 && !(group > 4 && (width >= 256 || k->ne[1] >= 8192)));
+}
+/* All others keep an f16 copy of a cache of another type behind their result. */
+static size_t attention_size(const struct tensor * t) {
+    const struct tensor * k = t->src[1], * v = t->src[2];
     size_t size = ggml_nbytes(t);
-    if (q->ne[1] <= 2) return size;
+    bool compiled = k->type == v->type && (k->type == F16 || k->type == BF16 || k->type == Q8_0 || k->type == Q4_0);
+    if (!fuses(t) || (compiled && takes_vectors(t))) return size;
     bool shared = v->view_src && v->view_src == k->view_src && v->view_offs == k->view_offs;
-    if (k->type != TYPE_F16) size = PAD(size, ALIGNMENT) + 2 * (size_t) ggml_nelements(k);
-    if (v->type != TYPE_F16 && !shared) size = PAD(size, ALIGNMENT) + 2 * (size_t) ggml_nelements(v);
+    if (k->type != F16) size = PAD(size, ALIGNMENT) + 2 * (size_t) ggml_nelements(k);
+    if (v->type != F16 && !shared) size = PAD(size, ALIGNMENT) + 2 * (size_t) ggml_nelements(v);
     return size;
 }
 
@@ -256,7 +285,9 @@ static buffer_type_t get_buffer_type(device_t d) { return &types[index_of(d)]; }
 static buffer_type_t get_host_buffer_type(device_t d) { return &host_types[index_of(d)]; }
 static bool supports_op(device_t d, const struct tensor * t) {
     (void) d;
-    return !(flag("PRETEND_NO_FLASH", false) && is_op(t, "FLASH_ATTN_EXT"));
+    if (is_op(t, "FLASH_ATTN_EXT")) return !flag("PRETEND_NO_FLASH", false) && fuses(t);
+    bool multiplies = is_op(t, "MUL_MAT") || is_op(t, "MUL_MAT_ID");
+    return !(multiplies && (t->src[0]->type == TQ1_0 || t->src[0]->type == TQ2_0));
 }
 static bool supports_buft(device_t d, buffer_type_t t) { return t == &types[index_of(d)]; }
 static bool offload_op(device_t d, const struct tensor * t) {

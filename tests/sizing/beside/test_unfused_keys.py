@@ -23,4 +23,4 @@ def test_cuda_fuses_no_attention_over_keys_in_iq4_nl(
     machine: str, keys: str | None, *, fuses: bool
 ) -> None:
     devices = load_machine(machine).accelerators
-    assert all_can_fuse(load_model("llama-3.2-1b"), devices, kv_type_k=keys) is fuses
+    assert all_can_fuse(load_model("llama-3.2-1b"), devices, kv_types=(keys, None)) is fuses
