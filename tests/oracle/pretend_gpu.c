@@ -159,7 +159,7 @@ extern int64_t ggml_nelements(const struct tensor *);
 extern buffer_type_t ggml_backend_cpu_buffer_type(void);
 extern buffer_t ggml_backend_buffer_init(buffer_type_t, struct buffer_i, void * context, size_t size);
 
-enum { TYPE_GPU = 1 };
+enum { TYPE_GPU = 1, SOURCE_PRECISION = 3, IN_F32 = 10 }; /* GGML_PREC_F32 */
 enum { F32 = 0, F16 = 1, Q4_0 = 2, Q8_0 = 8, IQ4_NL = 20, BF16 = 30, TQ1_0 = 34, TQ2_0 = 35 };
 #define PAD(n, to) (((n) + (to) - 1) / (to) * (to))
 
@@ -286,6 +286,7 @@ static buffer_type_t get_host_buffer_type(device_t d) { return &host_types[index
 static bool supports_op(device_t d, const struct tensor * t) {
     (void) d;
     if (is_op(t, "FLASH_ATTN_EXT")) return !flag("PRETEND_NO_FLASH", false) && fuses(t);
+    if (is_op(t, "MUL_MAT_ID") && t->op_params[SOURCE_PRECISION] == IN_F32) return false;
     bool multiplies = is_op(t, "MUL_MAT") || is_op(t, "MUL_MAT_ID");
     return !(multiplies && (t->src[0]->type == TQ1_0 || t->src[0]->type == TQ2_0));
 }

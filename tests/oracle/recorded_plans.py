@@ -29,6 +29,7 @@ SUITE: Final = RECORDED / "suite.json"
 OFFLOAD: Final = RECORDED / "offload.json"
 SPLITS: Final = RECORDED / "splits.json"
 FUSED: Final = RECORDED / "fused.json"
+CUDA: Final = RECORDED / "cuda.json"
 _PER_DEVICE: Final = 3
 _DEFAULTS: Final = asdict(RunSettings(0))
 _NOTHING: Final = (Column(0, 0, 0),)
