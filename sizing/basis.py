@@ -224,6 +224,10 @@ def _overhead(trial: Trial, machine: Machine) -> Basis:
     is_server = trial.memory.devices[-1].overhead_bytes > 0
     devices = (*trial.placement.accelerators, trial.placement.host)
     known = {d.id: overhead_of(machine, d, is_server=is_server) for d in devices}
+    parts = {f"on {name}": o.mid_bytes for name, o in known.items()}
+    scores = trial.memory.overhead_bytes - sum(parts.values())
+    if scores:
+        parts["for scores in F16 of attention that is not fused"] = scores
     return Basis(
         key="memory.overhead_bytes",
         formula="driver context and pools of each accelerator + the program itself",
@@ -234,7 +238,7 @@ def _overhead(trial: Trial, machine: Machine) -> Basis:
         source="; ".join(dict.fromkeys(o.source for o in known.values())),
         error="an interval: it depends on driver, back end and kernels used",
         substituted=parts_sum(
-            {f"on {name}": o.mid_bytes for name, o in known.items()},
+            parts,
             n_bytes=trial.memory.overhead_bytes,
         ),
     )

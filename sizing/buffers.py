@@ -14,32 +14,12 @@ from whatfits.sizing.units import pad
 if TYPE_CHECKING:
     from typing import Final
 
-__all__ = [
-    "alignment_of",
-    "allocated_bytes",
-    "has_pinned_host_memory",
-    "supports_mmap",
-    "without_kernel",
-]
+__all__ = ["alignment_of", "allocated_bytes", "has_pinned_host_memory", "supports_mmap"]
 
 _ALIGNMENT: Final = {"cuda": 128, "rocm": 128}
 _DEFAULT_ALIGNMENT: Final = 32
 _ROW_PADDED: Final = frozenset({"cuda", "rocm"})
 _ROW_PADDING_ELEMENTS: Final = 512
-_TERNARY: Final = frozenset({"TQ1_0", "TQ2_0"})
-_WITHOUT_KERNEL: Final = {
-    **dict.fromkeys(("cuda", "rocm"), _TERNARY),
-    "metal": frozenset({"TQ1_0"}),
-}
-
-
-def without_kernel(device_kind: str) -> frozenset[str]:
-    """Return the storage types that a kind of device cannot multiply with.
-
-    Source: supports_op in llama.cpp (0c1e57098) ggml/src/ggml-cuda/ggml-cuda.cu and
-    ggml/src/ggml-metal/ggml-metal-device.m; Vulkan has kernels for all, of others it was not read.
-    """
-    return _WITHOUT_KERNEL.get(device_kind, frozenset())
 
 
 def alignment_of(device_kind: str) -> int:

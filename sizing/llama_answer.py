@@ -169,10 +169,10 @@ def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) 
 
 def _device_notes(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:
     """Return what is to be known of layers and caches on devices."""
-    from whatfits.sizing.kv_kernels import kernel_note  # noqa: PLC0415 - beside devices alone
+    from whatfits.sizing.kernels import kernel_notes  # noqa: PLC0415 - beside devices alone
     from whatfits.sizing.older_files import older_file_note  # noqa: PLC0415 - same
 
-    return (*older_file_note(spec, trial), *kernel_note(trial))
+    return (*older_file_note(spec, trial), *kernel_notes(spec, trial))
 
 
 def _beyond_training(spec: ModelSpec, trial: Trial) -> tuple[str, ...]:

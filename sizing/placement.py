@@ -12,7 +12,8 @@ import struct
 from bisect import bisect_right
 from functools import cached_property
 
-from whatfits.sizing.buffers import has_pinned_host_memory, supports_mmap, without_kernel
+from whatfits.sizing.buffers import has_pinned_host_memory, supports_mmap
+from whatfits.sizing.device_limits import without_kernel
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
@@ -75,10 +76,10 @@ class Placement:
     tensor_split: tuple[float, ...] | None
     host_types: frozenset[str] = frozenset()
 
-    def device_of(self, name: str, default: int | None, *, type_name: str) -> int | None:
+    def device_of(self, name: str, default: int | None, *, type_name: str = "") -> int | None:
         """Return where a tensor goes: the first override that matches, else `default`.
 
-        What no accelerator can multiply with stays on the host.
+        What no accelerator can multiply with, by the type it is stored in, stays on the host.
         """
         for pattern, device in self.overrides:
             if pattern.search(name):

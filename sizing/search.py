@@ -89,9 +89,7 @@ class Trials:
         self._bill = Bill(model, Beside(model, workload, request, extras), replays=replays)
         self._extras = extras
         self._tried: dict[tuple[PlacementRequest, Settings], Trial] = {}
-        self._flash = all_can_fuse(
-            model, usable, kv_types=(workload.kv_type_k, workload.kv_type_v)
-        )
+        self._flash = all_can_fuse(model, usable, kv_types=(workload.kv_type_k, workload.kv_type_v))
 
     def best(self, context_tokens: int | None = None) -> Trial:
         """Return the first placement, by the order of preference, that fits.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import exp, hypot, inf, log
 
+from whatfits.sizing.device_limits import copies_experts_back
 from whatfits.sizing.estimate import RateRange, Speed
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_costs import costs_of, measured_costs
@@ -54,6 +55,10 @@ SPEED_SOURCE: Final = (
     "costs fitted on half of some thousand public benchmark figures, judged on the other half: "
     "docs/accuracy.md"
 )
+_COPIED_BACK: Final = (
+    "CUDA and Vulkan have no kernel for this model's experts: llama.cpp copies them to the "
+    "processor for every token, and how slow that is was not measured"
+)
 _TELL: Final = " (a machine file can tell its cores and features)"
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
@@ -94,6 +99,8 @@ def estimate_speed(
     if not model.tensors:
         return _unknown("the tensor table of this model is not known")
     devices = (*placement.accelerators, placement.host)
+    if engine is None and copies_experts_back(model.architecture, _kinds_with_layers(placement)):
+        return _unknown(_COPIED_BACK)
     rates = peak_rates(devices, machine, engine)
     costs = device_costs(devices, machine, engine, rates)
     work = step_work(model, placement)
@@ -194,6 +201,11 @@ def guessed_host(
     host = len(rates) - 1
     known = rates[host].assumed is None or costs[host].level == "here"
     return None if known or host not in used else host
+
+
+def _kinds_with_layers(placement: Placement) -> set[str]:
+    used = {place for place in placement.layer_device if place is not None}
+    return {placement.accelerators[place].kind for place in used}
 
 
 def _unknown(reason: str) -> Speed:

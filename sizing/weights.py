@@ -349,7 +349,7 @@ def tensor_targets(
     name: str,
     placement: Placement,
     *,
-    type_name: str,
+    type_name: str = "",
     sharing: tuple[int, ...] | None = None,
 ) -> tuple[int | None, ...]:
     """Return the devices that hold a tensor: one, or each with a layer that shares it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from whatfits.sizing.catalog.index_file import index_path
 from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.catalog.shares import CONTEXTS, FILE_NAME, KINDS, WORK_FILE_NAME
+from whatfits.sizing.device_limits import F32_DOWN
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.flash_attention import all_can_fuse
 from whatfits.sizing.graph.index import Replays
@@ -147,11 +148,14 @@ def _place(specs: list[ModelSpec], machine: Machine, contexts: list[int]) -> dic
 def decode_work_of(entry: ModelEntry) -> dict[str, list[list[list[Any]]]]:
     """Return the terms of decoding: file type → number of accelerators → terms.
 
-    A term is its device, its amount in bytes or counts, and the names of its costs.
+    A term is its device, its amount in bytes or counts, and the names of its costs. Nothing of
+    models that some kinds of devices cannot compute alone.
     """
     found: dict[str, list[list[list[Any]]]] = {}
     for name in record_types(entry):
         spec = spec_of_entry(entry, file_type=name)
+        if spec.architecture in F32_DOWN:
+            return {}
         found[name] = [_decode_terms(spec, kind) for kind in _LAYOUTS]
     return found
 

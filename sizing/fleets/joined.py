@@ -47,7 +47,7 @@ def rpc_machine(main: Node, workers: Sequence[Node]) -> tuple[Machine, dict[str,
             named = _of_node(device, node)
             real[named.id] = named
             devices.append(replace(named, kind=RPC))
-            own = device_overhead(device.kind)
+            own = device_overhead(device.kind, device.features)
             overheads.append(MeasuredOverhead(named.id, *own))
     for device in usable_accelerators(main.machine):
         named = _of_node(device, main)

@@ -8,8 +8,9 @@ that can matter both are replayed.
 
 from __future__ import annotations
 
-from whatfits.sizing.graph.allocator import peaks_of
+from whatfits.sizing.device_limits import copies_experts_back
 from whatfits.sizing.flash_attention import CUDA_LIKE
+from whatfits.sizing.graph.allocator import peaks_of
 from whatfits.sizing.graph.budget import GraphSize, check_budget, most_made, table_size
 from whatfits.sizing.graph.context import GraphContext
 from whatfits.sizing.graph.fused import FUSING_KINDS
@@ -18,7 +19,6 @@ from whatfits.sizing.graph.index import TensorIndex
 from whatfits.sizing.graph.models import graph_of, keeps_every_layer, mark_of
 from whatfits.sizing.graph.reduce import Stretch, layers_of, more_of, stretches_of
 from whatfits.sizing.graph.repeat import repeat_of
-from whatfits.sizing.graph.precision import copies_experts_back
 from whatfits.sizing.graph.replay import Graph
 from whatfits.sizing.graph.scheduler import OFFLOAD_MIN_BATCH, Backends
 from whatfits.sizing.named_tuples import NamedTuple

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from whatfits.sizing.device_limits import F32_DOWN
 from whatfits.sizing.graph.builder import GraphBuilder
-from whatfits.sizing.graph.precision import F32_DOWN
 from whatfits.sizing.graph.tensor import F32_SOURCE
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.graph.context import Part
     from whatfits.sizing.graph.tensor import Tensor
+    from whatfits.sizing.model import ModelSpec
 
 __all__ = ["FeedForwardBuilder"]
 
 
 class FeedForwardBuilder(GraphBuilder, ABC):
     """Makes the feed-forward parts of layers; weights without a tensor are left out."""
+
+    model: ModelSpec
 
     @abstractmethod
     def metadata(self, key: str, default: float = 0) -> float:

@@ -6,9 +6,9 @@ Source: llama.cpp ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph), sr
 
 from __future__ import annotations
 
+from whatfits.sizing.device_limits import WITHOUT_F32_SOURCES
 from whatfits.sizing.graph.device_attention import fuses_attention
 from whatfits.sizing.graph.fused import fuser_of
-from whatfits.sizing.graph.precision import WITHOUT_F32_SOURCES
 from whatfits.sizing.graph.tensor import F32_SOURCE, INPUT, NONE, OUTPUT, VIEWS, Tensor
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field

@@ -81,7 +81,8 @@ def test_latent_attention_reads_one_row_as_key_and_its_front_as_value(
 ) -> None:
     layer = replace(plain_model.layers[0], attention=LatentAttention(576), n_head=heads)
     hparams = replace(plain_model.hparams, kv_lora_rank=512)
-    latent = replace(plain_model, layers=(layer,), hparams=hparams)
+    metadata = {**plain_model.metadata, "llama.attention.key_length": 576}
+    latent = replace(plain_model, layers=(layer,), hparams=hparams, metadata=metadata)
     assert all_can_fuse(latent, [Device("x", "cuda", "x", "vram0")]) is fuses
 
 
