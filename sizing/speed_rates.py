@@ -86,8 +86,11 @@ class Rates(NamedTuple):
 
     def of_weights(self, type_name: str) -> float:
         """Return the arithmetic rate for weights of a storage type."""
-        is_float = quant_kind(type_name) in _FLOAT_KINDS
-        own = self.float_flops if is_float else self.integer_flops
+        return self.of_kind(quant_kind(type_name))
+
+    def of_kind(self, kind: str) -> float:
+        """Return the arithmetic rate for weights of a kind of quantisation."""
+        own = self.float_flops if kind in _FLOAT_KINDS else self.integer_flops
         return own or self.flops or 1.0
 
     def prompt_costs(self, type_name: str) -> tuple[str, ...]:
@@ -115,8 +118,7 @@ def peak_rates(
         flops: float | None = device.fp16_flops_per_s
         floats = None
         if flops and engine is None and family_of(device) == _HOPPER:
-            # what was measured here is held against one rate alone
-            floats = None if found and found.prefill else flops
+            floats = flops
             flops *= _HOPPER_MMA_SHARE
         if found is not None:
             peak = peak or found.read_bytes_per_s
