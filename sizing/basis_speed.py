@@ -158,6 +158,8 @@ def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
     }
     if rates.integer_flops:
         inputs["quantised_flops_per_s"] = rates.integer_flops
+    if rates.float_flops:
+        inputs["float_flops_per_s"] = rates.float_flops
     if rates.processor is not None:
         inputs["kernels"] = rates.processor.kernels
         for name in (BY_ROWS, WIDE, *rates.processor.slowed_by):

@@ -151,7 +151,10 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
     }
     peak_bytes, peak_flops = rates.bytes or 1.0, rates.flops or 1.0
     decode = [(r.quant_kind, r.type_name, peak_bytes / r.bytes_per_s) for r in found.decode]
-    prompt = [(r.quant_kind, r.type_name, peak_flops / r.flops_per_s) for r in found.prefill]
+    prompt = [
+        (r.quant_kind, r.type_name, rates.of_kind(r.quant_kind) / r.flops_per_s)
+        for r in found.prefill
+    ]
     measured = {
         "layer": found.layer_seconds,
         "token": found.token_seconds,

@@ -24,7 +24,9 @@ __all__ = ["Rates", "measured_device", "peak_rates"]
 # PCIe 4.0 with eight lanes: 16 GT/s x 8 x 128/130 / 8 bits.
 _UNKNOWN_LINK_BYTES_PER_S: Final = 15.75e9
 _SHARED: Final = frozenset({"integrated", "unified"})
-# Hopper's peak is that of `wgmma`; `mma` attains 62.9 % of it on the average.
+# Hopper's peak is that of `wgmma`; `mma` attains 62.9 % of it on the average. Quantised weights and
+# attention are multiplied by `mma` (ggml-cuda/mma.cuh), weights of 16 bits by cuBLAS, which has
+# kernels of `wgmma` (ggml-cuda.cu, ggml_cuda_mul_mat_cublas).
 # Source: Dissecting the NVIDIA Hopper Architecture (arXiv 2501.12084), tensor cores.
 _HOPPER: Final = ("cuda", "hopper")
 _HOPPER_MMA_SHARE: Final = 0.629
@@ -55,9 +57,9 @@ class Rates(NamedTuple):
 
     `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
     nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
-    rate; `unpacking_flops` what they are unpacked at where that may take longer than reading;
-    `threads` how many of a processor wait for each other, None elsewhere; `processor` says by which
-    kernels it multiplies.
+    rate, `float_flops` what those of 16 bits are; `unpacking_flops` what quantised weights are
+    unpacked at where that may take longer than reading; `threads` how many of a processor wait for
+    each other, None elsewhere; `processor` says by which kernels it multiplies.
     """
 
     bytes: float | None
@@ -68,6 +70,7 @@ class Rates(NamedTuple):
     unpacking_flops: float | None = None
     threads: int | None = None
     processor: Arithmetic | None = None
+    float_flops: float | None = None
 
     def unpacking_share(self, type_name: str) -> float:
         """Return how much longer than its bytes a storage type takes to unpack, as a share.
@@ -83,8 +86,12 @@ class Rates(NamedTuple):
 
     def of_weights(self, type_name: str) -> float:
         """Return the arithmetic rate for weights of a storage type."""
-        integers = None if quant_kind(type_name) in _FLOAT_KINDS else self.integer_flops
-        return integers or self.flops or 1.0
+        return self.of_kind(quant_kind(type_name))
+
+    def of_kind(self, kind: str) -> float:
+        """Return the arithmetic rate for weights of a kind of quantisation."""
+        own = self.float_flops if kind in _FLOAT_KINDS else self.integer_flops
+        return own or self.flops or 1.0
 
     def prompt_costs(self, type_name: str) -> tuple[str, ...]:
         """Return the names of what multiplying weights of a storage type costs."""
@@ -98,8 +105,8 @@ def peak_rates(
     """Return the peak rates of the devices, the host last; where unknown, what was measured here.
 
     Of memory whose speed nobody told, a usual one is assumed; nothing is copied where CPU and GPU
-    share it. llama.cpp (`engine` None) multiplies by `mma` instructions, which do not reach the
-    peak of every generation.
+    share it. llama.cpp (`engine` None) multiplies quantised weights by `mma` instructions, which do
+    not reach the peak of every generation.
     """
     links = {}
     if machine is not None:
@@ -109,7 +116,9 @@ def peak_rates(
         found = measured_device(device, machine)
         peak: float | None = device.bandwidth_bytes_per_s
         flops: float | None = device.fp16_flops_per_s
+        floats = None
         if flops and engine is None and family_of(device) == _HOPPER:
+            floats = flops
             flops *= _HOPPER_MMA_SHARE
         if found is not None:
             peak = peak or found.read_bytes_per_s
@@ -127,7 +136,7 @@ def peak_rates(
         # what was measured of prompts here has the kernels in it
         cores = None if flops or (found and found.prefill) else arithmetic_of(device)
         flops = flops or (cores and cores.flops)
-        rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking, threads, cores))
+        rates.append(Rates(peak, flops, link, assumed, bytewise, unpacking, threads, cores, floats))
     return rates
 
 

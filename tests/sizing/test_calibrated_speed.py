@@ -19,7 +19,7 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed import estimate_speed
 from whatfits.sizing.speed_costs import costs_of, measured_costs
-from whatfits.sizing.speed_rates import Rates
+from whatfits.sizing.speed_rates import Rates, peak_rates
 from whatfits.sizing.weights import WeightTable
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -103,6 +103,28 @@ def test_a_measured_prompt_rate_is_an_arithmetic_rate() -> None:
     assert speed.prefill_tokens_per_s is not None
     # nearly all of it is two operations a weight of 7 billion in the layers
     assert speed.prefill_tokens_per_s.mid == pytest.approx(4e11 / (2 * 7.0e9), rel=0.2)
+
+
+def test_prompts_measured_on_hopper_are_held_against_the_rate_of_their_weights() -> None:
+    machine = load_machine("h200-sxm + 64gb")
+    card = machine.accelerators[0]
+    peak = card.fp16_flops_per_s or 0
+
+    def seconds(rates: dict[str, float], type_name: str) -> float:
+        prefill = tuple(MeasuredPrefill(kind, rate, 0.05) for kind, rate in rates.items())
+        found = DeviceCalibration(device=card.id, name=card.name, prefill=prefill)
+        calibration = Calibration("1.0", "2026-11-27T10:00:00Z", "abc", (), (found,))
+        known = peak_rates((card,), replace(machine, calibration=calibration))[0]
+        costs = measured_costs(costs_of(card), found, known)
+        return costs.of(known.prompt_costs(type_name)) / known.of_weights(type_name)
+
+    both = {"k": 150e12, "float": 400e12}
+    assert seconds(both, "Q4_K") == pytest.approx(1 / 150e12)
+    assert seconds(both, "F16") == pytest.approx(1 / 400e12)
+    # what was not measured is as far from what was known as the other
+    table = costs_of(card).table
+    apart = peak / (0.629 * peak) * table["prompt.k"] / table["prompt.float"]
+    assert seconds({"k": 150e12}, "F16") == pytest.approx(1 / (150e12 * apart))
 
 
 def test_a_measured_prompt_rate_wins_over_what_cores_and_clock_say() -> None:

@@ -21,6 +21,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import RateRange, Speed
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.speed_rates import Rates
 
 CARD = "rtx-4090 + 64gb"
 
@@ -324,14 +325,18 @@ def test_no_end_of_a_range_reads_weights_faster_than_memory_is(name: str, file_t
 
 
 def test_llama_cpp_reaches_a_hopper_cards_peak_by_the_share_of_its_instructions() -> None:
-    def flops(card: str, engine: str | None) -> float | None:
+    def rates(card: str, engine: str | None) -> Rates:
         machine = load_machine(card)
-        return peak_rates(machine.accelerators, machine, engine)[0].flops
+        return peak_rates(machine.accelerators, machine, engine)[0]
 
-    # arXiv 2501.12084: mma attains 62.9 % of Hopper's peak, which wgmma sets; vLLM uses that
-    assert flops("h100-pcie", None) == pytest.approx(0.629 * 756e12)
-    assert flops("h100-pcie", "vllm") == 756e12
-    assert flops("rtx-4090", None) == flops("rtx-4090", "vllm")
+    # arXiv 2501.12084: mma attains 62.9 % of Hopper's peak, which wgmma sets; vLLM uses that, and
+    # so does cuBLAS, which llama.cpp leaves weights of 16 bits to (ggml-cuda.cu)
+    by_mma = rates("h100-pcie", None)
+    assert by_mma.flops == by_mma.of_weights("Q4_K") == pytest.approx(0.629 * 756e12)
+    assert by_mma.of_weights("F16") == by_mma.of_weights("BF16") == 756e12
+    assert rates("h100-pcie", "vllm").flops == 756e12
+    assert rates("rtx-4090", None).flops == rates("rtx-4090", "vllm").flops
+    assert rates("rtx-4090", None).float_flops is None
 
 
 def test_a_full_context_is_told_beside_the_prompts_depth() -> None:
