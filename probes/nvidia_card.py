@@ -169,7 +169,9 @@ def _features(card: Card) -> tuple[str, ...]:
     if uuid:
         # Enough to tell two cards apart, too little to tell which they are.
         found.append(f"uuid:{crc32(uuid.encode()):08x}")
-    if count(raw.get("display_active")) or count(raw.get("display_attached")):
+    # a H200 without any output says that a display is attached, but none is active
+    shows = count(raw.get("display_active"))
+    if count(raw.get("display_attached")) if shows is None else shows:
         found.append("display")
     model = count(raw.get("driver_model"))
     if model is not None:
