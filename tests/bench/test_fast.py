@@ -1,0 +1,102 @@
+"""What is timed where memory is so fast that small models would be waited for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from whatfits.bench.fast import DEEP_TOKENS, Room, fast_trials, is_fast
+from whatfits.bench.micro import CONTEXT_TOKENS, Target, trials
+from whatfits.bench.session import planned
+from whatfits.probes.report import ProbeReport
+from whatfits.sizing import load_machine
+from whatfits.sizing.units import GB, GIB, MIB
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+
+EVERYWHERE = Room()
+BANDWIDTHS = (600e9, 1.0e12, 1.8e12, 3.35e12, 4.8e12, 8e12)
+
+
+@pytest.mark.parametrize("peak", BANDWIDTHS)
+def test_every_model_keeps_the_memory_busy_and_is_larger_than_any_cache(peak: float) -> None:
+    for trial in fast_trials(peak, EVERYWHERE):
+        read = sum(trial.drawn.bytes_by_type.values())
+        assert read >= 0.2e-3 * peak
+        assert read >= 3 * 96 * MIB
+        assert trial.drawn.total_bytes < 3 * GB
+
+
+@pytest.mark.parametrize("peak", BANDWIDTHS)
+def test_three_shapes_of_the_main_type_tell_a_layer_from_its_bytes(peak: float) -> None:
+    main = [t.drawn for t in fast_trials(peak, EVERYWHERE) if t.drawn.file_type == "Q4_K_M"]
+    assert {drawn.shape.name for drawn in main} == {"wide", "narrow", "vast"}
+    layer_bytes = [sum(d.bytes_by_type.values()) / d.shape.layers for d in main]
+    assert max(layer_bytes) > 6 * min(layer_bytes)
+    heads = {d.shape.heads // d.shape.kv_heads for d in main}
+    assert len(heads) > 1  # else operations of attention are told from no bytes of the cache
+
+
+def test_prompts_fill_their_batches_and_the_cache_is_long() -> None:
+    steps = [step for trial in fast_trials(4.8e12, EVERYWHERE) for step in trial.steps]
+    prompts = [step for step in steps if step.kind == "prefill"]
+    assert {step.tokens for step in prompts} == {512, 2048}
+    # the first two are recorded, and slower for it
+    assert {step.warm_ups for step in prompts} == {2}
+    assert {step.depth for step in steps if step.kind == "decode"} == {0, DEEP_TOKENS}
+
+
+def test_a_context_holds_all_of_the_steps_and_is_no_longer_where_none_is_deep() -> None:
+    deep, *_, last = fast_trials(4.8e12, EVERYWHERE)
+    assert deep.context_tokens == DEEP_TOKENS + 512
+    assert last.context_tokens == CONTEXT_TOKENS
+    assert {trial.context_tokens for trial in trials(threads=4)} == {CONTEXT_TOKENS}
+
+
+def test_what_has_no_room_is_left_out() -> None:
+    whole = fast_trials(4.8e12, EVERYWHERE)
+    small = fast_trials(4.8e12, Room(device=2 * GIB))
+    assert 0 < len(small) < len(whole)
+    assert all(trial.drawn.total_bytes <= 0.7 * 2 * GIB for trial in small)
+    assert fast_trials(4.8e12, Room(disk=GIB)) == ()
+
+
+@pytest.mark.parametrize(("peak", "fast"), [(None, False), (448e9, False), (672e9, True)])
+def test_fast_is_what_reads_a_layer_of_the_small_models_as_soon_as_it_is_launched(
+    peak: float | None, *, fast: bool
+) -> None:
+    assert is_fast(peak) is fast
+
+
+def _planned(machine: Machine) -> set[str]:
+    (device,) = machine.accelerators
+    target = Target(device.id, device.name, "CUDA0", 1)
+    return {trial.drawn.shape.name for trial in planned(target, ProbeReport(machine, ()))}
+
+
+def test_a_fast_card_gets_large_models_and_a_slow_one_the_small_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whatfits.bench.session._free_disk_bytes", lambda: 64 * GIB)
+    assert _planned(load_machine("rtx 4090 + 64gb")) == {"wide", "narrow", "vast"}
+    assert "tiny" in _planned(load_machine("rtx 3060 12gb + 64gb"))
+
+
+def test_without_room_for_any_large_model_a_fast_card_gets_the_small_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = load_machine("rtx 4090 + 64gb")
+    pools = tuple(replace(p, used_bytes=p.total_bytes) for p in machine.pools if p.kind == "vram")
+    others = tuple(pool for pool in machine.pools if pool.kind != "vram")
+    assert "tiny" in _planned(replace(machine, pools=(*pools, *others)))
+    monkeypatch.setattr("whatfits.bench.session._free_disk_bytes", lambda: GIB // 2)
+    assert "tiny" in _planned(machine)
+
+
+def test_small_models_on_an_accelerator_read_prompts_that_are_recorded_too() -> None:
+    for trial in trials(threads=1, on_accelerator=True):
+        for step in trial.steps:
+            assert step.warm_ups == (2 if step.kind == "prefill" else 1)
