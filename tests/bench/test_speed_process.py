@@ -200,7 +200,9 @@ class TestWithLlamaCpp:
 
     pytestmark = needs_llama_cpp
 
-    @pytest.mark.parametrize("file_type", ["Q4_K_M", "Q8_0", "F16", "Q4_0", "Q6_K"])
+    @pytest.mark.parametrize(
+        "file_type", ["Q4_K_M", "Q8_0", "F16", "Q4_0", "Q6_K", "BF16", "IQ4_XS", "Q3_K_M"]
+    )
     def test_a_model_of_chance_is_timed_at_two_depths(self, tmp_path: Path, file_type: str) -> None:
         path = tmp_path / "tiny.gguf"
         write_shape(path, draw(TINY, file_type))

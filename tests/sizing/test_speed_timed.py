@@ -112,3 +112,14 @@ def test_a_layer_of_a_prompt_costs_what_was_measured() -> None:
         for found in (free, FOUND)
     ]
     assert seconds[1] - seconds[0] == pytest.approx(32 * 3e-4, rel=0.05)
+
+
+def test_the_basis_tells_both_intervals() -> None:
+    machine = load_machine(CARD)
+    (card,) = machine.accelerators
+    known = Calibration("1.0", "2026-01-01", "x", (), (replace(FOUND, device=card.id),))
+    plan = check("llama-3.1-8b", machine=replace(machine, calibration=known))
+    (told,) = (b.error for b in plan.basis if b.key == "speed.decode_tokens_per_s")
+    assert told is not None
+    assert "0.95 to 1.05 times what is told, and 0." in told
+    assert "not timed, as experts" in told
