@@ -12,7 +12,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.bench.fitting import Equation, left_out_width, solved
+from whatfits.bench.accelerated import (
+    UNJUDGED_DECODE,
+    UNJUDGED_PREFILL,
+    for_others,
+    in_main_types,
+)
+from whatfits.bench.fitting import Equation, solved
 from whatfits.bench.timing import CLEAN_SHARE, median
 from whatfits.sizing.calibration import (
     DeviceCalibration,
@@ -44,10 +50,6 @@ _ATTENTION, _ACTIVATIONS, _PROMPT_LAYER = "attention", "activations", "prompt_la
 _BATCH_TOKENS: Final = 512  # that an accelerator computes at once
 _MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
 _PERCENT: Final = 100
-# Where too little was timed to judge: the interval of a family of devices, docs/accuracy.md.
-_UNJUDGED_DECODE, _UNJUDGED_PREFILL = 0.4, 0.9
-_LEAST_WIDTH: Final = 0.1  # of an accelerator: other architectures have more kernels in a layer
-_MOST_WIDTH: Final = 4.0  # that a calibration may have
 _OLDER: Final = "the rates of llama.cpp are of"
 
 
@@ -80,10 +82,11 @@ def calibrated(
         prefill_equation(m, by_layer=not by_row, by_width=by_row or _tells_width(prefills))
         for m in prefills
     ]
-    decode, prefill = solved(decode_rows), solved(prefill_rows)
-    if not by_row:
-        decode = _for_others(decode, decode_rows, decodes, unknown=_UNJUDGED_DECODE)
-        prefill = _for_others(prefill, prefill_rows, prefills, unknown=_UNJUDGED_PREFILL)
+    if by_row:
+        decode, prefill = solved(decode_rows), solved(prefill_rows)
+    else:
+        decode = _solved_elsewhere(decode_rows, decodes, UNJUDGED_DECODE)
+        prefill = _solved_elsewhere(prefill_rows, prefills, UNJUDGED_PREFILL)
     plateau = None if rates is None else rates.plateau
     return DeviceCalibration(
         device=target.device,
@@ -117,18 +120,12 @@ def calibrated(
     )
 
 
-def _for_others(
-    costs: Costs, rows: Sequence[Equation], measured: Sequence[Measured], *, unknown: float
+def _solved_elsewhere(
+    rows: Sequence[Equation], measured: Sequence[Measured], unknown: float
 ) -> Costs:
-    """Return the costs of an accelerator with the width that they have for a model not timed.
-
-    How large matrices are decides there how fast they are, so a fit to some tells little of others;
-    and much of a layer is what its architecture launches besides.
-    """
-    models = [m.drawn.name for m in measured]
-    others = left_out_width(rows, models, [m.drawn.type_name for m in measured])
-    width = max(costs.width or 0.0, unknown if others is None else others, _LEAST_WIDTH)
-    return replace(costs, width=min(width, _MOST_WIDTH))
+    """Return the costs of an accelerator."""
+    told = in_main_types(rows, measured)
+    return for_others(solved(told), told, measured, unknown=unknown)
 
 
 def decode_equation(measured: Measured, *, by_row: bool) -> Equation:

@@ -6,7 +6,7 @@ type) costs what benchmarks say of the device's family, and is as uncertain as t
 
 from __future__ import annotations
 
-from whatfits.sizing.calibration import quant_kind
+from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_terms import BARRIER, UNPACKING, WEIGHTS
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -44,9 +44,18 @@ class Timed(NamedTuple):
 
     def covers(self, costs: Iterable[str]) -> bool:
         """Whether each of these costs was measured."""
-        return all(self._covers(name) for name in costs)
+        return all(self.covers_name(name) for name in costs)
 
-    def _covers(self, name: str) -> bool:
+    def covers_kind(self, name: str) -> bool:
+        """Whether a type that unpacks like this one's was measured."""
+        group, _, type_name = name.partition(".")
+        kind = quant_kind(type_name)
+        timed = (one.partition(".") for one in self.names)
+        kinds = {quant_kind(of) for its, _, of in timed if its == group and of not in QUANT_KINDS}
+        return self.covers_name(name) or kind in kinds
+
+    def covers_name(self, name: str) -> bool:
+        """Whether this cost was measured."""
         if name in self.names or name.startswith(_MARKS):
             return True
         group, _, type_name = name.partition(".")
@@ -103,13 +112,18 @@ def untimed_seconds(terms: Sequence[Term], costs: Sequence[DeviceCosts]) -> list
 
 
 def untimed_weights(terms: Sequence[Term], costs: Sequence[DeviceCosts]) -> set[int]:
-    """Return the devices that read a good part of the weights by kernels nobody timed on them."""
+    """Return the devices that read a good part of the weights by kernels nobody timed on them.
+
+    Those of a processor for types of one kind take about as long as each other.
+    """
     found = set()
+    host = len(costs) - 1
     for index, known in enumerate(costs):
         if known.timed is None or known.level != "here":
             continue
         read = [t for t in terms if t.device == index and t.costs[0].startswith(WEIGHTS)]
-        new = [t for t in read if not known.timed.covers(t.costs[:1])]
+        is_known = known.timed.covers_kind if index == host else known.timed.covers_name
+        new = [t for t in read if not is_known(t.costs[0])]
         if sum(t.amount for t in new) > _FEW * sum(t.amount for t in read):
             found.add(index)
     return found

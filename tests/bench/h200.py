@@ -44,18 +44,20 @@ _READS: Final = {
 _CACHE_BYTES_PER_S: Final = 2.2e12
 _PROMPT_LAYER_S: Final = 330e-6  # in each batch
 _PROMPT_FLOOR_S: Final = 8e-6
+_PACKED_S: Final = 39e-6  # of each product with packed weights: the other side is packed as well
 # operations a second with large matrices
 _MULTIPLIES: Final = {
-    "Q4_K": 1.78e14,
-    "Q5_K": 1.72e14,
-    "Q6_K": 1.4e14,
-    "Q8_0": 2.1e14,
+    "Q4_K": 2.27e14,
+    "Q5_K": 2.17e14,
+    "Q6_K": 1.69e14,
+    "Q8_0": 2.83e14,
     "F16": 7.45e14,
     "BF16": 9.5e14,
-    "Q4_0": 2.1e14,
-    "IQ4_XS": 2.05e14,
-    "Q3_K": 1.38e14,
+    "Q4_0": 2.83e14,
+    "IQ4_XS": 2.73e14,
+    "Q3_K": 1.6e14,
 }
+_FLOATS: Final = ("F16", "BF16")
 _ATTENDS: Final = 2.3e14
 _BATCH: Final = 512
 
@@ -94,6 +96,7 @@ FITTED: Final = (
     Row("llama-3.1-8b", "Q3_K_M", "decode", 64, 0, 220.7),
     Row("llama-3.1-8b", "Q3_K_M", "prefill", 512, 0, 8741.6),
     Row("llama-3.2-1b", "Q4_K_M", "decode", 64, 0, 852.6),
+    Row("llama-3.2-1b", "Q4_K_M", "prefill", 512, 0, 35081.1),
 )
 JUDGED: Final = (
     Row("llama-3.1-8b", "Q4_K_M", "decode", 64, 32_768, 178.8),
@@ -102,7 +105,6 @@ JUDGED: Final = (
     Row("llama-3.1-8b", "F16", "prefill", 2048, 0, 25172.4),
     Row("llama-3.1-8b", "Q8_0", "prefill", 2048, 0, 11546.3),
     Row("llama-3.2-1b", "Q4_K_M", "decode", 64, 8192, 764.9),
-    Row("llama-3.2-1b", "Q4_K_M", "prefill", 512, 0, 35081.1),
     Row("llama-3.2-1b", "Q4_K_M", "prefill", 2048, 0, 37030.3),
     Row("llama-3.2-1b", "F16", "decode", 64, 0, 797.8),
     Row("llama-3.2-1b", "F16", "prefill", 512, 0, 79126.3),
@@ -154,3 +156,4 @@ def _prompt_parts(drawn: Drawn, step: Step) -> Iterable[float]:
         if tensor.name.startswith("blk.") and len(tensor.shape) > 1:
             flops = 2 * step.tokens * tensor.shape[0] * tensor.shape[1]
             yield max(batches * _PROMPT_FLOOR_S, flops / _MULTIPLIES[tensor.type])
+            yield 0.0 if tensor.type in _FLOATS else batches * _PACKED_S

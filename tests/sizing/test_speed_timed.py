@@ -64,6 +64,27 @@ def test_a_rate_of_a_whole_kind_covers_all_of_its_types() -> None:
     assert not timed.covers(("weights.Q8_0",))
 
 
+def test_a_type_of_a_measured_kind_is_known_of_a_processor_alone() -> None:
+    timed = timed_costs(FOUND, FAMILY, FAMILY)
+    assert timed.covers_kind("weights.Q3_K")
+    assert not timed.covers_kind("weights.Q8_0")
+    kind = timed_costs(replace(FOUND, decode=(MeasuredDecode("k", 7e11, 0.05),)), FAMILY, FAMILY)
+    assert kind.covers_kind("weights.Q3_K")
+    assert not kind.covers_kind("weights.Q4_0")
+
+
+@pytest.mark.parametrize(
+    ("file_type", "provenance"), [("Q3_K_M", "measured here"), ("Q8_0", "estimated")]
+)
+def test_a_processor_is_measured_by_kinds(file_type: str, provenance: str) -> None:
+    machine = load_machine("64gb ddr5-5600")
+    found = (DeviceCalibration("cpu", "x", decode=DECODE, layer_seconds=0.0, token_seconds=0.0),)
+    known = Calibration("1.0", "2026-01-01", "x", (), found)
+    speed = check("llama-3.2-1b", file_type=file_type, machine=replace(machine, calibration=known))
+    assert speed.speed is not None
+    assert speed.speed.provenance == provenance
+
+
 @pytest.mark.parametrize(
     ("share", "expected"),
     [(0.0, (-0.05, 0.05)), (0.05, (-0.125, 0.175)), (0.1, FAMILY), (0.9, FAMILY)],
