@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from whatfits.bench.fast import DEEP_TOKENS, Room, fast_trials, is_fast
-from whatfits.bench.micro import CONTEXT_TOKENS, Target, trials
+from whatfits.bench.micro import CONTEXT_TOKENS, Target, run_trials, trials
 from whatfits.bench.session import planned
+from whatfits.bench.timing import Repeat, Timing
 from whatfits.probes.report import ProbeReport
 from whatfits.sizing import load_machine
+from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.units import GB, GIB, MIB
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from whatfits.bench.run_settings import RunSettings
+    from whatfits.bench.speed_process import Step
     from whatfits.sizing.machine import Machine
 
 EVERYWHERE = Room()
@@ -108,6 +115,46 @@ def test_a_folder_that_says_nothing_of_its_disk_is_tried(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("shutil.disk_usage", refused)
     assert "vast" in _planned(load_machine("rtx 4090 + 64gb"))
+
+
+class FailsAtDepth:
+    """A loaded model that cannot go deep, as one whose cache finds no memory."""
+
+    def __init__(self, path: Path, settings: RunSettings, **_: object) -> None:
+        assert path.exists()
+        assert settings.context_tokens >= CONTEXT_TOKENS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def time(self, step: Step) -> Timing:
+        if step.depth:
+            raise ProbeError("no memory left")
+        return Timing(1, (Repeat(1.0, 0.0),) * 3, on_cpu=False)
+
+
+def test_a_step_that_fails_loses_neither_what_came_before_nor_the_next_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whatfits.bench.micro.LoadedModel", FailsAtDepth)
+    monkeypatch.setattr("whatfits.bench.micro.write_shape", lambda path, _: path.touch())
+    first, second, *_ = fast_trials(4.8e12, EVERYWHERE)
+    target = Target("cuda0", "a card", "CUDA0", 1)
+    found, notes = run_trials(
+        target, [first, second], ends_s=time.monotonic() + 60, free_bytes=None
+    )
+    steps = [(m.drawn.shape.name, m.step.kind, m.step.tokens) for m in found]
+    assert steps == [
+        ("wide", "decode", 32),
+        ("wide", "prefill", 512),
+        ("wide", "prefill", 2048),
+        ("narrow", "decode", 32),
+        ("narrow", "prefill", 512),
+    ]
+    assert notes == ("wide Q4_K_M: no memory left", "narrow Q4_K_M: no memory left")
 
 
 def test_small_models_on_an_accelerator_read_prompts_that_are_recorded_too() -> None:
