@@ -3,8 +3,8 @@
 The sums are those of the model of speed: decoding is bytes of weights by storage type, on a
 processor rows of matrices by storage type, a cost a layer and a token, and at a depth bytes of
 cache and operations of attention; a prompt is operations with weights by storage
-type, operations of attention, and the activations that layers pass on. Pure: what was measured
-comes in as values.
+type, operations of attention, the activations that layers pass on, and on an accelerator a cost a
+layer of each batch. Pure: what was measured comes in as values.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from whatfits.bench.accelerated import (
+    UNJUDGED_DECODE,
+    UNJUDGED_PREFILL,
+    for_others,
+    in_main_types,
+)
 from whatfits.bench.fitting import Equation, solved
 from whatfits.bench.timing import CLEAN_SHARE, median
 from whatfits.sizing.calibration import (
@@ -40,7 +46,8 @@ __all__ = [
 
 _FIRST_DEPTH: Final = 16  # where the first decoded token of a repeat stands
 _LAYER, _TOKEN, _CACHE = "layer", "token", "cache"
-_ATTENTION, _ACTIVATIONS = "attention", "activations"
+_ATTENTION, _ACTIVATIONS, _PROMPT_LAYER = "attention", "activations", "prompt_layer"
+_BATCH_TOKENS: Final = 512  # that an accelerator computes at once
 _MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
 _PERCENT: Final = 100
 _OLDER: Final = "the rates of llama.cpp are of"
@@ -70,8 +77,16 @@ def calibrated(
     decodes = [m for m in clean if m.step.kind == "decode"]
     prefills = [m for m in clean if m.step.kind == "prefill"]
     by_row = target.llama_name is None
-    decode = solved([decode_equation(m, by_row=by_row) for m in decodes])
-    prefill = solved([prefill_equation(m) for m in prefills])
+    decode_rows = [decode_equation(m, by_row=by_row) for m in decodes]
+    prefill_rows = [
+        prefill_equation(m, by_layer=not by_row, by_width=by_row or _tells_width(prefills))
+        for m in prefills
+    ]
+    if by_row:
+        decode, prefill = solved(decode_rows), solved(prefill_rows)
+    else:
+        decode = _solved_elsewhere(decode_rows, decodes, UNJUDGED_DECODE)
+        prefill = _solved_elsewhere(prefill_rows, prefills, UNJUDGED_PREFILL)
     plateau = None if rates is None else rates.plateau
     return DeviceCalibration(
         device=target.device,
@@ -100,8 +115,17 @@ def calibrated(
         decode_attention_flops_per_s=decode.rate(_ATTENTION),
         attention_flops_per_s=prefill.rate(_ATTENTION),
         activation_bytes_per_s=prefill.rate(_ACTIVATIONS),
+        prompt_layer_seconds=None if by_row else prefill.seconds.get(_PROMPT_LAYER),
         warnings=(*disturbances(counted, rates), *notes),
     )
+
+
+def _solved_elsewhere(
+    rows: Sequence[Equation], measured: Sequence[Measured], unknown: float
+) -> Costs:
+    """Return the costs of an accelerator."""
+    told = in_main_types(rows, measured)
+    return for_others(solved(told), told, measured, unknown=unknown)
 
 
 def decode_equation(measured: Measured, *, by_row: bool) -> Equation:
@@ -122,15 +146,28 @@ def decode_equation(measured: Measured, *, by_row: bool) -> Equation:
     return Equation(amounts, measured.timing.median_seconds / step.tokens)
 
 
-def prefill_equation(measured: Measured) -> Equation:
-    """Return the time of a prompt as a sum; each of its tokens attends to all before it."""
+def _tells_width(prefills: Sequence[Measured]) -> bool:
+    """Whether a batch that is not full tells what a token costs a layer from what a batch does."""
+    return any(m.step.tokens < _BATCH_TOKENS for m in prefills)
+
+
+def prefill_equation(
+    measured: Measured, *, by_layer: bool = False, by_width: bool = True
+) -> Equation:
+    """Return the time of a prompt as a sum; each of its tokens attends to all before it.
+
+    With a cost a layer (`by_layer`), an accelerator's: what launching takes, whatever the width;
+    with what layers pass on (`by_width`), so much a token.
+    """
     drawn, step = measured.drawn, measured.step
     pairs = step.tokens * step.depth + step.tokens * (step.tokens + 1) / 2
     wide = ACTIVATION_BYTES * drawn.shape.hidden * drawn.shape.layers
+    batches = -(-step.tokens // _BATCH_TOKENS)
     amounts: Mapping[str, float] = {
         **{name: step.tokens * flops for name, flops in drawn.flops_by_type.items()},
         _ATTENTION: pairs * drawn.attention_flops,
-        _ACTIVATIONS: step.tokens * wide,
+        **({_ACTIVATIONS: step.tokens * wide} if by_width else {}),
+        **({_PROMPT_LAYER: batches * drawn.shape.layers} if by_layer else {}),
     }
     return Equation(amounts, measured.timing.median_seconds)
 
@@ -198,6 +235,7 @@ def with_older_rates(new: Calibration, older: Calibration | None) -> Calibration
             "decode_attention_flops_per_s": known.decode_attention_flops_per_s,
             "attention_flops_per_s": known.attention_flops_per_s,
             "activation_bytes_per_s": known.activation_bytes_per_s,
+            "prompt_layer_seconds": known.prompt_layer_seconds,
         }
         note = f"{_OLDER} {older.measured_at[:10]}"
         if any(warning.startswith(_OLDER) for warning in known.warnings):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Costs", "Equation", "solved"]
+__all__ = ["Costs", "Equation", "left_out_width", "solved"]
 
 _FOUR_IN_FIVE: Final = 1.2816  # standard deviations to either side, of a normal distribution
 _TINY: Final = 1e-6  # of columns scaled to one: below, nothing tells them apart
@@ -69,6 +69,33 @@ def solved(equations: Sequence[Equation]) -> Costs:
         return Costs(values, None)
     squares = sum(_miss(equation, values) ** 2 for equation in equations)
     return Costs(values, _FOUR_IN_FIVE * sqrt(squares / surplus))
+
+
+def left_out_width(
+    equations: Sequence[Equation], models: Sequence[str], mains: Sequence[str]
+) -> float | None:
+    """Return how far four in five timings of a model lie at most from sums made without it.
+
+    This is what a sum is worth for a model that was never timed; None when no model can be left
+    out, as each tells of a cost that no other one tells as well.
+
+    Args:
+        equations: the timings.
+        models: whose each of them is.
+        mains: the cost that most of each model's weights have.
+    """
+    misses: list[float] = []
+    for left_out in dict.fromkeys(models):
+        rows = list(zip(equations, models, mains, strict=True))
+        others = [equation for equation, model, _ in rows if model != left_out]
+        told = {main for _, model, main in rows if model != left_out}
+        judged = [e for e, model, main in rows if model == left_out and main in told]
+        if judged:
+            values = _not_below_zero(others)
+            misses += [_miss(equation, values) for equation in judged]
+    if not misses:
+        return None
+    return _FOUR_IN_FIVE * sqrt(sum(miss**2 for miss in misses) / len(misses))
 
 
 def _names(equations: Sequence[Equation]) -> list[str]:

@@ -29,6 +29,7 @@ __all__ = [
     "Measured",
     "Target",
     "Trial",
+    "recorded_prompt",
     "run_trials",
     "settled",
     "trials",
@@ -87,6 +88,11 @@ class Trial:
     drawn: Drawn
     steps: tuple[Step, ...]
 
+    @property
+    def context_tokens(self) -> int:
+        """The context that all of its steps fit into."""
+        return max(CONTEXT_TOKENS, *(step.depth + step.tokens for step in self.steps))
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -109,7 +115,11 @@ class Measured:
 
 
 def trials(
-    *, threads: int, sweep: Sequence[int] = (), cache_bytes: int | None = None
+    *,
+    threads: int,
+    sweep: Sequence[int] = (),
+    cache_bytes: int | None = None,
+    on_accelerator: bool = False,
 ) -> tuple[Trial, ...]:
     """Return what is measured, the most needed first.
 
@@ -118,6 +128,8 @@ def trials(
         sweep: further counts of threads, timed with one model to be shown.
         cache_bytes: of the last level; models get more layers where it is large, so that their
             weights come from memory.
+        on_accelerator: the first two times that an accelerator reads a prompt of some length it
+            records what it does, to play it back from then on.
     """
     times = min(max(1, -(-_CACHES * (cache_bytes or 0) // _LEAST_WEIGHTS_BYTES)), _MOST_TIMES)
     wide, deep, long = (replace(s, layers=s.layers * times) for s in (_WIDE, _DEEP, _LONG))
@@ -126,6 +138,8 @@ def trials(
         return Step("decode", tokens, depth, count, 5, longest_s=2.0)
 
     def prefill(tokens: int, depth: int = 0) -> Step:
+        if on_accelerator:
+            return recorded_prompt(tokens, depth)
         return Step("prefill", tokens, depth, threads, 2, longest_s=2.0)
 
     swept = tuple(decode(count=count) for count in sweep if count != threads)
@@ -156,6 +170,14 @@ def trials(
             for shape in (wide, deep)
         ),
     )
+
+
+def recorded_prompt(tokens: int, depth: int = 0) -> Step:
+    """Return the reading of a prompt by an accelerator, once it plays back what it recorded.
+
+    Source: ggml/src/ggml-cuda/ggml-cuda.cu, a graph is captured when it comes a second time.
+    """
+    return Step("prefill", tokens, depth, 1, 4, longest_s=2.0, warm_ups=2)
 
 
 def run_trials(
@@ -201,7 +223,8 @@ def _timed(
 ) -> Iterator[Measured]:
     on_cpu = target.llama_name is None
     room = None if not on_cpu else _ROOM_FACTOR * trial.drawn.total_bytes + 512 * MIB
-    with LoadedModel(path, target.settings, on_cpu=on_cpu, memory_bytes=room) as model:
+    settings = replace(target.settings, context_tokens=trial.context_tokens)
+    with LoadedModel(path, settings, on_cpu=on_cpu, memory_bytes=room) as model:
         for step in trial.steps:
             if time.monotonic() >= ends_s:
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.bandwidth import buffer_bytes, measure_rates, thread_counts
 from whatfits.bench.calibrate import calibrated
+from whatfits.bench.fast import Room, fast_trials, is_fast
 from whatfits.bench.micro import Target, run_trials, trials
 from whatfits.bench.surroundings import Watch
 from whatfits.probes.measurements import fingerprint
@@ -20,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from whatfits.bench.bandwidth import MachineRates
-    from whatfits.bench.micro import Measured
+    from whatfits.bench.micro import Measured, Trial
     from whatfits.probes.report import ProbeReport
 
-__all__ = ["Session", "cache_bytes", "host_threads", "measure", "targets", "versions"]
+__all__ = ["Session", "cache_bytes", "host_threads", "measure", "planned", "targets", "versions"]
 
 # No driver tells it. The largest: 96 MiB (NVIDIA, Blackwell GB202), 96 MiB (AMD, Navi 31).
 _ACCELERATOR_CACHE_BYTES: Final = 96 << 20
@@ -82,14 +85,9 @@ def measure(
             # what is left of the time is shared by the devices that are left
             left_s = started + budget_s - time.monotonic()
             ends_s = time.monotonic() + left_s / (len(chosen) - number)
-            sweep = thread_counts(target.threads) if is_host else ()
             measured, notes = run_trials(
                 target,
-                trials(
-                    threads=target.threads,
-                    sweep=sweep,
-                    cache_bytes=cache_bytes(report) if is_host else _ACCELERATOR_CACHE_BYTES,
-                ),
+                planned(target, report),
                 ends_s=ends_s,
                 free_bytes=None if host_pool is None else host_pool.free_bytes,
                 progress=progress,
@@ -109,6 +107,30 @@ def measure(
     )
     warnings = (*warnings, *watch.warnings())
     return Session(rates, found, calibration, warnings, time.monotonic() - started)
+
+
+def planned(target: Target, report: ProbeReport) -> tuple[Trial, ...]:
+    """Return what is timed on a device, the most needed first: large models where it is fast."""
+    if target.llama_name is None:
+        sweep = thread_counts(target.threads)
+        return trials(threads=target.threads, sweep=sweep, cache_bytes=cache_bytes(report))
+    machine = report.machine
+    device = next(device for device in machine.devices if device.id == target.device)
+    peak = device.bandwidth_bytes_per_s
+    large: tuple[Trial, ...] = ()
+    if peak is not None and is_fast(peak):
+        pool = machine.pool(device.pool)
+        large = fast_trials(peak, Room(_free_disk_bytes(), pool.free_bytes))
+    return large or trials(
+        threads=target.threads, cache_bytes=_ACCELERATOR_CACHE_BYTES, on_accelerator=True
+    )
+
+
+def _free_disk_bytes() -> int | None:
+    try:
+        return shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError:
+        return None
 
 
 def _rates(report: ProbeReport) -> tuple[MachineRates | None, tuple[str, ...]]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawn", "Shape", "draw", "write_shape"]
 
-_HEAD_WIDTH: Final = 64
 _KV_TYPE_BYTES: Final = 2  # F16 keys and values
 _FLOPS_PER_ELEMENT: Final = 2  # a multiplication and an addition
 _EMBEDDING: Final = "token_embd.weight"
@@ -38,9 +37,10 @@ class Shape:
         hidden: width of the residual stream.
         layers: how many.
         feed_forward: width of the feed-forward part.
-        heads: query heads of 64 elements.
+        heads: query heads.
         kv_heads: key and value heads.
         vocabulary: tokens.
+        head_width: elements of a head.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Shape:
     heads: int
     kv_heads: int
     vocabulary: int = 8192
+    head_width: int = 64
 
     @property
     def config(self) -> dict[str, object]:
@@ -62,7 +63,7 @@ class Shape:
             "intermediate_size": self.feed_forward,
             "num_attention_heads": self.heads,
             "num_key_value_heads": self.kv_heads,
-            "head_dim": _HEAD_WIDTH,
+            "head_dim": self.head_width,
             "vocab_size": self.vocabulary,
             "max_position_embeddings": _CONTEXT_TOKENS,
             "rms_norm_eps": 1e-5,
@@ -140,8 +141,8 @@ def draw(shape: Shape, file_type: str) -> Drawn:
         bytes_by_type=n_bytes,
         rows_by_type=rows,
         flops_by_type=flops,
-        cache_bytes_per_token=2 * _KV_TYPE_BYTES * shape.layers * shape.kv_heads * _HEAD_WIDTH,
-        attention_flops=2 * _FLOPS_PER_ELEMENT * shape.layers * shape.heads * _HEAD_WIDTH,
+        cache_bytes_per_token=2 * _KV_TYPE_BYTES * shape.layers * shape.kv_heads * shape.head_width,
+        attention_flops=2 * _FLOPS_PER_ELEMENT * shape.layers * shape.heads * shape.head_width,
     )
 
 

@@ -3,7 +3,7 @@
 usage: python -m whatfits.bench.speed_child REQUEST, a `LoadRequest` as JSON. One line answers the
 loading: `{"opened": {"context_tokens": …, "seconds": …}}` or `{"error": reason}`. Then each line of
 standard input is a `Step` of speed_process as JSON, answered by `{"repeats": [[seconds,
-cpu_seconds], …]}`. A first repeat warms up and is left out.
+cpu_seconds], …]}`. The first repeats warm up and are left out.
 """
 
 from __future__ import annotations
@@ -63,9 +63,17 @@ class Stopwatch:
         self._filled = -1
 
     def timed(
-        self, *, kind: str, tokens: int, depth: int, threads: int, repeats: int, longest_s: float
+        self,
+        *,
+        kind: str,
+        tokens: int,
+        depth: int,
+        threads: int,
+        repeats: int,
+        longest_s: float,
+        warm_ups: int = 1,
     ) -> list[tuple[float, float]]:
-        """Return wall and processor seconds of every repeat but the first, which warms up.
+        """Return wall and processor seconds of every repeat but the first, which warm up.
 
         After `longest_s` none is begun any more, once there is one.
 
@@ -79,7 +87,8 @@ class Stopwatch:
         self._fill(depth)
         found: list[tuple[float, float]] = []
         ends_s = time.monotonic() + longest_s
-        while len(found) <= repeats and (len(found) <= 1 or time.monotonic() < ends_s):
+        least, most = warm_ups + 1, warm_ups + repeats
+        while len(found) < most and (len(found) < least or time.monotonic() < ends_s):
             wall, cpu = time.perf_counter(), time.process_time()
             if kind == "decode":
                 for _ in range(tokens):
@@ -89,7 +98,7 @@ class Stopwatch:
                 self._put(tokens)
             found.append((time.perf_counter() - wall, time.process_time() - cpu))
             self._run.forget_from(depth)
-        return found[1:]
+        return found[warm_ups:]
 
     def _fill(self, depth: int) -> None:
         if depth != self._filled:

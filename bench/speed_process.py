@@ -42,8 +42,9 @@ class Step:
         tokens: how many of them, each repeat.
         depth: tokens in the cache before.
         threads: that compute on the processor.
-        repeats: at most, beside a first one, which warms up.
+        repeats: at most, beside those that warm up.
         longest_s: after so many seconds no further repeat is begun.
+        warm_ups: repeats before those that count.
     """
 
     kind: Literal["decode", "prefill"]
@@ -52,6 +53,7 @@ class Step:
     threads: int
     repeats: int = 3
     longest_s: float = 5.0
+    warm_ups: int = 1
 
 
 class LoadedModel:

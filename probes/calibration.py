@@ -44,7 +44,11 @@ _RATES: Final = (
     "attention_flops_per_s",
 )
 # older files are without
-_LATER_RATES: Final = ("activation_bytes_per_s", "decode_attention_flops_per_s")
+_LATER_RATES: Final = (
+    "activation_bytes_per_s",
+    "decode_attention_flops_per_s",
+    "prompt_layer_seconds",
+)
 
 
 def default_calibration_path() -> Path:

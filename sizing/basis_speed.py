@@ -183,7 +183,11 @@ def _error(costs: Sequence[DeviceCosts], *, decoding: bool) -> str:
     worst = max(levels, key=order.index)
     found = costs[levels.index(worst)]
     low, high = found.decode_interval if decoding else found.prompt_interval
-    return (
-        f"four in five figures lie within the interval ({_LEVELS[worst]}: the time is "
-        f"{exp(low):.2f} to {exp(high):.2f} times what is told)"
-    )
+    told = f"the time is {exp(low):.2f} to {exp(high):.2f} times what is told"
+    if found.timed is not None and worst == order[0] and len(costs) > 1:
+        low, high = found.timed.decode_interval if decoding else found.timed.prompt_interval
+        told += (
+            f", and {exp(low):.2f} to {exp(high):.2f} times where a tenth of it or more was not "
+            "timed, as experts, states and other storage types"
+        )
+    return f"four in five figures lie within the interval ({_LEVELS[worst]}: {told})"

@@ -122,6 +122,7 @@ class DeviceCalibration:
         attention_flops_per_s: the same in a prompt.
         activation_bytes_per_s: float32 activations that layers of a prompt pass on a second, each
             as wide as the model: what a layer takes beside its matrices and its attention.
+        prompt_layer_seconds: what a layer costs in each batch of a prompt, whatever its width.
         warnings: what may have disturbed the measurement, in words.
     """
 
@@ -141,6 +142,7 @@ class DeviceCalibration:
     decode_attention_flops_per_s: float | None = None
     attention_flops_per_s: float | None = None
     activation_bytes_per_s: float | None = None
+    prompt_layer_seconds: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -240,6 +242,7 @@ def _shares(device: DeviceCalibration) -> Iterator[tuple[str, float | None, floa
     yield "cpu_share", device.cpu_share, _MOST_CPU_SHARE
     yield "layer_seconds", device.layer_seconds, _LONGEST_SECONDS
     yield "token_seconds", device.token_seconds, _LONGEST_SECONDS
+    yield "prompt_layer_seconds", device.prompt_layer_seconds, _LONGEST_SECONDS
     yield from (("decode.spread", rate.spread, _MOST_SPREAD) for rate in device.decode)
     yield from (("decode.row_seconds", r.row_seconds, _LONGEST_SECONDS) for r in device.decode)
     yield from (("prefill.spread", rate.spread, _MOST_SPREAD) for rate in device.prefill)

@@ -20,6 +20,7 @@ from whatfits.sizing.speed_terms import (
     decode_terms,
     prompt_terms,
 )
+from whatfits.sizing.speed_timed import untimed_seconds, untimed_weights, wider
 from whatfits.sizing.speed_unknown import PC_MEMORY
 from whatfits.sizing.speed_work import step_work
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -60,6 +61,7 @@ _COPIED_BACK: Final = (
     "processor for every token, and how slow that is was not measured"
 )
 _TELL: Final = " (a machine file can tell its cores and features)"
+_UNTIMED: Final = "family"  # the level of a device that was measured with other storage types
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
 
@@ -121,7 +123,8 @@ def estimate_speed(
     prompt = prompt_terms(read, settings, placement, rates, tokens=depth, depth=0, step=same)
     prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
     reasons += [reason] if reason and not model.embeds else []
-    provenance = _provenance([costs[index].level for index in used])
+    untimed = untimed_weights(terms, costs)
+    provenance = _provenance([_UNTIMED if i in untimed else costs[i].level for i in used])
     if model.embeds:
         return _of_reading_alone(model, prefill, depth, provenance)
 
@@ -243,17 +246,22 @@ def timed(
 ) -> Timed:
     """Return the time of terms and its interval.
 
-    Each device's width counts by its share of the time. Decoding, devices of one family miss
+    Each device's width counts by its share of the time; so does what was not measured of an
+    accelerator that others were measured of. Decoding, devices of one family miss
     together: what is off is how fast that kind reads. Families, and devices over a prompt, which
     work on different parts of it, miss independently of each other. `host` is the device whose
     bandwidth is a guess, a PC's unless told, which widens its part.
     """
     seconds = _seconds(terms, costs)
+    untimed = untimed_seconds(terms, costs)
     total = sum(seconds)
     widths: dict[str, tuple[float, float]] = {}
     for index, part in enumerate(seconds):
         known = costs[index]
         ends = known.decode_interval if decoding else known.prompt_interval
+        if known.timed is not None and untimed[index]:
+            rest = known.timed.decode_interval if decoding else known.timed.prompt_interval
+            ends = wider(ends, rest, untimed[index] / part)
         off = (guess or PC_MEMORY).spread if index == host else 0.0
         group = known.family if decoding else str(index)
         low, high = widths.get(group, (0.0, 0.0))

@@ -14,6 +14,7 @@ from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_terms import BARRIER, ROW, UNPACKING
+from whatfits.sizing.speed_timed import timed_costs
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.calibration import DeviceCalibration, MeasuredDecode
     from whatfits.sizing.machine import Device
     from whatfits.sizing.speed_rates import Rates
+    from whatfits.sizing.speed_timed import Timed
 
 __all__ = ["DeviceCosts", "Level", "costs_of", "efficiencies", "measured_costs", "read_costs"]
 
@@ -48,6 +50,7 @@ class DeviceCosts(NamedTuple):
         decode_interval: logarithms of the time's lower and upper end over its middle.
         prompt_interval: the same of a prompt.
         family: whose costs they are.
+        timed: what was measured here; None where nothing was.
     """
 
     level: Level
@@ -57,6 +60,7 @@ class DeviceCosts(NamedTuple):
     decode_interval: tuple[float, float]
     prompt_interval: tuple[float, float]
     family: str
+    timed: Timed | None = None
 
     def of(self, names: Iterable[str]) -> float:
         """Return the product of the costs of these names."""
@@ -143,7 +147,8 @@ def device_key(device: Device) -> str:
 def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -> DeviceCosts:
     """Return costs with what was measured here in place of the family's.
 
-    The interval is that of the repeats, at least 5 % to either side.
+    The interval is that of what was measured, at least 5 % to either side; what else a model costs
+    keeps the family's.
     """
     plain = {
         name: cost * known.factors.get(name.partition(".")[0], 1.0)
@@ -166,9 +171,9 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
     at_depth["decode_attention"] = found.decode_attention_flops_per_s
     if any(at_depth.values()):  # what came out as nothing is in the rate of the other
         measured |= {name: peak_bytes / rate if rate else 0.0 for name, rate in at_depth.items()}
-    if prompt:  # reading weights, and what a batch costs, are in the rates of the matrices
+    if prompt:  # reading weights, and what else a batch costs, are in the rates of the matrices
         passed = found.activation_bytes_per_s
-        measured |= {"prompt_weights": 0.0, "prompt_layer": 0.0}
+        measured |= {"prompt_weights": 0.0, "prompt_layer": found.prompt_layer_seconds or 0.0}
         measured["activations"] = peak_bytes / passed if passed else 0.0
     return known._replace(
         level="here" if decode else known.level,
@@ -181,6 +186,7 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
         factors={},
         decode_interval=_interval([r.spread for r in found.decode], known.decode_interval),
         prompt_interval=_interval([r.spread for r in found.prefill], known.prompt_interval),
+        timed=timed_costs(found, known.decode_interval, known.prompt_interval),
     )
 
 

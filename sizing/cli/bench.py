@@ -37,8 +37,8 @@ def _parser() -> Parser:
     parser = Parser(
         command="bench",
         description="Measure this machine without a download, and let every answer use it: memory, "
-        "and llama.cpp itself on small made-up models (needs the extra: pip install "
-        "'whatfits[bench]'). With MODEL.gguf: that file. Nothing leaves the machine.",
+        "and llama.cpp itself on made-up models of up to 3 GB, deleted in turn (needs the extra: "
+        "pip install 'whatfits[bench]'). With MODEL.gguf: that file. Nothing leaves the machine.",
     )
     parser.add_argument("model", nargs="?", metavar="MODEL.gguf", help="measure a file instead")
     parser.add_argument(

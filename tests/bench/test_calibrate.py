@@ -95,6 +95,38 @@ def test_an_accelerator_has_no_cost_a_row() -> None:
     found = calibrated(card, timed(), None)
     assert {rate.type_name for rate in found.decode} == TYPES
     assert {rate.row_seconds for rate in found.decode} == {None}
+    # what layers of these prompts cost is all in what they pass on
+    assert found.prompt_layer_seconds is None
+    assert found.activation_bytes_per_s == pytest.approx(50e6, rel=1e-6)
+
+
+def test_an_accelerator_has_a_cost_a_layer_of_a_prompt_told_from_what_layers_pass_on() -> None:
+    card = Target("cuda:0", "a card", "CUDA0", 4)
+    rows = []
+    for row in timed():
+        launched = row.drawn.shape.layers * 4e-4 if row.step.kind == "prefill" else 0.0
+        longer = Repeat(row.timing.median_seconds + launched, 0.0)
+        rows.append(replace(row, timing=Timing(4, (longer,), on_cpu=False)))
+    found = calibrated(card, rows, None)
+    assert found.prompt_layer_seconds == pytest.approx(4e-4, rel=1e-6)
+    assert found.activation_bytes_per_s == pytest.approx(50e6, rel=1e-6)
+    assert calibrated(TARGET, rows, None).prompt_layer_seconds is None
+
+
+def test_no_accelerator_is_promised_within_less_than_a_tenth() -> None:
+    card = Target("cuda:0", "a card", "CUDA0", 4)
+    assert all(rate.spread >= 0.1 for rate in calibrated(card, timed(), None).decode)
+    assert all(rate.spread < 1e-6 for rate in calibrated(TARGET, timed(), None).decode)
+
+
+def test_a_spread_is_no_wider_than_a_calibration_may_have() -> None:
+    card = Target("cuda:0", "a card", "CUDA0", 4)
+    rows = [
+        replace(m, timing=Timing(4, (Repeat(10.0**at, 0.0),), on_cpu=False))
+        for at, m in enumerate(m for m in timed() if m.step.kind == "decode")
+    ]
+    spreads = {rate.spread for rate in calibrated(card, rows, None).decode}
+    assert spreads <= {4.0}
 
 
 def test_a_type_timed_in_one_shape_has_its_rows_in_the_rate_of_its_bytes() -> None:

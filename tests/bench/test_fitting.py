@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatfits.bench.fitting import Equation, solved
+from whatfits.bench.fitting import Equation, left_out_width, solved
 
 
 def equations(costs: dict[str, float], rows: list[dict[str, float]]) -> list[Equation]:
@@ -79,3 +79,42 @@ def test_a_rate_is_the_inverse_of_its_cost() -> None:
     found = solved([Equation({"k": 2.0}, 1.0)])
     assert found.rate("k") == pytest.approx(2.0)
     assert found.rate("q8") is None
+
+
+MODELS = [
+    ("wide", {"k": 2e8, "layer": 4}),
+    ("narrow", {"k": 2e8, "layer": 24}),
+    ("vast", {"k": 4e8, "layer": 2}),
+    ("wide q8", {"q8": 4e8, "layer": 4}),
+]
+
+
+def _left_out(seconds: list[float]) -> float | None:
+    rows = [Equation(amounts, s) for (_, amounts), s in zip(MODELS, seconds, strict=True)]
+    mains = ["q8" if "q8" in amounts else "k" for _, amounts in MODELS]
+    return left_out_width(rows, [name for name, _ in MODELS], mains)
+
+
+def test_models_that_follow_one_sum_are_told_exactly_when_left_out() -> None:
+    costs = {"k": 1e-12, "q8": 2e-12, "layer": 5e-5}
+    found = _left_out([sum(costs[n] * a for n, a in amounts.items()) for _, amounts in MODELS])
+    assert found == pytest.approx(0, abs=1e-9)
+
+
+def test_a_model_that_the_others_do_not_foretell_widens_what_is_promised() -> None:
+    # the narrow one takes twice as long as a byte and a layer of the others say
+    found = _left_out([4e-4, 2 * 1.4e-3, 5e-4, 1e-3])
+    fit = solved(
+        [Equation(a, s) for (_, a), s in zip(MODELS, [4e-4, 2.8e-3, 5e-4, 1e-3], strict=True)]
+    )
+    assert found is not None
+    assert found > 0.3
+    assert fit.width is not None
+    assert found > fit.width
+
+
+def test_a_type_of_one_model_alone_is_not_judged() -> None:
+    pairs = [("a", "k"), ("b", "q8")]
+    rows = [Equation({main: 1e8, "layer": 2.0}, 1e-3) for _, main in pairs]
+    assert left_out_width(rows, [name for name, _ in pairs], [main for _, main in pairs]) is None
+    assert left_out_width([], [], []) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.micro import Target, Trial, run_trials, settled
 from whatfits.bench.shapes import Shape, draw, write_shape
+from whatfits.bench.speed_child import Stopwatch
 from whatfits.bench.speed_process import LoadedModel, Step, parse_opened, parse_repeats
 from whatfits.bench.timing import Repeat
 from whatfits.sizing.errors import ProbeError
@@ -155,12 +157,52 @@ def test_what_does_not_fit_memory_or_time_is_left_out_and_named() -> None:
     assert notes == ("tiny Q8_0: not measured for want of time",)
 
 
+class SlowAtFirst:
+    """A run whose first calls take longer, as recording them does."""
+
+    context_tokens = 1024
+
+    def __init__(self, slow: int) -> None:
+        self.left = slow
+
+    def decode(self, n_tokens: int) -> None:
+        assert n_tokens == 8
+        time.sleep(0.02 if self.left > 0 else 0.0)
+        self.left -= 1
+
+    def use_threads(self, threads: int) -> None:
+        assert threads == 1
+
+    def wait(self) -> None:
+        pass
+
+    def forget_from(self, position: int) -> None:
+        assert position == 0
+
+
+@pytest.mark.parametrize(("warm_ups", "slow_ones"), [(1, 1), (2, 0)])
+def test_repeats_that_warm_up_do_not_count(warm_ups: int, slow_ones: int) -> None:
+    watch = Stopwatch(SlowAtFirst(2), batch=512)  # type: ignore[arg-type]
+    step = Step("prefill", 8, 0, 1, repeats=3, warm_ups=warm_ups)
+    found = watch.timed(**asdict(step))
+    assert len(found) == 3
+    assert sum(wall > 0.02 for wall, _ in found) == slow_ones
+
+
+def test_one_repeat_is_timed_however_long_those_that_warm_up_took() -> None:
+    watch = Stopwatch(SlowAtFirst(9), batch=512)  # type: ignore[arg-type]
+    step = Step("prefill", 8, 0, 1, repeats=3, longest_s=0.0, warm_ups=2)
+    assert len(watch.timed(**asdict(step))) == 1
+
+
 class TestWithLlamaCpp:
     """What needs llama-cpp-python."""
 
     pytestmark = needs_llama_cpp
 
-    @pytest.mark.parametrize("file_type", ["Q4_K_M", "Q8_0", "F16", "Q4_0", "Q6_K"])
+    @pytest.mark.parametrize(
+        "file_type", ["Q4_K_M", "Q8_0", "F16", "Q4_0", "Q6_K", "BF16", "IQ4_XS", "Q3_K_M"]
+    )
     def test_a_model_of_chance_is_timed_at_two_depths(self, tmp_path: Path, file_type: str) -> None:
         path = tmp_path / "tiny.gguf"
         write_shape(path, draw(TINY, file_type))

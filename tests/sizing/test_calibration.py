@@ -70,6 +70,7 @@ def test_what_was_measured_is_found_by_device() -> None:
         ("decode", (MeasuredDecode("seven", 5.0, 0.1),), "decode.quant_kind"),
         ("decode", (MeasuredDecode("k", 5.0, 0.1, "Q8_0"),), "decode.type_name"),
         ("activation_bytes_per_s", 0.0, "activation_bytes_per_s"),
+        ("prompt_layer_seconds", -1e-6, "prompt_layer_seconds"),
         ("prefill", (MeasuredPrefill("k", 5.0, 0.1),) * 2, "prefill.quant_kind"),
         ("prefill", (MeasuredPrefill("k", 5.0, 0.1, "Q4_K"),) * 2, "prefill.quant_kind"),
         ("prefill", (MeasuredPrefill("k", 5.0, -0.1),), "prefill.spread"),

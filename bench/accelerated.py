@@ -1,0 +1,67 @@
+"""Sums of an accelerator's timings: what they are worth for models that were not timed.
+
+How large matrices are decides there how fast they are, so a fit to some tells little of others; and
+much of a layer is what its architecture launches besides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whatfits.bench.fitting import Equation, left_out_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whatfits.bench.fitting import Costs
+    from whatfits.bench.micro import Measured
+    from whatfits.bench.shapes import Drawn
+
+__all__ = ["UNJUDGED_DECODE", "UNJUDGED_PREFILL", "for_others", "in_main_types"]
+
+UNJUDGED_DECODE: Final = 0.4
+"""Width where too little was timed to judge: that of a family of devices, docs/accuracy.md."""
+UNJUDGED_PREFILL: Final = 0.9
+"""The same of a prompt."""
+_LEAST_WIDTH: Final = 0.1  # other architectures have more kernels in a layer
+_MOST_WIDTH: Final = 4.0  # that a calibration may have
+_LEAST_WEIGHTS_BYTES: Final = 10 << 20
+
+
+def in_main_types(rows: Sequence[Equation], measured: Sequence[Measured]) -> list[Equation]:
+    """Return sums in which only types that a model was mostly made of have a cost of their own.
+
+    Of another one too little is read to tell its cost: it is taken for its model's main type.
+    """
+    mains = {m.drawn.type_name for m in measured}
+    found = []
+    for row, one in zip(rows, measured, strict=True):
+        amounts = dict(row.amounts)
+        for name in set(one.drawn.bytes_by_type) - mains:
+            main = one.drawn.type_name
+            amounts[main] = amounts.get(main, 0.0) + amounts.pop(name, 0.0)
+        found.append(Equation(amounts, row.seconds))
+    return found
+
+
+def for_others(
+    costs: Costs, rows: Sequence[Equation], measured: Sequence[Measured], *, unknown: float
+) -> Costs:
+    """Return costs with the width that they have for a model that was not timed.
+
+    `unknown` is the width where no model can be left out to judge.
+    """
+    models = [m.drawn.name for m in measured]
+    others = left_out_width(rows, models, [_main(m.drawn) for m in measured])
+    width = max(costs.width or 0.0, unknown if others is None else others, _LEAST_WIDTH)
+    return replace(costs, width=min(width, _MOST_WIDTH))
+
+
+def _main(drawn: Drawn) -> str:
+    """Return the type of a model's weights; its own name where it hardly has any, as no model has.
+
+    Then it is told from no other, and not judged.
+    """
+    weights_bytes = sum(drawn.bytes_by_type.values())
+    return drawn.type_name if weights_bytes >= _LEAST_WEIGHTS_BYTES else drawn.name
