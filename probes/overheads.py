@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["measured_report", "with_measured_overheads"]
 
 _ENOUGH_LOADS: Final = 3
+# CUDA's and HIP's own, without which nothing runs: 200 MiB is the least that was seen.
+_WITH_CONTEXT: Final = frozenset({"cuda", "rocm"})
+_LEAST_CONTEXT_BYTES: Final = 100 * MIB
 _LEAST_SPREAD_BYTES: Final = 8 * MIB  # loads of one model differ by pages and thread stacks
 
 
@@ -32,7 +35,7 @@ def with_measured_overheads(machine: Machine, records: Sequence[LoadRecord]) -> 
     """
     found = []
     for device in machine.devices:
-        sizes = sorted(r.overhead_bytes for r in records if r.device == device.id)
+        sizes = sorted(r.overhead_bytes for r in records if r.device == device.id and _counts(r))
         if len(sizes) < _ENOUGH_LOADS:
             continue
         spread = max(sizes[-1] - sizes[0], _LEAST_SPREAD_BYTES)
@@ -47,6 +50,12 @@ def with_measured_overheads(machine: Machine, records: Sequence[LoadRecord]) -> 
             )
         )
     return replace(machine, overheads=tuple(found))
+
+
+def _counts(record: LoadRecord) -> bool:
+    """Whether a load was measured from before the card's context was there; older ones were not."""
+    has_context = record.device_kind in _WITH_CONTEXT
+    return not has_context or record.overhead_bytes >= _LEAST_CONTEXT_BYTES
 
 
 def measured_report(report: ProbeReport, path: Path) -> ProbeReport:

@@ -54,9 +54,9 @@ all, caches in all but one (512 bytes), and every compute buffer lies in its int
 with no width (`tests/golden/test_plans_on_cuda.py`). What 19 real loads took of that card, the
 driver's context and the pools of a full context among it, lies in the interval of the answer
 (`tests/golden/test_loads_on_cuda.py`). Of other cards that part is an interval from published
-figures, and several cards at once were pretended alone. Metal, Vulkan and ROCm have rules of their own for
-scratch memory, which were read in
-their source and not measured. Which steps CUDA, Metal and Vulkan
+figures, and several cards at once were pretended alone. Metal, Vulkan and ROCm have rules of their
+own for scratch memory, which were read in their source and not measured. Which steps CUDA, Metal
+and Vulkan
 run as one, what they keep for these and in which order they run was held against their own code,
 compiled without a GPU: 1,584 of 1,584 plans of 76 architectures came out to the byte. Older builds
 differ, by up to a tenth of the buffer. Those before June 2026 differ by more: they reserve outputs
