@@ -22,7 +22,7 @@ from whatfits.sizing.speed_terms import (
 )
 from whatfits.sizing.speed_timed import untimed_seconds, untimed_weights, wider
 from whatfits.sizing.speed_unknown import PC_MEMORY
-from whatfits.sizing.speed_work import step_work
+from whatfits.sizing.speed_work import StepWork, step_work
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -101,11 +101,13 @@ def estimate_speed(
     if not model.tensors:
         return _unknown("the tensor table of this model is not known")
     devices = (*placement.accelerators, placement.host)
-    if engine is None and copies_experts_back(model.architecture, _kinds_with_layers(placement)):
+    work = step_work(model, placement)
+    if engine is None and copies_experts_back(
+        model.architecture, _kinds_with_experts(work, devices)
+    ):
         return _unknown(_COPIED_BACK)
     rates = peak_rates(devices, machine, engine)
     costs = device_costs(devices, machine, engine, rates)
-    work = step_work(model, placement)
     terms = cut_over_ranks(
         decode_terms(model, settings, placement, rates, depth=depth, step=work), ranks
     )
@@ -206,9 +208,9 @@ def guessed_host(
     return None if known or host not in used else host
 
 
-def _kinds_with_layers(placement: Placement) -> set[str]:
-    used = {place for place in placement.layer_device if place is not None}
-    return {placement.accelerators[place].kind for place in used}
+def _kinds_with_experts(work: StepWork, devices: Sequence[Device]) -> set[str]:
+    parts = zip(work.devices, devices, strict=True)
+    return {device.kind for part, device in parts if part.expert_layers}
 
 
 def _unknown(reason: str) -> Speed:

@@ -80,6 +80,11 @@ def test_experts_that_are_copied_for_every_token_have_no_speed() -> None:
     assert on_card.speed is not None
     assert on_card.speed.decode_tokens_per_s is None
     assert "copies them to the processor" in (on_card.speed.reason or "")
+    on_host = check(
+        "mistral-small-4-119b", machine="h200 sxm + 256gb", placement={"cpu_moe_layers": 99}
+    )
+    assert on_host.speed is not None
+    assert on_host.speed.decode_tokens_per_s is not None
     on_mac = check("mistral-small-4-119b", machine="m3 ultra 256gb")
     assert on_mac.speed is not None
     assert on_mac.speed.decode_tokens_per_s is not None
