@@ -34,10 +34,14 @@ _BY_RUNTIME: Final = (
     "GGML_VK_VISIBLE_DEVICES",
     "ONEAPI_DEVICE_SELECTOR",
     "ZE_AFFINITY_MASK",
-    "NVIDIA_VISIBLE_DEVICES",
     "HSA_OVERRIDE_GFX_VERSION",
 )
-VARIABLES: Final = (*dict.fromkeys((*_CUDA, *_ROCM, *_BY_RUNTIME, "CUDA_DEVICE_ORDER")),)
+# Read by NVIDIA's container runtime as it starts a container (docs.nvidia.com, container toolkit,
+# specialized configurations), not by CUDA.
+_BY_CONTAINERS: Final = "NVIDIA_VISIBLE_DEVICES"
+VARIABLES: Final = (
+    *dict.fromkeys((*_CUDA, *_ROCM, *_BY_RUNTIME, _BY_CONTAINERS, "CUDA_DEVICE_ORDER")),
+)
 """Every environment variable this probe looks at."""
 
 _MAX_LIST: Final = 256
@@ -109,6 +113,14 @@ def parse_selections(environment: Mapping[str, str]) -> Partial:
                 f"{name} is set to '{environment[name][:60]}': a runtime may not use every device.",
                 next_step=f"unset {name} to use all of them",
             )
+    given = environment.get(_BY_CONTAINERS, "all")
+    if given not in ("all", ""):
+        draft.say(
+            "container_device_selection",
+            f"{_BY_CONTAINERS} is '{given[:60]}': a container that was started so is given these "
+            "GPUs alone; programs in it do not look at it.",
+            next_step=f"start the container with {_BY_CONTAINERS}=all for any others",
+        )
     return draft.partial()
 
 

@@ -92,3 +92,15 @@ def test_what_only_a_runtime_can_apply_is_said() -> None:
         "environment.GGML_VK_VISIBLE_DEVICES",
         "environment.NVIDIA_VISIBLE_DEVICES",
     }
+
+
+@pytest.mark.parametrize("value", ["0", "none", "GPU-1"])
+def test_what_a_container_was_given_is_no_setting_of_the_program(value: str) -> None:
+    (finding,) = parse_selections({"NVIDIA_VISIBLE_DEVICES": value}).findings
+    assert finding.code == "container_device_selection"
+    assert "start the container" in finding.next_step
+
+
+@pytest.mark.parametrize("value", ["all", ""])
+def test_a_container_that_was_given_all_cards_has_nothing_to_say(value: str) -> None:
+    assert parse_selections({"NVIDIA_VISIBLE_DEVICES": value}).findings == ()
