@@ -71,7 +71,7 @@ class Oracle(Planner):
     def __init__(self, box: Box, *, changes: str = "") -> None:
         self.box = box
         arguments = [str(int(x)) for x in (box.gpus, box.flash, box.asynchronous)]
-        arguments += [",".join(str(size) for size in box.sizes), changes]
+        arguments += [",".join(str(size) for size in box.sizes), changes, box.kind]
         super().__init__([sys.executable, str(WORKER), *arguments])
 
 

@@ -14,7 +14,8 @@
  *
  * Environment: PRETEND_GPUS (count), PRETEND_BYTES (memory of each, comma separated),
  * PRETEND_NO_FLASH=1 (no fused attention), PRETEND_ASYNC=0 (no asynchronous copies),
- * PRETEND_CHANGES (a library, a colon, its function that changes a graph as a real back end does).
+ * PRETEND_CHANGES (a library, a colon, its function that changes a graph as a real back end does),
+ * PRETEND_KIND (not `cuda`: there is a kernel for everything).
  */
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -189,8 +190,13 @@ static buffer_t hollow_buffer(buffer_type_t t, size_t size) {
 }
 static size_t alignment(buffer_type_t t) { (void) t; return ALIGNMENT; }
 static int64_t group_of(const struct tensor * t) { return t->src[0]->ne[2] / t->src[1]->ne[2]; }
+static bool lacks_kernels(void) {
+    const char * kind = getenv("PRETEND_KIND");
+    return !kind || strcmp(kind, "cuda") == 0;
+}
 /* Whether there is a kernel for fused attention over these heads, this cache and this mask. */
 static bool fuses(const struct tensor * t) {
+    if (!lacks_kernels()) return true;
     const struct tensor * k = t->src[1], * v = t->src[2], * mask = t->src[3];
     if (k->type == IQ4_NL || v->type == IQ4_NL || (mask && mask->ne[2] != 1)) return false;
     int64_t key = k->ne[0], value = v->ne[0], group = group_of(t);
@@ -286,6 +292,7 @@ static buffer_type_t get_host_buffer_type(device_t d) { return &host_types[index
 static bool supports_op(device_t d, const struct tensor * t) {
     (void) d;
     if (is_op(t, "FLASH_ATTN_EXT")) return !flag("PRETEND_NO_FLASH", false) && fuses(t);
+    if (!lacks_kernels()) return true;
     if (is_op(t, "MUL_MAT_ID") && t->op_params[SOURCE_PRECISION] == IN_F32) return false;
     bool multiplies = is_op(t, "MUL_MAT") || is_op(t, "MUL_MAT_ID");
     return !(multiplies && (t->src[0]->type == TQ1_0 || t->src[0]->type == TQ2_0));

@@ -39,11 +39,13 @@ def register(
     asynchronous: bool = True,
     memory: str = "",
     changes: str = "",
+    kind: str = "cuda",
 ) -> None:
     """Give llama.cpp `count` pretend GPUs, for the rest of this process.
 
     `memory` holds the bytes of each, separated by commas; 24 GiB where it says nothing. `changes`
-    names a library and its function that changes graphs (see back_end_changes.py).
+    names a library and its function that changes graphs (see back_end_changes.py). Of a `kind`
+    other than CUDA there is a kernel for everything.
     """
     from whatfits.bench.llama_library import library
 
@@ -52,6 +54,7 @@ def register(
     os.environ["PRETEND_NO_FLASH"] = str(int(not flash))
     os.environ["PRETEND_ASYNC"] = str(int(asynchronous))
     os.environ["PRETEND_CHANGES"] = changes
+    os.environ["PRETEND_KIND"] = kind
     library("ggml-base")
     library("ggml-cpu")
     registry = library("ggml").ggml_backend_register
