@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.bench.micro import Measured
     from whatfits.bench.shapes import Drawn
 
-__all__ = ["UNJUDGED_DECODE", "UNJUDGED_PREFILL", "for_others", "in_main_types"]
+__all__ = ["UNJUDGED_DECODE", "UNJUDGED_PREFILL", "for_others", "in_main_types", "told_types"]
 
 UNJUDGED_DECODE: Final = 0.4
 """Width where too little was timed to judge: that of a family of devices, docs/accuracy.md."""
@@ -27,6 +27,9 @@ UNJUDGED_PREFILL: Final = 0.9
 _LEAST_WIDTH: Final = 0.1  # other architectures have more kernels in a layer
 _MOST_WIDTH: Final = 4.0  # that a calibration may have
 _LEAST_WEIGHTS_BYTES: Final = 10 << 20
+# Of a timing. What a layer and a prompt cost besides differs by a half between architectures and
+# kinds of products: a rate that more of it goes to would be off by more than a quarter.
+_LEAST_OWN_SHARE: Final = 0.6
 
 
 def in_main_types(rows: Sequence[Equation], measured: Sequence[Measured]) -> list[Equation]:
@@ -56,6 +59,24 @@ def for_others(
     others = left_out_width(rows, models, [_main(m.drawn) for m in measured])
     width = max(costs.width or 0.0, unknown if others is None else others, _LEAST_WIDTH)
     return replace(costs, width=min(width, _MOST_WIDTH))
+
+
+def told_types(costs: Costs, rows: Sequence[Equation], measured: Sequence[Measured]) -> Costs:
+    """Return costs without those of types that no timing tells much of.
+
+    Where products are so fast that most of each timing goes to what stands beside them, all of what
+    that is off by would be in their rate.
+    """
+    mains = {m.drawn.type_name for m in measured}
+    own = dict.fromkeys(mains, 0.0)
+    for row, one in zip(rows, measured, strict=True):
+        products = {name: n for name, n in row.amounts.items() if name in mains}
+        seconds = sum(n * costs.seconds.get(name, 0.0) for name, n in products.items())
+        name = one.drawn.type_name
+        own[name] = max(own[name], seconds / row.seconds)
+    untold = {name for name, share in own.items() if share < _LEAST_OWN_SHARE}
+    kept = {name: cost for name, cost in costs.seconds.items() if name not in untold}
+    return replace(costs, seconds=kept)
 
 
 def _main(drawn: Drawn) -> str:

@@ -4,7 +4,7 @@ The sums are those of the model of speed: decoding is bytes of weights by storag
 processor rows of matrices by storage type, a cost a layer and a token, and at a depth bytes of
 cache and operations of attention; a prompt is operations with weights by storage
 type, operations of attention, the activations that layers pass on, and on an accelerator a cost a
-layer of each batch. Pure: what was measured comes in as values.
+layer of each batch and one a prompt. Pure: what was measured comes in as values.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from whatfits.bench.accelerated import (
     UNJUDGED_PREFILL,
     for_others,
     in_main_types,
+    told_types,
 )
 from whatfits.bench.fitting import Equation, solved
 from whatfits.bench.timing import CLEAN_SHARE, median
@@ -47,6 +48,7 @@ __all__ = [
 _FIRST_DEPTH: Final = 16  # where the first decoded token of a repeat stands
 _LAYER, _TOKEN, _CACHE = "layer", "token", "cache"
 _ATTENTION, _ACTIVATIONS, _PROMPT_LAYER = "attention", "activations", "prompt_layer"
+_PROMPT_START = "prompt_start"
 _BATCH_TOKENS: Final = 512  # that an accelerator computes at once
 _MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
 _PERCENT: Final = 100
@@ -78,15 +80,11 @@ def calibrated(
     prefills = [m for m in clean if m.step.kind == "prefill"]
     by_row = target.llama_name is None
     decode_rows = [decode_equation(m, by_row=by_row) for m in decodes]
-    prefill_rows = [
-        prefill_equation(m, by_layer=not by_row, by_width=by_row or _tells_width(prefills))
-        for m in prefills
-    ]
     if by_row:
-        decode, prefill = solved(decode_rows), solved(prefill_rows)
+        decode, prefill = solved(decode_rows), solved([prefill_equation(m) for m in prefills])
     else:
         decode = _solved_elsewhere(decode_rows, decodes, UNJUDGED_DECODE)
-        prefill = _solved_elsewhere(prefill_rows, prefills, UNJUDGED_PREFILL)
+        prefill = _prompts_elsewhere(prefills)
     plateau = None if rates is None else rates.plateau
     return DeviceCalibration(
         device=target.device,
@@ -126,6 +124,25 @@ def _solved_elsewhere(
     """Return the costs of an accelerator."""
     told = in_main_types(rows, measured)
     return for_others(solved(told), told, measured, unknown=unknown)
+
+
+def _prompts_elsewhere(prefills: Sequence[Measured]) -> Costs:
+    """Return the costs of prompts on an accelerator, of types that timings tell enough of.
+
+    What a prompt costs once, before the device has work for all of its batches, is told by prompts
+    of more than one batch alone. They are few, so it does not make the interval narrower than it
+    would be without. Of a real model it is next to nothing, and passed on to no one.
+    """
+    by_width = _tells_width(prefills)
+    rows = [prefill_equation(m, by_layer=True, by_width=by_width) for m in prefills]
+    plain = _solved_elsewhere(rows, prefills, UNJUDGED_PREFILL)
+    if all(m.step.tokens <= _BATCH_TOKENS for m in prefills):
+        return plain
+    started = [replace(row, amounts={**row.amounts, _PROMPT_START: 1.0}) for row in rows]
+    found = _solved_elsewhere(started, prefills, UNJUDGED_PREFILL)
+    widths = [costs.width for costs in (plain, found) if costs.width is not None]
+    told = told_types(found, in_main_types(started, prefills), prefills)
+    return replace(told, width=max(widths, default=None))
 
 
 def decode_equation(measured: Measured, *, by_row: bool) -> Equation:
