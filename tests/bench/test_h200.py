@@ -14,7 +14,8 @@ import pytest
 from h200 import ROWS, TIMED, Row
 
 from whatfits.bench.accelerated import in_main_types
-from whatfits.bench.calibrate import calibrated, prefill_equation
+from whatfits.bench.calibrate import calibrated
+from whatfits.bench.equations import prefill_equation
 from whatfits.bench.fitting import left_out_width
 from whatfits.bench.micro import Target
 from whatfits.bench.timing import Repeat, Timing

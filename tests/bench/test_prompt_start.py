@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whatfits.bench.accelerated import told_types
-from whatfits.bench.calibrate import calibrated, prefill_equation
+from whatfits.bench.calibrate import calibrated
+from whatfits.bench.equations import prefill_equation
 from whatfits.bench.fast import Room, fast_trials
 from whatfits.bench.fitting import Costs, Equation
 from whatfits.bench.micro import Measured, Target
