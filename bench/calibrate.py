@@ -1,10 +1,6 @@
 """Timings and kernel rates → the calibration of this machine.
 
-The sums are those of the model of speed: decoding is bytes of weights by storage type, on a
-processor rows of matrices by storage type, a cost a layer and a token, and at a depth bytes of
-cache and operations of attention; a prompt is operations with weights by storage
-type, operations of attention, the activations that layers pass on, and on an accelerator a cost a
-layer of each batch. Pure: what was measured comes in as values.
+The costs are solved for from the sums of `equations`. Pure: what was measured comes in as values.
 """
 
 from __future__ import annotations
@@ -12,13 +8,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.bench.accelerated import (
-    UNJUDGED_DECODE,
-    UNJUDGED_PREFILL,
-    for_others,
-    in_main_types,
+from whatfits.bench.accelerated import decode_elsewhere, prompts_elsewhere
+from whatfits.bench.equations import (
+    ACTIVATIONS,
+    ATTENTION,
+    CACHE,
+    LAYER,
+    PROMPT_LAYER,
+    TOKEN,
+    decode_equation,
+    prefill_equation,
 )
-from whatfits.bench.fitting import Equation, solved
+from whatfits.bench.fitting import solved
 from whatfits.bench.timing import CLEAN_SHARE, median
 from whatfits.sizing.calibration import (
     DeviceCalibration,
@@ -26,28 +27,18 @@ from whatfits.sizing.calibration import (
     MeasuredPrefill,
     quant_kind,
 )
-from whatfits.sizing.speed_terms import ACTIVATION_BYTES, ROW
+from whatfits.sizing.speed_terms import ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from whatfits.bench.bandwidth import MachineRates
     from whatfits.bench.fitting import Costs
     from whatfits.bench.micro import Measured, Target
     from whatfits.sizing.calibration import Calibration
 
-__all__ = [
-    "calibrated",
-    "decode_equation",
-    "disturbances",
-    "prefill_equation",
-    "with_older_rates",
-]
+__all__ = ["calibrated", "disturbances", "with_older_rates"]
 
-_FIRST_DEPTH: Final = 16  # where the first decoded token of a repeat stands
-_LAYER, _TOKEN, _CACHE = "layer", "token", "cache"
-_ATTENTION, _ACTIVATIONS, _PROMPT_LAYER = "attention", "activations", "prompt_layer"
-_BATCH_TOKENS: Final = 512  # that an accelerator computes at once
 _MOST_SPREAD: Final = 0.1  # repeats further apart than this are worth a warning
 _PERCENT: Final = 100
 _OLDER: Final = "the rates of llama.cpp are of"
@@ -78,15 +69,10 @@ def calibrated(
     prefills = [m for m in clean if m.step.kind == "prefill"]
     by_row = target.llama_name is None
     decode_rows = [decode_equation(m, by_row=by_row) for m in decodes]
-    prefill_rows = [
-        prefill_equation(m, by_layer=not by_row, by_width=by_row or _tells_width(prefills))
-        for m in prefills
-    ]
     if by_row:
-        decode, prefill = solved(decode_rows), solved(prefill_rows)
+        decode, prefill = solved(decode_rows), solved([prefill_equation(m) for m in prefills])
     else:
-        decode = _solved_elsewhere(decode_rows, decodes, UNJUDGED_DECODE)
-        prefill = _solved_elsewhere(prefill_rows, prefills, UNJUDGED_PREFILL)
+        decode, prefill = decode_elsewhere(decode_rows, decodes), prompts_elsewhere(prefills)
     plateau = None if rates is None else rates.plateau
     return DeviceCalibration(
         device=target.device,
@@ -109,67 +95,15 @@ def calibrated(
             MeasuredPrefill(quant_kind(name), 1 / cost, width, name)
             for name, cost, width in _types(prefill, prefills)
         ),
-        layer_seconds=decode.seconds.get(_LAYER, 0.0) if decodes else None,
-        token_seconds=decode.seconds.get(_TOKEN, 0.0) if decodes else None,
-        cache_bytes_per_s=decode.rate(_CACHE),
-        decode_attention_flops_per_s=decode.rate(_ATTENTION),
-        attention_flops_per_s=prefill.rate(_ATTENTION),
-        activation_bytes_per_s=prefill.rate(_ACTIVATIONS),
-        prompt_layer_seconds=None if by_row else prefill.seconds.get(_PROMPT_LAYER),
+        layer_seconds=decode.seconds.get(LAYER, 0.0) if decodes else None,
+        token_seconds=decode.seconds.get(TOKEN, 0.0) if decodes else None,
+        cache_bytes_per_s=decode.rate(CACHE),
+        decode_attention_flops_per_s=decode.rate(ATTENTION),
+        attention_flops_per_s=prefill.rate(ATTENTION),
+        activation_bytes_per_s=prefill.rate(ACTIVATIONS),
+        prompt_layer_seconds=None if by_row else prefill.seconds.get(PROMPT_LAYER),
         warnings=(*disturbances(counted, rates), *notes),
     )
-
-
-def _solved_elsewhere(
-    rows: Sequence[Equation], measured: Sequence[Measured], unknown: float
-) -> Costs:
-    """Return the costs of an accelerator."""
-    told = in_main_types(rows, measured)
-    return for_others(solved(told), told, measured, unknown=unknown)
-
-
-def decode_equation(measured: Measured, *, by_row: bool) -> Equation:
-    """Return the time of one token as a sum, at the middle of the tokens that were decoded.
-
-    With a cost a row (`by_row`): a processor's.
-    """
-    drawn, step = measured.drawn, measured.step
-    depth = max(step.depth, _FIRST_DEPTH) + step.tokens / 2
-    amounts: Mapping[str, float] = {
-        **drawn.bytes_by_type,
-        **({f"{ROW}.{name}": n for name, n in drawn.rows_by_type.items()} if by_row else {}),
-        _LAYER: drawn.shape.layers,
-        _TOKEN: 1.0,
-        _CACHE: depth * drawn.cache_bytes_per_token,
-        _ATTENTION: depth * drawn.attention_flops,
-    }
-    return Equation(amounts, measured.timing.median_seconds / step.tokens)
-
-
-def _tells_width(prefills: Sequence[Measured]) -> bool:
-    """Whether a batch that is not full tells what a token costs a layer from what a batch does."""
-    return any(m.step.tokens < _BATCH_TOKENS for m in prefills)
-
-
-def prefill_equation(
-    measured: Measured, *, by_layer: bool = False, by_width: bool = True
-) -> Equation:
-    """Return the time of a prompt as a sum; each of its tokens attends to all before it.
-
-    With a cost a layer (`by_layer`), an accelerator's: what launching takes, whatever the width;
-    with what layers pass on (`by_width`), so much a token.
-    """
-    drawn, step = measured.drawn, measured.step
-    pairs = step.tokens * step.depth + step.tokens * (step.tokens + 1) / 2
-    wide = ACTIVATION_BYTES * drawn.shape.hidden * drawn.shape.layers
-    batches = -(-step.tokens // _BATCH_TOKENS)
-    amounts: Mapping[str, float] = {
-        **{name: step.tokens * flops for name, flops in drawn.flops_by_type.items()},
-        _ATTENTION: pairs * drawn.attention_flops,
-        **({_ACTIVATIONS: step.tokens * wide} if by_width else {}),
-        **({_PROMPT_LAYER: batches * drawn.shape.layers} if by_layer else {}),
-    }
-    return Equation(amounts, measured.timing.median_seconds)
 
 
 def _types(costs: Costs, measured: Sequence[Measured]) -> Iterator[tuple[str, float, float]]:

@@ -88,21 +88,24 @@ def _trials(bytes_per_s: float) -> Iterator[Trial]:
         drawn = _with_layers(shape, file_type, bytes_per_s)
         return Trial(drawn, (_decode(), recorded_prompt(_PROMPT), *more))
 
+    # what a prompt costs once is more than half of a short one's time where products are fast: a
+    # long one tells it from them
+    long = recorded_prompt(_LONG_PROMPT)
     deep = (_decode(DEEP_TOKENS), recorded_prompt(_PROMPT, DEEP_TOKENS))
-    yield trial(_WIDE, _MAIN, recorded_prompt(_LONG_PROMPT), *deep)
+    yield trial(_WIDE, _MAIN, long, *deep)
     yield trial(_NARROW, _MAIN, *deep)
     yield Trial(draw(_TINY, _MAIN), (_decode(tokens=_DECODED_TINY),))
-    yield trial(_WIDE, _WITHIN)
+    yield trial(_WIDE, _WITHIN, long)
     yield trial(_VAST, _MAIN)
-    yield trial(_WIDE, _BYTES)
-    yield trial(_WIDE, _FLOATS)
+    yield trial(_WIDE, _BYTES, long)
+    yield trial(_WIDE, _FLOATS, long)
     # packed weights take a product's other side being packed too: what a layer costs differs
-    yield trial(_NARROW, _FLOATS)
+    yield trial(_NARROW, _FLOATS, long)
     for file_type in _IN_ONE_SHAPE:
-        yield trial(_WIDE, file_type)
+        yield trial(_WIDE, file_type, long)
     yield trial(_NARROW, _BYTES)
     for file_type in _LAST:
-        yield trial(_WIDE, file_type)
+        yield trial(_WIDE, file_type, long)
 
 
 def _decode(depth: int = 0, tokens: int = _DECODED) -> Step:

@@ -7,12 +7,8 @@ from dataclasses import replace
 import pytest
 
 from whatfits.bench.bandwidth import KernelRate, MachineRates
-from whatfits.bench.calibrate import (
-    calibrated,
-    decode_equation,
-    prefill_equation,
-    with_older_rates,
-)
+from whatfits.bench.calibrate import calibrated, with_older_rates
+from whatfits.bench.equations import decode_equation, prefill_equation
 from whatfits.bench.micro import Measured, Target, trials
 from whatfits.bench.timing import Repeat, Timing
 from whatfits.sizing.calibration import Calibration, DeviceCalibration, MeasuredDecode, quant_kind
