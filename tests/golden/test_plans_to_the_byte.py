@@ -92,7 +92,7 @@ def test_factors_of_rotations_lie_where_a_name_puts_them(
         (0, {"kv_type_k": "q4_0"}, [5_075_168]),
         (0, {"batch": 8}, [3_594_272]),
         (1, {}, [5_611_264, 225_504]),
-        (1, {"kv_type_k": "f32", "kv_type_v": "bf16"}, [9_576_192, 225_504]),
+        (1, {"kv_type_k": "f32", "kv_type_v": "bf16"}, [18_095_872, 225_504]),
         (1, {"gpu_layers": 20}, [4_993_664, 5_009_632]),
     ],
 )
