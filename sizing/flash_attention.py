@@ -43,7 +43,7 @@ def all_can_fuse(
     the keys and of the values, 16 bits where they are unset.
     """
     devices = tuple(devices)
-    types = {(kind or "").lower() for kind in kv_types}
+    types = {(kind or "").lower() for kind in kv_types if model.hparams.causal}  # others: no cache
     if UNFUSED_TYPE in types and any(d.kind in CUDA_LIKE for d in devices):
         return False
     attending = [layer for layer in model.layers if layer.n_head and layer.n_head_kv]
