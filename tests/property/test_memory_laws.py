@@ -25,8 +25,8 @@ LADDER = (
     *("Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K"),
     *("Q8_0", "F16", "F32"),
 )
-# One type a number of bits: f16 and bf16 take the same cache, but not the same work; over IQ4_NL CUDA
-# fuses no attention, and brings the cache to the host.
+# One type a number of bits: f16 and bf16 take the same cache, but not the same work. Over IQ4_NL
+# CUDA fuses no attention, and brings the cache to the host.
 KV_LADDER = sorted(
     set(KV_TYPES) - {"BF16", "IQ4_NL"}, key=lambda name: GGML_TYPES[name].bits_per_weight
 )
