@@ -24,8 +24,8 @@ _SOURCES: Final = "tests/sizing/sources"
 _QUANTS: Final = "tests/sizing/quants"
 _BYTES: Final = ("tests/golden/test_plans_to_the_byte.py", "tests/golden/test_recorded_buffers.py")
 _PLACING: Final = (
-    *("allocator", "budget", "buffers", "homes", "index", "reduce", "repeat", "replay"),
-    *("scheduler", "scratch", "steps"),
+    *("allocator", "budget", "buffers", "device_attention", "homes", "index", "reduce", "repeat"),
+    *("replay", "scheduler", "scratch", "steps"),
 )
 _LAWS: Final = ("tests/property/test_memory_laws.py",)
 GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
@@ -163,6 +163,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             (
                 "tests/sizing/graph/test_allocator.py",
                 "tests/sizing/graph/test_budget.py",
+                "tests/sizing/graph/test_device_attention.py",
                 "tests/sizing/test_kinds_of_buffers.py",
                 "tests/sizing/graph/test_shortcuts.py",
                 "tests/sizing/graph/test_scheduler.py",
@@ -202,6 +203,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 f"{_BESIDE}/test_growth.py",
                 f"{_BESIDE}/test_tables.py",
                 f"{_BESIDE}/test_rules.py",
+                f"{_BESIDE}/test_unfused_keys.py",
                 f"{_BESIDE}/test_weight_groups.py",
                 f"{_BESIDE}/test_weight_rules.py",
                 f"{_BESIDE}/test_checkpoints.py",
@@ -242,9 +244,10 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
     # on drawn machines, tests/sizing/search does on a few, made to the byte.
     "placement": (
         Suite(
-            ("placement.py", "share.py"),
+            ("placement.py", "share.py", "device_limits.py"),
             (
                 "tests/sizing/test_placement.py",
+                "tests/sizing/test_kernels.py",
                 "tests/sizing/test_placement_rules.py",
                 "tests/golden/test_recorded_plans.py",
             ),

@@ -19,9 +19,11 @@ from whatfits.sizing.placement import (
     expert_layer,
     layer_devices,
     place_layers,
+    resolve_placement,
     usable_accelerators,
 )
 from whatfits.sizing.share import Part, Share
+from whatfits.sizing.sources.catalog_model import load_catalog_model
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest
 
@@ -226,3 +228,32 @@ def test_shares_add_up_column_by_column() -> None:
     assert Part("lora", "x", (one, two)).total == one + two
     assert Part("lora", "x", ()).total == Share()
     assert Part("lora", "x", ()).mapped_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("machine", "file_type", "kept"),
+    [
+        (ONE, "TQ2_0", {"TQ2_0"}),
+        (ONE, "TQ1_0", {"TQ1_0"}),
+        (ONE, "Q4_K_M", set()),
+        (NONE, "TQ2_0", set()),
+        (machine_expression("m4 max 64gb"), "TQ2_0", set()),
+        (machine_expression("m4 max 64gb"), "TQ1_0", {"TQ1_0"}),
+        (machine_expression("arc b580 + 64gb"), "TQ2_0", set()),
+    ],
+)
+def test_what_a_device_cannot_multiply_with_stays_on_the_host(
+    machine: Machine, file_type: str, kept: set[str]
+) -> None:
+    model = load_catalog_model("llama-3.2-1b", file_type=file_type)
+    placed = resolve_placement(model, PlacementRequest(), machine)
+    assert placed.host_types == kept
+    assert placed.parts_layers is bool(kept)
+    assert not placed.has_overrides
+    # a file that does not say its type is looked through
+    unnamed = resolve_placement(replace(model, file_type=None), PlacementRequest(), machine)
+    assert unnamed.host_types == kept
+    on_device = placed.device_of("blk.0.ffn_up.weight", 0, type_name="F32")
+    assert on_device == 0
+    for name in kept:
+        assert placed.device_of("blk.0.ffn_up.weight", 0, type_name=name) is None
