@@ -30,6 +30,7 @@ OFFLOAD: Final = RECORDED / "offload.json"
 SPLITS: Final = RECORDED / "splits.json"
 FUSED: Final = RECORDED / "fused.json"
 CUDA: Final = RECORDED / "cuda.json"
+CUDA_LOADS: Final = RECORDED / "cuda_loads.json"
 _PER_DEVICE: Final = 3
 _DEFAULTS: Final = asdict(RunSettings(0))
 _NOTHING: Final = (Column(0, 0, 0),)
