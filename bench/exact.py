@@ -11,7 +11,7 @@ from whatfits.bench.verify import REFERENCE, columns_of
 from whatfits.sizing.estimate import Basis, Memory
 from whatfits.sizing.graph.models import has_graph
 from whatfits.sizing.named_tuples import NamedTuple
-from whatfits.sizing.overhead import overhead_of
+from whatfits.sizing.overhead import overheads_of
 from whatfits.sizing.verdict import judge
 
 if TYPE_CHECKING:
@@ -58,10 +58,15 @@ def exact_trial(
     planned = plan(path, run_settings(workload, trial.settings, trial.placement, mmap=False))
     # on several devices a real load can take back what its plan took: that width stays
     loads_otherwise = bool(trial.placement.accelerators) and has_graph(spec)
-    is_server = workload.program == "server"
-    devices = (*trial.placement.accelerators, trial.placement.host)
+    overheads = overheads_of(
+        spec,
+        trial.settings,
+        trial.placement,
+        machine,
+        is_server=workload.program == "server",
+    )
     rows, differences = [], []
-    for row, device in zip(trial.memory.devices, devices, strict=True):
+    for row, overhead in zip(trial.memory.devices, overheads, strict=True):
         told = _told(planned, accelerators.get(row.device), accelerators)
         found = _differences(row, told)
         differences += found
@@ -69,7 +74,7 @@ def exact_trial(
             _exact_row(
                 row,
                 told[2],
-                overhead_of(machine, device, is_server=is_server),
+                overhead,
                 keeps_width=loads_otherwise or bool(found),
             )
         )

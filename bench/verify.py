@@ -14,7 +14,7 @@ from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.named_tuples import NamedTuple
-from whatfits.sizing.overhead import overhead_of, process_overhead
+from whatfits.sizing.overhead import overheads_of, process_overhead
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.settings import resolve_settings
@@ -74,9 +74,8 @@ def prepare(
     fuses = layers_can_fuse(spec, placement, kv_types=types)
     settings = resolve_settings(spec, workload, flash_supported=fuses)
     memory = Bill(spec).memory(settings, placement, machine, is_server=False)
-    devices = (*placement.accelerators, placement.host)
-    overheads = tuple(overhead_of(machine, device, is_server=False) for device in devices)
-    return Prepared(settings, placement, memory, overheads)
+    overheads = overheads_of(spec, settings, placement, machine, is_server=False)
+    return Prepared(settings, placement, memory, tuple(overheads))
 
 
 def verify(

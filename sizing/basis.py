@@ -12,7 +12,7 @@ from whatfits.sizing.graph.models import has_graph
 from whatfits.sizing.kv_cache import cache_cells
 from whatfits.sizing.load_time import load_basis, load_from_disk_s
 from whatfits.sizing.model import FullAttention, LatentAttention, SlidingWindow
-from whatfits.sizing.overhead import overhead_of
+from whatfits.sizing.overhead import overhead_of, unfused_bytes
 from whatfits.sizing.speed import told_depth
 from whatfits.sizing.speed_terms import decode_terms
 from whatfits.sizing.substituted import cache_sum, free_sum, parts_sum, product, weights_sum
@@ -44,7 +44,7 @@ def basis_of(
     `prompt_tokens` are those that speeds are told for; None for the usual number.
     """
     reasons = [_weights(model, trial.memory), _cache(model, trial), _compute(model, trial)]
-    reasons += [_output(model, trial), _overhead(trial, machine), free_basis(machine)]
+    reasons += [_output(model, trial), _overhead(model, trial, machine), free_basis(machine)]
     if model.file_header is not None:
         reasons.append(_file(model, model.file_header))
     reasons += [part_basis(part) for part in trial.memory.parts]
@@ -220,12 +220,15 @@ def _output(model: ModelSpec, trial: Trial) -> Basis:
     )
 
 
-def _overhead(trial: Trial, machine: Machine) -> Basis:
+def _overhead(model: ModelSpec, trial: Trial, machine: Machine) -> Basis:
     is_server = trial.memory.devices[-1].overhead_bytes > 0
     devices = (*trial.placement.accelerators, trial.placement.host)
     known = {d.id: overhead_of(machine, d, is_server=is_server) for d in devices}
     parts = {f"on {name}": o.mid_bytes for name, o in known.items()}
-    scores = trial.memory.overhead_bytes - sum(parts.values())
+    accelerators = range(len(trial.placement.accelerators))
+    scores = sum(
+        unfused_bytes(model, trial.settings, trial.placement, at=at) for at in accelerators
+    )
     if scores:
         parts["for scores in F16 of attention that is not fused"] = scores
     return Basis(
@@ -237,10 +240,7 @@ def _overhead(trial: Trial, machine: Machine) -> Basis:
         },
         source="; ".join(dict.fromkeys(o.source for o in known.values())),
         error="an interval: it depends on driver, back end and kernels used",
-        substituted=parts_sum(
-            parts,
-            n_bytes=trial.memory.overhead_bytes,
-        ),
+        substituted=parts_sum(parts, n_bytes=trial.memory.overhead_bytes),
     )
 
 

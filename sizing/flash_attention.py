@@ -17,10 +17,21 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["CUDA_LIKE", "UNFUSED_TYPE", "all_can_fuse", "can_fuse", "layers_can_fuse"]
+__all__ = [
+    "COMPILED_TYPES",
+    "CUDA_LIKE",
+    "UNFUSED_TYPE",
+    "all_can_fuse",
+    "can_fuse",
+    "layers_can_fuse",
+]
 
 CUDA_LIKE: Final = frozenset({"cuda", "rocm"})
 """Kinds of devices whose back end is ggml's CUDA code."""
+
+COMPILED_TYPES: Final = frozenset({"f16", "bf16", "q8_0", "q4_0"})
+"""Types of cache, each for keys and values, that CUDA's vector kernels are compiled for unless
+somebody asks for more (ggml/CMakeLists.txt, GGML_CUDA_FA_QUANTS)."""
 
 UNFUSED_TYPE: Final = "iq4_nl"
 """Type of cache over which CUDA fuses no attention (ggml_cuda_fattn_kv_type_supported)."""

@@ -1,13 +1,12 @@
 """What a device has no kernel of its own for, and what llama.cpp does instead.
 
-Source: llama.cpp (0c1e57098) ggml/CMakeLists.txt (GGML_CUDA_FA_QUANTS, the pairs of cache types
-that are compiled unless somebody asks for more), ggml/src/ggml-cuda/fattn.cu
-(ggml_cuda_flash_attn_ext_vec converts other pairs to f16); supports_op of its back ends.
+Source: llama.cpp (0c1e57098) ggml/src/ggml-cuda/fattn.cu (ggml_cuda_flash_attn_ext_vec converts
+pairs of cache types that are not compiled to f16); supports_op of its back ends.
 """
 
 from __future__ import annotations
 
-from whatfits.sizing.flash_attention import UNFUSED_TYPE, layers_can_fuse
+from whatfits.sizing.flash_attention import COMPILED_TYPES, UNFUSED_TYPE, layers_can_fuse
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ __all__ = ["kernel_notes"]
 
 _KIND: Final = "cuda"
 _INSTEAD: Final = "Take one type for both: q8_0, q4_0, f16 or bf16."
-_COMPILED: Final = frozenset((name, name) for name in ("q4_0", "q8_0", "f16", "bf16"))
 
 
 def kernel_notes(model: ModelSpec, trial: Trial) -> tuple[str, ...]:
@@ -41,7 +39,7 @@ def _attention(model: ModelSpec, trial: Trial) -> tuple[str, ...]:
             "slower than told here. "
             + (_INSTEAD if UNFUSED_TYPE in pair else "Leave the cache in f16, and -fa at auto."),
         )
-    if _KIND not in used or pair in _COMPILED:
+    if _KIND not in used or (pair[0] == pair[1] and pair[0] in COMPILED_TYPES):
         return ()
     lacks = f"no kernel for keys in {pair[0]} with values in {pair[1]}"
     does = "converts them for every token: slower than told here"
@@ -54,7 +52,7 @@ def _types(model: ModelSpec, trial: Trial) -> tuple[str, ...]:
         return ()
     said = (
         f"The device has no kernel for weights in {' and '.join(names)}: llama.cpp keeps them in "
-        f"system memory and multiplies with them on the processor. Take another file type of "
+        "system memory and multiplies with them on the processor. Take another file type of "
         f"{model.name}."
     )
     return (said,)

@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.settings import Settings
 
-__all__ = ["Overhead", "device_overhead", "overhead_of", "process_overhead", "unfused_bytes"]
-
+__all__ = [
+    "Overhead",
+    "device_overhead",
+    "overhead_of",
+    "overheads_of",
+    "process_overhead",
+    "unfused_bytes",
+]
 
 _F16_BYTES: Final = 2
 
@@ -102,22 +109,40 @@ def device_overhead(device_kind: str, features: tuple[str, ...] = ()) -> Overhea
     return _DEVICE.get(device_kind, _UNKNOWN_DEVICE)
 
 
-def unfused_bytes(settings: Settings, placement: Placement, n_heads: int, *, at: int) -> int:
+def unfused_bytes(model: ModelSpec, settings: Settings, placement: Placement, *, at: int) -> int:
     """Return what CUDA takes beside its buffers for attention that is not fused, context filled.
 
     The scores of a micro-batch are turned into F16 before they meet the values: two bytes for each
     head, token and cell of its sequence, out of a pool that only grows. `at` is the number of the
-    accelerator; 0 where none of its layers attends like that.
+    accelerator; 0 where none of its layers attends like that, and of encoders, whose inputs are
+    short.
     Source: llama.cpp ggml/src/ggml-cuda/ggml-cuda.cu (ggml_cuda_mul_mat_batched_cublas). Error: 5 %
     by a load on a H200 (tests/golden/test_loads_on_cuda.py).
     """
-    if settings.flash_attention or at not in placement.layers_in_use:
+    if settings.flash_attention or model.embeds or at not in placement.layers_in_use:
         return 0
     if placement.accelerators[at].kind not in CUDA_LIKE:
         return 0
-    return (
-        _F16_BYTES * n_heads * settings.context_tokens // settings.streams * settings.graph_tokens
-    )
+    n_heads = max((layer.n_head for layer in model.layers if layer.n_head_kv), default=0)
+    cells = settings.context_tokens // settings.streams
+    return _F16_BYTES * n_heads * cells * settings.graph_tokens
+
+
+def overheads_of(
+    model: ModelSpec,
+    settings: Settings,
+    placement: Placement,
+    machine: Machine,
+    *,
+    is_server: bool,
+) -> list[Overhead]:
+    """Return the overhead of a run on each accelerator, the host's last."""
+    devices = (*placement.accelerators, placement.host)
+    found = [overhead_of(machine, device, is_server=is_server) for device in devices]
+    for at in range(len(placement.accelerators)):
+        unfused = unfused_bytes(model, settings, placement, at=at)
+        found[at] = found[at].and_up_to(unfused) if unfused else found[at]
+    return found
 
 
 def process_overhead(*, is_server: bool) -> Overhead:

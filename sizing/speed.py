@@ -98,14 +98,11 @@ def estimate_speed(
     an arithmetic rate it needs is unknown; the reason says which.
     """
     depth = told_depth(prompt_tokens, settings)
-    if not model.tensors:
-        return _unknown("the tensor table of this model is not known")
     devices = (*placement.accelerators, placement.host)
     work = step_work(model, placement)
-    if engine is None and copies_experts_back(
-        model.architecture, _kinds_with_experts(work, devices)
-    ):
-        return _unknown(_COPIED_BACK)
+    why_not = _why_untold(model, work, devices, engine)
+    if why_not:
+        return _unknown(why_not)
     rates = peak_rates(devices, machine, engine)
     costs = device_costs(devices, machine, engine, rates)
     terms = cut_over_ranks(
@@ -208,9 +205,16 @@ def guessed_host(
     return None if known or host not in used else host
 
 
-def _kinds_with_experts(work: StepWork, devices: Sequence[Device]) -> set[str]:
+def _why_untold(
+    model: ModelSpec, work: StepWork, devices: Sequence[Device], engine: str | None
+) -> str | None:
+    """Return why no sum of costs tells the speed of a model; None where one does."""
+    if not model.tensors:
+        return "the tensor table of this model is not known"
     parts = zip(work.devices, devices, strict=True)
-    return {device.kind for part, device in parts if part.expert_layers}
+    with_experts = {device.kind for part, device in parts if part.expert_layers}
+    is_copied = engine is None and copies_experts_back(model.architecture, with_experts)
+    return _COPIED_BACK if is_copied else None
 
 
 def _unknown(reason: str) -> Speed:

@@ -1,16 +1,16 @@
 """Fused attention as devices run it: whether at all, and by which kind of kernel.
 
 CUDA's vector kernel reads a cache in its own types and is taken for a token or two; every other one
-reads f16. Which cards count as new (8.9 and up) decides nothing but attention over two tokens at
-once, so all are taken to be.
+reads f16. Whether a card is new (8.9 and up) decides nothing but the attention of a token or two,
+of which an older one copies more: all are taken to be new.
 Source: llama.cpp (0c1e57098) ggml/src/ggml-cuda/fattn.cu (ggml_cuda_get_best_fattn_kernel,
-ggml_cuda_get_fattn_vec_case) and ggml/CMakeLists.txt (GGML_CUDA_FA_QUANTS: the pairs of types that
-are compiled). Error: none against dry runs on an H200 (tests/recorded/llama_cpp/cuda.json).
+ggml_cuda_get_fattn_vec_case). Error: none against dry runs on an H200
+(tests/recorded/llama_cpp/cuda.json).
 """
 
 from __future__ import annotations
 
-from whatfits.sizing.flash_attention import CUDA_LIKE, UNFUSED_TYPE, can_fuse
+from whatfits.sizing.flash_attention import COMPILED_TYPES, CUDA_LIKE, UNFUSED_TYPE, can_fuse
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ __all__ = ["fuses_attention", "reads_cache_as_it_is"]
 _CUDA: Final = "cuda"
 _MASK_AT: Final = 3
 _PLAIN: Final = frozenset({"F32", "F16", "BF16"})
-_COMPILED: Final = frozenset({"F16", "BF16", "Q8_0", "Q4_0"})  # each with itself
 _VECTOR_MULTIPLE: Final = 64
 _VECTOR_WIDEST: Final = 256
 _NO_VECTOR: Final = 192
@@ -47,7 +46,7 @@ def fuses_attention(tensor: Tensor, device_kind: str) -> bool:
 def reads_cache_as_it_is(tensor: Tensor, device_kind: str) -> bool:
     """Return whether CUDA's kernel for a FLASH_ATTN_EXT makes no f16 copy of the cache."""
     q, k, v = tensor.srcs[:3]
-    compiled = k.type == v.type and k.type in _COMPILED
+    compiled = k.type == v.type and k.type.lower() in COMPILED_TYPES
     return compiled and _takes_vectors(q, k, v, device_kind)
 
 

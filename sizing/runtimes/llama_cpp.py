@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from whatfits.sizing.beside import Beside
 from whatfits.sizing.estimate import DeviceMemory, Memory, MemoryPart
-from whatfits.sizing.overhead import overhead_of, unfused_bytes
+from whatfits.sizing.overhead import overheads_of
 from whatfits.sizing.runtimes.known_shares import shares_of
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -39,8 +39,7 @@ class Bill:
         """
         self._own = shares_of(model, replays)
         self._beside = beside or Beside(model)
-        heads = (layer.n_head for layer in model.layers if layer.n_head_kv)
-        self._n_heads = 0 if model.embeds else max(heads, default=0)
+        self._model = model
 
     def weights(self, placement: Placement) -> Weights:
         """Return where the weights lie under a placement."""
@@ -69,14 +68,11 @@ class Bill:
         weights = self._own.weights(placement)
         own = self._own.of(settings, placement, weights)
         parts = self._beside.parts(settings, placement, machine, own)
+        overheads = overheads_of(self._model, settings, placement, machine, is_server=is_server)
         rows = []
         for index, device in enumerate((*placement.accelerators, placement.host)):
             share = sum((part.shares[index] for part in parts), own[index])
-            overhead = overhead_of(machine, device, is_server=is_server)
-            if index < len(placement.accelerators):
-                unfused = unfused_bytes(settings, placement, self._n_heads, at=index)
-                overhead = overhead.and_up_to(unfused) if unfused else overhead
-            rows.append(device_row(machine, device, share, overhead))
+            rows.append(device_row(machine, device, share, overheads[index]))
         return Memory.of(
             rows,
             mapped_bytes=weights.mapped_bytes + sum(part.mapped_bytes for part in parts),

@@ -75,6 +75,6 @@ def test_unfused_scores_take_a_pool_on_cuda(
     settings = resolve_settings(model, workload)
     box = machine_expression(machine)
     placement = resolve_placement(model, PlacementRequest(), box)
-    assert unfused_bytes(settings, placement, 32, at=0) == taken
+    assert unfused_bytes(model, settings, placement, at=0) == taken
     none = resolve_placement(model, PlacementRequest(gpu_layers=0), box)
-    assert unfused_bytes(settings, none, 32, at=0) == 0
+    assert unfused_bytes(model, settings, none, at=0) == 0
