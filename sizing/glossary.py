@@ -104,7 +104,7 @@ TERMS: Final = (
     ),
     Term(
         "runtime overhead",
-        ("overhead", "cuda context", "driver context", "context overhead", "modules"),
+        ("overhead", "overheads", "cuda context", "driver context", "context overhead", "modules"),
         "Memory that a program takes beside weights, cache and buffers: on a card the driver's "
         "context, the back end's code and its pools, on the host the program itself. No file "
         "tells it, so it is an interval; three real loads on a machine replace it by what they "

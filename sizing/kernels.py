@@ -35,8 +35,7 @@ def _attention(model: ModelSpec, trial: Trial) -> tuple[str, ...]:
     if not layers_can_fuse(model, placement, kv_types=pair):
         over = f"a cache in {UNFUSED_TYPE}" if UNFUSED_TYPE in pair else "this model's heads"
         return (
-            f"The device fuses no attention over {over}: llama.cpp computes it on the processor, "
-            "slower than told here. "
+            f"The device fuses no attention over {over}: llama.cpp computes it on the processor. "
             + (_INSTEAD if UNFUSED_TYPE in pair else "Leave the cache in f16, and -fa at auto."),
         )
     if _KIND not in used or (pair[0] == pair[1] and pair[0] in COMPILED_TYPES):

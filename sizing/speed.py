@@ -10,6 +10,7 @@ from math import exp, hypot, inf, log
 
 from whatfits.sizing.device_limits import copies_experts_back
 from whatfits.sizing.estimate import RateRange, Speed
+from whatfits.sizing.flash_attention import layers_can_fuse
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_costs import costs_of, measured_costs
 from whatfits.sizing.speed_rates import measured_device, peak_rates
@@ -60,6 +61,10 @@ _COPIED_BACK: Final = (
     "CUDA and Vulkan have no kernel for this model's experts: llama.cpp copies them to the "
     "processor for every token, and how slow that is was not measured"
 )
+_ATTENDS_ON_HOST: Final = (
+    "the device has no kernel for this attention: llama.cpp copies the cache to the processor for "
+    "every token, and how slow that is was not measured"
+)
 _TELL: Final = " (a machine file can tell its cores and features)"
 _UNTIMED: Final = "family"  # the level of a device that was measured with other storage types
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
@@ -100,9 +105,9 @@ def estimate_speed(
     depth = told_depth(prompt_tokens, settings)
     devices = (*placement.accelerators, placement.host)
     work = step_work(model, placement)
-    why_not = _why_untold(model, work, devices, engine)
-    if why_not:
-        return _unknown(why_not)
+    why_not = None if engine else _why_untold(model, settings, placement, work)
+    if why_not or not model.tensors:
+        return _unknown(why_not or "the tensor table of this model is not known")
     rates = peak_rates(devices, machine, engine)
     costs = device_costs(devices, machine, engine, rates)
     terms = cut_over_ranks(
@@ -206,15 +211,17 @@ def guessed_host(
 
 
 def _why_untold(
-    model: ModelSpec, work: StepWork, devices: Sequence[Device], engine: str | None
+    model: ModelSpec, settings: Settings, placement: Placement, work: StepWork
 ) -> str | None:
-    """Return why no sum of costs tells the speed of a model; None where one does."""
-    if not model.tensors:
-        return "the tensor table of this model is not known"
-    parts = zip(work.devices, devices, strict=True)
+    """Return what llama.cpp computes where no sum of costs tells of it; None for nothing."""
+    parts = zip(work.devices, placement.accelerators, strict=False)
     with_experts = {device.kind for part, device in parts if part.expert_layers}
-    is_copied = engine is None and copies_experts_back(model.architecture, with_experts)
-    return _COPIED_BACK if is_copied else None
+    if copies_experts_back(model.architecture, with_experts):
+        return _COPIED_BACK
+    types = settings.kv_type_k, settings.kv_type_v
+    if settings.flash_attention and not layers_can_fuse(model, placement, kv_types=types):
+        return _ATTENDS_ON_HOST
+    return None
 
 
 def _unknown(reason: str) -> Speed:

@@ -20,7 +20,8 @@ def asked(keys: str, values: str, machine: str = CARD, **placement: object) -> P
 
 
 def said(plan: Plan) -> list[str]:
-    return [note for note in plan.notes if "slower than told here" in note]
+    marks = ("slower than told here", "fuses no attention")
+    return [note for note in plan.notes if any(mark in note for mark in marks)]
 
 
 @pytest.mark.parametrize("kind", ["f16", "bf16", "q8_0", "q4_0"])
@@ -54,8 +55,12 @@ def test_values_that_cannot_be_fused_are_said_to_be_slow() -> None:
 @pytest.mark.parametrize("values", ["iq4_nl", "q8_0"])
 def test_values_force_fused_attention_that_a_card_cannot_do(values: str) -> None:
     keys = "q8_0" if values == "iq4_nl" else "iq4_nl"
-    (note,) = said(asked(keys, values))
+    plan = asked(keys, values)
+    (note,) = said(plan)
     assert "computes it on the processor" in note
+    assert plan.speed is not None
+    assert plan.speed.decode_tokens_per_s is None
+    assert "no kernel for this attention" in (plan.speed.reason or "")
 
 
 def test_heads_that_a_card_cannot_fuse_are_named() -> None:
