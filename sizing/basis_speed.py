@@ -8,7 +8,7 @@ from whatfits.sizing.estimate import Basis
 from whatfits.sizing.processors import BY_ROWS, WIDE
 from whatfits.sizing.speed import SPEED_SOURCE, device_costs, rounded
 from whatfits.sizing.speed_rates import peak_rates
-from whatfits.sizing.speed_terms import ROW
+from whatfits.sizing.speed_terms import OPERATION, ROW
 from whatfits.sizing.substituted_speed import step_sum
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -32,9 +32,10 @@ _LEVELS: Final = {
 }
 _DECODE: Final = (
     "1 / (sum over devices of weights read / (share x bandwidth) + what unpacking them takes "
-    "beyond that on Apple's GPUs + cache and states at this depth / (share x bandwidth) + layers x "
-    "seconds + changes of device x seconds + seconds a token + on a processor layers x threads x "
-    "seconds, and rows of matrices x seconds where they were measured)"
+    "beyond that where memory is fast beside the shaders + cache and states at this depth / (share "
+    "x bandwidth) + operations, one a weight of a layer, x seconds + layers with experts or states "
+    "x seconds + changes of device x seconds + seconds a token + on a processor operations x "
+    "threads x seconds, and rows of matrices x seconds where they were measured)"
 )
 _PROMPT: Final = (
     "tokens / (operations of weights / (share x arithmetic rate) + operations of attention / "
@@ -141,7 +142,7 @@ def _decode_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
     kinds = [name for name in costs.table if name.startswith("weights.")]
     for name in (*kinds, *_SHOWN):
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
-    for name in ("layer", "hop", "token"):
+    for name in (OPERATION, "hop", "token"):
         inputs[f"{name}_microseconds"] = rounded(1e6 * costs.of((name,)))
     for name in (name for name in costs.table if name.startswith(f"{ROW}.")):
         inputs[f"{name.replace('.', '_')}_nanoseconds"] = rounded(1e9 * costs.of((name,)))

@@ -111,7 +111,7 @@ def estimate_speed(
     rates = peak_rates(devices, machine, engine)
     costs = device_costs(devices, machine, engine, rates)
     terms = cut_over_ranks(
-        decode_terms(model, settings, placement, rates, depth=depth, step=work), ranks
+        decode_terms(model, settings, placement, rates, depth=depth, step=work), ranks, work.layers
     )
     used = {term.device for term in terms}
     missing = _without_bandwidth(used, devices, rates)
@@ -136,7 +136,7 @@ def estimate_speed(
         written = decode_terms(
             model, settings, placement, rates, depth=depth, sequences=sequences, step=work
         )
-        cut = cut_over_ranks(written, ranks)
+        cut = cut_over_ranks(written, ranks, work.layers)
         return timed(cut, costs, decoding=True, host=guessed, guess=guess).rate(sequences)
 
     # many tokens at once are bound by arithmetic as well: without its rate nothing can be told

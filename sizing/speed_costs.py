@@ -13,7 +13,7 @@ from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.catalog.index_file import read_json
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_terms import BARRIER, ROW, UNPACKING
+from whatfits.sizing.speed_terms import BARRIER, OPERATION, ROW, UNPACKING
 from whatfits.sizing.speed_timed import timed_costs
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ _ALL: Final = "all"
 _PROCESSORS: Final = "cpu"
 # Prompts of three cards were fitted on: too few to tell how far the next one is off.
 _FEW_PROMPTS: Final = frozenset({"cuda:vulkan"})
+# What is timed here has Llama's layers: seven matrices and two norms. Source: bench/shapes.py.
+_MEASURED_OPERATIONS: Final = 9
 
 
 class DeviceCosts(NamedTuple):
@@ -161,7 +163,7 @@ def measured_costs(known: DeviceCosts, found: DeviceCalibration, rates: Rates) -
         for r in found.prefill
     ]
     measured = {
-        "layer": found.layer_seconds,
+        OPERATION: found.layer_seconds and found.layer_seconds / _MEASURED_OPERATIONS,
         "token": found.token_seconds,
         "attention": found.attention_flops_per_s and peak_flops / found.attention_flops_per_s,
     }

@@ -25,14 +25,16 @@ __all__ = ["family_of"]
 # Source: NVIDIA CUDA C++ programming guide, compute capabilities.
 _CUDA: Final = (
     ((12, 1), "gb10"),
-    ((10, 0), "blackwell"),
+    ((12, 0), "blackwell"),
+    ((10, 0), "blackwell-hbm"),
     ((9, 0), "hopper"),
     ((8, 9), "ada"),
     ((8, 6), "ampere"),
     ((8, 0), "ampere-hbm"),
     ((7, 5), "turing"),
     ((7, 0), "volta"),
-    ((6, 0), "pascal"),
+    ((6, 1), "pascal"),
+    ((6, 0), "pascal-hbm"),
     ((5, 0), "maxwell"),
 )
 # Source: LLVM AMDGPU usage, processors.

@@ -1,12 +1,13 @@
 """The time of a step as a sum of terms: an amount at its peak rate, times costs that are fitted.
 
 Decoding: bytes of weights over bandwidth, by storage type; bytes of cache, and of states that are
-scanned, which is far from the bandwidth (ggml/src/ggml-cuda/ssm-scan.cu); a constant a layer, more
-where there are experts or a state; one a token, one a change of device. On a processor one a row of
-a matrix, where that was measured: beginning and ending a product of vectors; and one a thread and
-layer: after each operation all threads add to one counter, one after the other, and wait for the
-last (ggml/src/ggml-cpu/ggml-cpu.c, ggml_barrier). On Apple's GPUs what unpacking weights takes
-beyond reading them (`Rates.unpacking_share`).
+scanned, which is far from the bandwidth (ggml/src/ggml-cuda/ssm-scan.cu); a constant an operation,
+of which a layer has as many as weights or more, and one a layer with experts or a state; one a
+token, one a change of device. On a processor one a row of a matrix, where that was measured:
+beginning and ending a product of vectors; and one a thread and operation: after each all threads
+add to one counter, one after the other, and wait for the last (ggml/src/ggml-cpu/ggml-cpu.c,
+ggml_barrier). Where memory is fast beside the shaders, what unpacking weights takes beyond reading
+them (`Rates.unpacking_share`).
 A prompt: operations over the arithmetic rate by storage type; operations of attention;
 activations that layers pass on; weights read, and those on the host copied, once a micro-batch.
 Source: this is what llama.cpp's graphs do (src/llama-graph.cpp, ggml/src/ggml-backend.cpp for
@@ -34,6 +35,7 @@ __all__ = [
     "ACTIVATION_BYTES",
     "BARRIER",
     "LEAST_OFFLOADED_TOKENS",
+    "OPERATION",
     "ROW",
     "UNPACKING",
     "WEIGHTS",
@@ -52,7 +54,8 @@ ACTIVATION_BYTES: Final = 4  # float32, as wide as the model
 # Fewer tokens are computed where the weights lie. Source: ggml-cuda.cu, op_offload_min_batch_size.
 LEAST_OFFLOADED_TOKENS: Final = 32
 ROW: Final = "row"
-BARRIER: Final = "barrier_"  # before the name of a layer's cost: the same, times the threads
+BARRIER: Final = "barrier_"  # before a constant's name: the same, times the threads
+OPERATION: Final = "operation"
 WEIGHTS: Final = "weights."
 UNPACKING: Final = "unpacking"  # a mark: its cost is one
 
@@ -116,8 +119,9 @@ def decode_terms(
             terms.append(Term(index, state / peak, (state_cost,)))
         if met[index]:
             terms.append(Term(index, met[index] * sequences / peak, ("decode_attention",)))
-        per_layer = [*_per_layer(index, work, "")]
-        terms += [*per_layer, *_barriers(per_layer, index, rates[index])]
+        constant = [Term(index, work.operations, (OPERATION,))] if work.operations else []
+        constant += _per_layer(index, work, "")
+        terms += [*constant, *_barriers(constant, index, rates[index])]
         terms += _rows(index, work, share) if index == host else ()
         if sequences > 1:
             terms += _more_sequences(index, work, model, rates[index], sequences)
@@ -132,7 +136,7 @@ def _unpacking(terms: Sequence[Term], index: int, rates: Rates) -> list[Term]:
     found = []
     for term in terms:
         name = term.costs[0]
-        if rates.unpacking_flops and term.device == index and name.startswith(WEIGHTS):
+        if rates.unpacking_per_s and term.device == index and name.startswith(WEIGHTS):
             beyond = term.amount * rates.unpacking_share(name.removeprefix(WEIGHTS))
             found += [Term(index, beyond, (UNPACKING, *term.costs))] if beyond else []
     return found
@@ -143,19 +147,18 @@ def _touched(model: ModelSpec, tokens: float) -> float:
 
 
 def _per_layer(index: int, work: DeviceWork, phase: str) -> Iterator[Term]:
-    counts = (("layer", work.layers), ("expert_layer", work.expert_layers))
     states = (("state_layer", work.state_layers), ("delta_layer", work.delta_layers))
-    for name, count in (*counts, *states):
+    for name, count in (("expert_layer", work.expert_layers), *states):
         if count:
             yield Term(index, count, (phase + name,))
 
 
 def _barriers(terms: Sequence[Term], index: int, rates: Rates) -> list[Term]:
-    """Return what the layers of these terms cost for each thread of a processor."""
+    """Return what the operations and layers of these terms cost for each thread of a processor."""
     return [
         Term(index, term.amount * rates.threads, (BARRIER + term.costs[0],))
         for term in terms
-        if rates.threads and term.device == index and _is_of_layers(term)
+        if rates.threads and term.device == index and _waits(term)
     ]
 
 
@@ -249,7 +252,9 @@ def prompt_terms(
         passed = ACTIVATION_BYTES * model.hparams.n_embd * work.layers * tokens
         if passed:
             terms.append(Term(at, passed / (rates[at].bytes or 1.0), ("activations",)))
-        terms += [t._replace(amount=t.amount * batches) for t in _per_layer(at, work, "prompt_")]
+        constant = [Term(at, work.layers, ("prompt_layer",))] if work.layers else []
+        constant += _per_layer(at, work, "prompt_")
+        terms += [t._replace(amount=t.amount * batches) for t in constant]
     if overlap == 1.0:
         return terms
     lost = [Term(t.device, t.amount * (1.0 - overlap), (*t.costs, "pipeline_loss")) for t in terms]
@@ -279,16 +284,16 @@ def _streamed(work: DeviceWork, touched: float) -> float:
     return sum(work.dense_bytes.values()) + touched * sum(work.expert_bytes.values())
 
 
-def cut_over_ranks(terms: Sequence[Term], ranks: int) -> list[Term]:
+def cut_over_ranks(terms: Sequence[Term], ranks: int, layers: float = 0.0) -> list[Term]:
     """Return the terms where each matrix is cut over `ranks` devices like the first.
 
     They add up what they have after attention and after the feed-forward part: two hops a layer.
+    Of a prompt, whose `layers` are not told, that is nothing beside the rest.
     Source: vLLM, vllm/model_executor/layers/linear.py (RowParallelLinear).
     """
     if ranks == 1:
         return [*terms]
     cut = [t if _is_count(t) else t._replace(amount=t.amount / ranks) for t in terms]
-    layers = sum(t.amount for t in terms if t.costs == ("layer",))
     return [*cut, Term(0, 2 * layers, ("hop",))] if layers else cut
 
 
@@ -307,11 +312,12 @@ def at_peak_rates(terms: Sequence[Term], rates: Sequence[Rates]) -> list[Term]:
 
 
 def _is_count(term: Term) -> bool:
-    return term.costs[0].endswith(("layer", "token", "hop")) or is_of_rows(term)
+    return term.costs[0].endswith((OPERATION, "layer", "token", "hop")) or is_of_rows(term)
 
 
-def _is_of_layers(term: Term) -> bool:
-    return term.costs[0].endswith("layer") and not term.costs[0].startswith(BARRIER)
+def _waits(term: Term) -> bool:
+    """Return whether a processor's threads wait for each other in a term."""
+    return term.costs[0].endswith((OPERATION, "layer")) and not term.costs[0].startswith(BARRIER)
 
 
 def is_of_rows(term: Term) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
 from whatfits.sizing.named_tuples import NamedTuple
-from whatfits.sizing.speed_terms import BARRIER, UNPACKING, WEIGHTS
+from whatfits.sizing.speed_terms import BARRIER, OPERATION, UNPACKING, WEIGHTS
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["Timed", "timed_costs", "untimed_seconds", "untimed_weights", "wider"
 
 _DECODE: Final = "weights"
 _PROMPT: Final = "prompt"
-_MARKS: Final = (UNPACKING, BARRIER)  # no costs of their own, or within a layer's
+_MARKS: Final = (UNPACKING, BARRIER)  # no costs of their own, or within an operation's
 _FEW: Final = 0.1  # of a time, or of the weights
 _SMALL: Final = ("F32",)  # norms and routers: next to nothing of any model
 
@@ -70,7 +70,7 @@ def timed_costs(
     """Return what a calibration has measured, with the intervals of the device's family."""
     names = {*_types(_DECODE, found.decode), *_types(_PROMPT, found.prefill)}
     if found.layer_seconds is not None:
-        names |= {"layer", "token"}
+        names |= {OPERATION, "token"}
     if found.cache_bytes_per_s or found.decode_attention_flops_per_s:
         names |= {"cache", "decode_attention"}
     if found.prefill:

@@ -23,6 +23,7 @@ __all__ = ["DeviceWork", "StepWork", "step_work", "touched_share"]
 
 _EMBEDDING: Final = "token_embd.weight"
 _OUTPUT: Final = "output.weight"
+_WEIGHT: Final = ".weight"  # biases and factors are taken along by the kernel of a weight
 _BLOCKS_PER_LAYER: Final = 2
 _REMEMBERED: Final = 8
 # Source: llama.cpp src/models (build_delta_net).
@@ -44,6 +45,7 @@ class GroupWork(NamedTuple):
         n_bytes: bytes by storage type.
         elements: elements of matrices by storage type.
         rows: rows of matrices by storage type.
+        operations: weights of a layer by storage type: each is one at least.
     """
 
     role: str
@@ -53,6 +55,7 @@ class GroupWork(NamedTuple):
     n_bytes: Mapping[str, int]
     elements: Mapping[str, int]
     rows: Mapping[str, int]
+    operations: Mapping[str, int]
 
 
 class DeviceWork(NamedTuple):
@@ -66,6 +69,7 @@ class DeviceWork(NamedTuple):
         dense_rows: rows of the matrices every token is multiplied with, the output's among them.
         expert_rows: the same of all routed experts.
         layers: layers that compute here; one with attention, or feed-forward, alone counts half.
+        operations: weights of layers here: each is multiplied with, or scales.
         expert_layers: those with routed experts here.
         state_layers: those with a recurrent state.
         delta_layers: those whose state follows a delta rule, which has kernels of its own.
@@ -78,6 +82,7 @@ class DeviceWork(NamedTuple):
     dense_rows: dict[str, int]
     expert_rows: dict[str, int]
     layers: float
+    operations: int
     expert_layers: int
     state_layers: int
     delta_layers: int
@@ -96,6 +101,11 @@ class StepWork(NamedTuple):
 
     devices: tuple[DeviceWork, ...]
     hops: int
+
+    @property
+    def layers(self) -> float:
+        """Layers that compute, wherever."""
+        return sum(work.layers for work in self.devices)
 
 
 def touched_share(n_expert: int, n_expert_used: int, tokens: float) -> float:
@@ -149,6 +159,7 @@ class _Sum:
         self.dense: _Tables = ({}, {}, {})
         self.experts: _Tables = ({}, {}, {})
         self.layers = 0.0
+        self.operations = 0
         self.state_layers = self.delta_layers = 0
         self.expert_layers: set[int | None] = set()
 
@@ -158,6 +169,7 @@ class _Sum:
             self.expert_layers.add(group.layer)
         _add(n_bytes, group.n_bytes)
         _add(rows, group.rows)
+        self.operations += sum(group.operations.values())
         if group.role != "output":  # only the last token of a prompt needs it
             _add(elements, group.elements)
 
@@ -172,6 +184,7 @@ class _Sum:
             dense_rows=dense_rows,
             expert_rows=expert_rows,
             layers=self.layers,
+            operations=self.operations,
             expert_layers=len(self.expert_layers),
             state_layers=self.state_layers,
             delta_layers=self.delta_layers,
@@ -200,11 +213,13 @@ def _parted(group: GroupWork, apart: frozenset[str]) -> tuple[GroupWork, ...]:
         return (group,)
     parts = []
     for is_apart in (False, True):
-        n_bytes, elements, rows = (
+        n_bytes, elements, rows, operations = (
             {name: n for name, n in table.items() if (name in apart) is is_apart}
-            for table in (group.n_bytes, group.elements, group.rows)
+            for table in (group.n_bytes, group.elements, group.rows, group.operations)
         )
-        parts.append(group._replace(n_bytes=n_bytes, elements=elements, rows=rows))
+        parts.append(
+            group._replace(n_bytes=n_bytes, elements=elements, rows=rows, operations=operations)
+        )
     return tuple(part for part in parts if part.n_bytes)
 
 
@@ -241,7 +256,7 @@ def _made(model: ModelSpec) -> list[GroupWork]:
         size = {embedding.type: embedding.n_bytes}
         elements = {embedding.type: _product(embedding.shape)}
         rows = {embedding.type: _product(embedding.shape[1:])}
-        made.append(GroupWork("output", None, _OUTPUT, False, size, elements, rows))
+        made.append(GroupWork("output", None, _OUTPUT, False, size, elements, rows, {}))
     return made
 
 
@@ -249,15 +264,18 @@ def _work_of(group: WeightGroup, role: str) -> GroupWork:
     n_bytes: dict[str, int] = {}
     elements: dict[str, int] = {}
     rows: dict[str, int] = {}
+    operations: dict[str, int] = {}
     for tensor in group.tensors:
         n_bytes[tensor.type] = n_bytes.get(tensor.type, 0) + tensor.n_bytes
         if len(tensor.shape) > 1:
             count = _product(tensor.shape[1:])
             rows[tensor.type] = rows.get(tensor.type, 0) + count
             elements[tensor.type] = elements.get(tensor.type, 0) + count * tensor.shape[0]
+        if role == "layer" and tensor.name.endswith(_WEIGHT):
+            operations[tensor.type] = operations.get(tensor.type, 0) + 1
     name = group.tensors[0].name
     is_expert = EXPERTS in name and expert_layer(name) is not None
-    return GroupWork(role, group.layer, name, is_expert, n_bytes, elements, rows)
+    return GroupWork(role, group.layer, name, is_expert, n_bytes, elements, rows, operations)
 
 
 def _product(shape: tuple[int, ...]) -> int:

@@ -20,7 +20,7 @@ __all__ = ["step_sum"]
 _READ: Final = {"cache": "cache", "state": "states"}
 _UNPACKED: Final = "unpacking weights, beyond reading them"
 _COUNTED: Final = {
-    "layer": "layers",
+    "operation": "operations",
     "expert_layer": "layers with experts",
     "state_layer": "layers with a state",
     "delta_layer": "layers with a delta state",

@@ -135,7 +135,7 @@ class BatchModel:
             sequences=sequences,
             step=self._work,
         )
-        return cut_over_ranks(terms, self._ranks)
+        return cut_over_ranks(terms, self._ranks, self._work.layers)
 
     def _prompt(self, tokens: int, depth: int) -> list[Term]:
         terms = prompt_terms(

@@ -39,10 +39,10 @@ GROUPS: Final = {
 _HEAD: Final = ("", "figures", "off by (median)", "predicted / measured", "in the interval")
 _READ: Final = """What they show:
 
-- *Writing.* On models of 7 and 8 billion parameters the middle is within a fifth of 29 of 31
-  speeds, one user or eight, whatever the card: 16-bit weights are read at 90 % of the bandwidth.
+- *Writing.* On models of 7 and 8 billion parameters the middle is within a fifth of 28 of 31
+  speeds, one user or eight, whatever the card: 16-bit weights are read at 88 % of the bandwidth.
   Half a billion parameters are another thing, for the host works longer on a step than the card.
-  Under vLLM 0.7 that grows with every sequence, by 0.09 to 0.55 ms from one host to another,
+  Under vLLM 0.7 that grows with every sequence, by 0.08 to 0.54 ms from one host to another,
   which nothing that is told of a server says beforehand: the interval is that wide. Today's
   engine has a tenth of it. The RTX 5090 with that model swung by a quarter from minute to minute,
   as its report says, and is outside.
@@ -51,8 +51,8 @@ _READ: Final = """What they show:
   as long as those of one request take 2.12 s. It stays in the table.
 - *First tokens.* Without a web front, models of 8 billion parameters are within a factor of 1.5
   but for one figure of the H200. Shorter work waits for the host: that is the least time above.
-  Over HTTP each request at work adds up to 7 ms, 2.7 in the middle: the two reports agree on that
-  middle (without either, the other gives 2.4 or 3.1 ms), but no third is there to judge by.
+  Over HTTP each request at work adds up to 7 ms, 2.9 in the middle: the two reports agree on that
+  middle (without either, the other gives 2.8 or 3.4 ms), but no third is there to judge by.
 """
 
 

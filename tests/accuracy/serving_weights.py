@@ -1,9 +1,8 @@
 """What reading a weight of 16 bits costs vLLM: fitted on single answers of measured servers.
 
-The public tables of speeds hold such models under vLLM on one kind of card only, and from one
-report, which held its cards to 220 of 350 W in the runs that say so: they read at three quarters
-of the rate that another report had on the same card. The servers of tests/recorded/serving are of
-many cards; what is fitted here is the median over those of the half that does not judge.
+The public tables of speeds hold such models under vLLM on one kind of card only, held at 220 of
+350 W, and those are left out. The servers of tests/recorded/serving are of many cards; what is
+fitted here is the median over those of the half that does not judge.
 """
 
 from __future__ import annotations

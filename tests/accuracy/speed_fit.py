@@ -46,7 +46,7 @@ class Prior(NamedTuple):
 
 
 _SECONDS: Final = {
-    "layer": 60e-6,
+    "operation": 6.7e-6,
     "expert_layer": 60e-6,
     "state_layer": 40e-6,
     "delta_layer": 60e-6,
@@ -57,7 +57,7 @@ _SECONDS: Final = {
     "prompt_state_layer": 100e-6,
     "prompt_delta_layer": 100e-6,
 }
-_NODES: Final = {"layer": 25, "expert_layer": 12, "state_layer": 12, "delta_layer": 25}
+_NODES: Final = {"operation": 3, "expert_layer": 12, "state_layer": 12, "delta_layer": 25}
 _PRIORS: Final = {
     "experts": Prior(1.4, 0.4, 0.4, 0.3),
     "cache": Prior(1.5, 0.5, 0.4, 0.3),

@@ -29,6 +29,7 @@ from whatfits.sizing.speed_terms import (
     is_of_rows,
     prompt_terms,
 )
+from whatfits.sizing.speed_work import step_work
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -154,7 +155,8 @@ def _row(
         whole = prompt_terms(read, settings, placement, rates, tokens=tokens, depth=depth)
         terms = [term._replace(amount=term.amount / tokens) for term in whole]
     if engine == "vllm":
-        terms = cut_over_ranks(terms, run.get("tensor_parallel", 1))
+        layers = step_work(model, placement).layers if phase == "decode" else 0.0
+        terms = cut_over_ranks(terms, run.get("tensor_parallel", 1), layers)
     peak = rates[0].bytes
     return Row(
         phase=phase,

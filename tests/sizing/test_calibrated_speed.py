@@ -61,15 +61,15 @@ def test_a_calibration_takes_the_place_of_the_family() -> None:
     assert speed.prefill_tokens_per_s is None
 
 
-def test_a_measured_layer_holds_what_threads_wait_for_each_other() -> None:
+def test_measured_layers_of_nine_operations_hold_what_threads_wait_for_each_other() -> None:
     known = costs_of(replace(CPU, bandwidth_bytes_per_s=80_000_000_000))
-    assert known.table["barrier_layer"] > 0
+    assert known.table["barrier_operation"] > 0
     found = DeviceCalibration(device="cpu", name="a CPU", layer_seconds=1e-4)
     measured = measured_costs(known, found, Rates(8e10, None, threads=16))
-    assert measured.table["layer"] == 1e-4
-    assert measured.table["barrier_layer"] == 0.0
+    assert measured.table["operation"] == pytest.approx(1e-4 / 9)
+    assert measured.table["barrier_operation"] == 0.0
     bare = measured_costs(known, replace(found, layer_seconds=None), Rates(8e10, None, threads=16))
-    assert bare.table["barrier_layer"] == known.table["barrier_layer"]
+    assert bare.table["barrier_operation"] == known.table["barrier_operation"]
 
 
 def test_no_interval_is_narrower_than_five_percent() -> None:

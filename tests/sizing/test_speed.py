@@ -38,6 +38,12 @@ def speed_of(machine: str, **more: object) -> Speed:
         ("cuda", "GeForce RTX 4090", ("cc8.9",), ("cuda", "ada")),
         ("cuda", "A100", ("cc8.0",), ("cuda", "ampere-hbm")),
         ("cuda", "GB10", ("cc12.1", "unified"), ("cuda", "gb10")),
+        ("cuda", "GeForce RTX 5090", ("cc12.0",), ("cuda", "blackwell")),
+        # with HBM, as P100 and A100 are: other chips of their generations
+        ("cuda", "B200", ("cc10.0",), ("cuda", "blackwell-hbm")),
+        ("cuda", "B300", ("cc10.3",), ("cuda", "blackwell-hbm")),
+        ("cuda", "Tesla P100", ("cc6.0",), ("cuda", "pascal-hbm")),
+        ("cuda", "Tesla P40", ("cc6.1",), ("cuda", "pascal")),
         ("rocm", "8060S", ("gfx1151",), ("rocm", "rdna3.5")),
         ("metal", "Apple M4 Max", (), ("metal", "m4")),
         ("cuda", "a card", (), ("cuda", None)),

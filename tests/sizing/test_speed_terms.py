@@ -58,7 +58,8 @@ def test_terms_of_a_dense_model_by_hand() -> None:
         assert by_cost[f"weights.{name}",] == pytest.approx(own / 1e12)
     # 32 layers x 1,000 tokens x (1,024 keys + 1,024 values) x 2 bytes
     assert by_cost["cache",] == pytest.approx(32 * 1000 * 2048 * 2 / 1e12)
-    assert by_cost["layer",] == 32
+    # seven matrices and two norms a layer
+    assert by_cost["operation",] == 32 * 9
     assert by_cost["token",] == 1
     assert "hop" not in {name for costs in by_cost for name in costs}
 
@@ -83,22 +84,46 @@ def test_rows_of_a_dense_model_by_hand_count_on_the_processor_alone() -> None:
     assert rows(0) == 32 * layer + 128_256
 
 
-def test_each_thread_of_a_processor_adds_to_what_a_layer_costs() -> None:
+def test_each_thread_of_a_processor_adds_to_what_an_operation_costs() -> None:
     settings = resolve_settings(LLAMA, Workload())
     placement = resolve_placement(LLAMA, PlacementRequest(gpu_layers=12), load_machine(CARD))
 
     def barriers(threads: int | None) -> list[tuple[int, float]]:
         rates = [Rates(1e12, 1e14), Rates(6e10, None, threads=threads)]
         terms = decode_terms(LLAMA, settings, placement, rates, depth=1000)
-        assert sum(t.amount for t in terms if t.costs == ("layer",)) == 32
+        assert sum(t.amount for t in terms if t.costs == ("operation",)) == 32 * 9
         in_bytes = [Rates(1.0, 1.0), Rates(1.0, None)]
         units = decode_terms(LLAMA, settings, placement, in_bytes, depth=1000)
         assert set(at_peak_rates(units, rates)) == set(terms)
-        return [(t.device, t.amount) for t in terms if t.costs == ("barrier_layer",)]
+        return [(t.device, t.amount) for t in terms if t.costs == ("barrier_operation",)]
 
     # the output counts among the 12: 21 layers stay on the host
-    assert barriers(16) == [(1, 21 * 16)]
+    assert barriers(16) == [(1, 21 * 9 * 16)]
     assert barriers(None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("qwen3-8b", 9 + 2),  # queries and keys are normed by head
+        ("qwen2.5-7b", 9),  # biases are added by the kernels of their matrices
+        ("gemma-3-12b", 9 + 4),  # and norms after attention and after the feed-forward part
+        # four of attention and their two norms, two norms, a router and three stacks of experts
+        ("qwen3-30b-a3b", 4 + 2 + 2 + 1 + 3),
+    ],
+)
+def test_a_layer_has_as_many_operations_as_weights(name: str, layer: int) -> None:
+    model = load_model(name, file_type="Q4_K_M")
+    placement = resolve_placement(model, PlacementRequest(gpu_layers=0), load_machine(CARD))
+    (card, host) = step_work(model, placement).devices
+    assert (card.operations, host.operations) == (0, layer * model.n_layers)
+
+
+def test_experts_on_the_processor_are_operations_there() -> None:
+    asked = PlacementRequest(cpu_moe_layers=EXPERTS.n_layers)
+    work = step_work(EXPERTS, resolve_placement(EXPERTS, asked, load_machine(CARD)))
+    assert [part.operations for part in work.devices] == [9 * 48, 3 * 48]
+    assert work.layers == 48
 
 
 def test_threads_that_nobody_counted_are_a_pcs_or_a_servers() -> None:
@@ -203,10 +228,11 @@ def test_ranks_share_the_matrices_and_add_up_twice_a_layer() -> None:
     placement = resolve_placement(LLAMA, PlacementRequest(), load_machine(CARD))
     settings = resolve_settings(LLAMA, Workload())
     terms = decode_terms(LLAMA, settings, placement, [Rates(1e12, 1e14)] * 2, depth=100)
-    cut = cut_over_ranks(terms, 2)
+    cut = cut_over_ranks(terms, 2, layers=32)
     whole = {term.costs: term.amount for term in terms}
     halves = {term.costs: term.amount for term in cut}
     assert halves["weights.Q4_K",] == whole["weights.Q4_K",] / 2
-    assert halves["layer",] == whole["layer",]
+    assert halves["operation",] == whole["operation",]
     assert halves["hop",] == 64
-    assert cut_over_ranks(terms, 1) == terms
+    assert cut_over_ranks(terms, 1, layers=32) == terms
+    assert ("hop",) not in {term.costs for term in cut_over_ranks(terms, 2)}

@@ -46,9 +46,9 @@ def _speed(model: str, file_type: str, found: DeviceCalibration | None = FOUND):
     return speed
 
 
-def test_what_was_timed_covers_its_types_its_layers_and_its_cache() -> None:
+def test_what_was_timed_covers_its_types_its_operations_and_its_cache() -> None:
     timed = timed_costs(FOUND, FAMILY, FAMILY)
-    for costs in (("weights.Q4_K",), ("prompt.Q6_K",), ("layer",), ("token",), ("attention",)):
+    for costs in (("weights.Q4_K",), ("prompt.Q6_K",), ("operation",), ("token",), ("attention",)):
         assert timed.covers(costs)
     # no matrix of any size is F32
     assert timed.covers(("weights.F32",))
@@ -123,7 +123,7 @@ def test_experts_widen_the_interval_though_their_type_was_timed() -> None:
     assert experts.provenance == "measured here"
     for rate in ("decode_tokens_per_s", "prefill_tokens_per_s"):
         narrow, wide = getattr(dense, rate), getattr(experts, rate)
-        assert wide.high / wide.low > 1.3 * narrow.high / narrow.low
+        assert wide.high / wide.low > 1.2 * narrow.high / narrow.low
 
 
 def test_a_layer_of_a_prompt_costs_what_was_measured() -> None:

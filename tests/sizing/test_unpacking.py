@@ -1,4 +1,4 @@
-"""Weights that take longer to unpack than to read: on Apple's GPUs, by hand."""
+"""Weights that take longer to unpack than to read: on Apple's GPUs and beside HBM, by hand."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed_rates import Rates, peak_rates
 from whatfits.sizing.speed_terms import UNPACKING, at_peak_rates, decode_terms
+from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest, Workload
 
-OPERATIONS = 20  # an element of a K type
+OPERATIONS = 20  # an element of a K type by Metal's kernels
+# instructions by CUDA's; without DP4A five more
+OF_CUDA = {"Q4_K": 8, "Q6_K": 14}
 BYTES_OF_Q4_K, BYTES_OF_Q6_K = 144 / 256, 210 / 256  # an element; ggml-common.h
 
 
@@ -43,6 +46,9 @@ def test_what_unpacking_takes_beyond_reading_is_a_term_of_its_own() -> None:
         ("m1 max 64gb", "Q8_0"),  # eight bits a weight are read longer than they are unpacked
         ("m3 pro 36gb", "Q4_K_M"),  # 48 operations for a byte of bandwidth
         ("rtx-3090 + 64gb", "Q4_K_M"),
+        ("tesla p40 + 64gb", "Q4_K_M"),  # its chip has no HBM, and multiplies four bytes at once
+        ("h200 sxm + 64gb", "F16"),
+        ("h200 sxm + 64gb", "BF16"),
     ],
 )
 def test_where_reading_takes_longer_unpacking_adds_nothing(machine: str, file_type: str) -> None:
@@ -57,13 +63,40 @@ def test_a_small_chip_of_a_generation_loses_less_to_unpacking_than_its_large_one
     assert shares[0] < shares[1] / 2
 
 
+@pytest.mark.parametrize(
+    ("machine", "bandwidth", "instructions", "more"),
+    [
+        ("h200 sxm + 64gb", 4.8e12, 132 * 128 * 1.83e9, 0),
+        ("a100 sxm4 80gb + 64gb", 2.039e12, 108 * 128 * 1.41e9, 0),
+        ("tesla p100 pcie 16gb + 64gb", 732.2e9, 56 * 64 * 1.329e9, 5),
+    ],
+)
+def test_multiprocessors_beside_hbm_unpack_slower_than_it_is_read(
+    machine: str, bandwidth: float, instructions: float, more: int
+) -> None:
+    terms = _terms("llama-3.1-8b", machine, "Q4_K_M")
+    for name, size in (("Q4_K", BYTES_OF_Q4_K), ("Q6_K", BYTES_OF_Q6_K)):
+        weights = f"weights.{name}"
+        takes = (OF_CUDA[name] + more) / size * bandwidth / instructions
+        assert takes > 1
+        assert terms[UNPACKING, weights] == pytest.approx(terms[weights,] * (takes - 1), rel=0.02)
+
+
+def test_vulkan_and_other_engines_have_kernels_of_their_own() -> None:
+    machine = load_machine("h200 sxm + 64gb")
+    assert peak_rates(machine.devices, machine)[0].unpacking_per_s == pytest.approx(989e12 / 32)
+    assert peak_rates(machine.devices, machine, "vllm")[0].unpacking_per_s is None
+    card = replace(machine.devices[0], kind="vulkan")
+    assert peak_rates([card], None)[0].unpacking_per_s is None
+
+
 def test_matrix_units_unpack_nothing() -> None:
     """They are four times as fast as the shaders, which do it."""
     machine = load_machine("m5 max 40-core 128gb")
     rates = peak_rates(machine.devices, machine)[0]
     assert rates.flops == 70e12
-    assert rates.unpacking_flops == 70e12 / 4
-    assert peak_rates(machine.devices, machine, "mlx")[0].unpacking_flops is None
+    assert rates.unpacking_per_s == 70e12 / 4
+    assert peak_rates(machine.devices, machine, "mlx")[0].unpacking_per_s is None
 
 
 def test_terms_in_bytes_are_unpacked_as_those_at_peak_rates() -> None:
