@@ -29,6 +29,7 @@ _AROUND: Final = frozenset(
     {"amd", "intel", "nvidia", "qualcomm", "rockchip", "core", "xeon", "snapdragon", "epyc"}
     | {"cpu", "processor", "model", "b", "a"}
 )
+_SHORT_PI: Final = re.compile(r"^\s*(?:raspberry\s*)?r?pi\s*(?=\d)", re.IGNORECASE)  # rpi5, pi 5
 _TRADEMARKS: Final = re.compile(r"\((?:r|tm)\)", re.IGNORECASE)
 
 
@@ -94,6 +95,7 @@ def named_cpu(text: str) -> tuple[MemoryPlatform, str] | None:
     Raises:
         CatalogError: the packaged index is missing or broken.
     """
+    text = _SHORT_PI.sub("raspberry pi ", text)
     found = matched_cpu(text) or matched_cpu(f"core {text}")  # i7-13700k
     if found is None:
         return None
