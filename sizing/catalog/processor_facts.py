@@ -22,7 +22,8 @@ class ProcessorFacts(NamedTuple):
     """What is known of one socket; None is unknown.
 
     Attributes:
-        name: as its maker writes it, with the kinds of ARM's cores.
+        name: as its maker writes it, with the kinds of ARM's cores, or how many of a hybrid PC's
+            are fast.
         cores: threads that llama.cpp starts: one a core, of a hybrid PC's one a fast core.
         fast_cores: what those are worth in the fastest; None where they are alike.
         clock_hz: highest clock of a core.
