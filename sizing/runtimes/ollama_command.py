@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["KV_TYPE", "command_notes", "ollama_commands"]
 
 KV_TYPE: Final = "f16"
+_LONGEST_NAME: Final = 80
 _EMBED_URL: Final = "http://localhost:11434/api/embed"
 
 
@@ -98,6 +99,11 @@ def _path(file: str) -> str:
 
 
 def _model_name(spec: ModelSpec) -> str:
-    """Return a name that Ollama accepts for a model of its own."""
+    """Return a name that Ollama accepts for a model of its own.
+
+    Source: types/model/name.go (isValidPart): 80 letters, digits, `-`, `_` and `.` of ASCII, of
+    which the first is a letter, a digit or `_`.
+    """
     text = f"{spec.name}-{spec.file_type}" if spec.source == "catalog" else spec.name
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text.lower())
+    allowed = (c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in text.lower())
+    return "".join(allowed).lstrip("-.")[:_LONGEST_NAME].rstrip("-.") or "model"
