@@ -28,6 +28,9 @@ _LONGEST: Final = 200
 _MOST_DEVICES: Final = 64
 _MOST_RAM_BYTES: Final = 64 * 1024 * GIB
 _RATES: Final = range(800, 12_801)
+_BARE_SIZES: Final = frozenset(
+    map(str, (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512))
+)
 _USUAL_CHANNELS: Final = 2
 _CHANNELS: Final = range(1, 25)  # two sockets of twelve
 # A channel takes two modules, of at most 64 GiB where they are unbuffered, as PCs have them.
@@ -41,7 +44,7 @@ _MANIFOLD: Final = {"single": 1, "dual": 2, "triple": 3, "quad": 4, "hexa": 6, "
 _WORDS: Final = _NUMBERS | _MANIFOLD
 _COUNT: Final = re.compile(
     r"(\d+)\s*[x×*]\s+(?=\S)|(\d+)\s*[x×*](?=[a-z0-9])"
-    rf"|(\d{{1,2}})\s+(?=[a-z]|\d{{4}}(?![\d.]))|({'|'.join(_WORDS)})[\s-]+(?=\S)",
+    rf"|(\d{{1,2}})\s+(?=[a-z]|\d{{4}}(?![\d.]))|({'|'.join(_WORDS)})(?:[\s-]socket)?[\s-]+(?=\S)",
     re.IGNORECASE,
 )
 # "rtx 3090 x2", "rtx 3090 2x"; without a space only where a name cannot go on: the x of "7900xtx"
@@ -95,6 +98,8 @@ def parse_expression(text: str) -> tuple[tuple[DevicePart, ...], RamPart | None]
             raise _refused(text, allowed=f"a device or RAM on each side of '+', as {EXAMPLES}")
         if not 1 <= count <= _MOST_DEVICES:
             raise _refused(text, allowed=f"1 to {_MOST_DEVICES} of a device, as '2x rtx-3090'")
+        if rest in _BARE_SIZES:
+            raise _refused(text, allowed=f"RAM with its unit, as '{rest}gb'")
         match = _RAM.fullmatch(rest)
         if match is None:
             devices.append(DevicePart(count, rest))

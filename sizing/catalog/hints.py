@@ -27,7 +27,7 @@ _HINTS: Final = (
     (r"\bunified\b", "name the chip that has it, as 'm4 16gb' or 'strix halo 128gb'"),
     (_NO_GPU, "without a GPU a computer is named by its RAM, as '16gb'"),
     (r"\S.*\d ?gb? (?:of )?(?:ram|memory)\b", "RAM of the PC is written apart, as '+ 64gb'"),
-    (r"\bddr\d", "RAM is written as '32gb ddr5-6000'"),
+    (r"\bddr\d|^ram\b|^\d+ ?mi?b\b", "RAM is written as '64gb', or '32gb ddr5-6000'"),
     (_PROCESSOR, "of that processor nothing is known: tell its RAM alone, as '16gb ddr4-3200'"),
 )
 

@@ -74,7 +74,7 @@ _DEVICE_NOISE: Final = frozenset(
 )
 # "MacBook Pro" before a chip: `mac-m4-max-64gb`, `macbook pro m3 max`, with inches and year.
 _MACHINE_WORDS: Final = (
-    r"(?i)^\s*(?:apple\s+)?(?:mac(?:book)?|imac)(?:[\s_-]+(?:pro|air|mini|studio))?"
+    r"(?i)^\s*(?:apple\s+)?(?:mac(?:book)?|imac|mbp|mba)(?:[\s_-]*(?:pro|air|mini|studio))?"
     r"(?:[\s,(_-]+(?:(?:1[1-6]|2[0-7])(?:\.\d)?(?:[\s-]*(?:inch(?:es)?|in|[\"”″]))?|20[12]\d))*"
     r"[\s,)_-]*(?=m\d)"
 )

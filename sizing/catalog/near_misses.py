@@ -37,7 +37,7 @@ _SERIES_WORDS: Final = frozenset(
     {"jetson", "titan", "tesla", "quadro", "instinct", "arc", "rtx", "gtx", "rx", "dgx"}
 )
 _APOSTROPHES: Final = frozenset({"'", "’"})
-_DIGITS_OF_A_MODEL: Final = 3
+_DIGITS_OF_A_MODEL: Final = 4
 
 
 def near_model(text: str, table: Sequence[Sequence[Any]]) -> int:

@@ -177,6 +177,7 @@ def test_a_mac_is_one_pool_with_the_older_and_the_newer_limit() -> None:
     "typed",
     [
         *("macbook pro 14 m3 pro 18gb", 'MacBook Pro 14" M3 Pro 18GB'),
+        *("mbp m3 pro 18gb", "macbookpro m3 pro 18gb"),
         *("MacBook Pro (14-inch, 2023) M3 Pro 18GB", "macbook pro 2023 m3 pro 18gb"),
     ],
 )
@@ -192,6 +193,9 @@ def test_a_mac_may_be_named_with_its_inches_and_its_year(typed: str) -> None:
         ("ryzen 5600x + 32gb", "ryzen 5 5600x + 32gb"),
         ("rpi5 8gb", "raspberry pi 5 8gb"),
         ("pi 5 8gb", "raspberry pi 5 8gb"),
+        ("w7-3465x + 256gb", "xeon w7-3465x + 256gb"),
+        ("ampere altra q80-30 + 128gb", "altra q80-30 + 128gb"),
+        ("dual socket epyc 7742 + 512gb", "2x epyc 7742 + 512gb"),
     ],
 )
 def test_a_processor_may_be_named_in_short(typed: str, usual: str) -> None:
@@ -242,6 +246,15 @@ def test_a_card_with_two_dies_is_two_devices() -> None:
     assert low is not None
     assert high is not None
     assert low < high < 64 * GIB
+
+
+def test_a_card_of_four_gpus_is_four_devices_with_a_quarter_each() -> None:
+    # NVIDIA A16 datasheet: 4x 16 GB GDDR6 with 4x 200 GB/s, 250 W for the board
+    machine = machine_expression("a16")
+    assert [device.id for device in machine.devices] == ["cuda0", "cuda1", "cuda2", "cuda3", "cpu"]
+    assert all(0.9 * 16 * GIB < (pool.total_bytes or 0) <= 16 * GIB for pool in machine.pools[:4])
+    assert machine.devices[0].bandwidth_bytes_per_s == 200_100_000_000
+    assert sum(device.power_watts or 0 for device in machine.devices) == 248
 
 
 @pytest.mark.parametrize(
@@ -295,6 +308,8 @@ def test_a_card_with_two_dies_is_two_devices() -> None:
         ("p4d.24xlarge", "named by its GPUs and its RAM"),
         ("macbook pro 2015", "by its chip and memory"),
         ("8gb vram + 32gb", "name the card"),
+        ("rtx 4090 + 64", "'64gb'"),
+        ("rtx 4090 + 65536mb", "'64gb'"),
         ("rtx 4090 64gb ram", "RAM of the PC is written apart"),
         ("iphone 16 pro", "phones and tablets"),
         ("intel n100 + 16gb", "of that processor nothing is known"),
