@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatfits.sizing.catalog.lookup import device_entries
+from whatfits.sizing.catalog.lookup import device_entries, rental_offers
 from whatfits.sizing.catalog.machines import KIND_OF_VENDOR, machine_expression
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.reserve import desktop_vram_reserve_bytes
@@ -11,7 +11,7 @@ from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from typing import Final
 
     from whatfits.sizing.catalog.device_entries import DeviceEntry
@@ -48,7 +48,8 @@ def larger_cards(machine: Machine) -> Iterator[LargerCard]:
     """Yield a card of each memory size of the catalog above a machine's own, smallest first.
 
     A card of the maker that the machine's own are of; of one size the likeliest to be had: for PCs,
-    with a price, the newest. Nothing where CPU and GPU share one memory: no card goes there.
+    with a price, for rent, the newest. Nothing where CPU and GPU share one memory: no card goes
+    there.
     """
     pools = [machine.pool(device.pool) for device in machine.accelerators]
     host = machine.host_pool
@@ -59,7 +60,8 @@ def larger_cards(machine: Machine) -> Iterator[LargerCard]:
     told = _USUAL_RAM_GIB if host.total_bytes is None else round(host.total_bytes / GIB)
     ram_gib = max(_LEAST_RAM_GIB, told)
     best: dict[int, DeviceEntry] = {}
-    for entry in sorted(device_entries(), key=_likeliest_last):
+    rented = {offer.device for offer in rental_offers()}
+    for entry in sorted(device_entries(), key=lambda entry: _likeliest_last(entry, rented)):
         if entry.unified_memory or entry.kind not in _KINDS or entry.dies > 1:
             continue
         if KIND_OF_VENDOR[entry.vendor] in kinds:
@@ -96,6 +98,8 @@ def _with_reserves_of(machine: Machine, other: Machine) -> Machine:
     return replace(other, pools=pools)
 
 
-def _likeliest_last(entry: DeviceEntry) -> tuple[int, bool, str, str]:
+def _likeliest_last(entry: DeviceEntry, rented: Container[str]) -> tuple[int, bool, bool, str, str]:
+    """Return what sorts cards so; one made for a single country (H800) has no price, nor a rent."""
     kind = -_KINDS.get(entry.kind, len(_KINDS))
-    return kind, entry.launch_price_usd is not None, entry.released or "", entry.id
+    had = entry.launch_price_usd is not None, entry.id in rented
+    return kind, *had, entry.released or "", entry.id

@@ -7,6 +7,7 @@ from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
 from whatfits.sizing.load_time import load_from_disk_s
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.settings import longest_input
 from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
@@ -77,6 +78,10 @@ def llama_plan(
         else _longest(program, trials, trial, machine=machine, workload=workload, asked=asked)
     )
     split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
+    if entry.id == DEFAULT_RUNTIME and len(trial.placement.accelerators) > 1:
+        from whatfits.sizing.fewer_cards import fewer_cards_notes  # noqa: PLC0415 - several cards
+
+        split_notes = (*split_notes, *fewer_cards_notes(trials, trial, request, speed))
     attempts = program.attempts(machine, workload)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:

@@ -74,9 +74,8 @@ class Pool:
         """As `allowance_bytes`, from the lower ends of total and limit."""
         if self.total_bytes is None:
             return None
-        total = self.total_bytes if self.total_low_bytes is None else self.total_low_bytes
-        limit = self.limit_bytes if self.limit_low_bytes is None else self.limit_low_bytes
-        return total if limit is None else min(total, limit)
+        limit = _lower(self.limit_bytes, self.limit_low_bytes)
+        return _lower(_lower(self.total_bytes, self.total_low_bytes), limit)
 
     @property
     def free_bytes(self) -> int | None:
@@ -93,7 +92,7 @@ class Pool:
         """As `free_bytes`, from the lower ends: what a promise may rest on."""
         if self.used_bytes is None:
             return None
-        total = self.total_bytes if self.total_low_bytes is None else self.total_low_bytes
+        total = _lower(self.total_bytes, self.total_low_bytes)
         return self._free(self.allowance_low_bytes, total, self.used_bytes)
 
     @property
@@ -118,6 +117,11 @@ class Pool:
         if self.limit_scope == "accelerators":
             return max(0, min(allowance, total - used - self.reserve_bytes))
         return max(0, allowance - used - self.reserve_bytes)
+
+
+def _lower(amount: int | None, low: int | None) -> int | None:
+    """Return the lower end of an amount: never above it, whatever was written."""
+    return min((n_bytes for n_bytes in (amount, low) if n_bytes is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

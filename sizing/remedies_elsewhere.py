@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from whatfits.sizing.remedy_search import RemedySearch
     from whatfits.sizing.trial import Trial
 
-__all__ = ["close_others", "cpu_alone", "larger_card", "other_split", "raise_limit", "unpinned"]
+__all__ = [
+    "card_price",
+    "close_others",
+    "cpu_alone",
+    "larger_card",
+    "other_split",
+    "raise_limit",
+    "unpinned",
+]
 
 _PAGE_BYTES: Final = 4096  # what amdgpu's limit counts
 
@@ -152,7 +160,7 @@ def larger_card(search: RemedySearch) -> Iterator[Remedy]:
                 change={"machine": card.expression, **_same_context(search, card.machine, trial)},
                 needs_bytes=trial.memory.total_bytes,
                 verdict=trial.judgement.verdict,
-                cost=_price(card.launch_price_usd),
+                cost=card_price(card.launch_price_usd),
             )
             return
 
@@ -165,7 +173,8 @@ def _same_context(search: RemedySearch, machine: Machine, trial: Trial) -> dict[
     return {"workload": {"context_tokens": search.workload.context_tokens}}
 
 
-def _price(launch_usd: int | None) -> str:
+def card_price(launch_usd: int | None) -> str:
+    """Return what another card costs, where it was read."""
     return "another card" if launch_usd is None else f"another card, {launch_usd:,} USD at launch"
 
 

@@ -64,6 +64,10 @@ _ONLY_OF: Final = {
     "serve": ("users", "load", "limits", "seed"),
     "fleet": ("machines", "network"),
 }
+_AMOUNTS: Final = (
+    *("total_bytes", "limit_bytes", "used_bytes", "reserve_bytes"),
+    *("total_low_bytes", "limit_low_bytes"),
+)
 _RATES: Final = (
     *("bandwidth_bytes_per_s", "fp16_flops_per_s", "power_watts"),
     *("cores", "fast_cores", "clock_hz"),
@@ -213,6 +217,31 @@ def placement_from_object(value: Mapping[str, Any]) -> PlacementRequest:
     return validated(PlacementRequest, _named_split(value), what="placement")
 
 
+def _check_pools(machine: Machine) -> None:
+    """Refuse amounts below nothing, and lower ends above what they are the lower end of.
+
+    Who edits a saved total may not see that its lower end stands beside it: what is promised rests
+    on that one.
+
+    Raises:
+        InvalidRequestError: one of them is so.
+    """
+    for pool in machine.pools:
+        for name in _AMOUNTS:
+            amount = getattr(pool, name)
+            most = getattr(pool, name.replace("_low", "")) if "_low" in name else None
+            allowed = ""
+            if amount is not None and amount < 0:
+                allowed = "0 or more"
+            elif amount is not None and most is not None and amount > most:
+                exact = name.replace("_low", "")
+                allowed = f"at most {exact}, {most}; leave it out where that is exact"
+            if allowed:
+                raise InvalidRequestError(
+                    what=f"machine: {name} of pool {pool.id!r}", got=amount, allowed=allowed
+                )
+
+
 def _check_rates(machine: Machine) -> None:
     """Refuse rates that nothing can have.
 
@@ -266,13 +295,7 @@ def machine_from_object(value: Mapping[str, Any]) -> Machine:
     described = inner if isinstance(inner, dict) else value
     found = validated(Machine, _whole_numbers(described), what="machine")
     _check_ids(found)
-    for pool in found.pools:
-        for name in ("total_bytes", "limit_bytes", "used_bytes", "reserve_bytes"):
-            amount = getattr(pool, name)
-            if amount is not None and amount < 0:
-                raise InvalidRequestError(
-                    what=f"machine: {name} of pool {pool.id!r}", got=amount, allowed="0 or more"
-                )
+    _check_pools(found)
     _check_rates(found)
     disk = found.disk_bandwidth_bytes_per_s
     if disk is not None and disk < 1:

@@ -16,7 +16,7 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
     from typing import Any
 
@@ -52,6 +52,7 @@ def cost(
     against: Sequence[str] = (),
     prices: PriceList | str | None = None,
     router: str | None = None,
+    given: Collection[str] = (),
 ) -> CostAnswer:
     """Return what a model costs here, at APIs and on rented GPUs, and from which day which is less.
 
@@ -72,6 +73,9 @@ def cost(
         prices: own prices in the place of the catalog's of the same name, or a file of them.
         router: `litellm` for a starting configuration, in which the local server is the runtime's
             at its usual address.
+        given: fields that somebody chose though their value is the default, as
+            `usage.hours_on_per_day`: the answer says of a default that it is theirs to set. Keys
+            of an object are given anyway.
 
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
@@ -88,7 +92,15 @@ def cost(
         against=against,
         prices=prices,
     )
-    return cost_of(case, usage=used, ownership=owned, spreads=spread, region=region, router=router)
+    return cost_of(
+        case,
+        usage=used,
+        ownership=owned,
+        spreads=spread,
+        region=region,
+        router=router,
+        given=(*given, *_keys(usage=usage, ownership=ownership, spreads=spreads)),
+    )
 
 
 class Priced(NamedTuple):
@@ -161,6 +173,7 @@ def cost_of(
     spreads: Spreads | Mapping[str, Any] | None = None,
     region: str | None = None,
     router: str | None = None,
+    given: Collection[str] = (),
 ) -> CostAnswer:
     """Return what `cost` returns, from what was found before: another usage takes no search.
 
@@ -172,12 +185,13 @@ def cost_of(
     from whatfits.sizing.costing.facts import find_region
     from whatfits.sizing.costing.rental import rented_day
 
+    named = _keys(usage=usage, ownership=ownership, spreads=spreads)
     used, owned, spread = _checked(usage, ownership, spreads)
     kwh = None if region is None else find_region(case.prices.electricity, region)
     known = _known(owned, case.plan, kwh)
     return composed(
         case.plan,
-        Asked(used, known.ownership, spread, case.today),
+        Asked(used, known.ownership, spread, case.today, {*given, *named}),
         case.chosen,
         rented=tuple(rented_day(row, used) for row in case.rented),
         results=routing_results(),
@@ -200,6 +214,14 @@ def _checked(
         checked_ownership(load_value(Ownership, ownership, what="ownership")),
         checked_spreads(load_value(Spreads, spreads, what="spreads")),
     )
+
+
+def _keys(**groups: object) -> Iterator[str]:
+    """Yield the fields that objects name; a value has all of its fields, given or not."""
+    from collections.abc import Mapping
+
+    for group, value in groups.items():
+        yield from (f"{group}.{key}" for key in (value if isinstance(value, Mapping) else ()))
 
 
 def _known(owned: Ownership, plan: Plan, kwh: Fact | None) -> Known:

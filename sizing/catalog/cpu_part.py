@@ -5,7 +5,7 @@ from __future__ import annotations
 from whatfits.sizing.catalog.expressions import without_size
 from whatfits.sizing.catalog.memory_platforms import named_cpu
 from whatfits.sizing.catalog.memory_rates import ram_bandwidth_bytes_per_s
-from whatfits.sizing.catalog.processor_facts import processor_facts
+from whatfits.sizing.catalog.processor_facts import processor_facts, processor_named
 from whatfits.sizing.errors import UnknownMachineError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.named_tuples import NamedTuple
@@ -48,7 +48,7 @@ def cpu_part(part: DevicePart) -> CpuPart | None:
         UnknownMachineError: no board has as many.
     """
     name, ram = without_size(part.text)
-    found = named_cpu(name)
+    found = named_cpu(name) or named_cpu(processor_named(name) or "")
     if found is None:
         return None
     platform, own_name = found

@@ -1,8 +1,8 @@
 """The grammar of machine expressions: `2x rtx-3090 + 64gb`, `rx 7900 xtx + 32gb ddr5-6000`.
 
-expression = part { "+" part }
+expression = part { ( "+" | "&" | "and" ) part }
 part       = [ count ] ( device | cpu [ size ] | ram ) | device "x" count
-count      = n "x" | n | "dual" | "quad" …
+count      = n "x" | n | "dual" | "two" …, brackets around it or not
 ram        = size [ type "-" rate [ n "channels" ] ]
              as 64gb, 1tb, 2x 32gb, 32gb ddr5-6000, 768gb ddr5-4800 12 channels
 cpu        = one whose memory channels are known, as ryzen 9 7950x, raspberry pi 5
@@ -28,6 +28,9 @@ _LONGEST: Final = 200
 _MOST_DEVICES: Final = 64
 _MOST_RAM_BYTES: Final = 64 * 1024 * GIB
 _RATES: Final = range(800, 12_801)
+_BARE_SIZES: Final = frozenset(
+    map(str, (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512))
+)
 _USUAL_CHANNELS: Final = 2
 _CHANNELS: Final = range(1, 25)  # two sockets of twelve
 # A channel takes two modules, of at most 64 GiB where they are unbuffered, as PCs have them.
@@ -35,18 +38,28 @@ _MOST_MODULES_USUAL: Final = 4
 _MOST_RAM_BYTES_USUAL: Final = 4 * 64 * GIB
 
 # The plus of "Ryzen AI Max+ 395" belongs to the name.
-_PLUS: Final = re.compile(r"(?<!max)\+", re.IGNORECASE)
+_PLUS: Final = re.compile(r"(?<!max)\+|&|\band\b", re.IGNORECASE)
+_NUMBERS: Final = {"one": 1, "two": 2, "three": 3, "four": 4, "six": 6, "eight": 8}
+_MANIFOLD: Final = {"single": 1, "dual": 2, "triple": 3, "quad": 4, "hexa": 6, "octa": 8}
+_WORDS: Final = _NUMBERS | _MANIFOLD
 _COUNT: Final = re.compile(
     r"(\d+)\s*[x×*]\s+(?=\S)|(\d+)\s*[x×*](?=[a-z0-9])"
-    r"|(\d{1,2})\s+(?=[a-z])|(single|dual|triple|quad)[\s-]+(?=\S)",
+    rf"|(\d{{1,2}})\s+(?=[a-z]|\d{{4}}(?![\d.]))|({'|'.join(_WORDS)})(?:[\s-]socket)?[\s-]+(?=\S)",
     re.IGNORECASE,
 )
-_COUNT_BEHIND: Final = re.compile(r"\s+[x×*]\s*(\d+)$", re.IGNORECASE)
-_WORDS: Final = {"single": 1, "dual": 2, "triple": 3, "quad": 4, "hexa": 6, "octa": 8}
+# "rtx 3090 x2", "rtx 3090 2x"; without a space only where a name cannot go on: the x of "7900xtx"
+# and of "evo-x2" belongs to it.
+_COUNT_BEHIND: Final = re.compile(
+    r"(?:\s+[x×*]\s*|\*\s*)(\d+)$|(?:(?<=\d)|(?<=\dti)|(?<=gb))[x×]\s*(\d{1,2})$"
+    r"|\s+(\d{1,2})[x×]$",
+    re.IGNORECASE,
+)
+_BRACKETED_COUNT: Final = re.compile(r"\((\s*(?:[x×*]\s*\d+|\d+\s*[x×*])\s*)\)", re.IGNORECASE)
+_FIRST_IN_NAMES: Final = 1000  # 7900xtx, 5800x3d: such a number tells what it is, not how many
 _RAM: Final = re.compile(
-    r"(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?(?:\s*(?:of\s+)?(?:ram|memory))?"
-    r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s-]*(?P<rate>\d+)(?:\s*(?:mt/s|mhz))?)?"
-    rf"(?:[\s,]+(?P<channels>\d+|{'|'.join(_WORDS)})[\s-]*channels?)?)?",
+    r"(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?)?(?:\s*(?:of\s+)?(?:ram|memory))?"
+    r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s@-]*(?P<rate>\d+)(?:\s*(?:mt/s|mhz))?)?"
+    rf"(?:[\s,]+(?P<channels>\d+|{'|'.join(_MANIFOLD)})[\s-]*channels?)?)?",
     re.IGNORECASE,
 )
 
@@ -85,6 +98,8 @@ def parse_expression(text: str) -> tuple[tuple[DevicePart, ...], RamPart | None]
             raise _refused(text, allowed=f"a device or RAM on each side of '+', as {EXAMPLES}")
         if not 1 <= count <= _MOST_DEVICES:
             raise _refused(text, allowed=f"1 to {_MOST_DEVICES} of a device, as '2x rtx-3090'")
+        if rest in _BARE_SIZES:
+            raise _refused(text, allowed=f"RAM with its unit, as '{rest}gb'")
         match = _RAM.fullmatch(rest)
         if match is None:
             devices.append(DevicePart(count, rest))
@@ -121,11 +136,13 @@ def without_size(text: str) -> tuple[str, RamPart | None]:
 def _counted(part: str) -> tuple[int, str]:
     if _RAM.fullmatch(part):
         return 1, part  # "64 gb" is no count of a "gb"
+    part = _BRACKETED_COUNT.sub(r" \1 ", part).strip()
     match, behind = _COUNT.match(part), _COUNT_BEHIND.search(part)
     count = 0 if match is None else _number(next(filter(None, match.groups())))
     if behind is not None and not 1 <= count <= _MOST_DEVICES:
-        return _number(behind[1]), part[: behind.start()]  # "3090 x2": 3090 is no count
-    return (1, part) if match is None else (count, part[match.end() :])
+        return _number(next(filter(None, behind.groups()))), part[: behind.start()]  # "3090 x2"
+    in_name = match is None or count >= _FIRST_IN_NAMES
+    return (1, part) if match is None or in_name else (count, part[match.end() :])
 
 
 def _number(text: str) -> int:

@@ -26,9 +26,21 @@ _INDEX: Final = "memory_systems.json"
 _LONGEST_NAME: Final = 200
 # Words that a person writes around the name of a CPU, none of which names another part.
 _AROUND: Final = frozenset(
-    {"amd", "intel", "nvidia", "qualcomm", "rockchip", "core", "xeon", "snapdragon", "epyc"}
+    {
+        "amd",
+        "intel",
+        "nvidia",
+        "qualcomm",
+        "rockchip",
+        "ampere",
+        "core",
+        "xeon",
+        "snapdragon",
+        "epyc",
+    }
     | {"cpu", "processor", "model", "b", "a"}
 )
+_SHORT_PI: Final = re.compile(r"^\s*(?:raspberry\s*)?r?pi\s*(?=\d)", re.IGNORECASE)  # rpi5, pi 5
 _TRADEMARKS: Final = re.compile(r"\((?:r|tm)\)", re.IGNORECASE)
 
 
@@ -94,7 +106,9 @@ def named_cpu(text: str) -> tuple[MemoryPlatform, str] | None:
     Raises:
         CatalogError: the packaged index is missing or broken.
     """
-    found = matched_cpu(text) or matched_cpu(f"core {text}")  # i7-13700k
+    text = _SHORT_PI.sub("raspberry pi ", text)
+    names = (text, f"core {text}", f"xeon {text}")  # i7-13700k, w7-3465x
+    found = next(filter(None, map(matched_cpu, names)), None)
     if found is None:
         return None
     platform, match = found

@@ -72,10 +72,11 @@ _DEVICE_NOISE: Final = frozenset(
         *("generation", "gen", "corporation", "inc", "card", "edition", "workstation", "oam"),
     }
 )
-# "MacBook Pro" before a chip: `mac-m4-max-64gb`, `macbook pro m3 max`.
+# "MacBook Pro" before a chip: `mac-m4-max-64gb`, `macbook pro m3 max`, with inches and year.
 _MACHINE_WORDS: Final = (
-    r"(?i)^\s*(?:apple\s+)?(?:mac(?:book)?|imac)"
-    r"(?:[\s_-]+(?:pro|air|mini|studio)(?=[\s_-]+m\d))?(?=[\s_-]*m\d)"
+    r"(?i)^\s*(?:apple\s+)?(?:mac(?:book)?|imac|mbp|mba)(?:[\s_-]*(?:pro|air|mini|studio))?"
+    r"(?:[\s,(_-]+(?:(?:1[1-6]|2[0-7])(?:\.\d)?(?:[\s-]*(?:inch(?:es)?|in|[\"”″]))?|20[12]\d))*"
+    r"[\s,)_-]*(?=m\d)"
 )
 _LAPTOP_WORDS: Final = {"mobile": "laptop", "notebook": "laptop"}
 # lspci: `VGA compatible controller [0300]: NVIDIA Corporation AD107M [GeForce RTX 4060 Max-Q /

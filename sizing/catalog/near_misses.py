@@ -5,6 +5,8 @@ Only missed names come here, so this may cost more than a hit.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from whatfits.sizing.catalog.names import (
     device_tokens,
     is_number,
@@ -34,6 +36,8 @@ _NEEDLESS_WORDS: Final = frozenset({"distill", "qwen", "llama", "vision"})
 _SERIES_WORDS: Final = frozenset(
     {"jetson", "titan", "tesla", "quadro", "instinct", "arc", "rtx", "gtx", "rx", "dgx"}
 )
+_APOSTROPHES: Final = frozenset({"'", "’"})
+_DIGITS_OF_A_MODEL: Final = 4
 
 
 def near_model(text: str, table: Sequence[Sequence[Any]]) -> int:
@@ -136,6 +140,25 @@ def near_device(text: str, table: Sequence[Sequence[Any]], *, memory_gib: int | 
         UnknownMachineError: there is none, or several.
     """
     typed = [token for token in device_tokens(text) if memory_gib_of(token) is None]
+    names = [row[0] for row in table]
+    holding, complete = _devices_named(typed, table, memory_gib)
+    if not holding and typed[-1:] == ["s"]:
+        # 3090s: several of them; but 4070s may be a SUPER
+        typed = [token for token in typed[:-1] if token not in _APOSTROPHES]
+        holding, complete = _devices_named(typed, table, memory_gib)
+        is_super = any("super" in device_tokens(names[number]) for number in holding)
+        holding = holding if is_super else complete or holding
+    if len(holding) == 1 and complete == holding:
+        return holding[0]
+    if holding:
+        raise ambiguous_device(text, [names[number] for number in holding])
+    raise _unknown_device(text, table)
+
+
+def _devices_named(
+    typed: list[str], table: Sequence[Sequence[Any]], memory_gib: int | None
+) -> tuple[list[int], list[int]]:
+    """Return the devices whose names hold what was typed, and those that hold little else."""
     holding: list[int] = []
     complete: list[int] = []
     for number, (_, options, forms) in enumerate(table if typed else ()):
@@ -146,12 +169,7 @@ def near_device(text: str, table: Sequence[Sequence[Any]], *, memory_gib: int | 
             holding.append(number)
         if any(all(token in _SERIES_WORDS for token in rest) for rest in rests):
             complete.append(number)
-    if len(holding) == 1 and complete == holding:
-        return holding[0]
-    names = [row[0] for row in table]
-    if holding:
-        raise ambiguous_device(text, [names[number] for number in holding])
-    raise _unknown_device(text, names)
+    return holding, complete
 
 
 def ambiguous_device(text: str, choices: Sequence[str]) -> UnknownMachineError:
@@ -171,14 +189,44 @@ def ambiguous_device(text: str, choices: Sequence[str]) -> UnknownMachineError:
     )
 
 
-def _unknown_device(text: str, names: Sequence[str]) -> UnknownMachineError:
-    typed = key_of(device_tokens(text))
+def _unknown_device(text: str, table: Sequence[Sequence[Any]]) -> UnknownMachineError:
+    from whatfits.sizing.catalog.hints import hint_for  # noqa: PLC0415 - only a missed name
+
+    typed = device_tokens(text)
+    near = _question(_sharing_a_number(typed, table)[:_MOST_SUGGESTIONS])
+    forms = ((row[0], key_of(device_tokens(row[0]))) for row in table)
     return UnknownMachineError(
         what="unknown device",
         got=text,
         allowed="a device of the catalog, as 'rtx 4090', 'm4 max 64gb', '64gb' for RAM alone",
-        next_step=_did_you_mean(typed, ((name, key_of(device_tokens(name))) for name in names)),
+        next_step=hint_for(text[:_LONGEST_NAME]) or near or _did_you_mean(key_of(typed), forms),
     )
+
+
+def _sharing_a_number(typed: Sequence[str], table: Sequence[Sequence[Any]]) -> list[str]:
+    """Return the devices whose name shares a model number with what was typed, nearest first.
+
+    Such a number is long (`4090`), or follows the same letters (`h100`, `m4`).
+    """
+    found = []
+    for name, _, forms in table:
+        ranks = [_nearness(typed, form) for form in forms]
+        best = max((rank for rank in ranks if rank is not None), default=None)
+        if best is not None:
+            found.append((best, name))
+    return [name for _, name in sorted(found, key=lambda row: (-row[0][0], -row[0][1], row[1]))]
+
+
+def _nearness(typed: Sequence[str], form: Sequence[str]) -> tuple[int, int] | None:
+    """Return how many tokens are shared, and less the fewer others; None without a number."""
+    pairs = set(pairwise(typed)) & set(pairwise(form))
+    numbers = {token for token in form if token.isdecimal() and token in typed}
+    if not any(len(number) >= _DIGITS_OF_A_MODEL for number in numbers) and not any(
+        second in numbers and first.isalpha() for first, second in pairs
+    ):
+        return None
+    shared = sum(token in typed for token in form)
+    return shared, shared - len(form)
 
 
 def _did_you_mean(typed: str, names: Iterable[tuple[str, str]]) -> str:
@@ -189,4 +237,8 @@ def _did_you_mean(typed: str, names: Iterable[tuple[str, str]]) -> str:
     for name, form in names:
         forms.setdefault(form, name)
     near = get_close_matches(typed, list(forms), n=_MOST_SUGGESTIONS, cutoff=0.6)
-    return f"did you mean {', '.join(forms[form] for form in near)}?" if near else ""
+    return _question([forms[form] for form in near])
+
+
+def _question(names: Sequence[str]) -> str:
+    return f"did you mean {', '.join(names)}?" if names else ""

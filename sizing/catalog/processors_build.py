@@ -59,9 +59,13 @@ def processors_index(
 
 
 def _record(name: str, cpu: ProcessorRow, features: int) -> list[Any]:
-    shown = name if cpu.kinds is None else f"{name} ({cpu.kinds})"
+    fast = cpu.performance_cores
+    of_two_kinds = fast is not None and fast < cpu.cores
+    # its JSON tells the cores that work: the name says that these are not all
+    kinds = f"{fast} fast cores of {cpu.cores}" if of_two_kinds else cpu.kinds
+    shown = name if kinds is None else f"{name} ({kinds})"
     clock_hz = None if cpu.boost_mhz is None else cpu.boost_mhz * _HZ_PER_MHZ
-    return [shown, cpu.performance_cores or cpu.cores, cpu.worth_in_cores, clock_hz, features]
+    return [shown, fast or cpu.cores, cpu.worth_in_cores, clock_hz, features]
 
 
 def _key(name: str, pattern: str) -> str | None:

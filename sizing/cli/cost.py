@@ -24,13 +24,11 @@ from whatfits.sizing.values import field_names
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from typing import Final, TypeVar
+    from typing import Final
 
     from whatfits.sizing.costing.moving import Spreads
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.usage import Usage
-
-    _T = TypeVar("_T", "Usage", "Ownership", "Spreads")
 
 __all__ = ["run"]
 
@@ -124,10 +122,12 @@ def _tokens(text: str) -> float:
         ) from None
 
 
-def _given(kind: type[_T], options: argparse.Namespace) -> _T:
-    """Return a value whose fields are those options that were given, else its defaults."""
+def _given(
+    options: argparse.Namespace, kind: type[Usage | Ownership | Spreads]
+) -> dict[str, float]:
+    """Return the fields of a kind of value that were given as options."""
     values = {name: getattr(options, name) for name in field_names(kind()) or ()}
-    return kind(**{name: value for name, value in values.items() if value is not None})
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -137,6 +137,8 @@ def run(arguments: Sequence[str]) -> int:
     from whatfits.sizing.costing.usage import Usage
 
     options = _parser().read(arguments)
+    usage, owned, spreads = (_given(options, kind) for kind in (Usage, Ownership, Spreads))
+    given = {"usage": usage, "ownership": owned, "spreads": spreads}
     answer = cost(
         options.model,
         today=dt.datetime.now(tz=dt.UTC).date(),
@@ -145,9 +147,10 @@ def run(arguments: Sequence[str]) -> int:
         machine=machine_of(options),
         workload=workload_of(options),
         placement=placement_of(options),
-        usage=_given(Usage, options),
-        ownership=_given(Ownership, options),
-        spreads=_given(Spreads, options),
+        usage=Usage(**usage),
+        ownership=Ownership(**owned),
+        spreads=Spreads(**spreads),
+        given=[f"{group}.{name}" for group, values in given.items() for name in values],
         region=options.region,
         against=options.against,
         prices=options.prices,

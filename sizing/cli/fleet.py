@@ -137,6 +137,7 @@ def _files_and_model(options: argparse.Namespace) -> tuple[list[str], str | None
             what="models",
             got=", ".join(models),
             allowed="one; files of machines end in .json or .jsonl",
+            next_step=f"a machine by its name is --machine '{models[-1]}'",
         )
     model = models[0] if models else None
     if model is None and options.write is not None:

@@ -9,6 +9,7 @@ from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field_names
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Final
 
     from whatfits.sizing.costing.facts import Fact
@@ -37,9 +38,18 @@ class Assumption:
 
 
 def assumptions_of(
-    usage: Usage, ownership: Ownership, spreads: Spreads, *, read: dict[str, Fact]
+    usage: Usage,
+    ownership: Ownership,
+    spreads: Spreads,
+    *,
+    read: dict[str, Fact],
+    given: Collection[str] = (),
 ) -> tuple[Assumption, ...]:
-    """Return every value with its source; `read` holds those that were looked up, by key."""
+    """Return every value with its source.
+
+    `read` holds those that were looked up, by key; `given` the keys of those that were asked for,
+    which may be what the default is.
+    """
     held: tuple[tuple[str, object, object], ...] = (
         ("usage", usage, Usage()),
         ("ownership", ownership, Ownership()),
@@ -56,6 +66,6 @@ def assumptions_of(
             elif amount is None:
                 rows.append(Assumption(key, None, "unknown: yours to give"))
             else:
-                is_default = amount == getattr(default, name)
+                is_default = key not in given and amount == getattr(default, name)
                 rows.append(Assumption(key, amount, _YOURS if is_default else _GIVEN))
     return tuple(rows)

@@ -22,7 +22,7 @@ from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Final
 
     from whatfits.sizing.catalog.routing_results import RoutingResult
@@ -45,12 +45,16 @@ _NAMES: Final = {
 
 
 class Asked(NamedTuple):
-    """What was asked: the usage, the owner's costs with what was looked up, spreads, the day."""
+    """What was asked: the usage, the owner's costs with what was looked up, spreads, the day.
+
+    `given` names the fields that were asked for, as `usage.hours_on_per_day`.
+    """
 
     usage: Usage
     ownership: Ownership
     spreads: Spreads
     today: dt.date
+    given: Collection[str] = ()
 
 
 def composed(
@@ -98,7 +102,9 @@ def composed(
             )
         ),
         routing_results=results,
-        assumptions=assumptions_of(asked.usage, asked.ownership, asked.spreads, read=facts),
+        assumptions=assumptions_of(
+            asked.usage, asked.ownership, asked.spreads, read=facts, given=asked.given
+        ),
         not_covered=NOT_COVERED,
         rule=COST_RULE,
         warnings=(*price_warnings([row.age_days for row in offers]), *_unread(facts)),

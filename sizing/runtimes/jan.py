@@ -9,6 +9,8 @@ import json
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.fetching import on_disk
+from whatfits.sizing.runtimes.llama_cpp_devices import overrides_text
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.settings import told_batches
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -20,19 +22,25 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Run
+    from whatfits.sizing.runtimes.fetching import OnDisk
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["asked", "commands"]
 
 _LABEL: Final = "Jan"
 _BACKGROUND_SLOTS: Final = 2
-_NOT_IN_WORKLOAD: Final = ("kv_unified", "swa_full", "outputs_max", "lora", "ctx_checkpoints")
+# Drafts: preset.ts writes those by prediction layers alone, for none of which a file was read here.
+_NOT_IN_WORKLOAD: Final = (
+    *("kv_unified", "swa_full", "outputs_max", "lora", "cache_ram_mib", "ctx_checkpoints"),
+    *("model_draft", "spec_type", "spec_draft_n_max", "kv_type_k_draft", "kv_type_v_draft"),
+)
 _NOT_IN_PLACEMENT: Final = (
     "tensor_split",
     "op_offload",
     "split_mode",
     "devices",
     "mmap",
+    "repack",
     "gpu_layers_draft",
 )
 
@@ -65,17 +73,26 @@ def asked(
 
 def commands(run: Run) -> tuple[str, ...]:
     """Return model.yml as it has to stand in the folder of the model, line by line."""
-    file_name = run.model_file.replace("\\", "/").rpartition("/")[2]
     folder = f"llamacpp/models/{run.spec.name}"
+    model = on_disk(run.model_file, os=run.machine.os)
+    projector = None
+    if run.workload.mmproj is not None:
+        projector = on_disk(run.workload.mmproj, os=run.machine.os)
     values = {
         "name": run.spec.name,
-        "model_path": f"{folder}/{file_name}",
+        "model_path": _in_folder(folder, model),
+        "mmproj_path": None if projector is None else _in_folder(folder, projector),
         "embedding": True if run.spec.embeds else None,
         **_settings(run),
     }
     # JSON's scalars are YAML's, quoting included
     lines = (f"{key}: {json.dumps(value)}" for key, value in values.items() if value is not None)
-    return (f"# JAN_DATA/{folder}/model.yml", *lines)
+    fetched = (*model.lines, *(() if projector is None else projector.lines))
+    return (f"# JAN_DATA/{folder}/model.yml", *(f"# {line}" for line in fetched), *lines)
+
+
+def _in_folder(folder: str, file: OnDisk) -> str:
+    return f"{folder}/{file.file.replace(chr(92), '/').rpartition('/')[2]}"
 
 
 def _settings(run: Run) -> dict[str, object]:
@@ -88,6 +105,8 @@ def _settings(run: Run) -> dict[str, object]:
         "n_gpu_layers": placement.gpu_layers if has_gpu else None,
         "n_cpu_moe": placement.cpu_moe_layers or None,
         "no_kv_offload": None if placement.kv_offload else True,
+        "override_tensor": overrides_text(run.request, placement) or None,
+        "mmproj_offload": False if run.request.mmproj_offload is False else None,
         "cache_type_k": _unless_f16(settings.kv_type_k),
         "cache_type_v": _unless_f16(settings.kv_type_v),
         "flash_attn": None if workload.flash_attention == "auto" else workload.flash_attention,

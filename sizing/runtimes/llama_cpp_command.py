@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
+from whatfits.sizing.runtimes.llama_cpp_devices import are_in_order, device_name, overrides_text
 from whatfits.sizing.runtimes.shells import command_line, is_windows
 from whatfits.sizing.settings import told_batches
 from whatfits.sizing.speculation import DEFAULT_DRAFT_TOKENS, draft_type, drafted_tokens
@@ -14,10 +15,9 @@ from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Final
 
-    from whatfits.sizing.machine import Device, Machine
+    from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.settings import Settings
     from whatfits.sizing.trial import Trial
@@ -30,10 +30,6 @@ _HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 _F32_DIGITS: Final = 9  # as many as tell every 32-bit float from its neighbours
-_REMOTE: Final = "rpc"
-# What llama.cpp calls its devices, and the buffers in them: ggml/include/ggml-cuda.h (also for
-# HIP), ggml/src/ggml-metal/ggml-metal.cpp, ggml-vulkan.cpp.
-_DEVICE_NAMES: Final = {"cuda": "CUDA", "rocm": "ROCm", "metal": "MTL", "vulkan": "Vulkan"}
 
 
 def llama_server_command(
@@ -111,15 +107,13 @@ def _placement_flags(trial: Trial, machine: Machine) -> list[str]:
         words += ["-ngl", str(placement.gpu_layers)]
     # before the experts: the first expression on the line that matches a tensor wins
     if request.overrides:
-        names = {device.id.lower(): _device_name(device) for device in placement.accelerators}
-        pairs = (f"{pattern}={names.get(to.lower(), 'CPU')}" for pattern, to in request.overrides)
-        words += ["-ot", ",".join(pairs)]
+        words += ["-ot", overrides_text(request, placement)]
     if placement.cpu_moe_layers:
         words += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
     # CUDA knows slices of cards by their UUID alone, and the one that it sees as its first device
     is_slice = any(device.is_slice for device in placement.accelerators)
-    if not is_slice and (request.devices or not _are_in_order(placement.accelerators)):
-        words += ["--device", ",".join(map(_device_name, placement.accelerators))]
+    if not is_slice and (request.devices or not are_in_order(placement.accelerators)):
+        words += ["--device", ",".join(map(device_name, placement.accelerators))]
     words += _split_flags(trial)
     if request.split_mode:
         words += ["-sm", request.split_mode]
@@ -145,24 +139,6 @@ def _split_flags(trial: Trial) -> list[str]:
     places = (*placement.layer_device, placement.output_device)
     counts = (places.count(index) for index in range(len(placement.accelerators)))
     return ["-ts", ",".join(map(str, counts))]
-
-
-def _are_in_order(devices: Sequence[Device]) -> bool:
-    """Return whether the program by itself counts devices so: those of one back end by number.
-
-    In which order it takes back ends depends on how it was built; devices of other hosts come first
-    and are named otherwise.
-    """
-    kinds = {device.kind for device in devices}
-    told = [device.id.removeprefix(device.kind) for device in devices]
-    numbers = [int(number) for number in told if number.isdecimal()]
-    return _REMOTE in kinds or (len(kinds) < 2 and numbers == sorted(numbers))  # noqa: PLR2004
-
-
-def _device_name(device: Device) -> str:
-    """Return llama.cpp's name of a device: `CUDA0` of `cuda0`, `MTL0` of `metal`."""
-    name = _DEVICE_NAMES.get(device.kind)
-    return device.id if name is None else f"{name}{device.id.removeprefix(device.kind) or 0}"
 
 
 def _beside_flags(workload: Workload, trial: Trial) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.fetching import on_disk
 from whatfits.sizing.runtimes.shells import command_line
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -27,6 +28,14 @@ _LABEL: Final = "LM Studio"
 _EVAL_BATCH: Final = 512
 _NOT_ALL: Final = 999  # thousandths
 _DEFAULT_CONTEXT: Final = 4096
+_GUARDRAILS: Final = (
+    "LM Studio's guardrails decide by an estimate of their own, which is not published; "
+    "'lms load --estimate-only' shows it."
+)
+_PROJECTOR: Final = (
+    "LM Studio takes the projector that lies in the folder of the model: put it there, for "
+    "'lms load' has no flag for it."
+)
 _NOT_IN_WORKLOAD: Final = (
     "micro_batch",
     "batch",
@@ -53,6 +62,7 @@ _NOT_IN_PLACEMENT: Final = (
     "op_offload",
     "split_mode",
     "mmap",
+    "repack",
     "gpu_layers_draft",
     "mmproj_offload",
 )
@@ -70,8 +80,14 @@ def asked(
         raise InvalidRequestError(
             what=f"program with {_LABEL}", got=workload.program, allowed="server: it starts one"
         )
+    # no accelerator at all is `--gpu off`; which of them is the app's to choose
+    by_name = ("devices",) if request.devices else ()
     refuse_settings(
-        _LABEL, workload, request, of_workload=_NOT_IN_WORKLOAD, of_placement=_NOT_IN_PLACEMENT
+        _LABEL,
+        workload,
+        request,
+        of_workload=_NOT_IN_WORKLOAD,
+        of_placement=(*_NOT_IN_PLACEMENT, *by_name),
     )
     context = workload.context_tokens
     if context is None:
@@ -85,11 +101,8 @@ def asked(
         micro_batch=_EVAL_BATCH,
         kv_unified=True if slots > 1 else None,
     )
-    note = (
-        "LM Studio's guardrails decide by an estimate of their own, which is not published; "
-        "'lms load --estimate-only' shows it."
-    )
-    return Asked(translated, request, experts_move=False, splits_move=False, notes=(note,))
+    notes = (_GUARDRAILS, _PROJECTOR) if workload.mmproj else (_GUARDRAILS,)
+    return Asked(translated, request, experts_move=False, splits_move=False, notes=notes)
 
 
 def commands(run: Run) -> tuple[str, ...]:
@@ -102,10 +115,11 @@ def commands(run: Run) -> tuple[str, ...]:
     if settings.sequences > 1:
         words += ["--parallel", str(settings.sequences)]
     words += ["--identifier", run.spec.name, "-y"]
-    every = [["lms", "import", run.model_file], words]
+    model = on_disk(run.model_file, os=run.machine.os)
+    every = [["lms", "import", model.file], words]
     if not run.spec.embeds:
         every.append(["lms", "chat", run.spec.name])
-    return tuple(command_line(line, os=run.machine.os) for line in every)
+    return (*model.lines, *(command_line(line, os=run.machine.os) for line in every))
 
 
 def _share(gpu_layers: int, n_layers: int) -> str:

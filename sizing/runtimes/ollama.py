@@ -75,6 +75,7 @@ _NOT_IN_PLACEMENT: Final = (
     "kv_offload",
     "op_offload",
     "split_mode",
+    "repack",
     "gpu_layers_draft",
     "mmproj_offload",
 )
@@ -126,7 +127,7 @@ def asked(
     translated = replace(
         workload, context_tokens=context * slots, parallel=slots, batch=batch, micro_batch=batch
     )
-    notes += command_notes(machine, workload, slots)
+    notes += command_notes(machine, workload, request, slots)
     placed = replace(
         request,
         devices=tuple(device.id for device in cards),
@@ -185,6 +186,12 @@ def _check_pairs(workload: Workload) -> None:
             what="kv_type_v with Ollama",
             got=workload.kv_type_v,
             allowed=f"{workload.kv_type_k or KV_TYPE}: keys and values have the same type",
+        )
+    if len(workload.lora) > 1:
+        raise InvalidRequestError(
+            what="lora with Ollama",
+            got=", ".join(workload.lora),
+            allowed="one adapter: of several the last counts alone",
         )
     if workload.micro_batch not in (None, workload.batch):
         raise InvalidRequestError(

@@ -6,11 +6,13 @@ from contextlib import suppress
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.larger_cards import larger_cards
+from whatfits.sizing.remedies_elsewhere import card_price
 from whatfits.sizing.runtimes.vllm_file_types import requantised_checkpoint
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import GIB, format_bytes, format_tokens
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 
@@ -64,6 +66,7 @@ class VllmRemedies:
             *self._smaller_batch(),
             *self._smaller_cache(),
             *self._smaller_type(),
+            *self._larger_card(),
         )
 
     def _tried(
@@ -211,3 +214,23 @@ class VllmRemedies:
             return judged(other, self.machine, settings).largest_context_tokens
         except BadInputError:  # it cannot be cut over the devices in that way
             return None
+
+    def _larger_card(self) -> Iterator[Remedy]:
+        """Yield the smallest card that it fits on, in place of those that are there."""
+        for card in larger_cards(self.machine):
+            if card.memory_gib * GIB < self.model.tensor_bytes:
+                continue
+            found = [
+                remedy
+                for remedy in self._tried(
+                    "machine",
+                    f"use a card of {card.memory_gib} GiB, as the {card.name}",
+                    change={"machine": card.expression},
+                    cost=card_price(card.launch_price_usd),
+                    machine=card.machine,
+                )
+                if remedy.verdict == "fits"
+            ]
+            if found:
+                yield from found
+                return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,6 +113,30 @@ def test_every_value_it_rests_on_is_told_with_where_it_comes_from(say: Callable[
     assert rows["ownership.usd_per_kwh"]["as_of"] == "2025-12-31"
     assert "launch price" in rows["ownership.purchase_usd"]["source"]
     assert all(row["source"] for row in rows.values())
+
+
+def test_what_a_person_gives_is_called_given_though_it_is_the_default(
+    say: Callable[..., Any],
+) -> None:
+    asked = ("--hours-on", "24", "--idle-watts", "50", "--use-spread", "0.5", "--tokens-in", "1M")
+    rows = {row["key"]: row["source"] for row in told(say, *CARDS, *asked)["assumptions"]}
+    given = {key for key, source in rows.items() if source == "given"}
+    assert given == {
+        *("usage.hours_on_per_day", "usage.input_tokens_per_day"),
+        *("ownership.idle_watts", "spreads.use"),
+    }
+
+
+def test_a_line_of_a_batch_tells_what_it_gave_from_defaults(
+    say: Callable[..., Any], tmp_path: Path
+) -> None:
+    asked = {"usage": {"hours_on_per_day": 24}, "spreads": {"price": 0.2}}
+    line = {"model": CARDS[0], "machine": CARDS[2], "question": "cost", "cost": asked}
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text(json.dumps(line))
+    rows = json.loads(say("batch", str(lines)).out)["assumptions"]
+    given = {row["key"] for row in rows if row["source"] == "given"}
+    assert given == {"usage.hours_on_per_day", "spreads.price"}
 
 
 def test_old_prices_are_warned_of_and_read_ones_are_not(say: Callable[..., Any]) -> None:

@@ -86,6 +86,12 @@ def test_the_network_a_node_names_counts_before_the_option(
     assert {node["network"] for node in nodes} == {"1gbe"}
 
 
+def test_a_machine_that_is_taken_for_a_model_is_told_its_option(say: Callable[..., Any]) -> None:
+    said = say("fleet", "qwen3-8b", "rtx 3090 + 64gb")
+    assert said.code == 2
+    assert "a machine by its name is --machine 'rtx 3090 + 64gb'" in said.err
+
+
 def test_what_holds_no_model_answers_no(say: Callable[..., Any]) -> None:
     said = say("fleet", "--machine", "8gb", "--machine", "16gb", "llama-3.1-405b", "--json")
     assert said.code == 1

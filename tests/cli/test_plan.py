@@ -132,12 +132,13 @@ def test_bad_input_is_one_line(say: Callable[..., Any], arguments: tuple[str, ..
 def test_a_runtime_that_does_not_run_it_is_told_what_would_help(say: Callable[..., Any]) -> None:
     asked = ("qwen3-8b", *CARD)
     (of_vllm,) = (row for row in planned(say, *asked)["runtimes"] if row["runtime"] == "vllm")
-    (remedy,) = of_vllm["remedies"]
-    (line,) = [
+    remedy, _ = of_vllm["remedies"]
+    line, card = [
         line for line in say("plan", *asked, "--plain").lines if line.startswith("vLLM, to make")
     ]
     assert line.startswith(f"vLLM, to make it fit: {remedy['text']} -> ")
     assert remedy["text"].startswith("use awq")
+    assert card.startswith("vLLM, to make it fit: use a card of ")
 
 
 @pytest.mark.parametrize("machine", ["rtx 4090 + 64gb", "m4 max 64gb"])

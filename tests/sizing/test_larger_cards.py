@@ -43,6 +43,11 @@ def test_a_machine_without_a_card_is_offered_any() -> None:
     assert {4, 8, 12, 16, 24, 32, 48, 80} <= {card.memory_gib for card in cards}
 
 
+def test_a_card_that_is_for_rent_is_named_before_its_kin_for_one_country() -> None:
+    names = {card.memory_gib: card.name for card in larger_cards(load_machine("16gb"))}
+    assert names[80] == "H100 SXM5 80 GB"  # the H800 is newer
+
+
 @pytest.mark.parametrize(
     ("model", "machine", "expected_gib"),
     [

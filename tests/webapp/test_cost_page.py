@@ -14,6 +14,8 @@ from whatfits.sizing import cost
 from whatfits.sizing.costing.headline import cost_headline, days_text
 from whatfits.sizing.costing.lines import cost_lines
 from whatfits.sizing.costing.moving import Spreads
+from whatfits.sizing.costing.ownership import Ownership
+from whatfits.sizing.costing.usage import Usage
 from whatfits.sizing.costing.words import (
     assumptions_table,
     comparison_lines,
@@ -71,19 +73,20 @@ def expected(model: str, machine: str, asked: dict[str, Any]) -> CostAnswer:
         today=today(),
         machine=machine,
         workload={"context_tokens": 8192},
-        usage={
-            "input_tokens_per_day": asked["tokensin"],
-            "output_tokens_per_day": asked["tokensout"],
-            "cached_share": asked.get("cached", 0) / 100,
-            "hours_on_per_day": asked.get("hours", 24),
-            "days_per_week": asked.get("days", 7),
-        },
-        ownership={
-            "purchase_usd": asked.get("buy"),
-            "life_years": asked.get("life", 4),
-            "resale_share": asked.get("resale", 0) / 100,
-            "load_watts": asked.get("loadwatts"),
-        },
+        # values, as the page has them: of these what is the default counts as one
+        usage=Usage(
+            input_tokens_per_day=asked["tokensin"],
+            output_tokens_per_day=asked["tokensout"],
+            cached_share=asked.get("cached", 0) / 100,
+            hours_on_per_day=asked.get("hours", 24),
+            days_per_week=asked.get("days", 7),
+        ),
+        ownership=Ownership(
+            purchase_usd=asked.get("buy"),
+            life_years=asked.get("life", 4),
+            resale_share=asked.get("resale", 0) / 100,
+            load_watts=asked.get("loadwatts"),
+        ),
         region=asked.get("region", "united-states"),
         against=[asked["api"]] if "api" in asked else [],
     )

@@ -20,7 +20,7 @@ from whatfits.sizing.units import GIB
         # the rate that was given counts before the official one: 2 x 8 x 6,000
         (
             "i5-13500 + 64gb ddr5-6000",
-            "Core i5-13500 with two channels of DDR5-6000",
+            "Core i5-13500 (6 fast cores of 14) with two channels of DDR5-6000",
             96 * 10**9,
             64,
         ),

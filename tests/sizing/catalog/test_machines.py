@@ -57,10 +57,46 @@ def test_two_cards_have_a_pool_each_and_one_drives_the_desktop() -> None:
         ("rtx 3060 12gb x2", "2x rtx 3060 12gb"),
         ("64gb ddr4-3200 dual channel", "64gb ddr4-3200 2 channels"),
         ("2x 64gb ddr5-4800, quad-channel", "128gb ddr5-4800 4 channels"),
+        ("rtx3090x2", "2x rtx 3090"),
+        ("rtx4090x2 + 64gb", "2x rtx 4090 + 64gb"),
+        ("4090*2", "2x rtx 4090"),
+        ("3090x2", "2x rtx 3090"),
+        ("3090 ti x 2", "2x rtx 3090 ti"),
+        ("3090tix2", "2x rtx 3090 ti"),
+        ("rtx 3090 (x2)", "2x rtx 3090"),
+        ("(2x) rtx 3090", "2x rtx 3090"),
+        ("rtx 3090 2x", "2x rtx 3090"),
+        ("two rtx 3090", "2x rtx 3090"),
+        ("2 4090", "2x rtx 4090"),
+        ("eight h100-sxm", "8x h100-sxm"),
+        ("3060 12gbx2", "2x rtx 3060 12gb"),
+        ("2x3090s", "2x rtx 3090"),
+        ("two A6000s", "2x rtx a6000"),
+        ("2x l40s", "2x nvidia l40s"),
+        ("2 x 16gb", "32gb"),
+        ("16gb x2", "32gb"),
+        ("16 gigs of ram", "16gb"),
+        ("32gb ddr4 @ 3200", "32gb ddr4-3200"),
+        ("rtx 3090 & rtx 3060 12gb and 64gb", "rtx 3090 + rtx 3060 12gb + 64gb"),
     ],
 )
 def test_a_count_is_understood_where_people_write_it(typed: str, usual: str) -> None:
     assert machine_expression(typed) == machine_expression(usual)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("7900xtx", "Radeon RX 7900 XTX"),
+        ("6700xt + 32gb", "Radeon RX 6700 XT"),
+        ("9060 xt 16gb", "Radeon RX 9060 XT 16 GB"),
+        ("5800x3d + 64gb", "Ryzen 7 5800X3D"),
+        ("5600x 32gb", "Ryzen 5 5600X"),
+        ("mi250x2", "Instinct MI250"),
+    ],
+)
+def test_an_x_behind_a_model_number_is_no_count(typed: str, name: str) -> None:
+    assert machine_expression(typed).devices[0].name == name
 
 
 def test_cards_of_several_vendors_are_counted_apart() -> None:
@@ -137,6 +173,35 @@ def test_a_mac_is_one_pool_with_the_older_and_the_newer_limit() -> None:
         assert machine.os == "macos"
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("macbook pro 14 m3 pro 18gb", 'MacBook Pro 14" M3 Pro 18GB'),
+        *("mbp m3 pro 18gb", "macbookpro m3 pro 18gb"),
+        *("MacBook Pro (14-inch, 2023) M3 Pro 18GB", "macbook pro 2023 m3 pro 18gb"),
+    ],
+)
+def test_a_mac_may_be_named_with_its_inches_and_its_year(typed: str) -> None:
+    assert machine_expression(typed) == machine_expression("m3 pro 18gb")
+
+
+@pytest.mark.parametrize(
+    ("typed", "usual"),
+    [
+        ("i7 13700k + 32gb", "core i7-13700k + 32gb"),
+        ("265k + 64gb", "core ultra 7 265k + 64gb"),
+        ("ryzen 5600x + 32gb", "ryzen 5 5600x + 32gb"),
+        ("rpi5 8gb", "raspberry pi 5 8gb"),
+        ("pi 5 8gb", "raspberry pi 5 8gb"),
+        ("w7-3465x + 256gb", "xeon w7-3465x + 256gb"),
+        ("ampere altra q80-30 + 128gb", "altra q80-30 + 128gb"),
+        ("dual socket epyc 7742 + 512gb", "2x epyc 7742 + 512gb"),
+    ],
+)
+def test_a_processor_may_be_named_in_short(typed: str, usual: str) -> None:
+    assert machine_expression(typed).devices == machine_expression(usual).devices
+
+
 def test_a_small_mac_keeps_room_for_its_system() -> None:
     (pool,) = machine_expression("m1 8gb").pools
     # macOS keeps 3 GiB; the limit of 5.33 GiB leaves 2.67.
@@ -183,6 +248,15 @@ def test_a_card_with_two_dies_is_two_devices() -> None:
     assert low < high < 64 * GIB
 
 
+def test_a_card_of_four_gpus_is_four_devices_with_a_quarter_each() -> None:
+    # NVIDIA A16 datasheet: 4x 16 GB GDDR6 with 4x 200 GB/s, 250 W for the board
+    machine = machine_expression("a16")
+    assert [device.id for device in machine.devices] == ["cuda0", "cuda1", "cuda2", "cuda3", "cpu"]
+    assert all(0.9 * 16 * GIB < (pool.total_bytes or 0) <= 16 * GIB for pool in machine.pools[:4])
+    assert machine.devices[0].bandwidth_bytes_per_s == 200_100_000_000
+    assert sum(device.power_watts or 0 for device in machine.devices) == 248
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -225,6 +299,21 @@ def test_a_card_with_two_dies_is_two_devices() -> None:
         ("radeon 780m", "adds no memory"),
         ("rtx 4090 64gb", "+ 64gb"),
         ("h100", "ambiguous"),
+        ("4090x2x3", "GeForce RTX 4090"),
+        ("two 4070s", "'GeForce RTX 4070 SUPER'"),
+        ("arc a770 (x2)", "'2x arc a770 16gb'"),
+        ("dgx h100", "H100 SXM5 80 GB"),
+        ("EVGA 3090", "did you mean GeForce RTX 3090"),
+        ("g5.xlarge", "named by its GPUs and its RAM"),
+        ("p4d.24xlarge", "named by its GPUs and its RAM"),
+        ("macbook pro 2015", "by its chip and memory"),
+        ("8gb vram + 32gb", "name the card"),
+        ("rtx 4090 + 64", "'64gb'"),
+        ("rtx 4090 + 65536mb", "'64gb'"),
+        ("rtx 4090 64gb ram", "RAM of the PC is written apart"),
+        ("iphone 16 pro", "phones and tablets"),
+        ("intel n100 + 16gb", "of that processor nothing is known"),
+        ("cpu only", "named by its RAM"),
         ("rtx 9999", "rtx 4090"),
         ("x" * 10**6, "rtx-4090"),
     ],

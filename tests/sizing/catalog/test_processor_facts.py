@@ -45,6 +45,22 @@ def test_a_named_processor_tells_cores_clock_and_kernels(
     assert feature in cpu.features
 
 
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        # Intel's product pages: 8 performance and 8 or 12 efficient cores; 10 cores of one kind
+        ("i7-13700k + 32gb", "Core i7-13700K (8 fast cores of 16)"),
+        ("core ultra 7 265k + 64gb", "Core Ultra 7 265K (8 fast cores of 20)"),
+        ("i9-10900k + 32gb", "Core i9-10900K"),
+    ],
+)
+def test_a_hybrid_processor_says_that_the_cores_it_counts_are_not_all(
+    machine: str, name: str
+) -> None:
+    (cpu,) = machine_expression(machine).devices
+    assert cpu.name == name
+
+
 def _prompt_speed(machine: str) -> tuple[RateRange, str | None]:
     speed = check("llama-3.1-8b", machine=machine).speed
     assert speed is not None

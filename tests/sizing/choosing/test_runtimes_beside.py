@@ -78,8 +78,9 @@ def test_what_would_help_a_runtime_with_a_form_of_its_own_is_passed_on() -> None
     alone = check(name, machine=machine, workload=workload, runtime="vllm")
     assert of_vllm.verdict == alone.verdict == "no"
     assert of_vllm.remedies == alone.remedies
-    (remedy,) = of_vllm.remedies
+    remedy, card = of_vllm.remedies
     assert remedy.change["file_type"] == "awq"
+    assert card.key == "machine"
     assert all(row.remedies == () for row in rows.values())
 
 

@@ -306,7 +306,8 @@ def test_where_no_quantisation_helps_by_itself_a_shorter_context_goes_with_it() 
     plan = asked("qwen2.5-32b", machine, workload={"context_tokens": tokens})
     alone = asked("qwen2.5-32b", machine, workload={"context_tokens": tokens}, file_type="awq")
     assert plan.verdict == alone.verdict == "no"
-    (remedy,) = plan.remedies
+    remedy, card = plan.remedies
+    assert card.key == "machine"
     longest = alone.largest_context_tokens
     assert longest is not None
     assert longest < tokens
@@ -318,7 +319,7 @@ def test_where_no_quantisation_helps_by_itself_a_shorter_context_goes_with_it() 
 
 def test_no_context_is_told_that_is_too_short_to_be_of_use() -> None:
     plan = asked("qwen2.5-32b", "rtx 3060 12gb + 64gb")
-    assert (plan.verdict, plan.remedies) == ("no", ())
+    assert (plan.verdict, [remedy.key for remedy in plan.remedies]) == ("no", ["machine"])
 
 
 def test_what_fits_needs_no_remedy() -> None:
