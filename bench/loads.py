@@ -116,7 +116,7 @@ def _request(
     cap = limits.memory_bytes
     cores = os.cpu_count() or 1
     return LoadRequest(
-        path=str(path.resolve()),
+        path=str(path.absolute()),  # a link's own name: those of a split model are read
         settings=asdict(settings),
         decode_tokens=decode_tokens,
         memory_limit_bytes=None if cap is None else cap + _ADDRESS_SLACK_BYTES,
