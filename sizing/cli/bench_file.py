@@ -120,7 +120,7 @@ class _File:
         )
         settings = run_settings(workload, prepared.settings, prepared.placement, mmap=False)
         return LoadedModel(
-            Path(options.model),
+            Path(self._spec.file or options.model),
             replace(settings, outputs_max=1),
             on_cpu=not any(index is not None for index in prepared.placement.layer_device),
             memory_bytes=limits.memory_bytes,

@@ -108,7 +108,7 @@ def _file_of(model: ModelSpec) -> Iterator[Path]:
     if is_address(model.source):
         raise ProbeError("the file is not on this disk")
     if model.source != "catalog":
-        yield Path(model.source)
+        yield Path(model.file or model.source)
         return
     if not model.tensors or model.file_type is None:
         raise ProbeError("the catalog has no tensor table of this model")

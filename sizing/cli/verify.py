@@ -208,7 +208,8 @@ def _verified(options: argparse.Namespace) -> Verification:
 def _model(options: argparse.Namespace) -> Iterator[tuple[ModelSpec, Path]]:
     """Return the model and its file; a synthetic one lives as long as the block."""
     if options.model is not None:
-        yield load_model(options.model), Path(options.model)
+        spec = load_model(options.model)
+        yield spec, Path(spec.file or options.model)
         return
     from whatfits.bench.synthetic import write_catalog_model
     from whatfits.sizing.catalog.lookup import find_model

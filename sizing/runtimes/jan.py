@@ -9,6 +9,7 @@ import json
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
+from whatfits.sizing.runtimes.files_here import files_here, model_files
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.settings import told_batches
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -65,17 +66,22 @@ def asked(
 
 def commands(run: Run) -> tuple[str, ...]:
     """Return model.yml as it has to stand in the folder of the model, line by line."""
-    file_name = run.model_file.replace("\\", "/").rpartition("/")[2]
+    parts = model_files(run.spec, run.model_file)
+    projector = (run.workload.mmproj,) if run.workload.mmproj else ()
+    here = files_here((*parts, *projector), os=run.machine.os)
     folder = f"llamacpp/models/{run.spec.name}"
+    names = [file.replace("\\", "/").rpartition("/")[2] for file in here.files]
+    inside = [f"{folder}/{name}" for name in names]
     values = {
         "name": run.spec.name,
-        "model_path": f"{folder}/{file_name}",
+        "model_path": inside[0],
+        "mmproj_path": inside[-1] if projector else None,
         "embedding": True if run.spec.embeds else None,
         **_settings(run),
     }
     # JSON's scalars are YAML's, quoting included
     lines = (f"{key}: {json.dumps(value)}" for key, value in values.items() if value is not None)
-    return (f"# JAN_DATA/{folder}/model.yml", *lines)
+    return (*here.fetched_by, f"# JAN_DATA/{folder}/model.yml", *lines)
 
 
 def _settings(run: Run) -> dict[str, object]:

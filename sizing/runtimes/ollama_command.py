@@ -1,13 +1,15 @@
 """What to type to run a model with Ollama as a plan was computed: a Modelfile, then the lines.
 
 Source: ollama/ollama (main of 2026-08-21): envconfig/config.go (the server's settings),
-docs/modelfile, docs/api (Generate Embeddings).
+docs/modelfile, docs/api (Generate Embeddings), server/create.go (a split GGUF and a projector
+are further FROM lines; of a split one all files are asked for).
 """
 
 from __future__ import annotations
 
 import json
 
+from whatfits.sizing.runtimes.files_here import files_here, model_files
 from whatfits.sizing.runtimes.shells import (
     command_line,
     file_lines,
@@ -35,13 +37,18 @@ def ollama_commands(run: Run) -> tuple[str, ...]:
     """Return a Modelfile, the server's environment, and the lines that create and run the model."""
     workload, settings = run.workload, run.trial.settings
     context = settings.requested_context_tokens // settings.sequences
-    lines = [f"FROM {_path(run.model_file)}", f"PARAMETER num_ctx {context}"]
+    os, name = run.machine.os, _model_name(run.spec)
+    parts = model_files(run.spec, run.model_file)
+    projector = (workload.mmproj,) if workload.mmproj else ()
+    here = files_here((*parts, *projector, *workload.lora), os=os)
+    adapters = here.files[len(parts) + len(projector) :]
+    lines = [f"FROM {_path(file)}" for file in here.files[: len(parts) + len(projector)]]
+    lines.append(f"PARAMETER num_ctx {context}")
     if workload.batch is not None:
         lines.append(f"PARAMETER num_batch {workload.batch}")
     if run.request.gpu_layers is not None:
         lines.append(f"PARAMETER num_gpu {run.request.gpu_layers}")
-    lines += [f"ADAPTER {_path(path)}" for path in workload.lora]
-    os, name = run.machine.os, _model_name(run.spec)
+    lines += [f"ADAPTER {_path(file)}" for file in adapters]
     told = _environment(
         kv_type=settings.kv_type_k.lower(),
         flash_attention=workload.flash_attention,
@@ -50,7 +57,8 @@ def ollama_commands(run: Run) -> tuple[str, ...]:
     started = (with_settings(told, "ollama serve", os=os),) if told else ()
     create = command_line(["ollama", "create", name, "-f", "Modelfile"], os=os)
     run_it = _embed(name, os) if run.spec.embeds else command_line(["ollama", "run", name], os=os)
-    return (*file_lines("Modelfile", lines, os=os), *started, create, run_it)
+    written = file_lines("Modelfile", lines, os=os)
+    return (*here.fetched_by, *written, *started, create, run_it)
 
 
 def command_notes(machine: Machine, workload: Workload, slots: int) -> Iterator[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from whatfits.sizing.architectures import spec_from_gguf
 from whatfits.sizing.errors import UnreadableFileError
 from whatfits.sizing.quants.file_types import find_file_type
-from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.sources.local_file import load_gguf_files
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["load_file", "spec_of_header"]
+__all__ = ["load_file", "spec_of_header", "with_files"]
 
 
 def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
@@ -24,8 +26,15 @@ def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
         MalformedFileError: the bytes contradict the format.
         UnknownFileTypeError: no such file type.
     """
-    header, name = load_gguf(path)
-    return spec_of_header(header, name=name, source=path, file_type=file_type)
+    found = load_gguf_files(path)
+    spec = spec_of_header(found.header, name=found.name, source=path, file_type=file_type)
+    return with_files(spec, found.files)
+
+
+def with_files(spec: ModelSpec, files: Sequence[str]) -> ModelSpec:
+    """Return a model with what commands have to name: its first file, and all of a split one."""
+    first = None if files[0] == spec.source else files[0]
+    return replace(spec, file=first, parts=tuple(files) if len(files) > 1 else ())
 
 
 def spec_of_header(

@@ -101,6 +101,15 @@ class TestWithTheReference:
         assert said.json["load"] is None
         assert all(term["real_bytes"] is None for term in said.json["terms"])
 
+    def test_the_model_of_a_folder_is_asked_about_under_its_own_name(
+        self, say: Callable[..., Said], model: Path
+    ) -> None:
+        said = say("verify", str(model.parent), "--plan-only", "--json")
+        assert (said.code, said.json["notes"]) == (0, [])
+        said = say("check", str(model.parent), "--exact", "--machine", "64gb", "--json")
+        (basis,) = [row for row in said.json["basis"] if row["key"] == "memory.compute_bytes"]
+        assert "dry run" in basis["formula"]
+
     @pytest.mark.parametrize("name", ["llama-3.1-70b", "qwen3-30b-a3b", "all-minilm-l6-v2"])
     def test_a_catalog_model_needs_no_weights(
         self, say: Callable[..., Said], is_valid: Callable[..., None], name: str
