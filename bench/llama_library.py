@@ -142,7 +142,10 @@ def breakdown(context: Any) -> dict[str, Buffers]:  # noqa: ANN401 - a C pointer
 
 
 def last_error(log: list[str]) -> str:
-    """Return the reason that llama.cpp logged."""
+    """Return the reason that llama.cpp logged: the first line that calls itself one, or the last.
+
+    What it says of settings that a model does not have is called neither an error nor a failure.
+    """
     lines = [line for line in "".join(log).splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
-    return (errors or lines or ["no reason given"])[0].strip()
+    return (errors or lines[-1:] or ["no reason given"])[0].strip()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from whatfits.bench.plans import Planner, plan
+from whatfits.bench.requests import workload
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.synthetic import write_catalog_model
-from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.errors import InvalidRequestError, ProbeError
+from whatfits.sizing.settings import resolve_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
 SETTINGS = RunSettings(512)
@@ -85,3 +88,19 @@ def test_a_plan_is_llama_cpps_own_and_a_refusal_says_why(tmp_path: Path) -> None
     assert "output buffer size" in planned.log
     with pytest.raises(ProbeError, match="refused the model"):
         plan(tmp_path / "missing.gguf", SETTINGS)
+
+
+@pytest.mark.oracle
+@pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="needs llama.cpp")
+@pytest.mark.parametrize("model", ["deepseek-v4-flash", "deepseek-v2-lite"])
+def test_one_row_for_keys_and_values_has_one_type_here_as_there(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    spec = write_catalog_model(path, model, file_type="Q8_0")
+    both = RunSettings(512, kv_type_k="q8_0", kv_type_v="q8_0")
+    assert plan(path, both).n_ctx == 512
+    resolve_settings(spec, workload(both))
+    apart = replace(both, kv_type_v="f16")
+    with pytest.raises(ProbeError, match=r"does not support different K \(q8_0\) and V \(f16\)"):
+        plan(path, apart)
+    with pytest.raises(InvalidRequestError, match="the same type for both"):
+        resolve_settings(spec, workload(apart))
