@@ -101,6 +101,13 @@ class TestWithTheReference:
         assert said.json["load"] is None
         assert all(term["real_bytes"] is None for term in said.json["terms"])
 
+    @pytest.mark.parametrize("few", [("-c", "1"), ("-b", "7"), ("-b", "1", "-ub", "512")])
+    def test_no_more_is_decoded_at_once_than_a_batch_takes(
+        self, say: Callable[..., Said], model: Path, few: tuple[str, ...]
+    ) -> None:
+        said = say("verify", str(model), *few, "--json")
+        assert (said.code, said.json["load"]["kind"]) == (0, "measured"), said.json["notes"]
+
     def test_the_model_of_a_folder_is_asked_about_under_its_own_name(
         self, say: Callable[..., Said], model: Path
     ) -> None:
