@@ -1,0 +1,57 @@
+"""Where nothing can be written, what needs a file for a while says so in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from whatfits.bench.loads import load_for_real
+from whatfits.bench.micro import Target, run_trials
+from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.temporary import put_down, temporary_folder
+from whatfits.sizing.errors import InvalidRequestError
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+
+
+def test_a_folder_is_gone_after_its_block() -> None:
+    with temporary_folder() as folder:
+        (folder / "x").write_bytes(b"x")
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_no_room_is_told_with_what_to_do() -> None:
+    with pytest.raises(InvalidRequestError, match=r"No space left.*TMPDIR"), temporary_folder():
+        pytest.fail("there is no folder")
+
+
+def test_what_a_block_of_its_own_meets_is_not_put_on_the_folder() -> None:
+    with pytest.raises(BrokenPipeError), temporary_folder():
+        raise BrokenPipeError
+    with pytest.raises(InvalidRequestError, match="Read-only"), put_down():
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_load_without_a_folder_is_an_outcome() -> None:
+    outcome = load_for_real(Path("m.gguf"), RunSettings(512), command=("true",))
+    assert (outcome.kind, "TMPDIR" in outcome.reason) == ("no_answer", True)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_measurement_without_a_folder_leaves_a_note() -> None:
+    target = Target("cpu", "a processor", None, 1)
+    measured, notes = run_trials(target, (), ends_s=0.0, free_bytes=None)
+    assert not measured
+    assert "No space left" in notes[0]
