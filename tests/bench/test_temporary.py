@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -55,3 +58,43 @@ def test_a_measurement_without_a_folder_leaves_a_note() -> None:
     measured, notes = run_trials(target, (), ends_s=0.0, free_bytes=None)
     assert not measured
     assert "No space left" in notes[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_request_to_end_takes_the_folder_away(name: str, tmp_path: Path) -> None:
+    number = getattr(signal, name)
+    body = (
+        "import sys, time\n"
+        "from whatfits.bench.temporary import temporary_folder\n"
+        "with temporary_folder() as folder:\n"
+        "  (folder / 'x').write_bytes(b'x'); print(folder, flush=True); time.sleep(60)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", body],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+    )
+    assert child.stdout is not None
+    folder = Path(child.stdout.readline().strip())
+    assert folder.parent == tmp_path
+    child.send_signal(number)
+    child.communicate(timeout=20)
+    assert not folder.exists()
+    assert child.returncode in (128 + number, -number)
+
+
+def test_a_program_that_answers_such_requests_itself_goes_on_doing_so() -> None:
+    mine = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        answered = signal.getsignal(signal.SIGTERM)
+        with temporary_folder():
+            assert signal.getsignal(signal.SIGTERM) is answered
+    finally:
+        signal.signal(signal.SIGTERM, mine)
+    with temporary_folder():
+        assert signal.getsignal(signal.SIGTERM) is not mine
+    assert signal.getsignal(signal.SIGTERM) is mine
