@@ -136,3 +136,20 @@ def test_a_merged_file_is_whole_wherever_it_lies(
     assert not at.parts
     assert not of.parts
     assert not [note for note in (*at.notes, *of.notes) if re.search(r"\bsplit\b|whole", note)]
+
+
+def test_a_quick_answer_names_the_first_file_too(
+    parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whatfits.bench.synthetic import write_synthetic_gguf
+    from whatfits.sizing.sources.local_file import load_gguf
+
+    metadata = {**load_gguf(parts[0])[0].metadata, "tokenizer.ggml.tokens": ["a", "b"]}
+    first = tmp_path / parts[0].name
+    write_synthetic_gguf(first, metadata=metadata, tensors=load(str(parts[0])).tensors[::3])
+    served = {f"/{part.name}": part.read_bytes()[:400_000] for part in (first, *parts[1:])}
+    with serving(served) as server:
+        monkeypatch.setenv(TRUSTED_HOSTS, server.host)
+        spec = load(server.url(f"/{parts[2].name}#top"), quick=True)
+        assert (spec.name, spec.file) == (PREFIX, server.url(f"/{parts[0].name}"))
+    assert [url.rpartition("/")[2] for url in spec.parts] == [part.name for part in parts]
