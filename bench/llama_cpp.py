@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ def running(path: Path, settings: RunSettings, *, real: bool) -> Iterator[Run]:
     binding = backend()
     with captured_log(binding) as log:
         params, alive = model_params(binding, settings, real=real, backends=Registered())
-        model = binding.llama_model_load_from_file(str(path).encode(), params)
+        model = binding.llama_model_load_from_file(os.fsencode(path), params)
         if not model:
             raise ProbeError(f"llama.cpp refused the model: {last_error(log)}")
         try:

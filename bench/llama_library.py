@@ -15,13 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.bench.reservation import Buffers
-from whatfits.sizing.errors import MissingExtraError, ProbeError
+from whatfits.sizing.errors import MissingExtraError, ProbeError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Registered", "backend", "breakdown", "captured_log", "last_error", "library"]
 
+# the name that others are linked with first; Source: llama.cpp CMakeLists.txt, SOVERSION 0
+_ELF_NAMES: Final = ("lib{}.so.0", "lib{}.so")
+_LIBRARY_NAMES: Final = {
+    "darwin": ("lib{}.0.dylib", "lib{}.dylib"),
+    "win32": ("{}.dll",),
+}
 _BREAKDOWN_SYMBOL: Final = "_Z26llama_get_memory_breakdownPK13llama_context"
 
 
@@ -30,6 +36,11 @@ def _binding() -> Any:  # noqa: ANN401 - an untyped C binding
         from llama_cpp import llama_cpp  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtraError(extra="bench", purpose="asking llama.cpp itself") from error
+    except (OSError, RuntimeError) as error:  # its library, or one that it needs, cannot be loaded
+        raise ProbeError(
+            f"llama-cpp-python is installed, but cannot be loaded: {printable(str(error))}; "
+            "install it anew"
+        ) from error
     return llama_cpp
 
 
@@ -82,12 +93,20 @@ def library(name: str) -> ctypes.CDLL:
 
     A wheel holds each library under several names that are files of their own: only the name
     llama.cpp was linked with gives the copy that it uses.
+
+    Raises:
+        MissingExtraError: llama-cpp-python is not installed.
+        ProbeError: it cannot be loaded, or lacks that library.
     """
+    backend()
     import llama_cpp  # noqa: PLC0415 - an extra
 
-    backend()
-    path = Path(llama_cpp.__file__).parent / "lib" / f"lib{name}.so.0"
-    return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    folder = Path(llama_cpp.__file__).parent / "lib"
+    names = [pattern.format(name) for pattern in _LIBRARY_NAMES.get(sys.platform, _ELF_NAMES)]
+    for file in names:
+        if (folder / file).exists():
+            return ctypes.CDLL(str(folder / file), mode=ctypes.RTLD_GLOBAL)
+    raise ProbeError(f"the installed llama.cpp has no {names[0]} in {printable(str(folder))}")
 
 
 class Registered:
@@ -142,7 +161,10 @@ def breakdown(context: Any) -> dict[str, Buffers]:  # noqa: ANN401 - a C pointer
 
 
 def last_error(log: list[str]) -> str:
-    """Return the reason that llama.cpp logged."""
+    """Return the reason that llama.cpp logged: the first line that calls itself one, or the last.
+
+    What it says of settings that a model does not have is called neither an error nor a failure.
+    """
     lines = [line for line in "".join(log).splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
-    return (errors or lines or ["no reason given"])[0].strip()
+    return (errors or lines[-1:] or ["no reason given"])[0].strip()

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from whatfits.bench.child import LoadRequest
 from whatfits.bench.child_answers import Answers, NoAnswerError
 from whatfits.bench.child_process import ChildProcess
-from whatfits.sizing.errors import MissingExtraError
+from whatfits.bench.temporary import temporary_folder
+from whatfits.sizing.errors import InvalidRequestError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,8 +105,11 @@ def load_for_real(
     request = json.dumps(asdict(_request(path, settings, limits, decode_tokens)))
     started = time.monotonic()
     load = _Load(ends_s=started + min(limits.seconds, _LONGEST_S), progress=progress)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
-        load.run(command, request, folder=empty)
+    try:
+        with temporary_folder() as empty:
+            load.run(command, request, folder=str(empty))
+    except InvalidRequestError as error:
+        load.refuse(str(error))
     return load.outcome(seconds=time.monotonic() - started)
 
 
@@ -116,7 +119,7 @@ def _request(
     cap = limits.memory_bytes
     cores = os.cpu_count() or 1
     return LoadRequest(
-        path=str(path.resolve()),
+        path=str(path.absolute()),  # a link's own name: those of a split model are read
         settings=asdict(settings),
         decode_tokens=decode_tokens,
         memory_limit_bytes=None if cap is None else cap + _ADDRESS_SLACK_BYTES,
@@ -166,6 +169,10 @@ class _Load:
             child.end(at_once=True)
             raise
         self._status = child.end(at_once=self._broke_off is not None)
+
+    def refuse(self, reason: str) -> None:
+        """Take it that no child could be started."""
+        self._broke_off = "no_answer", reason
 
     def _listen(self, child: ChildProcess) -> None:
         """Take answers until all are there, the child ends, babbles, or its time is over."""

@@ -6,20 +6,21 @@ time is over: then its figures are kept and marked. A model is written, loaded a
 
 from __future__ import annotations
 
-import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.shapes import Drawn, Shape, draw, write_shape
 from whatfits.bench.speed_process import LoadedModel, Step
-from whatfits.sizing.errors import ProbeError
+from whatfits.bench.temporary import temporary_folder
+from whatfits.sizing.errors import InvalidRequestError, ProbeError
 from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from whatfits.bench.timing import Timing
 
@@ -195,7 +196,11 @@ def run_trials(
     """
     found: list[Measured] = []
     notes: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="whatfits-", ignore_cleanup_errors=True) as folder:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+        except InvalidRequestError as error:
+            return (), (str(error),)
         for trial in chosen:
             name = trial.drawn.name
             if time.monotonic() >= ends_s:
@@ -205,7 +210,7 @@ def run_trials(
                 notes.append(f"{name}: not measured for want of memory")
                 continue
             try:
-                path = Path(folder) / "model.gguf"
+                path = folder / "model.gguf"
                 write_shape(path, trial.drawn)
                 found.extend(_timed(target, trial, path, ends_s=ends_s, progress=progress))
             except (ProbeError, OSError) as error:

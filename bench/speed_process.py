@@ -81,7 +81,7 @@ class LoadedModel:
         """
         limit = None if memory_bytes is None else memory_bytes + _ADDRESS_SLACK_BYTES
         request = LoadRequest(
-            str(path.resolve()),
+            str(path.absolute()),  # a link keeps its own name: those of a split model are read
             asdict(settings),
             memory_limit_bytes=limit,
             cpu_limit_s=_LONGEST_CPU_S,

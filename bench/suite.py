@@ -6,15 +6,14 @@ model, under file types that take turns. Nothing is downloaded: a plan reads no 
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from whatfits.bench.plans import Planner
 from whatfits.bench.requests import placement_request, workload
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.synthetic import write_catalog_model
+from whatfits.bench.temporary import temporary_folder
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
@@ -172,8 +171,8 @@ def run_suite(
     from whatfits.bench.loads import require_llama_cpp  # noqa: PLC0415 - before anything starts
 
     require_llama_cpp()
-    with Planner() as planner, tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "synthetic.gguf"
+    with Planner() as planner, temporary_folder() as folder:
+        path = folder / "synthetic.gguf"
         chosen = suite_shapes() if shapes is None else shapes
         every = settings_grid() if grid is None else grid
         for index, shape in enumerate(chosen):

@@ -134,13 +134,15 @@ def verify(
 def _decoded(prepared: Prepared) -> int:
     """Return how many tokens are put through: where devices compute, as many as go at once.
 
-    Their back ends take memory for a large product only when it comes.
+    Their back ends take memory for a large product only when it comes. llama.cpp ends itself where
+    more is handed over at once than a batch takes, or than a micro-batch does without a cache.
     """
     settings = prepared.settings
-    if all(place is None for place in prepared.placement.layer_device):
-        return _FEW_TOKENS
+    on_host = all(place is None for place in prepared.placement.layer_device)
+    wanted = _FEW_TOKENS if on_host else settings.micro_batch_tokens
+    most = settings.micro_batch_tokens if settings.embeddings else settings.batch_tokens
     room = settings.context_tokens // settings.sequences
-    return max(1, min(settings.micro_batch_tokens, room))
+    return max(1, min(wanted, most, room))
 
 
 def _terms(

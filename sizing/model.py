@@ -294,6 +294,8 @@ class ModelSpec:
             draft with them.
         planned: the GGUF of these facts is not `source` but has to be made of it.
         file: the path to write into a command, when that is not `source`.
+        parts: all files of a model that is split over several, the first one first; empty for one
+            in a single file.
         companions: what the model comes with, and is loaded beside it unless told otherwise.
         file_header: what a file that nobody has made yet has before its data (tokenizer, metadata,
             list of tensors); None for a file that was read.
@@ -319,6 +321,7 @@ class ModelSpec:
     prediction_tensors: tuple[TensorSpec, ...] = ()
     planned: bool = False
     file: str | None = None
+    parts: tuple[str, ...] = ()
     companions: tuple[Companion, ...] = ()
     file_header: ByteRange | None = None
     checkpoint: CheckpointFacts | None = None

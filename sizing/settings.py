@@ -39,6 +39,9 @@ MAX_SEQUENCES: Final = 256
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
 _NO_FLASH_ARCHITECTURES: Final = frozenset({"grok"})
+# Rows for keys and values both, in plain attention. Source: llama-context.cpp (0c1e57098),
+# llama_init_from_model: is_mla() or this one.
+_ONE_CACHE_TYPE: Final = frozenset({"deepseek4"})
 _RESERVED_AS_ONE_SEQUENCE: Final = frozenset({"kimi-linear", "minimax-01"})
 
 
@@ -278,12 +281,14 @@ def _flash_attention(
 
 
 def _check_cache_types(model: ModelSpec, kv_type_k: str, kv_type_v: str, *, flash: bool) -> None:
-    latent = any(isinstance(layer.attention, LatentAttention) for layer in model.layers)
+    latent = model.architecture in _ONE_CACHE_TYPE or any(
+        isinstance(layer.attention, LatentAttention) for layer in model.layers
+    )
     if latent and kv_type_k != kv_type_v:
         raise InvalidRequestError(
             what="kv_type_k and kv_type_v",
             got=f"{kv_type_k.lower()} and {kv_type_v.lower()}",
-            allowed="the same type for both: this model keeps one latent row for keys and values",
+            allowed="the same type for both: this model keeps one row for keys and values",
         )
     if not flash:
         return

@@ -46,7 +46,7 @@ else:
         return value.__class__(**kept, **changes)
 
 
-__all__ = ["dataclass", "field", "field_names", "replace"]
+__all__ = ["annotations_of", "dataclass", "field", "field_names", "replace"]
 
 _UNSET: Final = object()
 _FEW: Final = 4  # three classes of four get no more objects than this in one answer
@@ -179,6 +179,11 @@ def field_names(value: object) -> tuple[str, ...] | None:
     import dataclasses  # noqa: PLC0415 - a class of the standard library's own
 
     return tuple([given.name for given in dataclasses.fields(cls)])
+
+
+def annotations_of(value: object) -> tuple[tuple[str, str], ...]:
+    """Return name and annotation, as it was written, of each field of an object of this module."""
+    return tuple([(given.name, given.type) for given in _fields_of(type(value))])
 
 
 def _fields_of(cls: type[Any]) -> tuple[_Field, ...]:

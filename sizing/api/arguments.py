@@ -8,28 +8,58 @@ from whatfits.sizing.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["check_day", "check_file_type", "check_list", "check_speed"]
+__all__ = [
+    "check_count",
+    "check_day",
+    "check_file_type",
+    "check_list",
+    "check_speed",
+    "check_text",
+]
+
+
+def check_text(given: object, *, what: str, allowed: str) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if not isinstance(given, str):
+        raise InvalidRequestError(what=what, got=type(given).__name__, allowed=allowed)
+
+
+def check_count(given: object, *, what: str, allowed: str = "a whole number") -> None:
+    """Refuse what is no whole number; how large it may be is the question's own affair.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise InvalidRequestError(what=what, got=given, allowed=allowed)
 
 
 def check_list(given: object, *, what: str, of: str) -> None:
-    """Refuse a text where a list of texts is meant: its letters would be the items.
+    """Refuse a text where a list of texts is meant, whose letters would be the items, or no list.
 
     Raises:
         InvalidRequestError: it is one.
     """
-    if isinstance(given, (str, bytes)):
-        raise InvalidRequestError(what=what, got=given, allowed=f"a list of {of}, even of one")
+    if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
+        got = given if isinstance(given, (str, bytes)) else type(given).__name__
+        raise InvalidRequestError(what=what, got=got, allowed=f"a list of {of}, even of one")
 
 
-def check_day(today: object) -> None:
-    """Refuse what is no day, a moment of one among it.
+def check_day(today: object, *, needed: bool = False) -> None:
+    """Refuse what is no day, a moment of one among it; None where one is not `needed`.
 
     Raises:
         InvalidRequestError: it is none.
     """
     from datetime import date, datetime
 
-    if today is not None and (not isinstance(today, date) or isinstance(today, datetime)):
+    if today is None and not needed:
+        return
+    if not isinstance(today, date) or isinstance(today, datetime):
         raise InvalidRequestError(what="today", got=today, allowed="a datetime.date")
 
 

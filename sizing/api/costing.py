@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer
-from whatfits.sizing.api.arguments import check_day, check_list
+from whatfits.sizing.api.arguments import check_day, check_list, check_text
 from whatfits.sizing.api.loading import (
     load_machine,
     load_placement,
@@ -143,8 +143,11 @@ def priced(
     from whatfits.sizing.catalog.lookup import packaged_prices
     from whatfits.sizing.costing.offers import chosen_offers
 
-    check_day(today)
+    check_day(today, needed=True)
     check_list(against, what="against", of="offers")
+    against = tuple(against)
+    for offer in against:
+        check_text(offer, what="offer of against", allowed="text, as 'provider/model'")
     listed = packaged_prices()
     if prices is not None:
         listed = listed.with_own(_own_prices(prices))
@@ -187,6 +190,8 @@ def cost_of(
 
     named = _keys(usage=usage, ownership=ownership, spreads=spreads)
     used, owned, spread = _checked(usage, ownership, spreads)
+    if region is not None:
+        check_text(region, what="region", allowed="text, as 'germany'")
     kwh = None if region is None else find_region(case.prices.electricity, region)
     known = _known(owned, case.plan, kwh)
     return composed(
@@ -239,8 +244,11 @@ def _known(owned: Ownership, plan: Plan, kwh: Fact | None) -> Known:
 
 
 def _own_prices(prices: PriceList | str) -> PriceList:
-    if not isinstance(prices, str):
+    from whatfits.sizing.catalog.token_prices import PriceList
+
+    if isinstance(prices, PriceList):
         return prices
+    check_text(prices, what="prices", allowed="the path of a price file, or a PriceList")
     from whatfits.sizing.sources.price_file import read_price_file
 
     return read_price_file(prices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer
-from whatfits.sizing.api.arguments import check_list
+from whatfits.sizing.api.arguments import check_list, check_text
 from whatfits.sizing.api.loading import load_machine, load_model, load_workload, replayed
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -93,6 +93,8 @@ def fleet_nodes(
     from whatfits.sizing.values import replace
 
     check_list(machines, what="machines", of="machines")
+    if network is not None:
+        check_text(network, what="network", allowed="text, as '10gbe'")
     known = None if network is None else find_network(network).id
     nodes = []
     for given in machines:
@@ -114,6 +116,12 @@ def _node(given: Node | str | Machine | Mapping[str, Any]) -> Node:
         return Node(node_name(given.name), given, node_name(given.name))
     from whatfits.sizing.sources.fleet_files import node_from_document
 
+    if not hasattr(given, "get"):
+        raise InvalidRequestError(
+            what="machine of machines",
+            got=type(given).__name__,
+            allowed="a node, a name, a Machine, or an object with fields, as a dict",
+        )
     described = given.get("machine", given)
     name = described.get("name") if isinstance(described, dict) else None
     return node_from_document(given, name=str(name or ""), replay=replayed)

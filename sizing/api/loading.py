@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from whatfits.sizing.api.arguments import check_file_type
-from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.api.arguments import check_file_type, check_text
+from whatfits.sizing.api.typed_fields import check_fields
 from whatfits.sizing.machine import Machine
 from whatfits.sizing.model import ModelSpec
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
@@ -53,20 +53,10 @@ def load_model(
     """
     from whatfits.sizing.sources import load
 
-    _check_text(name, what="model", allowed="text (of a path: str(path)), or a ModelSpec")
+    check_text(name, what="model", allowed="text (of a path: str(path))")
     if file_type is not None:
-        _check_text(file_type, what="file type", allowed="text, as 'Q4_K_M'")
+        check_text(file_type, what="file type", allowed="text, as 'Q4_K_M'")
     return load(name, file_type=file_type, quick=quick, loader=find_runtime(runtime).loader)
-
-
-def _check_text(given: object, *, what: str, allowed: str) -> None:
-    """Refuse what is no text.
-
-    Raises:
-        InvalidRequestError: it is none.
-    """
-    if not isinstance(given, str):
-        raise InvalidRequestError(what=what, got=type(given).__name__, allowed=allowed)
 
 
 def load_spec(
@@ -86,6 +76,7 @@ def load_spec(
     if isinstance(model, ModelSpec):
         check_file_type(model, file_type)
         return model
+    check_text(model, what="model", allowed="text (of a path: str(path)), or a ModelSpec")
     return load_model(model, file_type=file_type, quick=quick, runtime=runtime)
 
 
@@ -141,8 +132,11 @@ def load_workload(given: Workload | Mapping[str, Any] | None) -> Workload:
     """
     from whatfits.sizing.workload import Workload
 
-    if given is None or isinstance(given, Workload):
-        return given or Workload()
+    if given is None:
+        return Workload()
+    if isinstance(given, Workload):
+        check_fields(given, what="workload")
+        return given
     from whatfits.sizing.requests import workload_from_object
 
     return workload_from_object(given)
@@ -156,8 +150,11 @@ def load_placement(given: PlacementRequest | Mapping[str, Any] | None) -> Placem
     """
     from whatfits.sizing.workload import PlacementRequest
 
-    if given is None or isinstance(given, PlacementRequest):
-        return given or PlacementRequest()
+    if given is None:
+        return PlacementRequest()
+    if isinstance(given, PlacementRequest):
+        check_fields(given, what="placement")
+        return given
     from whatfits.sizing.requests import placement_from_object
 
     return placement_from_object(given)

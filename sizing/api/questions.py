@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from whatfits.sizing.api.answering import answer, choice_for, plan_of
-from whatfits.sizing.api.arguments import check_day, check_list, check_speed
+from whatfits.sizing.api.arguments import (
+    check_count,
+    check_day,
+    check_list,
+    check_speed,
+    check_text,
+)
 from whatfits.sizing.api.loading import (
     load_machine,
     load_placement,
@@ -11,13 +17,14 @@ from whatfits.sizing.api.loading import (
     load_value,
     load_workload,
 )
+from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
-    from typing import Any
+    from typing import Any, Final
 
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
@@ -31,6 +38,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["check", "find_models", "need", "plan", "serve", "together"]
+
+_KINDS: Final = ("llm", "vlm", "embedding")
 
 
 def check(
@@ -141,9 +150,10 @@ def together(
     from whatfits.sizing.sources.named_model import load_named
 
     check_list(models, what="models", of="models")
+    check_count(first_port, what="port")
     return place_together(
         answer,
-        [load_named(model) if isinstance(model, str) else model for model in models],
+        [load_named(model) if isinstance(model, str) else load_spec(model) for model in models],
         machine=load_machine(machine),
         workload=load_workload(workload),
         request=load_placement(placement),
@@ -179,6 +189,8 @@ def find_models(
     from whatfits.sizing.ranking import sort_rows
     from whatfits.sizing.sources.catalog_model import load_entry
 
+    if kind not in (None, *_KINDS):
+        raise InvalidRequestError(what="kind", got=kind, allowed=", ".join(_KINDS))
     rows = rank(
         (entry for entry in model_entries() if kind in (None, entry.kind)),
         load_machine(machine),
@@ -222,6 +234,8 @@ def need(
 
     check_speed(least_tokens_per_s)
     check_day(today)
+    if users is not None:
+        check_count(users, what="number of users", allowed="a whole number, 1 or more")
     entry = need_runtime(runtime)
     spec = load_spec(model, file_type=file_type, runtime=runtime)
     is_own = not entry.starts_llama_cpp
@@ -274,6 +288,8 @@ def serve(
     Raises:
         BadInputError: something given cannot be used; the message says what is allowed.
     """
+    if engine_version is not None:
+        check_text(engine_version, what="version of vLLM", allowed="text, as '0.7.3'")
     from whatfits.sizing.serving.answer import serve_plan
     from whatfits.sizing.serving.profile import Limits, LoadProfile
 

@@ -83,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _abandon_output()  # the reader has gone (`| head`): nothing is left to say
         return 0
     except OSError as error:  # no space left, or a device that refuses
+        if os.environ.get("WHATFITS_DEBUG"):
+            raise
         _abandon_output()
         _complain(f"error: the answer cannot be written: {error.strerror}")
         return WhatfitsError.exit_code

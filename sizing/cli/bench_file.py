@@ -7,7 +7,7 @@ from pathlib import Path
 
 from whatfits.sizing.api import answer, load_machine, load_model
 from whatfits.sizing.cli.bench_answer import FileBenchAnswer, FileTiming
-from whatfits.sizing.cli.load_here import load_limits, request_here
+from whatfits.sizing.cli.load_here import gguf_of, load_limits, request_here
 from whatfits.sizing.errors import InvalidRequestError, ProbeError, UnreadableFileError
 from whatfits.sizing.estimate import ModelSummary
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -120,7 +120,7 @@ class _File:
         )
         settings = run_settings(workload, prepared.settings, prepared.placement, mmap=False)
         return LoadedModel(
-            Path(options.model),
+            gguf_of(self._spec, options.model),
             replace(settings, outputs_max=1),
             on_cpu=not any(index is not None for index in prepared.placement.layer_device),
             memory_bytes=limits.memory_bytes,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.errors import InvalidRequestError, ProbeError
 from whatfits.sizing.sources.claims import is_address
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
@@ -59,7 +58,7 @@ class ExactPlan:
                     machine=self._machine,
                     accelerators=accelerators,
                 )
-        except ProbeError as error:
+        except (ProbeError, InvalidRequestError) as error:
             self._notes = (f"The compute buffers are predicted, not llama.cpp's own: {error}.",)
             return trial
         self._asked = True
@@ -103,18 +102,23 @@ def _file_of(model: ModelSpec) -> Iterator[Path]:
     """Return the model's file; a catalog model gets one without weights, for as long as needed.
 
     Raises:
-        ProbeError: it is not on this disk, and the catalog has no tensor table of it.
+        ProbeError: it is not on this disk or not made yet, and the catalog has no table of it.
+        InvalidRequestError: there is no room for that one.
     """
     if is_address(model.source):
         raise ProbeError("the file is not on this disk")
+    if model.planned:
+        raise ProbeError(f"the {model.file_type} file that is sized here has yet to be made")
     if model.source != "catalog":
-        yield Path(model.source)
+        yield Path(model.file or model.source)
         return
     if not model.tensors or model.file_type is None:
         raise ProbeError("the catalog has no tensor table of this model")
     from whatfits.bench.synthetic import write_catalog_model
+    from whatfits.bench.temporary import put_down, temporary_folder
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "synthetic.gguf"
-        write_catalog_model(path, model.name, file_type=model.file_type)
+    with temporary_folder() as folder:
+        path = folder / "synthetic.gguf"
+        with put_down():
+            write_catalog_model(path, model.name, file_type=model.file_type)
         yield path

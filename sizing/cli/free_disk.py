@@ -22,7 +22,7 @@ def download_folder(spec: ModelSpec) -> str | None:
     """
     if spec.source != "catalog" and not is_address(spec.source):
         return None
-    if spec.file is not None:
+    if spec.file is not None and not is_address(spec.file):
         return os.path.dirname(spec.file) or None  # noqa: PTH120 - pathlib is not imported
     if spec.source.startswith("hf:"):
         from whatfits.sizing.sources.stores.hugging_face import folders

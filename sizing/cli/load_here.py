@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from whatfits.sizing.cli.options import placement_of
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -15,9 +17,26 @@ if TYPE_CHECKING:
     from whatfits.bench.loads import LoadLimits
     from whatfits.bench.verify import Prepared
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest
 
-__all__ = ["load_limits", "request_here"]
+__all__ = ["gguf_of", "load_limits", "request_here"]
+
+
+def gguf_of(spec: ModelSpec, named: str) -> Path:
+    """Return the file that llama.cpp loads for a model that was read of this disk.
+
+    Raises:
+        InvalidRequestError: it is a checkpoint, of which a file has to be made first.
+    """
+    if spec.planned:
+        raise InvalidRequestError(
+            what="model",
+            got=named,
+            allowed="a .gguf file on this machine",
+            next_step="llama.cpp loads no safetensors: give the file that its converter makes",
+        )
+    return Path(spec.file or named)
 
 
 def request_here(options: argparse.Namespace, accelerators: Iterable[str]) -> PlacementRequest:

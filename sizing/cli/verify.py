@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 from whatfits.sizing.api import load_machine, load_model
-from whatfits.sizing.cli.load_here import load_limits, request_here
+from whatfits.sizing.cli.load_here import gguf_of, load_limits, request_here
 from whatfits.sizing.cli.options import (
     add_placement_options,
     add_workload_options,
@@ -208,18 +207,22 @@ def _verified(options: argparse.Namespace) -> Verification:
 def _model(options: argparse.Namespace) -> Iterator[tuple[ModelSpec, Path]]:
     """Return the model and its file; a synthetic one lives as long as the block."""
     if options.model is not None:
-        yield load_model(options.model), Path(options.model)
+        spec = load_model(options.model)
+        yield spec, gguf_of(spec, options.model)
         return
     from whatfits.bench.synthetic import write_catalog_model
+    from whatfits.bench.temporary import put_down, temporary_folder
     from whatfits.sizing.catalog.lookup import find_model
     from whatfits.sizing.sources.catalog_model import load_catalog_model
 
     name = find_model(options.synthetic).id
     chosen = load_catalog_model(name, file_type=options.file_type).file_type
     assert chosen is not None  # a catalog model is always drawn under a file type
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "synthetic.gguf"
-        yield write_catalog_model(path, name, file_type=chosen), path
+    with temporary_folder() as folder:
+        path = folder / "synthetic.gguf"
+        with put_down():
+            spec = write_catalog_model(path, name, file_type=chosen)
+        yield spec, path
 
 
 def _remember(

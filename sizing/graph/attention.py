@@ -100,7 +100,9 @@ class Attention:
         if GGML_TYPES[kind].block_elements == 1 or len(lengths) != 1:
             return None
         length = lengths.pop()
-        first = self._c.model.layers[0]
+        every = self._c.model.layers
+        # a state has no heads; llama.cpp asks for those of the model all the same
+        first = next((spec for spec in every if spec.key_length), every[0])
         checked = first.key_length if largest else first.value_length
         if checked % _ROTATED_HEAD:
             return None

@@ -9,7 +9,7 @@ import json
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
-from whatfits.sizing.runtimes.fetching import on_disk
+from whatfits.sizing.runtimes.files_here import files_here, model_files
 from whatfits.sizing.runtimes.llama_cpp_devices import overrides_text
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.settings import told_batches
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Run
-    from whatfits.sizing.runtimes.fetching import OnDisk
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["asked", "commands"]
@@ -73,26 +72,22 @@ def asked(
 
 def commands(run: Run) -> tuple[str, ...]:
     """Return model.yml as it has to stand in the folder of the model, line by line."""
+    parts = model_files(run.spec, run.model_file)
+    projector = (run.workload.mmproj,) if run.workload.mmproj else ()
+    here = files_here((*parts, *projector), os=run.machine.os)
     folder = f"llamacpp/models/{run.spec.name}"
-    model = on_disk(run.model_file, os=run.machine.os)
-    projector = None
-    if run.workload.mmproj is not None:
-        projector = on_disk(run.workload.mmproj, os=run.machine.os)
+    names = [file.replace("\\", "/").rpartition("/")[2] for file in here.files]
+    inside = [f"{folder}/{name}" for name in names]
     values = {
         "name": run.spec.name,
-        "model_path": _in_folder(folder, model),
-        "mmproj_path": None if projector is None else _in_folder(folder, projector),
+        "model_path": inside[0],
+        "mmproj_path": inside[-1] if projector else None,
         "embedding": True if run.spec.embeds else None,
         **_settings(run),
     }
     # JSON's scalars are YAML's, quoting included
     lines = (f"{key}: {json.dumps(value)}" for key, value in values.items() if value is not None)
-    fetched = (*model.lines, *(() if projector is None else projector.lines))
-    return (f"# JAN_DATA/{folder}/model.yml", *(f"# {line}" for line in fetched), *lines)
-
-
-def _in_folder(folder: str, file: OnDisk) -> str:
-    return f"{folder}/{file.file.replace(chr(92), '/').rpartition('/')[2]}"
+    return (*here.fetched_by, f"# JAN_DATA/{folder}/model.yml", *lines)
 
 
 def _settings(run: Run) -> dict[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
-from whatfits.sizing.runtimes.fetching import on_disk
+from whatfits.sizing.runtimes.files_here import files_here, model_files
 from whatfits.sizing.runtimes.shells import command_line
 from whatfits.sizing.runtimes.unset import refuse_settings
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -106,7 +106,10 @@ def asked(
 
 
 def commands(run: Run) -> tuple[str, ...]:
-    """Return the lines that import the file and load it as the plan was computed."""
+    """Return the lines that import every file and load the model as the plan was computed.
+
+    `lms import` takes one file and moves it. Source: lmstudio-ai/lms src/subcommands/importCmd.ts.
+    """
     settings, placement = run.trial.settings, run.trial.placement
     words = ["lms", "load", run.spec.name]
     if run.machine.accelerators:
@@ -115,11 +118,11 @@ def commands(run: Run) -> tuple[str, ...]:
     if settings.sequences > 1:
         words += ["--parallel", str(settings.sequences)]
     words += ["--identifier", run.spec.name, "-y"]
-    model = on_disk(run.model_file, os=run.machine.os)
-    every = [["lms", "import", model.file], words]
+    here = files_here(model_files(run.spec, run.model_file), os=run.machine.os)
+    every = [*(["lms", "import", file] for file in here.files), words]
     if not run.spec.embeds:
         every.append(["lms", "chat", run.spec.name])
-    return (*model.lines, *(command_line(line, os=run.machine.os) for line in every))
+    return (*here.fetched_by, *(command_line(line, os=run.machine.os) for line in every))
 
 
 def _share(gpu_layers: int, n_layers: int) -> str:

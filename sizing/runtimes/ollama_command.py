@@ -2,7 +2,8 @@
 
 Source: ollama/ollama (main of 2026-08-21): envconfig/config.go (the server's settings),
 docs/modelfile, docs/api (Generate Embeddings), docs/gpu (which cards it sees), parser/parser.go
-(every file after FROM is of the model, the last adapter counts alone).
+(every file after FROM is of the model, the last adapter counts alone), server/create.go (a split
+GGUF and a projector are further FROM lines; of a split one all files are asked for).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.runtimes.cuda_order import BY_BUS_SETTING, must_count_by_bus
-from whatfits.sizing.runtimes.fetching import on_disk
+from whatfits.sizing.runtimes.files_here import files_here, model_files
 from whatfits.sizing.runtimes.shells import (
     command_line,
     file_lines,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Run
-    from whatfits.sizing.runtimes.fetching import OnDisk
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["KV_TYPE", "command_notes", "ollama_commands"]
@@ -51,16 +51,17 @@ def ollama_commands(run: Run) -> tuple[str, ...]:
     workload, settings = run.workload, run.trial.settings
     context = settings.requested_context_tokens // settings.sequences
     os, name = run.machine.os, _model_name(run.spec)
-    beside = [*filter(None, (workload.mmproj,)), *workload.lora]
-    files = [on_disk(file, os=os) for file in (run.model_file, *beside)]
-    model, *others = map(_path, files)
+    parts = model_files(run.spec, run.model_file)
+    projector = (workload.mmproj,) if workload.mmproj else ()
+    here = files_here((*parts, *projector, *workload.lora), os=os)
+    paths = [_path(file) for file in here.files]
     if _BLOB.search(run.model_file):
-        model = run.spec.name  # with the template, projector and adapters that Ollama keeps of it
-    lines = [f"FROM {model}", f"PARAMETER num_ctx {context}"]
-    if workload.mmproj:
-        lines.insert(1, f"FROM {others.pop(0)}")
+        paths[0] = run.spec.name  # with the template, projector and adapters Ollama keeps of it
+    of_model = len(parts) + len(projector)
+    lines = [f"FROM {path}" for path in paths[:of_model]]
+    lines.append(f"PARAMETER num_ctx {context}")
     lines += [f"PARAMETER {key} {value}" for key, value in _parameters(run)]
-    lines += [f"ADAPTER {path}" for path in others]
+    lines += [f"ADAPTER {path}" for path in paths[of_model:]]
     told = _environment(
         run.machine,
         run.request,
@@ -71,8 +72,8 @@ def ollama_commands(run: Run) -> tuple[str, ...]:
     started = (with_settings(told, "ollama serve", os=os),) if told else ()
     create = command_line(["ollama", "create", name, "-f", "Modelfile"], os=os)
     run_it = _embed(name, os) if run.spec.embeds else command_line(["ollama", "run", name], os=os)
-    fetched = (line for file in files for line in file.lines)
-    return (*fetched, *file_lines("Modelfile", lines, os=os), *started, create, run_it)
+    written = file_lines("Modelfile", lines, os=os)
+    return (*here.fetched_by, *written, *started, create, run_it)
 
 
 def _parameters(run: Run) -> Iterator[tuple[str, object]]:
@@ -136,9 +137,8 @@ def _embed(name: str, os: str | None) -> str:
     return command_line(["curl", _EMBED_URL, "-d", body], os=os)
 
 
-def _path(on_disk: OnDisk) -> str:
+def _path(file: str) -> str:
     """Return a file as a Modelfile names it: a bare name would be looked up in the registry."""
-    file = on_disk.file
     return file if "/" in file or "\\" in file else f"./{file}"
 
 

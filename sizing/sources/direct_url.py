@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.sources.gguf_model import spec_of_header
+from whatfits.sizing.sources.gguf_model import spec_of_header, with_files
 from whatfits.sizing.sources.http import PUBLIC, Client, Rules, check_url
 from whatfits.sizing.sources.http.addresses import shown_url
 from whatfits.sizing.sources.http.header_cache import default_cache
@@ -42,13 +42,14 @@ def load_url(name: str, *, file_type: str | None = None) -> ModelSpec:
         model = read_remote_model(client, name)
     size = format_bytes(model.header.file_bytes)
     notes = (*said_of(model.files), f"The download has {size}.", *client.notes)
-    return spec_of_header(
+    spec = spec_of_header(
         model.header,
         name=display_name(file_name(name), model.header),
         source=shown_url(name),
         file_type=file_type,
         notes=notes,
     )
+    return with_files(spec, [shown_url(file.url) for file in model.files])
 
 
 def said_of(files: Sequence[RemoteFile]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
-__all__ = ["checkpoint_spec", "display_name", "load_checkpoint_model"]
+__all__ = ["checkpoint_spec", "display_name", "load_checkpoint_model", "missing_files"]
 
 _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
@@ -228,6 +228,11 @@ def _held(
         yield f"{where}: {_total(found)}{how}."
     else:
         yield from _expected(quantisation, how, spec, config)
+    yield from missing_files(found)
+
+
+def missing_files(found: Checkpoint) -> Iterator[str]:
+    """Yield which files of a checkpoint are not there, if any."""
     if found.missing:
         names = ", ".join(printable(name) for name in found.missing[:_FILES_SHOWN])
         more = ", …" if len(found.missing) > _FILES_SHOWN else ""

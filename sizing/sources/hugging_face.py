@@ -16,7 +16,7 @@ from whatfits.sizing.errors import (
 from whatfits.sizing.quants.file_types import FILE_TYPES, find_file_type
 from whatfits.sizing.sources.checkpoint_files import CONFIG, read_checkpoint_in
 from whatfits.sizing.sources.folder import checkpoint_spec
-from whatfits.sizing.sources.gguf_model import spec_of_header
+from whatfits.sizing.sources.gguf_model import spec_of_header, with_files
 from whatfits.sizing.sources.hub.choice import choose
 from whatfits.sizing.sources.hub.disk import DownloadedRepository
 from whatfits.sizing.sources.hub.headers import read_header, read_starts
@@ -118,6 +118,7 @@ def _gguf(
     choice = choose(offers.complete, name, file_type=file_type, native=native)
     source = _source(repository, name, choice.offer.paths[0])
     spec = (_quick if quick else _exact)(repository, choice, source)
+    spec = with_files(spec, [_source(repository, name, path) for path in choice.offer.paths])
     said = _provenance(
         repository,
         _files(choice.offer.paths),

@@ -6,6 +6,7 @@ import os
 import stat
 
 from whatfits.sizing.errors import MalformedFileError, UnreadableFileError, printable
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.readers.gguf import GGUF_MAGIC, GgufHeader, read_gguf_header
 from whatfits.sizing.sources.file_kinds import HEAD_BYTES, folder_hint, other_kind
 from whatfits.sizing.sources.regular_file import open_regular_file, unreadable
@@ -19,12 +20,12 @@ from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Final
 
     from whatfits.sizing.readers.byte_source import ByteSource
 
-__all__ = ["display_name", "header_of", "load_gguf", "names_in"]
+__all__ = ["LocalGguf", "display_name", "header_of", "load_gguf", "load_gguf_files", "names_in"]
 
 _MAX_FOLDER_ENTRIES: Final = 20_000
 _SHOWN: Final = 10
@@ -34,8 +35,33 @@ _SUFFIX: Final = ".gguf"
 _PROJECTOR_PREFIX: Final = "mmproj"
 
 
+class LocalGguf(NamedTuple):
+    """A model that was found under a path.
+
+    Attributes:
+        header: of all its files together.
+        name: to show.
+        files: their paths, the first one first: the one that llama.cpp has to be given.
+    """
+
+    header: GgufHeader
+    name: str
+    files: tuple[str, ...]
+
+
 def load_gguf(path: str | os.PathLike[str]) -> tuple[GgufHeader, str]:
     """Return the header of the model at `path` and a name to show for it.
+
+    Raises:
+        UnreadableFileError: missing, not permitted, no regular file, no GGUF, or several models.
+        MalformedFileError: the bytes contradict the format.
+    """
+    found = load_gguf_files(path)
+    return found.header, found.name
+
+
+def load_gguf_files(path: str | os.PathLike[str]) -> LocalGguf:
+    """Return the model at `path`, with the paths of its files.
 
     `path` is a GGUF file under any name (the first bytes count), any file of a split model, or a
     folder with one model. A file whose data is still being downloaded is understood; a finding
@@ -53,12 +79,14 @@ def load_gguf(path: str | os.PathLike[str]) -> tuple[GgufHeader, str]:
     name = os.path.basename(file_path)  # noqa: PTH119 - names may be any bytes
     count = declared_count(header, name=name)
     split = parse_split_name(name)
+    files: tuple[str, ...] = (file_path,)
     if count > 1:
-        header = _load_split(file_path, header, count)
+        files = shard_paths(file_path, count)
+        header = _load_split(file_path, header, files)
     elif split is not None and split.n_files > 1:
         findings += (f"named as file {split.number} of {split.n_files}, but the file is whole",)
     header = replace(header, findings=(*header.findings, *findings))
-    return header, display_name(name, header)
+    return LocalGguf(header, display_name(name, header), files)
 
 
 def _is_folder(path: str) -> bool:
@@ -189,9 +217,8 @@ def _require_gguf(path: str, source: ByteSource) -> None:
     )
 
 
-def _load_split(path: str, header: GgufHeader, count: int) -> GgufHeader:
+def _load_split(path: str, header: GgufHeader, paths: Sequence[str]) -> GgufHeader:
     """Return the merged header of the set that `path`, whose header is given, belongs to."""
-    paths = shard_paths(path, count)
     names = [os.path.basename(shard) for shard in paths]  # noqa: PTH119 - names may be any bytes
     return read_split(
         names, lambda index: header if paths[index] == path else _read_header(paths[index])

@@ -182,6 +182,7 @@ def _of_checkpoint(
         checkpoint_quantisation,
     )
     from whatfits.sizing.sources.checkpoint_files import CONFIG  # noqa: PLC0415 - one path
+    from whatfits.sizing.sources.folder import missing_files  # noqa: PLC0415 - one path
 
     if found.config is None:
         raise UnsupportedArchitectureError(
@@ -211,7 +212,7 @@ def _of_checkpoint(
         stored_bytes=stored,
     )
     chosen = _chosen(spec, facts, own, asked, config)
-    notes = (*found.config.findings, *found.findings)
+    notes = (*found.config.findings, *found.findings, *missing_files(found))
     if stored is not None:
         notes += (f"{where}, other parts left out: {stored:,} bytes ({format_bytes(stored)}).",)
     return replace(chosen, notes=(*chosen.notes, *notes, *said))

@@ -52,12 +52,14 @@ def load_quick_url(name: str, *, file_type: str | None = None) -> ModelSpec:
     """
     from whatfits.sizing.readers.gguf_start import read_gguf_start  # noqa: PLC0415 - on use
     from whatfits.sizing.sources.direct_url import open_url  # noqa: PLC0415 - same
+    from whatfits.sizing.sources.gguf_model import with_files  # noqa: PLC0415 - same
     from whatfits.sizing.sources.http.addresses import shown_url  # noqa: PLC0415 - same
     from whatfits.sizing.sources.remote_gguf import (  # noqa: PLC0415 - same
         file_name,
         require_gguf,
         sibling_urls,
     )
+    from whatfits.sizing.sources.split_gguf import parse_split_name  # noqa: PLC0415 - same
 
     if file_type is not None:
         raise InvalidRequestError(
@@ -66,6 +68,7 @@ def load_quick_url(name: str, *, file_type: str | None = None) -> ModelSpec:
             allowed="none beside --quick",
             next_step="leave --quick out: another type needs the tensor table",
         )
+    name = name.partition("#")[0]  # no part of what is asked for
     with open_url(name) as client:
         file = client.file(name)
         require_gguf(file)
@@ -80,7 +83,10 @@ def load_quick_url(name: str, *, file_type: str | None = None) -> ModelSpec:
                 require_gguf(other)
                 starts.append(read_gguf_start(other.prefix, size_bytes=other.size_bytes))
                 other.keep()
-    spec = quick_spec(starts, name=file_name(name).removesuffix(".gguf"), source=shown_url(name))
+    split = parse_split_name(file_name(name)) if len(urls) > 1 else None
+    shown = split.prefix if split else file_name(name).removesuffix(".gguf")
+    spec = quick_spec(starts, name=shown, source=shown_url(name))
+    spec = with_files(spec, [shown_url(url) for url in urls])
     return replace(spec, notes=(*spec.notes, *client.notes)) if client.notes else spec
 
 

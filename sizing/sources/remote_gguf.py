@@ -95,6 +95,7 @@ def read_remote_model(client: Client, url: str) -> RemoteModel:
         UnreachableError: no connection, or too slow.
         RemoteAnswerError: an answer that is of no use.
     """
+    url = url.partition("#")[0]  # no part of what is asked for
     file = client.file(url)
     header = read_remote_header(file)
     count = declared_count(header, name=file_name(url))

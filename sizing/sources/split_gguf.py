@@ -84,7 +84,7 @@ def _split_error(key: str, value: object, *, name: str, allowed: str) -> Malform
 def declared_count(header: GgufHeader, *, name: str) -> int:
     """Return over how many files the header says that its model is split.
 
-    A model that is whole says 0, 1 or nothing; 1 is returned for nothing.
+    A model that is whole says 0 (as `llama-gguf-split --merge` leaves it), 1 or nothing: 1.
 
     Raises:
         MalformedFileError: `split.count` is no number of files.
@@ -92,7 +92,7 @@ def declared_count(header: GgufHeader, *, name: str) -> int:
     count = header.metadata.get("split.count", 1)
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MAX_FILES:
         raise _split_error("split.count", count, name=name, allowed=f"1 to {MAX_FILES:,}")
-    return count
+    return max(count, 1)
 
 
 def shard_paths(path: str, count: int) -> tuple[str, ...]:

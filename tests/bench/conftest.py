@@ -1,4 +1,4 @@
-"""Makes the helpers of tests/bench importable; keeps measurements out of the user's own folder."""
+"""Makes the helpers of these tests importable; keeps measurements out of the user's own folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).parent
-if str(BENCH) not in sys.path:
-    sys.path.insert(0, str(BENCH))
+for helpers in (BENCH, BENCH.parent / "hostile"):
+    if str(helpers) not in sys.path:
+        sys.path.insert(0, str(helpers))
 
 
 @pytest.fixture(autouse=True)

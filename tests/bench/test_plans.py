@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from whatfits.bench.plans import Planner, plan
+from whatfits.bench.requests import workload
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.synthetic import write_catalog_model
-from whatfits.sizing.errors import ProbeError
+from whatfits.bench.suite import Shape, compared
+from whatfits.bench.synthetic import write_catalog_model, write_synthetic_model
+from whatfits.sizing.architectures import spec_from_config
+from whatfits.sizing.errors import InvalidRequestError, ProbeError
+from whatfits.sizing.runtimes.llama_cpp import Bill
+from whatfits.sizing.settings import resolve_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
 SETTINGS = RunSettings(512)
+HYBRID = {  # three layers of linear attention, then one that attends
+    "model_type": "qwen3_next",
+    "vocab_size": 512,
+    "max_position_embeddings": 8192,
+    "rms_norm_eps": 1e-6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 4,
+    "full_attention_interval": 4,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 32,
+    "linear_value_head_dim": 32,
+    "linear_conv_kernel_dim": 4,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 64,
+    "shared_expert_intermediate_size": 64,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [],
+}
 ECHO = "import json, os, sys, time\nfor line in sys.stdin:\n  asked = json.loads(line)\n  "
 
 
@@ -85,3 +114,43 @@ def test_a_plan_is_llama_cpps_own_and_a_refusal_says_why(tmp_path: Path) -> None
     assert "output buffer size" in planned.log
     with pytest.raises(ProbeError, match="refused the model"):
         plan(tmp_path / "missing.gguf", SETTINGS)
+
+
+@pytest.mark.oracle
+@pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="needs llama.cpp")
+@pytest.mark.parametrize("model", ["deepseek-v4-flash", "deepseek-v2-lite"])
+def test_one_row_for_keys_and_values_has_one_type_here_as_there(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    spec = write_catalog_model(path, model, file_type="Q8_0")
+    both = RunSettings(512, kv_type_k="q8_0", kv_type_v="q8_0")
+    assert plan(path, both).n_ctx == 512
+    resolve_settings(spec, workload(both))
+    apart = replace(both, kv_type_v="f16")
+    with pytest.raises(ProbeError, match=r"does not support different K \(q8_0\) and V \(f16\)"):
+        plan(path, apart)
+    with pytest.raises(InvalidRequestError, match="the same type for both"):
+        resolve_settings(spec, workload(apart))
+
+
+@pytest.mark.oracle
+@pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="needs llama.cpp")
+@pytest.mark.parametrize("head", [32, 64, 96])
+def test_quantised_keys_are_turned_by_the_heads_of_a_model_that_begins_with_states(
+    head: int, tmp_path: Path
+) -> None:
+    config = {**HYBRID, "head_dim": head}
+    spec = spec_from_config(config, name="tiny", source="tiny.gguf", file_type="F16")
+    path = tmp_path / "tiny.gguf"
+    written = write_synthetic_model(path, spec)
+    for keys, values in (("q8_0", "q8_0"), ("q8_0", "f16"), ("f16", "q4_0"), ("f16", "f16")):
+        settings = RunSettings(1024, kv_type_k=keys, kv_type_v=values, repack=False)
+        row = plan(path, settings).buffers["CPU"]
+        case = compared(
+            Shape("tiny", spec.architecture, "F16"),
+            written,
+            Bill(written),
+            settings,
+            planned=(row.model, row.context, row.compute),
+            refusal=None,
+        )
+        assert case.agrees, (keys, values, case.planned, case.predicted)

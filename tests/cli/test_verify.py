@@ -101,6 +101,41 @@ class TestWithTheReference:
         assert said.json["load"] is None
         assert all(term["real_bytes"] is None for term in said.json["terms"])
 
+    def test_a_checkpoint_is_no_file_that_llama_cpp_loads(
+        self, say: Callable[..., Said], tmp_path: Path
+    ) -> None:
+        config = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2}
+        config |= {"intermediate_size": 128, "num_attention_heads": 2, "vocab_size": 256}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        for command in ("verify", "bench"):
+            said = say(command, str(tmp_path))
+            assert (said.code, "converter" in said.err) == (2, True), said
+
+    def test_a_type_that_the_file_does_not_have_is_not_asked_of_it(
+        self, say: Callable[..., Said], model: Path
+    ) -> None:
+        typed = ("--exact", "--file-type", "Q8_0", "--machine", "64gb", "--json")
+        said = say("check", str(model), *typed).json
+        assert "yet to be made" in " ".join(said["notes"])
+        (basis,) = [row for row in said["basis"] if row["key"] == "memory.compute_bytes"]
+        assert "own dry run of this model" not in basis["formula"]
+
+    @pytest.mark.parametrize("few", [("-c", "1"), ("-b", "7"), ("-b", "1", "-ub", "512")])
+    def test_no_more_is_decoded_at_once_than_a_batch_takes(
+        self, say: Callable[..., Said], model: Path, few: tuple[str, ...]
+    ) -> None:
+        said = say("verify", str(model), *few, "--json")
+        assert (said.code, said.json["load"]["kind"]) == (0, "measured"), said.json["notes"]
+
+    def test_the_model_of_a_folder_is_asked_about_under_its_own_name(
+        self, say: Callable[..., Said], model: Path
+    ) -> None:
+        said = say("verify", str(model.parent), "--plan-only", "--json")
+        assert (said.code, said.json["notes"]) == (0, [])
+        said = say("check", str(model.parent), "--exact", "--machine", "64gb", "--json")
+        (basis,) = [row for row in said.json["basis"] if row["key"] == "memory.compute_bytes"]
+        assert "dry run" in basis["formula"]
+
     @pytest.mark.parametrize("name", ["llama-3.1-70b", "qwen3-30b-a3b", "all-minilm-l6-v2"])
     def test_a_catalog_model_needs_no_weights(
         self, say: Callable[..., Said], is_valid: Callable[..., None], name: str

@@ -13,17 +13,25 @@ import pytest
 
 from whatfits.sizing import (
     BadInputError,
+    PlacementRequest,
+    Workload,
     check,
     cost,
+    find_models,
     fleet,
     load_model,
     need,
     plan,
+    serve,
     together,
 )
+from whatfits.sizing.api.typed_fields import KINDS, check_fields
+from whatfits.sizing.values import annotations_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+DAY = dt.date(2026, 11, 27)
 
 
 class Name(Enum):
@@ -96,3 +104,68 @@ def test_a_loaded_model_keeps_its_file_type_and_another_is_refused(
     ask(spec, machine="8gb", file_type="q8-0")
     with pytest.raises(BadInputError, match=r"that is loaded 'Q4_K_M'.*its own, Q8_0"):
         ask(spec, machine="8gb", file_type="Q4_K_M")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Workload(program="x"), "workload.program 'x'; allowed: server, api"),
+        (Workload(kv_type_k=8), "workload.kv_type_k '8'; allowed: text"),
+        (Workload(mmproj=Path("x.gguf")), "workload.mmproj"),
+        (Workload(lora="x.gguf"), "workload.lora 'x.gguf'; allowed: a tuple of texts"),
+        (Workload(swa_full="no"), "workload.swa_full 'no'; allowed: True or False"),
+        (Workload(flash_attention=True), "workload.flash_attention 'True'; allowed: auto, on, off"),
+        (Workload(context_tokens="8k"), "workload.context_tokens '8k'; allowed: a whole number"),
+        (Workload(parallel=True), "workload.parallel 'True'"),
+        (PlacementRequest(gpu_layers="3"), "placement.gpu_layers '3'; allowed: a whole number"),
+        (PlacementRequest(overrides=("a", "b")), "placement.overrides"),
+        (PlacementRequest(devices="cuda0"), "placement.devices 'cuda0'; allowed: a tuple of texts"),
+        (PlacementRequest(tensor_split=(True,)), "placement.tensor_split"),
+        (PlacementRequest(split_mode="rows"), "placement.split_mode 'rows'; allowed: layer, row"),
+        (PlacementRequest(mmap="yes"), "placement.mmap 'yes'"),
+        (PlacementRequest(repack=False), "placement.repack 'False'; allowed: auto, on, off"),
+    ],
+)
+def test_fields_of_a_request_made_in_python_are_looked_at_as_those_of_json(
+    given: Workload | PlacementRequest, said: str
+) -> None:
+    name = "workload" if isinstance(given, Workload) else "placement"
+    with pytest.raises(BadInputError) as error:
+        check("llama-3.2-1b", machine="8gb", **{name: given})
+    assert said in str(error.value)
+
+
+def test_every_field_of_a_request_has_a_kind_and_its_default_is_of_it() -> None:
+    for value in (Workload(), PlacementRequest()):
+        check_fields(value, what="request")
+        assert {text.removesuffix(" | None") for _, text in annotations_of(value)} <= KINDS.keys()
+    lists: Any = {"overrides": (("a", "CPU"),), "devices": ("cpu",), "tensor_split": (1, 0.5)}
+    check_fields(PlacementRequest(**lists), what="placement")
+    check_fields(Workload(lora=("x",), kv_unified=True, spec_type="none"), what="workload")
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda: together(None, machine="8gb"), "models 'NoneType'; allowed: a list of models"),
+        (lambda: together([5], machine="8gb"), "model 'int'; allowed: text"),
+        (lambda: together(["llama-3.2-1b"], machine="8gb", first_port="80"), "port '80'"),
+        (lambda: find_models("8gb", kind="chat"), "kind 'chat'; allowed: llm, vlm, embedding"),
+        (lambda: need("llama-3.2-1b", machine="8gb", users="3"), "number of users '3'"),
+        (lambda: need("llama-3.2-1b", machine="8gb", users=1.5), "number of users '1.5'"),
+        (lambda: serve("llama-3.2-1b", machine="8gb", engine_version=7), "version of vLLM 'int'"),
+        (lambda: cost("llama-3.2-1b", today=None, machine="8gb"), "allowed: a datetime.date"),
+        (lambda: cost("llama-3.2-1b", today=DAY, machine="8gb", region=3), "region 'int'"),
+        (lambda: cost("llama-3.2-1b", today=DAY, machine="8gb", against=[3]), "against 'int'"),
+        (lambda: cost("llama-3.2-1b", today=DAY, machine="8gb", prices=3), "prices 'int'"),
+        (lambda: fleet("llama-3.2-1b", None), "machines 'NoneType'; allowed: a list"),
+        (lambda: fleet("llama-3.2-1b", [5]), "machine of machines 'int'"),
+        (lambda: fleet("llama-3.2-1b", ["8gb"], network=3), "network 'int'"),
+    ],
+)
+def test_every_question_says_which_argument_it_cannot_use(
+    ask: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(BadInputError) as error:
+        ask()
+    assert said in str(error.value)

@@ -10,8 +10,8 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.readers.findings import MISSING_DATA
 from whatfits.sizing.sources.extra_files import adapter_of, projector_of
 from whatfits.sizing.sources.folder import MISSING_FILES, load_checkpoint_model
-from whatfits.sizing.sources.gguf_model import spec_of_header
-from whatfits.sizing.sources.local_file import load_gguf
+from whatfits.sizing.sources.gguf_model import spec_of_header, with_files
+from whatfits.sizing.sources.local_file import load_gguf, load_gguf_files
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
@@ -62,8 +62,9 @@ def load_stored_model(stored: StoredModel, *, file_type: str | None = None) -> M
         raise UnreadableFileError(what="no file of the model is there:", got=stored.name)
     path = stored.paths[0]
     if stored.format == "gguf":
-        header, _ = load_gguf(path)
-        spec = spec_of_header(header, name=stored.name, source=path, file_type=file_type)
+        found = load_gguf_files(path)
+        spec = spec_of_header(found.header, name=stored.name, source=path, file_type=file_type)
+        spec = with_files(spec, found.files)
     else:
         spec = load_checkpoint_model(path, file_type=file_type)
     spec = replace(spec, notes=(*spec.notes, *(f"{line}." for line in stored.findings)))

@@ -6,7 +6,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from checkpoints import LLAMA, llama_tensors, n_bytes, write_config, write_safetensors
+from checkpoints import (
+    LLAMA,
+    llama_tensors,
+    n_bytes,
+    write_config,
+    write_safetensors,
+    write_sharded,
+)
 
 from whatfits.sizing import load_model
 from whatfits.sizing.catalog.lookup import find_model
@@ -72,6 +79,15 @@ def test_a_folder_is_read_with_the_bytes_of_its_headers(tmp_path: Path) -> None:
     assert model.checkpoint is not None
     assert model.checkpoint.reference == str(tmp_path)
     assert model.checkpoint.stored_bytes == n_bytes(llama_tensors()) == model.tensor_bytes
+
+
+def test_a_file_that_is_not_there_yet_is_named_for_vllm_too(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    second = write_sharded(tmp_path, llama_tensors(), count=3)[1]
+    assert not [note for note in load_published(str(tmp_path)).notes if "missing" in note]
+    second.unlink()
+    model = load_published(str(tmp_path))
+    assert f"1 files are missing of the checkpoint: {second.name}." in model.notes
 
 
 def test_parts_beside_the_language_model_are_left_out(tmp_path: Path) -> None:
