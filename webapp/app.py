@@ -36,17 +36,16 @@ st.html(
     "</style>"
 )
 one_entry_a_page()
-screen = st.navigation(
-    [
-        st.Page("screens/fit.py", title="Will it fit?", default=True),
-        st.Page("screens/runs.py", title="What can I run?", url_path="runs"),
-        st.Page("screens/explore.py", title="Explore", url_path="explore"),
-        st.Page("screens/cloud.py", title="Local or cloud?", url_path="cloud"),
-        st.Page("screens/learn.py", title="Learn", url_path="learn"),
-        st.Page("screens/method.py", title="Method", url_path="method"),
-    ],
-    position="top",
-)
+pages = [
+    st.Page("screens/fit.py", title="Will it fit?", default=True),
+    st.Page("screens/runs.py", title="What can I run?", url_path="runs"),
+    st.Page("screens/explore.py", title="Explore", url_path="explore"),
+    st.Page("screens/cloud.py", title="Local or cloud?", url_path="cloud"),
+    st.Page("screens/learn.py", title="Learn", url_path="learn"),
+    st.Page("screens/method.py", title="Method", url_path="method"),
+]
+screen = st.navigation(pages, position="top")
 guard.forget_odd_numbers()
 widgets.begin()
-screen.run()
+with widgets.place_of(pages.index(screen), of=len(pages)):
+    screen.run()

@@ -32,6 +32,7 @@ from whatfits.webapp.state import (
 from whatfits.webapp.widgets import (
     ask,
     chosen,
+    fixed_place,
     forget_inputs,
     in_rows,
     number,
@@ -66,6 +67,11 @@ _PUBLIC_MACHINE: Final = "rtx-4090"
 
 def ask_model() -> None:
     """Ask for the model: of the catalog, of Hugging Face by name, or in a file."""
+    with fixed_place():
+        _ask_model()
+
+
+def _ask_model() -> None:
     taken = dropped()
     if taken is not None:
         st.markdown(f"**Model**: {inert(taken.name)}, from your file")
@@ -121,6 +127,11 @@ def may_read_address() -> bool:
 
 def ask_machine() -> None:
     """Ask for the machine; a card also for how many, and for the RAM around it."""
+    with fixed_place():
+        _ask_machine()
+
+
+def _ask_machine() -> None:
     options = machine_choices(with_here=not is_public())
     if is_public():
         st.session_state.setdefault("machine", _PUBLIC_MACHINE)

@@ -18,11 +18,13 @@ __all__ = [
     "ask",
     "begin",
     "chosen",
+    "fixed_place",
     "forget_inputs",
     "in_rows",
     "number",
     "on_every_page",
     "panel",
+    "place_of",
     "select",
     "set_inputs",
     "value_of",
@@ -50,6 +52,25 @@ def on_every_page() -> Iterator[None]:
         return
     with context.run_with_active_hash(context.pages_manager.main_script_hash):
         yield
+
+
+def place_of(page: int, *, of: int) -> Any:  # noqa: ANN401 - Streamlit's own
+    """Return the place of a page, and empty that of every other one before anything is in it.
+
+    The browser forgets the name of a widget in the address when it takes the widget away. If it
+    has shown the same one at another place of the next page by then, no name is left.
+    """
+    places = [st.container() if each == page else st.empty() for each in range(of)]
+    return places[page]
+
+
+def fixed_place() -> Any:  # noqa: ANN401 - Streamlit's own
+    """Return a place for fields that come and go: what is below it stays where it is.
+
+    Widgets that move lose their names in the address, as between pages.
+    """
+    with on_every_page():
+        return st.container()
 
 
 def ask(widget: Callable[..., Any], key: str, **more: Any) -> Any:  # noqa: ANN401 - as declared
