@@ -51,6 +51,24 @@ def test_the_address_keeps_what_stands_higher_on_the_page_between(
     assert address(page) == ASKED
 
 
+def test_back_leads_to_a_page_as_it_was_left_whatever_the_next_one_asks_for(
+    opened: Callable[..., Any],
+) -> None:
+    page = opened("?machine=rtx-3090&model=qwen3-8b&quant=Q6_K&context=16k&users=4&prompt=1000")
+    left = [address(page)]
+    for name in ("Explore", "Method", "Explore", "Local or cloud?"):
+        follow(page, name)
+        left.append(address(page))
+    for before in reversed(left[:-1]):
+        page.go_back()
+        wait(page)
+        assert address(page) == before
+    for after in left[1:]:
+        page.go_forward()
+        wait(page)
+        assert address(page) == after
+
+
 def test_a_slider_still_writes_the_address_after_the_fields_above_it_changed(
     opened: Callable[..., Any],
 ) -> None:
