@@ -11,9 +11,9 @@ from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import InvalidRequestError, UnknownModelError
 from whatfits.sizing.machine_changes import idle_machine, with_reserves
-from whatfits.sizing.requantise import requantised
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.sources.claims import is_hub_name
+from whatfits.sizing.sources.gguf_model import as_file_type
 from whatfits.webapp.input_list import HERE
 from whatfits.webapp.memory import KNOWN_MACHINES
 from whatfits.webapp.mode import is_public
@@ -84,7 +84,7 @@ def model_of(question: Question, dropped: ModelSpec | None = None) -> ModelSpec:
         )
     if question.file_type in (None, dropped.file_type):
         return dropped
-    return requantised(dropped, question.file_type)
+    return as_file_type(dropped, question.file_type)
 
 
 def name_of(model: str) -> str:
