@@ -22,7 +22,7 @@ from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
 from whatfits.webapp.widgets import set_inputs
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
@@ -51,7 +51,7 @@ VERDICT_BOXES: Final = {
 
 def refusal(error: WhatfitsError) -> None:
     """Say in a line why there is no answer."""
-    st.error(inert(str(error)), icon=":material/error:")
+    st.error(advice(str(error)), icon=":material/error:")
 
 
 def verdict(plan: Plan) -> None:
@@ -151,9 +151,9 @@ def commands(plan: Plan) -> None:
 def _command(lines: tuple[str, ...], said: str, notes: tuple[str, ...]) -> None:
     if lines:
         st.code("\n".join(lines), language="bash", wrap_lines=True)
-    st.markdown(inert(said))
+    st.markdown(advice(said))
     for note in notes:
-        st.caption(inert(note))
+        st.caption(advice(note))
 
 
 def reasons(plan: Plan) -> None:
@@ -174,4 +174,4 @@ def reasons(plan: Plan) -> None:
                 lines.append(f"- read it: {read}")
             st.markdown("\n".join(lines))
         for note in plan.notes:
-            st.caption(inert(note))
+            st.caption(advice(note))

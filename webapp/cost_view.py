@@ -34,7 +34,7 @@ from whatfits.webapp.input_list import input_of
 from whatfits.webapp.inputs import dropped
 from whatfits.webapp.one_input import meaning
 from whatfits.webapp.theme import ink
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.costing.answer import ComparedOffer, CostAnswer
@@ -128,7 +128,7 @@ def beside(answer: CostAnswer) -> None:
             with st.expander(f"{len(answer.rented) - _RENTS_SHOWN} more"):
                 show_table(rents_table(answer.rented[_RENTS_SHOWN:], title=""))
     for warning in answer.warnings:
-        st.caption(inert(warning))
+        st.caption(advice(warning))
 
 
 def shared(answer: CostAnswer, question: CostQuestion, offer: ComparedOffer | None) -> None:

@@ -31,7 +31,7 @@ from whatfits.webapp.cost_charts import cost_alt, cost_chart, cost_table, usd_ra
 from whatfits.webapp.cost_engine import api_choices, compared_offer
 from whatfits.webapp.cost_state import cost_question_of
 from whatfits.webapp.state import question_of
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +160,7 @@ def test_every_number_of_the_page_is_the_librarys(
     assert table(columns, rows, right=columns[1:]) in text
     assert inert(cost_alt(lines)) in text
     for warning in found.warnings:
-        assert inert(warning) in text
+        assert advice(warning) in text
     for uncovered in found.not_covered:
         assert f"- {inert(uncovered)}" in text
 
