@@ -33,6 +33,13 @@ st.html(
     "[data-testid='stCode'] pre {padding-right: 3.5rem}"
     # else the parts of a command have colours that are too faint to be read on a light page
     "[data-testid='stCode'] code span {color: inherit !important}"
+    # on a phone the answer is to stand in the first screen, below what it is asked with
+    "@media (max-width: 640px) {"
+    "[data-testid='stMain'] :is([data-testid='stVerticalBlock'], [data-testid='stHorizontalBlock'])"
+    " {gap: .4rem}"
+    "[data-testid='stMain'] h1 {font-size: 2rem; padding: 0 0 1.125rem}"
+    "[data-testid='stMain'] h3 {font-size: 1.375rem}"
+    "}"
     "</style>"
 )
 one_entry_a_page()
