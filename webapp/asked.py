@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["machine_named", "machine_of", "model_of", "name_of"]
 
-_LONGEST_NAME: Final = 200
+_LONGEST_NAME: Final = 500
+_SHOWN: Final = 40  # characters of a name that is too long
 _OF_THE_LIST: Final = "a model of the list"
 _OR_OF_ONES_OWN: Final = ", hf:owner/name, or a file under 'A model that is not in the list'"
 
@@ -46,7 +47,7 @@ def machine_named(name: str) -> Machine:
         machine: Machine = KNOWN_MACHINES.of(HERE, lambda: load_machine(None))
         return machine
     if len(name) > _LONGEST_NAME:
-        raise InvalidRequestError(what="machine", got=name, allowed="a shorter name")
+        raise _too_long("machine", name)
     described: Machine = KNOWN_MACHINES.of(name, lambda: machine_expression(name))
     return described
 
@@ -92,8 +93,10 @@ def name_of(model: str) -> str:
 
     Raises:
         UnknownModelError: the catalog has no such model.
-        InvalidRequestError: an address that is not read on a public page, or an odd one.
+        InvalidRequestError: too long, or an address that is not read on a public page.
     """
+    if len(model) > _LONGEST_NAME:
+        raise _too_long("model", model)
     if not is_hub_name(model):
         return _catalog_id(model)
     if is_public():
@@ -104,6 +107,10 @@ def name_of(model: str) -> str:
             next_step="on your own machine: whatfits web",
         )
     return model
+
+
+def _too_long(what: str, name: str) -> InvalidRequestError:
+    return InvalidRequestError(what=what, got=f"{name[:_SHOWN]}…", allowed="a shorter name")
 
 
 def _catalog_id(model: str) -> str:

@@ -145,6 +145,7 @@ INPUTS: Final = (
         512,
         "The prompt that speeds are told for, in tokens.",
         most=2**20,
+        least=1,
     ),
     Input(
         "draft",
