@@ -9,6 +9,7 @@ import streamlit as st
 
 from whatfits.sizing.costing.headline import cost_headline
 from whatfits.sizing.costing.lines import cost_lines
+from whatfits.sizing.costing.missing import unknown_speed, unknowns
 from whatfits.sizing.costing.words import (
     assumptions_table,
     comparison_lines,
@@ -22,7 +23,6 @@ from whatfits.sizing.costing.words import (
     rents_table,
     results_table,
     sensitivity_table,
-    unknowns,
 )
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.json_values import dump_json
@@ -71,6 +71,9 @@ def verdict(answer: CostAnswer, offer: ComparedOffer | None) -> None:
         f"- {inert(what)}: {inert(input_of(_INPUT_OF[key]).label)}"
         for key, what in unknowns(answer)
     ]
+    speed = unknown_speed(answer)
+    if speed is not None:
+        missing.append(f"- {inert(speed)}")
     if missing:
         st.markdown("\n".join(("**To know what it costs here, give**", *missing)))
 

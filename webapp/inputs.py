@@ -75,6 +75,7 @@ def _ask_model() -> None:
     taken = dropped()
     if taken is not None:
         st.markdown(f"**Model**: {inert(taken.name)}, from your file")
+        st.caption("It stays in this window: a link to this page does not carry it.")
         st.button("Choose from the catalog instead", on_click=_forget_file, type="tertiary")
         return
     model = (select("model", model_choices(), accept_new_options=True) or "").strip()

@@ -197,6 +197,18 @@ def test_what_is_missing_is_asked_for_by_the_name_of_its_field(cloud: Callable[.
     assert "Cannot be told" in text
 
 
+def test_a_speed_that_is_missing_is_told_where_to_get(cloud: Callable[..., Any]) -> None:
+    text = said(cloud(model="llama-3.2-1b", machine="arc-a310 + 32gb", buy=100))
+    assert "To know what it costs here, give" in text
+    assert inert("'whatfits bench' measures it") in text
+
+
+def test_nothing_is_asked_for_where_the_model_does_not_run(cloud: Callable[..., Any]) -> None:
+    text = said(cloud(model="deepseek-v3", machine="rtx-4090 + 32gb"))
+    assert "The model does not run on this machine" in text
+    assert "To know what it costs here" not in text
+
+
 def test_an_api_that_is_named_is_the_one_compared_with() -> None:
     found = expected("llama-3.1-8b", "rtx-4090 + 32gb", ASKED[0])
     asked = cost_question_of(question_of({}), {"api": "groq/llama-3.1-8b-instant"})
