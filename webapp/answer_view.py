@@ -17,6 +17,7 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
+from whatfits.sizing.trained import beyond_sentence
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
@@ -59,6 +60,9 @@ def verdict(plan: Plan) -> None:
     box, icon = VERDICT_BOXES[plan.verdict]
     box(f"**{inert(headline(plan))}**", icon=icon)
     st.markdown(inert(verdict_sentence(plan)))
+    trained = plan.model.context_train_tokens
+    if trained is not None and (said := beyond_sentence(trained)) in plan.notes:
+        st.markdown(inert(said))
     if plan.remedies:
         st.markdown("**What would help**")
         for number, remedy in enumerate(plan.remedies):
@@ -104,7 +108,9 @@ def memory(plan: Plan) -> None:
     st.markdown(table(["part", *labels], rows, right=labels))
     if plan.largest_context_tokens is not None:
         most = format_tokens(plan.largest_context_tokens)
-        st.markdown(f"The longest context that runs here: **{most} tokens**.")
+        trained = plan.model.context_train_tokens
+        limit = f" (trained for {format_tokens(trained)})" if trained else ""
+        st.markdown(f"The longest context that runs here: **{most} tokens**{limit}.")
     limit = mac_limit(plan.machine)
     if limit is not None:
         st.markdown(inert(limit.sentence))

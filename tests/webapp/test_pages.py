@@ -301,6 +301,13 @@ def test_a_larger_card_is_one_click_away(page: Callable[..., Any]) -> None:
     assert app.success[0].value.startswith("**Fits")
 
 
+def test_a_context_beyond_training_is_told_beside_the_verdict(page: Callable[..., Any]) -> None:
+    text = said(page(model="falcon-7b", machine="rtx-4090", context="64k"))
+    assert text.count(inert("The model was trained for 2,048 tokens")) == 1
+    assert "**2,048 tokens** (trained for 2,048)" in text
+    assert "was trained for" not in said(page(model="falcon-7b", machine="rtx-4090", context="2k"))
+
+
 @pytest.mark.parametrize("model", ["zzz", "/models/some.gguf", ""])
 def test_an_unknown_model_is_told_what_the_page_takes_and_no_path(
     page: Callable[..., Any], model: str
