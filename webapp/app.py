@@ -53,6 +53,7 @@ pages = [
 ]
 screen = st.navigation(pages, position="top")
 guard.forget_odd_numbers()
-widgets.begin()
-with widgets.place_of(pages.index(screen), of=len(pages)):
+page = pages.index(screen)
+widgets.begin(page)
+with widgets.place_of(page, of=len(pages)):
     screen.run()

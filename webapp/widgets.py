@@ -31,12 +31,16 @@ __all__ = [
 ]
 
 _ASKED: Final = "asked_keys"
+_PAGE: Final = "page_shown"
+_IS_NEW_PAGE: Final = "is_new_page"
 _URL: Final = "query-params"
 
 
-def begin() -> None:
+def begin(page: int) -> None:
     """Begin a run of a page: nothing was asked yet."""
     st.session_state[_ASKED] = {}
+    st.session_state[_IS_NEW_PAGE] = st.session_state.get(_PAGE, page) != page
+    st.session_state[_PAGE] = page
 
 
 @contextmanager
@@ -76,6 +80,9 @@ def fixed_place() -> Any:  # noqa: ANN401 - Streamlit's own
 def ask(widget: Callable[..., Any], key: str, **more: Any) -> Any:  # noqa: ANN401 - as declared
     """Ask for an input with a widget, bound to its name in the address; return what is chosen."""
     item = input_of(key)
+    if st.session_state.get(_IS_NEW_PAGE) and key in st.session_state:
+        # a browser that has taken a widget away may show it anew with the default: tell it
+        st.session_state[key] = st.session_state[key]
     told = {"label": item.label, "key": key, "help": item.help, "bind": _URL}
     with on_every_page():
         value = widget(**{**told, **more})
