@@ -109,8 +109,8 @@ def memory(plan: Plan) -> None:
     if plan.largest_context_tokens is not None:
         most = format_tokens(plan.largest_context_tokens)
         trained = plan.model.context_train_tokens
-        limit = f" (trained for {format_tokens(trained)})" if trained else ""
-        st.markdown(f"The longest context that runs here: **{most} tokens**{limit}.")
+        at_most = f" (trained for {format_tokens(trained)})" if trained else ""
+        st.markdown(f"The longest context that runs here: **{most} tokens**{at_most}.")
     limit = mac_limit(plan.machine)
     if limit is not None:
         st.markdown(inert(limit.sentence))
