@@ -123,6 +123,8 @@ def rent_warnings(rows: Iterable[Rented]) -> tuple[str, ...]:
     old = sum(age > _OLD_DAYS for age in ages)
     if not old:
         return ()
+    if len(ages) == 1:
+        return (f"Rents move: this price is {ages[0]} days old; look it up before you rent.",)
     said = (
         f"Rents move: {old} of these {len(ages)} prices {'is' if old == 1 else 'are'} more than "
         f"{_OLD_DAYS} days old, the oldest {max(ages)}; look them up before you rent."

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["beyond_training", "longest_of_use"]
+__all__ = ["beyond_sentence", "beyond_training", "longest_of_use"]
 
 _UNTRAINED_LIMIT_TOKENS: Final = 2**20
 
@@ -29,5 +29,10 @@ def beyond_training(spec: ModelSpec, context_tokens: int) -> tuple[str, ...]:
     trained = spec.hparams.context_train_tokens
     if trained is None or context_tokens <= trained:
         return ()
+    return (beyond_sentence(trained),)
+
+
+def beyond_sentence(trained_tokens: int) -> str:
+    """Return what is said of a context that is longer than what a model was trained for."""
     more = "memory for more is taken, and not made good use of"
-    return (f"The model was trained for {format_tokens(trained)} tokens: {more}.",)
+    return f"The model was trained for {format_tokens(trained_tokens)} tokens: {more}."

@@ -17,12 +17,13 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
+from whatfits.sizing.trained import beyond_sentence
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
 from whatfits.webapp.widgets import set_inputs
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
@@ -51,7 +52,7 @@ VERDICT_BOXES: Final = {
 
 def refusal(error: WhatfitsError) -> None:
     """Say in a line why there is no answer."""
-    st.error(inert(str(error)), icon=":material/error:")
+    st.error(advice(str(error)), icon=":material/error:")
 
 
 def verdict(plan: Plan) -> None:
@@ -59,6 +60,9 @@ def verdict(plan: Plan) -> None:
     box, icon = VERDICT_BOXES[plan.verdict]
     box(f"**{inert(headline(plan))}**", icon=icon)
     st.markdown(inert(verdict_sentence(plan)))
+    trained = plan.model.context_train_tokens
+    if trained is not None and (said := beyond_sentence(trained)) in plan.notes:
+        st.markdown(inert(said))
     if plan.remedies:
         st.markdown("**What would help**")
         for number, remedy in enumerate(plan.remedies):
@@ -104,7 +108,9 @@ def memory(plan: Plan) -> None:
     st.markdown(table(["part", *labels], rows, right=labels))
     if plan.largest_context_tokens is not None:
         most = format_tokens(plan.largest_context_tokens)
-        st.markdown(f"The longest context that runs here: **{most} tokens**.")
+        trained = plan.model.context_train_tokens
+        at_most = f" (trained for {format_tokens(trained)})" if trained else ""
+        st.markdown(f"The longest context that runs here: **{most} tokens**{at_most}.")
     limit = mac_limit(plan.machine)
     if limit is not None:
         st.markdown(inert(limit.sentence))
@@ -151,9 +157,9 @@ def commands(plan: Plan) -> None:
 def _command(lines: tuple[str, ...], said: str, notes: tuple[str, ...]) -> None:
     if lines:
         st.code("\n".join(lines), language="bash", wrap_lines=True)
-    st.markdown(inert(said))
+    st.markdown(advice(said))
     for note in notes:
-        st.caption(inert(note))
+        st.caption(advice(note))
 
 
 def reasons(plan: Plan) -> None:
@@ -174,4 +180,4 @@ def reasons(plan: Plan) -> None:
                 lines.append(f"- read it: {read}")
             st.markdown("\n".join(lines))
         for note in plan.notes:
-            st.caption(inert(note))
+            st.caption(advice(note))

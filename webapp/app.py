@@ -33,20 +33,27 @@ st.html(
     "[data-testid='stCode'] pre {padding-right: 3.5rem}"
     # else the parts of a command have colours that are too faint to be read on a light page
     "[data-testid='stCode'] code span {color: inherit !important}"
+    # on a phone the answer is to stand in the first screen, below what it is asked with
+    "@media (max-width: 640px) {"
+    "[data-testid='stMain'] :is([data-testid='stVerticalBlock'], [data-testid='stHorizontalBlock'])"
+    " {gap: .4rem}"
+    "[data-testid='stMain'] h1 {font-size: 2rem; padding: 0 0 1.125rem}"
+    "[data-testid='stMain'] h3 {font-size: 1.375rem}"
+    "}"
     "</style>"
 )
 one_entry_a_page()
-screen = st.navigation(
-    [
-        st.Page("screens/fit.py", title="Will it fit?", default=True),
-        st.Page("screens/runs.py", title="What can I run?", url_path="runs"),
-        st.Page("screens/explore.py", title="Explore", url_path="explore"),
-        st.Page("screens/cloud.py", title="Local or cloud?", url_path="cloud"),
-        st.Page("screens/learn.py", title="Learn", url_path="learn"),
-        st.Page("screens/method.py", title="Method", url_path="method"),
-    ],
-    position="top",
-)
+pages = [
+    st.Page("screens/fit.py", title="Will it fit?", default=True),
+    st.Page("screens/runs.py", title="What can I run?", url_path="runs"),
+    st.Page("screens/explore.py", title="Explore", url_path="explore"),
+    st.Page("screens/cloud.py", title="Local or cloud?", url_path="cloud"),
+    st.Page("screens/learn.py", title="Learn", url_path="learn"),
+    st.Page("screens/method.py", title="Method", url_path="method"),
+]
+screen = st.navigation(pages, position="top")
 guard.forget_odd_numbers()
-widgets.begin()
-screen.run()
+page = pages.index(screen)
+widgets.begin(page)
+with widgets.place_of(page, of=len(pages)):
+    screen.run()

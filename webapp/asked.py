@@ -11,9 +11,9 @@ from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import InvalidRequestError, UnknownModelError
 from whatfits.sizing.machine_changes import idle_machine, with_reserves
-from whatfits.sizing.requantise import requantised
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.sources.claims import is_hub_name
+from whatfits.sizing.sources.gguf_model import as_file_type
 from whatfits.webapp.input_list import HERE
 from whatfits.webapp.memory import KNOWN_MACHINES
 from whatfits.webapp.mode import is_public
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["machine_named", "machine_of", "model_of", "name_of"]
 
-_LONGEST_NAME: Final = 200
+_LONGEST_NAME: Final = 500
+_SHOWN: Final = 40  # characters of a name that is too long
 _OF_THE_LIST: Final = "a model of the list"
 _OR_OF_ONES_OWN: Final = ", hf:owner/name, or a file under 'A model that is not in the list'"
 
@@ -46,7 +47,7 @@ def machine_named(name: str) -> Machine:
         machine: Machine = KNOWN_MACHINES.of(HERE, lambda: load_machine(None))
         return machine
     if len(name) > _LONGEST_NAME:
-        raise InvalidRequestError(what="machine", got=name, allowed="a shorter name")
+        raise _too_long("machine", name)
     described: Machine = KNOWN_MACHINES.of(name, lambda: machine_expression(name))
     return described
 
@@ -84,7 +85,7 @@ def model_of(question: Question, dropped: ModelSpec | None = None) -> ModelSpec:
         )
     if question.file_type in (None, dropped.file_type):
         return dropped
-    return requantised(dropped, question.file_type)
+    return as_file_type(dropped, question.file_type)
 
 
 def name_of(model: str) -> str:
@@ -92,8 +93,10 @@ def name_of(model: str) -> str:
 
     Raises:
         UnknownModelError: the catalog has no such model.
-        InvalidRequestError: an address that is not read on a public page, or an odd one.
+        InvalidRequestError: too long, or an address that is not read on a public page.
     """
+    if len(model) > _LONGEST_NAME:
+        raise _too_long("model", model)
     if not is_hub_name(model):
         return _catalog_id(model)
     if is_public():
@@ -104,6 +107,10 @@ def name_of(model: str) -> str:
             next_step="on your own machine: whatfits web",
         )
     return model
+
+
+def _too_long(what: str, name: str) -> InvalidRequestError:
+    return InvalidRequestError(what=what, got=f"{name[:_SHOWN]}…", allowed="a shorter name")
 
 
 def _catalog_id(model: str) -> str:

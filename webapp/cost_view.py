@@ -9,6 +9,7 @@ import streamlit as st
 
 from whatfits.sizing.costing.headline import cost_headline
 from whatfits.sizing.costing.lines import cost_lines
+from whatfits.sizing.costing.missing import unknown_speed, unknowns
 from whatfits.sizing.costing.words import (
     assumptions_table,
     comparison_lines,
@@ -22,7 +23,6 @@ from whatfits.sizing.costing.words import (
     rents_table,
     results_table,
     sensitivity_table,
-    unknowns,
 )
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.json_values import dump_json
@@ -34,7 +34,7 @@ from whatfits.webapp.input_list import input_of
 from whatfits.webapp.inputs import dropped
 from whatfits.webapp.one_input import meaning
 from whatfits.webapp.theme import ink
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.costing.answer import ComparedOffer, CostAnswer
@@ -71,6 +71,9 @@ def verdict(answer: CostAnswer, offer: ComparedOffer | None) -> None:
         f"- {inert(what)}: {inert(input_of(_INPUT_OF[key]).label)}"
         for key, what in unknowns(answer)
     ]
+    speed = unknown_speed(answer)
+    if speed is not None:
+        missing.append(f"- {inert(speed)}")
     if missing:
         st.markdown("\n".join(("**To know what it costs here, give**", *missing)))
 
@@ -128,7 +131,7 @@ def beside(answer: CostAnswer) -> None:
             with st.expander(f"{len(answer.rented) - _RENTS_SHOWN} more"):
                 show_table(rents_table(answer.rented[_RENTS_SHOWN:], title=""))
     for warning in answer.warnings:
-        st.caption(inert(warning))
+        st.caption(advice(warning))
 
 
 def shared(answer: CostAnswer, question: CostQuestion, offer: ComparedOffer | None) -> None:

@@ -21,6 +21,7 @@ __all__ = ["context_alt", "context_chart", "quant_alt", "quant_chart", "quant_ro
 _LINES: Final = ("#2f6fe4", "#d97706", "#0d9488")
 _TOKENS: Final = "datum.value >= 1048576 ? '1m' : datum.value / 1024 + 'k'"
 _CURVE_PIXELS: Final = 320
+_SIZE_TICKS: Final = 8  # else one for each GiB on a wide page
 _LEGEND_LINE: Final = 900  # square pixels: a line as long as a side
 
 
@@ -143,7 +144,12 @@ def quant_rows(
 def quant_chart(rows: list[dict[str, Any]], ink: Ink) -> Layers:
     """Return size against loss of quality; shape says whether it runs, area how fast it writes."""
     base = alt.Chart(data_of(rows)).encode(
-        x=alt.X("size:Q", title="GiB needed, at most", scale=alt.Scale(zero=False, padding=30)),
+        x=alt.X(
+            "size:Q",
+            title="GiB needed, at most",
+            axis=alt.Axis(tickCount=_SIZE_TICKS),
+            scale=alt.Scale(zero=False, padding=30),
+        ),
         y=alt.Y(
             "loss:Q",
             title="perplexity above 16 bits (lower is better)",

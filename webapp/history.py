@@ -14,7 +14,8 @@ __all__ = ["one_entry_a_page"]
 def one_entry_a_page() -> None:
     """Have the browser keep one entry for each page that is opened; the script is all ours.
 
-    An entry of the same page takes the place of the last one.
+    An entry of the same page takes the place of the last one. The settings of the next page may
+    come before its own entry is made: the page that is left keeps those that it had at the click.
     """
     st.html(
         """
@@ -22,10 +23,18 @@ def one_entry_a_page() -> None:
 if (!window.whatfitsHistory) {
   window.whatfitsHistory = true;
   const push = history.pushState.bind(history);
-  history.pushState = (state, unused, to) =>
-    new URL(to, location.href).pathname === location.pathname
-      ? history.replaceState(state, unused, to)
-      : push(state, unused, to);
+  let left = location.href;
+  document.addEventListener("click", () => { left = location.href; }, true);
+  history.pushState = (state, unused, to) => {
+    if (new URL(to, location.href).pathname === location.pathname) {
+      history.replaceState(state, unused, to);
+      return;
+    }
+    if (new URL(left).pathname === location.pathname) {
+      history.replaceState(history.state, unused, left);
+    }
+    push(state, unused, to);
+  };
 }
 </script>
 """,

@@ -90,7 +90,7 @@ INPUTS: Final = (
         "Quantisation",
         AUTO,
         "How coarsely each weight is stored: smaller file, slightly worse answers. "
-        "Automatic takes the best that fits.",
+        "Automatic takes the best that fits; to serve and to reckon costs, the usual balance.",
         (AUTO, *LADDER),
     ),
     Input(
@@ -145,6 +145,7 @@ INPUTS: Final = (
         512,
         "The prompt that speeds are told for, in tokens.",
         most=2**20,
+        least=1,
     ),
     Input(
         "draft",

@@ -32,6 +32,7 @@ from whatfits.webapp.state import (
 from whatfits.webapp.widgets import (
     ask,
     chosen,
+    fixed_place,
     forget_inputs,
     in_rows,
     number,
@@ -66,9 +67,15 @@ _PUBLIC_MACHINE: Final = "rtx-4090"
 
 def ask_model() -> None:
     """Ask for the model: of the catalog, of Hugging Face by name, or in a file."""
+    with fixed_place():
+        _ask_model()
+
+
+def _ask_model() -> None:
     taken = dropped()
     if taken is not None:
         st.markdown(f"**Model**: {inert(taken.name)}, from your file")
+        st.caption("It stays in this window: a link to this page does not carry it.")
         st.button("Choose from the catalog instead", on_click=_forget_file, type="tertiary")
         return
     model = (select("model", model_choices(), accept_new_options=True) or "").strip()
@@ -121,6 +128,11 @@ def may_read_address() -> bool:
 
 def ask_machine() -> None:
     """Ask for the machine; a card also for how many, and for the RAM around it."""
+    with fixed_place():
+        _ask_machine()
+
+
+def _ask_machine() -> None:
     options = machine_choices(with_here=not is_public())
     if is_public():
         st.session_state.setdefault("machine", _PUBLIC_MACHINE)

@@ -39,7 +39,7 @@ from whatfits.webapp.serving_engine import (
 from whatfits.webapp.serving_state import ServingQuestion, serving_question_of
 from whatfits.webapp.theme import ink
 from whatfits.webapp.widgets import chosen, in_rows, number, panel, select
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.serving.grid import GridCell
@@ -91,7 +91,7 @@ def _commands(found: ServePlan) -> None:
         st.subheader(f"Start it: {find_runtime(runtime).label}", help=meaning("slot"))
         st.code("\n".join(lines), language="bash", wrap_lines=True)
     for note in found.notes:
-        st.caption(inert(note))
+        st.caption(advice(note))
 
 
 def _grid(asked: ServingQuestion) -> None:

@@ -18,23 +18,29 @@ __all__ = [
     "ask",
     "begin",
     "chosen",
+    "fixed_place",
     "forget_inputs",
     "in_rows",
     "number",
     "on_every_page",
     "panel",
+    "place_of",
     "select",
     "set_inputs",
     "value_of",
 ]
 
 _ASKED: Final = "asked_keys"
+_PAGE: Final = "page_shown"
+_IS_NEW_PAGE: Final = "is_new_page"
 _URL: Final = "query-params"
 
 
-def begin() -> None:
+def begin(page: int) -> None:
     """Begin a run of a page: nothing was asked yet."""
     st.session_state[_ASKED] = {}
+    st.session_state[_IS_NEW_PAGE] = st.session_state.get(_PAGE, page) != page
+    st.session_state[_PAGE] = page
 
 
 @contextmanager
@@ -52,9 +58,31 @@ def on_every_page() -> Iterator[None]:
         yield
 
 
+def place_of(page: int, *, of: int) -> Any:  # noqa: ANN401 - Streamlit's own
+    """Return the place of a page, and empty that of every other one before anything is in it.
+
+    The browser forgets the name of a widget in the address when it takes the widget away. If it
+    has shown the same one at another place of the next page by then, no name is left.
+    """
+    places = [st.container() if each == page else st.empty() for each in range(of)]
+    return places[page]
+
+
+def fixed_place() -> Any:  # noqa: ANN401 - Streamlit's own
+    """Return a place for fields that come and go: what is below it stays where it is.
+
+    Widgets that move lose their names in the address, as between pages.
+    """
+    with on_every_page():
+        return st.container()
+
+
 def ask(widget: Callable[..., Any], key: str, **more: Any) -> Any:  # noqa: ANN401 - as declared
     """Ask for an input with a widget, bound to its name in the address; return what is chosen."""
     item = input_of(key)
+    if st.session_state.get(_IS_NEW_PAGE) and key in st.session_state:
+        # a browser that has taken a widget away may show it anew with the default: tell it
+        st.session_state[key] = st.session_state[key]
     told = {"label": item.label, "key": key, "help": item.help, "bind": _URL}
     with on_every_page():
         value = widget(**{**told, **more})

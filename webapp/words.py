@@ -8,11 +8,27 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["inert", "linked_table", "table"]
+__all__ = ["advice", "inert", "linked_table", "table"]
 
 _ADDRESS: Final = re.compile(r"https?:|www\.|@", re.IGNORECASE)
 # what Markdown, its emoji and colour directives, and TeX give a meaning to
 _SPECIAL: Final = frozenset("\\`*_{}[]()<>#+-.!|~$:&^=@/")
+# options of the command line that a page has as a field, or not at all
+_FIELDS: Final = {
+    "--runtime ": "",
+    "--file-type": "Quantisation",
+    "--context": "Context",
+    "--ubatch": "Micro-batch",
+    "--against": "API",
+    "--prices": "whatfits cost --prices",
+}
+
+
+def advice(text: str) -> str:
+    """Return what an answer advises, for a page: inert, with fields in the place of options."""
+    for option, field in _FIELDS.items():
+        text = text.replace(option, field)
+    return inert(text)
 
 
 def inert(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.costing.missing import unknown_speed, unknowns
 from whatfits.sizing.costing.words import (
     assumptions_table,
     comparison_lines,
@@ -14,7 +15,6 @@ from whatfits.sizing.costing.words import (
     rents_table,
     results_table,
     sensitivity_table,
-    unknowns,
 )
 from whatfits.sizing.document import Document, Lines
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -63,9 +63,9 @@ def cost_document(answer: CostAnswer) -> Document:
 def _to_give(answer: CostAnswer) -> list[Block]:
     """Return what is missing for costs here, and how to give it; nothing where all is known."""
     said = [f"- {what}: {_OPTIONS[key]}" for key, what in unknowns(answer)]
-    if answer.local is not None and answer.local.can_do_it is None:
-        why = answer.speed and answer.speed.reason
-        said.append(f"- its speed{f' ({why})' if why else ''}: 'whatfits bench' measures it")
+    speed = unknown_speed(answer)
+    if speed is not None:
+        said.append(f"- {speed}")
     return [Lines(tuple(said), title="To know what it costs here", tone="warn")] if said else []
 
 

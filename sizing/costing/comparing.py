@@ -100,6 +100,8 @@ def _verdict(found: BreakEven, case: Case) -> tuple[Cheaper, str]:
             f"the cloud stays cheaper: within {life:,} days of life the machine never breaks even, "
             "not even with price, use and speed all in its favour"
         )
+    if not case.ownership.purchase_usd:
+        return _without_a_price(found)
     if found.day is None:
         return "depends", (
             "the cloud is cheaper at the middle of every figure; the machine breaks even on day "
@@ -110,14 +112,24 @@ def _verdict(found: BreakEven, case: Case) -> tuple[Cheaper, str]:
             f"the machine breaks even on day {found.day:,} (day {found.early_day:,} at the "
             "earliest), but never with price, use and speed all against it"
         )
-    if not found.late_day:
-        return "local", (
-            "there is nothing to earn back, and it costs less to run than the API from the first "
-            "day, with price, use and speed all against it as well"
-        )
     return "local", (
         f"the machine breaks even on day {found.day:,} "
         f"(day {found.early_day:,} to {found.late_day:,}) of {life:,}"
+    )
+
+
+def _without_a_price(found: BreakEven) -> tuple[Cheaper, str]:
+    """Return which is cheaper where the machine is there anyway: from the first day or never."""
+    if found.day is None:
+        return "depends", (
+            "there is nothing to earn back, but the cloud is cheaper at the middle of every "
+            "figure; the machine costs less to run only with price, use and speed in its favour"
+        )
+    costs_less = "there is nothing to earn back, and it costs less to run than the API"
+    if found.late_day is None:
+        return "depends", f"{costs_less}, but not with price, use and speed all against it"
+    return "local", (
+        f"{costs_less} from the first day, with price, use and speed all against it as well"
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["cost_headline", "days_text"]
 
 
+_AGAINST: Final = "with price, use and speed all against it"
 _MOST_DAYS: Final = 90
 _MOST_MONTHS: Final = 24
 
@@ -29,7 +30,8 @@ def cost_headline(answer: CostAnswer, offer: ComparedOffer | None) -> str:
     if offer.comparison.break_even is None:
         return f"Cannot be told: {offer.comparison.reason}"
     tokens = f"{answer.usage.tokens_per_day:,.0f}"
-    return f"At {tokens} tokens a day {_found(answer.local.ownership.life_days, offer)}"
+    use = f"{tokens} token{'' if tokens == '1' else 's'} a day"
+    return f"At {use} {_found(answer.local.ownership.life_days, offer)}"
 
 
 def _found(life_days: int, offer: ComparedOffer) -> str:
@@ -37,15 +39,16 @@ def _found(life_days: int, offer: ComparedOffer) -> str:
     if even is None or even.early_day is None:
         return f"the API stays cheaper for all {days_text(life_days)} of the machine's life"
     if even.day is None:
-        return (
-            "the API stays cheaper, unless price, use and speed all favour the machine: then it "
-            f"has paid for itself after {days_text(even.early_day)}"
-        )
+        then = f"then it has paid for itself after {days_text(even.early_day)}"
+        if not even.early_day:
+            then = "then it costs less from the first day"
+        return f"the API stays cheaper, unless price, use and speed all favour the machine: {then}"
     if not even.day:
-        return "the machine costs less than the API from the first day"
+        less = "the machine costs less than the API from the first day"
+        return less if even.late_day is not None else f"{less}, but not {_AGAINST}"
     paid = f"the machine has paid for itself after {days_text(even.day)}"
     if even.late_day is None:
-        return f"{paid}, but never with price, use and speed all against it"
+        return f"{paid}, but never {_AGAINST}"
     early, late = days_text(even.early_day), days_text(even.late_day)
     return paid if early == late else f"{paid} ({early} to {late})"
 

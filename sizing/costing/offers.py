@@ -94,6 +94,12 @@ def price_warnings(ages_days: Sequence[int]) -> tuple[str, ...]:
     old = sum(age > OLD_DAYS for age in ages_days)
     if not old:
         return ()
+    if len(ages_days) == 1:
+        said = (
+            f"Prices move: this price of tokens is {ages_days[0]} days old; look it up, and give "
+            "a newer one with --prices."
+        )
+        return (said,)
     said = (
         f"Prices move: {old} of these {len(ages_days)} prices of tokens "
         f"{'is' if old == 1 else 'are'} more than {OLD_DAYS} days old, the oldest "

@@ -32,14 +32,8 @@ __all__ = [
     "rents_table",
     "results_table",
     "sensitivity_table",
-    "unknowns",
 ]
 
-_UNKNOWNS: Final = {
-    "ownership.purchase_usd": "what it costs to buy",
-    "ownership.usd_per_kwh": "the price of a kWh",
-    "ownership.load_watts": "what it draws at work",
-}
 _TONES: Final[dict[str, Tone]] = {"local": "good", "cloud": "bad"}
 
 
@@ -85,12 +79,6 @@ def local_facts(local: LocalCost, *, machine: str) -> Facts:
         ("that is", _ends(days, lambda day: day.usd_per_mtok, "${:,.2f}", "a million tokens")),
     ]
     return Facts(tuple(rows), title=f"On {machine}")
-
-
-def unknowns(answer: CostAnswer) -> tuple[tuple[str, str], ...]:
-    """Return what is missing for a cost of this machine: the field, and what it is."""
-    missing = {row.key for row in answer.assumptions if row.value is None}
-    return tuple((key, what) for key, what in _UNKNOWNS.items() if key in missing)
 
 
 def _ends(

@@ -193,8 +193,18 @@ def _verdict(
     most = found.most
     speed = round(limits.tokens_per_s, 2)
     kept = f"first token in {limits.ttft_p95_s:,g} s and {speed:,g} tokens/s"
-    range_text = f"{most.low:,} to {most.high:,} users are served within the limits ({kept})"
+    range_text = f"{_how_many(most)} served within the limits ({kept})"
     load: Verdict = "fits" if users <= most.low else "tight" if users <= most.mid else "no"
     if plan.verdict == "fits" or VERDICT_ORDER[load] > VERDICT_ORDER[plan.verdict]:
         return load, range_text
     return plan.verdict, f"{range_text}; {plan.verdict_reason}"
+
+
+def _how_many(most: UserRange) -> str:
+    """Return how many users `are`; more than the most that are simulated may be."""
+    more = " or more" if most.high >= MOST_USERS else ""
+    if most.low < most.high:
+        return f"{most.low:,} to {most.high:,}{more} users are"
+    if not most.high:
+        return "no user is"
+    return "1 user is" if most.high == 1 else f"{most.high:,}{more} users are"

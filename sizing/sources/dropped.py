@@ -12,6 +12,7 @@ from whatfits.sizing.sources.gguf_model import spec_of_header
 from whatfits.sizing.sources.split_gguf import declared_count
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB, format_bytes
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from typing import Final
@@ -80,7 +81,8 @@ def load_dropped(name: str, head: bytes, *, size_bytes: int) -> ModelSpec:
                 allowed="a model in one file",
                 next_step=f"it is one of {count}: whatfits check FILE.gguf finds the others",
             )
-        return spec_of_header(header, name=_stem(name, _GGUF), source=source)
+        spec = spec_of_header(header, name=_stem(name, _GGUF), source=source)
+        return replace(spec, file=name.replace("\\", "/").rpartition("/")[2])
     if not name.lower().endswith(_JSON):
         kind, next_step = other_kind(head, name=name)
         raise UnreadableFileError(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.readers.gguf import GgufHeader
 
-__all__ = ["load_file", "spec_of_header", "with_files"]
+__all__ = ["as_file_type", "load_file", "spec_of_header", "with_files"]
 
 
 def load_file(path: str, *, file_type: str | None = None) -> ModelSpec:
@@ -58,9 +58,20 @@ def spec_of_header(
     spec = replace(spec, notes=(*spec.notes, *notes, *_hollow(spec)))
     if file_type is None or find_file_type(file_type).name == spec.file_type:
         return spec
+    return as_file_type(spec, file_type)
+
+
+def as_file_type(spec: ModelSpec, file_type: str) -> ModelSpec:
+    """Return the model of a file as it would be in another file type, which has to be made first.
+
+    Raises:
+        UnknownFileTypeError: no such file type.
+    """
     from whatfits.sizing.requantise import requantised  # noqa: PLC0415 - rarely asked for
 
     changed = requantised(spec, file_type)
+    if spec.planned:
+        return changed
     note = f"The file is {spec.file_type}; this is what {changed.file_type} of it would take."
     return replace(changed, notes=(*changed.notes, note), planned=True)
 

@@ -54,6 +54,18 @@ def test_the_capacity_has_a_line_of_real_height(
     assert min(heights) >= RULE_PIXELS
 
 
+@pytest.mark.parametrize(("width", "height"), [(PHONE, 740), (1440, 900)])
+@pytest.mark.parametrize("screen", ["", "runs"])
+def test_the_answer_of_a_first_visit_stands_in_the_first_screen(
+    opened: Callable[..., Any], screen: str, width: int, height: int
+) -> None:
+    page = opened(screen, width=width)
+    page.set_viewport_size({"width": width, "height": height})
+    box = verdict(page).bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= height
+
+
 @pytest.mark.parametrize("screen", [*(f"{page}?" for page in PAGES), SERVING])
 def test_a_phone_needs_no_sideways_scroll(opened: Callable[..., Any], screen: str) -> None:
     page = opened(f"{screen}machine=m2+16gb", width=PHONE)

@@ -60,7 +60,7 @@ def test_text_says_who_is_served_what_holds_back_and_what_to_type(
 def test_users_that_are_not_served_end_with_1_and_no_command(say: Callable[..., Any]) -> None:
     said = say(*MODEL, "--users", "64", "--min-speed", "1000", "--plain")
     assert said.code == 1
-    assert said.lines[0].startswith("Not served: 64 users; 0 to 0 users")
+    assert said.lines[0].startswith("Not served: 64 users; no user is served")
     assert "llama-server" not in said.out
     assert "llama-server" in say(*MODEL, "--users", "64", "--min-speed", "1000", "--force").out
 

@@ -85,6 +85,10 @@ def test_the_warning_counts_what_is_old_and_names_the_oldest() -> None:
     )
     (warning,) = rent_warnings(rows)
     assert "2 of these 3 prices are more than 90 days old, the oldest 328" in warning
+    oldest = max(rows, key=lambda row: row.age_days)
+    assert rent_warnings([oldest]) == (
+        "Rents move: this price is 328 days old; look it up before you rent.",
+    )
 
 
 def test_without_a_day_no_rents_are_told() -> None:

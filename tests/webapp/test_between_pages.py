@@ -42,3 +42,15 @@ def test_what_was_chosen_is_there_again_on_the_way_back(page: Callable[..., Any]
     led_to(app, "fit")
     assert app.number_input(key="users").value == 16
     assert said(app) == before
+
+
+def test_a_browser_is_told_what_was_chosen_when_it_shows_another_page(
+    page: Callable[..., Any],
+) -> None:
+    app = page(**ASKED)
+    for screen in ("learn", "explore", "cloud"):
+        led_to(app, screen)
+        field = app.selectbox(key="machine").proto
+        assert field.set_value  # else it may show the default, and send that back
+        assert field.raw_value == "rtx-4090"
+        assert not app.run().selectbox(key="machine").proto.set_value

@@ -164,6 +164,9 @@ def test_the_quality_chart_has_a_dot_for_each_measured_type() -> None:
     rows = quant_rows(options, losses)
     assert [row["file_type"] for row in rows] == [option.file_type for option in measured]
     assert [row["size"] for row in rows] == [option.high_bytes / GIB for option in measured]
-    assert quant_chart(rows, LIGHT).to_dict()["data"]["values"] == rows
+    spec = quant_chart(rows, LIGHT).to_dict()
+    assert spec["data"]["values"] == rows
+    # a 30 GiB model would have a line for each GiB on a wide page
+    assert spec["layer"][0]["encoding"]["x"]["axis"]["tickCount"] <= 10
     for row in rows:
         assert row["needs"] in quant_alt(rows)

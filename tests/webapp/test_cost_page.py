@@ -33,7 +33,7 @@ from whatfits.webapp.cost_charts import cost_alt, cost_chart, cost_table, usd_ra
 from whatfits.webapp.cost_engine import api_choices, compared_offer
 from whatfits.webapp.cost_state import cost_question_of
 from whatfits.webapp.state import question_of
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +163,7 @@ def test_every_number_of_the_page_is_the_librarys(
     assert table(columns, rows, right=columns[1:]) in text
     assert inert(cost_alt(lines)) in text
     for warning in found.warnings:
-        assert inert(warning) in text
+        assert advice(warning) in text
     for uncovered in found.not_covered:
         assert f"- {inert(uncovered)}" in text
 
@@ -198,6 +198,18 @@ def test_what_is_missing_is_asked_for_by_the_name_of_its_field(cloud: Callable[.
     text = said(cloud(model="qwen3-8b", machine="m4-pro 48gb"))
     assert "what it costs to buy: Price of the machine \\(USD\\)" in text
     assert "Cannot be told" in text
+
+
+def test_a_speed_that_is_missing_is_told_where_to_get(cloud: Callable[..., Any]) -> None:
+    text = said(cloud(model="llama-3.2-1b", machine="arc-a310 + 32gb", buy=100))
+    assert "To know what it costs here, give" in text
+    assert inert("'whatfits bench' measures it") in text
+
+
+def test_nothing_is_asked_for_where_the_model_does_not_run(cloud: Callable[..., Any]) -> None:
+    text = said(cloud(model="deepseek-v3", machine="rtx-4090 + 32gb"))
+    assert "The model does not run on this machine" in text
+    assert "To know what it costs here" not in text
 
 
 def test_an_api_that_is_named_is_the_one_compared_with() -> None:

@@ -12,6 +12,7 @@ from whatfits.sizing.errors import BadInputError, UnknownModelError
 from whatfits.webapp import mode
 from whatfits.webapp.asked import machine_named, machine_of, model_of, name_of
 from whatfits.webapp.engine import answered, curves, first_answer
+from whatfits.webapp.input_list import input_of
 from whatfits.webapp.memory import BusyError, Memory
 from whatfits.webapp.ranking_engine import ranked
 from whatfits.webapp.state import question_of
@@ -178,6 +179,19 @@ def test_nobody_waits_for_ever() -> None:
     end.set()
     worker.join()
     assert memory.of("slow", lambda: 3) == 1
+
+
+def test_a_name_that_is_too_long_is_not_said_again_in_full() -> None:
+    for ask in (machine_named, name_of):
+        with pytest.raises(BadInputError, match="allowed: a shorter name") as caught:
+            ask("x" * 5000)
+        assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize("key", ["users", "layers", "experts", "reserve", "prompt"])
+def test_the_least_that_a_field_takes_is_answered(key: str) -> None:
+    asked = question_of({**MACHINE, key: input_of(key).least})
+    assert answered(asked).verdict in ("fits", "slow")
 
 
 def test_a_dropped_model_can_be_asked_for_in_another_quantisation() -> None:

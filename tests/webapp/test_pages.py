@@ -24,7 +24,7 @@ from whatfits.sizing.source_links import source_links
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.units import format_bytes, format_tokens, parse_tokens
 from whatfits.sizing.workload import PlacementRequest, Workload
-from whatfits.webapp.words import inert
+from whatfits.webapp.words import advice, inert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def test_every_number_of_an_answer_is_the_librarys(
                 assert inert(PART_LABELS[part]) in text
                 assert inert(format_bytes(size)) in text
     for one in expected.runtimes:
-        assert inert(one.reason) in text
+        assert advice(one.reason) in text
         if one.commands:
             assert "\n".join(one.commands) in text
     if expected.largest_context_tokens:
@@ -299,6 +299,13 @@ def test_a_larger_card_is_one_click_away(page: Callable[..., Any]) -> None:
     button.click().run()
     assert app.selectbox(key="machine").value == "nvidia-geforce-rtx-4090 + 32gb"
     assert app.success[0].value.startswith("**Fits")
+
+
+def test_a_context_beyond_training_is_told_beside_the_verdict(page: Callable[..., Any]) -> None:
+    text = said(page(model="falcon-7b", machine="rtx-4090", context="64k"))
+    assert text.count(inert("The model was trained for 2,048 tokens")) == 1
+    assert "**2,048 tokens** (trained for 2,048)" in text
+    assert "was trained for" not in said(page(model="falcon-7b", machine="rtx-4090", context="2k"))
 
 
 @pytest.mark.parametrize("model", ["zzz", "/models/some.gguf", ""])

@@ -24,7 +24,7 @@ from whatfits.webapp.serving_charts import (
 from whatfits.webapp.serving_engine import worked_grid
 from whatfits.webapp.serving_state import serving_question_of
 from whatfits.webapp.state import question_of
-from whatfits.webapp.words import inert, table
+from whatfits.webapp.words import advice, inert, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ def test_every_number_of_the_view_is_the_librarys(
     for lines in found.commands.values():
         assert "\n".join(lines) in [code.value for code in app.code]
     for note in found.notes:
-        assert inert(note) in text
+        assert advice(note) in text
 
 
 def test_the_curves_have_every_point_of_serve() -> None:

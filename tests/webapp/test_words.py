@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from whatfits.webapp.words import inert, linked_table, table
+from whatfits.webapp.words import advice, inert, linked_table, table
 
 JOINER = "\N{WORD JOINER}"
 MARKS = set("`*_[]<>#|~$:&!")
@@ -39,6 +39,22 @@ def test_every_mark_of_markdown_is_escaped(text: str) -> None:
 
 def test_plain_words_are_left_alone() -> None:
     assert inert("Llama 3 8B, 12 GiB") == "Llama 3 8B, 12 GiB"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("take --runtime mlx or llama.cpp on a Mac", "take mlx or llama.cpp on a Mac"),
+        ("raise --context or shorten them", "raise Context or shorten them"),
+        ("name one with --file-type, as BF16", "name one with Quantisation, as BF16"),
+        ("newer ones with --prices", "newer ones with whatfits cost --prices"),
+        ("*--runtime mlx*", "*mlx*"),
+    ],
+)
+def test_an_option_of_the_command_line_is_called_as_its_field_on_the_page(
+    told: str, shown: str
+) -> None:
+    assert advice(told) == inert(shown)
 
 
 def test_a_table_cannot_be_broken_by_a_cell() -> None:

@@ -8,7 +8,7 @@ from whatfits.sizing.errors import WhatfitsError
 from whatfits.webapp import cost_ask, cost_view, inputs
 from whatfits.webapp.answer_view import refusal
 from whatfits.webapp.cost_engine import compared_offer, costed
-from whatfits.webapp.widgets import panel
+from whatfits.webapp.widgets import fixed_place, panel
 
 st.title("Local or cloud?")
 inputs.ask_model()
@@ -26,7 +26,8 @@ try:
     with st.spinner("Working it out"):
         answer = costed(question, inputs.dropped())
     offer = compared_offer(answer, question)
-    cost_view.verdict(answer, offer)
+    with fixed_place():
+        cost_view.verdict(answer, offer)
     rent = cost_ask.ask_rent(answer)
     cost_view.lines(answer, question, offer, rent)
     cost_view.machine(answer, offer)

@@ -102,7 +102,8 @@ st.caption(
         f"Order: verdict, then {widgets.value_of('sort')}. {FILE_TYPE_RULE[:1].upper()}"
         f"{FILE_TYPE_RULE[1:]}. Speeds are estimates unless measured, after a prompt of "
         f"{DEFAULT_PROMPT_TOKENS} tokens; people read about "
-        f"{READING_TOKENS_PER_S:.0f} tokens/s. Context: the longest that runs. "
+        f"{READING_TOKENS_PER_S:.0f} tokens/s. Context: the longest that runs, at "
+        "most what the model was trained for. "
         "Perplexity: above 16 bits, measured on Llama 3 8B; other models lose more or less. "
         f"Catalog as of {catalog_date()}."
     )

@@ -88,6 +88,25 @@ def test_a_machine_that_is_there_anyway_has_nothing_to_earn_back() -> None:
     assert "from the first day" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("usd_per_mtok", "said"),
+    [
+        # Against: the API $0.72, electricity $0.9225 as above; at the middle $1.80 and $1.05.
+        (0.5, "costs less to run than the API, but not with price, use and speed all against it"),
+        # At the middle: the API $0.72 and $1.05; in favour $1.296 and $0.96.
+        (0.2, "costs less to run only with price, use and speed in its favour"),
+    ],
+)
+def test_a_machine_that_is_there_anyway_has_no_day_to_break_even_on(
+    usd_per_mtok: float, said: str
+) -> None:
+    found = verdict(case(usd_per_mtok, ownership=replace(OWNERSHIP, purchase_usd=0)))
+    assert found.cheaper == "depends"
+    assert said in found.reason
+    assert "nothing to earn back" in found.reason
+    assert "day 0" not in found.reason
+
+
 def test_a_cheap_api_stays_cheaper_and_it_is_said_plainly() -> None:
     found = verdict(case(0.1))
     assert found.cheaper == "cloud"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
 from whatfits.sizing.api import cost_of, priced
+from whatfits.sizing.costing.break_even import BreakEven
 from whatfits.sizing.costing.headline import cost_headline, days_text
 from whatfits.sizing.costing.lines import CostLine, CostLines, cost_lines
 from whatfits.sizing.costing.moving import Spreads
@@ -148,6 +150,35 @@ def test_the_headline_is_the_verdict_of_the_comparison() -> None:
     assert cost_headline(unpriced, dear(unpriced)).startswith("Cannot be told: the price of elec")
     free = cost_of(case(), ownership={"purchase_usd": 0}, region="china")
     assert cost_headline(free, dear(free)).endswith("costs less than the API from the first day")
+
+
+@pytest.mark.parametrize(
+    ("even", "end"),
+    [
+        (BreakEven(0, 0, 0), "the machine costs less than the API from the first day"),
+        (
+            BreakEven(0, 0, None),
+            "from the first day, but not with price, use and speed all against it",
+        ),
+        (
+            BreakEven(0, None, None),
+            "price, use and speed all favour the machine: then it costs less from the first day",
+        ),
+    ],
+)
+def test_the_headline_of_a_machine_that_is_there_anyway_counts_no_days(
+    even: BreakEven, end: str
+) -> None:
+    offer = dear(answer(1e6))
+    compared = replace(offer, comparison=replace(offer.comparison, break_even=even))
+    assert cost_headline(answer(1e6), compared).endswith(end)
+
+
+def test_one_token_is_not_several() -> None:
+    found = cost_of(
+        case(), usage={"input_tokens_per_day": 1, "output_tokens_per_day": 0}, region="germany"
+    )
+    assert cost_headline(found, dear(found)).startswith("At 1 token a day the API stays cheaper")
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ def test_prices_of_more_than_ninety_days_are_warned_of() -> None:
     assert price_warnings([]) == ()
     (said,) = price_warnings([91, 0, 90])
     assert said.startswith("Prices move: 1 of these 3 prices of tokens is more than 90 days old")
+    (alone,) = price_warnings([98])
+    assert alone.startswith("Prices move: this price of tokens is 98 days old; look it up, and")
 
 
 def test_an_own_price_takes_the_place_of_the_catalogs_and_others_stay() -> None:

@@ -152,6 +152,21 @@ def test_the_verdict_follows_from_the_users_that_are_served(runtime: str) -> Non
     assert (fits.verdict == "fits") == (fits.most_users.low >= most.low)
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"limits": Limits(ttft_p95_s=0.001)}, "no user is served"),
+        ({"users": 4, "limits": Limits(ttft_p95_s=1)}, "4 users are served"),
+        ({"users": 1, "limits": Limits(ttft_p95_s=0.2)}, "1 user is served"),
+        ({"load": LoadProfile(requests_per_hour=1)}, "4,096 or more users are served"),
+    ],
+)
+def test_a_range_of_one_number_is_told_as_that_number(more: dict[str, Any], said: str) -> None:
+    found = served(**{"users": 8, **more})
+    assert found.most_users.low == found.most_users.high
+    assert found.verdict_reason.startswith(said)
+
+
 def test_the_knee_is_the_first_point_with_nearly_all_of_the_throughput() -> None:
     curve = served(runtime="vllm", users=16).curve
     knee = knee_users(curve)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from whatfits.sizing import load_model
+from whatfits.sizing import check, load_model
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.sources.dropped import MAX_HEAD_BYTES, load_dropped
+from whatfits.sizing.sources.gguf_model import as_file_type
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,31 @@ def test_the_beginning_of_a_file_is_the_file(model_file: Path) -> None:
     assert dropped.tensors == whole.tensors
     assert dropped.layers == whole.layers
     assert (dropped.name, dropped.file_type) == ("qwen3-8b", "Q4_K_M")
+    assert not dropped.planned
+
+
+@pytest.mark.parametrize("name", ["my qwen3.gguf", r"C:\models\my qwen3.gguf"])
+def test_a_command_names_the_file_that_was_handed_over(model_file: Path, name: str) -> None:
+    with model_file.open("rb") as file:
+        head = file.read(2**20)
+    dropped = load_dropped(name, head, size_bytes=model_file.stat().st_size)
+    plan = check(dropped, machine="rtx-4090 + 32gb", workload={"context_tokens": 8192})
+    (line,) = plan.commands["llama.cpp"]
+    assert line.startswith("llama-server -m 'my qwen3.gguf' -c 8192")
+
+
+def test_a_file_of_another_type_than_it_has_is_one_to_be_made(model_file: Path) -> None:
+    with model_file.open("rb") as file:
+        head = file.read(2**20)
+    dropped = load_dropped("qwen3-8b.gguf", head, size_bytes=model_file.stat().st_size)
+    other = as_file_type(dropped, "Q8_0")
+    assert other.tensors == load_model(str(model_file), file_type="Q8_0").tensors
+    assert other.planned
+    assert "The file is Q4_K_M; this is what Q8_0 of it would take." in other.notes
+    described = load_dropped(
+        "config.json", json.dumps(CONFIG).encode(), size_bytes=len(json.dumps(CONFIG))
+    )
+    assert as_file_type(described, "Q8_0").notes == described.notes
 
 
 def test_a_header_that_is_cut_off_is_refused(model_file: Path) -> None:
