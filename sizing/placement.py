@@ -15,6 +15,7 @@ from functools import cached_property
 from whatfits.sizing.buffers import has_pinned_host_memory, supports_mmap
 from whatfits.sizing.device_limits import without_kernel
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.override_patterns import compiled_pattern
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 
@@ -318,10 +319,5 @@ def _overrides(
                 got=target,
                 allowed=", ".join(["CPU", *(d.id for d in accelerators)]),
             )
-        try:
-            compiled.append((re.compile(pattern), by_name[target.lower()]))
-        except re.error as error:
-            raise InvalidRequestError(
-                what="override pattern", got=pattern, allowed="a regular expression"
-            ) from error
+        compiled.append((compiled_pattern(pattern), by_name[target.lower()]))
     return tuple(compiled)
