@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import threading
@@ -58,19 +59,24 @@ def put_down() -> Iterator[None]:
 def _unwound() -> Iterator[None]:
     """Let `timeout`, a closed terminal or a shutdown leave the block as an exception does.
 
-    By default they end Python where it stands: models of gigabytes would stay behind.
+    By default they end Python where it stands: models of gigabytes would stay behind. What was left
+    that way ends by the same signal afterwards.
     """
     taken: list[signal.Signals] = []
+    received: list[signal.Signals] = []
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        raise SystemExit(128 + number)  # as a shell tells it
+
     if threading.current_thread() is threading.main_thread():
         taken = [number for number in _ENDS if signal.getsignal(number) is signal.SIG_DFL]
     for number in taken:
-        signal.signal(number, _leave)
+        signal.signal(number, leave)
     try:
         yield
     finally:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)  # as a shell tells it
+        for number in received[:1]:
+            os.kill(os.getpid(), number)
