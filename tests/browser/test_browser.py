@@ -61,9 +61,10 @@ def test_the_answer_of_a_first_visit_stands_in_the_first_screen(
 ) -> None:
     page = opened(screen, width=width)
     page.set_viewport_size({"width": width, "height": height})
-    box = verdict(page).bounding_box()
-    assert box is not None
-    assert box["y"] + box["height"] <= height
+    verdict(page).wait_for()
+    # while styles and letters come in it may stand lower for a moment
+    above = f"document.querySelector('{ALERT}').getBoundingClientRect().bottom <= {height}"
+    page.wait_for_function(above, timeout=SETTLED_MS)
 
 
 @pytest.mark.parametrize("screen", [*(f"{page}?" for page in PAGES), SERVING])
