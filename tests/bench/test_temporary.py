@@ -65,26 +65,43 @@ def test_a_measurement_without_a_folder_leaves_a_note() -> None:
 def test_a_request_to_end_takes_the_folder_away(name: str, tmp_path: Path) -> None:
     number = getattr(signal, name)
     body = (
-        "import sys, time\n"
+        "import signal, time\n"
+        # as a terminal starts programs; `nohup` and the background ignore some
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from whatfits.bench.temporary import temporary_folder\n"
         "with temporary_folder() as folder:\n"
         "  (folder / 'x').write_bytes(b'x'); print(folder, flush=True); time.sleep(60)\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", body],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=environment,
         text=True,
-    )
-    assert child.stdout is not None
-    folder = Path(child.stdout.readline().strip())
-    assert folder.parent == tmp_path
-    child.send_signal(number)
-    child.communicate(timeout=20)
+    ) as child:
+        try:
+            assert child.stdout is not None
+            folder = Path(child.stdout.readline().strip())
+            assert folder.parent == tmp_path
+            child.send_signal(number)
+            child.communicate(timeout=20)
+        finally:
+            child.kill()
     assert not folder.exists()
     assert child.returncode == -number
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_what_was_started_to_outlive_its_terminal_does() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with temporary_folder() as folder:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert folder.is_dir()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_program_that_answers_such_requests_itself_goes_on_doing_so() -> None:
