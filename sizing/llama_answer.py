@@ -77,11 +77,11 @@ def llama_plan(
         if brief
         else _longest(program, trials, trial, machine=machine, workload=workload, asked=asked)
     )
-    split_notes, split_basis = _of_the_split(trials, trial, machine, longest)
-    if entry.id == DEFAULT_RUNTIME and len(trial.placement.accelerators) > 1:
-        from whatfits.sizing.fewer_cards import fewer_cards_notes  # noqa: PLC0415 - several cards
-
-        split_notes = (*split_notes, *fewer_cards_notes(trials, trial, request, speed))
+    # elsewhere nobody can name the cards that are to work
+    named = speed if entry.id == DEFAULT_RUNTIME else None
+    split_notes, split_basis = _of_the_split(
+        trials, trial, machine, request, longest=longest, speed=named
+    )
     attempts = program.attempts(machine, workload)
     commands = {}
     if trial.runs or trial.judgement.verdict == "tight" or force:
@@ -221,15 +221,26 @@ def _of_a_slot(context_tokens: int | None, asked: Asked) -> int | None:
 
 
 def _of_the_split(
-    trials: Trials, trial: Trial, machine: Machine, longest: int | None
+    trials: Trials,
+    trial: Trial,
+    machine: Machine,
+    request: PlacementRequest,
+    *,
+    longest: int | None,
+    speed: Speed | None,
 ) -> tuple[tuple[str, ...], tuple[Basis, ...]]:
-    """Return what is to be said of the split over accelerators, in notes and as a reason."""
+    """Return what is to be said of the split over accelerators, in notes and as a reason.
+
+    With a `speed` also which of them would be faster alone.
+    """
     if len(trial.placement.accelerators) < 2:  # noqa: PLR2004 - nothing is split
         return (), ()
     from whatfits.sizing.basis_split import split_basis, split_notes  # noqa: PLC0415 - several cards
+    from whatfits.sizing.fewer_cards import fewer_cards_notes  # noqa: PLC0415 - same
 
     notes = split_notes(trials, trial, machine, longest=longest)
-    return notes, split_basis(trials, trial, machine)
+    faster = fewer_cards_notes(trials, trial, request, speed)
+    return (*notes, *faster), split_basis(trials, trial, machine)
 
 
 def resolved_workload(workload: Workload, trial: Trial) -> Workload:

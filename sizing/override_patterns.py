@@ -37,7 +37,7 @@ def compiled_pattern(pattern: str) -> re.Pattern[str]:
         raise InvalidRequestError(
             what="override pattern",
             got=pattern,
-            allowed=f"at most {_MOST_REPEATS} repeats (* or +), and none within another",
+            allowed=f"at most {_MOST_REPEATS} repeats (as * and +), and none within another",
         )
     return compiled
 

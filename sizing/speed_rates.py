@@ -11,7 +11,7 @@ from whatfits.sizing.speed_unknown import assumed_memory
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Final
 
     from whatfits.sizing.calibration import DeviceCalibration
@@ -39,7 +39,7 @@ _BYTEWISE_OVER_FLOATS: Final = 2
 # vector is multiplied on: 1,024 operations a core and cycle, where its shaders do 256.
 # Source: T. Zakharko, Investigating the GPU Neural Accelerators on Apple A19/M5 (2025-10-15).
 _FIRST_WITH_MATRIX_UNITS: Final = 5
-_MATRICES_OVER_SHADERS_OF_METAL: Final = 4
+_MATRICES_OVER_SHADERS: Final = 4
 # What stands in for cores that nobody counted. Two channels of DDR5-8000 are the most of a PC.
 _CORES_OF_A_PC: Final = 8
 _CORES_OF_A_SERVER: Final = 32
@@ -49,11 +49,18 @@ _FLOAT_KINDS: Final = frozenset({"float", "bf16"})
 # Source: ggml/src/ggml-metal/ggml-metal.metal, kernel_mul_mv_q4_K_f32_impl and its like; of
 # counts from 16 to 28 the best over the half of the figures that is fitted on, each device left
 # out. M1 Pro to Ultra have 25 operations for a byte of bandwidth, their successors 33 and more.
+_BY_METAL: Final = {"k": 20}
 # CUDA's (ggml-cuda/vecdotq.cuh) are told in instructions and by type: in proportions of a H200's
-# figures of that half, all types of one model, and of sizes from 0.7 to 1.1 times these the best
-# over all cards of that half with HBM, each model left out in turn. That its kernels come nowhere
-# near the bandwidth of HBM, as they do of GDDR, is llama.cpp issue 9817.
-_OF_CUDA: Final = {"Q3_K": 12, "Q4_K": 8, "Q5_K": 11, "Q6_K": 14, "k": 11} | {
+# figures of that half, all types of one model, of sizes from 0.7 to 1.1 times these the best over
+# all cards of that half with HBM, each model left out in turn; of "fp4" 7, 10, 14 and 20 were tried
+# likewise, of "iq" 7 and 8. That its kernels come nowhere near the bandwidth of HBM, as they do of
+# GDDR, is llama.cpp issue 9817.
+_BY_CUDA: Final = {
+    "Q3_K": 12,
+    "Q4_K": 8,
+    "Q5_K": 11,
+    "Q6_K": 14,
+    "k": 11,
     "q8": 12,
     "legacy": 7,
     "iq": 8,
@@ -63,11 +70,7 @@ _OF_CUDA: Final = {"Q3_K": 12, "Q4_K": 8, "Q5_K": 11, "Q6_K": 14, "k": 11} | {
 # out and three to multiply (ggml-cuda/common.cuh, ggml_cuda_dp4a; CUDA binary utilities: XMAD).
 _WITHOUT_BYTEWISE: Final = 5
 _NO_BYTEWISE: Final = "pascal-hbm"
-_UNPACKING: Final = {
-    "metal": {"k": 20},
-    "cuda": _OF_CUDA,
-    _NO_BYTEWISE: {name: count + _WITHOUT_BYTEWISE for name, count in _OF_CUDA.items()},
-}
+_BY_CUDA_SINGLY: Final = {name: count + _WITHOUT_BYTEWISE for name, count in _BY_CUDA.items()}
 # FP16 operations of a multiprocessor a cycle (256 on the shaders of P100; 1,024, 2,048, 4,096 and
 # 8,192 on the matrix units after it) over the instructions of a thread that it issues (64 on P100,
 # 128 after it), of the generations with HBM. Source: NVIDIA's white papers of the architectures.
@@ -80,15 +83,28 @@ _MATRICES_OVER_INSTRUCTIONS: Final = {
 }
 
 
+class Unpacking(NamedTuple):
+    """How a device unpacks weights: operations a second, and how many an element takes.
+
+    `counts` go by storage type, or by kind for those that have none of their own.
+    """
+
+    per_s: float
+    counts: Mapping[str, int]
+
+    def per_element(self, type_name: str) -> int:
+        """Return how many operations an element takes; 0 where that is never seen."""
+        return self.counts.get(type_name) or self.counts.get(quant_kind(type_name), 0)
+
+
 class Rates(NamedTuple):
     """Peak rates of one device, per second; None where unknown.
 
     `link_bytes` is the way from the host's memory to it; `assumed` stands in for a bandwidth that
     nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
-    rate, `float_flops` what those of 16 bits are; `unpacking_per_s` operations that quantised
-    weights are unpacked by where that may take longer than reading, with the kernels of
-    `unpacking_kernels`; `threads` how many of a processor wait for each other, None elsewhere;
-    `processor` says by which kernels it multiplies.
+    rate, `float_flops` what those of 16 bits are; `unpacking` how quantised weights are
+    unpacked where that may take longer than reading; `threads` how many of a processor wait for
+    each other, None elsewhere; `processor` says by which kernels it multiplies.
     """
 
     bytes: float | None
@@ -96,11 +112,10 @@ class Rates(NamedTuple):
     link_bytes: float | None = None
     assumed: AssumedMemory | None = None
     integer_flops: float | None = None
-    unpacking_per_s: float | None = None
+    unpacking: Unpacking | None = None
     threads: int | None = None
     processor: Arithmetic | None = None
     float_flops: float | None = None
-    unpacking_kernels: str | None = None
 
     def unpacking_share(self, type_name: str) -> float:
         """Return how much longer than its bytes a storage type takes to unpack, as a share.
@@ -108,12 +123,11 @@ class Rates(NamedTuple):
         Both go on at the same time: nothing where reading takes longer.
         """
         stored = GGML_TYPES.get(type_name)
-        if not (self.unpacking_per_s and self.bytes and stored and self.unpacking_kernels):
+        if self.unpacking is None or stored is None or not self.bytes:
             return 0.0
-        counts = _UNPACKING[self.unpacking_kernels]
-        operations = counts.get(type_name) or counts.get(quant_kind(type_name), 0)
+        operations = self.unpacking.per_element(type_name)
         per_byte = operations * stored.block_elements / stored.block_bytes
-        return max(0.0, per_byte * self.bytes / self.unpacking_per_s - 1.0)
+        return max(0.0, per_byte * self.bytes / self.unpacking.per_s - 1.0)
 
     def of_weights(self, type_name: str) -> float:
         """Return the arithmetic rate for weights of a storage type."""
@@ -162,7 +176,7 @@ def peak_rates(
         bytewise = None
         if flops and _is_bytewise(device, engine) and not (found and found.prefill):
             bytewise = _BYTEWISE_OVER_FLOATS * flops
-        unpacking = None if found and found.decode else _unpacking_per_s(device, engine)
+        unpacking = None if found and found.decode else _unpacking(device, engine)
         threads = _threads(device, None if assumed and assumed.is_shared else peak)
         # what was measured of prompts here has the kernels in it
         cores = None if flops or (found and found.prefill) else arithmetic_of(device)
@@ -174,11 +188,10 @@ def peak_rates(
                 link,
                 assumed,
                 integer_flops=bytewise,
-                unpacking_per_s=unpacking,
+                unpacking=unpacking,
                 threads=threads,
                 processor=cores,
                 float_flops=floats,
-                unpacking_kernels=_unpacking_kernels(device),
             )
         )
     return rates
@@ -192,26 +205,19 @@ def _threads(device: Device, peak: float | None) -> int | None:
     return device.cores or (_CORES_OF_A_SERVER if is_server else _CORES_OF_A_PC)
 
 
-def _unpacking_per_s(device: Device, engine: str | None) -> float | None:
-    """Return at which rate llama.cpp's kernels unpack weights; None where that is never seen."""
+def _unpacking(device: Device, engine: str | None) -> Unpacking | None:
+    """Return how llama.cpp's kernels unpack weights there; None where that is never seen."""
     kind, generation = family_of(device, engine)
-    if not device.fp16_flops_per_s or kind != device.kind:
+    peak = device.fp16_flops_per_s
+    if not peak or kind != device.kind:
         return None
     if kind == "metal":
         has_matrix_units = int((generation or "m0")[1:]) >= _FIRST_WITH_MATRIX_UNITS
-        over = _MATRICES_OVER_SHADERS_OF_METAL if has_matrix_units else 1
-    elif kind == "cuda" and generation in _MATRICES_OVER_INSTRUCTIONS:
-        over = _MATRICES_OVER_INSTRUCTIONS[generation]
-    else:
+        return Unpacking(peak / (_MATRICES_OVER_SHADERS if has_matrix_units else 1), _BY_METAL)
+    over = _MATRICES_OVER_INSTRUCTIONS.get(generation or "") if kind == "cuda" else None
+    if over is None:
         return None
-    return device.fp16_flops_per_s / over
-
-
-def _unpacking_kernels(device: Device) -> str | None:
-    """Return by which kernels a device unpacks weights, as `_UNPACKING` names them."""
-    kind, generation = family_of(device)
-    name = generation if generation == _NO_BYTEWISE else kind
-    return name if name in _UNPACKING else None
+    return Unpacking(peak / over, _BY_CUDA if generation != _NO_BYTEWISE else _BY_CUDA_SINGLY)
 
 
 def _is_bytewise(device: Device, engine: str | None) -> bool:

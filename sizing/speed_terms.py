@@ -123,8 +123,9 @@ def decode_terms(
         constant += _per_layer(index, work, "")
         terms += [*constant, *_barriers(constant, index, rates[index])]
         terms += _rows(index, work, share) if index == host else ()
-        if sequences > 1:
-            terms += _more_sequences(index, work, model, rates[index], sequences)
+        if sequences > 1 and rates[index].flops:
+            # the arithmetic of those beyond the first, as a prompt's is counted
+            terms += _products(index, work, model, rates[index], sequences - 1)
     return [*terms, *_per_token(step)]
 
 
@@ -136,7 +137,7 @@ def _unpacking(terms: Sequence[Term], index: int, rates: Rates) -> list[Term]:
     found = []
     for term in terms:
         name = term.costs[0]
-        if rates.unpacking_per_s and term.device == index and name.startswith(WEIGHTS):
+        if rates.unpacking and term.device == index and name.startswith(WEIGHTS):
             beyond = term.amount * rates.unpacking_share(name.removeprefix(WEIGHTS))
             found += [Term(index, beyond, (UNPACKING, *term.costs))] if beyond else []
     return found
@@ -181,13 +182,11 @@ def _per_token(step: StepWork) -> list[Term]:
     return terms
 
 
-def _more_sequences(
-    index: int, work: DeviceWork, model: ModelSpec, rates: Rates, sequences: int
+def _products(
+    index: int, work: DeviceWork, model: ModelSpec, rates: Rates, tokens: float
 ) -> Iterator[Term]:
-    """Yield the arithmetic of the sequences beyond the first, as a prompt's is counted."""
-    if not rates.flops:
-        return
-    factor = _FLOPS_PER_ELEMENT * (sequences - 1)
+    """Yield the arithmetic of so many tokens with the matrices here: of experts, their share."""
+    factor = _FLOPS_PER_ELEMENT * tokens
     for name, elements in work.dense_elements.items():
         yield Term(index, elements * factor / rates.of_weights(name), rates.prompt_costs(name))
     share = _touched(model, 1)
@@ -216,7 +215,7 @@ def prompt_terms(
     flops = prompt_attention_flops(model, placement, tokens=tokens, depth=depth)
     batch = min(tokens, settings.micro_batch_tokens)
     batches = -(-tokens // settings.micro_batch_tokens)
-    one, many = _touched(model, 1), _touched(model, batch)
+    many = _touched(model, batch)
     host = len(step.devices) - 1
     copied = _offloads(placement, batch)
     overlap = _overlap(step, batches)
@@ -224,19 +223,7 @@ def prompt_terms(
     for index, work in enumerate(step.devices):
         at = 0 if index == host and copied else index
         peak = rates[at].flops or 1.0
-        factor = _FLOPS_PER_ELEMENT * tokens
-        terms += [
-            Term(at, n * factor / rates[at].of_weights(k), rates[at].prompt_costs(k))
-            for k, n in work.dense_elements.items()
-        ]
-        terms += [
-            Term(
-                at,
-                n * one * factor / rates[at].of_weights(k),
-                (*rates[at].prompt_costs(k), "prompt_experts"),
-            )
-            for k, n in work.expert_elements.items()
-        ]
+        terms += _products(at, work, model, rates[at], tokens)
         if flops[index]:
             # with the cache on the host it stays there, whatever is copied
             there = at if placement.kv_offload else index
@@ -288,7 +275,8 @@ def cut_over_ranks(terms: Sequence[Term], ranks: int, layers: float = 0.0) -> li
     """Return the terms where each matrix is cut over `ranks` devices like the first.
 
     They add up what they have after attention and after the feed-forward part: two hops a layer.
-    Of a prompt, whose `layers` are not told, that is nothing beside the rest.
+    Of a prompt no hops are counted, so its `layers` are not told: what is added up there grows with
+    its tokens, and nobody measured it.
     Source: vLLM, vllm/model_executor/layers/linear.py (RowParallelLinear).
     """
     if ranks == 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from whatfits.sizing.catalog.lookup import MODEL_KINDS
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES
 from whatfits.webapp.cost_inputs import COST_INPUTS
@@ -69,7 +70,7 @@ INPUTS: Final = (
         "Kind of model",
         "any",
         "Text, text with images or sound, or embeddings for search.",
-        ("any", "llm", "vlm", "embedding"),
+        ("any", *MODEL_KINDS),
     ),
     Input(
         "licence",

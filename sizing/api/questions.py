@@ -24,7 +24,7 @@ from whatfits.sizing.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
-    from typing import Any, Final
+    from typing import Any
 
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["check", "find_models", "need", "plan", "serve", "together"]
-
-_KINDS: Final = ("llm", "vlm", "embedding")
 
 
 def check(
@@ -183,14 +181,14 @@ def find_models(
     Raises:
         BadInputError: something given cannot be used, or no model can run under the workload.
     """
-    from whatfits.sizing.catalog.lookup import model_entries
+    from whatfits.sizing.catalog.lookup import MODEL_KINDS, model_entries
     from whatfits.sizing.catalog.shares import stored_model
     from whatfits.sizing.ranker import rank
     from whatfits.sizing.ranking import sort_rows
     from whatfits.sizing.sources.catalog_model import load_entry
 
-    if kind not in (None, *_KINDS):
-        raise InvalidRequestError(what="kind", got=kind, allowed=", ".join(_KINDS))
+    if kind not in (None, *MODEL_KINDS):
+        raise InvalidRequestError(what="kind", got=kind, allowed=", ".join(MODEL_KINDS))
     rows = rank(
         (entry for entry in model_entries() if kind in (None, entry.kind)),
         load_machine(machine),

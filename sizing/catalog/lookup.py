@@ -9,6 +9,7 @@ from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final
 
     from whatfits.sizing.catalog.device_entries import DeviceEntry
     from whatfits.sizing.catalog.memory_platforms import MemoryPlatform
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.token_prices import PriceList
 
 __all__ = [
+    "MODEL_KINDS",
     "DeviceEntry",
     "MemoryPlatform",
     "ModelEntry",
@@ -33,6 +35,9 @@ __all__ = [
     "rental_offers",
     "routing_results",
 ]
+
+MODEL_KINDS: Final = ("llm", "vlm", "embedding")
+"""What a model of the catalog is for: text, text with images or sound, search."""
 
 
 def find_model(text: str) -> ModelEntry:

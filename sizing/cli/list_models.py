@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from whatfits.sizing.catalog.lookup import MODEL_KINDS
 from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
 from whatfits.sizing.cli.options import add_workload_options, workload_of
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
@@ -43,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--local", action="store_true", help="those on this disk, not the catalog")
     parser.add_argument("--file-type", metavar="TYPE", help="one file type for all")
     parser.add_argument("--family", metavar="TEXT", help="families that begin with TEXT")
-    parser.add_argument("--kind", choices=("llm", "vlm", "embedding"), help="only this kind")
+    parser.add_argument("--kind", choices=MODEL_KINDS, help="only this kind")
     parser.add_argument("--verdict", choices=_VERDICTS, help="only this verdict")
     parser.add_argument("--sort", choices=_SORTS, default="size", help="disk: only with --local")
     parser.add_argument("--limit", action=parsed(_limit), metavar="N", help="rows (0: all)")

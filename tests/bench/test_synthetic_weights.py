@@ -11,8 +11,12 @@ import pytest
 from whatfits.bench.shapes import Shape, draw, write_shape
 from whatfits.bench.synthetic_weights import FILLED_TYPES, random_blocks
 from whatfits.sizing import load_model
+from whatfits.sizing.calibration import DeviceCalibration
 from whatfits.sizing.errors import UnknownFileTypeError
+from whatfits.sizing.machine import Device
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.speed_costs import costs_of, measured_costs
+from whatfits.sizing.speed_rates import Rates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +67,11 @@ def test_what_a_token_takes_of_a_shape_is_counted_by_hand() -> None:
     assert drawn.type_name == "Q8_0"
     assert drawn.cache_bytes_per_token == 2 * 2 * (2 * 2 * 64)
     assert drawn.attention_flops == 2 * 4 * 64 * 4
+
+
+def test_a_layer_that_is_timed_has_the_nine_weights_that_its_time_is_shared_out_by() -> None:
+    known = costs_of(Device("cpu", "cpu", "a CPU", "ram", 80_000_000_000))
+    timed = DeviceCalibration("cpu", "a CPU", layer_seconds=1e-4)
+    an_operation = measured_costs(known, timed, Rates(8e10, None)).table["operation"]
+    weights = [t.name for t in draw(TINY, "Q4_0").tensors if t.name.startswith("blk.")]
+    assert len(weights) / TINY.layers * an_operation == pytest.approx(1e-4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import log
+from math import exp, log
 
 import pytest
 
@@ -14,6 +14,7 @@ from whatfits.sizing.calibration import (
     MeasuredDecode,
     MeasuredPrefill,
 )
+from whatfits.sizing.speed_costs import costs_of
 from whatfits.sizing.speed_timed import timed_costs, wider
 
 FAMILY = (-0.2, 0.3)
@@ -118,12 +119,17 @@ def test_another_type_is_estimated_and_as_uncertain_as_without_a_measurement(
     assert width == pytest.approx(before, rel=0.05)
 
 
-def test_experts_widen_the_interval_though_their_type_was_timed() -> None:
+def test_experts_are_as_uncertain_as_their_family_though_their_type_was_timed() -> None:
     dense, experts = _speed("llama-3.1-8b", "Q4_K_M"), _speed("qwen3-30b-a3b", "Q4_K_M")
     assert experts.provenance == "measured here"
-    for rate in ("decode_tokens_per_s", "prefill_tokens_per_s"):
+    known = costs_of(load_machine(CARD).accelerators[0])
+    of_family = (known.decode_interval, known.prompt_interval)
+    for rate, (low, high) in zip(
+        ("decode_tokens_per_s", "prefill_tokens_per_s"), of_family, strict=True
+    ):
         narrow, wide = getattr(dense, rate), getattr(experts, rate)
-        assert wide.high / wide.low > 1.2 * narrow.high / narrow.low
+        assert wide.high / wide.low == pytest.approx(exp(high - low), rel=0.02)
+        assert wide.high / wide.low > narrow.high / narrow.low
 
 
 def test_a_layer_of_a_prompt_costs_what_was_measured() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tiny_configs import COMMON, HYBRID
 
 from whatfits.sizing.architectures import spec_from_config
 from whatfits.sizing.machine import Device, Machine, Pool
@@ -19,14 +20,6 @@ ORACLE = Path(__file__).parents[2] / "oracle"
 if str(ORACLE) not in sys.path:
     sys.path.insert(0, str(ORACLE))
 
-_COMMON = {
-    "vocab_size": 512,
-    "max_position_embeddings": 8192,
-    "rms_norm_eps": 1e-6,
-    "head_dim": 32,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
 _LLAMA = {
     "model_type": "llama",
     "hidden_size": 128,
@@ -42,30 +35,12 @@ _GEMMA = {
     "sliding_window": 256,
     "sliding_window_pattern": 6,
 }
-_QWEN = {
-    "model_type": "qwen3_next",
-    "hidden_size": 128,
-    "intermediate_size": 256,
-    "num_hidden_layers": 4,
-    "full_attention_interval": 4,
-    "linear_num_key_heads": 2,
-    "linear_num_value_heads": 4,
-    "linear_key_head_dim": 32,
-    "linear_value_head_dim": 32,
-    "linear_conv_kernel_dim": 4,
-    "num_experts": 4,
-    "num_experts_per_tok": 2,
-    "moe_intermediate_size": 64,
-    "shared_expert_intermediate_size": 64,
-    "decoder_sparse_step": 1,
-    "mlp_only_layers": [],
-    "partial_rotary_factor": 0.25,
-}
+_QWEN = {**HYBRID, "partial_rotary_factor": 0.25}
 
 
 def _tiny(config: dict[str, object], file_type: str = "F16") -> ModelSpec:
     return spec_from_config(
-        {**_COMMON, **config}, name="tiny", source="tiny.gguf", file_type=file_type
+        {**COMMON, **config}, name="tiny", source="tiny.gguf", file_type=file_type
     )
 
 
