@@ -34,7 +34,12 @@ Level = str
 _INDEX: Final = "efficiencies.json"
 _LEAST_SPREAD: Final = 0.05
 _ALL: Final = "all"
+_PHASES: Final = ("decode", "prefill")
 _PROCESSORS: Final = "cpu"
+# A device that one model was seen on is missed as far as one that was never seen, by a third at the
+# end of four in five; where two or more were, by a sixth (the half that is fitted on, each left
+# out).
+_FEWEST_MODELS: Final = 2
 # Prompts of three cards were fitted on: too few to tell how far the next one is off.
 _FEW_PROMPTS: Final = frozenset({"cuda:vulkan"})
 # What is timed here has Llama's layers: seven matrices and two norms. Source: bench/shapes.py.
@@ -107,14 +112,19 @@ def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) ->
     families = fitted["families"]
     keys = (f"{kind}:{generation}", kind, _ALL)
     family = next(key for key in keys if key in families)
-    own = fitted["devices"].get(f"{kind}:{device_key(device)}")
-    is_near = family == keys[0] and kind != "cpu"
-    level = "device" if own else "family" if is_near else "unknown"
-    prompt_level = "unknown" if family in _FEW_PROMPTS else level
+    name = f"{kind}:{device_key(device)}"
+    own = fitted["devices"].get(name)
+    models = fitted["models"].get(name, {}) if own else {}
+    elsewhere = "family" if family == keys[0] and kind != "cpu" else "unknown"
+    level, prompt_level = (
+        "device" if models.get(phase, 0) >= _FEWEST_MODELS else elsewhere for phase in _PHASES
+    )
+    if family in _FEW_PROMPTS:
+        prompt_level = "unknown"
     if family == _PROCESSORS and _has_own_prompts(fitted):
         prompt_level = "family"
-    levels = {"decode": level, "prefill": prompt_level}
-    intervals = (fitted["intervals"][phase][at] for phase, at in levels.items())
+    levels = zip(_PHASES, (level, prompt_level), strict=True)
+    intervals = (fitted["intervals"][phase][at] for phase, at in levels)
     decode, prompt = (ends.get(kind, ends[_ALL]) for ends in intervals)
     return DeviceCosts(
         level,

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["family_of"]
 
+# Jetsons (Xavier, Orin, Thor) are generations of their own: the GPU shares LPDDR with a small CPU.
 # Source: NVIDIA CUDA C++ programming guide, compute capabilities.
 _CUDA: Final = (
     ((12, 1), "gb10"),
     ((12, 0), "blackwell"),
+    ((11, 0), "thor"),
     ((10, 0), "blackwell-hbm"),
     ((9, 0), "hopper"),
     ((8, 9), "ada"),
+    ((8, 7), "orin"),
     ((8, 6), "ampere"),
     ((8, 0), "ampere-hbm"),
     ((7, 5), "turing"),
+    ((7, 2), "xavier"),
     ((7, 0), "volta"),
     ((6, 1), "pascal"),
     ((6, 0), "pascal-hbm"),
@@ -42,8 +46,13 @@ _ROCM: Final = (
     ("gfx12", "rdna4"),
     ("gfx115", "rdna3.5"),
     ("gfx11", "rdna3"),
+    ("gfx101", "rdna1"),
     ("gfx10", "rdna2"),
-    ("gfx9", "cdna"),
+    ("gfx908", "cdna"),
+    ("gfx90a", "cdna"),
+    ("gfx94", "cdna"),
+    ("gfx95", "cdna"),
+    ("gfx9", "gcn5"),
 )
 _CAPABILITY: Final = r"^cc(\d+)\.(\d+)$"
 _VULKAN: Final = "vulkan"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from whatfits.sizing.calibration import quant_kind
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.processors import arithmetic_of
@@ -30,6 +32,12 @@ _SHARED: Final = frozenset({"integrated", "unified"})
 # Source: Dissecting the NVIDIA Hopper Architecture (arXiv 2501.12084), tensor cores.
 _HOPPER: Final = ("cuda", "hopper")
 _HOPPER_MMA_SHARE: Final = 0.629
+# Alchemist's peak is that of its matrix units, which Vulkan's shaders do not use there
+# (ggml-vulkan.cpp, ggml_vk_khr_cooperative_matrix_support): 128 operations of FP16 a vector engine
+# and cycle, where the engine itself does 32. Source: Intel, Introduction to the Xe-HPG
+# Architecture.
+_ALCHEMIST: Final = r"\bArc(?:\(TM\))? (?:Pro )?A\d"
+_ALCHEMIST_SHADERS_SHARE: Final = 0.25
 # Byte-wise dot products, four times the FP32 rate: half of it here, as every card's rate of prompts
 # is half of what it multiplies bytes at. Source: NVIDIA Tesla P40 data sheet (12 TFLOPS, 47 TOPS
 # of INT8); ggml/src/ggml-cuda/common.cuh (GGML_CUDA_CC_DP4A, no matrix units before 7.0).
@@ -165,6 +173,8 @@ def peak_rates(
         if flops and engine is None and family_of(device) == _HOPPER:
             floats = flops
             flops *= _HOPPER_MMA_SHARE
+        if flops and device.kind == "vulkan" and re.search(_ALCHEMIST, device.name):
+            flops *= _ALCHEMIST_SHADERS_SHARE
         if found is not None:
             peak = peak or found.read_bytes_per_s
             flops = flops or next((rate.flops_per_s for rate in found.prefill), None)

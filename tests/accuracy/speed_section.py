@@ -86,7 +86,11 @@ _WRONG: Final = """What is still known to be wrong:
 - On a H200, Qwen3 30B's many small experts are told a fifth too slow, and a prompt whose weights
   a virtual machine copies from its own memory two to four times too fast.
 - vLLM's writing rests on a dozen figures; mixtures on a RTX 5090 are told a quarter to a half too
-  slow."""
+  slow.
+- Few figures of MI50 cards, of Jetson Orin and of MLX on M1 were fitted on: those that judge are
+  told up to two thirds too fast, Orin's and M1's up to twice.
+- SYCL on Intel's cards is told as Vulkan. 96 figures of it, no part of the record, say: writing is
+  a seventh off in the middle, prompts are read at half of what is told, a mixture's at a third."""
 
 
 def section() -> str:

@@ -19,7 +19,7 @@ from speed_rows import rows
 from whatfits.sizing.calibration import QUANT_KINDS
 from whatfits.sizing.processors import BY_ROWS, MANY_CORES, WIDE
 from whatfits.sizing.speed import timed
-from whatfits.sizing.speed_costs import read_costs
+from whatfits.sizing.speed_costs import device_key, read_costs
 from whatfits.sizing.speed_terms import BARRIER
 
 if TYPE_CHECKING:
@@ -65,8 +65,10 @@ def tables_of(
 ) -> dict[str, Any]:
     """Return the costs of every family among `used`, of every back end and of all."""
     counted: dict[str, Counter[str]] = defaultdict(Counter)
+    models: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     names: set[tuple[str, ...]] = {()}
     for row in used:
+        models[f"{row.kind}:{device_key(row.devices[0])}"][row.phase].add(row.model)
         family = tuple(row.family.split(":"))
         for part in (family, family[:1], ()):
             names.add(part)
@@ -86,6 +88,11 @@ def tables_of(
         "devices": {
             f"{kind}:{device}": {name: _rounded(value) for name, value in sorted(factors.items())}
             for (kind, device), factors in sorted(fitted.devices.items())
+        },
+        "models": {
+            name: {phase: len(found) for phase, found in sorted(by_phase.items())}
+            for name, by_phase in sorted(models.items())
+            if not name.startswith("cpu:")  # none has factors of its own
         },
         "intervals": intervals,
     }
@@ -137,13 +144,26 @@ def _scales(part: Sequence[Row], misses: Sequence[float], weights: Sequence[floa
     return found
 
 
-def _ends(part: Sequence[Row], misses: Sequence[float]) -> dict[str, Ends]:
+def _weights(part: Sequence[Row], level: str) -> list[float]:
+    """Return how much each figure counts for the width of a level.
+
+    A model on a device counts as the root of its figures. Where a whole device or family was left
+    out, all of its figures are off by much the same: each counts as one.
+    """
+    if level == "device":
+        of_models = Counter((row.device, row.model) for row in part)
+        return [of_models[row.device, row.model] ** -0.5 for row in part]
+    left_out = [row.device if level == "family" else row.family for row in part]
+    counts = Counter(left_out)
+    return [1 / counts[name] for name in left_out]
+
+
+def _ends(part: Sequence[Row], misses: Sequence[float], level: str) -> dict[str, Ends]:
     """Return by back end, and for all others, the ends between which four in five lie.
 
-    A model on a device counts as the root of its figures. One shape for all, wider or narrower.
+    One shape for all, wider or narrower.
     """
-    counts = Counter((row.device, row.model) for row in part)
-    weights = [counts[row.device, row.model] ** -0.5 for row in part]
+    weights = _weights(part, level)
     scales = _scales(part, misses, weights)
     scaled = [miss / scales[row.kind] for row, miss in zip(part, misses, strict=True)]
     low, high = (_quantile(scaled, weights, (1 + side * _HELD) / 2) for side in (-1, 1))
@@ -163,7 +183,7 @@ def _wider(ends: Mapping[str, Ends], least: Mapping[str, Ends]) -> dict[str, End
 def _intervals(used: Sequence[Row]) -> dict[str, Any]:
     """Return the ends by phase, for what is near and for what is further away.
 
-    Near: another model on the same device was fitted on. Family: another device of it. Unknown:
+    Near: other models on the same device were fitted on. Family: another device of it. Unknown:
     no device of the family. What is further away is no narrower. Where a host works whose memory
     is a guess, that guess is off, not the device.
     """
@@ -180,7 +200,7 @@ def _levels(part: Sequence[Row]) -> dict[str, dict[str, Ends]]:
     levels: dict[str, dict[str, Ends]] = {}
     for level, group in groups.items():
         misses = _left_out(part, group)
-        ends = _ends([part[i] for i in good], [misses[i] for i in good])
+        ends = _ends([part[i] for i in good], [misses[i] for i in good], level)
         levels[level] = _wider(ends, list(levels.values())[-1]) if levels else ends
     return levels
 

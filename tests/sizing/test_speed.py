@@ -11,7 +11,7 @@ from whatfits.sizing.api import check, load_machine, load_model
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.placement import resolve_placement
-from whatfits.sizing.speed_costs import costs_of
+from whatfits.sizing.speed_costs import costs_of, efficiencies, read_costs
 from whatfits.sizing.speed_families import family_of
 from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_work import step_work
@@ -44,7 +44,16 @@ def speed_of(machine: str, **more: object) -> Speed:
         ("cuda", "B300", ("cc10.3",), ("cuda", "blackwell-hbm")),
         ("cuda", "Tesla P100", ("cc6.0",), ("cuda", "pascal-hbm")),
         ("cuda", "Tesla P40", ("cc6.1",), ("cuda", "pascal")),
+        # Jetsons: neither the memory nor the processor of the cards of their architecture
+        ("cuda", "Jetson AGX Xavier 32 GB", ("cc7.2", "unified"), ("cuda", "xavier")),
+        ("cuda", "Jetson Orin Nano Super", ("cc8.7", "unified"), ("cuda", "orin")),
+        ("cuda", "Jetson AGX Thor", ("cc11.0", "unified"), ("cuda", "thor")),
         ("rocm", "8060S", ("gfx1151",), ("rocm", "rdna3.5")),
+        ("rocm", "Radeon RX 5700 XT", ("gfx1010",), ("rocm", "rdna1")),
+        ("rocm", "Radeon RX 6800", ("gfx1030",), ("rocm", "rdna2")),
+        ("rocm", "Instinct MI50", ("gfx906",), ("rocm", "gcn5")),
+        ("rocm", "Instinct MI210", ("gfx90a",), ("rocm", "cdna")),
+        ("rocm", "Instinct MI300X", ("gfx942",), ("rocm", "cdna")),
         ("metal", "Apple M4 Max", (), ("metal", "m4")),
         ("cuda", "a card", (), ("cuda", None)),
         # matrix units that Vulkan's shaders use, too; older cards have none
@@ -57,17 +66,31 @@ def test_families(kind: str, name: str, features: tuple[str, ...], family: objec
     assert family_of(Device("d", kind, name, "p", features=features)) == family
 
 
+def test_a_device_is_known_by_two_models_of_a_phase_and_by_one_as_its_family_is() -> None:
+    fitted = efficiencies()
+    assert fitted["models"]["cuda:geforce rtx 4070"] == {"decode": 1, "prefill": 1}
+    card = Device("d", "cuda", "GeForce RTX 4070", "vram0", features=("cc8.9",))
+    once = read_costs(fitted, card, None)
+    assert (once.level, once.prompt_level) == ("family", "family")
+    assert once.factors  # what was seen of it counts all the same
+    models = {**fitted["models"], "cuda:geforce rtx 4070": {"decode": 2, "prefill": 1}}
+    twice = read_costs({**fitted, "models": models}, card, None)
+    assert (twice.level, twice.prompt_level) == ("device", "family")
+    wide, narrow = (costs.decode_interval for costs in (once, twice))
+    assert wide[0] < narrow[0] < 0 < narrow[1] <= wide[1]
+
+
 def test_a_card_has_factors_of_its_own_where_vulkan_runs_it() -> None:
-    features = ("cc8.6",)
+    features = ("cc8.9",)
     cuda, vulkan = (
-        costs_of(Device("d", kind, "NVIDIA GeForce RTX 3090", "vram0", features=features))
+        costs_of(Device("d", kind, "NVIDIA GeForce RTX 4090", "vram0", features=features))
         for kind in ("cuda", "vulkan")
     )
-    assert [c.family for c in (cuda, vulkan)] == ["cuda:ampere", "cuda:vulkan"]
+    assert [c.family for c in (cuda, vulkan)] == ["cuda:ada", "cuda:vulkan"]
     assert [c.level for c in (cuda, vulkan)] == ["device", "device"]
     assert cuda.factors != vulkan.factors
-    # over prompts too few cards were fitted on
-    assert [c.prompt_level for c in (cuda, vulkan)] == ["device", "unknown"]
+    # its prompts are in the half that judges; under Vulkan too few cards' were fitted on
+    assert [c.prompt_level for c in (cuda, vulkan)] == ["family", "unknown"]
 
 
 def test_processors_of_arm_are_a_family_apart_and_none_is_known_for_sure() -> None:
@@ -328,6 +351,20 @@ def test_no_end_of_a_range_reads_weights_faster_than_memory_is(name: str, file_t
     read_bytes = sum(step_work(spec, placement).devices[0].dense_bytes.values())
     at_peak = (placement.accelerators[0].bandwidth_bytes_per_s or 0) / read_bytes
     assert rate.high <= max(1.001 * at_peak, rate.mid)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "share"),
+    [
+        ("vulkan", "Intel(R) Arc(TM) A770 Graphics", 0.25),
+        ("vulkan", "Arc Pro A60", 0.25),
+        ("vulkan", "Arc B580", 1.0),  # Xe2, whose matrix units Vulkan's shaders use
+        ("sycl", "Arc A770", 1.0),
+    ],
+)
+def test_vulkan_multiplies_on_the_shaders_of_alchemist(kind: str, name: str, share: float) -> None:
+    card = Device("d", kind, name, "vram0", 560 * 10**9, 131 * 10**12)
+    assert peak_rates([card], None)[0].flops == share * 131 * 10**12
 
 
 def test_llama_cpp_reaches_a_hopper_cards_peak_by_the_share_of_its_instructions() -> None:
