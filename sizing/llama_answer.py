@@ -14,6 +14,7 @@ from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
+from whatfits.sizing.unsized import unsized_notes
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -169,6 +170,7 @@ def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) 
         *left_out_notes(machine),
         *unverified_notes(machine),
         *trial.judgement.notes,
+        *unsized_notes(machine, trial.judgement.verdict),
     )
 
 
