@@ -85,11 +85,11 @@ def _term(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
 
 
 def _label(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
-    from whatfits.sizing.catalog.quality import quality_rows
+    from whatfits.sizing.catalog.quality import NOT_MEASURED, quality_rows
     from whatfits.sizing.quants.labels import explain_label
 
     parts = explain_label(text)
-    quality = quality_rows(parts.file_type or parts.label)
+    quality = quality_rows(parts.label)
     here = _label_here(parts, machine)
     shown = to_json_value(parts) | {"file_type": parts.file_type or "no published rule to follow"}
     facts = Facts(
@@ -99,8 +99,8 @@ def _label(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
     blocks: list[Block] = [facts]
     if here:
         blocks.append(Lines(here))
-    if quality:
-        blocks.append(Lines(tuple(row.sentence for row in quality), title="Measured quality"))
+    measured = tuple(row.sentence for row in quality) or (f"None: {NOT_MEASURED}.",)
+    blocks.append(Lines(measured, title="Measured quality"))
     body = {"kind": "label", "label": parts, "here": here, "quality": quality}
     return body, Document(tuple(blocks))
 
@@ -111,13 +111,13 @@ def _label_here(parts: LabelParts, machine: Machine) -> tuple[str, ...]:
     if parts.file_type is None or pool is None:
         return ()
     try:
-        spec = load_model(_EXAMPLE, file_type=parts.file_type)
+        spec = load_model(_EXAMPLE, file_type=parts.label)
     except InvalidRequestError:  # llama-quantize does not make it: it comes with the checkpoint
         return ()
     bits = 8 * spec.tensor_bytes / (spec.parameters or 1)
     sentence = (
         f"Here: {_EXAMPLE} takes {format_bytes(spec.tensor_bytes)} of weights in "
-        f"{parts.file_type}, {bits:.2f} bits a weight over all its tensors; "
+        f"{parts.label}, {bits:.2f} bits a weight over all its tensors; "
         f"{free_text(pool)} are free in {pool.id}."
     )
     return (sentence,)

@@ -122,6 +122,19 @@ def test_a_label_has_numbers_for_the_machine(say: Callable[..., Any]) -> None:
         assert say("explain", label, "--machine", "8gb", "--json").json["here"] == []
 
 
+@pytest.mark.parametrize("label", ["Q4_K_L", "Q3_K_XL"])
+def test_a_variant_has_figures_of_its_own(say: Callable[..., Any], label: str) -> None:
+    """Not those of the stock type whose rules it starts from."""
+    told = say("explain", label, "--machine", "8gb", "--json").json
+    rows = say("quants", "llama-3.1-8b", "--json").json["file_types"]
+    row = next(row for row in rows if row["file_type"] == label)
+    size, bits = f"{row['weights_bytes'] / 2**30:.1f} GiB", f"{row['model_bits_per_weight']:.2f}"
+    assert f"takes {size} of weights in {label}, {bits} bits a weight" in told["here"][0]
+    assert (told["quality"], row["perplexity_change"]) == ([], None)
+    said = say("explain", label, "--machine", "8gb").lines
+    assert "None: not measured by a source of the catalog." in said
+
+
 def test_a_model_is_explained_number_by_number(
     say: Callable[..., Any], is_valid: Callable[[str, object], None]
 ) -> None:
