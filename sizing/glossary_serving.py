@@ -42,8 +42,8 @@ SERVING_TERMS: Final = (
     Term(
         "paged cache",
         ("paged attention", "pagedattention", "block table", "kv blocks"),
-        "KV cache in small blocks handed out as answers grow, so that no request holds room it "
-        "does not use. vLLM keeps it so; a llama-server has a part of its own for each slot.",
+        "vLLM's KV cache: small blocks handed out as answers grow, so that no request holds room "
+        "it does not use.",
         None,
         ("whatfits serve MODEL --users 8 --runtime vllm",),
     ),

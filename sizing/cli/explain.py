@@ -13,9 +13,8 @@ from whatfits.sizing.errors import (
     UnknownModelError,
     UnknownTermError,
 )
-from whatfits.sizing.explain import free_text
 from whatfits.sizing.glossary import find_term
-from whatfits.sizing.glossary_figures import fast_pool
+from whatfits.sizing.glossary_figures import fast_memory
 from whatfits.sizing.json_values import dump_json, to_json_value
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -107,8 +106,8 @@ def _label(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
 
 def _label_here(parts: LabelParts, machine: Machine) -> tuple[str, ...]:
     """Return what a file type makes of a model everyone knows, beside what is free here."""
-    pool = fast_pool(machine)
-    if parts.file_type is None or pool is None:
+    fast = fast_memory(machine)
+    if parts.file_type is None or fast is None:
         return ()
     try:
         spec = load_model(_EXAMPLE, file_type=parts.label)
@@ -118,7 +117,7 @@ def _label_here(parts: LabelParts, machine: Machine) -> tuple[str, ...]:
     sentence = (
         f"Here: {_EXAMPLE} takes {format_bytes(spec.tensor_bytes)} of weights in "
         f"{parts.label}, {bits:.2f} bits a weight over all its tensors; "
-        f"{free_text(pool)} are free in {pool.id}."
+        f"{fast.words}."
     )
     return (sentence,)
 

@@ -122,6 +122,23 @@ def test_a_label_has_numbers_for_the_machine(say: Callable[..., Any]) -> None:
         assert say("explain", label, "--machine", "8gb", "--json").json["here"] == []
 
 
+@pytest.mark.parametrize("term", ["4-bit rule", "kv cache", "layers", "Q4_K_M"])
+def test_cards_over_which_a_model_is_dealt_out_are_counted_together(
+    say: Callable[..., Any], term: str
+) -> None:
+    here = say("explain", term, "--machine", "2x rtx-3090 + 64gb", "--json").json["here"][-1]
+    # twice 23.57 GiB, less the half that one card keeps for the desktop
+    assert "46.6 GiB" in here
+    assert "free in vram0 and vram1 together" in here
+
+
+def test_two_cards_of_24_gib_hold_70_billion_weights_at_4_bits(say: Callable[..., Any]) -> None:
+    machine = "2x rtx-3090 + 64gb"
+    here = say("explain", "4-bit rule", "--machine", machine, "--json").json["here"][-1]
+    assert "about 70 billion weights at 4 bits" in here
+    assert say("check", "llama-3.3-70b", "--machine", machine, "--json").json["verdict"] == "fits"
+
+
 @pytest.mark.parametrize("label", ["Q4_K_L", "Q3_K_XL"])
 def test_a_variant_has_figures_of_its_own(say: Callable[..., Any], label: str) -> None:
     """Not those of the stock type whose rules it starts from."""
