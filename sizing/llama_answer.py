@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.file_wanted import file_notes
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
 from whatfits.sizing.load_time import load_from_disk_s
@@ -107,6 +108,7 @@ def llama_plan(
             *_notes(spec, machine, workload, trial),
             *_accelerator_notes(request, trial, machine),
             *split_notes,
+            *(file_notes(spec) if commands else ()),
         ),
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
