@@ -117,7 +117,7 @@ PROGRAMS: Final = (
             ("macos", f"{_LM_STUDIO} curl -fsSL https://lmstudio.ai/install.sh | bash"),
             ("windows", f"{_LM_STUDIO} irm https://lmstudio.ai/install.ps1 | iex"),
         ),
-        ("lms load MODEL", "lms server start"),
+        ("lms get MODEL", "lms load MODEL", "lms server start"),
         1234,
     ),
     Program(
