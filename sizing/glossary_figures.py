@@ -35,6 +35,11 @@ _EXAMPLE_KV_WIDTH: Final = 8 * 128
 _EXAMPLE_MATRIX: Final = 128_256 * 4096  # of the embedding; of the output once more
 _EXAMPLE_PARAMETERS: Final = 8_030_261_312
 _EXAMPLE_BITS: Final = 4.89  # of its Q4_K_M, over all tensors: 'whatfits quants llama-3.1-8b'
+_CLASSES: Final = (
+    "A card of 8 GB holds a 7B and one of 16 GB a 13B: Llama 2 7B takes 3.8 GiB of weights and, at "
+    "512 KiB a token, 2.0 GiB of cache for 4,096 tokens; Llama 2 13B 7.3 GiB and, at 800 KiB, "
+    "3.1 GiB. Newer ones keep less a token, so that larger ones fit."
+)
 _OVERHEAD_SHARE: Final = 0.85
 
 
@@ -74,6 +79,7 @@ def four_bits(machine: Machine) -> tuple[str, ...]:
     lines = [
         seven,
         "70 billion x 4.8 bits / 8 = 42 GB = 39 GiB; at 16 bits it would be 140 GB.",
+        _CLASSES,
     ]
     fast = fast_memory(machine)
     if fast is not None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from whatfits.sizing import check
 from whatfits.sizing.glossary import TERMS
 from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
+from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +132,25 @@ def test_cards_over_which_a_model_is_dealt_out_are_counted_together(
     # twice 23.57 GiB, less the half that one card keeps for the desktop
     assert "46.6 GiB" in here
     assert "free in vram0 and vram1 together" in here
+
+
+@pytest.mark.parametrize(
+    ("model", "card", "figures"),
+    [
+        ("llama-2-7b", "rtx-4060 + 16gb", ("3.8 GiB", "512 KiB", "2.0 GiB")),
+        ("llama-2-13b", "rtx-4060 ti 16gb + 16gb", ("7.3 GiB", "800 KiB", "3.1 GiB")),
+    ],
+)
+def test_what_8_and_16_gb_hold_is_what_check_says(
+    say: Callable[..., Any], model: str, card: str, figures: tuple[str, str, str]
+) -> None:
+    plan = check(model, machine=card, workload={"context_tokens": 4096})
+    assert (plan.verdict, plan.model.file_type) == ("fits", "Q4_K_M")
+    cache = plan.memory.kv_cache_bytes
+    told = (plan.memory.weights_bytes, cache // 4096, cache)
+    assert tuple(map(format_bytes, told)) == figures
+    said = " ".join(say("explain", "4-bit rule", "--machine", "8gb", "--json").json["here"])
+    assert all(figure in said for figure in figures)
 
 
 def test_two_cards_of_24_gib_hold_70_billion_weights_at_4_bits(say: Callable[..., Any]) -> None:
