@@ -229,6 +229,20 @@ def test_the_claim_about_a_small_mac_is_held_against_the_arithmetic(
         assert fits.verdict == "fits"
 
 
+def test_memory_of_unknown_size_is_asked_for(page: Callable[..., Any]) -> None:
+    told = said(page(machine="ryzen 9 7950x", model="llama-3.1-8b"))
+    assert inert("The size of ram is not known: name the machine with it") in told
+
+
+def test_the_file_of_a_catalog_model_is_linked_beside_its_commands(
+    page: Callable[..., Any],
+) -> None:
+    address = "https://huggingface.co/models?other=base_model:quantized:meta-llama/"
+    told = said(page(model="llama-3.1-8b", machine="m4-pro 24gb"))
+    assert f"[who offers it]({address}Llama-3.1-8B-Instruct)" in told
+    assert "[who offers it]" not in said(page(model="llama-3.3-70b", machine="8gb"))
+
+
 HOSTILE = [
     "![x](http://evil.example/a.png)",
     "[click](javascript:alert(1))",
