@@ -15,6 +15,7 @@ from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.search import Trials
 from whatfits.sizing.spilling import can_spill
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.unsized import nothing_is_sized
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest
 
@@ -59,6 +60,8 @@ class EngineTrials:
 
     def is_larger_than_all(self, entry: ModelEntry) -> bool:
         """Return whether a model exceeds all memory of the machine under every ranked type."""
+        if nothing_is_sized(self._machine):
+            return False
         return self.is_larger(entry, sum(pool.total_bytes or 0 for pool in self._machine.pools))
 
     def must_spill(self, entry: ModelEntry) -> bool:

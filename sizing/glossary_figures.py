@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.explain import free_text
+from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.overhead import overhead_of
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -17,7 +18,7 @@ __all__ = [
     "bandwidths",
     "bits_in_all",
     "cache_per_token",
-    "fast_pool",
+    "fast_memory",
     "four_bits",
     "layers_in_all",
     "memory_of_a_mac",
@@ -34,15 +35,38 @@ _EXAMPLE_KV_WIDTH: Final = 8 * 128
 _EXAMPLE_MATRIX: Final = 128_256 * 4096  # of the embedding; of the output once more
 _EXAMPLE_PARAMETERS: Final = 8_030_261_312
 _EXAMPLE_BITS: Final = 4.89  # of its Q4_K_M, over all tensors: 'whatfits quants llama-3.1-8b'
+_CLASSES: Final = (
+    "A card of 8 GB holds a 7B and one of 16 GB a 13B: Llama 2 7B takes 3.8 GiB of weights and, at "
+    "512 KiB a token, 2.0 GiB of cache for 4,096 tokens; Llama 2 13B 7.3 GiB and, at 800 KiB, "
+    "3.1 GiB. Newer ones keep less a token, so that larger ones fit."
+)
 _OVERHEAD_SHARE: Final = 0.85
 
 
-def fast_pool(machine: Machine) -> Pool | None:
-    """Return the largest pool of the fastest kind there is: of an accelerator, else RAM."""
+class FastMemory(NamedTuple):
+    """The fastest memory there is: of every accelerator, over which layers are dealt out, or RAM.
+
+    `where` names it, `words` say what is free there.
+    """
+
+    free_low_bytes: int
+    where: str
+    words: str
+
+
+def fast_memory(machine: Machine) -> FastMemory | None:
+    """Return the fastest memory; None where nothing of it is free, or that is not known."""
     fast = {device.pool for device in machine.accelerators}
-    pools = [p for p in machine.pools if p.id in fast and p.kind != "ram" and p.free_bytes]
-    pools = pools or [pool for pool in machine.pools if pool.free_bytes]
-    return max(pools, key=lambda pool: pool.free_bytes or 0, default=None)
+    pools = [p for p in machine.pools if p.id in fast and p.kind != "ram" and p.free_low_bytes]
+    pools = pools or [pool for pool in machine.pools if pool.free_low_bytes][:1]
+    if not pools:
+        return None
+    low = sum(pool.free_low_bytes or 0 for pool in pools)
+    high = sum(pool.free_bytes or 0 for pool in pools)
+    *others, last = (pool.id for pool in pools)
+    where = f"{', '.join(others)} and {last} together" if others else last
+    ends = dict.fromkeys(format_bytes(n_bytes) for n_bytes in (low, high))
+    return FastMemory(low, where, f"{' to '.join(ends)} are free in {where}")
 
 
 def four_bits(machine: Machine) -> tuple[str, ...]:
@@ -55,13 +79,14 @@ def four_bits(machine: Machine) -> tuple[str, ...]:
     lines = [
         seven,
         "70 billion x 4.8 bits / 8 = 42 GB = 39 GiB; at 16 bits it would be 140 GB.",
+        _CLASSES,
     ]
-    pool = fast_pool(machine)
-    if pool is not None and pool.free_low_bytes:
-        billions = pool.free_low_bytes * _OVERHEAD_SHARE * 8 / 4.85 / 1e9
+    fast = fast_memory(machine)
+    if fast is not None:
+        billions = fast.free_low_bytes * _OVERHEAD_SHARE * 8 / 4.85 / 1e9
         lines.append(
-            f"Here: {free_text(pool)} are free in {pool.id}; keeping 15 % for cache "
-            f"and buffers, about {billions:.0f} billion weights at 4 bits."
+            f"Here: {fast.words}; keeping 15 % for cache and buffers, about {billions:.0f} billion "
+            "weights at 4 bits."
         )
     return tuple(lines)
 
@@ -86,11 +111,11 @@ def layers_in_all(machine: Machine) -> tuple[str, ...]:
         f"{n_bytes / MIB:.0f} MiB each at Q4_K_M; embedding and output are beside them."
     )
     lines = [example]
-    pool = fast_pool(machine)
-    if pool is not None and pool.free_low_bytes:
-        held = min(_EXAMPLE_LAYERS, int(pool.free_low_bytes * _OVERHEAD_SHARE // n_bytes))
+    fast = fast_memory(machine)
+    if fast is not None:
+        held = min(_EXAMPLE_LAYERS, int(fast.free_low_bytes * _OVERHEAD_SHARE // n_bytes))
         lines.append(
-            f"Here: {free_text(pool)} are free in {pool.id}; keeping 15 % for cache and buffers, "
+            f"Here: {fast.words}; keeping 15 % for cache and buffers, "
             f"{held} of its {_EXAMPLE_LAYERS} layers."
         )
     return tuple(lines)
@@ -106,13 +131,13 @@ def cache_per_token(machine: Machine) -> tuple[str, ...]:
         f"131,072 take {format_bytes(131072 * per_token)}."
     )
     lines = [arithmetic]
-    pool = fast_pool(machine)
+    fast = fast_memory(machine)
     weights = round(_EXAMPLE_PARAMETERS * _EXAMPLE_BITS / 8)
-    if pool is not None and pool.free_low_bytes:
-        left = pool.free_low_bytes - weights
+    if fast is not None:
+        left = fast.free_low_bytes - weights
         tokens = max(0, left) // per_token // 256 * 256
         lines.append(
-            f"Here: {format_bytes(pool.free_low_bytes)} free in {pool.id}, less "
+            f"Here: {format_bytes(fast.free_low_bytes)} free in {fast.where}, less "
             f"{format_bytes(weights)} of weights at Q4_K_M, leave room for at most "
             f"{format_tokens(tokens)} tokens of this model's cache; buffers take some of it."
         )

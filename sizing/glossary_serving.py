@@ -42,10 +42,10 @@ SERVING_TERMS: Final = (
     Term(
         "paged cache",
         ("paged attention", "pagedattention", "block table", "kv blocks"),
-        "KV cache in small blocks handed out as answers grow, so that no request holds room it "
-        "does not use.",
+        "vLLM's KV cache: small blocks handed out as answers grow, so that no request holds room "
+        "it does not use.",
         None,
-        _SERVE,
+        ("whatfits serve MODEL --users 8 --runtime vllm",),
     ),
     Term(
         "time to first token",
@@ -100,7 +100,7 @@ SERVING_TERMS: Final = (
         "Every layer is split over several GPUs, which work on it together and exchange results: "
         "needs fast links.",
         None,
-        ("whatfits check MODEL --machine '2x rtx-3090 + 64gb'",),
+        ("whatfits check MODEL --machine '2x rtx-3090 + 64gb' --runtime vllm",),
     ),
     Term(
         "pipeline parallel",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.basis import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
+from whatfits.sizing.file_wanted import file_notes
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
 from whatfits.sizing.load_time import load_from_disk_s
@@ -14,6 +15,7 @@ from whatfits.sizing.speculation import draft_type, drafted_tokens
 from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
+from whatfits.sizing.unsized import unsized_notes
 from whatfits.sizing.unverified import unverified_notes
 from whatfits.sizing.values import replace
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -106,6 +108,7 @@ def llama_plan(
             *_notes(spec, machine, workload, trial),
             *_accelerator_notes(request, trial, machine),
             *split_notes,
+            *(file_notes(spec) if commands else ()),
         ),
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),
@@ -169,6 +172,7 @@ def _notes(spec: ModelSpec, machine: Machine, workload: Workload, trial: Trial) 
         *left_out_notes(machine),
         *unverified_notes(machine),
         *trial.judgement.notes,
+        *unsized_notes(machine, trial.judgement.verdict),
     )
 
 

@@ -2,8 +2,8 @@
 
 Sources: ggml-org/llama.cpp docs/install.md and the list of builds of a release; ollama.com
 (install.sh, install.ps1); LM Studio's developer documents (install.sh, install.ps1, `lms`);
-janhq/jan README; vLLM's documents, Installation (GPU); ml-explore/mlx-lm README. Ports and
-prefixes: each one's documents. Checked 2026-11-25.
+janhq/jan README; vLLM's documents, Installation (GPU), and AMD's on its image under WSL;
+ml-explore/mlx-lm README. Ports and prefixes: each one's documents. Checked 2026-11-25.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = ["PROGRAMS", "OsName", "Program", "find_program"]
 OsName = Literal["linux", "macos", "windows"]
 _RELEASES: Final = "https://github.com/ggml-org/llama.cpp/releases"
 _LM_STUDIO: Final = "the app from https://lmstudio.ai, or without a window:"
+_ROCM_IMAGE: Final = "the ROCm image that https://docs.vllm.ai recommends"
 _CONDA: Final = "conda install -c conda-forge llama-cpp"
 
 
@@ -117,7 +118,7 @@ PROGRAMS: Final = (
             ("macos", f"{_LM_STUDIO} curl -fsSL https://lmstudio.ai/install.sh | bash"),
             ("windows", f"{_LM_STUDIO} irm https://lmstudio.ai/install.ps1 | iex"),
         ),
-        ("lms load MODEL", "lms server start"),
+        ("lms get MODEL", "lms load MODEL", "lms server start"),
         1234,
     ),
     Program(
@@ -149,7 +150,10 @@ PROGRAMS: Final = (
         ),
         ("vllm serve MODEL",),
         8000,
-        (("linux", "rocm", "the ROCm image that https://docs.vllm.ai recommends"),),
+        (
+            ("linux", "rocm", _ROCM_IMAGE),
+            ("windows", "rocm", f"inside WSL, with AMD's settings for it: {_ROCM_IMAGE}"),
+        ),
     ),
     Program(
         "mlx",

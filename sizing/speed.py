@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_PROMPT_TOKENS",
     "SPEED_SOURCE",
+    "TELL_CORES",
     "Timed",
     "decode_rate",
     "device_costs",
@@ -65,7 +66,7 @@ _ATTENDS_ON_HOST: Final = (
     "the device has no kernel for this attention: llama.cpp copies the cache to the processor for "
     "every token, and how slow that is was not measured"
 )
-_TELL: Final = " (a machine file can tell its cores and features)"
+TELL_CORES: Final = " (a machine file can tell its cores and features)"
 _UNTIMED: Final = "family"  # the level of a device that was measured with other storage types
 _PROVENANCE: Final = {"here": "measured here", "device": "measured on the same device elsewhere"}
 
@@ -314,7 +315,7 @@ def _prefill(
     for index in sorted({term.device for term in terms}):
         if not rates[index].flops:
             unknown = f"the arithmetic rate of {devices[index].name} is not known"
-            return None, unknown + (_TELL if devices[index].kind == "cpu" else "")
+            return None, unknown + (TELL_CORES if devices[index].kind == "cpu" else "")
         cores = rates[index].processor
         assumed = assumed if cores is None or cores.assumed is None else cores.assumed.words
     return timed(terms, costs, decoding=False), assumed

@@ -27,6 +27,7 @@ LAYERS: Final = (
     ("App", "a chat window and a model browser on top of a runtime (LM Studio, Jan, Ollama's app)"),
 )
 _SYSTEMS: Final[tuple[OsName, ...]] = ("linux", "macos", "windows")
+_OF_MACS: Final = frozenset({"cpu", "metal"})  # what the devices of one can be
 # LM Studio serves four sequences unless told otherwise: up to there one cache for all is usual.
 _FEW_USERS: Final = 4
 _CAPABILITY: Final = re.compile(r"cc([0-9]+)\.([0-9]+)")
@@ -190,5 +191,7 @@ def _install(program: Program, machine: Machine, device: Device | None) -> tuple
     """Return the line for the machine's system, or one for each when that is not known."""
     kind = "cpu" if device is None else device.kind
     systems: list[OsName] = [name for name in _SYSTEMS if machine.os in (name, None)]
+    if machine.os is None and kind not in _OF_MACS:
+        systems.remove("macos")
     lines = ((name, program.install_line(name, kind)) for name in systems or _SYSTEMS)
     return tuple(InstallLine(name, line) for name, line in lines if line is not None)

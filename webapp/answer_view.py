@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from whatfits.sizing.explain import verdict_sentence
+from whatfits.sizing.file_wanted import file_list
 from whatfits.sizing.glossary import FIVE_WORDS
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.json_values import dump_json
@@ -19,6 +20,7 @@ from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
 from whatfits.sizing.trained import beyond_sentence
 from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.unsized import unsized_notes
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
@@ -63,6 +65,8 @@ def verdict(plan: Plan) -> None:
     trained = plan.model.context_train_tokens
     if trained is not None and (said := beyond_sentence(trained)) in plan.notes:
         st.markdown(inert(said))
+    for note in unsized_notes(plan.machine, plan.verdict):
+        st.markdown(inert(note))
     if plan.remedies:
         st.markdown("**What would help**")
         for number, remedy in enumerate(plan.remedies):
@@ -143,6 +147,13 @@ def commands(plan: Plan) -> None:
         ):
             with tab:
                 _command(one.commands, f"{one.reason}.", one.notes)
+        address = file_list(plan.model) if plan.commands else None
+        if address is not None:
+            st.markdown(
+                f"To get the file: [who offers it]({address}); with "
+                f"{inert(f'hf:org/repo:{plan.model.file_type}')} as the model the command "
+                "downloads it."
+            )
     else:
         _command(plan.commands.get(plan.runtime, ()), plan.verdict_reason, plan.notes)
     st.download_button(

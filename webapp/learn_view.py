@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from whatfits.sizing.catalog.quality import loss_text
-from whatfits.sizing.explain import rate_text
+from whatfits.sizing.explain import free_text, rate_text
 from whatfits.sizing.glossary import find_term
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.mac_limit import mac_limit
@@ -17,7 +17,7 @@ from whatfits.sizing.pool_bills import pool_bills
 from whatfits.sizing.quants.labels import explain_label
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.starting import LEVELS, pick
-from whatfits.sizing.units import format_bytes
+from whatfits.sizing.units import GB, format_bytes
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import PlacementRequest, Workload
 from whatfits.webapp.engine import answered
@@ -39,7 +39,12 @@ _LABEL: Final = "Q4_K_M"
 _LADDER: Final = ("F16", "Q8_0", "Q4_K_M", "Q2_K")
 # what is said of a Mac with 24 GB, to be held against the arithmetic
 _SMALL_MAC: Final = "m4-pro 24gb"
-_SMALL_MAC_CLAIMS: Final = (("llama-3.1-8b", "BF16"), ("qwen3-30b-a3b", "Q4_K_M"))
+_SMALL_MAC_CLAIMS: Final = (
+    ("llama-3.1-8b", "llama.cpp", "BF16"),
+    ("llama-3.1-8b", "mlx", "bf16"),
+    ("qwen3-30b-a3b", "llama.cpp", "Q4_K_M"),
+    ("qwen3-30b-a3b", "mlx", "4bit"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,33 +145,36 @@ def _mac(_question: Question, machine: Machine) -> None:
             st.code(limit.command, language="bash", wrap_lines=True)
     st.markdown(
         "It is often said that a Mac with 24 GB holds an 8B model at 16 bits, or a mixture of "
-        "experts of 30B at 4 bits, in under 18 GB. Worked out:"
+        "experts of 30B at 4 bits, in under 18 GB. Worked out with 8,192 tokens of context:"
     )
-    rows = [_claim(model, file_type) for model, file_type in _SMALL_MAC_CLAIMS]
-    right = ["takes, at most", "may be used"]
-    st.markdown(table(["model", "quant", "verdict", *right], rows, right=right))
+    rows = [_claim(*claim) for claim in _SMALL_MAC_CLAIMS]
+    columns = ["model", "runtime", "quant", "verdict", "takes, at most", "the GPU may take"]
+    st.markdown(table([*columns, "makes it fit"], rows, right=columns[4:]))
 
 
-def _claim(model: str, file_type: str) -> tuple[str, ...]:
+def _claim(model: str, runtime: str, file_type: str) -> tuple[str, ...]:
     plan = answered(
         Question(
             model=model,
             machine=_SMALL_MAC,
             file_type=file_type,
-            runtime=DEFAULT_RUNTIME,
+            runtime=runtime,
             workload=Workload(context_tokens=8192),
             placement=PlacementRequest(),
             reserve_mib=None,
             idle=False,
         )
     )
-    free = plan.memory.devices[0].free_bytes
+    pool = plan.machine.pool(plan.memory.devices[0].pool)
+    most = plan.memory.high_bytes
     return (
         model,
+        find_runtime(runtime).label,
         file_type,
         plan.verdict,
-        format_bytes(plan.memory.high_bytes),
-        "?" if free is None else format_bytes(free),
+        f"{format_bytes(most)} = {most / GB:.1f} GB",
+        free_text(pool),
+        plan.remedies[0].text if plan.remedies else "",
     )
 
 

@@ -45,13 +45,18 @@ def answer(
     entry = find_runtime(runtime)
     if not entry.starts_llama_cpp:
         from whatfits.sizing.left_out import left_out_notes
+        from whatfits.sizing.unsized import unsized_notes
         from whatfits.sizing.unverified import unverified_notes
 
         others = _other_models(runtime)
         plan = entry.own().plan(
             spec, machine, workload, request, others=others, force=force, brief=brief
         )
-        of_machine = (*left_out_notes(machine), *unverified_notes(machine))
+        of_machine = (
+            *left_out_notes(machine),
+            *unverified_notes(machine),
+            *unsized_notes(machine, plan.verdict),
+        )
         return _as_supposed(replace(plan, notes=(*plan.notes, *of_machine)))
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.llama_answer import llama_plan

@@ -3,7 +3,7 @@
 expression = part { ( "+" | "&" | "and" ) part }
 part       = [ count ] ( device | cpu [ size ] | ram ) | device "x" count
 count      = n "x" | n | "dual" | "two" …, brackets around it or not
-ram        = size [ type "-" rate [ n "channels" ] ]
+ram        = size [ "laptop" | "pc" | … ] [ type "-" rate [ n "channels" ] ]
              as 64gb, 1tb, 2x 32gb, 32gb ddr5-6000, 768gb ddr5-4800 12 channels
 cpu        = one whose memory channels are known, as ryzen 9 7950x, raspberry pi 5
 """
@@ -55,9 +55,13 @@ _COUNT_BEHIND: Final = re.compile(
     re.IGNORECASE,
 )
 _BRACKETED_COUNT: Final = re.compile(r"\((\s*(?:[x×*]\s*\d+|\d+\s*[x×*])\s*)\)", re.IGNORECASE)
+# "raspberry pi 5 (8gb)", "m4 (24 GB)": as shops write it
+_BRACKETED_SIZE: Final = re.compile(r"\((\s*\d+\s*[gt]i?b\s*)\)", re.IGNORECASE)
+_SIZE_BEHIND: Final = re.compile(r"(?<=\S)\s+\d+(?:\.\d+)?\s*[gt](?:i?b|igs?)?$", re.IGNORECASE)
 _FIRST_IN_NAMES: Final = 1000  # 7900xtx, 5800x3d: such a number tells what it is, not how many
 _RAM: Final = re.compile(
     r"(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?)?(?:\s*(?:of\s+)?(?:ram|memory))?"
+    r"(?:\s+(?:laptop|notebook|pc|desktop|computer|server))?"
     r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s@-]*(?P<rate>\d+)(?:\s*(?:mt/s|mhz))?)?"
     rf"(?:[\s,]+(?P<channels>\d+|{'|'.join(_MANIFOLD)})[\s-]*channels?)?)?",
     re.IGNORECASE,
@@ -127,16 +131,18 @@ def _sized(part: str, device: str, memory_gib: int) -> str:
 
 
 def without_size(text: str) -> tuple[str, RamPart | None]:
-    """Return a name and the RAM written behind it, as `raspberry pi 5 8gb`."""
-    name, _, size = text.rpartition(" ")
-    match = _RAM.fullmatch(size)
-    return (text, None) if not name or match is None else (name, _ram(text, match, 1))
+    """Return a name and the RAM written behind it, as `raspberry pi 5 8gb` or `… 8 GB`."""
+    behind = _SIZE_BEHIND.search(text)
+    match = None if behind is None else _RAM.fullmatch(text[behind.start() :].strip())
+    if behind is None or match is None:
+        return text, None
+    return text[: behind.start()], _ram(text, match, 1)
 
 
 def _counted(part: str) -> tuple[int, str]:
     if _RAM.fullmatch(part):
         return 1, part  # "64 gb" is no count of a "gb"
-    part = _BRACKETED_COUNT.sub(r" \1 ", part).strip()
+    part = _BRACKETED_SIZE.sub(r" \1 ", _BRACKETED_COUNT.sub(r" \1 ", part)).strip()
     match, behind = _COUNT.match(part), _COUNT_BEHIND.search(part)
     count = 0 if match is None else _number(next(filter(None, match.groups())))
     if behind is not None and not 1 <= count <= _MOST_DEVICES:

@@ -11,10 +11,18 @@ from whatfits.sizing.values import dataclass
 if TYPE_CHECKING:
     from typing import Any, Final
 
-__all__ = ["QualityRow", "loss_text", "perplexity_loss", "quality_cost", "quality_rows"]
+__all__ = [
+    "NOT_MEASURED",
+    "QualityRow",
+    "loss_text",
+    "perplexity_loss",
+    "quality_cost",
+    "quality_rows",
+    "told_row",
+]
 
 _MEASURED_ON: Final = "Llama 3 8B"
-_NOT_MEASURED: Final = "not measured by a source of the catalog"
+NOT_MEASURED: Final = "not measured by a source of the catalog"
 _INDEX: Final = "quants.json"
 
 
@@ -74,9 +82,20 @@ def quality_rows(file_type: str) -> tuple[QualityRow, ...]:
     return _rows().get(file_type.upper(), ())
 
 
+def told_row(file_type: str) -> QualityRow | None:
+    """Return the measurement that tables tell: the worst without an importance matrix.
+
+    Some types are made with one alone: then the worst of those.
+    """
+    rows = quality_rows(file_type)
+    plain = [row for row in rows if row.imatrix is None]
+    return max(plain or rows, key=lambda row: row.perplexity_change, default=None)
+
+
 def perplexity_loss(file_type: str) -> float | None:
-    """Return the most perplexity that a measurement lost against 16 bits; None without one."""
-    return max((row.perplexity_change for row in quality_rows(file_type)), default=None)
+    """Return the perplexity that `told_row` lost against 16 bits; None without one."""
+    row = told_row(file_type)
+    return None if row is None else row.perplexity_change
 
 
 def loss_text(file_type: str) -> str:
@@ -86,15 +105,12 @@ def loss_text(file_type: str) -> str:
 
 
 def quality_cost(file_type: str) -> str:
-    """Return what a file type costs, in words: measured, or said not to be.
-
-    Of several measurements the one without an importance matrix is told: the worse one.
-    """
-    rows = quality_rows(file_type)
-    if not rows:
-        return f"quality: {_NOT_MEASURED}"
-    row = max(rows, key=lambda candidate: candidate.perplexity_change)
+    """Return what a file type costs, in words: by `told_row`, or said not to be measured."""
+    row = told_row(file_type)
+    if row is None:
+        return f"quality: {NOT_MEASURED}"
+    matrix = " with an importance matrix" if row.imatrix else ""
     return (
         f"quality: perplexity {row.perplexity_change:+.2f} against 16 bits, "
-        f"measured on {row.measured_on}"
+        f"measured on {row.measured_on}{matrix}"
     )

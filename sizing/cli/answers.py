@@ -59,13 +59,16 @@ class QuantRow:
         model_bits_per_weight: bits per weight of the whole model; None without a model.
         weights_bytes: bytes of the model's weights; None without a model, or where a repository
             was only listed.
-        perplexity_change: measured on Llama 3 8B; None when it was not.
+        perplexity_change: measured on Llama 3 8B, without an importance matrix where there is such
+            a measurement; None when there is none at all.
         kld_mean: divergence in nats a token, as above.
         file: of a repository that offers the type; its first one when there are several.
         n_files: how many files it is.
         file_bytes: bytes to download; None without a repository, or when it does not say.
         verdict: of `check` with the machine that was named; None without one, and where the type
             is not made of the model.
+        importance_matrix: text and size of the one that the measured file was made with; None
+            without one.
     """
 
     file_type: str
@@ -78,6 +81,7 @@ class QuantRow:
     n_files: int | None = None
     file_bytes: int | None = None
     verdict: Verdict | None = None
+    importance_matrix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

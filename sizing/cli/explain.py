@@ -13,9 +13,8 @@ from whatfits.sizing.errors import (
     UnknownModelError,
     UnknownTermError,
 )
-from whatfits.sizing.explain import free_text
 from whatfits.sizing.glossary import find_term
-from whatfits.sizing.glossary_figures import fast_pool
+from whatfits.sizing.glossary_figures import fast_memory
 from whatfits.sizing.json_values import dump_json, to_json_value
 from whatfits.sizing.reasons import reason
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -85,11 +84,11 @@ def _term(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
 
 
 def _label(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
-    from whatfits.sizing.catalog.quality import quality_rows
+    from whatfits.sizing.catalog.quality import NOT_MEASURED, quality_rows
     from whatfits.sizing.quants.labels import explain_label
 
     parts = explain_label(text)
-    quality = quality_rows(parts.file_type or parts.label)
+    quality = quality_rows(parts.label)
     here = _label_here(parts, machine)
     shown = to_json_value(parts) | {"file_type": parts.file_type or "no published rule to follow"}
     facts = Facts(
@@ -99,26 +98,26 @@ def _label(text: str, machine: Machine) -> tuple[dict[str, Any], Document]:
     blocks: list[Block] = [facts]
     if here:
         blocks.append(Lines(here))
-    if quality:
-        blocks.append(Lines(tuple(row.sentence for row in quality), title="Measured quality"))
+    measured = tuple(row.sentence for row in quality) or (f"None: {NOT_MEASURED}.",)
+    blocks.append(Lines(measured, title="Measured quality"))
     body = {"kind": "label", "label": parts, "here": here, "quality": quality}
     return body, Document(tuple(blocks))
 
 
 def _label_here(parts: LabelParts, machine: Machine) -> tuple[str, ...]:
     """Return what a file type makes of a model everyone knows, beside what is free here."""
-    pool = fast_pool(machine)
-    if parts.file_type is None or pool is None:
+    fast = fast_memory(machine)
+    if parts.file_type is None or fast is None:
         return ()
     try:
-        spec = load_model(_EXAMPLE, file_type=parts.file_type)
+        spec = load_model(_EXAMPLE, file_type=parts.label)
     except InvalidRequestError:  # llama-quantize does not make it: it comes with the checkpoint
         return ()
     bits = 8 * spec.tensor_bytes / (spec.parameters or 1)
     sentence = (
         f"Here: {_EXAMPLE} takes {format_bytes(spec.tensor_bytes)} of weights in "
-        f"{parts.file_type}, {bits:.2f} bits a weight over all its tensors; "
-        f"{free_text(pool)} are free in {pool.id}."
+        f"{parts.label}, {bits:.2f} bits a weight over all its tensors; "
+        f"{fast.words}."
     )
     return (sentence,)
 

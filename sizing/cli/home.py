@@ -16,6 +16,7 @@ from whatfits.sizing.ranking import FILE_TYPE_RULE
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +105,10 @@ def _document(
             blocks.append(rows_table(further, title=title))
             example = quick[0].model
     else:
-        blocks.append(Lines(("No model of the catalog fits here with 8,192 tokens.",), tone="warn"))
+        said = "No model of the catalog fits here with 8,192 tokens."
+        if nothing_is_sized(machine):
+            said = f"What fits cannot be told. {unsized_hint(machine)}"
+        blocks.append(Lines((said,), tone="warn"))
         example = "llama-3.2-1b"
     blocks.append(
         Verbatim(

@@ -86,15 +86,19 @@ def run(arguments: Sequence[str]) -> int:
     else:
         from whatfits.sizing.cli.render import show
         from whatfits.sizing.left_out import left_out_notes
+        from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
 
         notes = [f"{rule[:1].upper()}{rule[1:]}."]
         if left:
             notes.append(f"{left} more rows: --limit 0 shows all.")
         larger = sum(map(ranker.is_left_out, entries.values()))
         if larger and options.verdict is None:
-            notes.append(f"{larger} models exceed all memory here: --verdict no lists them.")
+            known = "known memory" if unsized_hint(machine) else "memory"
+            notes.append(f"{larger} models exceed all {known} here: --verdict no lists them.")
         notes += _refusals(refused)
         notes += left_out_notes(machine)
+        if nothing_is_sized(machine):
+            notes.append(unsized_hint(machine))
         show(_document(machine, shown, notes), plain=options.plain)
     return 0
 

@@ -27,6 +27,7 @@ from whatfits.sizing.renting import RENT_RULE, rent_warnings
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
 from whatfits.sizing.version import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def run(arguments: Sequence[str]) -> int:
             warnings=(
                 *beyond_training(spec, tokens_each(found.workload, entry)),
                 *rent_warnings(found.rented),
+                *((unsized_hint(machine),) if nothing_is_sized(machine) else ()),
             ),
         )
         sys.stdout.write(dump_json(answer) + "\n")

@@ -10,6 +10,7 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,14 +48,11 @@ def need_document(
     if least_tokens_per_s is not None:
         floor = f" at {least_tokens_per_s:,.6g} tokens/s or more (the middle of the estimate)"
     here = "runs" if found.runs_here else "does not run entirely in the fastest memory"
-    blocks: list[Block] = [
-        Lines(
-            (
-                f"{spec.name} {spec.file_type or ''} for {users}{under}.",
-                f"{machine.name}: it {here} here{floor}.",
-            )
-        )
-    ]
+    judged = f"it {here} here{floor}."
+    if nothing_is_sized(machine):
+        judged = f"whether it runs here cannot be told. {unsized_hint(machine)}"
+    asked = f"{spec.name} {spec.file_type or ''} for {users}{under}."
+    blocks: list[Block] = [Lines((asked, f"{machine.name}: {judged}"))]
     blocks += _tables(found, writes=not spec.embeds)
     offers = cheapest_of_each(rented)
     if offers:

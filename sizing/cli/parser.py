@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _HELP_COLUMNS: Final = 79
+_OF_A_MACHINE: Final = frozenset({"--cpu", "--gpu", "--gpus", "--memory", "--ram", "--vram"})
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -60,11 +61,13 @@ class Parser(argparse.ArgumentParser):
         name = given.partition("=")[0]
         known = sorted(self._option_string_actions)
         near: list[str] = []
-        if given.startswith("-"):
+        help_text = f"see '{self.prog} --help'"
+        if name in _OF_A_MACHINE and "--machine" in known:
+            help_text = "a machine is told in one piece, as --machine 'rtx-4090 + 64gb' or '8gb'"
+        elif given.startswith("-"):
             from difflib import get_close_matches
 
             near = get_close_matches(name, known, n=1, cutoff=0.6)
-        help_text = f"see '{self.prog} --help'"
         raise InvalidRequestError(
             what="unknown option" if given.startswith("-") else "one argument too many:",
             got=name,

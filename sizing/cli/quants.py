@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
 
-__all__ = ["run"]
+__all__ = ["quality_cells", "run"]
 
 _THERE: Final = "there"
 _NOT_JUDGED: Final = (
@@ -33,7 +33,7 @@ _NOT_JUDGED: Final = (
 _NOTE: Final = (
     "Bits/weight are those of the type itself, in all those of the whole model. "
     "Perplexity and divergence are against 16 bits, measured on Llama 3 8B without an importance "
-    "matrix where there is such a row; other models lose more or less."
+    "matrix, or with one (*) where that is all there is; other models lose more or less."
 )
 
 
@@ -145,15 +145,14 @@ def _asked(model: str | None) -> tuple[ModelSpec | None, list[QuantRow], tuple[s
 
 
 def _rows(spec: ModelSpec | None) -> list[QuantRow]:
-    from whatfits.sizing.catalog.quality import quality_rows
+    from whatfits.sizing.catalog.quality import told_row
     from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.quants.file_types import FILE_TYPES
 
     rows = []
     for kind in FILE_TYPES.values():
         sized = _sized(spec, kind.name) if spec is not None and spec.tensors else None
-        measured = [row for row in quality_rows(kind.name) if row.imatrix is None]
-        worst = max(measured, key=lambda row: row.perplexity_change, default=None)
+        told = told_row(kind.name)
         weights = sized.tensor_bytes if sized is not None else None
         bits = None
         if sized is not None and sized.parameters:
@@ -164,8 +163,9 @@ def _rows(spec: ModelSpec | None) -> list[QuantRow]:
                 nominal_bits_per_weight=kind.nominal_bits_per_weight,
                 model_bits_per_weight=bits,
                 weights_bytes=weights,
-                perplexity_change=worst.perplexity_change if worst else None,
-                kld_mean=worst.kld_mean if worst else None,
+                perplexity_change=told.perplexity_change if told else None,
+                kld_mean=told.kld_mean if told else None,
+                importance_matrix=told.imatrix if told else None,
             )
         )
     return sorted(rows, key=lambda row: (-(row.weights_bytes or 0), -row.nominal_bits_per_weight))
@@ -182,6 +182,15 @@ def _sized(spec: ModelSpec, file_type: str) -> ModelSpec | None:
         return None
 
 
+def quality_cells(row: QuantRow) -> tuple[str, str]:
+    """Return perplexity and divergence of a row; marked when measured with a matrix alone."""
+    mark = "*" if row.importance_matrix else ""
+    return (
+        "not measured" if row.perplexity_change is None else f"{row.perplexity_change:+.3f}{mark}",
+        "not measured" if row.kld_mean is None else f"{row.kld_mean:.4f}{mark}",
+    )
+
+
 def _document(
     rows: Sequence[QuantRow], spec: ModelSpec | None, notes: Sequence[str] = ()
 ) -> Document:
@@ -196,8 +205,7 @@ def _document(
         cell = [
             row.file_type,
             f"{row.nominal_bits_per_weight:g}",
-            "not measured" if row.perplexity_change is None else f"{row.perplexity_change:+.3f}",
-            "not measured" if row.kld_mean is None else f"{row.kld_mean:.4f}",
+            *quality_cells(row),
         ]
         if spec is not None:
             cell[1:1] = [

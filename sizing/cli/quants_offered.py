@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.cli.quants import quality_cells
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import printable
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.sources.hub.offers import Offer, Offers
+    from whatfits.sizing.sources.hub.offers import Offers
 
 __all__ = ["offered_document", "offered_notes", "offered_rows"]
 
@@ -30,6 +31,7 @@ def offered_rows(offers: Offers, spec: ModelSpec) -> list[QuantRow]:
     `spec` is one of them, the only one whose header was read. The others have the same tensors
     and nearly the same header, so that its length tells their bits a weight.
     """
+    from whatfits.sizing.catalog.quality import told_row
     from whatfits.sizing.cli.answers import QuantRow
 
     tensor_bytes = sum(tensor.n_bytes for tensor in spec.tensors)
@@ -43,31 +45,22 @@ def offered_rows(offers: Offers, spec: ModelSpec) -> list[QuantRow]:
         if offer.size_bytes is not None and spec.parameters:
             in_all = round(8 * max(offer.size_bytes - header_bytes, 0) / spec.parameters, 3)
         is_read = spec.source.endswith(f":{offer.paths[0]}")
-        perplexity, divergence = _measured(offer)
+        told = told_row(offer.file_type) if offer.file_type else None
         rows.append(
             QuantRow(
                 file_type=offer.label,
                 nominal_bits_per_weight=bits,
                 model_bits_per_weight=in_all,
                 weights_bytes=tensor_bytes if is_read else None,
-                perplexity_change=perplexity,
-                kld_mean=divergence,
+                perplexity_change=told.perplexity_change if told else None,
+                kld_mean=told.kld_mean if told else None,
+                importance_matrix=told.imatrix if told else None,
                 file=offer.paths[0],
                 n_files=len(offer.paths),
                 file_bytes=offer.size_bytes,
             )
         )
     return rows
-
-
-def _measured(offer: Offer) -> tuple[float | None, float | None]:
-    """Return what a file type is known to cost; nothing for mixes of no published rule."""
-    from whatfits.sizing.catalog.quality import quality_rows
-
-    rows = quality_rows(offer.file_type) if offer.file_type else ()
-    measured = [row for row in rows if row.imatrix is None]
-    worst = max(measured, key=lambda row: row.perplexity_change, default=None)
-    return (None, None) if worst is None else (worst.perplexity_change, worst.kld_mean)
 
 
 def offered_notes(offers: Offers, spec: ModelSpec) -> tuple[str, ...]:
@@ -100,10 +93,7 @@ def offered_document(rows: Sequence[QuantRow], notes: Sequence[str]) -> Document
                 "not said" if row.file_bytes is None else format_bytes(row.file_bytes),
                 f"{row.nominal_bits_per_weight:g}",
                 "" if row.model_bits_per_weight is None else f"{row.model_bits_per_weight:.2f}",
-                "not measured"
-                if row.perplexity_change is None
-                else f"{row.perplexity_change:+.3f}",
-                "not measured" if row.kld_mean is None else f"{row.kld_mean:.4f}",
+                *quality_cells(row),
                 f"{row.file}{files}",
             )
         )

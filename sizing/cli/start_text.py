@@ -21,6 +21,8 @@ __all__ = ["start_document"]
 
 # What may answer here without being recommended: it is no program of `programs`.
 _ONLY_FOUND: Final = {"sglang": "SGLang", "llama-cpp-python": "llama-cpp-python"}
+# programs name models in their own ways: a file, a name of their library, a repository
+_WHICH: Final = "Which model, and the lines with its name as each program knows it"
 
 
 def start_document(answer: StartAnswer, *, machine_option: str) -> Document:
@@ -38,7 +40,7 @@ def start_document(answer: StartAnswer, *, machine_option: str) -> Document:
     blocks.append(Lines(others, title="At another level (--level)", tone="dim"))
     blocks += _connect(answer)
     further = (f"whatfits list{machine_option}", f"whatfits plan MODEL{machine_option}")
-    blocks.append(Verbatim(further, title="Which model (it stands for MODEL above)"))
+    blocks.append(Verbatim(further, title=_WHICH))
     return Document(tuple(blocks))
 
 

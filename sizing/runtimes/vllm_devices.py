@@ -95,7 +95,7 @@ def _chosen(machine: Machine, wanted: tuple[str, ...] | None) -> tuple[Device, .
 def _refused(device: Device) -> InvalidRequestError:
     next_step = "take --runtime llama.cpp, or --device none for the CPU"
     if device.kind == "metal":
-        next_step = "take --runtime mlx or llama.cpp on a Mac"
+        next_step = "take --runtime llama.cpp on a Mac, or mlx for one user"
     return InvalidRequestError(
         what="device for vllm",
         got=f"{device.name} ({device.kind})",

@@ -14,7 +14,7 @@ from math import exp
 
 from whatfits.sizing.serving.step_costs import StepCosts
 from whatfits.sizing.serving.vllm_host import NO_HOST
-from whatfits.sizing.speed import device_costs, timed
+from whatfits.sizing.speed import TELL_CORES, device_costs, timed
 from whatfits.sizing.speed_rates import peak_rates
 from whatfits.sizing.speed_terms import (
     LEAST_OFFLOADED_TOKENS,
@@ -66,7 +66,7 @@ class BatchModel:
         """
         devices = (*placement.accelerators, placement.host)
         self._model, self._settings, self._placement = model, settings, placement
-        self._names = [device.name for device in devices]
+        self._devices = devices
         self._rates = peak_rates(devices, machine, engine)
         known = device_costs(devices, machine, engine, self._rates)
         self._costs = known if spread is None else [_spread_as(one, spread) for one in known]
@@ -81,9 +81,11 @@ class BatchModel:
         for term in (*self._decode(1, 1), *self._prompt(1, 0)):
             rate = self._rates[term.device]
             if not rate.bytes:
-                return f"memory bandwidth of {self._names[term.device]} is not known"
+                return f"memory bandwidth of {self._devices[term.device].name} is not known"
             if not rate.flops:
-                return f"the arithmetic rate of {self._names[term.device]} is not known"
+                device = self._devices[term.device]
+                hint = TELL_CORES if device.kind == "cpu" else ""
+                return f"the arithmetic rate of {device.name} is not known{hint}"
         return None
 
     def costs(

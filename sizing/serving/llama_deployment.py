@@ -115,7 +115,8 @@ class LlamaDeployments:
     def _fewer(self, slots: int, users: int) -> str:
         """Return why there are fewer slots than users, and what that means."""
         why = "The server has" if self._workload.parallel else "Memory has room for"
-        return f"{why} {slots:,} slots: of {users:,} users the others wait in a queue."
+        room = "1 slot" if slots == 1 else f"{slots:,} slots"
+        return f"{why} {room}: of {users:,} users the others wait in a queue."
 
     def _order(self, slots: int) -> int:
         return VERDICT_ORDER[self._try(slots)[0].verdict]

@@ -26,15 +26,19 @@ __all__ = ["smaller_models"]
 _EMBEDDING: Final = "embedding"
 _SMALLER: Final = 0.95  # less of a difference is no remedy, and tables of a file make as much
 _HARDLY_OLDER_MONTHS: Final = 6
+# checkpoints come in them, or were trained for them: nobody stores another model so
+_OF_THEIR_MODELS: Final = frozenset({"MXFP4_MOE", "NVFP4", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0"})
 _SURELY: Final = 0.6  # of the present bits a weight: no mix of one file type is leaner than that
 
 
 def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
-    """Yield smaller models under the same file type: of its family, of its line, then all others.
+    """Yield smaller models: of its family, of its line, then all others.
 
-    Of line and others those that are hardly older go before those that are. Within each the largest
-    comes first. Left out is what cannot fit into `room_bytes`, of all
-    memory there is, and other kinds: an embedding model does not stand in for one that writes.
+    They come under the same file type, but for those that only models trained for them have: then
+    under what is usual for each. Of line and others those that are hardly older go before those
+    that are. Within each the largest comes first. Left out is what cannot fit into `room_bytes`,
+    of all memory there is, and other kinds: an embedding model does not stand in for one that
+    writes.
     """
     parameters = model.parameters or 0
     entry = _entry_of(model)
@@ -52,9 +56,10 @@ def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
     smaller.sort(key=lambda e: (-(e.params_total or 0), len(e.id), e.id))
     if entry is not None:
         smaller.sort(key=lambda e: _tier(e, entry))
+    file_type = None if model.file_type in _OF_THEIR_MODELS else model.file_type
     for other in smaller:
         with suppress(UnsupportedArchitectureError, MalformedFileError):  # its shape has holes
-            yield spec_of_entry(other, file_type=model.file_type)
+            yield spec_of_entry(other, file_type=file_type)
 
 
 def _tier(other: ModelEntry, entry: ModelEntry) -> int:

@@ -211,6 +211,8 @@ def test_a_machine_file_that_describes_none_is_refused(
         (("check", "qwen3-8bb"), "qwen3-8b"),
         (("chek", "x"), "did you mean 'check'"),
         ((*MODEL, "--contxt", "5"), "did you mean '--context'"),
+        ((*MODEL, "--gpu", "rtx-4090", "--ram", "64gb"), "--machine 'rtx-4090 + 64gb'"),
+        (("list", "--vram=8gb"), "--machine 'rtx-4090 + 64gb'"),
         ((*MODEL, "--file-type", "Q4_K_X"), "Q4_K"),
         (("llama-3.1-8b",), "whatfits check llama-3.1-8b"),
         (("explain", "flash atention", "--machine", "8gb"), "flash attention"),

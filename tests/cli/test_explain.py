@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from whatfits.sizing import check
 from whatfits.sizing.glossary import TERMS
 from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
+from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +122,55 @@ def test_a_label_has_numbers_for_the_machine(say: Callable[..., Any]) -> None:
     assert "6.0 GiB are free in ram" in here[0]
     for label in ("UD-Q4_K_XL", "NVFP4"):
         assert say("explain", label, "--machine", "8gb", "--json").json["here"] == []
+
+
+@pytest.mark.parametrize("term", ["4-bit rule", "kv cache", "layers", "Q4_K_M"])
+def test_cards_over_which_a_model_is_dealt_out_are_counted_together(
+    say: Callable[..., Any], term: str
+) -> None:
+    here = say("explain", term, "--machine", "2x rtx-3090 + 64gb", "--json").json["here"][-1]
+    # twice 23.57 GiB, less the half that one card keeps for the desktop
+    assert "46.6 GiB" in here
+    assert "free in vram0 and vram1 together" in here
+
+
+@pytest.mark.parametrize(
+    ("model", "card", "figures"),
+    [
+        ("llama-2-7b", "rtx-4060 + 16gb", ("3.8 GiB", "512 KiB", "2.0 GiB")),
+        ("llama-2-13b", "rtx-4060 ti 16gb + 16gb", ("7.3 GiB", "800 KiB", "3.1 GiB")),
+    ],
+)
+def test_what_8_and_16_gb_hold_is_what_check_says(
+    say: Callable[..., Any], model: str, card: str, figures: tuple[str, str, str]
+) -> None:
+    plan = check(model, machine=card, workload={"context_tokens": 4096})
+    assert (plan.verdict, plan.model.file_type) == ("fits", "Q4_K_M")
+    cache = plan.memory.kv_cache_bytes
+    told = (plan.memory.weights_bytes, cache // 4096, cache)
+    assert tuple(map(format_bytes, told)) == figures
+    said = " ".join(say("explain", "4-bit rule", "--machine", "8gb", "--json").json["here"])
+    assert all(figure in said for figure in figures)
+
+
+def test_two_cards_of_24_gib_hold_70_billion_weights_at_4_bits(say: Callable[..., Any]) -> None:
+    machine = "2x rtx-3090 + 64gb"
+    here = say("explain", "4-bit rule", "--machine", machine, "--json").json["here"][-1]
+    assert "about 70 billion weights at 4 bits" in here
+    assert say("check", "llama-3.3-70b", "--machine", machine, "--json").json["verdict"] == "fits"
+
+
+@pytest.mark.parametrize("label", ["Q4_K_L", "Q3_K_XL"])
+def test_a_variant_has_figures_of_its_own(say: Callable[..., Any], label: str) -> None:
+    """Not those of the stock type whose rules it starts from."""
+    told = say("explain", label, "--machine", "8gb", "--json").json
+    rows = say("quants", "llama-3.1-8b", "--json").json["file_types"]
+    row = next(row for row in rows if row["file_type"] == label)
+    size, bits = f"{row['weights_bytes'] / 2**30:.1f} GiB", f"{row['model_bits_per_weight']:.2f}"
+    assert f"takes {size} of weights in {label}, {bits} bits a weight" in told["here"][0]
+    assert (told["quality"], row["perplexity_change"]) == ([], None)
+    said = say("explain", label, "--machine", "8gb").lines
+    assert "None: not measured by a source of the catalog." in said
 
 
 def test_a_model_is_explained_number_by_number(

@@ -21,6 +21,21 @@ def test_the_table_alone_has_bits_and_no_sizes(
     assert all(row["weights_bytes"] is None for row in rows.values())
 
 
+def test_what_was_measured_with_an_importance_matrix_alone_is_marked(
+    say: Callable[..., Any],
+) -> None:
+    """Figures: llama.cpp tools/perplexity/README.md, scoreboard of LLaMA 3 8b."""
+    rows = {row["file_type"]: row for row in say("quants", "--json").json["file_types"]}
+    told = [
+        (rows[name]["perplexity_change"], rows[name]["importance_matrix"])
+        for name in ("IQ4_XS", "Q4_K_M", "BF16")
+    ]
+    assert told == [(0.228071, "WT 10m"), (0.175482, None), (None, None)]
+    lines = say("quants").lines
+    assert any("IQ4_XS; bits/weight: 4.25; perplexity: +0.228*" in line for line in lines)
+    assert any("Q4_K_M; bits/weight: 4.5; perplexity: +0.175;" in line for line in lines)
+
+
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "gpt-oss-20b", "qwen3-30b-a3b", "gemma-3-4b"])
 def test_every_size_is_the_one_check_gives(say: Callable[..., Any], model: str) -> None:
     said = say("quants", model, "--json")

@@ -29,6 +29,13 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, int
     return lambda name, port: monkeypatch.setattr(f"whatfits.probes.runtimes.{name}.PORTS", (port,))
 
 
+def test_a_model_is_fetched_before_it_is_loaded(say: Callable[..., Any]) -> None:
+    answer = say("start", *CARD, "--level", "beginner", "--json").json
+    (pick,) = [pick for pick in answer["picks"] if pick["level"] == "beginner"]
+    assert pick["runtime"] == "lm-studio"
+    assert pick["start"] == ["lms get MODEL", "lms load MODEL", "lms server start"]
+
+
 def test_this_machine_is_looked_at_and_the_answer_keeps_the_schema(
     say: Callable[..., Said], is_valid: Callable[[str, object], None]
 ) -> None:

@@ -65,8 +65,8 @@ def test_an_experts_engine_follows_the_machine_and_its_users(
 @pytest.mark.parametrize("machine", ["amd", "intel"])
 def test_gpus_of_amd_and_intel_get_the_vulkan_build(machine: str) -> None:
     found = chosen(machine, "expert")
-    assert [line.os for line in found.install] == ["linux", "macos", "windows"]
-    assert all("Vulkan" in line.line for line in found.install if line.os != "macos")
+    assert [line.os for line in found.install] == ["linux", "windows"]
+    assert all("Vulkan" in line.line for line in found.install)
 
 
 def test_vllm_is_promised_only_where_its_documents_list_the_gpu() -> None:
@@ -103,6 +103,28 @@ def test_the_line_to_install_is_that_of_the_machines_system() -> None:
         assert [line.os for line in lines] == [os]
     unknown = pick(replace(machine, os="freebsd"), "comfortable").install
     assert [line.os for line in unknown] == ["linux", "macos", "windows"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "systems"),
+    [
+        ("rtx-4090 + 64gb", ["linux", "windows"]),
+        ("rx 7900 xtx + 32gb", ["linux", "windows"]),
+        ("arc b580 + 16gb", ["linux", "windows"]),
+        ("m4 24gb", ["macos"]),
+        ("8gb", ["linux", "macos", "windows"]),
+    ],
+)
+def test_a_system_that_cannot_drive_the_gpu_has_no_line(machine: str, systems: list[str]) -> None:
+    for level in LEVELS:
+        lines = pick(load_machine(machine), level).install
+        assert [line.os for line in lines] == systems
+
+
+def test_vllm_on_an_amd_gpu_is_no_build_for_cuda() -> None:
+    lines = pick(load_machine("rx 7900 xtx + 32gb"), "expert", users=20).install
+    assert [line.os for line in lines] == ["linux", "windows"]
+    assert all("the ROCm image" in line.line for line in lines)
 
 
 def test_programs_have_ids_of_their_own_and_are_found_by_them() -> None:

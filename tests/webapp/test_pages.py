@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
 from whatfits.sizing.ranker import rank
 from whatfits.sizing.ranking import sort_rows
 from whatfits.sizing.reasons import reason
+from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.units import format_bytes, format_tokens, parse_tokens
@@ -191,15 +193,54 @@ def test_the_claim_about_a_small_mac_is_held_against_the_arithmetic(
     page: Callable[..., Any],
 ) -> None:
     text = said(page("learn", machine="m2 8gb", model="llama-3.2-1b"))
-    for model, file_type in (("llama-3.1-8b", "BF16"), ("qwen3-30b-a3b", "Q4_K_M")):
-        expected = plan(
+    claims = (
+        ("llama-3.1-8b", "llama.cpp", "BF16"),
+        ("llama-3.1-8b", "mlx", "bf16"),
+        ("qwen3-30b-a3b", "llama.cpp", "Q4_K_M"),
+        ("qwen3-30b-a3b", "mlx", "4bit"),
+    )
+    for model, runtime, file_type in claims:
+        expected = check(
             model,
             machine="m4-pro 24gb",
             file_type=file_type,
+            runtime=runtime,
             workload={"context_tokens": 8192},
         )
-        cells = (model, file_type, expected.verdict, format_bytes(expected.memory.high_bytes))
+        most = expected.memory.high_bytes
+        cells = (
+            *(model, find_runtime(runtime).label, file_type, expected.verdict),
+            f"{most / 2**30:.1f} GiB = {most / 1e9:.1f} GB",
+            "16.0 GiB to 17.8 GiB",  # by the age of macOS
+            "raise the GPU's memory limit to 20.0 GiB: sudo sysctl iogpu.wired_limit_mb=20480",
+        )
         assert f"| {' | '.join(inert(cell) for cell in cells)} |" in text
+        raised = load_machine("m4-pro 24gb")
+        (pool,) = raised.pools
+        limit = 20 * 2**30
+        pools = (replace(pool, limit_bytes=limit, limit_low_bytes=None),)
+        fits = check(
+            model,
+            machine=replace(raised, pools=pools),
+            file_type=file_type,
+            runtime=runtime,
+            workload={"context_tokens": 8192},
+        )
+        assert fits.verdict == "fits"
+
+
+def test_memory_of_unknown_size_is_asked_for(page: Callable[..., Any]) -> None:
+    told = said(page(machine="ryzen 9 7950x", model="llama-3.1-8b"))
+    assert inert("The size of ram is not known: name the machine with it") in told
+
+
+def test_the_file_of_a_catalog_model_is_linked_beside_its_commands(
+    page: Callable[..., Any],
+) -> None:
+    address = "https://huggingface.co/models?other=base_model:quantized:meta-llama/"
+    told = said(page(model="llama-3.1-8b", machine="m4-pro 24gb"))
+    assert f"[who offers it]({address}Llama-3.1-8B-Instruct)" in told
+    assert "[who offers it]" not in said(page(model="llama-3.3-70b", machine="8gb"))
 
 
 HOSTILE = [

@@ -44,7 +44,7 @@ def test_plain_words_are_left_alone() -> None:
 @pytest.mark.parametrize(
     ("told", "shown"),
     [
-        ("take --runtime mlx or llama.cpp on a Mac", "take mlx or llama.cpp on a Mac"),
+        ("take --runtime llama.cpp, or mlx for one user", "take llama.cpp, or mlx for one user"),
         ("raise --context or shorten them", "raise Context or shorten them"),
         ("name one with --file-type, as BF16", "name one with Quantisation, as BF16"),
         ("newer ones with --prices", "newer ones with whatfits cost --prices"),

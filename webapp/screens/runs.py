@@ -15,6 +15,7 @@ from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
 from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
 from whatfits.webapp.asked import machine_of
@@ -53,6 +54,8 @@ if rows:
         f"{len(rows) - fit} more run slowly or tightly.",
         icon=":material/check_circle:",
     )
+elif nothing_is_sized(machine):
+    st.warning(f"**What runs here cannot be told.** {inert(unsized_hint(machine))}")
 else:
     st.error("**No model of the catalog runs here with these filters.**", icon=":material/cancel:")
 st.markdown(inert(" ".join((machine_sentence(machine), *left_out_notes(machine)))))

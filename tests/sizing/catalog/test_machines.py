@@ -193,6 +193,8 @@ def test_a_mac_may_be_named_with_its_inches_and_its_year(typed: str) -> None:
         ("ryzen 5600x + 32gb", "ryzen 5 5600x + 32gb"),
         ("rpi5 8gb", "raspberry pi 5 8gb"),
         ("pi 5 8gb", "raspberry pi 5 8gb"),
+        ("Raspberry Pi 5 (8GB)", "raspberry pi 5 8gb"),
+        ("raspberry pi 5 8 GB", "raspberry pi 5 8gb"),
         ("w7-3465x + 256gb", "xeon w7-3465x + 256gb"),
         ("ampere altra q80-30 + 128gb", "altra q80-30 + 128gb"),
         ("dual socket epyc 7742 + 512gb", "2x epyc 7742 + 512gb"),
@@ -200,6 +202,22 @@ def test_a_mac_may_be_named_with_its_inches_and_its_year(typed: str) -> None:
 )
 def test_a_processor_may_be_named_in_short(typed: str, usual: str) -> None:
     assert machine_expression(typed).devices == machine_expression(usual).devices
+
+
+@pytest.mark.parametrize(
+    ("typed", "usual"),
+    [
+        ("8 GB laptop", "8gb"),
+        ("256gb server + h100 sxm", "256gb + h100 sxm"),
+        ("Raspberry Pi 5 (8 GB)", "raspberry pi 5 8gb"),
+        ("ryzen 9 7950x 64 GB", "ryzen 9 7950x + 64gb"),
+        ("m4(24 GB)", "m4 24gb"),
+        ("rtx 3060 (12GB) x2 + 32gb", "2x rtx 3060 12gb + 32gb"),
+    ],
+)
+def test_memory_may_be_written_as_shops_do(typed: str, usual: str) -> None:
+    one, other = machine_expression(typed), machine_expression(usual)
+    assert (one.devices, one.pools) == (other.devices, other.pools)
 
 
 def test_a_small_mac_keeps_room_for_its_system() -> None:

@@ -217,7 +217,18 @@ def test_without_an_arithmetic_rate_nothing_is_told() -> None:
     found = served("qwen3-0.6b", machine=machine)
     assert found.verdict == "unknown"
     assert "arithmetic rate" in found.verdict_reason
+    assert "a machine file can tell its cores" in found.verdict_reason
     assert found.at_users is None
+
+
+def test_one_slot_is_one() -> None:
+    found = served(machine="raspberry pi 5 8gb", users=8, workload={"context_tokens": 8192})
+    assert "Memory has room for 1 slot: of 8 users the others wait in a queue." in found.notes
+
+
+def test_no_runtime_is_advised_that_serves_nobody() -> None:
+    with pytest.raises(BadInputError, match=r"take --runtime llama\.cpp on a Mac, or mlx for"):
+        served(machine="m4 24gb", runtime="vllm")
 
 
 def test_memory_with_room_for_few_slots_queues_the_rest() -> None:

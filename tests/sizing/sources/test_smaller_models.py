@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whatfits.sizing import check, load_model
-from whatfits.sizing.api import load_machine
+from whatfits.sizing.api import answer, load_machine
 from whatfits.sizing.catalog.lookup import find_model, model_entries
 from whatfits.sizing.ranker import Ranker
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.sources.smaller_models import smaller_models
 from whatfits.sizing.units import GIB
+from whatfits.sizing.values import replace
+from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
@@ -39,6 +41,24 @@ def test_a_model_is_not_replaced_by_one_of_its_own_size() -> None:
     model = load_model("llama-3.1-8b")
     sizes = [spec.parameters or 0 for spec in smaller_models(model, room_bytes=64 * GIB)]
     assert max(sizes) < 0.96 * (model.parameters or 0)
+
+
+@pytest.mark.parametrize("file_type", ["MXFP4_MOE", "NVFP4", "TQ2_0"])
+def test_a_type_that_comes_with_a_checkpoint_is_asked_of_no_other(file_type: str) -> None:
+    model = replace(load_model("llama-3.3-70b"), file_type=file_type)
+    plan = answer(
+        model, machine=load_machine("8gb"), workload=Workload(), request=PlacementRequest()
+    )
+    assert plan.verdict == "no"
+    (nearest,) = [remedy for remedy in plan.remedies if remedy.key == "model"]
+    assert nearest.change == {"model": "llama-3.1-8b", "file_type": "Q4_K_M"}
+    assert check(**nearest.change, machine="8gb").verdict == "fits"
+
+
+def test_one_that_comes_in_it_too_keeps_it() -> None:
+    plan = check("gpt-oss-120b", machine="m4 24gb")
+    (nearest,) = [remedy for remedy in plan.remedies if remedy.key == "model"]
+    assert nearest.change == {"model": "gpt-oss-20b", "file_type": "MXFP4_MOE"}
 
 
 def test_of_a_maker_s_line_rather_than_another_s_that_is_a_little_nearer() -> None:
