@@ -182,7 +182,7 @@ def _of_checkpoint(
         checkpoint_quantisation,
     )
     from whatfits.sizing.sources.checkpoint_files import CONFIG  # noqa: PLC0415 - one path
-    from whatfits.sizing.sources.folder import missing_files  # noqa: PLC0415 - one path
+    from whatfits.sizing.sources.folder import hollow_layers, missing_files  # noqa: PLC0415 - one path
 
     if found.config is None:
         raise UnsupportedArchitectureError(
