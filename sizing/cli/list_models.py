@@ -13,7 +13,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import machine_sentence, rate_cell
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranker import Ranker, rows_of
-from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
+from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows, trained_for_less
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -35,6 +35,7 @@ __all__ = ["answer_of", "rows_table", "run"]
 _DEFAULT_SHOWN: Final = 25
 _SORTS: Final = ("size", "memory", "released", "name", "disk")
 _REASONS: Final = 3
+_NAMED: Final = 5
 _VERDICTS: Final = ("fits", "slow", "tight", "no")
 
 
@@ -64,10 +65,11 @@ def run(arguments: Sequence[str]) -> int:
     from whatfits.sizing.catalog.shares import stored_model
     from whatfits.sizing.cli.list_answers import refused_models
 
+    workload = workload_of(options)
     ranker = Ranker(
         machine,
         load_entry,
-        workload=workload_of(options),
+        workload=workload,
         file_type=options.file_type,
         stored=stored_model,
         larger_too=options.verdict == "no",
@@ -93,6 +95,7 @@ def run(arguments: Sequence[str]) -> int:
         larger = sum(map(ranker.is_left_out, entries.values()))
         if larger and options.verdict is None:
             notes.append(f"{larger} models exceed all memory here: --verdict no lists them.")
+        notes += _trained_for_less([r.model for r in shown if trained_for_less(r, workload)])
         notes += _refusals(refused)
         notes += left_out_notes(machine)
         show(_document(machine, shown, notes), plain=options.plain)
@@ -137,6 +140,16 @@ def _refusals(refused: Sequence[RefusedModels]) -> Iterator[str]:
     more = sum(len(group.models) for group in refused[_REASONS:])
     if more:
         yield f"Without a row, for other reasons: {more} more; --json names them."
+
+
+def _trained_for_less(models: Sequence[str]) -> Iterator[str]:
+    """Yield which models were trained for less context than they were sized for."""
+    if models:
+        more = ", …" if len(models) > _NAMED else ""
+        yield (
+            f"{len(models)} of these were trained for fewer tokens than asked for, and make no "
+            f"good use of more: {', '.join(models[:_NAMED])}{more}."
+        )
 
 
 def _limit(text: str) -> int:

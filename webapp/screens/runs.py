@@ -18,7 +18,7 @@ from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
 from whatfits.webapp.asked import machine_of
-from whatfits.webapp.ranking_engine import ranked, with_contexts
+from whatfits.webapp.ranking_engine import count_sentence, ranked, with_contexts
 from whatfits.webapp.words import inert, linked_table
 
 if TYPE_CHECKING:
@@ -45,14 +45,8 @@ except WhatfitsError as error:
     refusal(error)
     st.stop()
 rows = sort_rows(found, widgets.value_of("sort"))
-tokens = format_tokens(question.workload.context_tokens or 0)
-fit = len([row for row in rows if row.verdict == "fits"])
 if rows:
-    st.success(
-        f"**{fit} models fit with {tokens} tokens of context**; "
-        f"{len(rows) - fit} more run slowly or tightly.",
-        icon=":material/check_circle:",
-    )
+    st.success(count_sentence(rows, question.workload), icon=":material/check_circle:")
 else:
     st.error("**No model of the catalog runs here with these filters.**", icon=":material/cancel:")
 st.markdown(inert(" ".join((machine_sentence(machine), *left_out_notes(machine)))))
