@@ -285,7 +285,8 @@ def _speed_facts(speed: Speed | None, *, runs: bool) -> list[tuple[str, str]]:
         rows.append(("Together", rate_text(speed.throughput_tokens_per_s, "tokens/s")))
     if speed.prefill_tokens_per_s is not None:
         reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
-        rows.append(("Reads" if runs else "Would read", f"{reads} ({speed.provenance})"))
+        known = speed.prefill_provenance or speed.provenance
+        rows.append(("Reads" if runs else "Would read", f"{reads} ({known})"))
     if speed.reason:
         rows.append(("Speed note", speed.reason))
     return rows
