@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from whatfits.sizing.explain import verdict_sentence
+from whatfits.sizing.explain import longest_words, verdict_sentence
 from whatfits.sizing.glossary import FIVE_WORDS
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.json_values import dump_json
@@ -18,7 +18,7 @@ from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
 from whatfits.sizing.trained import beyond_sentence
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_bytes
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
@@ -106,11 +106,9 @@ def memory(plan: Plan) -> None:
         ["installed", *(_size(bill.installed_bytes) for bill in bills)],
     ]
     st.markdown(table(["part", *labels], rows, right=labels))
-    if plan.largest_context_tokens is not None:
-        most = format_tokens(plan.largest_context_tokens)
-        trained = plan.model.context_train_tokens
-        at_most = f" (trained for {format_tokens(trained)})" if trained else ""
-        st.markdown(f"The longest context that runs here: **{most} tokens**{at_most}.")
+    longest = longest_words(plan)
+    if longest is not None:
+        st.markdown(inert(f"The longest context that runs here: {longest}."))
     limit = mac_limit(plan.machine)
     if limit is not None:
         st.markdown(inert(limit.sentence))
