@@ -108,7 +108,8 @@ def memory(plan: Plan) -> None:
     st.markdown(table(["part", *labels], rows, right=labels))
     longest = longest_words(plan)
     if longest is not None:
-        st.markdown(inert(f"The longest context that runs here: {longest}."))
+        tokens, _, rest = longest.partition(" tokens")
+        st.markdown(f"The longest context that runs here: **{tokens} tokens**{inert(rest)}.")
     limit = mac_limit(plan.machine)
     if limit is not None:
         st.markdown(inert(limit.sentence))
