@@ -23,7 +23,7 @@ from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
 from whatfits.webapp.widgets import set_inputs
-from whatfits.webapp.words import advice, inert, table
+from whatfits.webapp.words import advice, inert, refused, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
@@ -52,7 +52,7 @@ VERDICT_BOXES: Final = {
 
 def refusal(error: WhatfitsError) -> None:
     """Say in a line why there is no answer."""
-    st.error(advice(str(error)), icon=":material/error:")
+    st.error(refused(error), icon=":material/error:")
 
 
 def verdict(plan: Plan) -> None:
@@ -100,8 +100,10 @@ def memory(plan: Plan) -> None:
         for part, label in PART_LABELS.items()
         if any(dict(bill.parts)[part] for bill in bills)
     ]
+    rows.append(["together", *(_size(bill.bar_bytes) for bill in bills)])
+    if any(len(bill.needs) > 1 for bill in bills):
+        rows.append(["of it for the GPU, at most", *(_gpu_part(bill) for bill in bills)])
     rows += [
-        ["together", *(_size(bill.bar_bytes) for bill in bills)],
         ["may be used", *(_limit(bill) for bill in bills)],
         ["installed", *(_size(bill.installed_bytes) for bill in bills)],
     ]
@@ -109,12 +111,17 @@ def memory(plan: Plan) -> None:
     longest = longest_words(plan)
     if longest is not None:
         tokens, _, rest = longest.partition(" tokens")
-        st.markdown(f"The longest context that runs here: **{tokens} tokens**{inert(rest)}.")
+        st.markdown(f"The longest context that runs here: **{tokens} tokens**{rest}.")
     limit = mac_limit(plan.machine)
     if limit is not None:
         st.markdown(inert(limit.sentence))
         if limit.command is not None:
             st.code(limit.command, language="bash", wrap_lines=True)
+
+
+def _gpu_part(bill: PoolBill) -> str:
+    """Return what a limit of the GPU alone binds: the verdict holds it against that limit."""
+    return _size(bill.needs[0].high_bytes) if len(bill.needs) > 1 else ""
 
 
 def _limit(bill: PoolBill) -> str:
