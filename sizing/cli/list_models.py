@@ -41,6 +41,20 @@ _VERDICTS: Final = ("fits", "slow", "tight", "no")
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0."""
+    options = _parser().read(arguments)
+    machine = machine_of(options)
+    if options.local:
+        from whatfits.sizing.cli.list_local import run_local
+
+        return run_local(options, machine, workload_of(options))
+    if options.sort == "disk":
+        raise InvalidRequestError(
+            what="--sort without --local", got=options.sort, allowed=", ".join(_SORTS[:-1])
+        )
+    return _run_catalog(options, machine)
+
+
+def _parser() -> Parser:
     parser = Parser(command="list", description="Models on this machine, one row each.")
     parser.add_argument("--local", action="store_true", help="those on this disk, not the catalog")
     parser.add_argument("--file-type", metavar="TYPE", help="one file type for all")
@@ -52,16 +66,10 @@ def run(arguments: Sequence[str]) -> int:
     add_machine_options(parser)
     add_workload_options(parser)
     add_output_options(parser)
-    options = parser.read(arguments)
-    machine = machine_of(options)
-    if options.local:
-        from whatfits.sizing.cli.list_local import run_local
+    return parser
 
-        return run_local(options, machine, workload_of(options))
-    if options.sort == "disk":
-        raise InvalidRequestError(
-            what="--sort without --local", got=options.sort, allowed=", ".join(_SORTS[:-1])
-        )
+
+def _run_catalog(options: argparse.Namespace, machine: Machine) -> int:
     from whatfits.sizing.catalog.shares import stored_model
     from whatfits.sizing.cli.list_answers import refused_models
 
