@@ -76,7 +76,7 @@ def speed_basis(
                     device.id: _decode_inputs(rate, cost)
                     for device, rate, cost in zip(devices, rates, costs, strict=True)
                 },
-                source=_source(machine),
+                source=_source(machine, costs),
                 error=_error(costs, decoding=True),
                 substituted=None if step is None else step_sum(step(rates), devices, rates, costs),
             )
@@ -91,7 +91,7 @@ def speed_basis(
                     for device, rate, cost in zip(devices, rates, costs, strict=True)
                     if rate.flops
                 },
-                source=_source(machine),
+                source=_source(machine, costs),
                 error=_error(costs, decoding=False),
             )
         )
@@ -126,8 +126,8 @@ def _energy(devices: Sequence[Device]) -> Basis:
     )
 
 
-def _source(machine: Machine) -> str:
-    if machine.calibration is None:
+def _source(machine: Machine, costs: Sequence[DeviceCosts]) -> str:
+    if machine.calibration is None or all(cost.timed is None for cost in costs):
         return SPEED_SOURCE
     return f"measured on this machine at {machine.calibration.measured_at}; else {SPEED_SOURCE}"
 
@@ -138,6 +138,7 @@ def _decode_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
         "bandwidth_bytes_per_s": rates.bytes,
         "family": costs.family,
         "known_from": _LEVELS[costs.level],
+        **_measured_types(costs, "weights"),
     }
     kinds = [name for name in costs.table if name.startswith("weights.")]
     for name in (*kinds, *_SHOWN):
@@ -156,6 +157,7 @@ def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
         "link_bytes_per_s": rates.link_bytes,
         "family": costs.family,
         "known_from": _LEVELS[costs.prompt_level],
+        **_measured_types(costs, "prompt"),
     }
     if rates.integer_flops:
         inputs["quantised_flops_per_s"] = rates.integer_flops
@@ -169,6 +171,15 @@ def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
     for name in (*kinds, "prompt_experts", "attention", "activations", "link"):
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
     return inputs
+
+
+def _measured_types(costs: DeviceCosts, group: str) -> dict[str, str]:
+    """Return the storage types, or kinds of them, that were measured: the rest is not."""
+    if costs.timed is None:
+        return {}
+    names = (name.partition(".") for name in costs.timed.names)
+    found = sorted(of for its, _, of in names if its == group)
+    return {"measured_types": ", ".join(found)} if found else {}
 
 
 def _share(costs: DeviceCosts, name: str) -> float | None:

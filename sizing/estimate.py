@@ -171,6 +171,7 @@ class Speed:
         decode_tokens_per_s: tokens written, by one sequence alone.
         time_to_first_token_s: seconds for the whole prompt and one token.
         provenance: `measured here`, `measured on the same device elsewhere` or `estimated`.
+        prefill_provenance: the same of reading a prompt, where it is another than of writing.
         reason: what is not known, or was assumed.
         throughput_tokens_per_s: tokens written by all sequences together; None for one.
         speculative_tokens_per_s: tokens written by one sequence with a model that drafts.
@@ -195,6 +196,7 @@ class Speed:
     full_decode_tokens_per_s: RateRange | None = None
     full_depth_tokens: int | None = None
     times_slower: float | None = None
+    prefill_provenance: str | None = None
 
     @property
     def reads_alone(self) -> bool:

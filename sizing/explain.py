@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
+from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.slowdown import slower_words
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
@@ -18,6 +19,7 @@ __all__ = [
     "READING_TOKENS_PER_S",
     "TONES",
     "free_text",
+    "longest_words",
     "machine_sentence",
     "plan_document",
     "rate_cell",
@@ -229,18 +231,36 @@ def _size(size: int | None) -> str:
     return "unknown" if size is None else format_bytes(size)
 
 
+def longest_words(plan: Plan) -> str | None:
+    """Return the longest context, and which memory it counts; None where there is none.
+
+    What fits in the fastest memory is not asked how long a context it takes with slower memory
+    besides. Whoever adds a card until a model fits would else see the longest context shrink.
+    """
+    largest, trained = plan.largest_context_tokens, plan.model.context_train_tokens
+    if largest is None:
+        return None
+    where = ""
+    pools = {device.pool for device in plan.memory.devices}
+    if find_runtime(plan.runtime).starts_llama_cpp and len(pools) > 1:
+        if plan.verdict == "slow":
+            where = " with slower memory used too"
+        elif plan.verdict == "fits" and largest < (trained or largest):
+            where = " without slower memory"
+    limit = f" (trained for {format_tokens(trained)})" if trained else ""
+    return f"{format_tokens(largest)} tokens{where}{limit}"
+
+
 def _further_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     rows = []
-    trained = plan.model.context_train_tokens
-    largest = plan.largest_context_tokens
-    if largest is None and plan.verdict == "unknown":
+    largest = longest_words(plan)
+    if largest is not None:
+        rows.append(("Largest context", largest))
+    elif plan.verdict == "unknown":
         rows.append(("Largest context", "unknown"))
-    elif largest is None:
+    else:
         surely = "surely " if plan.verdict == "tight" else ""
         rows.append(("Largest context", f"none {surely}fits"))
-    else:
-        limit = f" (trained for {format_tokens(trained)})" if trained else ""
-        rows.append(("Largest context", f"{format_tokens(largest)} tokens{limit}"))
     rows += _speed_facts(plan.speed, runs=plan.verdict != "no")
     if plan.load_from_disk_s is not None:
         seconds = _number(plan.load_from_disk_s)
@@ -285,7 +305,8 @@ def _speed_facts(speed: Speed | None, *, runs: bool) -> list[tuple[str, str]]:
         rows.append(("Together", rate_text(speed.throughput_tokens_per_s, "tokens/s")))
     if speed.prefill_tokens_per_s is not None:
         reads = rate_text(speed.prefill_tokens_per_s, "tokens/s")
-        rows.append(("Reads" if runs else "Would read", f"{reads} ({speed.provenance})"))
+        known = speed.prefill_provenance or speed.provenance
+        rows.append(("Reads" if runs else "Would read", f"{reads} ({known})"))
     if speed.reason:
         rows.append(("Speed note", speed.reason))
     return rows

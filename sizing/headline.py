@@ -9,7 +9,7 @@ from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
-    from whatfits.sizing.estimate import Plan
+    from whatfits.sizing.estimate import Plan, Speed
 
 __all__ = ["headline", "speed_sentences"]
 
@@ -54,10 +54,16 @@ def speed_sentences(plan: Plan) -> tuple[str, ...]:
         said.append(f"Reads a prompt of {prompt} tokens in {wait} before the first word.")
     elif speed.prefill_tokens_per_s is not None:
         said.append(f"Reads {rate_text(speed.prefill_tokens_per_s, 'tokens/s')}.")
-    said.append(f"These speeds are {speed.provenance}.")
+    said.append(_known_from(speed))
     if speed.reason:
         said.append(f"{speed.reason[:1].upper()}{speed.reason[1:]}.")
     return tuple(said)
+
+
+def _known_from(speed: Speed) -> str:
+    if speed.prefill_provenance is None:
+        return f"These speeds are {speed.provenance}."
+    return f"Writing is {speed.provenance}, reading {speed.prefill_provenance}."
 
 
 def _prompt_tokens(plan: Plan) -> int:

@@ -128,6 +128,7 @@ class Ranker:
             file_type=outline.file_type,
             verdict=outline.verdict,
             context_tokens=outline.context_tokens,
+            context_train_tokens=outline.model.context_train_tokens,
         )
 
     def _row(self, entry: ModelEntry, spec: ModelSpec, trials: Trials, trial: Trial) -> RankedModel:
@@ -139,6 +140,7 @@ class Ranker:
             file_type=spec.file_type or "",
             verdict=trial.judgement.verdict,
             context_tokens=trial.settings.requested_context_tokens,
+            context_train_tokens=spec.hparams.context_train_tokens,
             approximate=spec.weights is not None,
         )
         if row.verdict not in MAY_RUN:

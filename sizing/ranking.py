@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.estimate import Memory
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.workload import Workload
 
 __all__ = [
     "FILE_TYPE_RULE",
@@ -27,6 +28,7 @@ __all__ = [
     "months_of",
     "ranked_model",
     "sort_rows",
+    "trained_for_less",
 ]
 
 FILE_TYPE_RULE: Final = (
@@ -57,6 +59,7 @@ class RankedModel:
         largest_context_tokens: longest context that fits; None when it was not asked for.
         decode_tokens_per_s: speed of writing; None when unknown, or when it does not run.
         approximate: weights come from parameters and bits, not from a tensor table.
+        context_train_tokens: context it was trained for; None when unknown.
     """
 
     model: str
@@ -75,6 +78,7 @@ class RankedModel:
     largest_context_tokens: int | None
     decode_tokens_per_s: RateRange | None
     approximate: bool
+    context_train_tokens: int | None = None
 
 
 def ranked_model(
@@ -86,6 +90,7 @@ def ranked_model(
     file_type: str,
     verdict: Verdict,
     context_tokens: int,
+    context_train_tokens: int | None,
     approximate: bool = False,
 ) -> RankedModel:
     """Return a row without its speed; `parameters` are all, and those used for one token."""
@@ -106,7 +111,15 @@ def ranked_model(
         largest_context_tokens=None,
         decode_tokens_per_s=None,
         approximate=approximate,
+        context_train_tokens=context_train_tokens,
     )
+
+
+def trained_for_less(row: RankedModel, workload: Workload) -> bool:
+    """Whether a sequence may get longer than what a row's model was trained for."""
+    trained = row.context_train_tokens
+    sequences = 1 if workload.kv_unified else workload.parallel or 1
+    return trained is not None and row.context_tokens // sequences > trained
 
 
 def headroom_bytes(memory: Memory, machine: Machine) -> int | None:

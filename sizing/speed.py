@@ -128,10 +128,10 @@ def estimate_speed(
     prompt = prompt_terms(read, settings, placement, rates, tokens=depth, depth=0, step=same)
     prefill, reason = _prefill(cut_over_ranks(prompt, ranks), devices, rates, costs)
     reasons += [reason] if reason and not model.embeds else []
-    untimed = untimed_weights(terms, costs)
-    provenance = _provenance([_UNTIMED if i in untimed else costs[i].level for i in used])
+    provenance = _provenance(terms, costs, decoding=True)
+    read_by = _provenance(prompt, costs, decoding=False)
     if model.embeds:
-        return _of_reading_alone(model, prefill, depth, provenance)
+        return _of_reading_alone(model, prefill, depth, read_by)
 
     def writing(depth: int, sequences: int = 1) -> RateRange:
         written = decode_terms(
@@ -154,6 +154,7 @@ def estimate_speed(
         depth_tokens=depth,
         full_decode_tokens_per_s=None if full is None else writing(full),
         full_depth_tokens=full,
+        prefill_provenance=None if prefill is None or read_by == provenance else read_by,
     )
 
 
@@ -235,13 +236,15 @@ def device_costs(
     engine: str | None,
     rates: Sequence[Rates],
 ) -> list[DeviceCosts]:
-    """Return the costs of the devices; what was measured here wins.
+    """Return the costs of the devices; what was measured here of llama.cpp wins for llama.cpp.
 
-    Where a processor's clock is a guess, that may be off besides.
+    An `engine` has kernels of its own, which nobody timed here. Where a processor's clock is a
+    guess, that may be off besides.
     """
     costs = []
     for device, rate in zip(devices, rates, strict=True):
-        known, found = costs_of(device, engine), measured_device(device, machine)
+        known = costs_of(device, engine)
+        found = None if engine else measured_device(device, machine)
         if rate.processor is not None and rate.processor.assumed is not None:
             off = rate.processor.assumed.spread
             low, high = (hypot(end, off) for end in known.prompt_interval)
@@ -329,8 +332,13 @@ def _first_token(prefill: Timed) -> RateRange:
     return RateRange(low, mid, high)
 
 
-def _provenance(levels: Sequence[str]) -> str:
-    """Return where the speed comes from: no better than the least known device of those used."""
+def _provenance(terms: Sequence[Term], costs: Sequence[DeviceCosts], *, decoding: bool) -> str:
+    """Return where a speed comes from: no better than the least known device of those used."""
+    untimed = untimed_weights(terms, costs, decoding=decoding)
+    levels = [
+        _UNTIMED if i in untimed else costs[i].level if decoding else costs[i].prompt_level
+        for i in {term.device for term in terms}
+    ]
     if all(level == "here" for level in levels):
         return _PROVENANCE["here"]
     if all(level in _PROVENANCE for level in levels):

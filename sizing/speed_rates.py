@@ -177,6 +177,9 @@ def peak_rates(
             flops *= _ALCHEMIST_SHADERS_SHARE
         if found is not None:
             peak = peak or found.read_bytes_per_s
+            if engine is not None:  # the rest is of llama.cpp's kernels
+                found = None
+        if found is not None:
             flops = flops or next((rate.flops_per_s for rate in found.prefill), None)
         is_told = device.kind != "cpu" or peak
         assumed = None if is_told else assumed_memory(device, machine)

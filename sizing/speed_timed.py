@@ -111,17 +111,23 @@ def untimed_seconds(terms: Sequence[Term], costs: Sequence[DeviceCosts]) -> list
     return seconds
 
 
-def untimed_weights(terms: Sequence[Term], costs: Sequence[DeviceCosts]) -> set[int]:
-    """Return the devices that read a good part of the weights by kernels nobody timed on them.
+def untimed_weights(
+    terms: Sequence[Term], costs: Sequence[DeviceCosts], *, decoding: bool = True
+) -> set[int]:
+    """Return the devices that go through weights by kernels of which few were timed on them.
+
+    Decoding these are the bytes that are read, of a prompt what is multiplied.
 
     Those of a processor for types of one kind take about as long as each other.
     """
     found = set()
     host = len(costs) - 1
+    start = WEIGHTS if decoding else f"{_PROMPT}."
     for index, known in enumerate(costs):
-        if known.timed is None or known.level != "here":
+        level = known.level if decoding else known.prompt_level
+        if known.timed is None or level != "here":
             continue
-        read = [t for t in terms if t.device == index and t.costs[0].startswith(WEIGHTS)]
+        read = [t for t in terms if t.device == index and t.costs[0].startswith(start)]
         is_known = known.timed.covers_kind if index == host else known.timed.covers_name
         new = [t for t in read if not is_known(t.costs[0])]
         if sum(t.amount for t in new) > _FEW * sum(t.amount for t in read):

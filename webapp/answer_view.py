@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from whatfits.sizing.explain import verdict_sentence
+from whatfits.sizing.explain import longest_words, verdict_sentence
 from whatfits.sizing.file_wanted import file_list
 from whatfits.sizing.glossary import FIVE_WORDS
 from whatfits.sizing.headline import headline, speed_sentences
@@ -19,13 +19,13 @@ from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
 from whatfits.sizing.trained import beyond_sentence
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_bytes
 from whatfits.sizing.unsized import unsized_notes
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
 from whatfits.webapp.widgets import set_inputs
-from whatfits.webapp.words import advice, inert, table
+from whatfits.webapp.words import advice, inert, refused, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.errors import WhatfitsError
@@ -54,7 +54,7 @@ VERDICT_BOXES: Final = {
 
 def refusal(error: WhatfitsError) -> None:
     """Say in a line why there is no answer."""
-    st.error(advice(str(error)), icon=":material/error:")
+    st.error(refused(error), icon=":material/error:")
 
 
 def verdict(plan: Plan) -> None:
@@ -104,22 +104,28 @@ def memory(plan: Plan) -> None:
         for part, label in PART_LABELS.items()
         if any(dict(bill.parts)[part] for bill in bills)
     ]
+    rows.append(["together", *(_size(bill.bar_bytes) for bill in bills)])
+    if any(len(bill.needs) > 1 for bill in bills):
+        rows.append(["of it for the GPU, at most", *(_gpu_part(bill) for bill in bills)])
     rows += [
-        ["together", *(_size(bill.bar_bytes) for bill in bills)],
         ["may be used", *(_limit(bill) for bill in bills)],
         ["installed", *(_size(bill.installed_bytes) for bill in bills)],
     ]
     st.markdown(table(["part", *labels], rows, right=labels))
-    if plan.largest_context_tokens is not None:
-        most = format_tokens(plan.largest_context_tokens)
-        trained = plan.model.context_train_tokens
-        at_most = f" (trained for {format_tokens(trained)})" if trained else ""
-        st.markdown(f"The longest context that runs here: **{most} tokens**{at_most}.")
+    longest = longest_words(plan)
+    if longest is not None:
+        tokens, _, rest = longest.partition(" tokens")
+        st.markdown(f"The longest context that runs here: **{tokens} tokens**{rest}.")
     limit = mac_limit(plan.machine)
     if limit is not None:
         st.markdown(inert(limit.sentence))
         if limit.command is not None:
             st.code(limit.command, language="bash", wrap_lines=True)
+
+
+def _gpu_part(bill: PoolBill) -> str:
+    """Return what a limit of the GPU alone binds: the verdict holds it against that limit."""
+    return _size(bill.needs[0].high_bytes) if len(bill.needs) > 1 else ""
 
 
 def _limit(bill: PoolBill) -> str:

@@ -11,6 +11,8 @@ from typing import Final
 from whatfits.sizing.catalog.lookup import MODEL_KINDS
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES
+from whatfits.sizing.runtimes.mlx_types import USUAL_TYPES
+from whatfits.sizing.runtimes.vllm_file_types import CHECKPOINT_TYPES
 from whatfits.webapp.cost_inputs import COST_INPUTS
 from whatfits.webapp.one_input import Input
 from whatfits.webapp.serving_inputs import SERVING_INPUTS
@@ -25,6 +27,7 @@ __all__ = [
     "SHARES",
     "Input",
     "input_of",
+    "quants_of",
 ]
 
 AUTO: Final = "auto"
@@ -35,6 +38,8 @@ RAM_SIZES: Final = tuple(f"{2**power}gb" for power in range(3, 11))
 MOST_CARDS: Final = 16
 SHARES: Final = tuple(f"share{number}" for number in range(1, MOST_CARDS + 1))
 _MIB_PER_GIB: Final = 1024
+# what a runtime loads that is no GGUF
+_QUANTS: Final = {"vllm": CHECKPOINT_TYPES, "mlx": USUAL_TYPES}
 _KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q4_0", "bf16", "f32")
 
 INPUTS: Final = (
@@ -92,7 +97,7 @@ INPUTS: Final = (
         AUTO,
         "How coarsely each weight is stored: smaller file, slightly worse answers. "
         "Automatic takes the best that fits; to serve and to reckon costs, the usual balance.",
-        (AUTO, *LADDER),
+        (AUTO, *dict.fromkeys((*LADDER, *CHECKPOINT_TYPES, *USUAL_TYPES))),
     ),
     Input(
         "context",
@@ -195,6 +200,11 @@ INPUTS: Final = (
     *COST_INPUTS,
 )
 _BY_KEY: Final = {item.key: item for item in INPUTS}
+
+
+def quants_of(runtime: str) -> tuple[str, ...]:
+    """Return the quantisations that a runtime loads, after the choice of none."""
+    return (AUTO, *_QUANTS.get(runtime, LADDER))
 
 
 def input_of(key: str) -> Input:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from whatfits.sizing.errors import WhatfitsError
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.units import parse_tokens
 from whatfits.webapp.asked import machine_named
@@ -20,7 +21,7 @@ from whatfits.webapp.choices import (
     model_words,
 )
 from whatfits.webapp.drop import ask_file, model_of_sent
-from whatfits.webapp.input_list import HERE, SHARES, input_of
+from whatfits.webapp.input_list import HERE, SHARES, input_of, quants_of
 from whatfits.webapp.memory import forget_this_machine
 from whatfits.webapp.mode import is_public
 from whatfits.webapp.state import (
@@ -35,6 +36,7 @@ from whatfits.webapp.widgets import (
     fixed_place,
     forget_inputs,
     in_rows,
+    linked_value,
     number,
     on_every_page,
     select,
@@ -154,9 +156,16 @@ def _draft_choices() -> tuple[str, ...]:
     return draft_choices(model)
 
 
-def ask_quant() -> None:
-    """Ask for the quantisation."""
-    select("quant", input_of("quant").allowed)
+def ask_quant(runtime: str | None = None) -> None:
+    """Ask for the quantisation: of those that a runtime loads, by the key of the input it is in.
+
+    One that was chosen for another runtime stays to be seen: the answer says what is wrong with it.
+    """
+    options = quants_of(DEFAULT_RUNTIME if runtime is None else linked_value(runtime))
+    known = linked_value("quant")
+    if known not in options and known in input_of("quant").allowed:
+        options += (known,)
+    select("quant", options)
 
 
 def ask_context() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import find_models, load_model
+from whatfits.sizing.ranking import trained_for_less
+from whatfits.sizing.units import format_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.webapp.asked import machine_of
 from whatfits.webapp.choices import is_open
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.workload import Workload
     from whatfits.webapp.state import Question
 
-__all__ = ["ranked", "with_contexts"]
+__all__ = ["count_sentence", "ranked", "with_contexts"]
 
 
 def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[RankedModel, ...]:
@@ -37,6 +40,18 @@ def ranked(question: Question, *, kind: str | None, open_only: bool) -> tuple[Ra
         (machine, question.workload, question.file_type, kind), work
     )
     return tuple(row for row in found if is_open(row.model)) if open_only else found
+
+
+def count_sentence(rows: Sequence[RankedModel], workload: Workload) -> str:
+    """Return how many of the models that run fit; those trained for less context are apart."""
+    tokens = format_tokens(workload.context_tokens or 0)
+    fitting = [row for row in rows if row.verdict == "fits"]
+    less = sum(trained_for_less(row, workload) for row in fitting)
+    parts = [f"**{len(fitting) - less} models fit with {tokens} tokens of context**"]
+    if less:
+        parts.append(f"{less} more would, but were trained for fewer")
+    parts.append(f"{len(rows) - len(fitting)} more run slowly or tightly.")
+    return "; ".join(parts)
 
 
 def with_contexts(question: Question, rows: Sequence[RankedModel]) -> tuple[RankedModel, ...]:

@@ -21,6 +21,7 @@ __all__ = [
     "fixed_place",
     "forget_inputs",
     "in_rows",
+    "linked_value",
     "number",
     "on_every_page",
     "panel",
@@ -139,6 +140,18 @@ def in_rows(*asks: Callable[[], object]) -> None:
 def value_of(key: str) -> Any:  # noqa: ANN401 - as declared
     """Return what this session has chosen for an input."""
     return st.session_state.get(key, input_of(key).default)
+
+
+def linked_value(key: str) -> Any:  # noqa: ANN401 - as declared
+    """Return what this session will choose for an input that is asked for later.
+
+    Until then the address alone has what a link says.
+    """
+    item = input_of(key)
+    linked = st.query_params.get(key)
+    usual = linked if linked in item.allowed else item.default
+    found = st.session_state.get(key)
+    return usual if found is None else found
 
 
 def chosen() -> dict[str, Any]:

@@ -99,6 +99,7 @@ class StoredModel:
         file_types: stored ones, best first; or only the native one.
         contexts: stored ones, in tokens, the default first.
         n_layers: layers, those that predict further tokens included.
+        context_train_tokens: context it was trained for; None when unknown.
         parameters: all weights.
         active_parameters: weights used for one token.
     """
@@ -106,6 +107,7 @@ class StoredModel:
     __slots__ = (
         "_record",
         "active_parameters",
+        "context_train_tokens",
         "contexts",
         "file_types",
         "n_layers",
@@ -115,6 +117,7 @@ class StoredModel:
     def __init__(self, record: dict[str, Any]) -> None:
         self._record = record
         self.n_layers: int = record["layers"]
+        self.context_train_tokens: int | None = record["trained"]
         self.parameters: int | None = record["parameters"]
         self.active_parameters: int | None = record["active"]
         self.file_types: list[str] = record["types"]

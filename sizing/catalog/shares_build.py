@@ -95,6 +95,7 @@ def record_of(entry: ModelEntry) -> dict[str, Any] | None:
         "types": kinds,
         "contexts": contexts,
         "layers": default.n_layers + default.hparams.n_layer_nextn,
+        "trained": default.hparams.context_train_tokens,
         "parameters": default.parameters,
         "active": default.active_parameters,
         "output": places[0].pop("output") if places else 0,

@@ -13,7 +13,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import machine_sentence, rate_cell
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.ranker import Ranker, rows_of
-from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
+from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows, trained_for_less
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -35,11 +35,26 @@ __all__ = ["answer_of", "rows_table", "run"]
 _DEFAULT_SHOWN: Final = 25
 _SORTS: Final = ("size", "memory", "released", "name", "disk")
 _REASONS: Final = 3
+_NAMED: Final = 5
 _VERDICTS: Final = ("fits", "slow", "tight", "no")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command; 0."""
+    options = _parser().read(arguments)
+    machine = machine_of(options)
+    if options.local:
+        from whatfits.sizing.cli.list_local import run_local
+
+        return run_local(options, machine, workload_of(options))
+    if options.sort == "disk":
+        raise InvalidRequestError(
+            what="--sort without --local", got=options.sort, allowed=", ".join(_SORTS[:-1])
+        )
+    return _run_catalog(options, machine)
+
+
+def _parser() -> Parser:
     parser = Parser(command="list", description="Models on this machine, one row each.")
     parser.add_argument("--local", action="store_true", help="those on this disk, not the catalog")
     parser.add_argument("--file-type", metavar="TYPE", help="one file type for all")
@@ -51,23 +66,18 @@ def run(arguments: Sequence[str]) -> int:
     add_machine_options(parser)
     add_workload_options(parser)
     add_output_options(parser)
-    options = parser.read(arguments)
-    machine = machine_of(options)
-    if options.local:
-        from whatfits.sizing.cli.list_local import run_local
+    return parser
 
-        return run_local(options, machine, workload_of(options))
-    if options.sort == "disk":
-        raise InvalidRequestError(
-            what="--sort without --local", got=options.sort, allowed=", ".join(_SORTS[:-1])
-        )
+
+def _run_catalog(options: argparse.Namespace, machine: Machine) -> int:
     from whatfits.sizing.catalog.shares import stored_model
     from whatfits.sizing.cli.list_answers import refused_models
 
+    workload = workload_of(options)
     ranker = Ranker(
         machine,
         load_entry,
-        workload=workload_of(options),
+        workload=workload,
         file_type=options.file_type,
         stored=stored_model,
         larger_too=options.verdict == "no",
@@ -95,6 +105,7 @@ def run(arguments: Sequence[str]) -> int:
         if larger and options.verdict is None:
             known = "known memory" if unsized_hint(machine) else "memory"
             notes.append(f"{larger} models exceed all {known} here: --verdict no lists them.")
+        notes += _trained_for_less([r.model for r in shown if trained_for_less(r, workload)])
         notes += _refusals(refused)
         notes += left_out_notes(machine)
         if nothing_is_sized(machine):
@@ -141,6 +152,16 @@ def _refusals(refused: Sequence[RefusedModels]) -> Iterator[str]:
     more = sum(len(group.models) for group in refused[_REASONS:])
     if more:
         yield f"Without a row, for other reasons: {more} more; --json names them."
+
+
+def _trained_for_less(models: Sequence[str]) -> Iterator[str]:
+    """Yield which models were trained for less context than they were sized for."""
+    if models:
+        more = ", …" if len(models) > _NAMED else ""
+        yield (
+            f"{len(models)} of these were trained for fewer tokens than asked for, and make no "
+            f"good use of more: {', '.join(models[:_NAMED])}{more}."
+        )
 
 
 def _limit(text: str) -> int:

@@ -109,11 +109,13 @@ def _all_speeds(speeds: Sequence[Speed | None]) -> Speed | None:
         return None
     alone = [speed.throughput_tokens_per_s or speed.decode_tokens_per_s for speed in known]
     full = _one(speed.full_depth_tokens for speed in known)
+    provenance = _shared(speed.provenance for speed in known)
+    read_by = _shared(speed.prefill_provenance or speed.provenance for speed in known)
     return Speed(
         prefill_tokens_per_s=_span(speed.prefill_tokens_per_s for speed in known),
         decode_tokens_per_s=_span(speed.decode_tokens_per_s for speed in known),
         time_to_first_token_s=_span(speed.time_to_first_token_s for speed in known),
-        provenance=known[0].provenance if len({s.provenance for s in known}) == 1 else "estimated",
+        provenance=provenance,
         reason="; ".join(dict.fromkeys(s.reason for s in known if s.reason)) or None,
         throughput_tokens_per_s=_added(alone),
         depth_tokens=_one(speed.depth_tokens for speed in known),
@@ -121,6 +123,7 @@ def _all_speeds(speeds: Sequence[Speed | None]) -> Speed | None:
         if full is None
         else _span(speed.full_decode_tokens_per_s for speed in known),
         full_depth_tokens=full,
+        prefill_provenance=None if read_by == provenance else read_by,
     )
 
 
@@ -128,6 +131,12 @@ def _one(numbers: Iterable[int | None]) -> int | None:
     """Return the number that all of them are; None where they differ, or are not told."""
     first, *others = set(numbers)
     return None if others else first
+
+
+def _shared(provenances: Iterable[str]) -> str:
+    """Return where all speeds come from."""
+    first, *others = set(provenances)
+    return "estimated" if others else first
 
 
 def _span(ranges: Iterable[RateRange | None]) -> RateRange | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.readers.safetensors import StoredTensor
 
-__all__ = ["bytes_by_type", "counts_of", "has_output", "parameters_of"]
+__all__ = ["bytes_by_type", "counts_of", "has_output", "layers_of", "parameters_of"]
 
 _OTHER_PARTS: Final = re.compile(
     r"(?:^|\.)(?:visual|vision\w*|audio\w*|multi_modal_projector|mtp|image_\w+|connector)\."
@@ -48,7 +48,7 @@ def counts_of(tensors: Sequence[StoredTensor]) -> dict[str, int]:
     """Return the plain fields of a configuration that the tensors give away."""
     text = [tensor for tensor in tensors if not _OTHER_PARTS.search(tensor.name)]
     counts: dict[str, int] = {}
-    layers = {int(found[1]) for tensor in text if (found := _LAYER.match(tensor.name))}
+    layers = layers_of(text)
     if layers and len(layers) == max(layers) + 1 <= _MAX_LAYERS:
         counts["num_hidden_layers"] = len(layers)
     for tensor in text:
@@ -58,6 +58,12 @@ def counts_of(tensors: Sequence[StoredTensor]) -> dict[str, int]:
                 counts["hidden_size"] = tensor.shape[1]
             break
     return {**counts, **_widths(text)}
+
+
+def layers_of(tensors: Iterable[StoredTensor]) -> frozenset[int]:
+    """Return the numbers of the language model's layers that have tensors."""
+    names = (tensor.name for tensor in tensors if not _OTHER_PARTS.search(tensor.name))
+    return frozenset(int(found[1]) for name in names if (found := _LAYER.match(name)))
 
 
 def has_output(tensors: Iterable[StoredTensor]) -> bool | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
 
-__all__ = ["check_mixture", "limit_notes", "mlx_placement"]
+__all__ = ["check_mixture", "limit_notes", "mlx_placement", "system_runs_mlx"]
 
 _METAL: Final = "metal"
 _CPU_ONLY: Final = "--device none for a CPU (pip install 'mlx[cpu]')"
@@ -36,7 +36,9 @@ def mlx_placement(model: ModelSpec, machine: Machine, request: PlacementRequest)
     Raises:
         InvalidRequestError: MLX does not run there, or not as far as anybody has checked.
     """
-    _check_system(machine)
+    system = _unsupported_system(machine)
+    if system is not None:
+        raise _elsewhere(system)
     devices = request.devices
     if devices is None:
         usable = usable_accelerators(machine)
@@ -54,6 +56,11 @@ def mlx_placement(model: ModelSpec, machine: Machine, request: PlacementRequest)
             what="devices", got=", ".join(devices), allowed="one: MLX keeps a model in one memory"
         )
     return placement
+
+
+def system_runs_mlx(machine: Machine) -> bool:
+    """Whether there is a package of MLX for a machine's system."""
+    return _unsupported_system(machine) is None
 
 
 def check_mixture(model: ModelSpec, placement: Placement) -> None:
@@ -84,18 +91,19 @@ def limit_notes(machine: Machine, placement: Placement, weights_bytes: int) -> I
             )
 
 
-def _check_system(machine: Machine) -> None:
-    """Refuse a system that no package of MLX is for."""
+def _unsupported_system(machine: Machine) -> str | None:
+    """Return the name of a system that no package of MLX is for; None where there is one."""
     host = machine.host
     if machine.os == "windows":
-        raise _elsewhere("Windows")
+        return "Windows"
     if machine.os != "macos":
-        return
+        return None
     if host is not None and _INTEL in host.name:
-        raise _elsewhere(host.name)
+        return host.name
     major = (machine.os_version or "").partition(".")[0]
     if major.isdecimal() and int(major) < _OLDEST_MACOS:
-        raise _elsewhere(f"macOS {machine.os_version}")
+        return f"macOS {machine.os_version}"
+    return None
 
 
 def _elsewhere(name: str) -> InvalidRequestError:

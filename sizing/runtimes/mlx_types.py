@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.quants.layouts.mlx import MlxMode
 
-__all__ = ["AS_PUBLISHED", "DEFAULT_TYPE", "MlxType", "find_mlx_type"]
+__all__ = ["AS_PUBLISHED", "DEFAULT_TYPE", "USUAL_TYPES", "MlxType", "find_mlx_type"]
 
 DEFAULT_TYPE: Final = "4bit"
 AS_PUBLISHED: Final = "as published"
@@ -44,6 +44,8 @@ _MIXED: Final = {
 _AFFINE: Final = re.compile(r"([234568])-?bits?(?:-?gs?(32|64|128))?")
 _GROUP: Final = 64
 _WIDTHS: Final = (2, 3, 4, 5, 6, 8)
+# without those whose groups are others than the usual ones
+USUAL_TYPES: Final = ("bf16", *(f"{bits}bit" for bits in _WIDTHS[::-1]), *_FLOATS, *_MIXED)
 _ALLOWED: Final = (
     "2bit to 6bit and 8bit (-g32, -g128 for other groups than 64), mxfp4, mxfp8, nvfp4, bf16, f16, "
     + ", ".join(_MIXED)

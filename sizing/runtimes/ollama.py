@@ -60,14 +60,12 @@ _NOT_IN_WORKLOAD: Final = (
     "kv_unified",
     "swa_full",
     "outputs_max",
-    "model_draft",
-    "spec_type",
-    "spec_draft_n_max",
     "kv_type_k_draft",
     "kv_type_v_draft",
     "cache_ram_mib",
     "ctx_checkpoints",
 )
+_DRAFTING: Final = ("model_draft", "spec_type", "spec_draft_n_max")
 _NOT_IN_PLACEMENT: Final = (
     "tensor_split",
     "cpu_moe_layers",
@@ -106,6 +104,7 @@ def asked(
         of_workload=_NOT_IN_WORKLOAD,
         of_placement=_NOT_IN_PLACEMENT,
     )
+    _check_drafts(workload)
     _check_pairs(workload)
     request = of_one_slice(request, machine)
     context, notes = _slot_context(spec, machine, workload)
@@ -169,6 +168,28 @@ def _slot_context(spec: ModelSpec, machine: Machine, workload: Workload) -> tupl
 def commands(run: Run) -> tuple[str, ...]:
     """Return a Modelfile, the server's environment, and the lines that create and run the model."""
     return ollama_commands(run)
+
+
+def _check_drafts(workload: Workload) -> None:
+    """Refuse drafting: which models can draft under Ollama is not what can under llama.cpp.
+
+    A draft of its own (DRAFT in a Modelfile) is started as multi-token prediction or DFlash,
+    whatever it is; a model's own layers draft once draft_num_predict is set.
+    Source: llm/llama_server.go (externalDraftType, appendDraftArgs), server/routes.go.
+
+    Raises:
+        InvalidRequestError: it is asked for.
+    """
+    for name in _DRAFTING:
+        value = getattr(workload, name)
+        if value is not None:
+            raise InvalidRequestError(
+                what=f"{name} with Ollama",
+                got=value,
+                allowed="left unset: what Ollama drafts with (DRAFT and draft_num_predict of a "
+                "Modelfile: multi-token prediction or DFlash, no other model) is not sized here",
+                next_step="leave it out, or ask for --runtime llama.cpp",
+            )
 
 
 def _check_pairs(workload: Workload) -> None:

@@ -10,6 +10,7 @@ import re
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.placement import usable_accelerators
+from whatfits.sizing.runtimes.mlx_machine import system_runs_mlx
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
 
@@ -34,8 +35,12 @@ def capability(device: Device) -> float | None:
     return next((float(match[1]) for match in found if match), None)
 
 
-def vllm_devices(machine: Machine, request: PlacementRequest) -> tuple[Device, ...]:
+def vllm_devices(
+    machine: Machine, request: PlacementRequest, *, or_mlx: bool = True
+) -> tuple[Device, ...]:
     """Return the accelerators of one back end that take part; the host when there is none.
+
+    Without `or_mlx` a refusal on a Mac does not name MLX: it cannot do what was asked either.
 
     Raises:
         InvalidRequestError: a device is not there, or vLLM does not run on what was chosen.
@@ -55,7 +60,7 @@ def vllm_devices(machine: Machine, request: PlacementRequest) -> tuple[Device, .
     kinds = {device.kind for device in chosen}
     if len(kinds) > 1 or not kinds <= set(_BACKENDS):
         strange = [device for device in chosen if device.kind not in _BACKENDS]
-        raise _refused((strange or list(chosen))[0])
+        raise _refused((strange or list(chosen))[0], or_mlx=or_mlx and system_runs_mlx(machine))
     for device in chosen:
         known = capability(device)
         if known is not None and known < _FIRST_CAPABILITY:
@@ -92,10 +97,11 @@ def _chosen(machine: Machine, wanted: tuple[str, ...] | None) -> tuple[Device, .
     return chosen
 
 
-def _refused(device: Device) -> InvalidRequestError:
+def _refused(device: Device, *, or_mlx: bool) -> InvalidRequestError:
     next_step = "take --runtime llama.cpp, or --device none for the CPU"
     if device.kind == "metal":
-        next_step = "take --runtime llama.cpp on a Mac, or mlx for one user"
+        alone = ", or mlx for one user" if or_mlx else ""
+        next_step = f"take --runtime llama.cpp on a Mac{alone}"
     return InvalidRequestError(
         what="device for vllm",
         got=f"{device.name} ({device.kind})",

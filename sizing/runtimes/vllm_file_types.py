@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
 __all__ = [
+    "CHECKPOINT_TYPES",
     "SIXTEEN_BITS",
     "checkpoint_type_of",
     "find_checkpoint_type",
@@ -79,7 +80,8 @@ _ALIASES: Final = {
     "int4": "w4a16",
     "e4m3": "fp8",
 }
-_ALLOWED: Final = ", ".join((SIXTEEN_BITS, *_BLOCKS))
+CHECKPOINT_TYPES: Final = (SIXTEEN_BITS, *_BLOCKS)
+_ALLOWED: Final = ", ".join(CHECKPOINT_TYPES)
 _FORMATS: Final = {
     "nvfp4-pack": "nvfp4",
     "mxfp4-pack": "mxfp4",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
+from whatfits.sizing.runtimes.vllm_devices import vllm_devices
 from whatfits.sizing.serving.batching import ENDS
 from whatfits.sizing.serving.curve import Users
 from whatfits.sizing.serving.llama_deployment import LlamaDeployments
@@ -64,6 +65,7 @@ def deployed(
     if entry.starts_llama_cpp:
         ways = LlamaDeployments(entry, spec, machine, workload, request, force=force)
         return ways.with_slots_for(users)
+    vllm_devices(machine, request, or_mlx="mlx" in SERVE_RUNTIMES)  # named only where it serves
 
     def planned() -> Plan:
         return answer(

@@ -16,6 +16,7 @@ from whatfits.sizing.readers.checkpoint_shape import (
     bytes_by_type,
     counts_of,
     has_output,
+    layers_of,
     parameters_of,
 )
 from whatfits.sizing.sources.checkpoint_files import CONFIG, Checkpoint, read_checkpoint
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
 
-__all__ = ["checkpoint_spec", "display_name", "load_checkpoint_model", "missing_files"]
+__all__ = [
+    "checkpoint_spec",
+    "display_name",
+    "hollow_layers",
+    "load_checkpoint_model",
+    "missing_files",
+]
 
 _TYPES_SHOWN: Final = 4
 _FILES_SHOWN: Final = 5
@@ -229,6 +236,7 @@ def _held(
     else:
         yield from _expected(quantisation, how, spec, config)
     yield from missing_files(found)
+    yield from hollow_layers(found, spec)
 
 
 def missing_files(found: Checkpoint) -> Iterator[str]:
@@ -237,6 +245,32 @@ def missing_files(found: Checkpoint) -> Iterator[str]:
         names = ", ".join(printable(name) for name in found.missing[:_FILES_SHOWN])
         more = ", …" if len(found.missing) > _FILES_SHOWN else ""
         yield f"{len(found.missing):,} {MISSING_FILES}: {names}{more}."
+
+
+def hollow_layers(found: Checkpoint, spec: ModelSpec) -> Iterator[str]:
+    """Yield that layers of the configuration lack every tensor, though no file is missing.
+
+    Layers that do nothing need none (Deci); nor do those behind the configuration's own, which
+    predict further tokens.
+    """
+    held = layers_of(found.tensors)
+    if found.config is None or found.missing or not held:
+        return
+    given = flattened(found.config.values)
+    claimed = next((given[name] for name in _SAME[0] if given.get(name) is not None), None)
+    if type(claimed) is not int:
+        return
+    empty = [
+        index
+        for index, layer in enumerate(spec.layers[:claimed])
+        if index not in held and (layer.attention or layer.recurrent or layer.n_ff)
+    ]
+    if empty:
+        yield (
+            f"{CONFIG} has {claimed:,} layers, and {len(empty):,} of them have no tensors, the "
+            f"first of them layer {empty[0]}: the files are not whole, or of another model, and "
+            "runtimes do not load them."
+        )
 
 
 def _expected(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EXTRA_LAYERS", "cloud_refusal", "parameter_notes", "tensor_refusal"]
 
 EXTRA_LAYERS: Final[tuple[ExtraKind, ...]] = ("projector", "adapter", "draft")
-_SIZING_PARAMETERS: Final = ("num_ctx", "num_batch", "num_gpu")
+_SIZING_PARAMETERS: Final = ("num_ctx", "num_batch", "num_gpu", "draft_num_predict")
 
 
 def tensor_refusal() -> str:

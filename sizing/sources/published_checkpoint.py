@@ -182,7 +182,7 @@ def _of_checkpoint(
         checkpoint_quantisation,
     )
     from whatfits.sizing.sources.checkpoint_files import CONFIG  # noqa: PLC0415 - one path
-    from whatfits.sizing.sources.folder import missing_files  # noqa: PLC0415 - one path
+    from whatfits.sizing.sources.folder import hollow_layers, missing_files  # noqa: PLC0415 - one path
 
     if found.config is None:
         raise UnsupportedArchitectureError(
@@ -197,7 +197,7 @@ def _of_checkpoint(
             what="model for vllm",
             got=source,
             allowed="quantised otherwise than by MLX: vLLM does not read that",
-            next_step="take --runtime mlx, or the checkpoint it was made of",
+            next_step="take the checkpoint it was made of, or 'whatfits check --runtime mlx'",
         )
     spec = _table(config, name=shown, source=source, origin=f"{CONFIG}: {source}")
     text = config.get("text_config")
@@ -213,6 +213,7 @@ def _of_checkpoint(
     )
     chosen = _chosen(spec, facts, own, asked, config)
     notes = (*found.config.findings, *found.findings, *missing_files(found))
+    notes += tuple(hollow_layers(found, spec))
     if stored is not None:
         notes += (f"{where}, other parts left out: {stored:,} bytes ({format_bytes(stored)}).",)
     return replace(chosen, notes=(*chosen.notes, *notes, *said))

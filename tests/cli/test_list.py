@@ -148,3 +148,21 @@ def test_nothing_is_said_of_refusals_where_there_are_none(say: Callable[..., Any
     asked = ("list", "--machine", "rtx-4090 + 64gb")
     assert say(*asked, "--json").json["refused"] == []
     assert "Without a row" not in say(*asked).out
+
+
+def test_models_trained_for_less_than_was_asked_for_are_named(
+    say: Callable[..., Any], is_valid: Callable[[str, object], None]
+) -> None:
+    asked = ("list", "--machine", "rtx-4090 + 64gb", "--family", "phi", "--context", "64k")
+    answer = say(*asked, "--json").json
+    is_valid("list", answer)
+    short = [m["model"] for m in answer["models"] if m["context_train_tokens"] < 65_536]
+    # published: phi-4 max_position_embeddings 16,384; phi-4-mini 131,072
+    assert "phi-4" in short
+    assert "phi-4-mini" in {m["model"] for m in answer["models"]} - set(short)
+    text = say(*asked, "--limit", "0", "--plain").out
+    assert f"{len(short)} of these were trained for fewer tokens than asked for" in text
+    assert "trained for fewer" not in say(*asked[:-1], "2k", "--plain").out
+    # of several sequences each has its share of the context
+    many = say(*asked, "-np", "8", "--limit", "0", "--plain").out
+    assert "phi-4," not in many.partition("trained for fewer")[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import exp, log
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from whatfits.sizing.calibration import (
 )
 from whatfits.sizing.speed_costs import costs_of
 from whatfits.sizing.speed_timed import timed_costs, wider
+
+if TYPE_CHECKING:
+    from whatfits.sizing.estimate import Basis, Plan
 
 FAMILY = (-0.2, 0.3)
 CARD = "rtx 4090 + 64gb"
@@ -150,3 +154,45 @@ def test_the_basis_tells_both_intervals() -> None:
     assert told is not None
     assert "0.95 to 1.05 times what is told, and 0." in told
     assert "not timed, as experts" in told
+
+
+def test_a_prompt_of_a_type_that_was_only_written_with_is_not_measured_here() -> None:
+    floats = MeasuredDecode("float", 8e11, 0.05, "F16")
+    found = replace(FOUND, decode=(*DECODE, floats))
+    speed = _speed("llama-3.2-1b", "F16", found)
+    assert speed.provenance == "measured here"
+    assert speed.prefill_provenance == "estimated"
+    both = replace(found, prefill=(*PREFILL, MeasuredPrefill("float", 8e13, 0.05, "F16")))
+    assert _speed("llama-3.2-1b", "F16", both).prefill_provenance is None
+    assert _speed("llama-3.2-1b", "Q4_K_M", found).prefill_provenance is None
+
+
+def test_the_basis_names_the_types_that_were_measured() -> None:
+    machine = load_machine(CARD)
+    devices = (replace(FOUND, device=machine.accelerators[0].id),)
+    known = Calibration("1.0", "2026-01-01", "x", (), devices)
+    plan = check("llama-3.2-1b", file_type="Q8_0", machine=replace(machine, calibration=known))
+    basis = {one.key: one for one in plan.basis}
+    for key in ("speed.decode_tokens_per_s", "speed.prefill_tokens_per_s"):
+        (inputs, *_) = basis[key].inputs.values()
+        assert inputs["measured_types"] == "Q4_K, Q6_K"
+
+
+@pytest.mark.parametrize(("runtime", "machine"), [("vllm", CARD), ("mlx", "m4-max-64gb")])
+def test_what_was_measured_of_llama_cpp_says_nothing_of_another_engine(
+    runtime: str, machine: str
+) -> None:
+    plain = load_machine(machine)
+    known = Calibration(
+        "1.0", "2026-01-01", "x", (), (replace(FOUND, device=plain.accelerators[0].id),)
+    )
+    with_it, without = (
+        check("llama-3.2-1b", runtime=runtime, machine=one)
+        for one in (replace(plain, calibration=known), plain)
+    )
+    assert with_it.speed == without.speed
+    assert _of_speed(with_it) == _of_speed(without)
+
+
+def _of_speed(plan: Plan) -> list[Basis]:
+    return [one for one in plan.basis if one.key.startswith("speed.")]

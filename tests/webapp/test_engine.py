@@ -14,7 +14,7 @@ from whatfits.webapp.asked import machine_named, machine_of, model_of, name_of
 from whatfits.webapp.engine import answered, curves, first_answer
 from whatfits.webapp.input_list import input_of
 from whatfits.webapp.memory import BusyError, Memory
-from whatfits.webapp.ranking_engine import ranked
+from whatfits.webapp.ranking_engine import count_sentence, ranked
 from whatfits.webapp.state import question_of
 
 if TYPE_CHECKING:
@@ -213,3 +213,19 @@ def test_a_question_whose_answer_is_whole_keeps_no_more_of_it() -> None:
     memory.forget("a")
     memory.forget("never asked")
     assert memory.known("a") is None
+
+
+def test_models_trained_for_less_are_not_among_those_that_fit_with_the_context() -> None:
+    question = question_of({**MACHINE, "context": "64k"})
+    rows = ranked(question, kind=None, open_only=False)
+    fits = [row for row in rows if row.verdict == "fits"]
+    short = [row for row in fits if (row.context_train_tokens or 2**20) < 65_536]
+    assert "phi-4" in {row.model for row in short}  # published: 16,384 positions
+    assert count_sentence(rows, question.workload) == (
+        f"**{len(fits) - len(short)} models fit with 65,536 tokens of context**; {len(short)} more "
+        f"would, but were trained for fewer; {len(rows) - len(fits)} more run slowly or tightly."
+    )
+    usual = question_of(MACHINE)
+    assert "trained" not in count_sentence(
+        [row for row in rows if row.model == "llama-3.1-8b"], usual.workload
+    )

@@ -128,6 +128,29 @@ def test_a_mac_is_told_both_limits_and_the_command(page: Callable[..., Any]) -> 
     assert "sudo sysctl iogpu.wired_limit_mb=57344" in text
 
 
+def test_a_macs_table_holds_the_gpus_part_against_the_gpus_limit(page: Callable[..., Any]) -> None:
+    machine = "m4-max-40-core-gpu 64gb"
+    text = said(page(machine=machine, quant="Q4_K_M", model="llama-3.3-70b"))
+    (bill,) = pool_bills(
+        plan(
+            "llama-3.3-70b",
+            machine=machine,
+            file_type="Q4_K_M",
+            workload={"context_tokens": 8192},
+        )
+    )
+    of_gpu, whole = bill.needs
+    assert whole.high_bytes > of_gpu.high_bytes
+    assert f"| of it for the GPU, at most | {inert(format_bytes(of_gpu.high_bytes))} |" in text
+    assert (
+        f"| may be used | {inert(format_bytes(of_gpu.pool.free_low_bytes or 0))} by the GPU |"
+        in text
+    )
+    # what is to spare is what these two leave
+    assert inert(f"{format_bytes(bill.spare_bytes or 0)} to spare") in text
+    assert "of it for the GPU" not in said(page(machine="rtx-4090"))
+
+
 def test_the_ranking_is_the_librarys(page: Callable[..., Any]) -> None:
     app = page("runs", machine="m2 8gb", use="embedding", context="1k")
     machine = load_machine("m2 8gb")

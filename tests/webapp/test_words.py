@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from whatfits.webapp.words import advice, inert, linked_table, table
+from whatfits.sizing.errors import InvalidRequestError
+from whatfits.webapp.input_list import input_of
+from whatfits.webapp.words import advice, inert, linked_table, refused, table
 
 JOINER = "\N{WORD JOINER}"
 MARKS = set("`*_[]<>#|~$:&!")
@@ -49,12 +51,28 @@ def test_plain_words_are_left_alone() -> None:
         ("name one with --file-type, as BF16", "name one with Quantisation, as BF16"),
         ("newer ones with --prices", "newer ones with whatfits cost --prices"),
         ("*--runtime mlx*", "*mlx*"),
+        ("(--file-type Q6_K).", "(Quantisation Q6_K)."),
+        # longer names, flags of other programs and commands in quotes are not ours to rename
+        ("llama.cpp's --context-shift, --no-context", "llama.cpp's --context-shift, --no-context"),
+        ("give it --max-model-len auto", "give it --max-model-len auto"),
+        ("or 'whatfits check --runtime mlx'", "or 'whatfits check --runtime mlx'"),
+        ("'whatfits plan --context 8k', --context", "'whatfits plan --context 8k', Context"),
     ],
 )
 def test_an_option_of_the_command_line_is_called_as_its_field_on_the_page(
     told: str, shown: str
 ) -> None:
     assert advice(told) == inert(shown)
+
+
+@pytest.mark.parametrize("got", ["--context", "my --runtime model", "--file-type"])
+def test_what_was_typed_is_shown_as_it_was_typed(got: str) -> None:
+    error = InvalidRequestError(what="name", got=got, next_step="raise --context")
+    assert refused(error) == inert(f"name {got!r}; raise Context")
+
+
+def test_a_field_is_called_as_it_is_labelled() -> None:
+    assert advice("--ubatch") == inert(input_of("ubatch").label)
 
 
 def test_a_table_cannot_be_broken_by_a_cell() -> None:

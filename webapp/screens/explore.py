@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
@@ -14,7 +15,7 @@ from whatfits.webapp.widgets import in_rows, on_every_page
 st.title("Explore")
 inputs.ask_model()
 inputs.ask_machine()
-in_rows(inputs.ask_quant, inputs.ask_context)
+in_rows(partial(inputs.ask_quant, "server"), inputs.ask_context)
 with on_every_page():
     context, quants, machines, users = st.tabs(
         ["Context", "Quality", "Two machines", "Serving"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from whatfits.sizing.errors import WhatfitsError
@@ -12,7 +14,7 @@ from whatfits.webapp.widgets import in_rows, panel
 st.title("Will it fit?")
 inputs.ask_model()
 inputs.ask_machine()
-in_rows(inputs.ask_quant, inputs.ask_context)
+in_rows(partial(inputs.ask_quant, "runtime"), inputs.ask_context)
 with panel("More: users, cache, placement, runtime"):
     inputs.ask_more()
 if not inputs.may_read_address():

@@ -19,7 +19,7 @@ from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
 from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
 from whatfits.webapp.asked import machine_of
-from whatfits.webapp.ranking_engine import ranked, with_contexts
+from whatfits.webapp.ranking_engine import count_sentence, ranked, with_contexts
 from whatfits.webapp.words import inert, linked_table
 
 if TYPE_CHECKING:
@@ -46,14 +46,8 @@ except WhatfitsError as error:
     refusal(error)
     st.stop()
 rows = sort_rows(found, widgets.value_of("sort"))
-tokens = format_tokens(question.workload.context_tokens or 0)
-fit = len([row for row in rows if row.verdict == "fits"])
 if rows:
-    st.success(
-        f"**{fit} models fit with {tokens} tokens of context**; "
-        f"{len(rows) - fit} more run slowly or tightly.",
-        icon=":material/check_circle:",
-    )
+    st.success(count_sentence(rows, question.workload), icon=":material/check_circle:")
 elif nothing_is_sized(machine):
     st.warning(f"**What runs here cannot be told.** {inert(unsized_hint(machine))}")
 else:

@@ -196,6 +196,17 @@ def test_what_a_program_cannot_set_is_refused(runtime: str, request_: dict[str, 
         check("qwen3-8b", runtime=runtime, machine="rtx-4090 + 64gb", **request_)
 
 
+@pytest.mark.parametrize("asked", [{"model_draft": "qwen3-0.6b"}, {"spec_type": "draft-mtp"}])
+def test_ollama_has_drafts_and_says_that_they_are_not_sized(asked: dict[str, str]) -> None:
+    # ollama/ollama (2026-08-21) parser/parser.go has DRAFT, llm/llama_server.go starts it as one
+    # of two kinds: draft-mtp or draft-dflash
+    with pytest.raises(InvalidRequestError) as refused:
+        check("qwen3-8b", runtime="ollama", machine="rtx-4090 + 64gb", workload=asked)
+    assert "no such setting" not in str(refused.value)
+    assert "DRAFT and draft_num_predict" in refused.value.allowed
+    assert "not sized here" in refused.value.allowed
+
+
 def test_ollama_has_one_type_for_keys_and_values() -> None:
     with pytest.raises(InvalidRequestError, match="same type"):
         check("qwen3-8b", runtime="ollama", machine="64gb", workload={"kv_type_k": "q8_0"})

@@ -56,7 +56,7 @@ def test_ollamas_port_in_a_host_is_understood(home: Path, linux: Surroundings) -
 def test_ollamas_extra_layers_and_parameters_are_told(home: Path, linux: Surroundings) -> None:
     store = Ollama(home)
     layers = [("model", MODEL), ("projector", b"p" * 10), ("adapter", b"a" * 11)]
-    layers += [("draft", b"d" * 12), ("params", b'{"num_ctx": 16384, "temperature": 0.7}')]
+    layers += [("draft", b"d" * 12), ("params", b'{"num_ctx": 16384, "draft_num_predict": 4}')]
     store.model("eyes/latest", layers)
     (model,) = only(linux).models
     assert [(e.kind, e.file_bytes) for e in model.extras] == [
@@ -64,7 +64,8 @@ def test_ollamas_extra_layers_and_parameters_are_told(home: Path, linux: Surroun
         ("adapter", 11),
         ("draft", 12),
     ]
-    assert model.findings == ("Ollama loads it with num_ctx 16,384 of its own",)
+    said = "Ollama loads it with num_ctx 16,384, draft_num_predict 4 of its own"
+    assert model.findings == (said,)
     assert model.file_bytes == len(MODEL)
 
 
