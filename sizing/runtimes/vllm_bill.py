@@ -13,6 +13,7 @@ from math import ceil
 from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.parts import HALF
+from whatfits.sizing.runtimes.vllm_devices import capability
 from whatfits.sizing.runtimes.vllm_kv_plan import plan_cache
 from whatfits.sizing.runtimes.vllm_layers import CacheRules, cache_layers
 from whatfits.sizing.runtimes.vllm_overheads import (
@@ -225,7 +226,8 @@ def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tupl
     cut = settings.cut
     stages = cut.layers(model.n_layers)
     drafting = settings.drafted_tokens > 0
-    weights = stage_weights(model, cut, drafting=drafting)
+    kind = capability(settings.devices[0])
+    weights = stage_weights(model, cut, drafting=drafting, capability=kind)
     activation = activation_range(model, settings)
     rules = CacheRules(
         ranks=cut.ranks,

@@ -73,10 +73,10 @@ _NO_CONTEXT: Final = ByteRange(0, 0, 0, "the CPU has no driver context")
 _PROCESS: Final = _gib(0.5, 1.0, 2.5, "Python and torch on the CPU: no log read, a wide guess")
 _REST: Final = {
     # (several ranks, 40 GiB or more of memory); stages have taken no more than one card has
-    (False, False): _gib(0.03, 0.3, 0.6, "libraries of one card: 0.03 to 0.6 GiB in logs"),
+    (False, False): _gib(0.02, 0.3, 0.6, "libraries of one card: 0.02 to 0.6 GiB in logs"),
     (False, True): _gib(0.03, 0.3, 1.8, "libraries of one large card: up to 1.79 GiB in a log"),
     (True, False): _gib(0.2, 0.4, 1.0, "libraries and NCCL on cards: 0.20 to 0.33 GiB in logs"),
-    (True, True): _gib(0.3, 2.1, 3.6, "libraries and NCCL on large cards: 2.06 to 3.58 in logs"),
+    (True, True): _gib(0.2, 2.1, 3.6, "libraries and NCCL on large cards: 0.21 to 3.58 in logs"),
 }
 _ROCM: Final = _gib(0.3, 0.6, 2.0, "libraries on ROCm: 0.6 GiB usual, few logs")
 

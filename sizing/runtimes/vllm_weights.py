@@ -1,7 +1,8 @@
 """Bytes of the weights on one device, as vLLM loads a checkpoint cut over ranks and stages.
 
 Source: vllm-project/vllm 0.33.0 vllm/model_executor/layers (linear.py, vocab_parallel_embedding.py,
-fused_moe/oracle/mxfp4.py, rotary_embedding), vllm/distributed/utils.py. Error against the `Model
+fused_moe/oracle/mxfp4.py, rotary_embedding), kernels/linear/mixed_precision/machete.py,
+vllm/distributed/utils.py. Error against the `Model
 loading took` of public logs (tests/golden/test_vllm_on_h100.py): at most 0.65 %, and 0.1 % in 16 or
 8 bits without latent attention.
 """
@@ -13,7 +14,7 @@ from math import prod
 
 from whatfits.sizing.model import ByteRange, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.layouts.parts import HALF, ceil_div
-from whatfits.sizing.runtimes.vllm_blocks import beyond_tensors_bytes
+from whatfits.sizing.runtimes.vllm_blocks import beyond_tensors_bytes, zero_points_bytes
 from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank
 from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP
 from whatfits.sizing.speculation import prediction_layer
@@ -54,23 +55,30 @@ _LATENT: Final = re.compile(r"blk\.\d+\.attn_[kv]_b\.weight")
 _LEAST_PADDING, _USUAL_PADDING = (128, 128), (256, 128)
 _MXFP4: Final = "MXFP4"
 _MXFP4_BITS: Final = 4.25
+_AWQ: Final = "AWQ"
+_HOPPER: Final = 9.0  # capability of what Machete runs on
 _ROUNDING: Final = 0.005  # small blocks, scales and buffers that no table lists
 _FULL_UNTURNED: Final = frozenset({"llama4", "cohere2", "exaone4"})  # only windows are turned
 _SAME: Final = 0.02  # a table this near to the headers describes the same tensors
 
 
-def stage_weights(model: ModelSpec, cut: Cut, *, drafting: bool = False) -> tuple[ByteRange, ...]:
+def stage_weights(
+    model: ModelSpec, cut: Cut, *, drafting: bool = False, capability: float | None = None
+) -> tuple[ByteRange, ...]:
     """Return the weights on one device of each stage; with ranks, all of a stage have the same.
 
     The first stage has the embedding, the last the output matrix, or its own copy of an embedding
-    that serves as one; `drafting`: and the prediction layers, which share both.
+    that serves as one; `drafting`: and the prediction layers, which share both. `capability` of the
+    devices decides what kernels make of zero-points.
     """
     stages = cut.layers(model.n_layers)
     tied = not any(tensor.name == _OUTPUT for tensor in model.tensors)
-    *before, last = (
-        _stage(model, layers, cut, is_first=index == 0, is_last=index == cut.stages - 1, tied=tied)
+    parts = (
+        _held(model, layers, is_first=index == 0, is_last=index == cut.stages - 1, tied=tied)
         for index, layers in enumerate(stages)
     )
+    unpacked = capability == _HOPPER
+    *before, last = (_stage(model, held, cut, unpacked_zeros=unpacked) for held in parts)
     return (*before, _with_prediction(last, model, cut.ranks) if drafting else last)
 
 
@@ -93,10 +101,10 @@ def _with_prediction(stage: ByteRange, model: ModelSpec, ranks: int) -> ByteRang
     )
 
 
-def _stage(
-    model: ModelSpec, layers: range, cut: Cut, *, is_first: bool, is_last: bool, tied: bool
-) -> ByteRange:
-    held = [
+def _held(
+    model: ModelSpec, layers: range, *, is_first: bool, is_last: bool, tied: bool
+) -> list[TensorSpec]:
+    return [
         tensor
         for tensor in model.tensors
         if (
@@ -105,6 +113,11 @@ def _stage(
         or (is_first and _is_first(tensor))
         or (is_last and (_is_last(tensor) or (tied and tensor.name == _EMBEDDING)))
     ]
+
+
+def _stage(
+    model: ModelSpec, held: list[TensorSpec], cut: Cut, *, unpacked_zeros: bool
+) -> ByteRange:
     parts = [(tensor, _on_rank(model, tensor, cut.ranks, _USUAL_PADDING)) for tensor in held]
     mid = sum(n_bytes for _, n_bytes in parts)
     low = sum(_on_rank(model, tensor, cut.ranks, _LEAST_PADDING) for tensor in held)
@@ -113,13 +126,23 @@ def _stage(
     copied = copies if model.checkpoint is not None and model.checkpoint.label else 0
     rotary = _rotary_bytes(model)
     # stacks of MXFP4 are taken apart and put together by their kernels
-    beyond = beyond_tensors_bytes((t.name, size) for t, size in parts if t.type != _MXFP4)
+    beyond = beyond_tensors_bytes((t, size) for t, size in parts if t.type != _MXFP4)
+    if unpacked_zeros:
+        beyond += sum(_unpacked_bytes(tensor, size) for tensor, size in parts)
     return ByteRange(
         low_bytes=round(low * min(factor, 1.0)),
         mid_bytes=round(mid * factor) + beyond + rotary + copied,
         high_bytes=round(mid * max(factor, 1.0) * (1 + _ROUNDING)) + beyond + 2 * rotary + copies,
         reason=why,
     )
+
+
+def _unpacked_bytes(tensor: TensorSpec, n_bytes: int) -> int:
+    """Return what zero-points take more in 16 bits, as Machete wants them; experts have Marlin."""
+    if tensor.type != _AWQ or re.fullmatch(_EXPERTS, tensor.name):
+        return 0
+    bits = 8 * tensor.n_bytes // prod(tensor.shape)
+    return zero_points_bytes(tensor, n_bytes) * (16 - bits) // bits
 
 
 def _is_first(tensor: TensorSpec) -> bool:

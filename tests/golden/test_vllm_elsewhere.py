@@ -22,7 +22,7 @@ from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from whatfits.sizing.runtimes.vllm_bill import DeviceBill
+    from whatfits.sizing.runtimes.vllm_bill import Bill, DeviceBill
 
 PATH: Final = Path(__file__).parents[1] / "recorded" / "vllm" / "elsewhere.json"
 ROWS: Final[list[dict[str, Any]]] = json.loads(PATH.read_text(encoding="utf-8"))["rows"]
@@ -38,8 +38,8 @@ PARTS: Final = (
 
 
 @cache
-def first_card(name: str) -> DeviceBill:
-    """Return what is told of the first card of the start of this name, with its settings."""
+def bill_by_name(name: str) -> Bill:
+    """Return what is told of the start of this name, with its settings."""
     (row,) = (row for row in ROWS if row["name"] == name)
     model = load_published(row["model"], file_type=row["file_type"])
     where, kind = load_machine(row["machine"]), row.get("kv_cache_dtype")
@@ -53,7 +53,13 @@ def first_card(name: str) -> DeviceBill:
         spec_draft_n_max=row.get("drafted_tokens"),
     )
     settings = resolve_vllm(model, where, wanted, PlacementRequest())
-    return bill_of(model, where, settings, permille=900).devices[0]
+    permille = round(1000 * row.get("gpu_memory_utilization", 0.9))
+    return bill_of(model, where, settings, permille=permille)
+
+
+def first_card(name: str) -> DeviceBill:
+    """Return what is told of the first card of that start."""
+    return bill_by_name(name).devices[0]
 
 
 def interval(bill: DeviceBill, part: str) -> ByteRange:
@@ -97,6 +103,20 @@ def test_a_part_is_in_its_interval_unless_its_row_says_why_not(
     assert (low <= row[part] * GIB <= high) is (part not in row.get("beyond", {}))
 
 
+LOADED: Final = [
+    row for row in ROWS if "weights_gib" in row and "weights_gib" not in row.get("beyond", {})
+]
+
+
+@pytest.mark.parametrize("row", LOADED, ids=[row["name"] for row in LOADED])
+def test_the_weights_are_those_that_were_loaded(row: dict[str, Any]) -> None:
+    # Machete's rearranged matrices leave some blocks more behind.
+    error = 0.004 if row["file_type"] == "awq" else 0.001
+    loaded = row["weights_gib"] * GIB
+    near = HALF_A_DIGIT_BYTES + error * loaded
+    assert first_card(row["name"]).weights.mid_bytes == pytest.approx(loaded, abs=near)
+
+
 CACHED: Final = [row for row in ROWS if "kv_gib" in row]
 
 
@@ -112,6 +132,19 @@ def test_the_requests_and_tokens_of_a_cache_are_those_that_were_printed(
     if "kv_tokens" in row:
         longest = row["max_model_len"]
         assert int(low * longest) <= row["kv_tokens"] <= int(high * longest)
+
+
+ALONE: Final = [row for row in ROWS if "gpu_memory_utilization" in row]
+
+
+@pytest.mark.parametrize("row", ALONE, ids=[row["name"] for row in ALONE])
+def test_the_cache_beside_all_else_is_the_one_that_was_printed(row: dict[str, Any]) -> None:
+    bill = bill_by_name(row["name"])
+    (group,) = bill.devices[0].cache.groups
+    told = row["kv_tokens"] // group.spec.block_tokens
+    low, mid, high = bill.n_blocks
+    assert low <= told <= high
+    assert mid == pytest.approx(told, rel=0.01)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if "block_tokens" in row])

@@ -23,6 +23,8 @@ from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from whatfits.sizing.model import ByteRange
     from whatfits.sizing.runtimes.vllm_bill import DeviceBill
 
@@ -43,6 +45,15 @@ def name_of(row: dict[str, Any]) -> str:
 
 def is_of(row: dict[str, Any], names: tuple[str, ...]) -> bool:
     return str(row["model"]).startswith(names)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocks_of_that_version() -> Iterator[None]:
+    """Split stretches of any size: vLLM forbade it while it loads in a later version."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("whatfits.sizing.runtimes.vllm_blocks._UNSPLIT_BYTES", 1 << 60)
+        yield
+    bills.cache_clear()
 
 
 @cache

@@ -12,6 +12,7 @@ from whatfits.sizing.runtimes.vllm_blocks import beyond_tensors_bytes
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over, stage_layers, why_not_ranks
 from whatfits.sizing.runtimes.vllm_weights import stage_weights
 from whatfits.sizing.sources.published_checkpoint import load_published
+from whatfits.sizing.units import MIB
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
@@ -79,7 +80,7 @@ def test_up_projections_of_latent_attention_are_copied_for_a_quantised_checkpoin
     model = load_published("deepseek-v3")
     (weights,) = stage_weights(model, Cut(1, 1))
     copies = 61 * 128 * (128 + 128) * 512 * 2
-    blocks = beyond_tensors_bytes((tensor.name, tensor.n_bytes) for tensor in model.tensors)
+    blocks = beyond_tensors_bytes((tensor, tensor.n_bytes) for tensor in model.tensors)
     assert weights.mid_bytes - weights.low_bytes == copies + 163_840 * 64 * 2 + blocks
 
 
@@ -92,9 +93,22 @@ def test_mxfp4_experts_are_padded_to_the_kernels_blocks() -> None:
 
     (weights,) = stage_weights(model, Cut(1, 1))
     rotary = 2 * 131_072 * 64 * 2
+    # In each layer 1.875 MiB are left behind queries, keys and values and 1.5 behind the output.
+    blocks = beyond_tensors_bytes((t, t.n_bytes) for t in model.tensors if t.type != "MXFP4")
+    assert 24 * 3.375 * MIB < blocks < 24 * 3.375 * MIB + 4 * MIB
     assert weights.low_bytes == other + experts(2944, 2944)
-    assert weights.mid_bytes == other + experts(3072, 2944) + rotary
+    assert weights.mid_bytes == other + experts(3072, 2944) + rotary + blocks
     assert experts(3072, 2944) / experts(2880, 2880) == pytest.approx(1.09, abs=0.005)
+
+
+def test_hopper_cards_keep_zero_points_of_awq_in_16_bits() -> None:
+    model = load_published("qwen2.5-7b", file_type="awq")
+    (elsewhere,), (on_hopper,) = (
+        stage_weights(model, Cut(1, 1), capability=capability) for capability in (8.9, 9.0)
+    )
+    groups = 28 * (3584 * (4608 + 3584 + 37_888) + 18_944 * 3584) // 128
+    assert on_hopper.mid_bytes - elsewhere.mid_bytes == groups * 3 // 2
+    assert on_hopper.low_bytes == elsewhere.low_bytes
 
 
 def test_ranks_pad_each_part_of_an_expert() -> None:
