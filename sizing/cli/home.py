@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from whatfits.sizing.cli.list_models import rows_table
-from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
+from whatfits.sizing.cli.machine_options import add_machine_options, machine_of, machine_words
 from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.explain import free_text, machine_sentence
@@ -54,8 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         from whatfits.sizing.cli.render import show
 
-        name = f" --machine '{options.machine}'" if options.machine else ""
-        show(_document(machine, rows[:_SHOWN], quick, name), plain=options.plain)
+        show(_document(machine, rows[:_SHOWN], quick, machine_words(options)), plain=options.plain)
     return 0
 
 
