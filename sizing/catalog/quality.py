@@ -11,7 +11,14 @@ from whatfits.sizing.values import dataclass
 if TYPE_CHECKING:
     from typing import Any, Final
 
-__all__ = ["QualityRow", "loss_text", "perplexity_loss", "quality_cost", "quality_rows"]
+__all__ = [
+    "QualityRow",
+    "loss_text",
+    "perplexity_loss",
+    "quality_cost",
+    "quality_rows",
+    "worst_row",
+]
 
 _MEASURED_ON: Final = "Llama 3 8B"
 _NOT_MEASURED: Final = "not measured by a source of the catalog"
@@ -74,9 +81,18 @@ def quality_rows(file_type: str) -> tuple[QualityRow, ...]:
     return _rows().get(file_type.upper(), ())
 
 
+def worst_row(file_type: str) -> QualityRow | None:
+    """Return the measurement that lost most perplexity; None where there is none.
+
+    Of a type that was measured both ways it is the one without an importance matrix.
+    """
+    return max(quality_rows(file_type), key=lambda row: row.perplexity_change, default=None)
+
+
 def perplexity_loss(file_type: str) -> float | None:
     """Return the most perplexity that a measurement lost against 16 bits; None without one."""
-    return max((row.perplexity_change for row in quality_rows(file_type)), default=None)
+    worst = worst_row(file_type)
+    return None if worst is None else worst.perplexity_change
 
 
 def loss_text(file_type: str) -> str:
@@ -86,15 +102,11 @@ def loss_text(file_type: str) -> str:
 
 
 def quality_cost(file_type: str) -> str:
-    """Return what a file type costs, in words: measured, or said not to be.
-
-    Of several measurements the one without an importance matrix is told: the worse one.
-    """
-    rows = quality_rows(file_type)
-    if not rows:
+    """Return what a file type costs, in words: measured, or said not to be."""
+    worst = worst_row(file_type)
+    if worst is None:
         return f"quality: {_NOT_MEASURED}"
-    row = max(rows, key=lambda candidate: candidate.perplexity_change)
     return (
-        f"quality: perplexity {row.perplexity_change:+.2f} against 16 bits, "
-        f"measured on {row.measured_on}"
+        f"quality: perplexity {worst.perplexity_change:+.2f} against 16 bits, "
+        f"measured on {worst.measured_on}"
     )

@@ -145,15 +145,14 @@ def _asked(model: str | None) -> tuple[ModelSpec | None, list[QuantRow], tuple[s
 
 
 def _rows(spec: ModelSpec | None) -> list[QuantRow]:
-    from whatfits.sizing.catalog.quality import quality_rows
+    from whatfits.sizing.catalog.quality import worst_row
     from whatfits.sizing.cli.answers import QuantRow
     from whatfits.sizing.quants.file_types import FILE_TYPES
 
     rows = []
     for kind in FILE_TYPES.values():
         sized = _sized(spec, kind.name) if spec is not None and spec.tensors else None
-        measured = [row for row in quality_rows(kind.name) if row.imatrix is None]
-        worst = max(measured, key=lambda row: row.perplexity_change, default=None)
+        worst = worst_row(kind.name)
         weights = sized.tensor_bytes if sized is not None else None
         bits = None
         if sized is not None and sized.parameters:

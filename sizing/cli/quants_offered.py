@@ -62,11 +62,9 @@ def offered_rows(offers: Offers, spec: ModelSpec) -> list[QuantRow]:
 
 def _measured(offer: Offer) -> tuple[float | None, float | None]:
     """Return what a file type is known to cost; nothing for mixes of no published rule."""
-    from whatfits.sizing.catalog.quality import quality_rows
+    from whatfits.sizing.catalog.quality import worst_row
 
-    rows = quality_rows(offer.file_type) if offer.file_type else ()
-    measured = [row for row in rows if row.imatrix is None]
-    worst = max(measured, key=lambda row: row.perplexity_change, default=None)
+    worst = worst_row(offer.file_type) if offer.file_type else None
     return (None, None) if worst is None else (worst.perplexity_change, worst.kld_mean)
 
 

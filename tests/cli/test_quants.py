@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from whatfits.sizing.catalog.quality import perplexity_loss
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,6 +21,15 @@ def test_the_table_alone_has_bits_and_no_sizes(
     assert rows["Q8_0"]["nominal_bits_per_weight"] == 8.5
     assert rows["Q4_K_M"]["perplexity_change"] > rows["Q6_K"]["perplexity_change"] > 0
     assert all(row["weights_bytes"] is None for row in rows.values())
+
+
+def test_what_was_measured_with_an_importance_matrix_alone_is_told_so(
+    say: Callable[..., Any],
+) -> None:
+    rows = say("quants", "--json").json["file_types"]
+    told = {row["file_type"]: row["perplexity_change"] for row in rows}
+    assert told["IQ4_XS"] > 0
+    assert told == {name: perplexity_loss(name) for name in told}
 
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "gpt-oss-20b", "qwen3-30b-a3b", "gemma-3-4b"])
