@@ -13,6 +13,7 @@ from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_quick
 from whatfits.sizing.ranker import Ranker
 from whatfits.sizing.ranking import FILE_TYPE_RULE
+from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -103,7 +104,9 @@ def _document(
             blocks.append(rows_table(further, title=title))
             example = quick[0].model
     else:
-        blocks.append(Lines(("No model of the catalog fits here with 8,192 tokens.",), tone="warn"))
+        tokens = format_tokens(DEFAULT_CONTEXT_TOKENS)
+        none = f"No model of the catalog fits here with {tokens} tokens."
+        blocks.append(Lines((none,), tone="warn"))
         example = "llama-3.2-1b"
     blocks.append(
         Verbatim(
