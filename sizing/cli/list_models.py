@@ -38,8 +38,7 @@ _REASONS: Final = 3
 _VERDICTS: Final = ("fits", "slow", "tight", "no")
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command; 0."""
+def _parser() -> Parser:
     parser = Parser(command="list", description="Models on this machine, one row each.")
     parser.add_argument("--local", action="store_true", help="those on this disk, not the catalog")
     parser.add_argument("--file-type", metavar="TYPE", help="one file type for all")
@@ -51,7 +50,12 @@ def run(arguments: Sequence[str]) -> int:
     add_machine_options(parser)
     add_workload_options(parser)
     add_output_options(parser)
-    options = parser.read(arguments)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; 0."""
+    options = _parser().read(arguments)
     machine = machine_of(options)
     if options.local:
         from whatfits.sizing.cli.list_local import run_local
@@ -87,14 +91,13 @@ def run(arguments: Sequence[str]) -> int:
         from whatfits.sizing.cli.render import show
         from whatfits.sizing.left_out import left_out_notes
 
-        notes = [f"{rule[:1].upper()}{rule[1:]}."]
-        if left:
-            notes.append(f"{left} more rows: --limit 0 shows all.")
-        larger = sum(map(ranker.is_left_out, entries.values()))
-        if larger and options.verdict is None:
-            notes.append(f"{larger} models exceed all memory here: --verdict no lists them.")
-        notes += _refusals(refused)
-        notes += left_out_notes(machine)
+        larger = sum(map(ranker.is_left_out, entries.values())) if options.verdict is None else 0
+        notes = [
+            f"{rule[:1].upper()}{rule[1:]}.",
+            *_not_shown(left, larger),
+            *_refusals(refused),
+            *left_out_notes(machine),
+        ]
         show(_document(machine, shown, notes), plain=options.plain)
     return 0
 
@@ -126,6 +129,13 @@ def _first_rows(
     rows = [row for row in sort_rows(rows, options.sort) if wanted in (None, row.verdict)]
     shown = rows[:limit] if limit else rows
     return shown, left + len(rows) - len(shown)
+
+
+def _not_shown(left: int, larger: int) -> Iterator[str]:
+    if left:
+        yield f"{left} more rows: --limit 0 shows all."
+    if larger:
+        yield f"{larger} models exceed all memory here: --verdict no lists them."
 
 
 def _refusals(refused: Sequence[RefusedModels]) -> Iterator[str]:

@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_LEVELS: Final = ("beginner", "comfortable", "expert")
 _MOST_USERS: Final = 100_000
 
 
 def _parser() -> Parser:
+    from whatfits.sizing.starting import LEVELS
+
     parser = Parser(
         command="start",
         description="What is installed and running here, what to begin with, how to connect.",
     )
     parser.add_argument(
         "--level",
-        choices=_LEVELS,
-        default="beginner",
+        choices=LEVELS,
+        default=LEVELS[0],
         help="a desktop app, a simple command, or the engine itself",
     )
     parser.add_argument(
