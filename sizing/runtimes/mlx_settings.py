@@ -11,6 +11,7 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes.mlx_kv_types import KV_GROUP, cache_bits
 from whatfits.sizing.settings import MAX_CONTEXT_TOKENS, default_context_tokens, whole_within
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.units import MIB
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def resolve_mlx_settings(
         sequences=sequences,
         step_tokens=step,
         kv_bits=cache_bits(model, rules, workload),
-        prompt_cache_bytes=None if kept is None else kept * 2**20,
+        prompt_cache_bytes=None if kept is None else kept * MIB,
     )
 
 
