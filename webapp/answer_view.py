@@ -18,7 +18,7 @@ from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
 from whatfits.sizing.trained import beyond_sentence
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_tokens, size_text
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
 from whatfits.webapp.theme import show_memory
@@ -96,14 +96,14 @@ def memory(plan: Plan) -> None:
     show_memory(bills)
     labels = [bill.label for bill in bills]
     rows = [
-        [label, *(_size(dict(bill.parts)[part]) for bill in bills)]
+        [label, *(size_text(dict(bill.parts)[part]) for bill in bills)]
         for part, label in PART_LABELS.items()
         if any(dict(bill.parts)[part] for bill in bills)
     ]
     rows += [
-        ["together", *(_size(bill.bar_bytes) for bill in bills)],
+        ["together", *(size_text(bill.bar_bytes) for bill in bills)],
         ["may be used", *(_limit(bill) for bill in bills)],
-        ["installed", *(_size(bill.installed_bytes) for bill in bills)],
+        ["installed", *(size_text(bill.installed_bytes) for bill in bills)],
     ]
     st.markdown(table(["part", *labels], rows, right=labels))
     if plan.largest_context_tokens is not None:
@@ -120,11 +120,7 @@ def memory(plan: Plan) -> None:
 
 def _limit(bill: PoolBill) -> str:
     of_gpu = bill.is_limited and bill.needs[0].pool.limit_scope == "accelerators"
-    return _size(bill.limit_bytes) + (" by the GPU" if of_gpu else "")
-
-
-def _size(size: int | None) -> str:
-    return "unknown" if size is None else format_bytes(size)
+    return size_text(bill.limit_bytes) + (" by the GPU" if of_gpu else "")
 
 
 def speed(plan: Plan) -> None:
