@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.serving.batching import ENDS
-from whatfits.sizing.serving.points import Binds  # noqa: TC001 - read by pydantic
+from whatfits.sizing.serving.outcome import Binds  # noqa: TC001 - read by pydantic
 from whatfits.sizing.serving.profile import MOST_USERS
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Final
 
-    from whatfits.sizing.serving.points import Outcome, Played
+    from whatfits.sizing.serving.outcome import LoadedServer, Outcome
     from whatfits.sizing.serving.profile import Limits
 
 __all__ = ["KNEE_SHARE", "CurvePoint", "UserRange", "Users", "knee_users", "user_steps"]
@@ -58,16 +58,16 @@ class CurvePoint:
 class Users:
     """Simulates numbers of users, each once, at the three ends of the speed's interval."""
 
-    def __init__(self, played: Mapping[str, Played], limits: Limits) -> None:
-        """`played` is the server at each of `ENDS`."""
-        self.played, self._limits = played, limits
+    def __init__(self, servers: Mapping[str, LoadedServer], limits: Limits) -> None:
+        """`servers` are the server at each of `ENDS`."""
+        self.servers, self._limits = servers, limits
         self._known: dict[tuple[str, int], Outcome] = {}
 
     def outcome(self, users: int, end: str) -> Outcome:
         """Return what so many users get at one end."""
         key = (end, users)
         if key not in self._known:
-            self._known[key] = self.played[end].outcome(users)
+            self._known[key] = self.servers[end].outcome(users)
         return self._known[key]
 
     def point(self, users: int) -> CurvePoint:
@@ -90,7 +90,7 @@ class Users:
             batch=spread("batch"),
             turned_away_share=mid.turned_away_share,
             sent_back_share=mid.sent_back_share,
-            keeps_limits=self.played[ENDS[2]].server.starts and slow.keeps(self._limits),
+            keeps_limits=self.servers["slow"].server.starts and slow.keeps(self._limits),
             binds=mid.binds,
         )
 
@@ -101,7 +101,7 @@ class Users:
 
     def _most(self, end: str) -> int:
         """Close in on the last number that keeps the limits, to 3 %: more users never help."""
-        if not self.played[end].server.starts:
+        if not self.servers[end].server.starts:
             return 0
         kept, lost = 0, 1
         while lost <= MOST_USERS and self.outcome(lost, end).keeps(self._limits):
