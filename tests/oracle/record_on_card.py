@@ -20,7 +20,7 @@ from recorded_plans import CUDA, CUDA_LOADS, OFFLOAD, Plan, PlanGroup, read, wri
 
 from whatfits.bench.driver_memory import used_by_address
 from whatfits.bench.plans import Planner
-from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.run_settings import RunSettings, settings_of
 from whatfits.bench.suite import Shape, as_run
 from whatfits.bench.synthetic import write_catalog_model
 from whatfits.bench.verify import REFERENCE
@@ -104,7 +104,7 @@ def load(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
 
     seen_devices()
     look("context")
-    settings = RunSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    settings = settings_of(fields)
     with running(path, settings, real=True) as run:
         look("loaded")
         buffers = run.reservation().buffers
