@@ -29,6 +29,7 @@ __all__ = ["AmdGpu", "parse_gpus", "probe", "read_gpus"]
 
 _UNIFIED_TARGETS: Final = ("gfx1151",)  # Strix Halo: wide memory, made to be used as one
 _PAGE_BYTES: Final = 4096
+_SUM: Final = "MemTotal + carve-out (firmware keeps the rest)"
 
 
 def probe(system: System, functions: tuple[GpuFunction, ...] | None = None) -> Partial:
@@ -147,9 +148,6 @@ def _add_apu(draft: Draft, gpu: AmdGpu, host: HostRam | None, *, is_alone: bool)
     draft.know("amd.physical_memory_bytes", total, unit="bytes", source=_SUM, kind="derived")
     if ram is not None and is_told and is_alone and vram <= gtt:
         _say_how_to_raise(draft, gpu, gtt=gtt, ram=ram, vram=vram)
-
-
-_SUM: Final = "MemTotal + carve-out (firmware keeps the rest)"
 
 
 def _usable(gpu: AmdGpu, vram: int, gtt: int) -> str:

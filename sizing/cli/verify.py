@@ -231,12 +231,16 @@ def _remember(
 ) -> None:
     """Keep what a real load has measured; an answer is given whether or not it can be kept."""
     from whatfits.bench.load_records import records_of
-    from whatfits.probes.measurements import Store, default_path, fingerprint
+    from whatfits.probes.measurements import (
+        MeasurementStore,
+        default_measurements_path,
+        fingerprint,
+    )
 
     records = records_of(answer, prepared, accelerators, machine=fingerprint(machine))
     if not records:
         return
-    store = Store(default_path())
+    store = MeasurementStore(default_measurements_path())
     try:
         store.add(records)
     except OSError as error:

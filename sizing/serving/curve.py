@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.estimate import RateRange
-from whatfits.sizing.serving.batching import ENDS
+from whatfits.sizing.serving.batching import ENDS, MID
 from whatfits.sizing.serving.outcome import Binds  # noqa: TC001 - read by pydantic
 from whatfits.sizing.serving.profile import MOST_USERS
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -21,7 +21,7 @@ __all__ = ["KNEE_SHARE", "CurvePoint", "UserRange", "Users", "knee_users", "user
 KNEE_SHARE: Final = 0.9
 """The knee is the fewest users on the curve with this share of the most that all get together."""
 
-_CLOSE: Final = 32  # of a part of so many no more is known
+_CLOSE: Final = 32  # the most users are told to a part of so many of them
 _WIDEST_BEYOND: Final = 2  # the curve goes on to so many times the users asked for
 
 
@@ -73,7 +73,7 @@ class Users:
     def point(self, users: int) -> CurvePoint:
         """Return what so many users get."""
         every = [self.outcome(users, end) for end in ENDS]
-        mid, slow = every[1], every[2]
+        _, mid, slow = every
 
         def spread(name: str) -> RateRange:
             return _range([getattr(one, name) for one in every])
@@ -135,5 +135,5 @@ def knee_users(points: Sequence[CurvePoint]) -> int | None:
 
 def _range(values: Sequence[float]) -> RateRange:
     """Return the middle simulation's value between the lowest and the highest of all."""
-    low, mid, high = (float(f"{value:.3g}") for value in (min(values), values[1], max(values)))
+    low, mid, high = (float(f"{value:.3g}") for value in (min(values), values[MID], max(values)))
     return RateRange(low, mid, high)
