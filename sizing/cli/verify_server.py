@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_server"]
 
-_LISTENERS: Final = "whatfits.probes.runtimes.listeners:read_listeners"
 _DEADLINE_S: Final = 3.0
 _SEE_START: Final = "'whatfits start' shows the servers on this machine"
 
@@ -88,11 +87,10 @@ def _listener(address: ServerAddress) -> Listener | None:
     """Return the process behind a port of this machine, as far as this user may see it."""
     if not address.is_here:
         return None
-    from whatfits.probes.isolate import run_isolated
-    from whatfits.probes.runtimes.listeners import parse_listeners
+    from whatfits.probes.runtimes.listeners import listeners_here
 
     try:
-        found = parse_listeners(run_isolated(_LISTENERS, deadline_s=_DEADLINE_S))
+        found = listeners_here(deadline_s=_DEADLINE_S)
     except ProbeError:
         return None
     return next((listener for listener in found if listener.port == address.port), None)
