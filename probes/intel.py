@@ -19,8 +19,8 @@ from whatfits.probes.pci import (
     GpuFunction,
     hexadecimal,
     read_gpu_functions,
-    read_link_bytes_per_s,
 )
+from whatfits.probes.pci_links import read_link_bytes_per_s
 from whatfits.sizing.machine import Device, Pool
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
