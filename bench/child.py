@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.run_settings import settings_of
 from whatfits.sizing.errors import WhatfitsError
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from whatfits.bench.devices import SeenDevice
 
-__all__ = ["LoadRequest", "end_with_parent", "limit_process", "memory_now"]
+__all__ = ["LoadRequest", "address_limit", "end_with_parent", "limit_process", "memory_now"]
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _CPU_GRACE_S: Final = 2
+_ADDRESS_SLACK_BYTES: Final = 4 << 30  # libraries, thread stacks, arenas: addresses, not memory
 _STATUS: Final = Path("/proc/self/status")
 _KINDS: Final = {"VmRSS": "resident_bytes", "RssAnon": "anonymous_bytes", "RssFile": "file_bytes"}
 
@@ -51,6 +52,11 @@ class LoadRequest:
     cpu_limit_s: int = 3600
 
 
+def address_limit(memory_bytes: int | None) -> int | None:
+    """Return the address space for so much memory; None for no limit."""
+    return None if memory_bytes is None else memory_bytes + _ADDRESS_SLACK_BYTES
+
+
 def main() -> None:
     """Serve one request and end."""
     descriptor, request = int(sys.argv[1]), LoadRequest(**json.loads(sys.argv[2]))
@@ -72,11 +78,7 @@ def _load(request: LoadRequest, descriptor: int) -> None:
     seen_before = seen_devices()
     before = memory_now()
     _tell(descriptor, {"stage": "loading", "before": before})
-    settings: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in request.settings.items()
-    }
-    with running(Path(request.path), RunSettings(**settings), real=True) as run:
+    with running(Path(request.path), settings_of(request.settings), real=True) as run:
         reservation = run.reservation()
         _tell(
             descriptor,

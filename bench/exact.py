@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from whatfits.bench.reservation import Reservation
+    from whatfits.bench.reservation import Buffers
     from whatfits.sizing.estimate import DeviceMemory
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -67,13 +67,13 @@ def exact_trial(
     )
     rows, differences = [], []
     for row, overhead in zip(trial.memory.devices, overheads, strict=True):
-        told = _told(planned, accelerators.get(row.device), accelerators)
+        told = columns_of(planned.buffers, accelerators.get(row.device), accelerators)
         found = _differences(row, told)
         differences += found
         rows.append(
             _exact_row(
                 row,
-                told[2],
+                told.compute,
                 overhead,
                 keeps_width=loads_otherwise or bool(found),
             )
@@ -103,22 +103,13 @@ def planned_basis(basis: Basis) -> Basis:
     )
 
 
-def _told(
-    planned: Reservation, name: str | None, accelerators: Mapping[str, str]
-) -> tuple[int, int, int]:
-    rows = {
-        buffer: (row.model, row.context, row.compute) for buffer, row in planned.buffers.items()
-    }
-    return columns_of(rows, name, accelerators)
-
-
-def _differences(row: DeviceMemory, told: tuple[int, int, int]) -> list[str]:
+def _differences(row: DeviceMemory, told: Buffers) -> list[str]:
     return [
         f"{row.device}: llama.cpp plans {truth:,} bytes of {term} where {ours:,} are predicted; "
         "please report this"
         for term, ours, truth in (
-            ("weights", row.weights_bytes, told[0]),
-            ("cache", row.kv_cache_bytes, told[1]),
+            ("weights", row.weights_bytes, told.model),
+            ("cache", row.kv_cache_bytes, told.context),
         )
         if ours != truth
     ]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from whatfits.bench.child import LoadRequest
+from whatfits.bench.child import LoadRequest, address_limit
 from whatfits.bench.child_answers import Answers, NoAnswerError
 from whatfits.bench.child_process import ChildProcess
 from whatfits.bench.temporary import temporary_folder
@@ -28,7 +28,6 @@ OutcomeKind = Literal[
     "measured", "refused", "out_of_memory", "crashed", "killed", "timed_out", "no_answer"
 ]
 _MAX_LINE_BYTES: Final = 1 << 20
-_ADDRESS_SLACK_BYTES: Final = 4 << 30  # libraries, thread stacks, arenas: addresses, not memory
 _LONGEST_S: Final = 30 * 24 * 3600.0
 # words of llama.cpp, ggml, the C++ library and the C library for it
 _OUT_OF_MEMORY: Final = (
@@ -116,13 +115,12 @@ def load_for_real(
 def _request(
     path: Path, settings: RunSettings, limits: LoadLimits, decode_tokens: int
 ) -> LoadRequest:
-    cap = limits.memory_bytes
     cores = os.cpu_count() or 1
     return LoadRequest(
         path=str(path.absolute()),  # a link's own name: those of a split model are read
         settings=asdict(settings),
         decode_tokens=decode_tokens,
-        memory_limit_bytes=None if cap is None else cap + _ADDRESS_SLACK_BYTES,
+        memory_limit_bytes=address_limit(limits.memory_bytes),
         cpu_limit_s=int(min(limits.seconds, _LONGEST_S) * cores) + 1,
     )
 

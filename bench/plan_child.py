@@ -10,10 +10,9 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from whatfits.bench.child import end_with_parent
-from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.run_settings import settings_of
 from whatfits.sizing.errors import ProbeError
 
 __all__ = ["serve"]
@@ -31,11 +30,8 @@ def _answer(line: str) -> dict[str, object]:
     from whatfits.bench.llama_cpp import reserve  # noqa: PLC0415 - loads llama.cpp
 
     request = json.loads(line)
-    settings: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in request["settings"].items()
-    }
     try:
-        got = reserve(Path(request["path"]), RunSettings(**settings))
+        got = reserve(Path(request["path"]), settings_of(request["settings"]))
     except ProbeError as error:
         return {"error": str(error)}
     return asdict(got)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Backends", "RunSettings", "context_params", "model_params"]
+__all__ = ["Backends", "RunSettings", "context_params", "model_params", "settings_of"]
 
 _FLASH: Final = {"auto": -1, "off": 0, "on": 1}
 _SPLIT_MODE: Final = {"none": 0, "layer": 1}
@@ -65,6 +65,12 @@ class RunSettings:
     host_overrides: tuple[str, ...] = ()
     kv_offload: bool = True
     op_offload: bool = True
+
+
+def settings_of(values: Mapping[str, Any]) -> RunSettings:
+    """Return settings that came as JSON, which has lists for tuples."""
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return RunSettings(**fields)
 
 
 class Backends(Protocol):

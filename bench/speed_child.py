@@ -12,10 +12,10 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.child import LoadRequest, end_with_parent, limit_process
-from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.run_settings import settings_of
 from whatfits.sizing.errors import ProbeError, WhatfitsError
 
 if TYPE_CHECKING:
@@ -40,13 +40,10 @@ def main() -> None:
 def _serve(request: LoadRequest) -> None:
     from whatfits.bench.llama_cpp import running  # noqa: PLC0415 - after the limits
 
-    settings: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in request.settings.items()
-    }
+    settings = settings_of(request.settings)
     started = time.perf_counter()
-    with running(Path(request.path), RunSettings(**settings), real=True) as run:
-        watch = Stopwatch(run, batch=settings["batch"])
+    with running(Path(request.path), settings, real=True) as run:
+        watch = Stopwatch(run, batch=settings.batch)
         seconds = time.perf_counter() - started
         _say({"opened": {"context_tokens": run.context_tokens, "seconds": seconds}})
         for line in sys.stdin:

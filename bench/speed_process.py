@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from whatfits.bench.child import LoadRequest
+from whatfits.bench.child import LoadRequest, address_limit
 from whatfits.bench.child_process import ChildProcess
 from whatfits.bench.timing import Repeat, Timing
 from whatfits.sizing.errors import ProbeError, printable
@@ -28,7 +28,6 @@ __all__ = ["LoadedModel", "Step", "parse_opened", "parse_repeats"]
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "whatfits.bench.speed_child")
 _MOST_LINE_BYTES: Final = 1 << 20
-_ADDRESS_SLACK_BYTES: Final = 4 << 30  # libraries, thread stacks, arenas: addresses, not memory
 _LONGEST_CPU_S: Final = 24 * 3600
 _GARBLED: Final = "llama.cpp's process answered with something that is no timing"
 
@@ -79,11 +78,10 @@ class LoadedModel:
             longest_s: for loading, and for each step.
             command: the child; another program with the same answers in tests.
         """
-        limit = None if memory_bytes is None else memory_bytes + _ADDRESS_SLACK_BYTES
         request = LoadRequest(
             str(path.absolute()),  # a link keeps its own name: those of a split model are read
             asdict(settings),
-            memory_limit_bytes=limit,
+            memory_limit_bytes=address_limit(memory_bytes),
             cpu_limit_s=_LONGEST_CPU_S,
         )
         self._command = (*command, json.dumps(asdict(request)))

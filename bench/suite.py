@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "QUICK_TURNS",
     "Case",
-    "Shape",
+    "CatalogShape",
     "as_run",
     "compared",
     "run_suite",
@@ -51,7 +51,7 @@ _NO_REPACK_BOX: Final = Machine(
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CatalogShape:
     """A catalog model under a file type."""
 
     model: str
@@ -73,7 +73,7 @@ class Case:
         refusals: what llama.cpp and what this engine said, where they refused.
     """
 
-    shape: Shape
+    shape: CatalogShape
     settings: RunSettings
     planned: tuple[int, int, int] | None
     predicted: tuple[int, int, int] | None
@@ -99,7 +99,7 @@ class Case:
         return sum(self.predicted) / sum(self.planned) - 1
 
 
-def suite_shapes() -> tuple[Shape, ...]:
+def suite_shapes() -> tuple[CatalogShape, ...]:
     """Return the smallest and the largest catalog model of each architecture with a table."""
     from whatfits.sizing.catalog.lookup import model_entries  # noqa: PLC0415 - reads the catalog
     from whatfits.sizing.sources.catalog_model import load_catalog_model  # noqa: PLC0415 - same
@@ -112,18 +112,18 @@ def suite_shapes() -> tuple[Shape, ...]:
             continue  # its shape has holes
         if spec.tensors and spec.parameters is not None:
             found.setdefault(spec.architecture, []).append((spec.parameters, spec.name))
-    shapes: list[Shape] = []
+    shapes: list[CatalogShape] = []
     for architecture in sorted(found):
         models = sorted(found[architecture])
         for _, name in dict.fromkeys((models[0], models[-1])):
             file_type = _FILE_TYPES[len(shapes) % len(_FILE_TYPES)]
-            shapes.append(Shape(name, architecture, file_type))
+            shapes.append(CatalogShape(name, architecture, file_type))
     return tuple(shapes)
 
 
-def smallest_shapes() -> tuple[Shape, ...]:
+def smallest_shapes() -> tuple[CatalogShape, ...]:
     """Return the smallest catalog model of each architecture: the bounded suite."""
-    first: dict[str, Shape] = {}
+    first: dict[str, CatalogShape] = {}
     for shape in suite_shapes():
         first.setdefault(shape.architecture, shape)
     return tuple(first.values())
@@ -155,7 +155,7 @@ def as_run(spec: ModelSpec, wanted: RunSettings) -> RunSettings:
 
 
 def run_suite(
-    shapes: Sequence[Shape] | None = None,
+    shapes: Sequence[CatalogShape] | None = None,
     grid: Sequence[RunSettings] | None = None,
     *,
     turns: int | None = None,
@@ -206,7 +206,7 @@ def _columns(said: dict[str, Any]) -> tuple[int, int, int] | None:
 
 
 def compared(
-    shape: Shape,
+    shape: CatalogShape,
     spec: ModelSpec,
     bill: Bill,
     settings: RunSettings,

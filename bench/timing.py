@@ -75,11 +75,6 @@ class Timing:
         return median([repeat.seconds for repeat in self.used])
 
     @property
-    def best_seconds(self) -> float:
-        """The shortest repeat that is used."""
-        return min(repeat.seconds for repeat in self.used)
-
-    @property
     def spread(self) -> float:
         """Half of what 80 of 100 repeats cover, as a share of the median."""
         return spread([repeat.seconds for repeat in self.used])

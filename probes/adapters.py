@@ -91,7 +91,7 @@ def parse_adapters(
 
 
 def _add_card(draft: Draft, adapter: Adapter) -> None:
-    pool = f"vram{sum(p.kind == 'vram' for p in draft.pools)}"
+    pool = draft.next_pool()
     total = sum(adapter.heaps) or adapter.total_bytes or None
     limit = adapter.dedicated_bytes or None
     if total is None or (limit is not None and limit >= total):
@@ -143,7 +143,7 @@ def _add_integrated(draft: Draft, adapter: Adapter, host: HostRam | None) -> Non
 
 def _add_carve_out(draft: Draft, adapter: Adapter, *, dedicated: int, shared: int) -> None:
     """Memory that the firmware keeps from Windows: a pool of its own."""
-    pool = f"vram{sum(p.kind == 'vram' for p in draft.pools)}"
+    pool = draft.next_pool()
     source = "carved out of the RAM by the firmware"
     draft.pools.append(
         Pool(pool, "vram", dedicated, used_bytes=adapter.used_bytes, limit_source=source)
@@ -203,10 +203,9 @@ def _add_device(draft: Draft, adapter: Adapter, pool: str, *, extra: tuple[str, 
     memory = None if extra else adapter.total_bytes
     vendor = VENDORS.get(adapter.vendor_id)
     rates = catalog_rates(adapter.name, vendor=vendor, memory_bytes=memory) if vendor else None
-    number = sum(device.kind == kind for device in draft.devices)
     draft.devices.append(
         Device(
-            f"{kind}{number}",
+            draft.next_device(kind),
             kind,
             adapter.name,
             pool,

@@ -12,7 +12,7 @@ from whatfits.probes.amd_sysfs import AmdGpu, read_gpus
 from whatfits.probes.drafts import Draft, Rates, catalog_rates
 from whatfits.probes.unified import held_of, read_host_ram
 from whatfits.probes.visibility import parse_visibility
-from whatfits.sizing.machine import Device, Link, Pool
+from whatfits.sizing.machine import Device, Pool
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, format_bytes
 
@@ -29,6 +29,7 @@ __all__ = ["AmdGpu", "parse_gpus", "probe", "read_gpus"]
 
 _UNIFIED_TARGETS: Final = ("gfx1151",)  # Strix Halo: wide memory, made to be used as one
 _PAGE_BYTES: Final = 4096
+_SUM: Final = "MemTotal + carve-out (firmware keeps the rest)"
 
 
 def probe(system: System, functions: tuple[GpuFunction, ...] | None = None) -> Partial:
@@ -68,7 +69,7 @@ def parse_gpus(
 
 
 def _add_unusable(draft: Draft, gpu: AmdGpu) -> None:
-    pool = _next_pool(draft)
+    pool = draft.next_pool()
     draft.pools.append(Pool(pool, "vram", None, used_bytes=None))
     _add_device(draft, gpu, pool, extra=("unusable",))
     if gpu.function.may_be_bound_to("amdgpu"):
@@ -90,7 +91,7 @@ def _add_unusable(draft: Draft, gpu: AmdGpu) -> None:
 
 
 def _add_card(draft: Draft, gpu: AmdGpu) -> None:
-    pool = _next_pool(draft)
+    pool = draft.next_pool()
     draft.pools.append(Pool(pool, "vram", gpu.vram_bytes or None, used_bytes=gpu.vram_used_bytes))
     _know_memory(draft, gpu, pool)
     if not gpu.vram_bytes:
@@ -149,9 +150,6 @@ def _add_apu(draft: Draft, gpu: AmdGpu, host: HostRam | None, *, is_alone: bool)
         _say_how_to_raise(draft, gpu, gtt=gtt, ram=ram, vram=vram)
 
 
-_SUM: Final = "MemTotal + carve-out (firmware keeps the rest)"
-
-
 def _usable(gpu: AmdGpu, vram: int, gtt: int) -> str:
     if not gtt:
         return "how much of it is not known"
@@ -160,7 +158,7 @@ def _usable(gpu: AmdGpu, vram: int, gtt: int) -> str:
 
 
 def _add_carve_out(draft: Draft, gpu: AmdGpu, *, vram: int, gtt: int, physical: int | None) -> None:
-    pool = _next_pool(draft)
+    pool = draft.next_pool()
     draft.pools.append(
         Pool(
             pool,
@@ -247,9 +245,8 @@ def _add_device(draft: Draft, gpu: AmdGpu, pool: str, *, extra: tuple[str, ...] 
             + ": each has a part of the rate, all share the memory.",
         )
     for _ in range(parts):
-        number = sum(device.kind == gpu.kind for device in draft.devices)
         device = Device(
-            f"{gpu.kind}{number}",
+            draft.next_device(gpu.kind),
             gpu.kind,
             gpu.name,
             pool,
@@ -259,25 +256,7 @@ def _add_device(draft: Draft, gpu: AmdGpu, pool: str, *, extra: tuple[str, ...] 
             features=tuple(features),
         )
         draft.devices.append(device)
-        _know_speed(draft, device, gpu.link_bytes_per_s)
-
-
-def _know_speed(draft: Draft, device: Device, link_bytes_per_s: int | None) -> None:
-    draft.know(
-        f"devices.{device.id}.bandwidth_bytes_per_s",
-        device.bandwidth_bytes_per_s,
-        unit="bytes/s",
-        source="catalog",
-    )
-    if link_bytes_per_s is not None:
-        draft.links.append(Link("cpu", device.id, link_bytes_per_s))
-        draft.know(
-            f"links.cpu.{device.id}",
-            link_bytes_per_s,
-            unit="bytes/s",
-            source="max_link_speed × max_link_width, narrowest hop",
-            kind="derived",
-        )
+        draft.know_rates(device, gpu.link_bytes_per_s)
 
 
 def _know_memory(draft: Draft, gpu: AmdGpu, pool: str) -> None:
@@ -289,7 +268,3 @@ def _know_memory(draft: Draft, gpu: AmdGpu, pool: str) -> None:
     ):
         source = f"{gpu.function.path}/{name}"
         draft.know(f"pools.{pool}.{key}_bytes", value, unit="bytes", source=source)
-
-
-def _next_pool(draft: Draft) -> str:
-    return f"vram{sum(pool.kind == 'vram' for pool in draft.pools)}"

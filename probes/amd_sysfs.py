@@ -5,7 +5,8 @@ from __future__ import annotations
 from whatfits.probes.amd_kfd import KfdNode, gfx_target, nodes_of, read_kfd_nodes
 from whatfits.probes.amd_names import amd_name, is_apu, parse_amdgpu_ids
 from whatfits.probes.drafts import has_node, read_text_or_none, size, whole_number
-from whatfits.probes.pci import AMD, GpuFunction, read_gpu_functions, read_link_bytes_per_s
+from whatfits.probes.pci import AMD, GpuFunction, read_gpu_functions
+from whatfits.probes.pci_links import read_link_bytes_per_s
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 

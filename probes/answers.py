@@ -23,6 +23,7 @@ ERROR_KINDS: Final[dict[str, type[ProbeError]]] = {
     "hung": SourceHungError,
     "garbled": SourceGarbledError,
 }
+_GONE: Final = (6, 19)  # ENXIO, ENODEV on every system that has these files
 
 
 def error_kind(error: BaseException) -> str:
@@ -45,6 +46,3 @@ def error_of(error: OSError, path: str) -> ProbeError:
     if isinstance(error, PermissionError):
         return SourceDeniedError(f"{path} may not be read by this user")
     return SourceGarbledError(f"{path} cannot be read: {error.strerror or error}")
-
-
-_GONE: Final = (6, 19)  # ENXIO, ENODEV on every system that has these files

@@ -43,7 +43,6 @@ __all__ = [
 ]
 
 _PROFILER: Final = ("/usr/sbin/system_profiler", "-json", "SPDisplaysDataType")
-# RAM up to this size -> what macOS and its programs are left.
 _VM_STAT: Final = ("/usr/bin/vm_stat",)
 
 

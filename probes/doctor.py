@@ -26,15 +26,20 @@ _SECTIONS: Final = ("files", "directories", "links", "commands", "queries")
 
 def record(system: System | None = None) -> dict[str, object]:
     """Return a redacted recording of a machine; of this one when `system` is None."""
+    if system is not None:
+        return _recorded(system)
     from whatfits.probes.live import LiveSystem  # noqa: PLC0415 - a replay needs none
 
-    live = LiveSystem() if system is None else None
-    asked = OnceSystem(live or system or LiveSystem())
+    live = LiveSystem()
     try:
-        detect(asked)
+        return _recorded(live)
     finally:
-        if live is not None:
-            live.close()
+        live.close()
+
+
+def _recorded(system: System) -> dict[str, object]:
+    asked = OnceSystem(system)
+    detect(asked)
     return redact(recording_of(asked))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from whatfits.probes.report import Evidence, Finding, Holder, Partial
 from whatfits.sizing.errors import CatalogError, ProbeError, printable
+from whatfits.sizing.machine import Link
 from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass, field
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whatfits.probes.system import System
-    from whatfits.sizing.machine import Device, Link, Pool
+    from whatfits.sizing.machine import Device, Pool
 
 __all__ = [
     "MAX_PLAUSIBLE_BYTES",
@@ -164,6 +165,32 @@ class Draft:
         self.evidence.append(
             Evidence(key, value, unit, source, "unknown" if value is None else kind)
         )
+
+    def know_rates(self, device: Device, link_bytes_per_s: int | None) -> None:
+        """Record how fast a card's memory is, and add its link to the host where that is known."""
+        self.know(
+            f"devices.{device.id}.bandwidth_bytes_per_s",
+            device.bandwidth_bytes_per_s,
+            unit="bytes/s",
+            source="catalog",
+        )
+        if link_bytes_per_s is not None:
+            self.links.append(Link("cpu", device.id, link_bytes_per_s))
+            self.know(
+                f"links.cpu.{device.id}",
+                link_bytes_per_s,
+                unit="bytes/s",
+                source="max_link_speed × max_link_width, narrowest hop",
+                kind="derived",
+            )
+
+    def next_pool(self) -> str:
+        """Return the id of the next card's memory."""
+        return f"vram{sum(pool.kind == 'vram' for pool in self.pools)}"
+
+    def next_device(self, kind: str) -> str:
+        """Return the id of the next device of a kind."""
+        return f"{kind}{sum(device.kind == kind for device in self.devices)}"
 
     def say(self, code: str, text: str, *, next_step: str = "", warn: bool = False) -> None:
         """Record something a person should know."""

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
     from whatfits.probes.system import System
 
-__all__ = ["has_signs_of_gpu"]
+__all__ = ["NVIDIA_NODES", "has_signs_of_gpu"]
 
-_NODES: Final = ("nvidia", "nvhost", "nvmap", "dxg", "dri", "kfd", "mali")
+NVIDIA_NODES: Final = ("nvidia", "nvhost", "nvmap", "nvgpu", "dxg")
+_NODES: Final = (*NVIDIA_NODES, "dri", "kfd", "mali")
 _BUS: Final = "/sys/bus/pci/devices"
 _CLASSES: Final = ("0x03", "0x12")  # display, processing accelerator
 

@@ -13,21 +13,19 @@ from __future__ import annotations
 from functools import partial
 
 from whatfits.probes.drafts import Draft
+from whatfits.probes.gpu_signs import NVIDIA_NODES
 from whatfits.sizing.errors import ProbeError, printable
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Final
 
     from whatfits.probes.report import Partial
     from whatfits.probes.system import System
     from whatfits.sizing.machine import Device
 
 __all__ = ["merge", "probe"]
-
-_NVIDIA_NODES: Final = ("nvidia", "nvhost", "nvmap", "nvgpu", "dxg")
 
 
 def probe(system: System) -> Partial:
@@ -83,7 +81,7 @@ def _has_nvidia_nodes(system: System) -> bool:
         names = system.list_dir("/dev")
     except ProbeError:
         return True  # not seen is not the same as not there
-    return any(name.startswith(_NVIDIA_NODES) for name in names)
+    return any(name.startswith(NVIDIA_NODES) for name in names)
 
 
 def _windows(system: System) -> Partial:

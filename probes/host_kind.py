@@ -16,6 +16,22 @@ __all__ = ["HostKind", "how_to_raise_cpu", "how_to_raise_memory", "read_host_kin
 # gVisor answers with one fixed text, whatever kernel is below it.
 # Source: google/gvisor, pkg/sentry/kernel/version.go.
 _GVISOR_VERSION: Final = "Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016"
+# Sources: systemd, src/basic/virt.c (the names in DMI); Apple's Virtualization framework.
+_HYPERVISORS: Final = (
+    ("QEMU", "QEMU/KVM"),
+    ("KVM", "KVM"),
+    ("VMware", "VMware"),
+    ("innotek", "VirtualBox"),
+    ("VirtualBox", "VirtualBox"),
+    ("Xen", "Xen"),
+    ("Virtual Machine", "Hyper-V"),
+    ("Amazon EC2", "Amazon EC2"),
+    ("Google Compute", "Google Compute Engine"),
+    ("Parallels", "Parallels"),
+    ("Apple Virtualization", "Apple Virtualization"),
+    ("OpenStack", "OpenStack"),
+    ("BHYVE", "bhyve"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +81,6 @@ def _wsl(version: str) -> int | None:
     if "microsoft" not in version.lower():
         return None
     return 1 if "-Microsoft" in version and "WSL2" not in version else 2
-
-
-# Sources: systemd, src/basic/virt.c (the names in DMI); Apple's Virtualization framework.
-_HYPERVISORS: Final = (
-    ("QEMU", "QEMU/KVM"),
-    ("KVM", "KVM"),
-    ("VMware", "VMware"),
-    ("innotek", "VirtualBox"),
-    ("VirtualBox", "VirtualBox"),
-    ("Xen", "Xen"),
-    ("Virtual Machine", "Hyper-V"),
-    ("Amazon EC2", "Amazon EC2"),
-    ("Google Compute", "Google Compute Engine"),
-    ("Parallels", "Parallels"),
-    ("Apple Virtualization", "Apple Virtualization"),
-    ("OpenStack", "OpenStack"),
-    ("BHYVE", "bhyve"),
-)
 
 
 def _hypervisor(vendor: str | None, product: str | None) -> str | None:

@@ -19,9 +19,9 @@ from whatfits.probes.pci import (
     GpuFunction,
     hexadecimal,
     read_gpu_functions,
-    read_link_bytes_per_s,
 )
-from whatfits.sizing.machine import Device, Link, Pool
+from whatfits.probes.pci_links import read_link_bytes_per_s
+from whatfits.sizing.machine import Device, Pool
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
@@ -195,7 +195,7 @@ def _add_integrated(draft: Draft, gpu: IntelGpu) -> None:
 
 
 def _add_card(draft: Draft, gpu: IntelGpu) -> None:
-    pool = f"vram{sum(p.kind == 'vram' for p in draft.pools)}"
+    pool = draft.next_pool()
     memory = gpu.memory_bytes
     physical = memory is not None and "physical" in gpu.memory_source
     draft.pools.append(
@@ -247,9 +247,8 @@ def _say_trouble(draft: Draft, gpu: IntelGpu) -> None:
 
 def _add_device(draft: Draft, gpu: IntelGpu, pool: str, *, extra: tuple[str, ...]) -> None:
     rates = catalog_rates(gpu.name, vendor="Intel", memory_bytes=gpu.memory_bytes)
-    number = len(draft.devices)
     device = Device(
-        f"vulkan{number}",
+        draft.next_device("vulkan"),
         "vulkan",
         gpu.name,
         pool,
@@ -258,18 +257,4 @@ def _add_device(draft: Draft, gpu: IntelGpu, pool: str, *, extra: tuple[str, ...
         features=(f"pci:{gpu.function.address}", *extra),
     )
     draft.devices.append(device)
-    draft.know(
-        f"devices.{device.id}.bandwidth_bytes_per_s",
-        device.bandwidth_bytes_per_s,
-        unit="bytes/s",
-        source="catalog",
-    )
-    if gpu.link_bytes_per_s is not None:
-        draft.links.append(Link("cpu", device.id, gpu.link_bytes_per_s))
-        draft.know(
-            f"links.cpu.{device.id}",
-            gpu.link_bytes_per_s,
-            unit="bytes/s",
-            source="max_link_speed × max_link_width, narrowest hop",
-            kind="derived",
-        )
+    draft.know_rates(device, gpu.link_bytes_per_s)

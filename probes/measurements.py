@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
 
-__all__ = ["LoadRecord", "Store", "default_path", "fingerprint"]
+__all__ = ["LoadRecord", "MeasurementStore", "default_measurements_path", "fingerprint"]
 
 _MAX_RECORDS: Final = 500
 _MAX_BYTES: Final = 4 << 20
@@ -58,12 +58,12 @@ class LoadRecord:
         return self.measured_bytes - self.predicted_bytes
 
 
-def default_path() -> Path:
+def default_measurements_path() -> Path:
     """Return where the file lies."""
     return kept_path(MEASUREMENTS)
 
 
-class Store(KeptRows[LoadRecord]):
+class MeasurementStore(KeptRows[LoadRecord]):
     """The file of measurements."""
 
     def __init__(self, path: Path) -> None:

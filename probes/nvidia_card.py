@@ -5,7 +5,7 @@ from __future__ import annotations
 from binascii import crc32
 
 from whatfits.probes.drafts import catalog_rates, count, error_name, items, mapping, size, text
-from whatfits.probes.pci import link_bytes_per_s
+from whatfits.probes.pci_links import link_bytes_per_s
 from whatfits.probes.report import Holder
 from whatfits.sizing.machine import Device, Link, Pool
 from whatfits.sizing.typed import TYPE_CHECKING

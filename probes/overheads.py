@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatfits.probes.measurements import Store, fingerprint
+from whatfits.probes.measurements import MeasurementStore, fingerprint
 from whatfits.probes.report import Finding
 from whatfits.sizing.machine import MeasuredOverhead
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -64,7 +64,7 @@ def _counts(record: LoadRecord) -> bool:
 
 def measured_report(report: ProbeReport, path: Path) -> ProbeReport:
     """Return a report of this machine with what its own loads have measured, and how many."""
-    store = Store(path)
+    store = MeasurementStore(path)
     records = store.loads(machine=fingerprint(report.machine))
     if store.unreadable:
         finding = Finding(

@@ -1,4 +1,4 @@
-"""Which graphics functions lie on the PCI bus: class, vendor, driver and link, from sysfs.
+"""Which graphics functions lie on the PCI bus: class, vendor and driver, from sysfs.
 
 What is a GPU is decided here, by PCI class and vendor: never by order, by name, or by what a
 Vulkan loader lists (llvmpipe, Dozen and virtual adapters are listed there, too).
@@ -6,7 +6,7 @@ Vulkan loader lists (llvmpipe, Dozen and virtual adapters are listed there, too)
 
 from __future__ import annotations
 
-from whatfits.probes.drafts import Draft, read_text_or_none, whole_number
+from whatfits.probes.drafts import Draft, read_text_or_none
 from whatfits.probes.system import SourceMissingError
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AMD",
+    "BUS",
     "INTEL",
+    "NO_GPU_VENDORS",
     "NVIDIA",
     "GpuFunction",
     "hexadecimal",
-    "link_bytes_per_s",
     "parse_gpu_functions",
     "probe",
     "read_gpu_functions",
-    "read_link_bytes_per_s",
 ]
 
 NVIDIA: Final = 0x10DE
 AMD: Final = 0x1002
 INTEL: Final = 0x8086
 
-_BUS: Final = "/sys/bus/pci/devices"
+BUS: Final = "/sys/bus/pci/devices"
 _DRM: Final = "/sys/class/drm"
 _DISPLAY_CLASS: Final = 0x03
 _ACCELERATOR_CLASS: Final = 0x12
 
 # Adapters that draw a console or a virtual screen and compute nothing.
-_NO_GPU_VENDORS: Final = {
+NO_GPU_VENDORS: Final = {
     0x1013: "Cirrus",
     0x102B: "Matrox",
     0x126F: "Silicon Motion",
@@ -57,19 +57,6 @@ _NO_GPU_VENDORS: Final = {
     0x1D0F: "Amazon",
     0x80EE: "VirtualBox",
 }
-
-# GT/s a lane -> bytes/s a lane and direction, after line coding (8b/10b, 128b/130b, FLIT).
-_LANE_BYTES_PER_S: Final = {
-    "2.5": 250_000_000,
-    "5": 500_000_000,
-    "8": 984_600_000,
-    "16": 1_969_200_000,
-    "32": 3_938_400_000,
-    "64": 7_563_000_000,
-}
-_GENERATION_SPEED: Final = {1: "2.5", 2: "5", 3: "8", 4: "16", 5: "32", 6: "64"}
-_MAX_LANES: Final = 32
-_EXTERNAL_HOPS: Final = 2  # root port and card: more means a switch in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +103,7 @@ class GpuFunction:
         """
         if self.class_code >> 16 == _ACCELERATOR_CLASS:
             return self.vendor_id == AMD and self.driver == "amdgpu"
-        return self.vendor_id not in _NO_GPU_VENDORS
+        return self.vendor_id not in NO_GPU_VENDORS
 
 
 def hexadecimal(value: str | None) -> int | None:
@@ -135,7 +122,7 @@ def parse_gpu_functions(functions: tuple[GpuFunction, ...]) -> Partial:
     for function in functions:
         if not function.is_gpu:
             if function.class_code >> 16 == _DISPLAY_CLASS:
-                maker = _NO_GPU_VENDORS.get(function.vendor_id, "unknown maker")
+                maker = NO_GPU_VENDORS.get(function.vendor_id, "unknown maker")
                 draft.say(
                     "display_adapter_is_no_gpu",
                     f"Display adapter {function.ids} at {function.address} ({maker}) "
@@ -162,7 +149,7 @@ def read_gpu_functions(system: System) -> tuple[GpuFunction, ...] | None:
     None when there is no PCI bus to look at (WSL, a sandbox, a board without PCI).
     """
     try:
-        paths = [f"{_BUS}/{name}" for name in system.list_dir(_BUS)]
+        paths = [f"{BUS}/{name}" for name in system.list_dir(BUS)]
     except ProbeError:
         paths = []
     if not paths:
@@ -233,73 +220,3 @@ def _names(system: System, path: str) -> tuple[str, ...]:
         return system.list_dir(path)
     except ProbeError:
         return ()
-
-
-def link_bytes_per_s(*, speed: str | int | None, lanes: int | None) -> int | None:
-    """Return the one-way rate of a PCIe link.
-
-    Args:
-        speed: a generation (4), or sysfs text (`16.0 GT/s PCIe`).
-        lanes: width of the link.
-    """
-    if lanes is None or not 1 <= lanes <= _MAX_LANES or speed is None:
-        return None
-    if isinstance(speed, int):
-        rate = _GENERATION_SPEED.get(speed)
-    else:
-        rate = speed.split()[0].removesuffix(".0") if speed.split() else None
-    per_lane = _LANE_BYTES_PER_S.get(rate or "")
-    return None if per_lane is None else per_lane * lanes
-
-
-def read_link_bytes_per_s(system: System, function: GpuFunction) -> int | None:
-    """Return the one-way rate between the host and a card: the narrowest hop on its way.
-
-    The card's own function is not enough: many cards carry a switch whose inner link is wider than
-    the slot, or (Arc) states 2.5 GT/s and one lane. Idle links slow down but keep their width, so
-    each hop counts with the highest speed it can reach and the lanes it has. Ports that a virtual
-    machine makes up tell nothing; None where the way, or a hop on it, cannot be read.
-    """
-    try:
-        hops = _hops(system, function)
-        return _narrowest_bytes_per_s(system, function, hops)
-    except ProbeError:
-        return None
-
-
-def _narrowest_bytes_per_s(system: System, function: GpuFunction, hops: list[str]) -> int | None:
-    vendors = [hexadecimal(_read_if_there(system, f"{hop}/vendor")) for hop in hops]
-    if len(hops) > _EXTERNAL_HOPS and vendors[-2] == function.vendor_id:
-        del hops[-2:]  # the link inside the card: its switch's port, and the GPU itself
-    rates = [
-        rate
-        for hop, vendor in zip(hops, vendors, strict=False)
-        if vendor not in _NO_GPU_VENDORS and (rate := _hop_bytes_per_s(system, hop))
-    ]
-    return min(rates, default=None)
-
-
-def _hop_bytes_per_s(system: System, hop: str) -> int | None:
-    names = ("max_link_width", "current_link_width")
-    widths = [whole_number(_read_if_there(system, f"{hop}/{name}")) for name in names]
-    return link_bytes_per_s(
-        speed=_read_if_there(system, f"{hop}/max_link_speed"),
-        lanes=min((width for width in widths if width), default=None),
-    )
-
-
-def _read_if_there(system: System, path: str) -> str | None:
-    """Return a file; None when there is none: ports of a root complex have no link of their own."""
-    try:
-        return system.read_text(path).strip()
-    except SourceMissingError:
-        return None
-
-
-def _hops(system: System, function: GpuFunction) -> list[str]:
-    try:
-        target = system.read_link(f"{_BUS}/{function.address}")
-    except SourceMissingError:
-        return [function.path]
-    bridges = [part for part in target.split("/") if part.count(":") == 2 and "." in part]  # noqa: PLR2004
-    return [f"{_BUS}/{address}" for address in bridges] or [function.path]

@@ -58,9 +58,9 @@ def parse_platform_cards(uevents: Mapping[str, str]) -> Partial:
             continue
         name, kind = known
         seen.add(name)
-        number = sum(device.kind == kind for device in draft.devices)
-        draft.devices.append(Device(f"{kind}{number}", kind, name, "ram", features=("integrated",)))
-        draft.know(f"devices.{kind}{number}.driver", driver, unit="text", source="uevent DRIVER")
+        device = Device(draft.next_device(kind), kind, name, "ram", features=("integrated",))
+        draft.devices.append(device)
+        draft.know(f"devices.{device.id}.driver", driver, unit="text", source="uevent DRIVER")
         only = "; runtimes reach it through OpenCL only" if kind == "opencl" else ""
         draft.say(
             "integrated_gpu",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatfits.probes.drafts import size, text
+from whatfits.probes.drafts import size, text, whole_number
 from whatfits.sizing.errors import ProbeError
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
@@ -27,7 +27,6 @@ SYSCTL_COMMAND: Final = (
 )
 # In a translated process every program starts translated, and then names no real chip.
 NATIVE_SYSCTL_COMMAND: Final = ("/usr/bin/arch", "-arm64", *SYSCTL_COMMAND)
-_MAX_DIGITS: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,7 @@ class Sysctl:
 
     def count(self, name: str) -> int | None:
         """Return a whole number; None when it is not there or none."""
-        value = self.values.get(name, "")
-        is_number = value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS
-        return int(value) if is_number else None
+        return whole_number(self.values.get(name))
 
     def size(self, name: str) -> int | None:
         """Return a plausible size in bytes above zero; None when it is not there or none."""

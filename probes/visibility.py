@@ -93,7 +93,7 @@ def parse_visibility(
     draft = Draft()
     known = uuids or {}
     for kind, variables in _BY_KIND.items():
-        ours = [d for d in devices if d.kind == kind and "unusable" not in d.features]
+        ours = [d for d in devices if d.kind == kind and d.is_usable]
         if ours:
             _apply(draft, environment, ours, variables, known)
     return draft.partial()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whatfits.sizing.typed import Literal
 from whatfits.sizing.values import dataclass
 
-__all__ = ["Block", "Document", "Facts", "Lines", "Table", "Verbatim"]
+__all__ = ["Block", "Document", "Facts", "Lines", "Table", "Tone", "Verbatim"]
 
 Tone = Literal["plain", "good", "warn", "bad", "dim"]
 

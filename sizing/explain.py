@@ -6,7 +6,7 @@ from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.slowdown import slower_words
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.units import format_bytes, format_count, format_tokens, size_text
 
 if TYPE_CHECKING:
     from typing import Final
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "READING_TOKENS_PER_S",
     "TONES",
+    "context_cell",
     "free_text",
     "longest_words",
     "machine_sentence",
@@ -102,6 +103,13 @@ def short_rate(rate: RateRange | None) -> str:
         return "?"
     low, high = _number(rate.low), _number(rate.high)
     return low if low == high else f"{low}-{high}"
+
+
+def context_cell(verdict: Verdict, largest_tokens: int | None) -> str:
+    """Return the longest context that surely runs, for a table."""
+    if largest_tokens is None:
+        return "none surely" if verdict == "tight" else "none"
+    return format_tokens(largest_tokens)
 
 
 def rate_cell(verdict: Verdict, rate: RateRange | None, *, writes: bool = True) -> str:
@@ -213,7 +221,8 @@ def _memory_table(plan: Plan) -> Table:
     memory = plan.memory
     columns = ("part", *(f"{row.device} in {row.pool}" for row in memory.devices))
     rows = tuple(
-        (label, *(_size(getattr(row, name)) for row in memory.devices)) for label, name in _PARTS
+        (label, *(size_text(getattr(row, name)) for row in memory.devices))
+        for label, name in _PARTS
     )
     devices = {device.id: device for device in plan.machine.devices}
     pools = [plan.machine.pool(row.pool).of(devices[row.device]) for row in memory.devices]
@@ -223,12 +232,8 @@ def _memory_table(plan: Plan) -> Table:
 
 def free_text(pool: Pool) -> str:
     """Return what is free, from the lower end where total or limit is not known for sure."""
-    low, high = _size(pool.free_low_bytes), _size(pool.free_bytes)
+    low, high = size_text(pool.free_low_bytes), size_text(pool.free_bytes)
     return high if low == high else f"{low} to {high}"
-
-
-def _size(size: int | None) -> str:
-    return "unknown" if size is None else format_bytes(size)
 
 
 def longest_words(plan: Plan) -> str | None:

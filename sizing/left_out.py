@@ -20,6 +20,6 @@ def left_out_notes(machine: Machine) -> tuple[str, ...]:
             f"{device.name} is left out: it shares the RAM and adds no memory of its own, so that "
             "nothing is placed on it."
             for device in machine.accelerators
-            if machine.pool(device.pool).kind == "ram" and "unusable" not in device.features
+            if machine.pool(device.pool).kind == "ram" and device.is_usable
         )
     )

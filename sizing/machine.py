@@ -157,6 +157,11 @@ class Device:
     clock_hz: int | None = None
 
     @property
+    def is_usable(self) -> bool:
+        """Whether programs can compute on it: it has a driver that lets them."""
+        return "unusable" not in self.features
+
+    @property
     def is_slice(self) -> bool:
         """Whether it is a slice of a card (MIG): a process of CUDA sees one, by its UUID alone."""
         return "mig" in self.features

@@ -5,21 +5,17 @@ from __future__ import annotations
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.need_trials import LlamaMachines, OwnMachines
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, RUNTIMES, find_runtime
-from whatfits.sizing.settings import MAX_CONTEXT_TOKENS, MAX_SEQUENCES
+from whatfits.sizing.settings import MAX_CONTEXT_TOKENS, MAX_SEQUENCES, default_context_tokens
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
-    from typing import Final
-
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.need_trials import MachineTrials
     from whatfits.sizing.runtimes import RuntimeEntry
     from whatfits.sizing.workload import Workload
 
 __all__ = ["for_users", "need_runtime", "trials_under"]
-
-_DEFAULT_CONTEXT: Final = 8192
 
 
 def need_runtime(name: str) -> RuntimeEntry:
@@ -52,7 +48,7 @@ def for_users(workload: Workload, spec: ModelSpec, users: int | None, *, is_own:
         raise InvalidRequestError(what="number of users", got=users, allowed="1 or more")
     context = workload.context_tokens
     if context is None:
-        context = min(_DEFAULT_CONTEXT, spec.hparams.context_train_tokens or _DEFAULT_CONTEXT)
+        context = default_context_tokens(spec)
     if users is None:
         return replace(workload, context_tokens=context)
     if workload.parallel is not None:

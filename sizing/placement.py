@@ -131,7 +131,7 @@ def usable_accelerators(machine: Machine) -> tuple[Device, ...]:
         for device in machine.accelerators
         if kinds.get(device.pool) in ("vram", "unified")
         and totals[device.pool] is not None
-        and "unusable" not in device.features
+        and device.is_usable
     )
 
 

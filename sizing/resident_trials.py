@@ -10,7 +10,7 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.remedies import shorter_contexts
 from whatfits.sizing.search import Trials
-from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
+from whatfits.sizing.settings import default_context_tokens
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
 from whatfits.sizing.values import dataclass, replace
@@ -189,5 +189,4 @@ class ResidentRemedies:
 
 def _context_tokens(resident: Resident) -> int:
     """Return the context of a model as asked for, or its default."""
-    trained = resident.spec.hparams.context_train_tokens or DEFAULT_CONTEXT_TOKENS
-    return resident.workload.context_tokens or min(DEFAULT_CONTEXT_TOKENS, trained)
+    return resident.workload.context_tokens or default_context_tokens(resident.spec)

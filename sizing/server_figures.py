@@ -159,7 +159,7 @@ def held_value(plan: Plan, resident_bytes: int) -> ComparedValue:
     )
 
 
-def taken_value(plan: Plan, taken_bytes: int, *, source: str) -> ComparedValue:
+def taken_value(plan: Plan, taken_bytes: int) -> ComparedValue:
     """Return what a process takes of accelerators, driver included, beside all that is planned."""
     rows = plan.memory.devices[:-1]
     needed = _Interval(
@@ -168,7 +168,13 @@ def taken_value(plan: Plan, taken_bytes: int, *, source: str) -> ComparedValue:
         sum(row.high_bytes for row in rows),
     )
     return ComparedValue(
-        "taken_bytes", "bytes", needed.mid, needed.low, needed.high, taken_bytes, source
+        "taken_bytes",
+        "bytes",
+        needed.mid,
+        needed.low,
+        needed.high,
+        taken_bytes,
+        "memory of its process, by the driver",
     )
 
 

@@ -27,9 +27,11 @@ __all__ = [
     "MAX_CONTEXT_TOKENS",
     "MAX_SEQUENCES",
     "Settings",
+    "default_context_tokens",
     "longest_input",
     "resolve_settings",
     "told_batches",
+    "whole_within",
 ]
 
 DEFAULT_CONTEXT_TOKENS: Final = 8192
@@ -101,15 +103,20 @@ def resolve_settings(
     Raises:
         InvalidRequestError: a value is out of range, or llama.cpp refuses the combination.
     """
-    context = _context_tokens(model, workload)
-    sequences = _within("parallel", workload.parallel, default=1, low=1, high=MAX_SEQUENCES)
+    context = whole_within(
+        "context_tokens",
+        workload.context_tokens,
+        default=default_context_tokens(model),
+        high=MAX_CONTEXT_TOKENS,
+    )
+    sequences = whole_within("parallel", workload.parallel, default=1, high=MAX_SEQUENCES)
     unified = bool(workload.kv_unified)
     total, per_sequence = _padded_context(context, sequences, unified=unified)
     batch, micro = _batches(
         model, workload, context=context, longest=pad(longest_input(model, per_sequence), sequences)
     )
     for name in ("prompt_tokens", "output_tokens"):
-        _within(name, getattr(workload, name), default=1, low=1, high=MAX_CONTEXT_TOKENS)
+        whole_within(name, getattr(workload, name), default=1, high=MAX_CONTEXT_TOKENS)
     kv_type_k = find_kv_type(workload.kv_type_k or "f16")
     kv_type_v = find_kv_type(workload.kv_type_v or "f16")
     flash = _flash_attention(model, workload, kv_type_v, supported=flash_supported)
@@ -143,7 +150,12 @@ def resolve_settings(
     )
 
 
-def _within(name: str, value: int | None, *, default: int, low: int, high: int) -> int:
+def whole_within(name: str, value: int | None, *, default: int, low: int = 1, high: int) -> int:
+    """Return a value that was asked for, else its default.
+
+    Raises:
+        InvalidRequestError: it is no whole number, or out of range.
+    """
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -153,13 +165,9 @@ def _within(name: str, value: int | None, *, default: int, low: int, high: int) 
     return value
 
 
-def _context_tokens(model: ModelSpec, workload: Workload) -> int:
-    """Return the context asked for; unset: 8,192 or the training context if that is smaller."""
-    trained = model.hparams.context_train_tokens
-    default = DEFAULT_CONTEXT_TOKENS if trained is None else min(DEFAULT_CONTEXT_TOKENS, trained)
-    return _within(
-        "context_tokens", workload.context_tokens, default=default, low=1, high=MAX_CONTEXT_TOKENS
-    )
+def default_context_tokens(model: ModelSpec) -> int:
+    """Return the context where none is asked for: 8,192, or that of the training if smaller."""
+    return min(DEFAULT_CONTEXT_TOKENS, model.hparams.context_train_tokens or DEFAULT_CONTEXT_TOKENS)
 
 
 def longest_input(model: ModelSpec, sequence_tokens: int) -> int:
@@ -182,10 +190,10 @@ def _batches(
     hands_out = workload.program == "server" and model.embeds
     if hands_out and not model.reads_in_parts:
         micro = max(micro, longest)
-    micro = _within("micro_batch", workload.micro_batch, default=micro, low=1, high=2**20)
+    micro = whole_within("micro_batch", workload.micro_batch, default=micro, high=2**20)
     if hands_out:
         batch = max(batch, micro)
-    batch = _within("batch", workload.batch, default=batch, low=1, high=2**20)
+    batch = whole_within("batch", workload.batch, default=batch, high=2**20)
     if model.hparams.causal:
         batch = min(context, batch)
     micro = min(batch, micro)
@@ -239,7 +247,7 @@ def _outputs_max(model: ModelSpec, workload: Workload, *, batch: int, sequences:
         InvalidRequestError: fewer rows than sequences.
     """
     if workload.outputs_max is not None:
-        chosen = _within("outputs_max", workload.outputs_max, default=0, low=0, high=2**20)
+        chosen = whole_within("outputs_max", workload.outputs_max, default=0, low=0, high=2**20)
         rows = chosen or batch
     elif workload.program == "server" and not model.embeds:
         rows = max(1, min(batch, sequences * (1 + drafted_tokens(workload))))

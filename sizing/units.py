@@ -26,13 +26,14 @@ __all__ = [
     "pad",
     "parse_bytes",
     "parse_tokens",
+    "size_text",
     "ungrouped",
 ]
 
 KIB: Final = 2**10
 MIB: Final = 2**20
 GIB: Final = 2**30
-TIB: Final = 2**40
+_TIB: Final = 2**40
 GB: Final = 10**9
 
 _BYTE_UNITS: Final = {
@@ -41,11 +42,11 @@ _BYTE_UNITS: Final = {
     "k": KIB,
     "m": MIB,
     "g": GIB,
-    "t": TIB,
+    "t": _TIB,
     "kib": KIB,
     "mib": MIB,
     "gib": GIB,
-    "tib": TIB,
+    "tib": _TIB,
     "kb": 10**3,
     "mb": 10**6,
     "gb": GB,
@@ -137,6 +138,11 @@ def format_bytes(n_bytes: int, *, signed: bool = False) -> str:
     if size >= KIB:
         return f"{sign}{size / KIB:,.0f} KiB"
     return f"{sign}{size} B"
+
+
+def size_text(n_bytes: int | None) -> str:
+    """Return a size as text, `unknown` for None."""
+    return "unknown" if n_bytes is None else format_bytes(n_bytes)
 
 
 def format_count(n: int) -> str:

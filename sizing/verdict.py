@@ -218,7 +218,7 @@ def spilled_of(
 ) -> str | None:
     """Return what lies outside the fastest pool there is, in words; None when nothing does."""
     fast = {pool.id for pool in machine.pools if pool.kind in ("vram", "unified")}
-    usable = {device.pool for device in machine.accelerators if "unusable" not in device.features}
+    usable = {device.pool for device in machine.accelerators if device.is_usable}
     fast &= usable
     slow = placement.host.pool
     if not fast or slow in fast:

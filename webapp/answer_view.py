@@ -19,7 +19,7 @@ from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.source_links import source_links
 from whatfits.sizing.trained import beyond_sentence
-from whatfits.sizing.units import format_bytes
+from whatfits.sizing.units import size_text
 from whatfits.sizing.unsized import unsized_notes
 from whatfits.webapp.remember import ask_whether_shown
 from whatfits.webapp.state import remedy_state
@@ -100,16 +100,16 @@ def memory(plan: Plan) -> None:
     show_memory(bills)
     labels = [bill.label for bill in bills]
     rows = [
-        [label, *(_size(dict(bill.parts)[part]) for bill in bills)]
+        [label, *(size_text(dict(bill.parts)[part]) for bill in bills)]
         for part, label in PART_LABELS.items()
         if any(dict(bill.parts)[part] for bill in bills)
     ]
-    rows.append(["together", *(_size(bill.bar_bytes) for bill in bills)])
+    rows.append(["together", *(size_text(bill.bar_bytes) for bill in bills)])
     if any(len(bill.needs) > 1 for bill in bills):
         rows.append(["of it for the GPU, at most", *(_gpu_part(bill) for bill in bills)])
     rows += [
         ["may be used", *(_limit(bill) for bill in bills)],
-        ["installed", *(_size(bill.installed_bytes) for bill in bills)],
+        ["installed", *(size_text(bill.installed_bytes) for bill in bills)],
     ]
     st.markdown(table(["part", *labels], rows, right=labels))
     longest = longest_words(plan)
@@ -125,16 +125,12 @@ def memory(plan: Plan) -> None:
 
 def _gpu_part(bill: PoolBill) -> str:
     """Return what a limit of the GPU alone binds: the verdict holds it against that limit."""
-    return _size(bill.needs[0].high_bytes) if len(bill.needs) > 1 else ""
+    return size_text(bill.needs[0].high_bytes) if len(bill.needs) > 1 else ""
 
 
 def _limit(bill: PoolBill) -> str:
     of_gpu = bill.is_limited and bill.needs[0].pool.limit_scope == "accelerators"
-    return _size(bill.limit_bytes) + (" by the GPU" if of_gpu else "")
-
-
-def _size(size: int | None) -> str:
-    return "unknown" if size is None else format_bytes(size)
+    return size_text(bill.limit_bytes) + (" by the GPU" if of_gpu else "")
 
 
 def speed(plan: Plan) -> None:

@@ -15,7 +15,7 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.sources.gguf_model import as_file_type
 from whatfits.webapp.input_list import HERE
-from whatfits.webapp.memory import KNOWN_MACHINES
+from whatfits.webapp.known_results import KNOWN_MACHINES
 from whatfits.webapp.mode import is_public
 
 if TYPE_CHECKING:

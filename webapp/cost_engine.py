@@ -14,7 +14,7 @@ from whatfits.sizing.api import cost_of, priced
 from whatfits.sizing.catalog.lookup import packaged_prices
 from whatfits.webapp.asked import machine_of, model_of
 from whatfits.webapp.cost_inputs import CHEAPEST
-from whatfits.webapp.memory import Memory
+from whatfits.webapp.known_results import KnownResults
 
 if TYPE_CHECKING:
     from whatfits.sizing.api.costing import Priced
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["api_choices", "compared_offer", "costed", "region_choices", "rented_row"]
 
 _MOST_PRICED: Final = 32
-_priced: Final = Memory(_MOST_PRICED)
+_priced: Final = KnownResults(_MOST_PRICED)
 
 
 def costed(

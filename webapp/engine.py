@@ -9,7 +9,7 @@ from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.units import parse_tokens
 from whatfits.webapp.asked import machine_named, machine_of, model_of, name_of
 from whatfits.webapp.input_list import CONTEXTS
-from whatfits.webapp.memory import KNOWN_ANSWERS, KNOWN_CHOICES, KNOWN_CURVES, Memory
+from whatfits.webapp.known_results import KNOWN_ANSWERS, KNOWN_CHOICES, KNOWN_CURVES, KnownResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def _chosen(question: Question, dropped: ModelSpec | None) -> Choice:
 
 
 def _remembered(
-    memory: Memory,
+    known: KnownResults,
     question: Question,
     dropped: ModelSpec | None,
     work: Callable[[Question, ModelSpec | None], _Result],
@@ -66,7 +66,7 @@ def _remembered(
     if dropped is not None:
         return work(question, dropped)
     machine_named(question.machine)  # refused in public, whatever was answered before
-    found: _Result = memory.of(question, lambda: work(question, None))
+    found: _Result = known.of(question, lambda: work(question, None))
     return found
 
 

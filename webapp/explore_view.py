@@ -9,7 +9,7 @@ import streamlit as st
 
 from whatfits.sizing.catalog.quality import loss_text, perplexity_loss, quality_rows
 from whatfits.sizing.curves import fast_free_bytes
-from whatfits.sizing.explain import rate_cell, rate_text
+from whatfits.sizing.explain import context_cell, rate_cell, rate_text
 from whatfits.sizing.headline import headline
 from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import pool_bills
@@ -30,7 +30,6 @@ from whatfits.webapp.words import inert, table
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
-    from whatfits.sizing.planner import FileTypeOption
     from whatfits.webapp.state import Question
 
 __all__ = ["context_and_memory", "size_and_quality", "two_machines"]
@@ -89,7 +88,7 @@ def size_and_quality(question: Question) -> None:
             format_bytes(option.weights_bytes),
             format_bytes(option.high_bytes),
             option.verdict,
-            _tokens(option),
+            context_cell(option.verdict, option.largest_context_tokens),
             rate_cell(option.verdict, option.decode_tokens_per_s, writes=writes),
             loss_text(option.file_type),
         )
@@ -138,7 +137,7 @@ def _compared(plans: tuple[Plan, Plan]) -> list[tuple[str, ...]]:
         ("quant", *(plan.model.file_type or "" for plan in plans)),
         ("verdict", *(plan.verdict for plan in plans)),
         ("needs, at most", *(format_bytes(plan.memory.high_bytes) for plan in plans)),
-        ("longest context", *(_tokens(plan) for plan in plans)),
+        ("longest context", *(context_cell(p.verdict, p.largest_context_tokens) for p in plans)),
         *zip(("reads", "writes", "first word after"), *map(_speeds, plans), strict=True),
     ]
 
@@ -153,10 +152,3 @@ def _speeds(plan: Plan) -> tuple[str, str, str]:
         return reads, "-", "-"
     writes = rate_text(speed.decode_tokens_per_s, "tokens/s")
     return reads, writes, rate_text(speed.time_to_first_token_s, "s")
-
-
-def _tokens(answer: FileTypeOption | Plan) -> str:
-    """Return the longest context that surely runs."""
-    if answer.largest_context_tokens is None:
-        return "none surely" if answer.verdict == "tight" else "none"
-    return format_tokens(answer.largest_context_tokens)

@@ -22,7 +22,7 @@ from whatfits.webapp.choices import (
 )
 from whatfits.webapp.drop import ask_file, model_of_sent
 from whatfits.webapp.input_list import HERE, SHARES, input_of, quants_of
-from whatfits.webapp.memory import forget_this_machine
+from whatfits.webapp.known_results import forget_this_machine
 from whatfits.webapp.mode import is_public
 from whatfits.webapp.state import (
     Question,

@@ -10,7 +10,7 @@ from whatfits.sizing.units import format_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.webapp.asked import machine_of
 from whatfits.webapp.choices import is_open
-from whatfits.webapp.memory import KNOWN_CONTEXTS, KNOWN_RANKINGS
+from whatfits.webapp.known_results import KNOWN_CONTEXTS, KNOWN_RANKINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.sizing.api import answer, serve
 from whatfits.sizing.serving.grid import GridCell, serving_grid
 from whatfits.webapp.asked import machine_of, model_of
-from whatfits.webapp.memory import Memory
+from whatfits.webapp.known_results import KnownResults
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -23,8 +23,8 @@ GRID_USERS: Final = (1, 4, 16, 64)
 GRID_CONTEXTS: Final = (4096, 8192, 32_768, 131_072)
 _MOST_SERVED: Final = 64
 _MOST_GRIDS: Final = 32
-_served: Final = Memory(_MOST_SERVED)
-_grids: Final = Memory(_MOST_GRIDS)
+_served: Final = KnownResults(_MOST_SERVED)
+_grids: Final = KnownResults(_MOST_GRIDS)
 
 
 def served(question: ServingQuestion, dropped: ModelSpec | None = None) -> ServePlan:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["look"]
 
-_LISTENERS: Final = "whatfits.probes.runtimes.listeners:read_listeners"
 _LISTENERS_DEADLINE_S: Final = 0.8
 _MARGIN_S: Final = 0.1
 
@@ -84,14 +83,13 @@ def look(
 
 
 def _listeners(findings: list[Finding], *, deadline_s: float) -> dict[int, Listener]:
-    from whatfits.probes.isolate import run_isolated  # noqa: PLC0415 - where it looks
-    from whatfits.probes.report import Finding  # noqa: PLC0415 - same
-    from whatfits.probes.runtimes.listeners import parse_listeners  # noqa: PLC0415 - same
+    from whatfits.probes.report import Finding  # noqa: PLC0415 - where it looks
+    from whatfits.probes.runtimes.listeners import listeners_here  # noqa: PLC0415 - same
 
     try:
-        raw = run_isolated(_LISTENERS, deadline_s=deadline_s)
+        found = listeners_here(deadline_s=deadline_s)
     except ProbeError as error:
         said = f"Which programs listen could not be read: {printable(error)}."
         findings.append(Finding("listeners_unknown", "info", said))
         return {}
-    return {listener.port: listener for listener in parse_listeners(raw)}
+    return {listener.port: listener for listener in found}

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     Answers = Mapping[str, Answer]
 
-__all__ = ["count", "entries", "json_object", "object_of", "text"]
+__all__ = ["OK", "UNAUTHORISED", "count", "entries", "json_object", "object_of", "text"]
 
-_OK: Final = 200
+OK: Final = 200
+UNAUTHORISED: Final = 401
 _MOST_TEXT: Final = 1024
 _MOST_ENTRIES: Final = 200
 _MOST_COUNT: Final = 2**63
@@ -25,7 +26,7 @@ _MOST_COUNT: Final = 2**63
 def json_object(answers: Answers, path: str) -> dict[str, Any]:
     """Return the JSON object that a path answered with; empty when it gave none."""
     answer = answers.get(path)
-    if answer is None or answer.status != _OK or not answer.is_complete:
+    if answer is None or answer.status != OK or not answer.is_complete:
         return {}
     return object_of(answer.body)
 

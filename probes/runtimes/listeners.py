@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, Final
 
-__all__ = ["Listener", "parse_listeners", "read_listeners"]
+__all__ = ["Listener", "listeners_here", "parse_listeners", "read_listeners"]
 
+_READ: Final = "whatfits.probes.runtimes.listeners:read_listeners"
 # Addresses that can be reached over the loopback interface.
 _REACHABLE: Final = frozenset(("127.0.0.1", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"))  # noqa: S104 - compared, not bound
 _MOST_LISTENERS: Final = 200
@@ -40,6 +41,17 @@ class Listener(NamedTuple):
     command: tuple[str, ...] = ()
     resident_bytes: int | None = None
     folder: str | None = None
+
+
+def listeners_here(*, deadline_s: float) -> tuple[Listener, ...]:
+    """Return who listens on this machine.
+
+    Raises:
+        ProbeError: the process that was to read it gave no answer.
+    """
+    from whatfits.probes.isolate import run_isolated  # noqa: PLC0415 - not in the child
+
+    return parse_listeners(run_isolated(_READ, deadline_s=deadline_s))
 
 
 def read_listeners() -> dict[str, object]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from whatfits.probes.runtimes.answers import count, entries, json_object, text
+from whatfits.probes.runtimes.answers import UNAUTHORISED, count, entries, json_object, text
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -38,7 +38,6 @@ TELL_TALES: Final = ("/props",)
 FACTS: Final = ("/v1/models",)
 _PROGRAMS: Final = ("llama-server", "llama-cli")
 _VERSION: Final = re.compile(r"^version:\s*([0-9]+(?: \([0-9a-f]{4,40}\))?)", re.MULTILINE)
-_UNAUTHORISED: Final = 401
 
 
 def read_installed(here: Surroundings) -> InstalledRuntime | None:
@@ -62,7 +61,7 @@ def is_it(answers: Answers, _listener: Listener | None) -> bool:
     if "default_generation_settings" in props and ("total_slots" in props or "role" in props):
         return True
     refused = answers.get("/props")
-    if refused is None or refused.status != _UNAUTHORISED:
+    if refused is None or refused.status != UNAUTHORISED:
         return False
     return "llama.cpp" in refused.headers.get("server", "")
 

@@ -6,7 +6,14 @@ on macOS and Windows as its installers choose them.
 
 from __future__ import annotations
 
-from whatfits.probes.runtimes.answers import count, entries, json_object, object_of, text
+from whatfits.probes.runtimes.answers import (
+    UNAUTHORISED,
+    count,
+    entries,
+    json_object,
+    object_of,
+    text,
+)
 from whatfits.probes.runtimes.installed import bundle_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -36,7 +43,6 @@ LABEL: Final = "LM Studio"
 PORTS: Final = (1234,)
 TELL_TALES: Final = ("/api/v1/models",)
 FACTS: Final = ()
-_UNAUTHORISED: Final = 401
 _LAST_PORT: Final = 65_535
 _FORM: Final = frozenset(("key", "loaded_instances"))
 
@@ -75,7 +81,7 @@ def is_it(answers: Answers, listener: Listener | None) -> bool:
     if isinstance(models, list):
         return all(set(entry) >= _FORM for entry in entries(models))
     refused = answers.get("/api/v1/models")
-    if refused is None or refused.status != _UNAUTHORISED or listener is None:
+    if refused is None or refused.status != UNAUTHORISED or listener is None:
         return False
     name = (listener.name or "").lower()
     return "lm studio" in name or "llmster" in name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from whatfits.probes.runtimes.answers import entries, json_object, text
+from whatfits.probes.runtimes.answers import OK, entries, json_object, text
 from whatfits.probes.runtimes.installed import environment_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
 from whatfits.probes.runtimes.started_with import option
@@ -42,7 +42,6 @@ TELL_TALES: Final = ("/health", "/v1/models")
 FACTS: Final = ()
 _MARKS: Final = ("mlx_lm.server", "mlx_lm/server.py")
 _SERVER: Final = "BaseHTTP/"
-_OK: Final = 200
 
 
 def read_installed(here: Surroundings) -> InstalledRuntime | None:
@@ -66,7 +65,7 @@ def is_it(answers: Answers, listener: Listener | None) -> bool:
         return False
     listed = answers.get("/v1/models")
     models = json_object(answers, "/v1/models")
-    if models.get("object") != "list" and (listed is None or listed.body or listed.status != _OK):
+    if models.get("object") != "list" and (listed is None or listed.body or listed.status != OK):
         return False
     if _is_owned(models):
         return False

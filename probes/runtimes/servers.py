@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from whatfits.probes.report import Finding
+from whatfits.probes.runtimes.answers import UNAUTHORISED
 from whatfits.probes.runtimes.http_ask import Request, ask
 from whatfits.probes.runtimes.lm_studio import parse_http_server
 from whatfits.probes.runtimes.ollama import parse_host
@@ -29,7 +30,6 @@ __all__ = ["failure", "identify", "ports_to_ask", "running_servers", "server_on"
 _ASK_DEADLINE_S: Final = 1.0
 _MARGIN_S: Final = 0.1
 _MOST_PORTS: Final = 24
-_UNAUTHORISED: Final = 401
 _PROGRAMS: Final = ("llama-server", "ollama", "lm studio", "llmster", "jan", "vllm")
 _MODULES: Final = ("vllm", "sglang", "mlx_lm", "llama_cpp.server", "llama_cpp/server")
 _STARTERS: Final = ("ollama", "lm studio", "llmster", "jan")
@@ -135,7 +135,7 @@ def _server(
         return None, [Finding("unknown_server", "info", said)]
     url = f"http://{'[::1]' if host == '::1' else host}:{port}/v1"
     loaded = probe.parse_loaded(answers, listener)
-    needs_key = loaded is None and any(a.status == _UNAUTHORISED for a in answers.values())
+    needs_key = loaded is None and any(a.status == UNAUTHORISED for a in answers.values())
     server = RunningServer(
         probe.ID, probe.LABEL, url, port, process, probe.server_version(answers), needs_key, loaded
     )

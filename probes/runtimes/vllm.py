@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 
-from whatfits.probes.runtimes.answers import count, entries, json_object, text
+from whatfits.probes.runtimes.answers import OK, count, entries, json_object, text
 from whatfits.probes.runtimes.installed import environment_version
 from whatfits.probes.runtimes.report import InstalledRuntime, LoadedModel
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -41,7 +41,6 @@ TELL_TALES: Final = ("/v1/models", "/version")
 FACTS: Final = ("/metrics",)
 _CACHE_LINE: Final = re.compile(r"^vllm:cache_config_info\{(.*)\} ", re.MULTILINE)
 _CACHE_LABEL: Final = re.compile(r'([a-z_]{1,60})="([^"\\]{0,200})"')
-_OK: Final = 200
 
 
 def read_installed(here: Surroundings) -> InstalledRuntime | None:
@@ -73,7 +72,7 @@ def parse_loaded(
     """Return the model with its longest request, and the settings of its cache."""
     metrics = answers.get("/metrics")
     cache: tuple[tuple[str, str], ...] = ()
-    if metrics is not None and metrics.status == _OK:
+    if metrics is not None and metrics.status == OK:
         cache = parse_cache_config(metrics.body.decode("utf-8", "replace"))
     found = []
     for model in entries(json_object(answers, "/v1/models").get("data")):

@@ -116,10 +116,14 @@ def _with_measurements(machine: Machine) -> Machine:
 
         machine = with_calibration(machine, default_calibration_path())
     if is_kept(MEASUREMENTS):
-        from whatfits.probes.measurements import Store, default_path, fingerprint
+        from whatfits.probes.measurements import (
+            MeasurementStore,
+            default_measurements_path,
+            fingerprint,
+        )
         from whatfits.probes.overheads import with_measured_overheads
 
-        loads = Store(default_path()).loads(machine=fingerprint(machine))
+        loads = MeasurementStore(default_measurements_path()).loads(machine=fingerprint(machine))
         machine = with_measured_overheads(machine, loads)
     return machine
 

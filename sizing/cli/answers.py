@@ -12,6 +12,7 @@ from whatfits.sizing.machine import Machine
 from whatfits.sizing.need_rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
 from whatfits.sizing.renting import Rented
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.serving.serve_plan import ServePlan
 from whatfits.sizing.typed import TYPE_CHECKING, Any
 from whatfits.sizing.values import dataclass
@@ -136,7 +137,7 @@ class NeedAnswer:
     additions: tuple[RunsOn, ...]
     rented: tuple[Rented, ...] = ()
     warnings: tuple[str, ...] = ()
-    runtime: str = "llama.cpp"
+    runtime: str = DEFAULT_RUNTIME
 
 
 @dataclass(frozen=True, slots=True)

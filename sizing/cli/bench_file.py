@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Final
 
+    from whatfits.bench.prepared import Prepared
     from whatfits.bench.speed_process import LoadedModel, Step
     from whatfits.bench.timing import Timing
-    from whatfits.bench.verify import Prepared
     from whatfits.sizing.estimate import Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
@@ -49,8 +49,8 @@ def measured_file(
     """
     from whatfits.bench.devices import named_accelerators
     from whatfits.bench.loads import require_llama_cpp
+    from whatfits.bench.prepared import prepare
     from whatfits.bench.session import host_threads
-    from whatfits.bench.verify import prepare
     from whatfits.probes import detect
 
     require_llama_cpp()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
+from whatfits.sizing.cli.api_key import api_key_of, wants_another_key, wants_key
 from whatfits.sizing.cli.bench_answer import ServerBenchAnswer
-from whatfits.sizing.cli.verify_server import api_key_of
-from whatfits.sizing.connecting import KEY_VARIABLE
 from whatfits.sizing.errors import InvalidRequestError, ProbeError, printable
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.version import SCHEMA_VERSION
@@ -28,7 +27,6 @@ _DEADLINE_S: Final = 60.0
 _LIST_DEADLINE_S: Final = 3.0
 _MOST_LIST_BYTES: Final = 1 << 20
 _OK: Final = 200
-_UNAUTHORISED: Final = (401, 403)
 _SHOWN_MODELS: Final = 10
 
 
@@ -108,12 +106,8 @@ def _model(address: ServerAddress, named: str | None, key: str | None) -> str:
         raise InvalidRequestError(
             what="server", got=address.url, allowed=f"one that answers; {error}"
         ) from None
-    if said.status in _UNAUTHORISED:
-        raise InvalidRequestError(
-            what="server wants another API key:",
-            got=address.url,
-            next_step=f"put it into {KEY_VARIABLE}, or give --api-key",
-        )
+    if wants_key(said.status):
+        raise wants_another_key(address.url)
     names = parse_model_names(said.body) if said.status == _OK else ()
     if named is not None and (named in names or not names):
         return named

@@ -81,7 +81,7 @@ def rates_blocks(device: DeviceCalibration) -> tuple[Block, ...]:
         )
     if not rows:
         return ()
-    columns = ("weights", "decoding", "a row", "±", "prompt", "± ")
+    columns = ("weights", "decoding", "a row", "decoding ±", "prompt", "prompt ±")
     return (Table(columns, tuple(rows), title=f"Rates of {device.device}", right=columns[1:]),)
 
 

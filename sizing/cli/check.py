@@ -22,7 +22,7 @@ from whatfits.sizing.cli.options import (
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.runtimes import find_runtime
+from whatfits.sizing.runtimes import DEFAULT_RUNTIME, find_runtime
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
@@ -46,7 +46,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--runtime",
         action=parsed(str.casefold),
-        default="llama.cpp",
+        default=DEFAULT_RUNTIME,
         help="whose rules to use",
     )
     parser.add_argument(

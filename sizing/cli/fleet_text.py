@@ -6,7 +6,7 @@ from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
 from whatfits.sizing.explain import TONES, machine_sentence, rate_text
 from whatfits.sizing.fleets.inventory import free_bytes
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_bytes, format_tokens, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ def _shares(plan: FleetPlan) -> Table:
             str(share.layers),
             format_bytes(share.total_bytes),
             format_bytes(share.high_bytes),
-            "unknown" if share.free_bytes is None else format_bytes(share.free_bytes),
+            size_text(share.free_bytes),
         )
         for share in plan.shares
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from whatfits.sizing.errors import ProbeError
+from whatfits.sizing.hub_source import hub_source
 from whatfits.sizing.sources.claims import is_address
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def download_folder(spec: ModelSpec) -> str | None:
         return None
     if spec.file is not None and not is_address(spec.file):
         return os.path.dirname(spec.file) or None  # noqa: PTH120 - pathlib is not imported
-    if spec.source.startswith("hf:"):
+    if hub_source(spec.source) is not None:
         from whatfits.sizing.sources.stores.hugging_face import folders
         from whatfits.sizing.sources.stores.surroundings import here
 

@@ -68,10 +68,10 @@ def _with_loads(report: ProbeReport) -> ProbeReport:
 
     if not is_kept(MEASUREMENTS):
         return report
-    from whatfits.probes.measurements import default_path
+    from whatfits.probes.measurements import default_measurements_path
     from whatfits.probes.overheads import measured_report
 
-    return measured_report(report, default_path())
+    return measured_report(report, default_measurements_path())
 
 
 def _with_calibration(report: ProbeReport) -> ProbeReport:

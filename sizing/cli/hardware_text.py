@@ -5,7 +5,7 @@ from __future__ import annotations
 from whatfits.sizing.document import Document, Facts, Lines, Table
 from whatfits.sizing.explain import free_text, machine_sentence
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes
+from whatfits.sizing.units import format_bytes, size_text
 
 if TYPE_CHECKING:
     from whatfits.probes.report import Finding, ProbeReport
@@ -21,9 +21,9 @@ def machine_blocks(machine: Machine) -> tuple[Block, ...]:
         (
             pool.id,
             pool.kind,
-            _size(pool.total_bytes),
+            size_text(pool.total_bytes),
             _limit(pool),
-            _size(pool.used_bytes),
+            size_text(pool.used_bytes),
             format_bytes(pool.reserve_bytes),
             free_text(pool),
         )
@@ -62,7 +62,7 @@ def hardware_document(report: ProbeReport) -> Document:
     blocks: list[Block] = [Facts(tuple(facts)), *machine_blocks(machine)]
     if report.holders:
         holders = tuple(
-            (holder.name, holder.pool, _size(holder.held_bytes)) for holder in report.holders
+            (holder.name, holder.pool, size_text(holder.held_bytes)) for holder in report.holders
         )
         blocks.append(
             Table(
@@ -85,15 +85,11 @@ def _finding(finding: Finding) -> str:
     return f"{text} Next: {finding.next_step}" if finding.next_step else text
 
 
-def _size(size: int | None) -> str:
-    return "unknown" if size is None else format_bytes(size)
-
-
 def _limit(pool: Pool) -> str:
     if pool.limit_bytes is None:
         return "none"
     of_gpu = " for the GPU" if pool.limit_scope == "accelerators" else ""
-    return f"{_size(pool.limit_bytes)}{of_gpu}"
+    return f"{size_text(pool.limit_bytes)}{of_gpu}"
 
 
 def _rate(rate: int | None, unit: int, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from whatfits.sizing.cli.list_models import rows_table
-from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
+from whatfits.sizing.cli.machine_options import add_machine_options, machine_of, machine_words
 from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.explain import free_text, machine_sentence
@@ -13,6 +13,7 @@ from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_quick
 from whatfits.sizing.ranker import Ranker
 from whatfits.sizing.ranking import FILE_TYPE_RULE
+from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -55,8 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         from whatfits.sizing.cli.render import show
 
-        name = f" --machine '{options.machine}'" if options.machine else ""
-        show(_document(machine, rows[:_SHOWN], quick, name), plain=options.plain)
+        show(_document(machine, rows[:_SHOWN], quick, machine_words(options)), plain=options.plain)
     return 0
 
 
@@ -105,7 +105,8 @@ def _document(
             blocks.append(rows_table(further, title=title))
             example = quick[0].model
     else:
-        said = "No model of the catalog fits here with 8,192 tokens."
+        tokens = format_tokens(DEFAULT_CONTEXT_TOKENS)
+        said = f"No model of the catalog fits here with {tokens} tokens."
         if nothing_is_sized(machine):
             said = f"What fits cannot be told. {unsized_hint(machine)}"
         blocks.append(Lines((said,), tone="warn"))

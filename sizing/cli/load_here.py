@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from whatfits.bench.loads import LoadLimits
-    from whatfits.bench.verify import Prepared
+    from whatfits.bench.prepared import Prepared
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.workload import PlacementRequest

@@ -21,6 +21,7 @@ __all__ = [
     "add_machine_options",
     "devices_of",
     "machine_of",
+    "machine_words",
     "with_chosen_devices",
     "with_disk",
 ]
@@ -81,6 +82,15 @@ def machine_of(options: argparse.Namespace) -> Machine:
     if options.idle:
         machine = idle_machine(machine)
     return with_reserves(machine, options.reserve)
+
+
+def machine_words(options: argparse.Namespace) -> str:
+    """Return what names the machine again in a command to type, with a space before it."""
+    if not options.machine:
+        return ""
+    import shlex
+
+    return f" --machine {shlex.quote(options.machine)}"
 
 
 def devices_of(options: argparse.Namespace) -> tuple[str, ...] | None:

@@ -33,6 +33,12 @@ from whatfits.sizing.version import SCHEMA_VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from whatfits.sizing.cli.answers import NeedAnswer
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.need_rows import Need
+    from whatfits.sizing.runtimes import RuntimeEntry
+
 __all__ = ["run"]
 
 
@@ -78,30 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         today=dt.datetime.now(tz=dt.UTC).date(),
     )
     if options.json:
-        from whatfits.sizing.cli.answers import NeedAnswer
-        from whatfits.sizing.cli.need_text import tokens_each
-        from whatfits.sizing.estimate import ModelSummary
-
-        answer = NeedAnswer(
-            schema_version=SCHEMA_VERSION,
-            model=ModelSummary.of(spec),
-            workload=found.workload,
-            rule=f"{NEED_RULE} {RENT_RULE}",
-            machine=machine,
-            runs_here=found.runs_here,
-            cards=found.cards,
-            shared=found.shared,
-            ram=found.ram,
-            additions=found.additions,
-            rented=found.rented,
-            runtime=entry.id,
-            warnings=(
-                *beyond_training(spec, tokens_each(found.workload, entry)),
-                *rent_warnings(found.rented),
-                *((unsized_hint(machine),) if nothing_is_sized(machine) else ()),
-            ),
-        )
-        sys.stdout.write(dump_json(answer) + "\n")
+        sys.stdout.write(dump_json(_answer(spec, machine, found, entry)) + "\n")
     else:
         from whatfits.sizing.cli.need_text import need_document
         from whatfits.sizing.cli.render import show
@@ -111,3 +94,29 @@ def run(arguments: Sequence[str]) -> int:
         )
         show(document, plain=options.plain)
     return 0 if found.cards or found.shared or found.ram is not None or found.rented else 1
+
+
+def _answer(spec: ModelSpec, machine: Machine, found: Need, entry: RuntimeEntry) -> NeedAnswer:
+    from whatfits.sizing.cli.answers import NeedAnswer
+    from whatfits.sizing.cli.need_text import tokens_each
+    from whatfits.sizing.estimate import ModelSummary
+
+    return NeedAnswer(
+        schema_version=SCHEMA_VERSION,
+        model=ModelSummary.of(spec),
+        workload=found.workload,
+        rule=f"{NEED_RULE} {RENT_RULE}",
+        machine=machine,
+        runs_here=found.runs_here,
+        cards=found.cards,
+        shared=found.shared,
+        ram=found.ram,
+        additions=found.additions,
+        rented=found.rented,
+        runtime=entry.id,
+        warnings=(
+            *beyond_training(spec, tokens_each(found.workload, entry)),
+            *rent_warnings(found.rented),
+            *((unsized_hint(machine),) if nothing_is_sized(machine) else ()),
+        ),
+    )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from whatfits.sizing.document import Document, Lines, Table, Verbatim
-from whatfits.sizing.explain import plan_document, rate_cell, remedy_text
+from whatfits.sizing.explain import context_cell, plan_document, rate_cell, remedy_text
 from whatfits.sizing.runtimes import find_runtime
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_bytes
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from whatfits.sizing.document import Block
     from whatfits.sizing.estimate import RuntimeAnswer
-    from whatfits.sizing.planner import FileTypeOption
     from whatfits.sizing.planning import BestPlan
 
 __all__ = ["plan_with_choices"]
@@ -64,12 +63,6 @@ def _title(answer: RuntimeAnswer) -> str:
     return f"{find_runtime(answer.runtime).label}: {answer.verdict}{needs}"
 
 
-def _context_text(option: FileTypeOption) -> str:
-    if option.largest_context_tokens is None:
-        return "none surely" if option.verdict == "tight" else "none"
-    return format_tokens(option.largest_context_tokens)
-
-
 def _types_table(plan: BestPlan) -> Table:
     writes = plan.speed is None or not plan.speed.reads_alone
     columns = ("file type", "weights", "verdict", "needs", "largest context", "tokens/s")
@@ -79,7 +72,7 @@ def _types_table(plan: BestPlan) -> Table:
             format_bytes(option.weights_bytes),
             option.verdict,
             format_bytes(option.total_bytes),
-            _context_text(option),
+            context_cell(option.verdict, option.largest_context_tokens),
             rate_cell(option.verdict, option.decode_tokens_per_s, writes=writes),
         )
         for option in plan.file_types

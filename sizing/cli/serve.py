@@ -156,7 +156,10 @@ def _load_of(options: argparse.Namespace) -> LoadProfile:
 
     usual = LoadProfile()
     return LoadProfile(
-        prompt=Lengths(options.prompt or usual.prompt.median_tokens, options.prompt_p95),
+        prompt=Lengths(
+            usual.prompt.median_tokens if options.prompt is None else options.prompt,
+            options.prompt_p95,
+        ),
         output=Lengths(
             usual.output.median_tokens if options.output is None else options.output,
             options.output_p95,

@@ -136,9 +136,7 @@ def _llama_server(case: Case) -> _Compared:
         flags = read_flags(listener.command)
         workload = filled(flags.workload, typed)
         request = filled(flags.request, request)
-        notes += tuple(
-            f"{flag} of its command line is not counted here." for flag in flags.left_out
-        )
+        notes += _left_out(flags.left_out)
     known_context, known_slots = workload.context_tokens, workload.parallel
     workload = completed(workload, loaded.context_tokens, loaded.parallel)
     if known_slots is None and (workload.parallel or 1) > 1 and workload.kv_unified:
@@ -165,8 +163,7 @@ def _llama_server(case: Case) -> _Compared:
     if resident is not None:
         values.append(figures.resident_value(plan, resident))
     if taken is not None:
-        source = "memory of its process, by the driver"
-        values.append(figures.taken_value(plan, taken, source=source))
+        values.append(figures.taken_value(plan, taken))
     return _Compared(plan, tuple(values), notes)
 
 
@@ -190,10 +187,9 @@ def _llama_cpp_python(case: Case) -> _Compared:
     if resident is not None:
         values.append(figures.python_value(plan, resident))
     if taken is not None:
-        source = "memory of its process, by the driver"
-        values.append(figures.taken_value(plan, taken, source=source))
-    left_out = (f"{flag} of its command line is not counted here." for flag in flags.left_out)
-    return _Compared(plan, tuple(values), (*case.notes, *left_out, _PYTHON_BESIDE))
+        values.append(figures.taken_value(plan, taken))
+    notes = (*case.notes, *_left_out(flags.left_out), _PYTHON_BESIDE)
+    return _Compared(plan, tuple(values), notes)
 
 
 def _lm_studio(case: Case) -> _Compared:
@@ -207,9 +203,11 @@ def _lm_studio(case: Case) -> _Compared:
     notes = (*case.notes, f"LM Studio tells no memory; with its settings {held} are predicted.")
     if loaded.file_bytes is None or not case.spec.file_bytes or case.spec.source == "catalog":
         return _Compared(plan, (), ("name its file: whatfits verify FILE --server URL",))
-    return _Compared(
-        plan, (figures.file_value(case.spec, loaded.file_bytes),), (*case.notes, *notes)
-    )
+    return _Compared(plan, (figures.file_value(case.spec, loaded.file_bytes),), notes)
+
+
+def _left_out(flags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{flag} of its command line is not counted here." for flag in flags)
 
 
 def _taken_bytes(case: Case) -> int | None:

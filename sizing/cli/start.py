@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from whatfits.sizing.cli.machine_options import add_machine_options, machine_of
+from whatfits.sizing.cli.machine_options import add_machine_options, machine_of, machine_words
 from whatfits.sizing.cli.parser import Parser, add_output_options, parsed, whole_number
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.json_values import dump_json
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_LEVELS: Final = ("beginner", "comfortable", "expert")
 _MOST_USERS: Final = 100_000
 
 
 def _parser() -> Parser:
+    from whatfits.sizing.starting import LEVELS
+
     parser = Parser(
         command="start",
         description="What is installed and running here, what to begin with, how to connect.",
     )
     parser.add_argument(
         "--level",
-        choices=_LEVELS,
-        default="beginner",
+        choices=LEVELS,
+        default=LEVELS[0],
         help="a desktop app, a simple command, or the engine itself",
     )
     parser.add_argument(
@@ -61,8 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         from whatfits.sizing.cli.render import show
         from whatfits.sizing.cli.start_text import start_document
 
-        name = f" --machine '{options.machine}'" if options.machine else ""
-        show(start_document(answer, machine_option=name), plain=options.plain)
+        show(start_document(answer, machine_option=machine_words(options)), plain=options.plain)
     return 0
 
 

@@ -17,7 +17,7 @@ from whatfits.sizing.document import Document, Lines, Table, Verbatim
 from whatfits.sizing.explain import rate_cell
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes, format_tokens
+from whatfits.sizing.units import format_bytes, format_tokens, size_text
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.sizing.workload import PlacementRequest
 
@@ -116,14 +116,10 @@ def _pools_table(pools: Sequence[PoolShare], models: Sequence[Plan]) -> Table:
     rows = tuple(
         (
             share.pool,
-            _size(share.free_bytes),
+            size_text(share.free_bytes),
             *map(format_bytes, share.high_bytes),
-            _size(share.left_bytes),
+            size_text(share.left_bytes),
         )
         for share in pools
     )
     return Table(columns, rows, title="Most that each takes", right=columns[1:])
-
-
-def _size(n_bytes: int | None) -> str:
-    return "unknown" if n_bytes is None else format_bytes(n_bytes)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Final
 
-    from whatfits.bench.verify import Prepared
+    from whatfits.bench.prepared import Prepared
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.verification import Verification
@@ -164,7 +164,8 @@ def _catalog_name(text: str) -> str:
 
 def _verified(options: argparse.Namespace) -> Verification:
     from whatfits.bench.devices import named_accelerators
-    from whatfits.bench.verify import prepare, verify
+    from whatfits.bench.prepared import prepare
+    from whatfits.bench.verify import verify
 
     machine = load_machine(None)
     accelerators = named_accelerators(machine)
@@ -229,13 +230,17 @@ def _remember(
     answer: Verification, prepared: Prepared, machine: Machine, accelerators: dict[str, str]
 ) -> None:
     """Keep what a real load has measured; an answer is given whether or not it can be kept."""
-    from whatfits.bench.verify import records_of
-    from whatfits.probes.measurements import Store, default_path, fingerprint
+    from whatfits.bench.load_records import records_of
+    from whatfits.probes.measurements import (
+        MeasurementStore,
+        default_measurements_path,
+        fingerprint,
+    )
 
     records = records_of(answer, prepared, accelerators, machine=fingerprint(machine))
     if not records:
         return
-    store = Store(default_path())
+    store = MeasurementStore(default_measurements_path())
     try:
         store.add(records)
     except OSError as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from whatfits.sizing.api import load_machine
+from whatfits.sizing.cli.api_key import GIVE_A_KEY, api_key_of, wants_another_key, wants_key
 from whatfits.sizing.cli.server_case import Case
-from whatfits.sizing.connecting import KEY_VARIABLE
 from whatfits.sizing.errors import InvalidRequestError, ProbeError
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -23,12 +22,9 @@ if TYPE_CHECKING:
     from whatfits.probes.runtimes.report import LoadedModel
     from whatfits.sizing.machine import Machine
 
-__all__ = ["api_key_of", "run_server"]
+__all__ = ["run_server"]
 
-_LISTENERS: Final = "whatfits.probes.runtimes.listeners:read_listeners"
 _DEADLINE_S: Final = 3.0
-_MOST_KEY: Final = 4096
-_UNAUTHORISED: Final = (401, 403)
 _SEE_START: Final = "'whatfits start' shows the servers on this machine"
 
 
@@ -87,27 +83,14 @@ def run_server(options: argparse.Namespace) -> int:
     return 0 if answer.verdict != "outside" else 1
 
 
-def api_key_of(typed: str | None) -> str | None:
-    """Return the key to send; it never appears in a message.
-
-    Raises:
-        InvalidRequestError: it cannot stand in a header.
-    """
-    key = typed or os.environ.get(KEY_VARIABLE) or None
-    if key is not None and not (len(key) <= _MOST_KEY and key.isascii() and key.isprintable()):
-        raise InvalidRequestError(what="API key", allowed="printable ASCII characters")
-    return key
-
-
 def _listener(address: ServerAddress) -> Listener | None:
     """Return the process behind a port of this machine, as far as this user may see it."""
     if not address.is_here:
         return None
-    from whatfits.probes.isolate import run_isolated
-    from whatfits.probes.runtimes.listeners import parse_listeners
+    from whatfits.probes.runtimes.listeners import listeners_here
 
     try:
-        found = parse_listeners(run_isolated(_LISTENERS, deadline_s=_DEADLINE_S))
+        found = listeners_here(deadline_s=_DEADLINE_S)
     except ProbeError:
         return None
     return next((listener for listener in found if listener.port == address.port), None)
@@ -125,12 +108,8 @@ def _known(probe: RuntimeProbe | None, answers: Answers, address: ServerAddress)
         )
     if probe is not None:
         return probe
-    if any(answer.status in _UNAUTHORISED for answer in answers.values()):
-        raise InvalidRequestError(
-            what="server wants another API key:",
-            got=address.url,
-            next_step=f"put it into {KEY_VARIABLE}, or give --api-key",
-        )
+    if any(wants_key(answer.status) for answer in answers.values()):
+        raise wants_another_key(address.url)
     from whatfits.probes.runtimes.registry import runtime_probes
 
     raise InvalidRequestError(
@@ -151,11 +130,11 @@ def _chosen(
     """
     loaded = probe.parse_loaded(answers, listener)
     if loaded is None:
-        wants_key = any(answer.status in _UNAUTHORISED for answer in answers.values())
+        wanted = any(wants_key(answer.status) for answer in answers.values())
         raise InvalidRequestError(
             what=f"{probe.LABEL} does not say what it has loaded",
-            next_step=f"it wants an API key: put it into {KEY_VARIABLE}, or give --api-key"
-            if wants_key
+            next_step=f"it wants an API key: {GIVE_A_KEY}"
+            if wanted
             else "ask the address of the server that holds the model",
         )
     names = [model.name for model in loaded]

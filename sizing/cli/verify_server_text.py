@@ -9,11 +9,12 @@ from whatfits.sizing.units import format_tokens
 if TYPE_CHECKING:
     from typing import Final
 
+    from whatfits.sizing.document import Tone
     from whatfits.sizing.server_verification import ComparedValue, ServerVerification
 
 __all__ = ["server_document"]
 
-_VERDICTS: Final = {
+_VERDICTS: Final[dict[str, tuple[str, Tone]]] = {
     "equal": ("Every figure as predicted.", "good"),
     "inside": ("Every figure lies in its interval.", "good"),
     "outside": (
@@ -45,7 +46,7 @@ def server_document(answer: ServerVerification) -> Document:
     ]
     return Document(
         (
-            Lines((text,), tone=tone),  # type: ignore[arg-type]
+            Lines((text,), tone=tone),
             Facts(
                 (
                     ("Server", f"{server.label} {server.version or ''} at {server.url}"),

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-    from whatfits.sizing.document import Block
+    from whatfits.sizing.document import Block, Tone
     from whatfits.sizing.verification import CheckedTerm, LoadReport, Verification
 
 __all__ = ["verification_document"]
 
-_VERDICTS: Final = {
+_VERDICTS: Final[dict[str, tuple[str, Tone]]] = {
     "equal": ("Every byte as predicted.", "good"),
     "inside": ("Every truth lies in its interval.", "good"),
     "outside": ("A truth lies outside its interval: please report this.", "bad"),
@@ -29,7 +29,7 @@ def verification_document(answer: Verification) -> Document:
     if answer.load is not None and answer.load.kind != "measured":
         text, tone = f"The load ended without a measurement ({answer.load.kind}).", "warn"
     blocks: list[Block] = [
-        Lines((text, *answer.notes), tone=tone),  # type: ignore[arg-type]
+        Lines((text, *answer.notes), tone=tone),
         Facts(
             (
                 ("Model", f"{answer.model.name} {answer.model.file_type or ''}".strip()),

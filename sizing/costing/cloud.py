@@ -5,19 +5,17 @@ USD a day = (fresh input x input price + cached input x cached price + output x 
 
 from __future__ import annotations
 
+from whatfits.sizing.costing.usage import TOKENS_PER_MTOK
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     import datetime as dt
-    from typing import Final
 
     from whatfits.sizing.catalog.token_prices import ApiOffer, UsdPerMtok
     from whatfits.sizing.costing.usage import Usage
 
 __all__ = ["CloudDay", "cloud_day"]
-
-_TOKENS_PER_MTOK: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def cloud_day(
         + cached * _or_input(price, price.cached_input)
         + stored * _or_input(price, price.cache_write)
         + usage.output_tokens_per_day * price.output
-    ) / _TOKENS_PER_MTOK
+    ) / TOKENS_PER_MTOK
     notes = []
     if cached and price.cached_input is None:
         notes.append("no price of cached input is known: it is counted as other input")
@@ -62,7 +60,7 @@ def cloud_day(
         notes.append(f"prompts longer than {above:,} tokens cost more: say how long yours are")
     return CloudDay(
         usd_per_day=usd * usage.days_share,
-        usd_per_mtok=usd / usage.tokens_per_day * _TOKENS_PER_MTOK,
+        usd_per_mtok=usd / usage.tokens_per_day * TOKENS_PER_MTOK,
         notes=tuple(notes),
     )
 

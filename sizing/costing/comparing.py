@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatfits.sizing.costing.break_even import BreakEven
+from whatfits.sizing.costing.break_even import BreakEven  # noqa: TC001 - read by pydantic
 from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 
@@ -73,11 +73,7 @@ def compared(case: Case, local: LocalDay) -> Comparison:
             f"the machine would be at work {local.busy_hours:,.1f} hours a day and is on for "
             f"{case.usage.hours_on_per_day:g}: it cannot take the place of the API"
         )
-    found = BreakEven(
-        early_day=case.day(api_price=1, kwh_price=1, use=1, speed=1),
-        day=case.day(),
-        late_day=case.day(api_price=-1, kwh_price=-1, use=-1, speed=-1),
-    )
+    found = case.break_even()
     cheaper, reason = _verdict(found, case)
     return Comparison(cheaper, reason, found, _sensitivity(case))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.costing.usage import TOKENS_PER_MTOK
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Fact", "Known", "find_region", "load_watts_of", "purchase_of", "with_facts"]
 
 _JOULES_PER_KWH: Final = 3.6e6
-_TOKENS_PER_MTOK: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def load_watts_of(speed: Speed | None) -> Fact | None:
     energy = speed.energy_per_million_tokens_kwh
     if energy is None:
         return None
-    joules_per_token = energy.mid * _JOULES_PER_KWH / _TOKENS_PER_MTOK
+    joules_per_token = energy.mid * _JOULES_PER_KWH / TOKENS_PER_MTOK
     watts = joules_per_token * speed.decode_tokens_per_s.mid
     return Fact(round(watts, 1), "the accelerators' power limits, each for the time it works")
 

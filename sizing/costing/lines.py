@@ -16,7 +16,7 @@ from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.costing.answer import ComparedOffer, CostAnswer
-    from whatfits.sizing.costing.moving import MovedDay, Spreads
+    from whatfits.sizing.costing.moving import Spreads
     from whatfits.sizing.costing.rental import RentedDay
     from whatfits.sizing.costing.usage import Usage
 
@@ -108,18 +108,18 @@ def cost_lines(
     days = _days(life_days)
     lines, crossings = [], []
     api = None if offer is None else _case(answer, offer.cloud.usd_per_day, spreads, grows=True)
-    let = None if rent is None else _case(answer, rent.usd_per_day, spreads, grows=False)
-    known = api or let
-    if known is not None and _moved(known):
+    rental = None if rent is None else _case(answer, rent.usd_per_day, spreads, grows=False)
+    known = api or rental
+    if known is not None and known.days():
         lines.append(_own(known, days))
     if offer is not None:
-        ends = _moved(api) if api is not None else ()
+        ends = api.days() if api is not None else ()
         per_day = [offer.cloud.usd_per_day, *(end.cloud_usd_per_day for end in ends)]
         lines.append(CostLine("api", _points(days, 0.0, offer.cloud.usd_per_day, per_day)))
         crossings += _crossing("api", api, offer.cloud.usd_per_day)
     if rent is not None:
         lines.append(CostLine("rent", _points(days, 0.0, rent.usd_per_day, [rent.usd_per_day])))
-        crossings += _crossing("rent", let, rent.usd_per_day)
+        crossings += _crossing("rent", rental, rent.usd_per_day)
     return CostLines(life_days, tuple(lines), tuple(crossings))
 
 
@@ -140,18 +140,8 @@ def _case(answer: CostAnswer, usd_per_day: float, spreads: Spreads, *, grows: bo
     return Case(answer.usage, answer.local.ownership, pace_range(answer.speed), spreads, cloud)
 
 
-def _moved(case: Case) -> tuple[MovedDay, ...]:
-    """Return a day at the middle and at both ends; nothing where the machine's is unknown."""
-    middle = case.moved()
-    ends = (
-        case.moved(api_price=1, kwh_price=1, use=1, speed=1),
-        case.moved(api_price=-1, kwh_price=-1, use=-1, speed=-1),
-    )
-    return () if middle is None else (middle, *(end for end in ends if end is not None))
-
-
 def _own(case: Case, days: list[int]) -> CostLine:
-    owned, moved = case.ownership, _moved(case)
+    owned, moved = case.ownership, case.days()
     purchase, resale = owned.purchase_usd or 0.0, owned.resale_usd or 0.0
     running = [day.running_usd_per_day for day in moved]
     points = _points(days, purchase, running[0], running)
@@ -175,12 +165,10 @@ def _crossing(kind: Kind, case: Case | None, usd_per_day: float) -> list[Crossin
 
     A rent is paid by the hour, whatever the use: neither moves with its ends.
     """
-    if case is None or not _moved(case):
+    if case is None or not case.days():
         return []
+    even = case.break_even()
     if kind == "rent":
         early, late = case.day(kwh_price=1, speed=1), case.day(kwh_price=-1, speed=-1)
-    else:
-        early = case.day(api_price=1, kwh_price=1, use=1, speed=1)
-        late = case.day(api_price=-1, kwh_price=-1, use=-1, speed=-1)
-    even = BreakEven(early_day=early, day=case.day(), late_day=late)
+        even = BreakEven(early_day=early, day=even.day, late_day=late)
     return [Crossing(kind, even, None if even.day is None else usd_per_day * even.day)]

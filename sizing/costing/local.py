@@ -8,19 +8,15 @@ Tokens from a cache are not read again: the machine keeps them while they fit.
 
 from __future__ import annotations
 
+from whatfits.sizing.costing.usage import SECONDS_PER_HOUR, TOKENS_PER_MTOK
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from typing import Final
-
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.usage import Usage
 
 __all__ = ["LocalDay", "Pace", "busy_hours", "local_day"]
-
-_SECONDS_PER_HOUR: Final = 3600
-_TOKENS_PER_MTOK: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ def busy_hours(usage: Usage, pace: Pace) -> float | None:
         if tokens and not rate:
             return None
         seconds += tokens / rate if rate else 0.0
-    return seconds / _SECONDS_PER_HOUR
+    return seconds / SECONDS_PER_HOUR
 
 
 def local_day(usage: Usage, ownership: Ownership, pace: Pace) -> LocalDay:
@@ -84,7 +80,7 @@ def local_day(usage: Usage, ownership: Ownership, pace: Pace) -> LocalDay:
         owned_usd = left / ownership.life_days
     fixed = _sum(idle_usd, owned_usd)
     usd = _sum(fixed, work_usd)
-    mtok = usage.tokens_per_day * share / _TOKENS_PER_MTOK
+    mtok = usage.tokens_per_day * share / TOKENS_PER_MTOK
     return LocalDay(
         busy_hours=busy,
         utilisation=None if busy is None else busy / usage.hours_on_per_day,

@@ -6,7 +6,7 @@ Speed moves within its own interval; prices and use by shares that are the user'
 from __future__ import annotations
 
 from whatfits.sizing.costing.bounds import as_floats
-from whatfits.sizing.costing.break_even import break_even_day
+from whatfits.sizing.costing.break_even import BreakEven, break_even_day
 from whatfits.sizing.costing.local import Pace, busy_hours, local_day
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
@@ -15,7 +15,7 @@ from whatfits.sizing.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import ClassVar
+    from typing import ClassVar, Final
 
     from whatfits.sizing.costing.ownership import Ownership
     from whatfits.sizing.costing.usage import Usage
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Case", "Move", "MovedDay", "PaceRange", "Spreads", "checked_spreads"]
 
 Move = Literal[-1, 0, 1]
+_ENDS: Final[tuple[Move, Move]] = (1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,19 @@ class Case:
     paces: PaceRange
     spreads: Spreads
     cloud_usd_per_day: Callable[[Usage], float]
+
+    def break_even(self) -> BreakEven:
+        """Return the break-even day, its ends with every part moved."""
+        early, late = (self.day(api_price=end, kwh_price=end, use=end, speed=end) for end in _ENDS)
+        return BreakEven(early_day=early, day=self.day(), late_day=late)
+
+    def days(self) -> tuple[MovedDay, ...]:
+        """Return a day at the middle and at both ends; nothing where the machine's is unknown."""
+        moved = self.moved()
+        if moved is None:
+            return ()
+        ends = (self.moved(api_price=end, kwh_price=end, use=end, speed=end) for end in _ENDS)
+        return (moved, *(end for end in ends if end is not None))
 
     def day(
         self, *, api_price: Move = 0, kwh_price: Move = 0, use: Move = 0, speed: Move = 0

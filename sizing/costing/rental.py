@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.costing.usage import SECONDS_PER_HOUR, TOKENS_PER_MTOK
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
-    from typing import Final
-
     from whatfits.sizing.costing.usage import Usage
     from whatfits.sizing.renting import Rented
 
 __all__ = ["RentedDay", "rented_day"]
-
-_SECONDS_PER_HOUR: Final = 3600
-_TOKENS_PER_MTOK: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +48,14 @@ def rented_day(row: Rented, usage: Usage) -> RentedDay:
     """Return what the GPUs cost a day, by the hours on of the usage."""
     usd = row.usd_per_hour * usage.hours_on_per_day
     rate = row.decode_tokens_per_s
-    hours = None if rate is None else usage.output_tokens_per_day / rate.mid / _SECONDS_PER_HOUR
+    hours = None if rate is None else usage.output_tokens_per_day / rate.mid / SECONDS_PER_HOUR
     return RentedDay(
         machine=row.machine,
         provider=row.provider,
         terms=row.terms,
         usd_per_hour=row.usd_per_hour,
         usd_per_day=usd * usage.days_share,
-        usd_per_mtok=usd / usage.tokens_per_day * _TOKENS_PER_MTOK,
+        usd_per_mtok=usd / usage.tokens_per_day * TOKENS_PER_MTOK,
         writing_hours=hours,
         can_write_it=None if hours is None else hours <= usage.hours_on_per_day,
         as_of=row.as_of,

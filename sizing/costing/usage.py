@@ -10,9 +10,11 @@ from whatfits.sizing.values import dataclass, replace
 if TYPE_CHECKING:
     from typing import ClassVar, Final
 
-__all__ = ["DAYS_PER_WEEK", "Usage", "checked_usage"]
+__all__ = ["DAYS_PER_WEEK", "SECONDS_PER_HOUR", "TOKENS_PER_MTOK", "Usage", "checked_usage"]
 
 DAYS_PER_WEEK: Final = 7
+TOKENS_PER_MTOK: Final = 1e6
+SECONDS_PER_HOUR: Final = 3600
 _HOURS_PER_DAY: Final = 24
 _MOST_TOKENS: Final = 10**15
 

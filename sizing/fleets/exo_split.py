@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import ceil
 
 from whatfits.sizing.errors import BadInputError
-from whatfits.sizing.fleets.inventory import free_bytes
+from whatfits.sizing.fleets.inventory import at_node, free_bytes
 from whatfits.sizing.fleets.joined import joined_machine
 from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
 from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of, together
@@ -155,7 +155,7 @@ def _placement(
     layers = [index for index, layers in enumerate(held) for _ in layers]
     placed = trials[0].placement
     names = [
-        replace(trial.placement.accelerators[0], id=f"{node.node}/metal")
+        replace(trial.placement.accelerators[0], id=at_node(node.node, "metal"))
         for node, trial in zip(nodes, trials, strict=True)
     ]
     return replace(

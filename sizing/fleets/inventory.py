@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_NODES",
     "Node",
+    "at_node",
     "checked_address",
     "checked_interface",
     "free_bytes",
     "named_apart",
     "node_name",
+    "node_of",
     "total_free_bytes",
 ]
 
@@ -65,6 +67,16 @@ class Node:
             return ip_address(self.host)
         except ValueError:
             return None
+
+
+def at_node(node: str, name: str) -> str:
+    """Return what a device or a pool of a node is called in the fleet: `pc-2/cuda0`."""
+    return f"{node}/{name}"
+
+
+def node_of(name: str) -> str:
+    """Return the node that a device or a pool of the fleet belongs to."""
+    return name.partition("/")[0]
 
 
 def checked_address(text: str) -> str:

@@ -6,6 +6,7 @@ node alone is left out.
 
 from __future__ import annotations
 
+from whatfits.sizing.fleets.inventory import at_node, node_of
 from whatfits.sizing.machine import Machine, MeasuredOverhead
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.placement import usable_accelerators
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.fleets.inventory import Node
     from whatfits.sizing.machine import Device, Link, Pool
 
-__all__ = ["RPC", "joined_machine", "node_of", "rpc_machine"]
+__all__ = ["RPC", "joined_machine", "rpc_machine"]
 
 RPC: Final = "rpc"
 
@@ -62,11 +63,6 @@ def rpc_machine(main: Node, workers: Sequence[Node]) -> tuple[Machine, dict[str,
     return replace(machine, pools=pools, overheads=tuple(overheads)), real
 
 
-def node_of(name: str) -> str:
-    """Return the node that a device or a pool belongs to."""
-    return name.partition("/")[0]
-
-
 def _offered(machine: Machine) -> tuple[Device, ...]:
     usable = usable_accelerators(machine)
     if usable or machine.host is None:
@@ -93,12 +89,12 @@ def _machine(nodes: Sequence[Node], devices: Sequence[Device]) -> Machine:
 
 
 def _of_node(device: Device, node: Node) -> Device:
-    return replace(device, id=f"{node.node}/{device.id}", pool=f"{node.node}/{device.pool}")
+    return replace(device, id=at_node(node.node, device.id), pool=at_node(node.node, device.pool))
 
 
 def _pool_of_node(pool: Pool, node: Node) -> Pool:
-    return replace(pool, id=f"{node.node}/{pool.id}")
+    return replace(pool, id=at_node(node.node, pool.id))
 
 
 def _link_of_node(link: Link, node: Node) -> Link:
-    return replace(link, from_=f"{node.node}/{link.from_}", to=f"{node.node}/{link.to}")
+    return replace(link, from_=at_node(node.node, link.from_), to=at_node(node.node, link.to))

@@ -22,6 +22,7 @@ from whatfits.sizing.fleets.starting.routers import router_commands, router_file
 from whatfits.sizing.fleets.starting.rpc_start import rpc_start
 from whatfits.sizing.fleets.starting.vllm_start import vllm_start
 from whatfits.sizing.fleets.vllm_split import split_vllm
+from whatfits.sizing.hub_source import hub_source
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -206,8 +207,8 @@ def _cut(
     plan = split_exo(spec, nodes, request.workload, request.network_of(nodes))
     if plan is None or not plan.may_run:
         return plan
-    repository = spec.source.removeprefix("hf:").partition(":")[0]
-    named = repository if spec.source.startswith("hf:") and not spec.planned else None
+    place = None if spec.planned else hub_source(spec.source)
+    named = None if place is None else place.repository
     return replace(plan, commands=tuple(exo_start(plan.nodes, named)))
 
 

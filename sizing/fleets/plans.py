@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.estimate import Memory, Speed, Verdict
+from whatfits.sizing.fleets.inventory import at_node
 from whatfits.sizing.fleets.network import Traffic  # noqa: TC001 - read by pydantic
 from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass, replace
@@ -172,9 +173,13 @@ def shares_of(
     """Return a bill by node: its rows are named after the nodes."""
     found = []
     for node, count in zip(nodes, layers, strict=True):
-        rows = [row for row in memory.devices if row.device.startswith(f"{node.node}/")]
-        pools = {row.pool.removeprefix(f"{node.node}/") for row in rows}
-        rooms = [pool.whole.free_low_bytes for pool in node.machine.pools if pool.id in pools]
+        rows = [row for row in memory.devices if row.device.startswith(at_node(node.node, ""))]
+        pools = {row.pool for row in rows}
+        rooms = [
+            pool.whole.free_low_bytes
+            for pool in node.machine.pools
+            if at_node(node.node, pool.id) in pools
+        ]
         free = [room for room in rooms if room is not None]
         found.append(
             NodeShare(
@@ -191,7 +196,7 @@ def shares_of(
 def named_rows(memory: Memory, node: str) -> Memory:
     """Return a bill whose devices and pools have the node's name before theirs."""
     rows = tuple(
-        replace(row, device=f"{node}/{row.device}", pool=f"{node}/{row.pool}")
+        replace(row, device=at_node(node, row.device), pool=at_node(node, row.pool))
         for row in memory.devices
     )
     return replace(memory, devices=rows)

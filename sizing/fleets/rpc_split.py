@@ -14,8 +14,8 @@ from ipaddress import IPv6Address
 from itertools import pairwise
 
 from whatfits.sizing.errors import BadInputError
-from whatfits.sizing.fleets.inventory import free_bytes
-from whatfits.sizing.fleets.joined import node_of, rpc_machine
+from whatfits.sizing.fleets.inventory import free_bytes, node_of
+from whatfits.sizing.fleets.joined import rpc_machine
 from whatfits.sizing.fleets.network import Traffic, in_turns, with_crossings
 from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of
 from whatfits.sizing.llama_answer import resolved_workload

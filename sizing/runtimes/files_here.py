@@ -6,6 +6,7 @@ repository); curl's manual (-L, -o), which Windows has as curl.exe since version
 
 from __future__ import annotations
 
+from whatfits.sizing.hub_source import hub_source
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes.shells import command_line, is_windows
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FilesHere", "files_here", "model_files"]
 
-_HUB: Final = "hf:"
 _WEB: Final = ("https://", "http://")
 
 
@@ -43,12 +43,12 @@ def files_here(names: Sequence[str], *, os: str | None) -> FilesHere:
     """Return where the files lie once they are here: the working folder takes what is not."""
     lines: list[str] = []
     files: list[str] = []
-    wanted: dict[str, list[str]] = {}  # of a repository, with its revision
+    wanted: dict[tuple[str, str], list[str]] = {}  # of a repository and a revision
     for name in names:
-        if name.startswith(_HUB):
-            repository, _, path = name.removeprefix(_HUB).partition(":")
-            wanted.setdefault(repository, []).append(path)
-            files.append(path)
+        place = hub_source(name)
+        if place is not None:
+            wanted.setdefault((place.repository, place.revision), []).append(place.file)
+            files.append(place.file)
         elif name.startswith(_WEB):
             curl = "curl.exe" if is_windows(os) else "curl"  # curl alone is another command there
             file = name.partition("?")[0].rpartition("/")[2]
@@ -56,8 +56,7 @@ def files_here(names: Sequence[str], *, os: str | None) -> FilesHere:
             files.append(file)
         else:
             files.append(name)
-    for named, paths in wanted.items():
-        repository, _, revision = named.partition("@")
+    for (repository, revision), paths in wanted.items():
         at = ["--revision", revision] if revision else []
         words = ["hf", "download", repository, *paths, *at, "--local-dir", "."]
         lines.append(command_line(words, os=os))

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.files_here import files_here, model_files
 from whatfits.sizing.runtimes.llama_cpp_devices import overrides_text
-from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.runtimes.unset import refuse_library, refuse_settings
 from whatfits.sizing.settings import told_batches
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
@@ -45,18 +44,14 @@ _NOT_IN_PLACEMENT: Final = (
 
 
 def asked(
-    spec: ModelSpec, _machine: Machine, workload: Workload, request: PlacementRequest
+    _spec: ModelSpec, _machine: Machine, workload: Workload, request: PlacementRequest
 ) -> Asked:
     """Return what Jan asks llama-server for: slots in excess of those asked for, in one cache.
 
     Raises:
         InvalidRequestError: model.yml has no such setting.
     """
-    del spec
-    if workload.program != "server":
-        raise InvalidRequestError(
-            what=f"program with {_LABEL}", got=workload.program, allowed="server: it starts one"
-        )
+    refuse_library(_LABEL, workload)
     refuse_settings(
         _LABEL, workload, request, of_workload=_NOT_IN_WORKLOAD, of_placement=_NOT_IN_PLACEMENT
     )

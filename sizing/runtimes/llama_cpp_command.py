@@ -6,6 +6,7 @@ Source: llama.cpp (0c1e57098) common/arg.cpp, the flags and their defaults.
 from __future__ import annotations
 
 from whatfits.sizing.growth import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
+from whatfits.sizing.hub_source import hub_source
 from whatfits.sizing.runtimes.cuda_order import BY_BUS, must_count_by_bus
 from whatfits.sizing.runtimes.llama_cpp_devices import are_in_order, device_name, overrides_text
 from whatfits.sizing.runtimes.shells import command_line, is_windows
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_field", "llama_server_command"]
 
-_HUB: Final = "hf:"
 _HUB_ADDRESS: Final = "https://huggingface.co"
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_MICRO_BATCH: Final = 512
@@ -78,12 +78,12 @@ def _model_flags(model: ModelSpec, model_file: str, workload: Workload) -> list[
     """
     if model_file.startswith(("https://", "http://")):
         return ["--model-url", model_file]
-    if model.planned or not _is_hub(model.source):
+    place = None if model.planned else hub_source(model.source)
+    if place is None:
         return ["-m", model_file]
-    repository, _, file = model.source.removeprefix(_HUB).partition(":")
-    if "@" in repository:
-        return ["-m", file.rpartition("/")[2]]
-    words = ["-hf", repository, "-hff", file]
+    if place.revision:
+        return ["-m", place.file.rpartition("/")[2]]
+    words = ["-hf", place.repository, "-hff", place.file]
     return words if workload.mmproj else [*words, "--no-mmproj"]
 
 
@@ -173,20 +173,17 @@ def _beside_flags(workload: Workload, trial: Trial) -> list[str]:
 
 
 def _adapter_file(path: str) -> str:
-    return path.rpartition(":")[2].rpartition("/")[2] if _is_hub(path) else path
-
-
-def _is_hub(path: str) -> bool:
-    return path.startswith(_HUB)
+    place = hub_source(path)
+    return path if place is None else place.file.rpartition("/")[2]
 
 
 def _projector_flags(path: str) -> list[str]:
     """Return how the program gets a projector: from a path, or by its own download."""
-    if not _is_hub(path):
+    place = hub_source(path)
+    if place is None:
         return ["--mmproj", path]
-    repository, _, file = path.removeprefix(_HUB).partition(":")
-    name, _, revision = repository.partition("@")
-    return ["--mmproj-url", f"{_HUB_ADDRESS}/{name}/resolve/{revision or 'main'}/{file}"]
+    at = f"{place.repository}/resolve/{place.revision or 'main'}/{place.file}"
+    return ["--mmproj-url", f"{_HUB_ADDRESS}/{at}"]
 
 
 def csv_field(text: str) -> str:
@@ -201,9 +198,8 @@ def _draft_file(trial: Trial, named: str) -> str:
     draft = trial.extras.draft
     if draft is not None and (draft.source == "catalog" or draft.planned):
         return f"{draft.name}-{draft.file_type}.gguf"
-    if draft is not None and _is_hub(draft.source):
-        return draft.source.rpartition(":")[2].rpartition("/")[2]
-    return named
+    place = None if draft is None else hub_source(draft.source)
+    return named if place is None else place.file.rpartition("/")[2]
 
 
 def _growth_flags(workload: Workload, trial: Trial, machine: Machine) -> list[str]:

@@ -91,7 +91,7 @@ def fit_to_memory(
         return FitDecision(context, request, fitted=False, reason=blocked)
     from whatfits.sizing.runtimes.fit_layers import LayerFill  # noqa: PLC0415 - where layers move
 
-    moe = _experts(model)
+    moe = _has_experts(model)
     fill = LayerFill(
         lambda changed: planned.used(changed, context),
         base=request,
@@ -171,7 +171,7 @@ def _shorter_context(
     n_devices = len(planned.device_ids)
     if n_devices > 1:
         weights = planned.weights_bytes()
-        waste = _EXPERT_WASTE if _experts(planned.model) else _DENSE_WASTE
+        waste = _EXPERT_WASTE if _has_experts(planned.model) else _DENSE_WASTE
         target -= (n_devices + 1) * (weights // planned.model.n_layers) // waste
     used_least = sum(planned.used(request, least))
     if not used_least < target or used <= used_least:
@@ -195,5 +195,5 @@ def _why_no_layers_move(planned: _Planned, request: PlacementRequest) -> str:
     return ""
 
 
-def _experts(model: ModelSpec) -> bool:
+def _has_experts(model: ModelSpec) -> bool:
     return any(layer.n_expert for layer in model.layers)

@@ -7,7 +7,7 @@ What the environment or a file of settings (`--config_file`) adds is not in a co
 
 from __future__ import annotations
 
-from whatfits.sizing.runtimes.llama_server_flags import ReadFlags
+from whatfits.sizing.runtimes.llama_server_flags import ALL_LAYERS, ReadFlags
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -22,7 +22,6 @@ _NUMBERS: Final = {"n_ctx": 2048, "n_batch": 512, "n_ubatch": 512, "n_gpu_layers
 _SWITCHES: Final = {"offload_kqv": True, "flash_attn": False, "use_mmap": True}
 _TRUE: Final = frozenset(("true", "1", "t", "y", "yes", "on"))
 _FALSE: Final = frozenset(("false", "0", "f", "n", "no", "off"))
-_ALL_LAYERS: Final = 9999
 _MOST_DIGITS: Final = 10
 # Settings that change memory and are not understood here.
 _LEFT_OUT: Final = frozenset(
@@ -66,7 +65,7 @@ def read_python_flags(command: Sequence[str]) -> ReadFlags:
             flash_attention="on" if switches["flash_attn"] else "off",
         ),
         request=PlacementRequest(
-            gpu_layers=_ALL_LAYERS if layers < 0 else layers,
+            gpu_layers=ALL_LAYERS if layers < 0 else layers,
             kv_offload=switches["offload_kqv"],
             mmap=switches["use_mmap"],
         ),

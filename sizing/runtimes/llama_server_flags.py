@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-__all__ = ["ReadFlags", "read_flags"]
+__all__ = ["ALL_LAYERS", "ReadFlags", "read_flags"]
 
 _MODEL: Final = frozenset(("-m", "--model"))
 _NUMBERS: Final = {
@@ -80,7 +80,7 @@ _NOT_UNDERSTOOD: Final = frozenset(
     )
 )
 _MAY_BE_BARE: Final = frozenset(("-fa", "--flash-attn"))
-_ALL_LAYERS: Final = 9999
+ALL_LAYERS: Final = 9999
 _OPEN: Final = object()  # the flag says that the program may choose
 _METAL_NAMES: Final = ("mtl", "metal")
 
@@ -150,7 +150,7 @@ def _number(name: str, text: str) -> object:
     if name == "gpu_layers" and text in ("auto", "-1"):
         return _OPEN
     if name == "gpu_layers" and text in ("all", "-2"):
-        return _ALL_LAYERS
+        return ALL_LAYERS
     if name == "context_tokens" and text == "0":
         return _OPEN
     if name == "parallel" and text in ("-1", "auto"):

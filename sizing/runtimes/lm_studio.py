@@ -6,11 +6,10 @@ itself is closed: that slots share one cache is what its documents say, not what
 
 from __future__ import annotations
 
-from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.runtimes import Asked
 from whatfits.sizing.runtimes.files_here import files_here, model_files
 from whatfits.sizing.runtimes.shells import command_line
-from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.runtimes.unset import refuse_library, refuse_settings
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 
@@ -76,10 +75,7 @@ def asked(
     Raises:
         InvalidRequestError: `lms load` has no such setting.
     """
-    if workload.program != "server":
-        raise InvalidRequestError(
-            what=f"program with {_LABEL}", got=workload.program, allowed="server: it starts one"
-        )
+    refuse_library(_LABEL, workload)
     # no accelerator at all is `--gpu off`; which of them is the app's to choose
     by_name = ("devices",) if request.devices else ()
     refuse_settings(

@@ -9,6 +9,7 @@ import shlex
 
 from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.errors import UnknownModelError
+from whatfits.sizing.hub_source import hub_source
 from whatfits.sizing.runtimes.mlx_settings import DEFAULT_STEP_TOKENS
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["mlx_commands"]
 
-_HUB: Final = "hf:"
 _MB: Final = 10**6
 
 
@@ -75,9 +75,8 @@ def _where(model: ModelSpec) -> str:
             return find_model(model.name).hf_id
         except UnknownModelError:
             return model.name
-    if model.source.startswith(_HUB):
-        return model.source.removeprefix(_HUB).partition(":")[0].partition("@")[0]
-    return model.source
+    place = hub_source(model.source)
+    return model.source if place is None else place.repository
 
 
 def _prompt_cache_flags(

@@ -10,6 +10,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.placement import resolve_placement, usable_accelerators
 from whatfits.sizing.runtimes.mlx_weights import SIXTEEN_BITS
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.units import MIB
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _CPU_ONLY: Final = "--device none for a CPU (pip install 'mlx[cpu]')"
 _INTEL: Final = "Intel"
 _OLDEST_MACOS: Final = 14
 _WARNED_SHARE: Final = 0.9
-_MIB: Final = 2**20
 
 
 def mlx_placement(model: ModelSpec, machine: Machine, request: PlacementRequest) -> Placement:
@@ -87,7 +87,7 @@ def limit_notes(machine: Machine, placement: Placement, weights_bytes: int) -> I
         if limit is not None and weights_bytes > _WARNED_SHARE * limit:
             yield (
                 f"The weights are more than nine tenths of the recommended working set of "
-                f"{limit // _MIB:,} MiB: mlx-lm warns that this can be slow."
+                f"{limit // MIB:,} MiB: mlx-lm warns that this can be slow."
             )
 
 

@@ -140,10 +140,10 @@ class MlxBill:
             held = self._held(settings, [room[index] for room in rooms], before, after)
             now = _times(held, rows) + waiting
             now += self._step(settings, StepShape(rows, steps[index], after))
-            highest = _larger(highest, now)
+            highest = highest.or_larger(now)
         last = [room[-1] for room in rooms]
         held = self._held(settings, last, done, settings.context_tokens)
-        return _larger(highest, _times(held, settings.sequences))
+        return highest.or_larger(_times(held, settings.sequences))
 
     def _rooms(self, kind: _Kind, settings: MlxSettings) -> tuple[int, ...]:
         return tuple(
@@ -235,7 +235,3 @@ def cached_bytes(kinds: list[tuple[LayerCache, int]], settings: MlxSettings) -> 
 
 def _times(span: Span, factor: int) -> Span:
     return span.scaled(factor, factor, factor)
-
-
-def _larger(one: Span, other: Span) -> Span:
-    return Span(*(max(pair) for pair in zip(one, other, strict=True)))

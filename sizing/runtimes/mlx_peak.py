@@ -73,6 +73,10 @@ class Span(NamedTuple):
             return NotImplemented
         return Span(self.low + other.low, self.mid + other.mid, self.high + other.high)
 
+    def or_larger(self, other: Span) -> Span:
+        """Return the larger of both at each end: one comes after the other."""
+        return Span(*(max(pair) for pair in zip(self, other, strict=True)))
+
     def scaled(self, low: float, mid: float, high: float) -> Span:
         """Return each end times a factor of its own."""
         return Span(round(self.low * low), round(self.mid * mid), round(self.high * high))
@@ -111,10 +115,10 @@ def step_bytes(
             model, layer, rules, cache, step, on_gpu=on_gpu, quantised=quantised, is_lone=is_lone
         )
         if is_lone:
-            lone = _larger(lone, written)
+            lone = lone.or_larger(written)
         else:
-            in_a_row = _larger(in_a_row, written)
-    scores = _larger(lone, in_a_row)
+            in_a_row = in_a_row.or_larger(written)
+    scores = lone.or_larger(in_a_row)
     scanned = _scanned(model, step, on_gpu=on_gpu) if rules.scans else _same(0)
     if not on_gpu:
         logits = _F32 * model.hparams.n_vocab * step.rows
@@ -196,7 +200,3 @@ def _expanded_lengths(model: ModelSpec) -> int:
 
 def _same(n_bytes: int) -> Span:
     return Span(n_bytes, n_bytes, n_bytes)
-
-
-def _larger(one: Span, other: Span) -> Span:
-    return Span(*(max(pair) for pair in zip(one, other, strict=True)))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes.mlx_kv_types import KV_GROUP, cache_bits
-from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
+from whatfits.sizing.settings import MAX_CONTEXT_TOKENS, default_context_tokens, whole_within
 from whatfits.sizing.typed import TYPE_CHECKING
+from whatfits.sizing.units import MIB
 from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
@@ -134,20 +135,27 @@ def resolve_mlx_settings(
         InvalidRequestError: a value is out of range, or mlx-lm has no such setting.
     """
     _refuse_meaningless(workload)
-    context = context_tokens or _within(
-        "context_tokens", workload.context_tokens, default=_default(model), most=MAX_CONTEXT_TOKENS
+    context = context_tokens or whole_within(
+        "context_tokens",
+        workload.context_tokens,
+        default=default_context_tokens(model),
+        high=MAX_CONTEXT_TOKENS,
     )
-    step = _within("micro_batch", workload.micro_batch, default=DEFAULT_STEP_TOKENS, most=2**20)
+    step = whole_within(
+        "micro_batch", workload.micro_batch, default=DEFAULT_STEP_TOKENS, high=2**20
+    )
     if context > MOST_STEPS * step:
         raise InvalidRequestError(
             what="context_tokens",
             got=context,
             allowed=f"at most {MOST_STEPS * step:,} in prompt steps of {step:,}",
         )
-    answer = _within("output_tokens", workload.output_tokens, default=1, most=MAX_CONTEXT_TOKENS)
-    _within("prompt_tokens", workload.prompt_tokens, default=1, most=MAX_CONTEXT_TOKENS)
+    answer = whole_within(
+        "output_tokens", workload.output_tokens, default=1, high=MAX_CONTEXT_TOKENS
+    )
+    whole_within("prompt_tokens", workload.prompt_tokens, default=1, high=MAX_CONTEXT_TOKENS)
     server = workload.program == "server"
-    sequences = _within("parallel", workload.parallel, default=1, most=_MAX_SEQUENCES)
+    sequences = whole_within("parallel", workload.parallel, default=1, high=_MAX_SEQUENCES)
     if not server and sequences > 1:
         raise InvalidRequestError(
             what="parallel",
@@ -167,7 +175,7 @@ def resolve_mlx_settings(
         sequences=sequences,
         step_tokens=step,
         kv_bits=cache_bits(model, rules, workload),
-        prompt_cache_bytes=None if kept is None else kept * 2**20,
+        prompt_cache_bytes=None if kept is None else kept * MIB,
     )
 
 
@@ -188,10 +196,6 @@ def refuse_placement(request: PlacementRequest) -> None:
             )
 
 
-def _default(model: ModelSpec) -> int:
-    return min(DEFAULT_CONTEXT_TOKENS, model.hparams.context_train_tokens or DEFAULT_CONTEXT_TOKENS)
-
-
 def _refuse_meaningless(workload: Workload) -> None:
     for name, unset, instead in _MEANINGLESS:
         value = getattr(workload, name)
@@ -202,13 +206,3 @@ def _refuse_meaningless(workload: Workload) -> None:
                 allowed=f"nothing: {instead}",
                 next_step="leave it out, or use --runtime llama.cpp",
             )
-
-
-def _within(name: str, value: int | None, *, default: int, most: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidRequestError(
-            what=name, got=value, allowed=f"a whole number from 1 to {most:,}"
-        )
-    return value

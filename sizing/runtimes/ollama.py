@@ -20,7 +20,7 @@ from whatfits.sizing.runtimes.ollama_guess import (
     guessed_bytes,
     has_mmap,
 )
-from whatfits.sizing.runtimes.unset import refuse_settings
+from whatfits.sizing.runtimes.unset import refuse_library, refuse_settings
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB, format_tokens
 from whatfits.sizing.values import replace
@@ -198,10 +198,7 @@ def _check_pairs(workload: Workload) -> None:
     Raises:
         InvalidRequestError: they differ, or the request is for the library.
     """
-    if workload.program != "server":
-        raise InvalidRequestError(
-            what="program with Ollama", got=workload.program, allowed="server: it starts one"
-        )
+    refuse_library("Ollama", workload)
     if (workload.kv_type_k or KV_TYPE) != (workload.kv_type_v or KV_TYPE):
         raise InvalidRequestError(
             what="kv_type_v with Ollama",

@@ -9,7 +9,19 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["refuse_settings"]
+__all__ = ["refuse_library", "refuse_settings"]
+
+
+def refuse_library(label: str, workload: Workload) -> None:
+    """Refuse a request for llama.cpp as a library to a program that starts its server.
+
+    Raises:
+        InvalidRequestError: it is one.
+    """
+    if workload.program != "server":
+        raise InvalidRequestError(
+            what=f"program with {label}", got=workload.program, allowed="server: it starts one"
+        )
 
 
 def refuse_settings(

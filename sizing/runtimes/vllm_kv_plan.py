@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec
 
-__all__ = ["CacheGroup", "CachePlan", "plan_cache"]
+__all__ = ["NULL_BLOCKS", "CacheGroup", "CachePlan", "plan_cache"]
 
-_NULL_BLOCKS: Final = 1  # one block is never given away
+NULL_BLOCKS: Final = 1  # one block is never given away
 _EVEN: Final = 1.5  # counts of layers this close make groups of the larger count
 
 
@@ -75,7 +75,7 @@ class CachePlan:
 
     def request_bytes(self, request_tokens: int) -> int:
         """Return the smallest pool that one request of so many tokens is admitted to."""
-        return (sum(self.group_blocks(request_tokens)) + _NULL_BLOCKS) * self.block_bytes
+        return (sum(self.group_blocks(request_tokens)) + NULL_BLOCKS) * self.block_bytes
 
     def n_blocks(self, pool_bytes: int) -> int:
         """Return how many blocks a pool has."""
@@ -91,7 +91,7 @@ class CachePlan:
 
     def admits(self, n_blocks: int, *, request_tokens: int) -> bool:
         """Return whether vLLM starts: one request of so many tokens fits."""
-        return sum(self.group_blocks(request_tokens)) <= n_blocks - _NULL_BLOCKS
+        return sum(self.group_blocks(request_tokens)) <= n_blocks - NULL_BLOCKS
 
     def longest_request(self, n_blocks: int, *, most_tokens: int) -> int | None:
         """Return the longest request that fits, at most `most_tokens`; None when none does."""

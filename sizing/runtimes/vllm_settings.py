@@ -12,6 +12,7 @@ from whatfits.sizing.runtimes.vllm_drafts import vllm_drafted_tokens
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
 from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
+from whatfits.sizing.settings import default_context_tokens, whole_within
 from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass, replace
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["CacheType", "VllmSettings", "resolve_vllm"]
 
 CacheType = Literal["auto", "fp8"]
-_DEFAULT_CONTEXT_TOKENS: Final = 8192
 _MOST_TOKENS: Final = 2**31 - 1
 _MOST_SEQUENCES: Final = 2**16
 _MOST_BATCH_TOKENS: Final = 2**22
@@ -141,8 +141,8 @@ def resolve_vllm(
     devices = vllm_devices(machine, request)
     offline = workload.program == _OFFLINE
     batch, sequences = default_batches(devices, machine, offline=offline)
-    chosen_batch = _within("batch", workload.batch, default=batch, high=_MOST_BATCH_TOKENS)
-    chosen_sequences = _within(
+    chosen_batch = whole_within("batch", workload.batch, default=batch, high=_MOST_BATCH_TOKENS)
+    chosen_sequences = whole_within(
         "parallel", workload.parallel, default=min(sequences, chosen_batch), high=_MOST_SEQUENCES
     )
     if chosen_batch < chosen_sequences:
@@ -153,7 +153,7 @@ def resolve_vllm(
             next_step="raise batch, or lower parallel",
         )
     for name in ("prompt_tokens", "output_tokens"):
-        _within(name, getattr(workload, name), default=1, high=_MOST_TOKENS)
+        whole_within(name, getattr(workload, name), default=1, high=_MOST_TOKENS)
     cut = cut_over(model, len(devices), split_mode=request.split_mode)
     return VllmSettings(
         devices=devices,
@@ -173,11 +173,10 @@ def resolve_vllm(
 def _request_tokens(model: ModelSpec, workload: Workload) -> int:
     """Return the longest request; unset: 8,192 or the training context if that is smaller."""
     trained = model.hparams.context_train_tokens or _MOST_TOKENS
-    asked = workload.context_tokens
-    most = _within(
+    most = whole_within(
         "context_tokens",
-        asked,
-        default=min(_DEFAULT_CONTEXT_TOKENS, trained),
+        workload.context_tokens,
+        default=default_context_tokens(model),
         high=_MOST_TOKENS,
     )
     if most > trained:
@@ -200,13 +199,3 @@ def _cache_type(workload: Workload) -> CacheType:
     raise InvalidRequestError(
         what="kv_type for vllm", got=got, allowed="auto (f16, bf16), fp8; one type for both"
     )
-
-
-def _within(name: str, value: int | None, *, default: int, high: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
-        raise InvalidRequestError(
-            what=name, got=value, allowed=f"a whole number from 1 to {high:,}"
-        )
-    return value

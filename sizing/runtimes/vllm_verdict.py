@@ -102,7 +102,7 @@ def _running(settings: VllmSettings, machine: Machine, bill: Bill) -> tuple[Verd
     reason = (
         f"{share}, {bill.utilisation_permille / 10:g} % of it, and fills what is left with cache"
     )
-    fast = [d for d in machine.accelerators if "unusable" not in d.features]
+    fast = [d for d in machine.accelerators if d.is_usable]
     if settings.on_host and any(d.pool != settings.devices[0].pool for d in fast):
         reason = f"everything is in {one.pool.id}; {reason}"
         return "slow", reason

@@ -15,6 +15,7 @@ from math import prod
 from whatfits.sizing.model import ByteRange, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.layouts.parts import HALF, ceil_div
 from whatfits.sizing.runtimes.vllm_blocks import beyond_tensors_bytes, zero_points_bytes
+from whatfits.sizing.runtimes.vllm_file_types import SIXTEEN_BITS
 from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank
 from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP
 from whatfits.sizing.speculation import prediction_layer
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["stage_weights"]
 
-_SIXTEEN_BITS: Final = "bf16"
 _EMBEDDING: Final = "token_embd.weight"
 _OUTPUT: Final = "output.weight"
 _BY_VOCABULARY: Final = frozenset(
@@ -92,7 +92,7 @@ def _with_prediction(stage: ByteRange, model: ModelSpec, ranks: int) -> ByteRang
         in_16_bits = replace(tensor, n_bytes=prod(tensor.shape) * HALF)
         stored += _on_rank(model, tensor, ranks, _USUAL_PADDING)
         plain += _on_rank(model, in_16_bits, ranks, _USUAL_PADDING)
-    least = stored if model.file_type == _SIXTEEN_BITS else min(stored, plain // 4)
+    least = stored if model.file_type == SIXTEEN_BITS else min(stored, plain // 4)
     return ByteRange(
         stage.low_bytes + least,
         stage.mid_bytes + stored,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.serving.basis import serving_basis
+from whatfits.sizing.serving.batching import MID
 from whatfits.sizing.serving.curve import knee_users, user_steps
 from whatfits.sizing.serving.deploying import deployed, users_of
 from whatfits.sizing.serving.profile import MOST_USERS, check_limits, check_profile
@@ -115,7 +116,7 @@ def _simulated(
     deployment: Deployment, load: LoadProfile, limits: Limits, users: int, seed: int
 ) -> _Simulated:
     simulated = users_of(deployment, load, limits, seed=seed)
-    middle = simulated.played["mid"]
+    middle = simulated.servers["mid"]
     most = simulated.most()
     points = tuple(simulated.point(n) for n in user_steps(users, most))
     return _Simulated(
@@ -127,7 +128,7 @@ def _simulated(
         balanced=balanced_batch(
             deployment.model,
             depth_tokens=load.prompt.median_tokens,
-            most=deployment.servers[1].slots,
+            most=deployment.servers[MID].slots,
         ),
     )
 
@@ -144,7 +145,7 @@ def _put_together(
     force: bool,
     engine_version: str | None,
 ) -> ServePlan:
-    plan, server = deployment.plan, deployment.servers[1]
+    plan, server = deployment.plan, deployment.servers[MID]
     verdict, reason = _verdict(plan, found, unknown, users, limits)
     binds: str | None = None if found is None else found.asked.binds
     if plan.verdict == "no":

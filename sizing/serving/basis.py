@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.estimate import Basis
+from whatfits.sizing.serving.batching import MID
 from whatfits.sizing.serving.curve import KNEE_SHARE
 from whatfits.sizing.typed import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ def serving_basis(
     deployment: Deployment, costs: StepCosts, profile: LoadProfile, *, seed: int
 ) -> tuple[Basis, ...]:
     """Return the reasons behind the curve, in the order of the answer's fields."""
-    server = deployment.servers[1]
+    server = deployment.servers[MID]
     arrivals = (
         "each user's requests come at random moments (Poisson)"
         if profile.is_open
@@ -33,10 +34,10 @@ def serving_basis(
         "prompt_token_s": costs.ride_s,
         "seed": seed,
     }
-    if deployment.least_ttft_s[1]:
-        inputs["least_first_token_s"] = deployment.least_ttft_s[1]
+    if deployment.least_ttft_s[MID]:
+        inputs["least_first_token_s"] = deployment.least_ttft_s[MID]
         inputs["host_sequence_s"] = costs.host_s
-        inputs["web_front_request_s"] = deployment.front_s[1]
+        inputs["web_front_request_s"] = deployment.front_s[MID]
     if server.room is not None:
         inputs["blocks"] = server.room.blocks
     return (

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from whatfits.sizing.speed_costs import DeviceCosts
     from whatfits.sizing.speed_terms import Term
 
-__all__ = ["ENDS", "BatchModel"]
+__all__ = ["ENDS", "MID", "BatchModel"]
 
 ENDS: Final = ("fast", "mid", "slow")
+MID: Final = ENDS.index("mid")
 _CACHE: Final = frozenset({"cache", "decode_attention"})
 _ARITHMETIC: Final = ("prompt.", "prompt_state")
 
@@ -124,8 +125,8 @@ class BatchModel:
         """Return what a step that writes takes to read, overheads included, and to calculate."""
         terms = self._decode(sequences, depth)
         whole = self._seconds(terms, "mid", decoding=True)
-        sums = self._part(terms, "mid", _is_arithmetic, decoding=True)
-        return whole - sums, sums
+        arithmetic = self._part(terms, "mid", _is_arithmetic, decoding=True)
+        return whole - arithmetic, arithmetic
 
     def _decode(self, sequences: int, depth: int) -> list[Term]:
         terms = decode_terms(
@@ -170,17 +171,17 @@ class BatchModel:
     def _write_s(self, sequences: int, depth: int, end: str) -> tuple[float, float]:
         """Return a step without its caches, and the part of it that is arithmetic."""
         terms = self._decode(sequences, depth)
-        sums = self._part(terms, end, _is_arithmetic, decoding=True)
+        arithmetic = self._part(terms, end, _is_arithmetic, decoding=True)
         whole = self._seconds(terms, end, decoding=True)
-        return whole - sequences * self._cache_s(depth, end), sums
+        return whole - sequences * self._cache_s(depth, end), arithmetic
 
     def _read_s(self, tokens: int, end: str) -> tuple[float, float, float]:
         """Return a piece of a prompt without its attention, arithmetic in that, and attention."""
         terms = self._prompt(tokens, 0)
         whole = self._seconds(terms, end, decoding=False)
-        sums = self._part(terms, end, _is_arithmetic, decoding=False)
+        arithmetic = self._part(terms, end, _is_arithmetic, decoding=False)
         attention = self._part(terms, end, _is_attention, decoding=False)
-        return whole - attention, sums, attention
+        return whole - attention, arithmetic, attention
 
     def _ride_s(self, depth: int, end: str) -> float:
         """Return the arithmetic of one more token in a batch."""

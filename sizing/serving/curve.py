@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from whatfits.sizing.estimate import RateRange
-from whatfits.sizing.serving.batching import ENDS
-from whatfits.sizing.serving.points import Binds  # noqa: TC001 - read by pydantic
+from whatfits.sizing.serving.batching import ENDS, MID
+from whatfits.sizing.serving.outcome import Binds  # noqa: TC001 - read by pydantic
 from whatfits.sizing.serving.profile import MOST_USERS
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Final
 
-    from whatfits.sizing.serving.points import Outcome, Played
+    from whatfits.sizing.serving.outcome import LoadedServer, Outcome
     from whatfits.sizing.serving.profile import Limits
 
 __all__ = ["KNEE_SHARE", "CurvePoint", "UserRange", "Users", "knee_users", "user_steps"]
@@ -21,7 +21,7 @@ __all__ = ["KNEE_SHARE", "CurvePoint", "UserRange", "Users", "knee_users", "user
 KNEE_SHARE: Final = 0.9
 """The knee is the fewest users on the curve with this share of the most that all get together."""
 
-_CLOSE: Final = 32  # of a part of so many no more is known
+_CLOSE: Final = 32  # the most users are told to a part of so many of them
 _WIDEST_BEYOND: Final = 2  # the curve goes on to so many times the users asked for
 
 
@@ -58,22 +58,22 @@ class CurvePoint:
 class Users:
     """Simulates numbers of users, each once, at the three ends of the speed's interval."""
 
-    def __init__(self, played: Mapping[str, Played], limits: Limits) -> None:
-        """`played` is the server at each of `ENDS`."""
-        self.played, self._limits = played, limits
+    def __init__(self, servers: Mapping[str, LoadedServer], limits: Limits) -> None:
+        """`servers` are the server at each of `ENDS`."""
+        self.servers, self._limits = servers, limits
         self._known: dict[tuple[str, int], Outcome] = {}
 
     def outcome(self, users: int, end: str) -> Outcome:
         """Return what so many users get at one end."""
         key = (end, users)
         if key not in self._known:
-            self._known[key] = self.played[end].outcome(users)
+            self._known[key] = self.servers[end].outcome(users)
         return self._known[key]
 
     def point(self, users: int) -> CurvePoint:
         """Return what so many users get."""
         every = [self.outcome(users, end) for end in ENDS]
-        mid, slow = every[1], every[2]
+        _, mid, slow = every
 
         def spread(name: str) -> RateRange:
             return _range([getattr(one, name) for one in every])
@@ -90,7 +90,7 @@ class Users:
             batch=spread("batch"),
             turned_away_share=mid.turned_away_share,
             sent_back_share=mid.sent_back_share,
-            keeps_limits=self.played[ENDS[2]].server.starts and slow.keeps(self._limits),
+            keeps_limits=self.servers["slow"].server.starts and slow.keeps(self._limits),
             binds=mid.binds,
         )
 
@@ -101,7 +101,7 @@ class Users:
 
     def _most(self, end: str) -> int:
         """Close in on the last number that keeps the limits, to 3 %: more users never help."""
-        if not self.played[end].server.starts:
+        if not self.servers[end].server.starts:
             return 0
         kept, lost = 0, 1
         while lost <= MOST_USERS and self.outcome(lost, end).keeps(self._limits):
@@ -135,5 +135,5 @@ def knee_users(points: Sequence[CurvePoint]) -> int | None:
 
 def _range(values: Sequence[float]) -> RateRange:
     """Return the middle simulation's value between the lowest and the highest of all."""
-    low, mid, high = (float(f"{value:.3g}") for value in (min(values), values[1], max(values)))
+    low, mid, high = (float(f"{value:.3g}") for value in (min(values), values[MID], max(values)))
     return RateRange(low, mid, high)

@@ -8,7 +8,7 @@ from whatfits.sizing.runtimes.vllm_devices import vllm_devices
 from whatfits.sizing.serving.batching import ENDS
 from whatfits.sizing.serving.curve import Users
 from whatfits.sizing.serving.llama_deployment import LlamaDeployments
-from whatfits.sizing.serving.points import Played
+from whatfits.sizing.serving.outcome import LoadedServer
 from whatfits.sizing.serving.vllm_deployment import vllm_deployment
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
@@ -92,8 +92,8 @@ def users_of(deployment: Deployment, load: LoadProfile, limits: Limits, *, seed:
     """Return the users of a server whose speed is known, to be simulated in any number."""
     if not deployment.caches_prefixes:
         load = replace(load, shared_prefix_tokens=0)
-    played = {
-        end: Played(
+    servers = {
+        end: LoadedServer(
             server=server,
             costs=deployment.model.costs(
                 end,
@@ -112,4 +112,4 @@ def users_of(deployment: Deployment, load: LoadProfile, limits: Limits, *, seed:
             ENDS, deployment.servers, deployment.least_ttft_s, deployment.front_s, strict=True
         )
     }
-    return Users(played, limits)
+    return Users(servers, limits)

@@ -16,7 +16,7 @@ from whatfits.sizing.search import Trials
 from whatfits.sizing.serving.batching import BatchModel
 from whatfits.sizing.serving.deployment import Deployment
 from whatfits.sizing.serving.server import Server
-from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS
+from whatfits.sizing.settings import MAX_CONTEXT_TOKENS, default_context_tokens
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import VERDICT_ORDER
@@ -31,17 +31,11 @@ if TYPE_CHECKING:
     from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
-__all__ = ["LlamaDeployments", "llama_context_tokens"]
+__all__ = ["LlamaDeployments"]
 
 _MOST_SLOTS: Final = 256  # llama.cpp: LLAMA_MAX_SEQ
 _OLLAMA_QUEUE: Final = 512  # OLLAMA_MAX_QUEUE
 _OLLAMA: Final = "ollama"
-
-
-def llama_context_tokens(spec: ModelSpec, workload: Workload) -> int:
-    """Return the context of one user: as asked for, else 8,192 or what it was trained for."""
-    trained = spec.hparams.context_train_tokens or DEFAULT_CONTEXT_TOKENS
-    return workload.context_tokens or min(DEFAULT_CONTEXT_TOKENS, trained)
 
 
 class LlamaDeployments:
@@ -60,7 +54,7 @@ class LlamaDeployments:
         """`workload.context_tokens` is that of one user, whatever the program's own flag says."""
         self._entry, self._spec, self._machine = entry, spec, machine
         self._workload, self._request, self._force = workload, request, force
-        self._context = llama_context_tokens(spec, workload)
+        self._context = workload.context_tokens or default_context_tokens(spec)
         self._tried: dict[int, tuple[Plan, Trial]] = {}
         self._replays = Replays()
 

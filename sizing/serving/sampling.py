@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-    from whatfits.sizing.serving.points import Played
+    from whatfits.sizing.serving.outcome import LoadedServer
 
 __all__ = ["Sampling", "sampling_of"]
 
@@ -32,10 +32,10 @@ class Sampling:
     throughput_tokens_per_s: RateRange
 
 
-def sampling_of(played: Played, users: int) -> Sampling:
+def sampling_of(loaded: LoadedServer, users: int) -> Sampling:
     """Return the spread over seeds that follow the given one."""
-    seeds = range(played.seed, played.seed + _SEEDS)
-    found = [replace(played, seed=seed).outcome(users) for seed in seeds]
+    seeds = range(loaded.seed, loaded.seed + _SEEDS)
+    found = [replace(loaded, seed=seed).outcome(users) for seed in seeds]
     return Sampling(
         seeds=_SEEDS,
         ttft_p95_s=_spread(one.ttft_p95_s for one in found),

@@ -57,7 +57,7 @@ class _Run:
     def play(self) -> None:
         """Go from one moment at which something changes to the next, until all is done."""
         batch, meter, arrivals = self._batch, self._meter, self._arrivals
-        while batch.ends or batch.waiting or batch.reading or self._is_more_to_come():
+        while batch.ends or batch.waiting or batch.reading or self._wait_for_more():
             while arrivals.next_s <= meter.now_s:
                 self._come(arrivals.next_s)
             if batch.reading or (batch.waiting and len(batch.ends) < self._slots):
@@ -67,7 +67,7 @@ class _Run:
                     continue
             self._write()
 
-    def _is_more_to_come(self) -> bool:
+    def _wait_for_more(self) -> bool:
         """Wait for what comes next; return whether there is any."""
         if self._arrivals.next_s == inf:
             return False

@@ -52,6 +52,6 @@ class StepCosts:
         attention, riding = self.pair_s * pairs, self.ride_s * sequences
         reading = self.read_s[prompt_tokens] + attention + riding
         writing = self.write_s[sequences]
-        sums = self.read_arithmetic_s[prompt_tokens] + attention + riding
+        arithmetic = self.read_arithmetic_s[prompt_tokens] + attention + riding
         least = self.arithmetic_s[sequences]
-        return caches + max(reading, writing) + self.host_s * sequences, max(sums, least)
+        return caches + max(reading, writing) + self.host_s * sequences, max(arithmetic, least)

@@ -5,6 +5,7 @@ Source: vllm-project/vllm 0.33.0 vllm/v1/core/sched/scheduler.py; blocks as `vll
 
 from __future__ import annotations
 
+from whatfits.sizing.runtimes.vllm_kv_plan import NULL_BLOCKS
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_speed import vllm_placement, vllm_step_settings
 from whatfits.sizing.runtimes.vllm_verdict import judged
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["vllm_deployment"]
 
 _FLOATS: Final = frozenset({"F32", "F16", "BF16"})
-_NULL_BLOCKS: Final = 1  # one block is never given away
 
 
 def vllm_deployment(
@@ -135,7 +135,7 @@ def _room(cache: CachePlan, blocks: int, profile: LoadProfile) -> PagedRoom:
     request_blocks = low - token_blocks * shortest
     shared = token_blocks * profile.shared_prefix_tokens
     return PagedRoom(
-        blocks=blocks - _NULL_BLOCKS - shared,
+        blocks=blocks - NULL_BLOCKS - shared,
         request_blocks=request_blocks - shared,
         token_blocks=token_blocks,
     )

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BEFORE_V1",
     "LEAST_TTFT_S",
-    "NO_FRONT_S",
     "NO_HOST",
     "OF_TODAY",
     "UNKNOWN_VERSION",
@@ -84,7 +83,6 @@ WEB_FRONT_S: Final[Ends] = (0.00057, 0.0029, 0.007)
 """To a first token for each request at work at the same time: 11 figures over HTTP of two reports,
 the last but one to either side. No server over HTTP is in the half that judges."""
 
-NO_FRONT_S: Final[Ends] = (0.0, 0.0, 0.0)
 VLLM_SPREAD: Final = Spread((-0.1, 0.1), (-0.25, 0.25))
 """Of dense models of 16 bits on one card, as all measured ones are: beyond what the host varies."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from comparison import Box
 from recorded_plans import OFFLOAD, SUITE, read
 
-from whatfits.bench.suite import Shape
+from whatfits.bench.suite import CatalogShape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +46,7 @@ class Compared:
 class CaseGroup:
     """The cases of one shape on one box; a case that was refused is the name of who did."""
 
-    shape: Shape
+    shape: CatalogShape
     box: Box
     cases: tuple[Compared | str, ...]
 
@@ -108,7 +108,7 @@ def _group(row: dict[str, Any]) -> CaseGroup:
         for case in row["cases"]
     )
     return CaseGroup(
-        Shape(row["model"], row["architecture"], row["file_type"]),
+        CatalogShape(row["model"], row["architecture"], row["file_type"]),
         Box(row["gpus"], row["flash"], row["asynchronous"]),
         tuple(cases),
     )

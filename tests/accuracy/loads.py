@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from whatfits.bench.prepared import prepare
 from whatfits.bench.requests import placement_request, workload
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.verify import prepare
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.runtimes.llama_cpp import Bill

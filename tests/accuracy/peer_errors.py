@@ -17,8 +17,8 @@ from loads import machine
 from peer_cases import CASES, FIELD, LOADS, Case, load_case
 from record_peers import RECORDED
 
+from whatfits.bench.prepared import prepare
 from whatfits.bench.requests import placement_request, workload
-from whatfits.bench.verify import prepare
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.sources.catalog_model import load_catalog_model

@@ -20,13 +20,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
-from serving_rows import Row, deployment_of, load_of, rows
+from serving_rows import NO_FRONT_S, Row, deployment_of, load_of, rows
 
 from whatfits.sizing.serving import vllm_deployment
 from whatfits.sizing.serving.deploying import users_of
 from whatfits.sizing.serving.profile import Limits
 from whatfits.sizing.serving.vllm_host import (
-    NO_FRONT_S,
     NO_HOST,
     Ends,
     HostWork,

@@ -22,16 +22,17 @@ from whatfits.sizing.api.answering import answer
 from whatfits.sizing.closing_in import last_that_holds
 from whatfits.sizing.serving.deploying import deployed, users_of
 from whatfits.sizing.serving.profile import Lengths, Limits, LoadProfile
-from whatfits.sizing.serving.vllm_host import NO_FRONT_S, UNKNOWN_VERSION
+from whatfits.sizing.serving.vllm_host import UNKNOWN_VERSION
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.serving.curve import CurvePoint
     from whatfits.sizing.serving.deployment import Deployment
 
-__all__ = ["Row", "answers", "deployment_of", "load_of", "point_of", "rows"]
+__all__ = ["NO_FRONT_S", "Row", "answers", "deployment_of", "load_of", "point_of", "rows"]
 
 FOLDER: Final = Path(__file__).parents[1] / "recorded" / "serving"
+NO_FRONT_S: Final = (0.0, 0.0, 0.0)
 _DRAWN: Final = 20  # lengths that stand for a distribution, each as likely as the others
 _FINEST: Final = 10**6  # parts of a chance that are told apart
 _V1: Final = (0, 8)  # the version from which vLLM has its present engine

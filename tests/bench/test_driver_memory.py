@@ -9,8 +9,9 @@ import pytest
 from whatfits.bench import child, devices, driver_memory
 from whatfits.bench.devices import SeenDevice
 from whatfits.bench.driver_memory import normal_address, used_by_address
+from whatfits.bench.prepared import prepare
 from whatfits.bench.reservation import Buffers, Reservation
-from whatfits.bench.verify import _terms, prepare
+from whatfits.bench.verify import _terms
 from whatfits.probes import nvml
 from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.sources.catalog_model import load_catalog_model

@@ -14,7 +14,7 @@ from tiny_configs import HYBRID
 from whatfits.bench.plans import Planner, plan
 from whatfits.bench.requests import workload
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.suite import Shape, compared
+from whatfits.bench.suite import CatalogShape, compared
 from whatfits.bench.synthetic import write_catalog_model, write_synthetic_model
 from whatfits.sizing.architectures import spec_from_config
 from whatfits.sizing.errors import InvalidRequestError, ProbeError
@@ -124,7 +124,7 @@ def test_quantised_keys_are_turned_by_the_heads_of_a_model_that_begins_with_stat
         settings = RunSettings(1024, kv_type_k=keys, kv_type_v=values, repack=False)
         row = plan(path, settings).buffers["CPU"]
         case = compared(
-            Shape("tiny", spec.architecture, "F16"),
+            CatalogShape("tiny", spec.architecture, "F16"),
             written,
             Bill(written),
             settings,

@@ -18,12 +18,14 @@ import pytest
 from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.child import memory_now
+from whatfits.bench.load_records import records_of
 from whatfits.bench.loads import LoadLimits, LoadOutcome, load_for_real
 from whatfits.bench.plans import plan
+from whatfits.bench.prepared import Prepared, prepare
 from whatfits.bench.requests import run_settings
 from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.synthetic import write_catalog_model
-from whatfits.bench.verify import Prepared, prepare, records_of, verify
+from whatfits.bench.verify import verify
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.overhead import process_overhead
 from whatfits.sizing.units import GIB, MIB

@@ -10,7 +10,7 @@ from whatfits.bench.run_settings import RunSettings
 from whatfits.bench.suite import (
     QUICK_TURNS,
     Case,
-    Shape,
+    CatalogShape,
     _taken,
     settings_grid,
     smallest_shapes,
@@ -18,13 +18,13 @@ from whatfits.bench.suite import (
 )
 from whatfits.bench.suite_report import markdown_table, suite_rows
 
-SMALL, LARGE = Shape("small", "llama", "Q8_0"), Shape("large", "llama", "Q4_0")
-OTHER = Shape("other", "bert", "F16")
+SMALL, LARGE = CatalogShape("small", "llama", "Q8_0"), CatalogShape("large", "llama", "Q4_0")
+OTHER = CatalogShape("other", "bert", "F16")
 SETTINGS = RunSettings(512)
 
 
 def _case(
-    shape: Shape,
+    shape: CatalogShape,
     planned: tuple[int, int, int] | None,
     predicted: tuple[int, int, int] | None,
     *,
@@ -35,7 +35,7 @@ def _case(
 
 
 @cache
-def shapes_of(bounded: bool) -> tuple[Shape, ...]:
+def shapes_of(bounded: bool) -> tuple[CatalogShape, ...]:
     return smallest_shapes() if bounded else suite_shapes()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.bench.exact import _differences, _exact_row, exact_trial
+from whatfits.bench.reservation import Buffers
 from whatfits.bench.synthetic import write_catalog_model, write_synthetic_gguf
 from whatfits.sizing import check
 from whatfits.sizing.api import answer, load_machine, load_model
@@ -176,8 +177,8 @@ def test_where_a_real_load_may_do_otherwise_the_width_moves_with_the_plan() -> N
 
 
 def test_a_difference_in_weights_or_cache_is_named() -> None:
-    assert _differences(ROW, (1000, 200, 999)) == []
-    weights, cache = _differences(ROW, (1001, 0, 100))
+    assert _differences(ROW, Buffers(1000, 200, 999)) == []
+    weights, cache = _differences(ROW, Buffers(1001, 0, 100))
     assert "1,001 bytes of weights where 1,000 are predicted" in weights
     assert "cuda0" in weights
     assert "0 bytes of cache where 200" in cache

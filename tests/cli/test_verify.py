@@ -18,7 +18,7 @@ from llama_cpp_here import needs_llama_cpp
 
 from whatfits.bench.child_process import _MARK
 from whatfits.bench.synthetic import write_catalog_model, write_synthetic_gguf
-from whatfits.probes.measurements import Store, default_path
+from whatfits.probes.measurements import MeasurementStore, default_measurements_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,10 +74,10 @@ class TestWithTheReference:
     def test_a_load_is_kept_and_shown_by_hardware(
         self, say: Callable[..., Said], is_valid: Callable[..., None], model: Path
     ) -> None:
-        assert not default_path().exists()
+        assert not default_measurements_path().exists()
         for _ in range(3):
             assert say("verify", str(model), "-c", "1024", "--no-mmap").code == 0
-        stored = json.loads(default_path().read_text())["loads"]
+        stored = json.loads(default_measurements_path().read_text())["loads"]
         assert [row["model"] for row in stored] == [stored[0]["model"]] * 3
         said = say("hardware", "--json")
         is_valid("hardware", said.json)
@@ -93,7 +93,7 @@ class TestWithTheReference:
         assert said.code == 0
         assert "of it memory proper" in said.out
         assert "of it pages of files" in said.out
-        assert not default_path().exists()
+        assert not default_measurements_path().exists()
 
     def test_a_plan_only_loads_nothing(self, say: Callable[..., Said], model: Path) -> None:
         said = say("verify", str(model), "--plan-only", "--json")
@@ -238,13 +238,13 @@ class TestWithTheReference:
     def test_a_broken_file_of_measurements_is_named(
         self, say: Callable[..., Said], model: Path
     ) -> None:
-        path = default_path()
+        path = default_measurements_path()
         path.parent.mkdir(parents=True)
         path.write_text("{")
         said = say("verify", str(model), "-c", "512", "--no-mmap", "--json")
         assert said.code == 0
         assert "measurements.broken.json" in said.err
-        assert len(Store(path)._read()) == 1
+        assert len(MeasurementStore(path)._read()) == 1
 
 
 def _child_of(pid: int) -> psutil.Process:

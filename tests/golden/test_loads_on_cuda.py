@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from whatfits.bench.prepared import Prepared, prepare
 from whatfits.bench.requests import placement_request, workload
-from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.verify import Prepared, prepare
+from whatfits.bench.run_settings import settings_of
 from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.sources.catalog_model import load_catalog_model
@@ -36,8 +36,7 @@ def box() -> Machine:
 
 
 def predicted(row: dict[str, Any]) -> Prepared:
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in row["settings"].items()}
-    settings = RunSettings(**fields)
+    settings = settings_of(row["settings"])
     spec = load_catalog_model(row["model"], file_type=row["file_type"])
     return prepare(spec, box(), workload(settings), placement_request(settings))
 

@@ -17,7 +17,7 @@ from failing_disk import FAULTS, FailingDisk, on
 
 from whatfits.probes import fallbacks
 from whatfits.probes.calibration import CalibrationStore
-from whatfits.probes.measurements import LoadRecord, Store
+from whatfits.probes.measurements import LoadRecord, MeasurementStore
 from whatfits.sizing.calibration import CALIBRATION_SCHEMA_VERSION, Calibration
 from whatfits.sizing.sources.http.header_cache import HeaderCache, KeptHeader
 from whatfits.sizing.sources.kept_file import KeptFile
@@ -44,9 +44,9 @@ class Kept(NamedTuple):
 def _loads(folder: Path) -> Kept:
     path = folder / "measurements.json"
     return Kept(
-        lambda: Store(path).add([LOAD]),
-        lambda: Store(path).add([replace(LOAD, model="new")]),
-        lambda: [record.model for record in Store(path).loads(machine="here")],
+        lambda: MeasurementStore(path).add([LOAD]),
+        lambda: MeasurementStore(path).add([replace(LOAD, model="new")]),
+        lambda: [record.model for record in MeasurementStore(path).loads(machine="here")],
     )
 
 

@@ -9,13 +9,12 @@ import ctypes
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from pretend_gpu import compiled, register
 
 from whatfits.bench.llama_cpp import reserve
 from whatfits.bench.llama_library import library
-from whatfits.bench.run_settings import RunSettings
+from whatfits.bench.run_settings import settings_of
 from whatfits.sizing.errors import ProbeError
 
 SOURCE = Path(__file__).with_name("graph_spy.c")
@@ -23,11 +22,8 @@ SOURCE = Path(__file__).with_name("graph_spy.c")
 
 def _answer(spy: ctypes.CDLL, line: str) -> dict[str, str]:
     request = json.loads(line)
-    settings: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in request["settings"].items()
-    }
     try:
-        reserve(Path(request["path"]), RunSettings(**settings))
+        reserve(Path(request["path"]), settings_of(request["settings"]))
     except ProbeError as error:
         return {"error": str(error)}
     return {"graph": spy.spy_text().decode()}

@@ -17,7 +17,7 @@ from comparison import Box, Oracle, columns, without_nextn, write_model
 from recorded_plans import FUSED, Plan, PlanGroup, write
 
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.suite import Shape
+from whatfits.bench.suite import CatalogShape
 from whatfits.bench.verify import REFERENCE
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
@@ -83,7 +83,7 @@ def _planned(model: str, box: Box, oracle: Oracle) -> PlanGroup:
                 said = oracle.ask(path, settings)
                 if "buffers" in said:
                     plans.append(Plan(settings, columns(said["buffers"], box.gpus)))
-    return PlanGroup(Shape(model, spec.architecture, _FILE_TYPE), box, tuple(plans))
+    return PlanGroup(CatalogShape(model, spec.architecture, _FILE_TYPE), box, tuple(plans))
 
 
 def main() -> None:

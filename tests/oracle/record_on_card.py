@@ -20,8 +20,8 @@ from recorded_plans import CUDA, CUDA_LOADS, OFFLOAD, Plan, PlanGroup, read, wri
 
 from whatfits.bench.driver_memory import used_by_address
 from whatfits.bench.plans import Planner
-from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.suite import Shape, as_run
+from whatfits.bench.run_settings import RunSettings, settings_of
+from whatfits.bench.suite import CatalogShape, as_run
 from whatfits.bench.synthetic import write_catalog_model
 from whatfits.bench.verify import REFERENCE
 from whatfits.sizing.catalog.lookup import find_model
@@ -37,7 +37,7 @@ _MADE: Final = f"{REFERENCE}, built with GGML_CUDA=on, on one card of this machi
 _EMPTY: Final = {"model": 0, "context": 0, "compute": 0}
 
 
-def asked(box: Box) -> Iterator[tuple[Shape, Sequence[RunSettings]]]:
+def asked(box: Box) -> Iterator[tuple[CatalogShape, Sequence[RunSettings]]]:
     """Yield models with settings: every other one of the offload record, and drawn ones."""
     recorded = [g for g in read(OFFLOAD) if (g.box.gpus, g.box.flash) == (1, True)]
     for number, group in enumerate(recorded):
@@ -50,7 +50,7 @@ def asked(box: Box) -> Iterator[tuple[Shape, Sequence[RunSettings]]]:
             spec = load_catalog_model(entry.id, file_type=group.file_type)
         except BadInputError:
             continue  # no model of this type
-        yield Shape(entry.id, spec.architecture, group.file_type), group.settings
+        yield CatalogShape(entry.id, spec.architecture, group.file_type), group.settings
 
 
 def on_card(buffers: dict[str, dict[str, int]]) -> tuple[Column, ...]:
@@ -65,7 +65,7 @@ def on_card(buffers: dict[str, dict[str, int]]) -> tuple[Column, ...]:
 
 def plan_all(box: Box, path: Path) -> list[PlanGroup]:
     """Return llama.cpp's dry runs."""
-    found: dict[Shape, list[Plan]] = {}
+    found: dict[CatalogShape, list[Plan]] = {}
     with Planner() as planner:
         for shape, wanted in asked(box):
             sys.stderr.write(f"{shape.model}\n")
@@ -104,7 +104,7 @@ def load(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
 
     seen_devices()
     look("context")
-    settings = RunSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    settings = settings_of(fields)
     with running(path, settings, real=True) as run:
         look("loaded")
         buffers = run.reservation().buffers

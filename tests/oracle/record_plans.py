@@ -24,7 +24,7 @@ from whatfits.bench.verify import REFERENCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.bench.suite import Shape
+    from whatfits.bench.suite import CatalogShape
     from whatfits.sizing.model import ModelSpec
 
 _PROVENANCE: Final = (
@@ -84,7 +84,7 @@ def offload_grid(box: Box, spec: ModelSpec) -> tuple[RunSettings, ...]:
     )
 
 
-def record(kind: str, shapes: Sequence[Shape], folder: Path) -> list[PlanGroup]:
+def record(kind: str, shapes: Sequence[CatalogShape], folder: Path) -> list[PlanGroup]:
     """Return the dry runs of some shapes, box by box."""
     boxes = (Box(0),)
     if kind == "offload":
@@ -98,7 +98,7 @@ def record(kind: str, shapes: Sequence[Shape], folder: Path) -> list[PlanGroup]:
     return groups
 
 
-def _group(oracle: Oracle, shape: Shape, path: Path) -> PlanGroup:
+def _group(oracle: Oracle, shape: CatalogShape, path: Path) -> PlanGroup:
     spec = write_catalog_model(path, shape.model, file_type=shape.file_type)
     grid = offload_grid(oracle.box, spec) if oracle.box.gpus else settings_grid()
     plans = []

@@ -16,7 +16,7 @@ from comparison import Box, Oracle, columns
 from recorded_plans import SPLITS, Plan, PlanGroup, write
 from server_line import settings_of
 
-from whatfits.bench.suite import Shape
+from whatfits.bench.suite import CatalogShape
 from whatfits.bench.synthetic import write_catalog_model
 from whatfits.bench.verify import REFERENCE
 from whatfits.sizing import check
@@ -66,7 +66,7 @@ def main() -> None:
             (line,) = answer.commands["llama.cpp"]
             settings = settings_of(line, device_name=lambda name: name.replace("CUDA", "PRETEND"))
             truth = columns(oracle.ask(path, settings)["buffers"], box.gpus)
-        shape = Shape(model, spec.architecture, file_type)
+        shape = CatalogShape(model, spec.architecture, file_type)
         groups.append(PlanGroup(shape, box, (Plan(settings, truth),)))
     write(SPLITS, groups, provenance=_PROVENANCE)
 

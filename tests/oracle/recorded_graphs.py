@@ -17,7 +17,7 @@ from made_up_plans import MODELS
 from variants import FULLER, VARIANTS
 
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.suite import Shape, as_run, smallest_shapes
+from whatfits.bench.suite import CatalogShape, as_run, smallest_shapes
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ _ON_GPU: Final = (
 )
 _ON_TWO_GPUS: Final = (replace(_BASE, parallel=2, outputs_max=2),)
 GRIDS: Final = ((Box(0), _ON_CPU), (Box(1), _ON_GPU), (Box(2), _ON_TWO_GPUS))
-SHAPES: Final[dict[str, Shape]] = {
+SHAPES: Final[dict[str, CatalogShape]] = {
     **{shape.model: shape for shape in smallest_shapes()},
-    **{name: Shape(name, "", "Q4_K_M") for name in FULLER},
+    **{name: CatalogShape(name, "", "Q4_K_M") for name in FULLER},
 }
 MADE: Final = {**MODELS, **VARIANTS}
 NAMES: Final = (*SHAPES, *MADE)

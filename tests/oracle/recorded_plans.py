@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from comparison import Box, Column, Outcome, outcome
 
 from whatfits.bench.run_settings import RunSettings
-from whatfits.bench.suite import Shape
+from whatfits.bench.suite import CatalogShape
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.runtimes.llama_cpp import Bill
 from whatfits.sizing.sources.catalog_model import load_catalog_model
@@ -49,7 +49,7 @@ class Plan:
 class PlanGroup:
     """The dry runs of one shape on one box."""
 
-    shape: Shape
+    shape: CatalogShape
     box: Box
     plans: tuple[Plan, ...]
 
@@ -72,7 +72,7 @@ def read(path: Path) -> tuple[PlanGroup, ...]:
     settings = [_settings(fields) for fields in document["settings"]]
     return tuple(
         PlanGroup(
-            Shape(group["model"], group["architecture"], group["file_type"]),
+            CatalogShape(group["model"], group["architecture"], group["file_type"]),
             Box(
                 group["gpus"],
                 group["flash"],

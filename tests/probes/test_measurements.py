@@ -15,7 +15,7 @@ import pytest
 from recorded_load import RECORD
 
 from whatfits.probes.kept_paths import MEASUREMENTS, is_kept
-from whatfits.probes.measurements import Store, default_path, fingerprint
+from whatfits.probes.measurements import MeasurementStore, default_measurements_path, fingerprint
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.sources import kept_file
 from whatfits.sizing.units import GIB, MIB
@@ -60,25 +60,27 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_was_added_is_read_again_oldest_first(path: Path) -> None:
-    store = Store(path)
+    store = MeasurementStore(path)
     later = replace(RECORD, when="2026-11-21T10:00:00+00:00", file_type=None)
     store.add([RECORD])
     store.add([later, replace(RECORD, machine="elsewhere")])
-    assert Store(path).loads(machine="here") == (RECORD, later)
-    assert Store(path).loads(machine="elsewhere") == (replace(RECORD, machine="elsewhere"),)
+    assert MeasurementStore(path).loads(machine="here") == (RECORD, later)
+    assert MeasurementStore(path).loads(machine="elsewhere") == (
+        replace(RECORD, machine="elsewhere"),
+    )
     assert (store.set_aside, store.unreadable) == (None, "")
 
 
 def test_without_a_file_there_are_no_loads_and_nothing_is_made(path: Path) -> None:
-    assert Store(path).loads(machine="here") == ()
+    assert MeasurementStore(path).loads(machine="here") == ()
     assert not path.parent.exists()
 
 
 def test_only_the_newest_are_kept(path: Path) -> None:
-    store = Store(path)
+    store = MeasurementStore(path)
     many = [replace(RECORD, measured_bytes=n) for n in range(600)]
     store.add(many)
-    assert Store(path).loads(machine="here") == tuple(many[-500:])
+    assert MeasurementStore(path).loads(machine="here") == tuple(many[-500:])
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
@@ -87,7 +89,7 @@ def test_a_file_that_is_not_understood_is_named_and_set_aside_by_the_next_writer
 ) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    store = Store(path)
+    store = MeasurementStore(path)
     assert store.loads(machine="here") == ()
     assert store.unreadable
     assert store.unreadable.isprintable()
@@ -95,7 +97,7 @@ def test_a_file_that_is_not_understood_is_named_and_set_aside_by_the_next_writer
     store.add([RECORD])
     assert store.set_aside is not None
     assert store.set_aside.read_bytes() == content
-    assert Store(path).loads(machine="here") == (RECORD,)
+    assert MeasurementStore(path).loads(machine="here") == (RECORD,)
 
 
 def test_a_second_broken_file_does_not_replace_the_first(path: Path) -> None:
@@ -103,7 +105,7 @@ def test_a_second_broken_file_does_not_replace_the_first(path: Path) -> None:
     aside = []
     for content in (b"one", b"two", b"three"):
         path.write_bytes(content)
-        store = Store(path)
+        store = MeasurementStore(path)
         store.add([RECORD])
         assert store.set_aside is not None
         aside.append(store.set_aside)
@@ -111,14 +113,14 @@ def test_a_second_broken_file_does_not_replace_the_first(path: Path) -> None:
 
 
 def test_a_full_disk_leaves_what_was_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store(path).add([RECORD])
+    MeasurementStore(path).add([RECORD])
     before = path.read_bytes()
     for call in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             target: Any = os if call == "fsync" else Path
             patch.setattr(target, call, _no_space)
             with pytest.raises(OSError, match="No space"):
-                Store(path).add([RECORD])
+                MeasurementStore(path).add([RECORD])
         assert path.read_bytes() == before
         assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".lock"]
 
@@ -129,18 +131,18 @@ def _no_space(*_arguments: object) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_device_that_is_full_is_said_and_nothing_is_lost(path: Path) -> None:
-    Store(path).add([RECORD])
+    MeasurementStore(path).add([RECORD])
     before = path.read_bytes()
     path.with_suffix(".half").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space"):
-        Store(path).add([RECORD])
+        MeasurementStore(path).add([RECORD])
     assert path.read_bytes() == before
 
 
 def test_a_file_that_cannot_be_read_is_never_replaced(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store(path).add([RECORD])
+    MeasurementStore(path).add([RECORD])
     before = path.read_bytes()
 
     def denied(self: Path, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as Path.open
@@ -149,7 +151,7 @@ def test_a_file_that_cannot_be_read_is_never_replaced(
         return open(self, *arguments, **named)  # noqa: PTH123 - Path.open is what is replaced
 
     monkeypatch.setattr(Path, "open", denied)
-    store = Store(path)
+    store = MeasurementStore(path)
     assert store.loads(machine="here") == ()
     assert "Permission denied" in store.unreadable
     with pytest.raises(PermissionError):
@@ -160,7 +162,7 @@ def test_a_file_that_cannot_be_read_is_never_replaced(
 
 def test_a_folder_in_its_place_is_said(path: Path) -> None:
     path.mkdir(parents=True)
-    store = Store(path)
+    store = MeasurementStore(path)
     assert store.loads(machine="here") == ()
     assert store.unreadable
     with pytest.raises(OSError, match="directory"):
@@ -173,9 +175,9 @@ from dataclasses import replace
 from pathlib import Path
 from recorded_load import RECORD
 from whatfits.probes.kept_paths import MEASUREMENTS, is_kept
-from whatfits.probes.measurements import Store
+from whatfits.probes.measurements import MeasurementStore
 for number in range(int(sys.argv[3])):
-    Store(Path(sys.argv[1])).add([replace(RECORD, model=f"{sys.argv[2]}-{number}")])
+    MeasurementStore(Path(sys.argv[1])).add([replace(RECORD, model=f"{sys.argv[2]}-{number}")])
 """
 
 
@@ -196,26 +198,26 @@ def test_writers_at_once_lose_nothing_and_a_reader_never_sees_half(path: Path) -
     writers = [_writer(path, name, 40) for name in ("a", "b", "c")]
     seen = 0
     while any(writer.poll() is None for writer in writers):
-        store = Store(path)
+        store = MeasurementStore(path)
         found = len(store.loads(machine="here"))
         assert store.unreadable == ""
         assert found >= seen
         seen = found
     assert [writer.wait() for writer in writers] == [0, 0, 0]
-    models = [record.model for record in Store(path).loads(machine="here")]
+    models = [record.model for record in MeasurementStore(path).loads(machine="here")]
     assert len(models) == len(set(models)) == 120
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks are those of POSIX")
 def test_a_writer_that_is_killed_leaves_a_whole_file_and_no_lock(path: Path) -> None:
-    Store(path).add([RECORD])
+    MeasurementStore(path).add([RECORD])
     for delay in (0.4, 0.5, 0.6, 0.7):
         writer = _writer(path, "killed", 100_000)
         with pytest.raises(subprocess.TimeoutExpired):
             writer.wait(delay)
         writer.kill()
         writer.wait()
-        store = Store(path)
+        store = MeasurementStore(path)
         store.add([replace(RECORD, model="next")])
         assert store.set_aside is None
         assert store.loads(machine="here")[-1].model == "next"
@@ -225,13 +227,13 @@ def test_a_writer_that_never_ends_is_not_waited_for(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fcntl = pytest.importorskip("fcntl")
-    Store(path).add([RECORD])
+    MeasurementStore(path).add([RECORD])
     monkeypatch.setattr(kept_file, "_LONGEST_WAIT_S", 0.1)
     with path.with_suffix(".lock").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError, match="another process"):
-            Store(path).add([RECORD])
-    assert Store(path).loads(machine="here") == (RECORD,)
+            MeasurementStore(path).add([RECORD])
+    assert MeasurementStore(path).loads(machine="here") == (RECORD,)
 
 
 def test_the_file_lies_where_the_user_keeps_data(
@@ -240,7 +242,7 @@ def test_the_file_lies_where_the_user_keeps_data(
     if sys.platform != "linux":
         pytest.skip("the variable is that of Linux")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert default_path() == tmp_path / "whatfits" / "measurements.json"
+    assert default_measurements_path() == tmp_path / "whatfits" / "measurements.json"
 
 
 @pytest.mark.parametrize("variable", ["XDG_DATA_HOME", "HOME"])
@@ -253,7 +255,7 @@ def test_what_is_stored_is_noticed(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv(variable, str(tmp_path))
     assert not is_kept(MEASUREMENTS)
-    Store(default_path()).add([RECORD])
+    MeasurementStore(default_measurements_path()).add([RECORD])
     assert is_kept(MEASUREMENTS)
 
 

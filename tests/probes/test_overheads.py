@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded_load import RECORD
 
-from whatfits.probes.measurements import Store, fingerprint
+from whatfits.probes.measurements import MeasurementStore, fingerprint
 from whatfits.probes.overheads import measured_report, with_measured_overheads
 from whatfits.probes.report import ProbeReport
 from whatfits.sizing.api import check
@@ -123,12 +123,12 @@ def test_the_report_says_how_many_loads_there_were_and_when(tmp_path: Path) -> N
     assert measured_report(report, path) == report
     here = fingerprint(MACHINE)
     loads = [replace(load, machine=here) for load in _loads(CARD, [450 * MIB] * 3)]
-    Store(path).add(loads[:1])
+    MeasurementStore(path).add(loads[:1])
     few = measured_report(report, path)
     assert few.findings[0].code == "loads_measured"
     assert few.findings[0].text.startswith("1 real load measured on this machine, the last on 2026")
     assert few.machine == MACHINE
-    Store(path).add(loads[1:])
+    MeasurementStore(path).add(loads[1:])
     enough = measured_report(report, path)
     assert "3 real loads" in enough.findings[0].text
     assert "cuda0 310 to 590 MiB" in enough.findings[0].text

@@ -7,11 +7,10 @@ import pytest
 from whatfits.probes.pci import (
     GpuFunction,
     hexadecimal,
-    link_bytes_per_s,
     parse_gpu_functions,
     read_gpu_functions,
-    read_link_bytes_per_s,
 )
+from whatfits.probes.pci_links import link_bytes_per_s, read_link_bytes_per_s
 from whatfits.probes.replay import ReplaySystem
 
 BUS = "/sys/bus/pci/devices"

@@ -82,11 +82,10 @@ def test_mapped_weights_may_be_taken_back_and_read_ones_may_not() -> None:
 def test_what_a_process_takes_of_a_card_has_the_drivers_share_in_it() -> None:
     plan = check("llama-3.1-8b", machine=CARD)
     card = plan.memory.devices[0]
-    source = "the driver"
-    assert taken_value(plan, card.total_bytes, source=source).miss == 0
-    assert taken_value(plan, card.high_bytes, source=source).inside
-    assert not taken_value(plan, card.high_bytes + 1, source=source).inside
-    assert not taken_value(plan, card.low_bytes - 1, source=source).inside
+    assert taken_value(plan, card.total_bytes).miss == 0
+    assert taken_value(plan, card.high_bytes).inside
+    assert not taken_value(plan, card.high_bytes + 1).inside
+    assert not taken_value(plan, card.low_bytes - 1).inside
 
 
 def value(told: int, *, high: int | None = 12) -> ComparedValue:

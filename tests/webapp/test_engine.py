@@ -13,7 +13,7 @@ from whatfits.webapp import mode
 from whatfits.webapp.asked import machine_named, machine_of, model_of, name_of
 from whatfits.webapp.engine import answered, curves, first_answer
 from whatfits.webapp.input_list import input_of
-from whatfits.webapp.memory import BusyError, Memory
+from whatfits.webapp.known_results import BusyError, KnownResults
 from whatfits.webapp.ranking_engine import count_sentence, ranked
 from whatfits.webapp.state import question_of
 
@@ -150,35 +150,35 @@ def test_curves_grow_with_the_context_and_shrink_with_the_precision() -> None:
         assert (wide.largest_context_tokens or 0) <= (narrow.largest_context_tokens or 0)
 
 
-def test_memory_keeps_the_last_and_not_the_errors() -> None:
-    memory = Memory(2)
+def test_results_keep_the_last_and_not_the_errors() -> None:
+    known = KnownResults(2)
     for key in "abc":
-        assert memory.of(key, lambda key=key: key * 2) == key * 2
-    assert memory.of("c", lambda: "anew") == "cc"
-    assert memory.of("a", lambda: "anew") == "anew"
+        assert known.of(key, lambda key=key: key * 2) == key * 2
+    assert known.of("c", lambda: "anew") == "cc"
+    assert known.of("a", lambda: "anew") == "anew"
     with pytest.raises(ZeroDivisionError):
-        memory.of("d", lambda: 1 // 0)
-    assert memory.of("d", lambda: 4) == 4
-    memory.clear()
-    assert memory.of("d", lambda: 5) == 5
+        known.of("d", lambda: 1 // 0)
+    assert known.of("d", lambda: 4) == 4
+    known.clear()
+    assert known.of("d", lambda: 5) == 5
 
 
 def test_nobody_waits_for_ever() -> None:
-    memory, begun, end = Memory(2, patience_s=0.05), Event(), Event()
+    known, begun, end = KnownResults(2, patience_s=0.05), Event(), Event()
 
     def slow() -> int:
         begun.set()
         end.wait(10)
         return 1
 
-    worker = Thread(target=memory.of, args=("slow", slow))
+    worker = Thread(target=known.of, args=("slow", slow))
     worker.start()
     begun.wait(10)
     with pytest.raises(BusyError, match="try again"):
-        memory.of("other", lambda: 2)
+        known.of("other", lambda: 2)
     end.set()
     worker.join()
-    assert memory.of("slow", lambda: 3) == 1
+    assert known.of("slow", lambda: 3) == 1
 
 
 def test_a_name_that_is_too_long_is_not_said_again_in_full() -> None:
@@ -206,13 +206,13 @@ def test_a_dropped_model_can_be_asked_for_in_another_quantisation() -> None:
 
 
 def test_a_question_whose_answer_is_whole_keeps_no_more_of_it() -> None:
-    memory = Memory(2)
-    assert memory.known("a") is None
-    assert memory.of("a", lambda: 1) == 1
-    assert memory.known("a") == 1
-    memory.forget("a")
-    memory.forget("never asked")
-    assert memory.known("a") is None
+    known = KnownResults(2)
+    assert known.known("a") is None
+    assert known.of("a", lambda: 1) == 1
+    assert known.known("a") == 1
+    known.forget("a")
+    known.forget("never asked")
+    assert known.known("a") is None
 
 
 def test_models_trained_for_less_are_not_among_those_that_fit_with_the_context() -> None:

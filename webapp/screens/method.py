@@ -19,7 +19,7 @@ from whatfits.webapp.words import inert, table
 
 ACCURACY = Path(__file__).parents[1] / "accuracy.json"
 GAPS = (
-    "No real GPU was measured: what a driver and its context take is a published interval.",
+    "Of GPUs one was measured, a H200: what the drivers of others take is a published interval.",
     "Metal, Vulkan and ROCm keep scratch memory by rules of their own, read in their source.",
     "Speeds are estimates with wide intervals until something was measured on the machine.",
     "Quality was measured on one model; others lose more or less by the same quantisation.",

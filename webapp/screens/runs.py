@@ -10,11 +10,11 @@ import streamlit as st
 from whatfits.sizing.catalog.lookup import catalog_date
 from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.errors import WhatfitsError
-from whatfits.sizing.explain import READING_TOKENS_PER_S, machine_sentence, short_rate
+from whatfits.sizing.explain import READING_TOKENS_PER_S, context_cell, machine_sentence, short_rate
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
-from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.units import format_bytes, format_count
 from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
 from whatfits.webapp import inputs, widgets
 from whatfits.webapp.answer_view import refusal
@@ -72,21 +72,13 @@ def table(shown: Sequence[RankedModel], *, contexts: bool) -> str:
             short_rate(row.decode_tokens_per_s),
             "?" if row.headroom_bytes is None else format_bytes(row.headroom_bytes),
             format_bytes(row.high_bytes),
-            context_text(row) if contexts else "…",
+            context_cell(row.verdict, row.largest_context_tokens) if contexts else "…",
             "?" if row.parameters is None else format_count(row.parameters),
             loss_text(row.file_type),
         )
         for row in shown
     ]
     return linked_table(("model", "quant", "verdict", *NUMBERS), cells, links, right=NUMBERS)
-
-
-def context_text(row: RankedModel) -> str:
-    """Return the longest context that a row surely runs with."""
-    longest = row.largest_context_tokens
-    if longest is None:
-        return "none surely" if row.verdict == "tight" else "none"
-    return format_tokens(longest)
 
 
 place = st.empty()

@@ -11,15 +11,15 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from whatfits.sizing.errors import InvalidRequestError
+from whatfits.sizing.hub_source import HUB_PREFIX
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from typing import Final
 
-__all__ = ["MAIN", "PREFIX", "HubName", "is_plain_path", "parse_hub_name"]
+__all__ = ["MAIN", "HubName", "is_plain_path", "parse_hub_name"]
 
-PREFIX: Final = "hf:"
 MAIN: Final = "main"
 _EXAMPLE: Final = "hf:org/repo, hf:org/repo:Q4_K_M or hf:org/repo@revision:FILE.gguf"
 _VIEWS: Final = ("tree", "blob", "resolve", "raw")
@@ -46,7 +46,7 @@ class HubName:
         """Return the name as it is typed, with another part when one is given."""
         at = "" if self.revision is None else f"@{self.revision}"
         chosen = part or self.part
-        return f"{PREFIX}{self.repository}{at}" + ("" if chosen is None else f":{chosen}")
+        return f"{HUB_PREFIX}{self.repository}{at}" + ("" if chosen is None else f":{chosen}")
 
 
 def parse_hub_name(text: str) -> HubName:
@@ -55,9 +55,9 @@ def parse_hub_name(text: str) -> HubName:
     Raises:
         InvalidRequestError: it is not of the form above.
     """
-    if not text.lower().startswith(PREFIX):
+    if not text.lower().startswith(HUB_PREFIX):
         return _from_page(text)
-    rest = text[len(PREFIX) :].removeprefix("//")
+    rest = text[len(HUB_PREFIX) :].removeprefix("//")
     head, colon, part = rest.partition(":")
     repository, at, revision = head.partition("@")
     pieces = repository.strip("/").split("/", 2)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from urllib.parse import quote, urlsplit
 
 from whatfits.sizing.errors import MalformedFileError, RemoteAnswerError
+from whatfits.sizing.hub_source import HUB_PREFIX
 from whatfits.sizing.readers.byte_source import BytesSource
 from whatfits.sizing.readers.safetensors_index import MAX_INDEX_BYTES
 from whatfits.sizing.sources.http import Client, Document, Rules
@@ -25,7 +26,7 @@ from whatfits.sizing.sources.hub.listing import (
     parse_info,
     parse_tree,
 )
-from whatfits.sizing.sources.hub.names import MAIN, PREFIX
+from whatfits.sizing.sources.hub.names import MAIN
 from whatfits.sizing.sources.hub.refusals import refused
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
@@ -71,7 +72,7 @@ class RemoteRepository:
         self._name = name
         self._days: set[str] = set()
         self.info = self._listed()
-        self.place = f"{PREFIX}{self.info.id}"
+        self.place = f"{HUB_PREFIX}{self.info.id}"
         self._paths = {file.path for file in self.info.files}
 
     @property

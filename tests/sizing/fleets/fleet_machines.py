@@ -33,13 +33,15 @@ def nodes(*machines: str, network: str | None = "10gbe") -> tuple[Node, ...]:
 
 
 def planned(
-    name: str,
+    asked: str | ModelSpec,
     given: Sequence[Node],
     *,
     runtimes: tuple[str, ...] = FLEET_RUNTIMES,
     workload: Workload | None = None,
 ) -> Planned:
-    """Return the plans for a catalog model on some nodes."""
+    """Return the plans for a model, of the catalog where it is a name, on some nodes."""
     networks = {n.network: find_network(n.network) for n in given if n.network is not None}
     request = FleetRequest(tuple(given), workload or Workload(), runtimes, networks)
-    return plan_fleet(answer, lambda runtime: model(name, runtime), request)
+    return plan_fleet(
+        answer, lambda runtime: model(asked, runtime) if isinstance(asked, str) else asked, request
+    )

@@ -95,6 +95,15 @@ def test_exo_is_started_on_every_mac_and_told_the_model_once() -> None:
     assert body == {"model_id": "mlx-community/MODEL"}  # nobody named a repository of MLX weights
 
 
+def test_exo_is_told_the_repository_without_a_revision() -> None:
+    read = replace(model("llama-3.1-70b", "mlx"), planned=False)
+    spec = replace(read, source="hf:mlx-community/a-model@v2")
+    found = planned(spec, nodes("m4 max 36gb", "m4 max 36gb"), runtimes=("mlx",))
+    plan = next(plan for plan in found.plans if plan.strategy == "pipeline")
+    (add,) = (line for _, line in lines(plan) if "models/add" in line)
+    assert json.loads(shlex.split(add)[-1]) == {"model_id": "mlx-community/a-model"}
+
+
 def test_a_repositorys_name_stays_one_word_of_a_command() -> None:
     for entry in exo_start(["mac"], "org/it's; rm -rf ~"):
         for line in entry.commands:

@@ -23,7 +23,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.bench.suite import Shape
+    from whatfits.bench.suite import CatalogShape
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.scheduler import Backends
 
@@ -39,7 +39,7 @@ WORKLOADS = {
 @pytest.mark.parametrize("way", WORKLOADS)
 @pytest.mark.parametrize("shape", SHAPES, ids=[shape.architecture for shape in SHAPES])
 def test_no_operation_is_given_what_ggml_asserts_against(
-    shape: Shape, way: str, monkeypatch: pytest.MonkeyPatch
+    shape: CatalogShape, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[GraphContext] = []
 

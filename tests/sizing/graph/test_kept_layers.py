@@ -21,7 +21,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.bench.suite import Shape
+    from whatfits.bench.suite import CatalogShape
     from whatfits.sizing.graph.context import GraphContext
     from whatfits.sizing.graph.scheduler import Backends
 
@@ -82,7 +82,7 @@ KEPT: Final = {
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[shape.architecture for shape in SHAPES])
-def test_few_layers_answer_for_all(shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_layers_answer_for_all(shape: CatalogShape, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[int] = []
 
     class Watched(buffers.Graph):

@@ -8,6 +8,7 @@ import pytest
 from fake_hub import COMMIT, Repository
 
 from whatfits.sizing.errors import InvalidRequestError, MalformedFileError
+from whatfits.sizing.hub_source import hub_source
 from whatfits.sizing.sources.claims import is_hub_name
 from whatfits.sizing.sources.hub.listing import (
     MAX_FILES,
@@ -71,6 +72,18 @@ def test_a_name_can_be_typed_again() -> None:
     for text in ("hf:org/repo", "hf:org/repo@v1:Q8_0", "hf:org/repo:sub/m.gguf"):
         assert parse_hub_name(text).text() == text
     assert HubName("org/repo", "v1", "Q8_0").text("m.gguf") == "hf:org/repo@v1:m.gguf"
+
+
+@pytest.mark.parametrize(("text", "parts"), NAMES.items())
+def test_a_source_is_taken_apart_as_the_name_that_was_typed(
+    text: str, parts: tuple[str, str | None, str | None]
+) -> None:
+    assert hub_source(HubName(*parts).text()) == tuple(part or "" for part in parts), text
+
+
+@pytest.mark.parametrize("source", ["catalog", "/models/hf:org/m.gguf", "https://hf.co/org/repo"])
+def test_what_was_read_elsewhere_is_no_place_on_the_hub(source: str) -> None:
+    assert hub_source(source) is None
 
 
 def test_a_listing_gives_the_length_of_the_file_and_not_of_its_pointer() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.serving.server import Server
     from whatfits.sizing.serving.step_costs import StepCosts
 
-__all__ = ["Binds", "Outcome", "Played", "outcome_of", "play"]
+__all__ = ["Binds", "LoadedServer", "Outcome", "outcome_of", "play"]
 
 Binds = Literal["kv_cache", "slots", "arithmetic", "bandwidth"]
 """What holds more back: room in the cache, sequences at once, or the pace of a step."""
@@ -65,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class LoadedServer:
     """A server whose costs are known, and the load that is put on it.
 
     Attributes:
@@ -92,14 +92,14 @@ class Played:
         return outcome_of(log, least_ttft_s=self.least_ttft_s, front_s=self.front_s)
 
 
-def play(played: Played, users: int) -> tuple[Log, Draws]:
+def play(loaded: LoadedServer, users: int) -> tuple[Log, Draws]:
     """Return what happened with so many users, and what they asked for."""
     count = max(_FEWEST_REQUESTS, _REQUESTS_A_USER * users)
-    profile = played.profile
-    draws = draw(profile, count, seed=played.seed, context_tokens=played.context_tokens)
+    profile = loaded.profile
+    draws = draw(profile, count, seed=loaded.seed, context_tokens=loaded.context_tokens)
     arrivals = arrivals_of(profile, draws, users=users)
     prefix = profile.shared_prefix_tokens
-    return simulate(played.server, played.costs, draws, arrivals, prefix_tokens=prefix), draws
+    return simulate(loaded.server, loaded.costs, draws, arrivals, prefix_tokens=prefix), draws
 
 
 def outcome_of(log: Log, *, least_ttft_s: float = 0.0, front_s: float = 0.0) -> Outcome:

@@ -22,7 +22,7 @@ __all__ = [
     "KNOWN_MACHINES",
     "KNOWN_RANKINGS",
     "BusyError",
-    "Memory",
+    "KnownResults",
     "forget_this_machine",
 ]
 
@@ -38,7 +38,7 @@ class BusyError(WhatfitsError):
     code = "busy"
 
 
-class Memory:
+class KnownResults:
     """The last results by what they were asked with; the same question is worked out once."""
 
     def __init__(self, most: int, *, patience_s: float = 60.0) -> None:
@@ -86,17 +86,17 @@ class Memory:
             self._kept.clear()
 
 
-KNOWN_CHOICES: Final = Memory(_MOST_CHOICES)
-KNOWN_ANSWERS: Final = Memory(_MOST_ANSWERS)
-KNOWN_MACHINES: Final = Memory(64)
-KNOWN_RANKINGS: Final = Memory(_MOST_RANKINGS)
-KNOWN_CURVES: Final = Memory(_MOST_RANKINGS)
-KNOWN_CONTEXTS: Final = Memory(_MOST_RANKINGS)
+KNOWN_CHOICES: Final = KnownResults(_MOST_CHOICES)
+KNOWN_ANSWERS: Final = KnownResults(_MOST_ANSWERS)
+KNOWN_MACHINES: Final = KnownResults(64)
+KNOWN_RANKINGS: Final = KnownResults(_MOST_RANKINGS)
+KNOWN_CURVES: Final = KnownResults(_MOST_RANKINGS)
+KNOWN_CONTEXTS: Final = KnownResults(_MOST_RANKINGS)
 
 
 def forget_this_machine() -> None:
     """Read this machine anew when it is asked for next."""
-    for memory in (
+    for known in (
         KNOWN_MACHINES,
         KNOWN_CHOICES,
         KNOWN_ANSWERS,
@@ -104,4 +104,4 @@ def forget_this_machine() -> None:
         KNOWN_CURVES,
         KNOWN_CONTEXTS,
     ):
-        memory.clear()
+        known.clear()
