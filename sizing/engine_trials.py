@@ -12,6 +12,7 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.rooms import room_of_all
 from whatfits.sizing.search import Trials
 from whatfits.sizing.spilling import can_spill
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -52,7 +53,7 @@ class EngineTrials:
         self._workload = workload
         self._file_type = file_type
         self.spilling_is_slow = _spilling_is_slow(machine)
-        self._free_bytes = _free_bytes(pool.whole for pool in machine.pools)
+        self._free_bytes = room_of_all(machine)
         fast = {device.pool for device in usable_accelerators(machine)}
         fast_pools = [pool for pool in machine.pools if pool.id in fast]
         self._free_fast_bytes = _free_bytes(fast_pools or machine.pools)

@@ -17,6 +17,7 @@ from whatfits.sizing.remedies_elsewhere import (
     raise_limit,
     unpinned,
 )
+from whatfits.sizing.rooms import has_room_for
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import replace
@@ -42,6 +43,7 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
     if _drafts_in_vain(search):
         return tuple(_no_draft(search))
     found: list[Remedy] = []
+    may_run = has_room_for(search.model, search.machine)
     for candidates in (
         _no_draft,
         other_split,
@@ -54,6 +56,8 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
         _smaller_file_type,
         _smaller_model,
     ):
+        if candidates in _SAME_WEIGHTS and not may_run:
+            continue
         for remedy in candidates(search):
             found.append(remedy)
             break
@@ -136,7 +140,7 @@ def _smaller_file_type(search: RemedySearch) -> Iterator[Remedy]:
     present = search.model.tensor_bytes
     for name in LADDER:
         model = search.requantised(name)
-        if model.tensor_bytes >= present:
+        if model.tensor_bytes >= present or not has_room_for(model, search.machine):
             continue
         trial = search.tried(model=model)
         if search.improves(trial):
@@ -157,7 +161,7 @@ def _smaller_model(search: RemedySearch) -> Iterator[Remedy]:
     if search.smaller is None or search.trial.judgement.verdict != "no":
         return
     for model in search.smaller():
-        if is_more_than_all(model.tensor_bytes, search.machine):
+        if not has_room_for(model, search.machine):
             continue
         try:
             trial = search.instead(model)
@@ -182,6 +186,10 @@ def _fewer_parameters(model: ModelSpec, smaller: ModelSpec) -> str:
         f"a smaller model: {format_count(smaller.parameters)} parameters instead of "
         f"{format_count(model.parameters)}"
     )
+
+
+# changes that leave the weights and the free memory as they are
+_SAME_WEIGHTS: Final = (other_split, unpinned, cpu_alone, _shorter_context, _smaller_cache)
 
 
 def shorter_contexts(asked: int) -> tuple[int, ...]:

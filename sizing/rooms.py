@@ -7,13 +7,30 @@ from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from whatfits.sizing.machine import Machine, Pool
+    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.llama_cpp import Bill
     from whatfits.sizing.trial import Trial
 
-__all__ = ["least_room", "rooms_of", "rough_rooms"]
+__all__ = ["has_room_for", "least_room", "room_of_all", "rooms_of", "rough_rooms"]
+
+_SURELY_LOADED: Final = 0.98  # accelerators may pack their part otherwise
+
+
+def room_of_all(machine: Machine) -> int | None:
+    """Return what all pools have free together by the lower end; None when one is not known."""
+    rooms = [pool.whole.free_low_bytes for pool in machine.pools]
+    known = [room for room in rooms if room is not None]
+    return sum(known) if len(known) == len(rooms) else None
+
+
+def has_room_for(model: ModelSpec, machine: Machine) -> bool:
+    """Return whether what is free could hold a model's weights: else it runs nowhere there."""
+    room = room_of_all(machine)
+    return room is None or model.tensor_bytes * _SURELY_LOADED <= room
 
 
 def rooms_of(trial: Trial, machine: Machine) -> list[tuple[Pool, int]]:

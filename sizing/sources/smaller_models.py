@@ -33,8 +33,8 @@ def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
     """Yield smaller models under the same file type: of its family, of its line, then all others.
 
     Of line and others those that are hardly older go before those that are. Within each the largest
-    comes first. Left out is what cannot fit into `room_bytes`, of all
-    memory there is, and other kinds: an embedding model does not stand in for one that writes.
+    comes first. Left out is what cannot fit into `room_bytes`, and other kinds: an embedding model
+    does not stand in for one that writes.
     """
     parameters = model.parameters or 0
     entry = _entry_of(model)

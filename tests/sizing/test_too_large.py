@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
-from whatfits.sizing import check, load_machine
+from whatfits.sizing import check, load_machine, remedies, rooms
 from whatfits.sizing.api import load_model
 from whatfits.sizing.extras import NO_EXTRAS, Extras
 from whatfits.sizing.search import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.verdict import is_more_than_all
 from whatfits.sizing.workload import PlacementRequest, Workload
+
+if TYPE_CHECKING:
+    from whatfits.sizing.machine import Machine
+    from whatfits.sizing.model import ModelSpec
 
 CASES = [
     ("llama-3.3-70b", "rtx-3060 12gb + 16gb"),
@@ -48,6 +55,43 @@ def test_a_request_that_names_devices_is_asked_about_as_well(placement: dict[str
     found = check("deepseek-v3", machine="2x rtx-3090 + 32gb", placement=placement)
     assert found.verdict == "no"
     assert found.largest_context_tokens is None
+
+
+@pytest.mark.parametrize(("model", "machine"), [*CASES[:2], ("qwen3-32b", "rtx-3060 12gb + 8gb")])
+def test_the_remedies_are_those_that_trying_every_change_finds(
+    model: str, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"context_tokens": 16_384}
+    quick = check(model, machine=machine, workload=asked)
+    assert quick.verdict == "no"
+    room = rooms.room_of_all(load_machine(machine))
+    passed_over = []
+
+    def noted(spec: ModelSpec, _: Machine) -> bool:
+        passed_over.append(room is not None and spec.tensor_bytes > room)
+        return True
+
+    monkeypatch.setattr(remedies, "has_room_for", noted)
+    monkeypatch.setattr(rooms, "room_of_all", lambda _: None)
+    assert check(model, machine=machine, workload=asked) == quick
+    assert any(passed_over)
+
+
+def test_room_is_what_is_free_now_of_all_that_is_known() -> None:
+    spec = load_model("smollm2-135m")
+    weights = spec.tensor_bytes
+    known = load_machine("rtx-4090 + 32gb")
+    held = [replace(pool, used_bytes=pool.free_low_bytes) for pool in known.pools]
+    full = replace(known, pools=tuple(held))
+    assert rooms.room_of_all(full) == 0
+    assert not rooms.has_room_for(spec, full)
+    left = replace(held[1], used_bytes=(held[1].used_bytes or 0) - weights)
+    assert rooms.has_room_for(spec, replace(full, pools=(held[0], left)))
+    less = replace(left, reserve_bytes=left.reserve_bytes + weights // 10)
+    assert not rooms.has_room_for(spec, replace(full, pools=(held[0], less)))
+    unknown = replace(full, pools=(held[0], replace(held[1], total_bytes=None)))
+    assert rooms.room_of_all(unknown) is None
+    assert rooms.has_room_for(spec, unknown)
 
 
 def test_only_known_memory_is_too_small() -> None:
