@@ -6,7 +6,7 @@ from functools import cached_property
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.graph.index import Replays
-from whatfits.sizing.kv_cache import cache_tensors
+from whatfits.sizing.kv_cache import least_cache_bytes
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import resolve_settings
@@ -46,13 +46,8 @@ class LlamaMachines:
 
     @cached_property
     def least_cache_bytes(self) -> int:
-        """The least that caches take wherever they lie: back ends may pad them, nothing is less."""
-        settings = resolve_settings(self._model, self._workload)
-        return sum(
-            tensor.n_bytes
-            for layer in self._model.layers
-            for tensor in cache_tensors(layer, settings, widest_value=0)
-        )
+        """The least that caches take wherever they lie."""
+        return least_cache_bytes(self._model, resolve_settings(self._model, self._workload))
 
     def on(self, machine: Machine) -> Tried | None:
         """Return what it takes; None where it does not fit entirely.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.kv_cache import least_cache_bytes
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.remedies_elsewhere import (
@@ -17,7 +18,6 @@ from whatfits.sizing.remedies_elsewhere import (
     raise_limit,
     unpinned,
 )
-from whatfits.sizing.rooms import has_room_for
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens
 from whatfits.sizing.values import replace
@@ -43,7 +43,7 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
     if _drafts_in_vain(search):
         return tuple(_no_draft(search))
     found: list[Remedy] = []
-    may_run = has_room_for(search.model, search.machine)
+    may_improve = search.may_improve(search.model)
     for candidates in (
         _no_draft,
         other_split,
@@ -56,7 +56,7 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
         _smaller_file_type,
         _smaller_model,
     ):
-        if candidates in _SAME_WEIGHTS and not may_run:
+        if candidates in _SAME_WEIGHTS and not may_improve:
             continue
         for remedy in candidates(search):
             found.append(remedy)
@@ -138,9 +138,10 @@ def _smaller_file_type(search: RemedySearch) -> Iterator[Remedy]:
     if search.requantised is None or not search.model.tensors:
         return
     present = search.model.tensor_bytes
+    caches = least_cache_bytes(search.model, search.trial.settings)
     for name in LADDER:
         model = search.requantised(name)
-        if model.tensor_bytes >= present or not has_room_for(model, search.machine):
+        if model.tensor_bytes >= present or not search.may_improve(model, cache_bytes=caches):
             continue
         trial = search.tried(model=model)
         if search.improves(trial):
@@ -161,7 +162,7 @@ def _smaller_model(search: RemedySearch) -> Iterator[Remedy]:
     if search.smaller is None or search.trial.judgement.verdict != "no":
         return
     for model in search.smaller():
-        if not has_room_for(model, search.machine):
+        if not search.may_improve(model):
             continue
         try:
             trial = search.instead(model)

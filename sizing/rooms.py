@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Final
+    from collections.abc import Iterable, Sequence
 
     from whatfits.sizing.machine import Machine, Pool
-    from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.llama_cpp import Bill
     from whatfits.sizing.trial import Trial
 
-__all__ = ["has_room_for", "least_room", "room_of_all", "rooms_of", "rough_rooms"]
-
-_SURELY_LOADED: Final = 0.98  # accelerators may pack their part otherwise
+__all__ = ["least_room", "room_of_all", "room_on_accelerators", "rooms_of", "rough_rooms"]
 
 
 def room_of_all(machine: Machine) -> int | None:
     """Return what all pools have free together by the lower end; None when one is not known."""
-    rooms = [pool.whole.free_low_bytes for pool in machine.pools]
-    known = [room for room in rooms if room is not None]
-    return sum(known) if len(known) == len(rooms) else None
+    return _together(pool.whole.free_low_bytes for pool in machine.pools)
 
 
-def has_room_for(model: ModelSpec, machine: Machine) -> bool:
-    """Return whether what is free could hold a model's weights: else it runs nowhere there."""
-    room = room_of_all(machine)
-    return room is None or model.tensor_bytes * _SURELY_LOADED <= room
+def room_on_accelerators(machine: Machine) -> int | None:
+    """Return the same of the pools that accelerators fill."""
+    usable = {device.pool for device in usable_accelerators(machine)}
+    return _together(pool.free_low_bytes for pool in machine.pools if pool.id in usable)
+
+
+def _together(rooms: Iterable[int | None]) -> int | None:
+    total = 0
+    for room in rooms:
+        if room is None:
+            return None
+        total += room
+    return total
 
 
 def rooms_of(trial: Trial, machine: Machine) -> list[tuple[Pool, int]]:
