@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.kv_cache import least_cache_bytes
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
@@ -106,8 +107,9 @@ class EngineTrials:
             return spec, trials, trial
         worst: Verdict = trial.judgement.verdict if trial.runs else "slow"
         nothing_spills = self.spilling_is_slow and trial.runs
+        caches = least_cache_bytes(spec, trial.settings)
         for name in RANKED_TYPES[:-1]:
-            if self._is_larger_than_memory(spec, name, entirely=nothing_spills):
+            if self._is_larger_than_memory(spec, name, caches, entirely=nothing_spills):
                 continue
             candidate, others = self.tried(entry, name, replays)
             better = others.entirely() if nothing_spills else others.best()
@@ -123,8 +125,10 @@ class EngineTrials:
         request = PlacementRequest()
         return spec, Trials(spec, self._machine, self._workload, request, replays=replays)
 
-    def _is_larger_than_memory(self, spec: ModelSpec, file_type: str, *, entirely: bool) -> bool:
-        """Return whether the weights alone exceed what is free: under that type it cannot run.
+    def _is_larger_than_memory(
+        self, spec: ModelSpec, file_type: str, cache_bytes: int, *, entirely: bool
+    ) -> bool:
+        """Return whether weights and caches exceed what is free: under that type it cannot run.
 
         `entirely` asks for what lies on accelerators. No tensor is smaller than the type's own.
         """
@@ -133,7 +137,7 @@ class EngineTrials:
         elements = sum(prod(tensor.shape) for tensor in spec.tensors if tensor.role in roles)
         kind = GGML_TYPES[_LEANEST.get(file_type, file_type)]
         weights_bytes = elements * kind.block_bytes // kind.block_elements
-        return free_bytes is not None and weights_bytes > free_bytes
+        return free_bytes is not None and weights_bytes + cache_bytes > free_bytes
 
 
 def _spilling_is_slow(machine: Machine) -> bool:
