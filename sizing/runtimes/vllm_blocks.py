@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import lru_cache
 
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB, pad
@@ -38,6 +39,7 @@ def beyond_tensors_bytes(parts: Iterable[tuple[str, int]]) -> int:
     return sum(_beyond_bytes(n_bytes) for n_bytes in tensors.values())
 
 
+@lru_cache(maxsize=8192)  # every machine and every cut asks for the same names
 def _loaded_as(name: str) -> str:
     """Return the tensor that vLLM loads a matrix into, which may be that of several."""
     for place, pattern in enumerate(_TOGETHER):
