@@ -9,9 +9,11 @@ from __future__ import annotations
 from math import prod
 
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.kv_cache import least_cache_bytes
 from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.quants.default_type import RANKED_TYPES
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
+from whatfits.sizing.rooms import room_of_all
 from whatfits.sizing.search import Trials
 from whatfits.sizing.spilling import can_spill
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -53,7 +55,7 @@ class EngineTrials:
         self._workload = workload
         self._file_type = file_type
         self.spilling_is_slow = _spilling_is_slow(machine)
-        self._free_bytes = _free_bytes(pool.whole for pool in machine.pools)
+        self._free_bytes = room_of_all(machine)
         fast = {device.pool for device in usable_accelerators(machine)}
         fast_pools = [pool for pool in machine.pools if pool.id in fast]
         self._free_fast_bytes = _free_bytes(fast_pools or machine.pools)
@@ -108,8 +110,9 @@ class EngineTrials:
             return spec, trials, trial
         worst: Verdict = trial.judgement.verdict if trial.runs else "slow"
         nothing_spills = self.spilling_is_slow and trial.runs
+        caches = least_cache_bytes(spec, trial.settings)
         for name in RANKED_TYPES[:-1]:
-            if self._is_larger_than_memory(spec, name, entirely=nothing_spills):
+            if self._is_larger_than_memory(spec, name, caches, entirely=nothing_spills):
                 continue
             candidate, others = self.tried(entry, name, replays)
             better = others.entirely() if nothing_spills else others.best()
@@ -125,8 +128,10 @@ class EngineTrials:
         request = PlacementRequest()
         return spec, Trials(spec, self._machine, self._workload, request, replays=replays)
 
-    def _is_larger_than_memory(self, spec: ModelSpec, file_type: str, *, entirely: bool) -> bool:
-        """Return whether the weights alone exceed what is free: under that type it cannot run.
+    def _is_larger_than_memory(
+        self, spec: ModelSpec, file_type: str, cache_bytes: int, *, entirely: bool
+    ) -> bool:
+        """Return whether weights and caches exceed what is free: under that type it cannot run.
 
         `entirely` asks for what lies on accelerators. No tensor is smaller than the type's own.
         """
@@ -135,7 +140,7 @@ class EngineTrials:
         elements = sum(prod(tensor.shape) for tensor in spec.tensors if tensor.role in roles)
         kind = GGML_TYPES[_LEANEST.get(file_type, file_type)]
         weights_bytes = elements * kind.block_bytes // kind.block_elements
-        return free_bytes is not None and weights_bytes > free_bytes
+        return free_bytes is not None and weights_bytes + cache_bytes > free_bytes
 
 
 def _spilling_is_slow(machine: Machine) -> bool:

@@ -12,6 +12,7 @@ from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.ggml_types import row_bytes
 from whatfits.sizing.typed import TYPE_CHECKING, assert_never
 from whatfits.sizing.units import pad
+from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from typing import Final, TypeGuard
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.model import AttentionCache, LayerSpec, ModelSpec
     from whatfits.sizing.settings import Settings
 
-__all__ = ["CacheTensor", "cache_cells", "cache_tensors"]
+__all__ = ["CacheTensor", "cache_cells", "cache_tensors", "least_cache_bytes"]
 
 _CELL_PADDING: Final = 256
 _STATE_TYPE: Final = "F32"
@@ -90,6 +91,16 @@ def cache_tensors(
             if elements
         )
     return tuple(tensors)
+
+
+def least_cache_bytes(model: ModelSpec, settings: Settings) -> int:
+    """Return what no placement and no batch makes less: back ends may pad it, windows grow."""
+    smallest = replace(settings, micro_batch_tokens=0)
+    return sum(
+        tensor.n_bytes
+        for layer in model.layers
+        for tensor in cache_tensors(layer, smallest, widest_value=0)
+    )
 
 
 def _has_values(cache: AttentionCache) -> TypeGuard[FullAttention | SlidingWindow]:

@@ -6,6 +6,8 @@ need not run at a longer one, nor at a shorter one that gets a larger batch.
 
 from __future__ import annotations
 
+from functools import cache
+
 from whatfits.sizing.trained import longest_of_use
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import pad
@@ -41,6 +43,7 @@ def longest_by_rule(
     def longer(units: int) -> Workload:
         return replace(workload, context_tokens=min(units * _STEP, trained))
 
+    @cache  # each is a whole fitting step, and ends are looked at again
     def trials_of(units: int) -> Trials:
         return program.asks(program.spec, machine, longer(units))[1]
 

@@ -57,6 +57,8 @@ class NeedSearch:
         self._trials = trials
         self._machine_of = machine_of
         self._floor = least_tokens_per_s
+        on_devices = sum(t.n_bytes for t in model.tensors if t.role != "input")
+        self._weights_bytes = on_devices if model.weights is None else model.weights.low_bytes // 2
 
     def need(
         self,
@@ -118,10 +120,8 @@ class NeedSearch:
         return None if found.rate is None or found.rate.mid < self._floor else found
 
     def _holds(self, memory_gib: int) -> bool:
-        """Return whether so much memory could hold the weights: without that, nothing is tried."""
-        on_devices = sum(t.n_bytes for t in self._model.tensors if t.role != "input")
-        known = self._model.weights
-        return memory_gib * GIB > (on_devices if known is None else known.low_bytes // 2)
+        """Return whether so much memory could hold weights and caches: else it is not tried."""
+        return memory_gib * GIB > self._weights_bytes + self._trials.least_cache_bytes
 
     def _cards(self, entries: Iterable[DeviceEntry]) -> Iterator[RunsOn]:
         for entry in entries:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.graph.index import Replays
+from whatfits.sizing.kv_cache import least_cache_bytes
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.search import Trials
+from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest
 
@@ -40,6 +44,11 @@ class LlamaMachines:
         self._workload = workload
         self._replays = Replays()
 
+    @cached_property
+    def least_cache_bytes(self) -> int:
+        """The least that caches take wherever they lie."""
+        return least_cache_bytes(self._model, resolve_settings(self._model, self._workload))
+
     def on(self, machine: Machine) -> Tried | None:
         """Return what it takes; None where it does not fit entirely.
 
@@ -62,7 +71,12 @@ class OwnMachines:
     """Tries machines by the rules of a runtime that allocates in its own way.
 
     Such a program runs on some kinds of machines only, and refuses the others.
+
+    Attributes:
+        least_cache_bytes: unknown: what a cache takes is for the program to say.
     """
+
+    least_cache_bytes = 0
 
     def __init__(self, runtime: OwnRuntime, model: ModelSpec, workload: Workload) -> None:
         """Tries one model, as that runtime loads it, under one workload."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.kv_cache import least_cache_bytes
 from whatfits.sizing.quants.default_type import LADDER
 from whatfits.sizing.quants.file_types import find_file_type
 from whatfits.sizing.remedies_elsewhere import (
@@ -42,6 +43,7 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
     if _drafts_in_vain(search):
         return tuple(_no_draft(search))
     found: list[Remedy] = []
+    may_improve = search.may_improve(search.model)
     for candidates in (
         _no_draft,
         other_split,
@@ -54,6 +56,8 @@ def remedies_of(search: RemedySearch) -> tuple[Remedy, ...]:
         _smaller_file_type,
         _smaller_model,
     ):
+        if candidates in _SAME_WEIGHTS and not may_improve:
+            continue
         for remedy in candidates(search):
             found.append(remedy)
             break
@@ -134,9 +138,10 @@ def _smaller_file_type(search: RemedySearch) -> Iterator[Remedy]:
     if search.requantised is None or not search.model.tensors:
         return
     present = search.model.tensor_bytes
+    caches = least_cache_bytes(search.model, search.trial.settings)
     for name in LADDER:
         model = search.requantised(name)
-        if model.tensor_bytes >= present:
+        if model.tensor_bytes >= present or not search.may_improve(model, cache_bytes=caches):
             continue
         trial = search.tried(model=model)
         if search.improves(trial):
@@ -157,7 +162,7 @@ def _smaller_model(search: RemedySearch) -> Iterator[Remedy]:
     if search.smaller is None or search.trial.judgement.verdict != "no":
         return
     for model in search.smaller():
-        if is_more_than_all(model.tensor_bytes, search.machine):
+        if not search.may_improve(model):
             continue
         try:
             trial = search.instead(model)
@@ -182,6 +187,10 @@ def _fewer_parameters(model: ModelSpec, smaller: ModelSpec) -> str:
         f"a smaller model: {format_count(smaller.parameters)} parameters instead of "
         f"{format_count(model.parameters)}"
     )
+
+
+# changes that leave the weights and the free memory as they are
+_SAME_WEIGHTS: Final = (other_split, unpinned, cpu_alone, _shorter_context, _smaller_cache)
 
 
 def shorter_contexts(asked: int) -> tuple[int, ...]:

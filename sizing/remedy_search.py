@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.rooms import room_of_all, room_on_accelerators
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Final
 
     from whatfits.sizing.larger_cards import LargerCard
     from whatfits.sizing.machine import Machine
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.workload import Workload
 
 __all__ = ["RemedySearch"]
+
+_SURELY_LOADED: Final = 0.98  # accelerators may pack their part otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,19 @@ class RemedySearch:
     ) -> Trial:
         """Return what comes of the request with these in place of its own."""
         return self.attempt(model or self.model, machine or self.machine, workload or self.workload)
+
+    def may_improve(self, model: ModelSpec, *, cache_bytes: int = 0) -> bool:
+        """Return whether a model could do better here, by its weights and caches alone.
+
+        What is slow does better only where accelerators hold all of it; all else where it runs.
+        """
+        if self.trial.judgement.verdict == "slow":
+            room = room_on_accelerators(self.machine)
+            weights_bytes = sum(t.n_bytes for t in model.tensors if t.role in ("layer", "output"))
+        else:
+            room = room_of_all(self.machine)
+            weights_bytes = model.tensor_bytes
+        return room is None or weights_bytes * _SURELY_LOADED + cache_bytes <= room
 
     def improves(self, trial: Trial) -> bool:
         """Return whether a trial runs, and better than what was asked for."""

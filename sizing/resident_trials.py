@@ -13,7 +13,7 @@ from whatfits.sizing.search import Trials
 from whatfits.sizing.settings import default_context_tokens
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
-from whatfits.sizing.values import dataclass, replace
+from whatfits.sizing.values import dataclass, field, replace
 from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Verdict
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["Resident", "ResidentRemedies", "reserved", "without", "worst_of"]
@@ -38,8 +39,16 @@ class Resident(NamedTuple):
     workload: Workload
 
 
+class _Placed(NamedTuple):
+    """What came of one model: its trial, and the machine as it leaves it."""
+
+    resident: Resident
+    trial: Trial
+    left: Machine
+
+
 class _Together(NamedTuple):
-    """What came of all models: the worst verdict, and the middle of their need."""
+    """What came of all models that run: the worst verdict, and the middle of their need."""
 
     verdict: Verdict
     total_bytes: int
@@ -98,6 +107,7 @@ class ResidentRemedies:
         verdict: what came of all of them.
         requantised: returns a model under another file type.
         quality: returns what a file type costs in quality, in words.
+        known: what came of each model so far, by itself, its use and the machine it is placed on.
     """
 
     residents: tuple[Resident, ...]
@@ -106,6 +116,7 @@ class ResidentRemedies:
     verdict: Verdict
     requantised: Callable[[ModelSpec, str], ModelSpec]
     quality: Callable[[str], str]
+    known: dict[tuple[int, Workload, Machine], _Placed] = field(default_factory=dict)
 
     def remedies(self) -> tuple[Remedy, ...]:
         """Return the first change of each kind that betters the verdict of all."""
@@ -113,18 +124,35 @@ class ResidentRemedies:
         firsts = (next(kind(), None) for kind in kinds)
         return tuple(remedy for remedy in firsts if remedy is not None)
 
-    def _tried(self, residents: Sequence[Resident]) -> _Together:
+    def _tried(self, residents: Sequence[Resident]) -> _Together | None:
+        """Return what comes of all; None once one of them does not run, or no better than before.
+
+        The verdict on all is the worst: those after that one cannot better it.
+        """
         left, verdicts, total = self.machine, [], 0
-        for spec, workload in residents:
-            trial = Trials(spec, left, workload, self.request).best()
-            verdicts.append(trial.judgement.verdict)
-            total += trial.memory.total_bytes
-            left = without(left, trial.memory, verdicts[-1])
+        for resident in residents:
+            placed = self._placed(resident, left)
+            verdict = placed.trial.judgement.verdict
+            if not self._is_better(verdict):
+                return None
+            verdicts.append(verdict)
+            total += placed.trial.memory.total_bytes
+            left = placed.left
         return _Together(worst_of(verdicts), total)
 
-    def _betters(self, found: _Together) -> bool:
-        better = _WORST_LAST.index(found.verdict) < _WORST_LAST.index(self.verdict)
-        return better and found.verdict in ("fits", "slow")
+    def _placed(self, resident: Resident, machine: Machine) -> _Placed:
+        """Return what comes of one model; those before a change are not placed anew."""
+        key = (id(resident.spec), resident.workload, machine)
+        known = self.known.get(key)
+        if known is None:  # it holds its model, so that no other one gets this identity
+            trial = Trials(resident.spec, machine, resident.workload, self.request).best()
+            left = without(machine, trial.memory, trial.judgement.verdict)
+            known = self.known[key] = _Placed(resident, trial, left)
+        return known
+
+    def _is_better(self, verdict: Verdict) -> bool:
+        better = _WORST_LAST.index(verdict) < _WORST_LAST.index(self.verdict)
+        return better and verdict in ("fits", "slow")
 
     def _fewer_tokens(self) -> Iterator[Remedy]:
         """Yield half the longest context, a quarter, …: for every model that has more than that."""
@@ -135,7 +163,7 @@ class ResidentRemedies:
                 for (spec, workload), context in zip(self.residents, contexts, strict=True)
             ]
             found = self._tried(changed)
-            if self._betters(found):
+            if found is not None:
                 yield Remedy(
                     key="context",
                     text=f"use at most {format_tokens(most)} tokens of context",
@@ -157,7 +185,7 @@ class ResidentRemedies:
             changed = [*self.residents]
             changed[index] = Resident(smaller, workload)
             found = self._tried(changed)
-            if self._betters(found):
+            if found is not None:
                 yield Remedy(
                     key="file_type",
                     text=f"use {spec.name} in {name}: {format_bytes(smaller.tensor_bytes)} of "
@@ -175,7 +203,7 @@ class ResidentRemedies:
         for index in reversed(range(len(self.residents))):
             rest = (*self.residents[:index], *self.residents[index + 1 :])
             found = self._tried(rest)
-            if self._betters(found):
+            if found is not None:
                 name = self.residents[index].spec.name
                 yield Remedy(
                     key="drop",

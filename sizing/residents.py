@@ -121,7 +121,7 @@ def place_together(
         plan, (spec, own) = plans[index], residents[index]
         if plan.verdict in ("fits", "slow"):
             room = _room_to_grow(plan, left, count=len(plans))
-            plan = answer(spec, machine=room, workload=own, request=request)
+            plan = answer(spec, machine=room, workload=own, request=request, brief=True)
         lines = [f"{line} --port {first_port + index}" for line in plan.commands.get(_RUNTIME, ())]
         return replace(plans[index], commands={_RUNTIME: tuple(lines)} if lines else {})
 

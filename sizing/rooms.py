@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from whatfits.sizing.placement import usable_accelerators
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import pool_needs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.runtimes.llama_cpp import Bill
     from whatfits.sizing.trial import Trial
 
-__all__ = ["least_room", "rooms_of", "rough_rooms"]
+__all__ = ["least_room", "room_of_all", "room_on_accelerators", "rooms_of", "rough_rooms"]
+
+
+def room_of_all(machine: Machine) -> int | None:
+    """Return what all pools have free together by the lower end; None when one is not known."""
+    return _together(pool.whole.free_low_bytes for pool in machine.pools)
+
+
+def room_on_accelerators(machine: Machine) -> int | None:
+    """Return the same of the pools that accelerators fill."""
+    usable = {device.pool for device in usable_accelerators(machine)}
+    return _together(pool.free_low_bytes for pool in machine.pools if pool.id in usable)
+
+
+def _together(rooms: Iterable[int | None]) -> int | None:
+    total = 0
+    for room in rooms:
+        if room is None:
+            return None
+        total += room
+    return total
 
 
 def rooms_of(trial: Trial, machine: Machine) -> list[tuple[Pool, int]]:

@@ -168,9 +168,11 @@ def _remedies(
     from whatfits.sizing.remedies import remedies_of
     from whatfits.sizing.remedy_search import RemedySearch
     from whatfits.sizing.requantise import requantised
+    from whatfits.sizing.rooms import room_of_all
     from whatfits.sizing.sources.smaller_models import smaller_models
 
-    room_bytes = sum(pool.total_bytes or 0 for pool in machine.pools)
+    room = room_of_all(machine)
+    room_bytes = sum(pool.total_bytes or 0 for pool in machine.pools) if room is None else room
     draft = trial.extras.draft
 
     def smaller() -> Iterator[ModelSpec]:

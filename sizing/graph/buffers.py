@@ -259,10 +259,20 @@ class _Replayed:
         if entries < surely * table and made < surely * most:
             return
         for stretch, first in self._shortened():
-            period = self._whole(build).size_of_period(stretch, first)
+            period = self._size_of_period(build, stretch, first)
             entries += (stretch.repeats - stretch.kept) * period.entries
             made += (stretch.repeats - stretch.kept) * period.made
         check_budget(self._model, n_tokens=n_tokens, size=GraphSize(entries, made))
+
+    def _size_of_period(
+        self, build: Callable[[GraphContext], None], stretch: Stretch, first: int
+    ) -> GraphSize:
+        """Return what one more period of a stretch would add; no graph is built for it twice."""
+        known = self._index.replays.periods
+        key = (stretch[1:], first, self._key(self._settings, pinned=True))
+        if key not in known:
+            known[key] = self._whole(build).size_of_period(stretch, first)
+        return known[key]
 
     def buffers(self, build: Callable[[GraphContext], None]) -> GraphBuffers:
         """Return the peaks of all buffers, from as many layers as it takes.

@@ -24,6 +24,7 @@ class Replays:
         steps: the allocator's steps for each graph, and its size, by all that they depend on.
         peaks: bytes of each accelerator's buffer, the host's last, by the same and by the stretches
             of layers; or these with more layers kept, where too few were.
+        periods: what one more period of a stretch adds to a graph, by both.
         landed: which operations run beside their layers, by all that this depends on.
         kept: the stretches that told all buffers, by the back ends and those begun with.
         shares: what the model takes, by the identity of what it is under one file type.
@@ -34,6 +35,7 @@ class Replays:
         self.numbers: dict[Hashable, int] = {}
         self.steps: dict[Hashable, tuple[Steps, GraphSize]] = {}
         self.peaks: dict[Hashable, tuple[int, ...] | None] = {}
+        self.periods: dict[Hashable, GraphSize] = {}
         self.landed: dict[Hashable, bool] = {}
         self.kept: dict[Hashable, tuple[Stretch, ...]] = {}
         self.shares: dict[int, ModelShares] = {}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, insort
+from functools import lru_cache
 from math import prod
 
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -74,6 +75,7 @@ def _codes_bytes(tensor: TensorSpec) -> int:
     return elements * (8 * tensor.n_bytes // elements) // 8
 
 
+@lru_cache(maxsize=8192)  # every machine and every cut asks for the same names
 def _loaded_as(name: str) -> str:
     """Return the tensor that vLLM loads a matrix into, which may be that of several."""
     for place, pattern in enumerate(_TOGETHER):

@@ -10,6 +10,7 @@ loading took` of public logs (tests/golden/test_vllm_on_h100.py): at most 0.65 %
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from math import prod
 
 from whatfits.sizing.model import ByteRange, LatentAttention, SlidingWindow
@@ -25,7 +26,7 @@ from whatfits.sizing.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Final
+    from typing import Final, Literal
 
     from whatfits.sizing.model import LayerSpec, ModelSpec, TensorSpec
     from whatfits.sizing.runtimes.vllm_parallel import Cut
@@ -175,9 +176,18 @@ def _on_rank(model: ModelSpec, tensor: TensorSpec, ranks: int, padding: tuple[in
         return _padded_experts(tensor, ranks, padding, is_down=experts[1] == "down")
     if ranks == 1:
         return tensor.n_bytes
-    if re.fullmatch(_KV, name) or re.fullmatch(_FUSED, name):
+    part = _part_of(name)
+    if part == "heads":
         return _attention_part(model, tensor, ranks)
-    return ceil_div(tensor.n_bytes, ranks) if re.fullmatch(_CUT, name) else tensor.n_bytes
+    return ceil_div(tensor.n_bytes, ranks) if part == "cut" else tensor.n_bytes
+
+
+@lru_cache(maxsize=8192)  # every machine and every cut asks for the same names
+def _part_of(name: str) -> Literal["heads", "cut", "whole"]:
+    """Return what a rank has of a tensor, by its name."""
+    if re.fullmatch(_KV, name) or re.fullmatch(_FUSED, name):
+        return "heads"
+    return "cut" if re.fullmatch(_CUT, name) else "whole"
 
 
 def _attention_part(model: ModelSpec, tensor: TensorSpec, ranks: int) -> int:

@@ -55,7 +55,7 @@ class LlamaDeployments:
         self._entry, self._spec, self._machine = entry, spec, machine
         self._workload, self._request, self._force = workload, request, force
         self._context = workload.context_tokens or default_context_tokens(spec)
-        self._tried: dict[int, tuple[Plan, Trial]] = {}
+        self._orders: dict[int, int] = {}
         self._replays = Replays()
 
     def with_slots_for(self, users: int) -> Deployment:
@@ -65,7 +65,7 @@ class LlamaDeployments:
             InvalidRequestError: a value is out of range, or the program has no such setting.
         """
         slots = self._workload.parallel or self._most_slots(users)
-        plan, trial = self._try(slots)
+        plan, trial = self._planned(slots, brief=False)
         own = plan.workload.parallel or 1  # some models are served one at a time
         settings = trial.settings
         queue = _OLLAMA_QUEUE if self._entry.id == _OLLAMA else None
@@ -113,14 +113,13 @@ class LlamaDeployments:
         return f"{why} {room}: of {users:,} users the others wait in a queue."
 
     def _order(self, slots: int) -> int:
-        return VERDICT_ORDER[self._try(slots)[0].verdict]
+        """Return the place of the verdict: nothing else of an answer is needed to compare."""
+        if slots not in self._orders:
+            plan, _ = self._planned(slots, brief=True)
+            self._orders[slots] = VERDICT_ORDER[plan.verdict]
+        return self._orders[slots]
 
-    def _try(self, slots: int) -> tuple[Plan, Trial]:
-        if slots not in self._tried:
-            self._tried[slots] = self._planned(slots)
-        return self._tried[slots]
-
-    def _planned(self, slots: int) -> tuple[Plan, Trial]:
+    def _planned(self, slots: int, *, brief: bool) -> tuple[Plan, Trial]:
         chosen: list[Trial] = []
 
         def keep(trial: Trial) -> Trial:
@@ -138,7 +137,7 @@ class LlamaDeployments:
             force=self._force,
             refined=keep,
             replays=self._replays,
-            brief=False,
+            brief=brief,
         )
         return plan, chosen[0]
 

@@ -36,9 +36,8 @@ def smaller_models(model: ModelSpec, *, room_bytes: int) -> Iterator[ModelSpec]:
 
     They come under the same file type, but for those that only models trained for them have: then
     under what is usual for each. Of line and others those that are hardly older go before those
-    that are. Within each the largest comes first. Left out is what cannot fit into `room_bytes`,
-    of all memory there is, and other kinds: an embedding model does not stand in for one that
-    writes.
+    that are. Within each the largest comes first. Left out is what cannot fit into `room_bytes`
+    and other kinds: an embedding model does not stand in for one that writes.
     """
     parameters = model.parameters or 0
     entry = _entry_of(model)

@@ -30,12 +30,12 @@ ORDER = ("fits", "slow", "tight", "no", "unknown")
 EVERY = 18
 
 
-def full(entry: ModelEntry, machine: str) -> tuple[str, str, int, int]:
+def full(entry: ModelEntry, machine: str, workload: Workload) -> tuple[str, str, int, int]:
     """Return file type, verdict and bytes as the rule says it, nothing left out."""
 
     def best(file_type: str | None) -> tuple[str, Trial]:
         spec = load_entry(entry, file_type)
-        trials = Trials(spec, load_machine(machine), Workload(), PlacementRequest())
+        trials = Trials(spec, load_machine(machine), workload, PlacementRequest())
         return spec.file_type or "", trials.best()
 
     chosen, trial = best(None)
@@ -60,7 +60,20 @@ def test_rows_are_those_of_the_full_search(machine: str, start: int) -> None:
     assert rows
     for row in rows:
         seen = (row.file_type, row.verdict, row.total_bytes, row.weights_bytes)
-        assert seen == full(known[row.model], machine), row.model
+        assert seen == full(known[row.model], machine, Workload()), row.model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", ["rtx-4060 + 32gb", "2x rtx-3060 12gb + 16gb", "32gb"])
+def test_rows_of_long_contexts_are_those_of_the_full_search(machine: str) -> None:
+    entries = list(model_entries())[5 :: 2 * EVERY]
+    workload = Workload(context_tokens=131_072)
+    rows = rank(entries, load_machine(machine), load=load_entry, workload=workload)
+    assert {row.verdict for row in rows} > {"no"}
+    known = {entry.id: entry for entry in entries}
+    for row in rows:
+        seen = (row.file_type, row.verdict, row.total_bytes, row.weights_bytes)
+        assert seen == full(known[row.model], machine, workload), row.model
 
 
 def test_a_model_without_a_shape_has_no_row() -> None:

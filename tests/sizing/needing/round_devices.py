@@ -130,6 +130,7 @@ class Holds:
         self.rates = rates
         self.asked: list[Machine] = []
         self.refuses = False
+        self.least_cache_bytes = 0
 
     def on(self, machine: Machine) -> Tried | None:
         self.asked.append(machine)

@@ -94,6 +94,17 @@ def test_what_cannot_hold_the_weights_is_not_tried() -> None:
     assert asked == [48, 32, 64, 32, 48, 32, 48, 48]
 
 
+def test_what_cannot_hold_weights_and_caches_is_not_tried() -> None:
+    trials = Holds(1)
+    trials.least_cache_bytes = 40 * GIB
+    search = NeedSearch(model(24), Workload(), trials, machine_of=machine_of)  # type: ignore[arg-type]
+    found = search.need([CARD], here=pc())
+    # 64 GiB is both, with no room beside them
+    assert said(found.cards) == ["3x card + 96gb"]
+    assert found.ram is not None
+    assert found.ram.machine == "96gb"
+
+
 @pytest.mark.parametrize(("low_gib", "first"), [(64, 48), (63, 32), (16, 16), (15, 8)])
 def test_of_weights_that_are_not_known_half_the_least_is_looked_at(
     low_gib: int, first: int

@@ -37,6 +37,24 @@ def test_what_spills_does_not_count() -> None:
     trials.require_a_machine()
 
 
+@pytest.mark.parametrize("machine", ["8gb", "rtx 3060 12gb + 16gb", "m2 8gb"])
+@pytest.mark.parametrize(
+    ("flash", "kv_type", "batch"),
+    [("auto", "f16", None), ("auto", "q8_0", None), ("off", "f16", None), ("auto", "f16", 64)],
+)
+@pytest.mark.parametrize("name", ["smollm2-135m", "gemma-3-1b", "granite-4.0-h-350m"])
+def test_no_machine_keeps_less_in_caches_than_the_least(
+    name: str, flash: str, kv_type: str, batch: int | None, machine: str
+) -> None:
+    kinds = {"kv_type_k": kv_type, "kv_type_v": kv_type}
+    asked = Workload(context_tokens=5000, parallel=2, flash_attention=flash, batch=batch, **kinds)  # type: ignore[arg-type]
+    spec = load_model(name)
+    kept = check(spec, machine=machine, workload=asked).memory.kv_cache_bytes
+    least = LlamaMachines(spec, asked).least_cache_bytes
+    assert 0 < least <= kept
+    assert OwnMachines(Runtime(), spec, asked).least_cache_bytes == 0  # type: ignore[arg-type]
+
+
 class Runtime:
     """A runtime that answers what it is given."""
 

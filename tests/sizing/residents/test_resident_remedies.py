@@ -179,3 +179,28 @@ def test_where_only_the_first_is_too_much_the_first_is_left_out() -> None:
 def test_one_model_is_not_left_out() -> None:
     size = needed(SMALL, context=512)
     assert "drop" not in helps(ram(size - 1), SMALL, context=512)[1]
+
+
+# what is not tried
+
+
+def test_what_lies_before_a_change_is_not_placed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    placed: list[ModelSpec] = []
+    first_try = Trials.__init__
+
+    def noted(self: Trials, model: ModelSpec, *rest: object, **more: object) -> None:
+        placed.append(model)
+        first_try(self, model, *rest, **more)  # type: ignore[arg-type]
+
+    size = needed(LARGE, context=512)
+    models = (LARGE, *[replace(SMALL) for _ in range(20)])
+    asked = [Resident(spec, Workload(context_tokens=512)) for spec in models]
+    verdict = worst(ram(size), *models, context=512)
+    monkeypatch.setattr(Trials, "__init__", noted)
+    tries = ResidentRemedies(
+        tuple(asked), ram(size), PlacementRequest(), verdict, lambda *_: LARGE, quality_cost
+    )
+    assert (verdict, tries.remedies()) == ("no", ())
+    # the largest once; the first of the small ones without room; and those that come without it
+    assert sum(spec is LARGE for spec in placed) == 1
+    assert len(placed) <= 1 + 2 + len(models)
