@@ -27,7 +27,7 @@ from whatfits.sizing.calibration import (
     MeasuredPrefill,
     quant_kind,
 )
-from whatfits.sizing.speed_terms import ROW
+from whatfits.sizing.speed.terms import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

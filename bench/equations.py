@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whatfits.bench.fitting import Equation
-from whatfits.sizing.speed_terms import ACTIVATION_BYTES, ROW
+from whatfits.sizing.speed.terms import ACTIVATION_BYTES, ROW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

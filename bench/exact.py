@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.overhead import Overhead
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import Workload
 
 __all__ = ["Exact", "exact_trial", "is_compute", "planned_basis"]

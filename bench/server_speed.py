@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from whatfits.bench.event_stream import EventStream
 from whatfits.bench.timing import median
 from whatfits.sizing.errors import ProbeError, printable
-from whatfits.sizing.server_timing import ServerTiming
+from whatfits.sizing.servers.timing import ServerTiming
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.placement import usable_accelerators
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, replace
 from whatfits.sizing.verdict import pool_needs
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Verdict
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["ContextCurve", "ContextPoint", "context_curves", "fast_free_bytes"]

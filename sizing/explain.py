@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.document import Document, Facts, Lines, Table, Verbatim
 from whatfits.sizing.runtimes import find_runtime
-from whatfits.sizing.slowdown import slower_words
+from whatfits.sizing.speed.slowdown import slower_words
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_count, format_tokens, size_text
 

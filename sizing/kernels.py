@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 __all__ = ["kernel_notes"]
 

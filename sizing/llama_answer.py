@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from whatfits.sizing.basis import basis_of
+from whatfits.sizing.basis.answer import basis_of
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.file_wanted import file_notes
 from whatfits.sizing.left_out import left_out_notes
 from whatfits.sizing.llama_program import Program
-from whatfits.sizing.load_time import load_from_disk_s
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.settings import longest_input
-from whatfits.sizing.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.speculation import draft_type, drafted_tokens
+from whatfits.sizing.speed.load_time import load_from_disk_s
+from whatfits.sizing.speed.slowdown import slowdown_basis, with_slowdown
 from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import MIB
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Asked, RuntimeEntry
-    from whatfits.sizing.search import Trials
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
+    from whatfits.sizing.search.trials import Trials
     from whatfits.sizing.workload import PlacementRequest, Workload
 
     Remedies: TypeAlias = Callable[
@@ -127,7 +127,7 @@ def _longest(
     """Return the longest context of all slots: placed as `trial`, or as the program would then."""
     if not asked.context_steps:
         return trials.largest_context(trial)
-    from whatfits.sizing.longest_by_rule import longest_by_rule  # noqa: PLC0415 - Ollama alone
+    from whatfits.sizing.search.longest_by_rule import longest_by_rule  # noqa: PLC0415 - Ollama alone
 
     return longest_by_rule(program, machine, workload, asked, trial)
 
@@ -239,8 +239,8 @@ def _of_the_split(
     """
     if len(trial.placement.accelerators) < 2:  # noqa: PLR2004 - nothing is split
         return (), ()
-    from whatfits.sizing.basis_split import split_basis, split_notes  # noqa: PLC0415 - several cards
-    from whatfits.sizing.fewer_cards import fewer_cards_notes  # noqa: PLC0415 - same
+    from whatfits.sizing.basis.split import split_basis, split_notes  # noqa: PLC0415 - several cards
+    from whatfits.sizing.remedies.fewer_cards import fewer_cards_notes  # noqa: PLC0415 - same
 
     notes = split_notes(trials, trial, machine, longest=longest)
     faster = fewer_cards_notes(trials, trial, request, speed)

@@ -7,7 +7,7 @@ from functools import partial
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME, Run
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PINS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import Asked, RuntimeEntry
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["Attempts", "Program", "model_file"]

@@ -12,7 +12,7 @@ from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 __all__ = ["older_file_note"]
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from whatfits.sizing.estimate import RateRange, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.explain import short_rate
 from whatfits.sizing.quants.default_type import DEFAULT_FILE_TYPE
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.verdict import VERDICT_ORDER
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.graph.index import Replays
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [

@@ -194,7 +194,7 @@ def _left_to_itself(choice: Choice) -> tuple[str, ...]:
     if not plan.placement.devices or request != PlacementRequest(devices=request.devices):
         return ()
     from whatfits.sizing.runtimes.llama_cpp_fit import fit_to_memory  # noqa: PLC0415 - with devices
-    from whatfits.sizing.split_search import split_counts  # noqa: PLC0415 - same
+    from whatfits.sizing.search.split_search import split_counts  # noqa: PLC0415 - same
 
     own = fit_to_memory(
         choice.model, plan.machine, choice.workload, request, replays=choice.replays

@@ -8,8 +8,8 @@ from __future__ import annotations
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.default_type import LADDER
-from whatfits.sizing.remedies import shorter_contexts
-from whatfits.sizing.search import Trials
+from whatfits.sizing.remedies.answer import shorter_contexts
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.settings import default_context_tokens
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes, format_tokens
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory, Verdict
     from whatfits.sizing.machine import Machine, Pool
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["Resident", "ResidentRemedies", "reserved", "without", "worst_of"]

@@ -65,7 +65,7 @@ REASONS = {
     "sizing/catalog/processor_schema.py": {"datetime"},  # same
     "sizing/catalog/quants_schema.py": {"datetime"},  # same
     "sizing/catalog/cost_schema.py": {"datetime"},  # same
-    "sizing/renting.py": {"datetime"},  # the days between two dates, asks no clock
+    "sizing/needing/renting.py": {"datetime"},  # the days between two dates, asks no clock
     "sizing/api/arguments.py": {"datetime"},  # the type of a date
 }
 # The library's front door, and the program that sizes every catalog model for the index.

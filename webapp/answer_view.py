@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from whatfits.sizing.basis.source_links import source_links
+from whatfits.sizing.basis.words import reason
 from whatfits.sizing.explain import longest_words, verdict_sentence
 from whatfits.sizing.file_wanted import file_list
-from whatfits.sizing.glossary import FIVE_WORDS
+from whatfits.sizing.glossary.terms import FIVE_WORDS
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.mac_limit import mac_limit
 from whatfits.sizing.planning import BestPlan
 from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
-from whatfits.sizing.reasons import reason
 from whatfits.sizing.runtimes import find_runtime
-from whatfits.sizing.source_links import source_links
 from whatfits.sizing.trained import beyond_sentence
 from whatfits.sizing.units import size_text
 from whatfits.sizing.unsized import unsized_notes

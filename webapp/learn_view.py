@@ -9,7 +9,7 @@ import streamlit as st
 
 from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.explain import free_text, rate_text
-from whatfits.sizing.glossary import find_term
+from whatfits.sizing.glossary.terms import find_term
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.mac_limit import mac_limit
 from whatfits.sizing.planning import BestPlan

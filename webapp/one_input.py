@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from whatfits.sizing.glossary import find_term
+from whatfits.sizing.glossary.terms import find_term
 from whatfits.sizing.values import dataclass
 
 __all__ = ["Input", "meaning"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whatfits.sizing.api import find_models, load_model
-from whatfits.sizing.ranking import trained_for_less
+from whatfits.sizing.ranking.rows import trained_for_less
 from whatfits.sizing.units import format_tokens
 from whatfits.sizing.verdict import MAY_RUN
 from whatfits.webapp.asked import machine_of
@@ -15,7 +15,7 @@ from whatfits.webapp.known_results import KNOWN_CONTEXTS, KNOWN_RANKINGS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.ranking.rows import RankedModel
     from whatfits.sizing.workload import Workload
     from whatfits.webapp.state import Question
 
@@ -60,7 +60,7 @@ def with_contexts(question: Question, rows: Sequence[RankedModel]) -> tuple[Rank
     Raises:
         BadInputError: the machine is not known.
     """
-    from whatfits.sizing.context_left import with_longest_context  # noqa: PLC0415 - on use
+    from whatfits.sizing.ranking.context_left import with_longest_context  # noqa: PLC0415 - on use
 
     machine = machine_of(question)
 

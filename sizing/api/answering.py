@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.planning import BestPlan, Choice
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["answer", "choice_for", "plan_of"]
@@ -81,7 +81,7 @@ def _as_supposed(plan: Plan) -> Plan:
     """Return the plan, with what its speed supposes where it does not fit."""
     if plan.verdict != "no":
         return plan
-    from whatfits.sizing.speed_as_if import as_if_it_fitted
+    from whatfits.sizing.speed.as_if import as_if_it_fitted
 
     return as_if_it_fitted(plan)
 
@@ -164,11 +164,11 @@ def _remedies(
         return ()
     from whatfits.sizing.catalog.quality import quality_cost
     from whatfits.sizing.draft_pairs import has_close_vocabulary
-    from whatfits.sizing.larger_cards import larger_cards
-    from whatfits.sizing.remedies import remedies_of
-    from whatfits.sizing.remedy_search import RemedySearch
+    from whatfits.sizing.remedies.answer import remedies_of
+    from whatfits.sizing.remedies.larger_cards import larger_cards
+    from whatfits.sizing.remedies.trials import RemedySearch
     from whatfits.sizing.requantise import requantised
-    from whatfits.sizing.rooms import room_of_all
+    from whatfits.sizing.search.rooms import room_of_all
     from whatfits.sizing.sources.smaller_models import smaller_models
 
     room = room_of_all(machine)

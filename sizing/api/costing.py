@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.renting import Rented
+    from whatfits.sizing.needing.renting import Rented
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["Priced", "cost", "cost_of", "priced"]
@@ -257,9 +257,9 @@ def _own_prices(prices: PriceList | str) -> PriceList:
 def _rented(spec: ModelSpec, workload: Workload, runtime: str, today: date) -> tuple[Rented, ...]:
     """Return the cheapest offer of each device that runs it; none where no device does."""
     from whatfits.sizing.catalog.lookup import device_entries, rental_offers
-    from whatfits.sizing.need_search import NeedSearch
-    from whatfits.sizing.needing import for_users, trials_under
-    from whatfits.sizing.renting import cheapest_of_each
+    from whatfits.sizing.needing.question import for_users, trials_under
+    from whatfits.sizing.needing.renting import cheapest_of_each
+    from whatfits.sizing.needing.search import NeedSearch
 
     entry = find_runtime(runtime)
     asked = for_users(workload, spec, None, is_own=not entry.starts_llama_cpp)

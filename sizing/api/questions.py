@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.need_rows import Need
+    from whatfits.sizing.needing.rows import Need
     from whatfits.sizing.planning import BestPlan
-    from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.ranking.rows import RankedModel
     from whatfits.sizing.residents import TogetherPlan
     from whatfits.sizing.serving.profile import Limits, LoadProfile
     from whatfits.sizing.serving.serve_plan import ServePlan
@@ -174,7 +174,7 @@ def find_models(
     Args:
         machine: as in `check`.
         file_type: one quantisation for all; unset, the best by the stated rule
-            (`whatfits.sizing.ranking.FILE_TYPE_RULE`).
+            (`whatfits.sizing.ranking.rows.FILE_TYPE_RULE`).
         workload: as in `check`, the same for all.
         kind: only `llm`, `vlm` or `embedding`.
 
@@ -183,8 +183,8 @@ def find_models(
     """
     from whatfits.sizing.catalog.lookup import MODEL_KINDS, model_entries
     from whatfits.sizing.catalog.shares import stored_model
-    from whatfits.sizing.ranker import rank
-    from whatfits.sizing.ranking import sort_rows
+    from whatfits.sizing.ranking.ranker import rank
+    from whatfits.sizing.ranking.rows import sort_rows
     from whatfits.sizing.sources.catalog_model import load_entry
 
     if kind not in (None, *MODEL_KINDS):
@@ -227,8 +227,8 @@ def need(
         BadInputError: something given cannot be used; the message says what is allowed.
     """
     from whatfits.sizing.catalog.lookup import device_entries, rental_offers
-    from whatfits.sizing.need_search import NeedSearch
-    from whatfits.sizing.needing import for_users, need_runtime, trials_under
+    from whatfits.sizing.needing.question import for_users, need_runtime, trials_under
+    from whatfits.sizing.needing.search import NeedSearch
 
     check_speed(least_tokens_per_s)
     check_day(today)

@@ -15,7 +15,7 @@ from whatfits.sizing.graph.fused import is_told
 from whatfits.sizing.placement import layer_devices, usable_accelerators
 from whatfits.sizing.quants.repack import deciding_features
 from whatfits.sizing.share import Share
-from whatfits.sizing.speed_terms import Term
+from whatfits.sizing.speed.terms import Term
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from whatfits.sizing.runtimes.model_shares import ModelShares
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
-from whatfits.sizing.speed_rates import Rates
-from whatfits.sizing.speed_terms import decode_terms
+from whatfits.sizing.speed.rates import Rates
+from whatfits.sizing.speed.terms import decode_terms
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.workload import PlacementRequest, Workload
 

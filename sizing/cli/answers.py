@@ -7,11 +7,11 @@ from whatfits.sizing.cli.list_answers import HomeAnswer, ListAnswer
 from whatfits.sizing.costing.answer import CostAnswer
 from whatfits.sizing.estimate import ModelSummary, Plan, Verdict
 from whatfits.sizing.fleets.answer import FleetAnswer
-from whatfits.sizing.local_models import LocalModel, LocalStore
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.need_rows import RunsOn
+from whatfits.sizing.needing.renting import Rented
+from whatfits.sizing.needing.rows import RunsOn
 from whatfits.sizing.quants.labels import LabelParts
-from whatfits.sizing.renting import Rented
+from whatfits.sizing.ranking.local_models import LocalModel, LocalStore
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.serving.serve_plan import ServePlan
 from whatfits.sizing.typed import TYPE_CHECKING, Any

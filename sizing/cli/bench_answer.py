@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whatfits.sizing.calibration import Calibration
 from whatfits.sizing.estimate import ModelSummary, RateRange
-from whatfits.sizing.server_timing import ServerTiming
+from whatfits.sizing.servers.timing import ServerTiming
 from whatfits.sizing.values import dataclass
 
 __all__ = [

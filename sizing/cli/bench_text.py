@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.calibration import DeviceCalibration
     from whatfits.sizing.cli.bench_answer import FileTiming, KernelRow, TimingRow
     from whatfits.sizing.document import Block
-    from whatfits.sizing.server_timing import ServerTiming
+    from whatfits.sizing.servers.timing import ServerTiming
 
 __all__ = ["bench_document", "rates_blocks"]
 

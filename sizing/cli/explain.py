@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from whatfits.sizing.api import answer, load_machine, load_model
+from whatfits.sizing.basis.words import reason
 from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.errors import (
@@ -13,10 +14,9 @@ from whatfits.sizing.errors import (
     UnknownModelError,
     UnknownTermError,
 )
-from whatfits.sizing.glossary import find_term
-from whatfits.sizing.glossary_figures import fast_memory
+from whatfits.sizing.glossary.figures import fast_memory
+from whatfits.sizing.glossary.terms import find_term
 from whatfits.sizing.json_values import dump_json, to_json_value
-from whatfits.sizing.reasons import reason
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.version import SCHEMA_VERSION

@@ -10,9 +10,9 @@ from whatfits.sizing.cli.parser import Parser, add_output_options
 from whatfits.sizing.document import Document, Facts, Lines, Verbatim
 from whatfits.sizing.explain import free_text, machine_sentence
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_quick
-from whatfits.sizing.ranker import Ranker
-from whatfits.sizing.ranking import FILE_TYPE_RULE
+from whatfits.sizing.ranking.newest import FAMILY_RULE, QUICK_RULE, NewestOfLines, is_quick
+from whatfits.sizing.ranking.ranker import Ranker
+from whatfits.sizing.ranking.rows import FILE_TYPE_RULE
 from whatfits.sizing.settings import DEFAULT_CONTEXT_TOKENS
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.document import Block
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.ranking.rows import RankedModel
 
 __all__ = ["run"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.ranking import RankedModel
+from whatfits.sizing.ranking.rows import RankedModel
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import dataclass, field
 

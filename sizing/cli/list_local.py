@@ -10,7 +10,7 @@ from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import BadInputError, InvalidRequestError, printable
 from whatfits.sizing.explain import machine_sentence, rate_cell
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.local_models import (
+from whatfits.sizing.ranking.local_models import (
     LocalExtra,
     LocalModel,
     LocalName,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.cli.answers import LocalListAnswer
     from whatfits.sizing.document import Block
-    from whatfits.sizing.local_models import LocalNeed
     from whatfits.sizing.machine import Machine
+    from whatfits.sizing.ranking.local_models import LocalNeed
     from whatfits.sizing.sources.stores.stored import StoreContents, StoredModel
     from whatfits.sizing.workload import Workload
 

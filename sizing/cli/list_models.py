@@ -12,8 +12,8 @@ from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.explain import machine_sentence, rate_cell
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.ranker import Ranker, rows_of
-from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows, trained_for_less
+from whatfits.sizing.ranking.ranker import Ranker, rows_of
+from whatfits.sizing.ranking.rows import FILE_TYPE_RULE, sort_rows, trained_for_less
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.catalog.lookup import ModelEntry
     from whatfits.sizing.cli.list_answers import ListAnswer, RefusedModels
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.ranking.rows import RankedModel
 
 __all__ = ["answer_of", "rows_table", "run"]
 

@@ -21,9 +21,9 @@ from whatfits.sizing.cli.parser import (
     whole_number,
 )
 from whatfits.sizing.json_values import dump_json
-from whatfits.sizing.need_search import NEED_RULE
-from whatfits.sizing.needing import need_runtime
-from whatfits.sizing.renting import RENT_RULE, rent_warnings
+from whatfits.sizing.needing.question import need_runtime
+from whatfits.sizing.needing.renting import RENT_RULE, rent_warnings
+from whatfits.sizing.needing.search import NEED_RULE
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.cli.answers import NeedAnswer
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.need_rows import Need
+    from whatfits.sizing.needing.rows import Need
     from whatfits.sizing.runtimes import RuntimeEntry
 
 __all__ = ["run"]

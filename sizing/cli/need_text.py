@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from whatfits.sizing.document import Document, Lines, Table
 from whatfits.sizing.explain import rate_cell
-from whatfits.sizing.need_search import NEED_RULE
-from whatfits.sizing.renting import RENT_RULE, cheapest_of_each, rent_warnings
+from whatfits.sizing.needing.renting import RENT_RULE, cheapest_of_each, rent_warnings
+from whatfits.sizing.needing.search import NEED_RULE
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
 from whatfits.sizing.trained import beyond_training
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.document import Block
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.need_rows import Need, RunsOn
-    from whatfits.sizing.renting import Rented
+    from whatfits.sizing.needing.renting import Rented
+    from whatfits.sizing.needing.rows import Need, RunsOn
     from whatfits.sizing.runtimes import RuntimeEntry
     from whatfits.sizing.workload import Workload
 

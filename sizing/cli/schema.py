@@ -40,7 +40,7 @@ def answer_schema() -> dict[str, Any]:
     from whatfits.sizing.fleets.answer import FleetAnswer
     from whatfits.sizing.planning import BestPlan
     from whatfits.sizing.residents import TogetherPlan
-    from whatfits.sizing.server_verification import ServerVerification
+    from whatfits.sizing.servers.verification import ServerVerification
     from whatfits.sizing.serving.serve_plan import ServePlan
     from whatfits.sizing.verification import Verification
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from whatfits.sizing import server_figures as figures
 from whatfits.sizing.api import answer
 from whatfits.sizing.cli.options import placement_of, workload_of
 from whatfits.sizing.errors import InvalidRequestError
@@ -15,8 +14,9 @@ from whatfits.sizing.runtimes.llama_cpp_python_flags import (
     read_python_flags,
 )
 from whatfits.sizing.runtimes.llama_server_flags import read_flags
-from whatfits.sizing.server_settings import completed, filled, is_llama_server, machine_before
-from whatfits.sizing.server_verification import ServerVerification, VerifiedServer, verdict_of
+from whatfits.sizing.servers import figures
+from whatfits.sizing.servers.settings import completed, filled, is_llama_server, machine_before
+from whatfits.sizing.servers.verification import ServerVerification, VerifiedServer, verdict_of
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import format_bytes
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.cli.server_case import Case
     from whatfits.sizing.estimate import Plan
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.server_verification import ComparedValue
+    from whatfits.sizing.servers.verification import ComparedValue
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["compared", "require_rules", "rules_of"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whatfits.sizing.document import Tone
-    from whatfits.sizing.server_verification import ComparedValue, ServerVerification
+    from whatfits.sizing.servers.verification import ComparedValue, ServerVerification
 
 __all__ = ["server_document"]
 

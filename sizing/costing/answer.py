@@ -16,7 +16,7 @@ from whatfits.sizing.costing.rental import RentedDay  # noqa: TC001 - read by py
 from whatfits.sizing.costing.usage import Usage  # noqa: TC001 - read by pydantic
 from whatfits.sizing.estimate import ModelSummary, Speed, Verdict  # noqa: TC001 - read by pydantic
 from whatfits.sizing.machine import Machine  # noqa: TC001 - read by pydantic
-from whatfits.sizing.renting import age_days
+from whatfits.sizing.needing.renting import age_days
 from whatfits.sizing.typed import TYPE_CHECKING, Literal
 from whatfits.sizing.values import dataclass
 from whatfits.sizing.workload import Workload  # noqa: TC001 - read by pydantic

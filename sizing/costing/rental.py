@@ -8,7 +8,7 @@ from whatfits.sizing.values import dataclass
 
 if TYPE_CHECKING:
     from whatfits.sizing.costing.usage import Usage
-    from whatfits.sizing.renting import Rented
+    from whatfits.sizing.needing.renting import Rented
 
 __all__ = ["RentedDay", "rented_day"]
 

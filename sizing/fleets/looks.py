@@ -13,7 +13,7 @@ from whatfits.sizing.fleets.node_sets import alike
 from whatfits.sizing.fleets.plans import mid_rate
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.runtimes import DEFAULT_RUNTIME
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import VERDICT_ORDER
 from whatfits.sizing.workload import PlacementRequest

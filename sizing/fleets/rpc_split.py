@@ -21,7 +21,7 @@ from whatfits.sizing.fleets.plans import NOT_ALONE, FleetPlan, shares_of
 from whatfits.sizing.llama_answer import resolved_workload
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.placement import usable_accelerators
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS, estimate_speed
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.values import replace
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.fleets.network import Network
     from whatfits.sizing.machine import Device, Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import Workload
 
 __all__ = ["RpcSplit", "split_rpc"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Plan, Speed
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = [

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.settings import Settings
-    from whatfits.sizing.trial import Trial
     from whatfits.sizing.workload import Workload
 
 __all__ = ["csv_field", "llama_server_command"]

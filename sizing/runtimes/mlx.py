@@ -6,7 +6,6 @@ context. The rules are in the files beside this one: `mlx_weights`, `mlx_cache`,
 
 from __future__ import annotations
 
-from whatfits.sizing.closing_in import last_with_room
 from whatfits.sizing.estimate import ModelSummary, Plan
 from whatfits.sizing.runtimes.mlx_command import mlx_commands
 from whatfits.sizing.runtimes.mlx_machine import check_mixture, limit_notes, mlx_placement
@@ -16,6 +15,7 @@ from whatfits.sizing.runtimes.mlx_settings import MOST_STEPS, refuse_placement, 
 from whatfits.sizing.runtimes.mlx_trial import MlxTrial
 from whatfits.sizing.runtimes.mlx_types import find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK, as_mlx
+from whatfits.sizing.search.closing_in import last_with_room
 from whatfits.sizing.trained import longest_of_use
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.verdict import MAY_RUN, judge, pool_needs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from whatfits.sizing.basis import free_basis
-from whatfits.sizing.basis_speed import speed_basis
+from whatfits.sizing.basis.answer import free_basis
+from whatfits.sizing.basis.speed import speed_basis
 from whatfits.sizing.estimate import Basis
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.runtimes.mlx_memory import PROCESS

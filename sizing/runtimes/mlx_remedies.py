@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
-from whatfits.sizing.remedies import shorter_contexts
+from whatfits.sizing.remedies.answer import shorter_contexts
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.runtimes.mlx_types import DEFAULT_TYPE, find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK

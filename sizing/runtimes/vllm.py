@@ -7,7 +7,7 @@ Source: vllm-project/vllm 0.33.0, see those files.
 
 from __future__ import annotations
 
-from whatfits.sizing.basis_speed import speed_basis
+from whatfits.sizing.basis.speed import speed_basis
 from whatfits.sizing.crowded import slice_notes
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import ModelSummary, Plan

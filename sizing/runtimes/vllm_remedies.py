@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
-from whatfits.sizing.larger_cards import larger_cards
-from whatfits.sizing.remedies_elsewhere import card_price
+from whatfits.sizing.remedies.elsewhere import card_price
+from whatfits.sizing.remedies.larger_cards import larger_cards
 from whatfits.sizing.runtimes.vllm_file_types import requantised_checkpoint
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_verdict import judged

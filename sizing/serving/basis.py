@@ -68,7 +68,7 @@ def serving_basis(
             key="balanced_batch",
             formula="the fewest sequences whose arithmetic takes as long as what a step reads",
             inputs={"depth_tokens": profile.prompt.median_tokens},
-            source="roofline (Williams, Waterman, Patterson 2009) over the terms of speed_terms",
+            source="roofline (Williams, Waterman, Patterson 2009) over the terms of speed.terms",
             error="as wide as the speed's interval",
         ),
     )

@@ -1,10 +1,10 @@
 """What one step of a batch costs, as a function of what is in it.
 
-The terms of `speed_terms` are worked out once over a few sizes; between them they are straight
+The terms of `speed.terms` are worked out once over a few sizes; between them they are straight
 lines. A step that only writes: fixed(sequences) + what each reads of its cache, which grows with
 its depth. A step that also reads prompts goes through the weights once: the prompt's time, the
 arithmetic of the tokens written beside it, and their caches.
-Source: speed_terms. Error: the speed model's own, whose interval comes with it; windows are taken
+Source: speed.terms. Error: the speed model's own, whose interval comes with it; windows are taken
 as straight lines between the depths of the profile.
 """
 
@@ -15,14 +15,14 @@ from math import exp
 from whatfits.sizing.serving.step_costs import StepCosts
 from whatfits.sizing.serving.vllm_host import NO_HOST
 from whatfits.sizing.speed import TELL_CORES, device_costs, timed
-from whatfits.sizing.speed_rates import peak_rates
-from whatfits.sizing.speed_terms import (
+from whatfits.sizing.speed.rates import peak_rates
+from whatfits.sizing.speed.terms import (
     LEAST_OFFLOADED_TOKENS,
     cut_over_ranks,
     decode_terms,
     prompt_terms,
 )
-from whatfits.sizing.speed_work import step_work
+from whatfits.sizing.speed.work import step_work
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from whatfits.sizing.placement import Placement
     from whatfits.sizing.serving.vllm_host import HostWork, Spread
     from whatfits.sizing.settings import Settings
-    from whatfits.sizing.speed_costs import DeviceCosts
-    from whatfits.sizing.speed_terms import Term
+    from whatfits.sizing.speed.costs import DeviceCosts
+    from whatfits.sizing.speed.terms import Term
 
 __all__ = ["ENDS", "MID", "BatchModel"]
 

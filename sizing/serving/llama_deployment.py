@@ -8,11 +8,11 @@ envconfig/config.go (OLLAMA_NUM_PARALLEL, OLLAMA_MAX_QUEUE).
 
 from __future__ import annotations
 
-from whatfits.sizing.closing_in import last_that_holds
 from whatfits.sizing.extras import NO_EXTRAS
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.llama_answer import llama_plan
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.closing_in import last_that_holds
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.serving.batching import BatchModel
 from whatfits.sizing.serving.deployment import Deployment
 from whatfits.sizing.serving.server import Server
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.runtimes import RuntimeEntry
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.workload import PlacementRequest, Workload
 
 __all__ = ["LlamaDeployments"]

@@ -6,7 +6,7 @@ step longer by its own arithmetic.
 
 from __future__ import annotations
 
-from whatfits.sizing.closing_in import last_that_holds
+from whatfits.sizing.search.closing_in import last_that_holds
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:

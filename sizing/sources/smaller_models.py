@@ -10,7 +10,7 @@ from whatfits.sizing.errors import (
     UnknownModelError,
     UnsupportedArchitectureError,
 )
-from whatfits.sizing.ranking import months_of
+from whatfits.sizing.ranking.rows import months_of
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.typed import TYPE_CHECKING
 

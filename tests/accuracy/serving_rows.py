@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from whatfits.sizing import load_machine, load_model
 from whatfits.sizing.api.answering import answer
-from whatfits.sizing.closing_in import last_that_holds
+from whatfits.sizing.search.closing_in import last_that_holds
 from whatfits.sizing.serving.deploying import deployed, users_of
 from whatfits.sizing.serving.profile import Lengths, Limits, LoadProfile
 from whatfits.sizing.serving.vllm_host import UNKNOWN_VERSION

@@ -16,9 +16,9 @@ from whatfits.sizing import load_machine, load_model
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_speed import vllm_placement, vllm_step_settings
 from whatfits.sizing.serving.vllm_host import host_work
-from whatfits.sizing.speed_costs import read_costs
-from whatfits.sizing.speed_rates import peak_rates
-from whatfits.sizing.speed_terms import decode_terms
+from whatfits.sizing.speed.costs import read_costs
+from whatfits.sizing.speed.rates import peak_rates
+from whatfits.sizing.speed.terms import decode_terms
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from whatfits.sizing.calibration import QUANT_KINDS, quant_kind
-from whatfits.sizing.processors import BY_ROWS, MANY_CORES, WIDE
-from whatfits.sizing.speed_costs import device_key
-from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_terms import UNPACKING
+from whatfits.sizing.speed.costs import device_key
+from whatfits.sizing.speed.families import family_of
+from whatfits.sizing.speed.processors import BY_ROWS, MANY_CORES, WIDE
+from whatfits.sizing.speed.terms import UNPACKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ import numpy as np
 from speed_rows import rows
 from speed_tables import PHASES, fitted_tables, predicted
 
-from whatfits.sizing.speed_costs import efficiencies
+from whatfits.sizing.speed.costs import efficiencies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

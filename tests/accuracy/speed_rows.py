@@ -20,16 +20,16 @@ from whatfits.sizing.api import load_model
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.mlx_speed import as_mlx_attends, as_mlx_reads
 from whatfits.sizing.settings import resolve_settings
-from whatfits.sizing.speed_families import family_of
-from whatfits.sizing.speed_rates import peak_rates
-from whatfits.sizing.speed_terms import (
+from whatfits.sizing.speed.families import family_of
+from whatfits.sizing.speed.rates import peak_rates
+from whatfits.sizing.speed.terms import (
     Term,
     cut_over_ranks,
     decode_terms,
     is_of_rows,
     prompt_terms,
 )
-from whatfits.sizing.speed_work import step_work
+from whatfits.sizing.speed.work import step_work
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 

@@ -17,10 +17,10 @@ from speed_fit import CODE, Fit, fit
 from speed_rows import rows
 
 from whatfits.sizing.calibration import QUANT_KINDS
-from whatfits.sizing.processors import BY_ROWS, MANY_CORES, WIDE
 from whatfits.sizing.speed import timed
-from whatfits.sizing.speed_costs import device_key, read_costs
-from whatfits.sizing.speed_terms import BARRIER
+from whatfits.sizing.speed.costs import device_key, read_costs
+from whatfits.sizing.speed.processors import BY_ROWS, MANY_CORES, WIDE
+from whatfits.sizing.speed.terms import BARRIER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,12 +12,12 @@ from whatfits.bench.exact import exact_trial
 from whatfits.bench.reservation import Buffers, Reservation
 from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.overhead import device_overhead
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.sources.catalog_model import load_catalog_model
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 POOL_BYTES = 2 * 32 * 8192 * 512  # F16 scores of all heads, of a micro-batch with the whole context
 

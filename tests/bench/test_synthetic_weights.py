@@ -15,8 +15,8 @@ from whatfits.sizing.calibration import DeviceCalibration
 from whatfits.sizing.errors import UnknownFileTypeError
 from whatfits.sizing.machine import Device
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-from whatfits.sizing.speed_costs import costs_of, measured_costs
-from whatfits.sizing.speed_rates import Rates
+from whatfits.sizing.speed.costs import costs_of, measured_costs
+from whatfits.sizing.speed.rates import Rates
 
 if TYPE_CHECKING:
     from pathlib import Path

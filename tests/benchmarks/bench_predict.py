@@ -28,7 +28,7 @@ from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.placement import resolve_placement
 from whatfits.sizing.runtimes.llama_cpp import Bill
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.workload import PlacementRequest, Workload
 

@@ -34,7 +34,7 @@ from whatfits.sizing.catalog.lookup import device_entries, find_model, model_ent
 from whatfits.sizing.catalog.shares import kind_of_machine, stored_model
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.graph.index import Replays
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.sweep import VERDICTS, Swept, sweep
 from whatfits.sizing.workload import PlacementRequest, Workload

@@ -19,7 +19,7 @@ from whatfits.sizing.cli.check_exact import ExactPlan
 from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.machine import Pool
 from whatfits.sizing.overhead import Overhead, process_overhead
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.verdict import judge
 from whatfits.sizing.workload import PlacementRequest, Workload
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 reference = pytest.mark.skipif(
     importlib.util.find_spec("llama_cpp") is None or sys.platform != "linux",

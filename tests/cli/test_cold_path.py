@@ -99,7 +99,7 @@ def test_the_measurement_sees_what_is_heavy() -> None:
 
 def test_hardware_leaves_the_engine_alone() -> None:
     loaded = _loaded("hardware", "--json")
-    assert not loaded & {"whatfits.sizing.search", "whatfits.sizing.estimate"}
+    assert not loaded & {"whatfits.sizing.search.trials", "whatfits.sizing.estimate"}
 
 
 def test_version_and_help_load_no_more_than_the_root() -> None:

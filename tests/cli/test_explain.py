@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whatfits.sizing import check
-from whatfits.sizing.glossary import TERMS
-from whatfits.sizing.glossary_serving import COST_TERMS, SERVING_TERMS
+from whatfits.sizing.glossary.serving import COST_TERMS, SERVING_TERMS
+from whatfits.sizing.glossary.terms import TERMS
 from whatfits.sizing.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whatfits.sizing.term import Term
+    from whatfits.sizing.glossary.term import Term
 
 
 @pytest.mark.parametrize("term", [term.name for term in TERMS])

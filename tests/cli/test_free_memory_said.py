@@ -11,7 +11,7 @@ from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.explain import free_text
 from whatfits.sizing.fleets.inventory import Node
 from whatfits.sizing.fleets.plans import named_rows, shares_of
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.units import format_bytes
 from whatfits.sizing.workload import PlacementRequest, Workload

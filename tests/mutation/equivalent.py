@@ -57,23 +57,23 @@ EQUIVALENT: dict[str, str] = {
     "placement layer_devices: Add to Sub: running + share": (
         "every end and their sum take the other sign, and are divided"
     ),
-    "spilling Spilling._more_layers: 1 to 0: len(usable) == 1": (
+    "search.spilling Spilling._more_layers: 1 to 0: len(usable) == 1": (
         "on one card no number above the last with room leaves any"
     ),
-    "search Trials.best: part 1 gone: "
+    "search.trials Trials.best: part 1 gone: "
     "first.runs or self._is_fixed() or self.draft_is_too_large()": (
         "what runs is the first of those that are found as well"
     ),
-    "search Trials.largest_context: part 1 gone: not trial.runs and self.is_too_large()": (
+    "search.trials Trials.largest_context: part 1 gone: not trial.runs and self.is_too_large()": (
         "what runs is not too large"
     ),
-    "search Trials.largest_context: Not gone: not trial.runs": (
+    "search.trials Trials.largest_context: Not gone: not trial.runs": (
         "what is too large for all memory runs at no context, which trying them finds too"
     ),
-    "search Trials._most_units.slack: bound 1 gone: min(room, -1)": _TIME,
-    "search Trials._most_units.slack: 1 to 2: return room if runs else min(room, -1)": _TIME,
-    "search Trials._most_units: GtE to Gt: slack(most) >= 0": _AGAIN,
-    "search Trials._most_units: 0 to 1: slack(most) >= 0": _AGAIN,
+    "search.trials Trials._most_units.slack: bound 1 gone: min(room, -1)": _TIME,
+    "search.trials Trials._most_units.slack: 1 to 2: return room if runs else min(room, -1)": _TIME,
+    "search.trials Trials._most_units: GtE to Gt: slack(most) >= 0": _AGAIN,
+    "search.trials Trials._most_units: 0 to 1: slack(most) >= 0": _AGAIN,
     f"{_ANSWER}: ": _SAYS_A_TYPE,
     f"{_ANSWER}:  #2": _SAYS_A_TYPE,
     "planning best_plan: part 2 gone: field_names(plan) or ()": "a plan has fields",
@@ -86,13 +86,13 @@ EQUIVALENT: dict[str, str] = {
     "planning _others: part 2 gone: entry.loader is not None and loaded_for is not None": (
         "a runtime with a loader is passed over before where there is nothing to load with"
     ),
-    "splits nearest_split: 0 to 1: "
+    "search.splits nearest_split: 0 to 1: "
     "reached: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())} #2": _OFFSET,
-    "splits nearest_split: 0 to -1: "
+    "search.splits nearest_split: 0 to -1: "
     "reached: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())} #2": _OFFSET,
-    "splits nearest_split: Sub to Add: len(room_bytes) - 1": _EVERY_END,
-    "splits nearest_split: 1 to 0: is_last = device == len(room_bytes) - 1": _EVERY_END,
-    "split_search SplitSearch._free_bytes: part 2 gone: "
+    "search.splits nearest_split: Sub to Add: len(room_bytes) - 1": _EVERY_END,
+    "search.splits nearest_split: 1 to 0: is_last = device == len(room_bytes) - 1": _EVERY_END,
+    "search.split_search SplitSearch._free_bytes: part 2 gone: "
     "self._machine.pool(pool).free_low_bytes or 0": (
         "a split is left open only where what is free is known"
     ),
@@ -110,11 +110,11 @@ EQUIVALENT: dict[str, str] = {
     "residents _room_to_grow: Or to And: free is None or rest is None": _KNOWN,
     "resident_trials ResidentRemedies._smaller_type: GtE to Gt: "
     "smaller.tensor_bytes >= spec.tensor_bytes": "the same bytes make no verdict better",
-    "need_search NeedSearch._additions: 0 to -1: "
+    "needing.search NeedSearch._additions: 0 to -1: "
     "sizes = (here.pool(device.pool).total_bytes or 0 for device in here.accelerators)": (
         "a byte less than nothing is rounded up to nothing"
     ),
-    "need_search NeedSearch._more_ram: part 2 gone: here.accelerators or pool is None or "
+    "needing.search NeedSearch._more_ram: part 2 gone: here.accelerators or pool is None or "
     "pool.total_bytes is None or pool.limit_bytes": "what takes parts has a pool for its host",
     "graph.scheduler Scheduler._assign: break gone: break": (
         "where every node has a place, the rest of the passes finds none without"
@@ -132,17 +132,16 @@ EQUIVALENT: dict[str, str] = {
     "quants.file_layout data_offsets: 0 to -1: offsets = [0] * len(names)": _WRITTEN,
     "graph.models.minimax_m3 _is_dense: 0 to -1: n_dense = model.metadata.get("
     "f'{model.architecture}.leading_dense_block_count', 0)": "no layer has a number below zero",
-    "need_search itself: 32 to 31: _LEAST_RAM_GIB: Final = 32": "32 is the next size",
-    "spilled_context SpilledContext.most_units: Sub to Add: most - 1": _TIME,
-    "spilling Spilling._more_layers: 0 to -1: (pool for pool, room in rooms.items() if room < 0)": (
-        _TIME
-    ),
-    "spilling Spilling._more_layers: statement gone: "
+    "needing.search itself: 32 to 31: _LEAST_RAM_GIB: Final = 32": "32 is the next size",
+    "search.spilled_context SpilledContext.most_units: Sub to Add: most - 1": _TIME,
+    "search.spilling Spilling._more_layers: 0 to -1: "
+    "(pool for pool, room in rooms.items() if room < 0)": (_TIME),
+    "search.spilling Spilling._more_layers: statement gone: "
     "overfull[pool] = min(counts[pool], overfull.get(pool, counts[pool]))": _TIME,
-    "search Trials._most_units_of_any_split: Add to Sub: held + 1": _TIME,
-    "spilled_context SpilledContext.most_units: 1 to 0: "
+    "search.trials Trials._most_units_of_any_split: Add to Sub: held + 1": _TIME,
+    "search.spilled_context SpilledContext.most_units: 1 to 0: "
     "return last_proven(1, most - 1, rough=rough, holds=holds) #2": _TIME,
-    "spilling Spilling._most.rough: min to max: min(rough_rooms(self._bill, self._machine, "
+    "search.spilling Spilling._most.rough: min to max: min(rough_rooms(self._bill, self._machine, "
     "placement, like=[seen]).values())": _TIME,
     "planner other_choice: 1 to 0: "
     "usual = (one for one in tried[at + 1:] if one.file_type == DEFAULT_FILE_TYPE)": (

@@ -254,8 +254,12 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
         ),
         Suite(
             (
-                *("search.py", "spilling.py", "spilled_context.py", "crowded.py", "rooms.py"),
-                "closing_in.py",
+                "search/trials.py",
+                "search/spilling.py",
+                "search/spilled_context.py",
+                "search/rooms.py",
+                "search/closing_in.py",
+                "crowded.py",
             ),
             (
                 "tests/sizing/test_closing_in.py",
@@ -265,7 +269,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
                 "tests/cli/test_check.py",
             ),
         ),
-        Suite(("splits.py", "split_search.py"), ("tests/sizing/splits",)),
+        Suite(("search/splits.py", "search/split_search.py"), ("tests/sizing/splits",)),
         Suite(
             ("sweep.py",),
             ("tests/sizing/test_sweep_edges.py", "tests/sizing/test_sweep.py"),
@@ -276,7 +280,7 @@ GROUPS: Final[dict[str, tuple[Suite, ...]]] = {
             ("tests/sizing/residents", "tests/cli/test_together.py"),
         ),
         Suite(
-            ("need_search.py", "need_trials.py"),
+            ("needing/search.py", "needing/trials.py"),
             ("tests/sizing/needing", "tests/sizing/test_renting.py", "tests/cli/test_need.py"),
         ),
     ),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from whatfits.sizing.api import load_model
 from whatfits.sizing.machine import Device, LimitScope, Machine, Pool
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import GIB, MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 

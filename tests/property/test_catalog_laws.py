@@ -10,11 +10,11 @@ from drawn import large_machine
 
 from whatfits.sizing.catalog.lookup import ModelEntry, model_entries
 from whatfits.sizing.quants.ggml_types import GGML_TYPES
-from whatfits.sizing.ranker import rank
+from whatfits.sizing.ranking.ranker import rank
 from whatfits.sizing.sources.catalog_model import load_entry
 
 if TYPE_CHECKING:
-    from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.ranking.rows import RankedModel
 
 ENTRIES = tuple(model_entries())
 # Norms and biases are stored wider, never narrower; a rounded count of parameters may be high.

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from whatfits.sizing import together
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 pytestmark = pytest.mark.slow
 

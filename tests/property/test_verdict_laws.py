@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 NAMES = st.sampled_from(MODELS)
 CONTEXTS = st.sampled_from([512, 4096, 8192, 32_768, 131_072])

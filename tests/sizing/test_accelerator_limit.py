@@ -11,7 +11,7 @@ from whatfits.sizing.catalog.machines import machine_expression
 from whatfits.sizing.json_values import to_json_value
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.machine_changes import idle_machine
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest, Workload

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatfits.sizing.closing_in import last_proven, last_that_holds, last_with_room
+from whatfits.sizing.search.closing_in import last_proven, last_that_holds, last_with_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable

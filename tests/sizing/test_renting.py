@@ -10,9 +10,9 @@ from whatfits.sizing.api import load_machine, load_model, need
 from whatfits.sizing.catalog.lookup import device_entries
 from whatfits.sizing.catalog.rentals import RentalOffer
 from whatfits.sizing.errors import InvalidRequestError
-from whatfits.sizing.need_search import NeedSearch
-from whatfits.sizing.need_trials import LlamaMachines
-from whatfits.sizing.renting import Rented, cheapest_of_each, rent_warnings
+from whatfits.sizing.needing.renting import Rented, cheapest_of_each, rent_warnings
+from whatfits.sizing.needing.search import NeedSearch
+from whatfits.sizing.needing.trials import LlamaMachines
 from whatfits.sizing.workload import Workload
 
 TODAY = dt.date(2026, 11, 25)

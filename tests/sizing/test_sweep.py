@@ -13,7 +13,7 @@ from whatfits.sizing.api import load_machine
 from whatfits.sizing.catalog.lookup import find_model, model_entries
 from whatfits.sizing.catalog.shares import StoredModel, stored_model
 from whatfits.sizing.graph.index import Replays
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.sweep import VERDICTS, Swept, sweep
 from whatfits.sizing.units import GIB

@@ -12,7 +12,7 @@ from whatfits.sizing.catalog.lookup import find_model
 from whatfits.sizing.catalog.shares import kind_of_machine, stored_model
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.sweep import VERDICTS, Swept, sweep
 from whatfits.sizing.units import GIB
@@ -22,7 +22,7 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from whatfits.sizing.catalog.shares import StoredModel
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.verdict import PoolNeed
 
 NAME = "smollm2-135m"

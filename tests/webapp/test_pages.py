@@ -11,6 +11,8 @@ import pytest
 
 from whatfits.sizing import check, plan
 from whatfits.sizing.api import load_machine
+from whatfits.sizing.basis.source_links import source_links
+from whatfits.sizing.basis.words import reason
 from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.curves import context_curves
@@ -18,11 +20,9 @@ from whatfits.sizing.explain import short_rate, verdict_sentence
 from whatfits.sizing.headline import headline, speed_sentences
 from whatfits.sizing.json_values import dump_json
 from whatfits.sizing.pool_bills import PART_LABELS, pool_bills
-from whatfits.sizing.ranker import rank
-from whatfits.sizing.ranking import sort_rows
-from whatfits.sizing.reasons import reason
+from whatfits.sizing.ranking.ranker import rank
+from whatfits.sizing.ranking.rows import sort_rows
 from whatfits.sizing.runtimes import find_runtime
-from whatfits.sizing.source_links import source_links
 from whatfits.sizing.sources.catalog_model import spec_of_entry
 from whatfits.sizing.units import format_bytes, format_tokens, parse_tokens
 from whatfits.sizing.workload import PlacementRequest, Workload

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from whatfits.sizing.basis.words import title_of
 from whatfits.sizing.catalog.lookup import catalog_date
 from whatfits.sizing.errors import WhatfitsError
-from whatfits.sizing.reasons import title_of
 from whatfits.sizing.version import VERSION
 from whatfits.webapp import inputs
 from whatfits.webapp.answer_view import refusal

@@ -12,7 +12,7 @@ from whatfits.sizing.catalog.quality import loss_text
 from whatfits.sizing.errors import WhatfitsError
 from whatfits.sizing.explain import READING_TOKENS_PER_S, context_cell, machine_sentence, short_rate
 from whatfits.sizing.left_out import left_out_notes
-from whatfits.sizing.ranking import FILE_TYPE_RULE, sort_rows
+from whatfits.sizing.ranking.rows import FILE_TYPE_RULE, sort_rows
 from whatfits.sizing.speed import DEFAULT_PROMPT_TOKENS
 from whatfits.sizing.units import format_bytes, format_count
 from whatfits.sizing.unsized import nothing_is_sized, unsized_hint
@@ -25,7 +25,7 @@ from whatfits.webapp.words import inert, linked_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from whatfits.sizing.ranking import RankedModel
+    from whatfits.sizing.ranking.rows import RankedModel
 
 SHOWN = 25
 

@@ -20,9 +20,9 @@ from whatfits.sizing.catalog.shares_build import decode_work_of, machine_of_kind
 from whatfits.sizing.device_limits import F32_DOWN
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Machine
-from whatfits.sizing.search import Trials
+from whatfits.sizing.ranking.stored_trials import NOT_STORED, StoredTrials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.sources.catalog_model import spec_of_entry
-from whatfits.sizing.stored_trials import NOT_STORED, StoredTrials
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 ENTRIES = [entry for entry in model_entries() if stored_model(entry.id) is not None]

@@ -21,7 +21,7 @@ from whatfits.sizing.planner import (
     other_choice,
     try_file_types,
 )
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 

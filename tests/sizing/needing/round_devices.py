@@ -13,15 +13,15 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.model import TensorSpec
-from whatfits.sizing.need_search import NeedSearch
-from whatfits.sizing.need_trials import Tried
+from whatfits.sizing.needing.search import NeedSearch
+from whatfits.sizing.needing.trials import Tried
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.catalog.rentals import RentalOffer
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.need_rows import Need, RunsOn
+    from whatfits.sizing.needing.rows import Need, RunsOn
 
 __all__ = [
     "BOX",

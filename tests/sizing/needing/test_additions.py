@@ -25,7 +25,7 @@ from round_devices import (
 
 from whatfits.sizing.api import load_machine
 from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.need_search import NeedSearch
+from whatfits.sizing.needing.search import NeedSearch
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import Workload
 

@@ -35,7 +35,7 @@ from whatfits.sizing.catalog.rentals import RentalOffer
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import RateRange
 from whatfits.sizing.model import ByteRange
-from whatfits.sizing.need_search import NeedSearch
+from whatfits.sizing.needing.search import NeedSearch
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import Workload
 

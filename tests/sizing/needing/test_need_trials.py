@@ -11,7 +11,7 @@ from whatfits.sizing import check
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import RateRange
-from whatfits.sizing.need_trials import LlamaMachines, OwnMachines, Tried
+from whatfits.sizing.needing.trials import LlamaMachines, OwnMachines, Tried
 from whatfits.sizing.workload import Workload
 
 SPEC = load_model("smollm2-135m")

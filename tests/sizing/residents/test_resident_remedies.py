@@ -13,14 +13,14 @@ from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.requantise import requantised
 from whatfits.sizing.resident_trials import Resident, ResidentRemedies, without, worst_of
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import GIB, format_bytes
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 if TYPE_CHECKING:
     from whatfits.sizing.estimate import Remedy, Verdict
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 SMALL = load_model("smollm2-135m")  # trained for 8,192 tokens
 LARGE = load_model("qwen2.5-0.5b", file_type="Q6_K")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from whatfits.sizing import search as search_module
 from whatfits.sizing.api import load_model
 from whatfits.sizing.graph.index import Replays
 from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search import trials as search_module
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.estimate import Memory
     from whatfits.sizing.model import ModelSpec
     from whatfits.sizing.placement import Placement
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
     from whatfits.sizing.verdict import Judgement
 
 __all__ = [

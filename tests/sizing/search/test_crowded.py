@@ -10,7 +10,7 @@ from whatfits.sizing import check, together
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.overhead import device_overhead
 from whatfits.sizing.runtimes.ollama import default_context_tokens
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest, Workload

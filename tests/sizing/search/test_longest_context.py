@@ -14,7 +14,7 @@ from whatfits.sizing.workload import PlacementRequest
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
     from whatfits.sizing.model import ModelSpec
-    from whatfits.sizing.search import Trials
+    from whatfits.sizing.search.trials import Trials
 
 STEP = 256
 TRAINED = 8192  # of the dense model

@@ -11,13 +11,13 @@ from small_boxes import CPU, DENSE, PLENTY, box, model, tried, unified
 
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import resolve_placement
-from whatfits.sizing.rooms import least_room, rooms_of, rough_rooms
 from whatfits.sizing.runtimes.llama_cpp import Bill
+from whatfits.sizing.search.rooms import least_room, rooms_of, rough_rooms
 from whatfits.sizing.verdict import pool_needs
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 
 @cache

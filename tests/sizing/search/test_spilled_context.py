@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from small_boxes import DENSE, EXPERTS, box, judged, model, needs, search
 
-from whatfits.sizing.rooms import rooms_of
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.rooms import rooms_of
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import KIB, MIB
 from whatfits.sizing.workload import PlacementRequest
 
 if TYPE_CHECKING:
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 STEP = 256
 BOXES = [(DENSE, 830 * MIB), (DENSE, 870 * MIB), (EXPERTS, 1000 * MIB), (EXPERTS, 1300 * MIB)]

@@ -13,8 +13,8 @@ import pytest
 from small_boxes import DENSE, EXPERTS, PLENTY, box, judged, model, needs, search, tried, unified
 
 from whatfits.sizing.placement import layer_devices
-from whatfits.sizing.search import Trials
-from whatfits.sizing.spilling import can_spill
+from whatfits.sizing.search.spilling import can_spill
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import MIB
 from whatfits.sizing.workload import PlacementRequest, Workload
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whatfits.sizing.machine import Machine
-    from whatfits.sizing.trial import Trial
+    from whatfits.sizing.search.trial import Trial
 
 CONTEXT = 4096
 HALVES = (1.0, 1.0)

@@ -8,7 +8,7 @@ from small_boxes import DENSE, PLENTY, box, model, needs, search, tried
 
 from whatfits.sizing.extras import Extras
 from whatfits.sizing.graph.index import Replays
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.workload import PlacementRequest, Workload
 
 MACHINE = box(PLENTY)

@@ -23,7 +23,7 @@ from whatfits.bench.synthetic import write_catalog_model
 from whatfits.sizing.architectures import find_entry
 from whatfits.sizing.catalog.lookup import ModelEntry, model_entries
 from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.sources import load
 from whatfits.sizing.units import GIB
 from whatfits.sizing.workload import PlacementRequest, Workload

@@ -9,7 +9,7 @@ import pytest
 from whatfits.sizing import check, load_model
 from whatfits.sizing.api import answer, load_machine
 from whatfits.sizing.catalog.lookup import find_model, model_entries
-from whatfits.sizing.ranker import Ranker
+from whatfits.sizing.ranking.ranker import Ranker
 from whatfits.sizing.sources.catalog_model import load_entry
 from whatfits.sizing.sources.smaller_models import smaller_models
 from whatfits.sizing.units import GIB

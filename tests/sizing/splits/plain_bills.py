@@ -11,9 +11,9 @@ from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.growth import NO_GROWTH
 from whatfits.sizing.machine import Device, Machine, Pool
 from whatfits.sizing.placement import Placement, resolve_placement
+from whatfits.sizing.search.split_search import SplitSearch, split_counts
+from whatfits.sizing.search.trial import Trial
 from whatfits.sizing.settings import Settings, resolve_settings
-from whatfits.sizing.split_search import SplitSearch, split_counts
-from whatfits.sizing.trial import Trial
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import judge
 from whatfits.sizing.workload import PlacementRequest, Workload

@@ -10,7 +10,7 @@ import pytest
 from every_split import elsewhere, every_split
 
 from whatfits.sizing.placement import layer_devices
-from whatfits.sizing.splits import left_bytes, moved_layers, nearest_split
+from whatfits.sizing.search.splits import left_bytes, moved_layers, nearest_split
 
 SEEDS = range(60)
 

@@ -8,7 +8,7 @@ import pytest
 from plain_bills import cards
 
 from whatfits.sizing.placement import place_layers
-from whatfits.sizing.split_search import leaves_split_open
+from whatfits.sizing.search.split_search import leaves_split_open
 from whatfits.sizing.values import replace
 from whatfits.sizing.workload import PlacementRequest
 

@@ -13,14 +13,14 @@ from whatfits.sizing.api import check, load_machine, load_model, plan
 from whatfits.sizing.catalog.lookup import model_entries
 from whatfits.sizing.catalog.shares import stored_model
 from whatfits.sizing.machine import Device, Machine, Pool
-from whatfits.sizing.need_trials import LlamaMachines
+from whatfits.sizing.needing.trials import LlamaMachines
 from whatfits.sizing.placement import Placement, resolve_placement
-from whatfits.sizing.ranker import Ranker
+from whatfits.sizing.ranking.ranker import Ranker
 from whatfits.sizing.runtimes.llama_cpp import Bill
-from whatfits.sizing.search import Trials
+from whatfits.sizing.search.split_search import split_counts
+from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.sources.catalog_model import load_entry
-from whatfits.sizing.split_search import split_counts
 from whatfits.sizing.units import GIB
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import VERDICT_ORDER, judge

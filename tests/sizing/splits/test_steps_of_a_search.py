@@ -11,7 +11,7 @@ import pytest
 from every_split import elsewhere, every_split
 from plain_bills import PlainBill, cards, settings_of
 
-from whatfits.sizing.split_search import split_counts
+from whatfits.sizing.search.split_search import split_counts
 from whatfits.sizing.workload import PlacementRequest
 
 ANY = PlacementRequest()

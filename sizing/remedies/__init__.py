@@ -1,0 +1,1 @@
+"""What would make a model fit, or faster: one change at a time, tried by the same engine."""

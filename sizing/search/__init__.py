@@ -1,0 +1,1 @@
+"""The search for placements: layers over devices, what spills, the longest that fits."""
