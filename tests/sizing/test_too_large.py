@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from whatfits.sizing import check, load_machine, rooms
+from whatfits.sizing import check, load_machine
 from whatfits.sizing.api import load_model
 from whatfits.sizing.extras import NO_EXTRAS, Extras
 from whatfits.sizing.remedies.trials import RemedySearch
+from whatfits.sizing.search import rooms
 from whatfits.sizing.search.trials import Trials
 from whatfits.sizing.units import GIB
 from whatfits.sizing.verdict import is_more_than_all
