@@ -153,7 +153,7 @@ def test_a_batch_has_a_token_for_each_request() -> None:
 
 
 def test_a_mac_is_sent_to_other_programs() -> None:
-    with pytest.raises(InvalidRequestError, match=r"mlx or llama\.cpp"):
+    with pytest.raises(InvalidRequestError, match=r"llama\.cpp on a Mac, or mlx for one user"):
         settled("mac-m4-max-64gb")
 
 
