@@ -74,20 +74,17 @@ def llama_plan(
     resolved = _in_own_terms(resolved_workload(asked.workload, trial), asked)
     speed = None if brief else with_slowdown(trials.speed(trial), trials, trial)
     filled = replace(workload, context_tokens=resolved.context_tokens)
-    longest = (
-        None
-        if brief
-        else _longest(program, trials, trial, machine=machine, workload=workload, asked=asked)
-    )
+    longest = None
+    if not brief:
+        longest = _longest(program, trials, trial, machine=machine, workload=workload, asked=asked)
     # elsewhere nobody can name the cards that are to work
     named = speed if entry.id == DEFAULT_RUNTIME else None
     split_notes, split_basis = _of_the_split(
         trials, trial, machine, request, longest=longest, speed=named
     )
     attempts = program.attempts(machine, workload)
-    commands = {}
-    if trial.runs or trial.judgement.verdict == "tight" or force:
-        commands[entry.id] = program.commands(spec, machine, workload, trial)
+    can_start = trial.runs or trial.judgement.verdict == "tight" or force
+    commands = program.commands(spec, machine, workload, trial) if can_start else ()
     return Plan(
         schema_version=SCHEMA_VERSION,
         model=ModelSummary.of(spec),
@@ -100,7 +97,7 @@ def llama_plan(
         memory=trial.memory,
         largest_context_tokens=_of_a_slot(longest, asked),
         speed=speed,
-        commands=commands,
+        commands={entry.id: commands} if can_start else {},
         remedies=() if brief else remedies(spec, machine, filled, trial, attempts),
         notes=(
             *spec.notes,
@@ -108,7 +105,7 @@ def llama_plan(
             *_notes(spec, machine, workload, trial),
             *_accelerator_notes(request, trial, machine),
             *split_notes,
-            *(file_notes(spec) if commands else ()),
+            *(file_notes(spec) if can_start else ()),
         ),
         basis=_reasons(spec, machine, workload, trial, speed=speed, of_the_split=split_basis),
         load_from_disk_s=load_from_disk_s(spec, trial.memory, machine),

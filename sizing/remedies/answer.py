@@ -18,8 +18,9 @@ from whatfits.sizing.remedies.elsewhere import (
     raise_limit,
     unpinned,
 )
+from whatfits.sizing.remedies.shared import fewer_tokens
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.units import format_bytes, format_count
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import is_more_than_all
 
@@ -96,13 +97,11 @@ def _shorter_context(search: RemedySearch) -> Iterator[Remedy]:
     for context in _useful_contexts(search, asked):
         trial = search.tried(workload=replace(search.workload, context_tokens=context))
         if trial.judgement.verdict in keep:
-            yield Remedy(
-                key="context",
-                text=f"use {format_tokens(context)} tokens of context",
-                change={"workload": {"context_tokens": context}},
+            yield fewer_tokens(
+                context,
+                asked_tokens=asked,
                 needs_bytes=trial.memory.total_bytes,
                 verdict=trial.judgement.verdict,
-                cost=f"{format_tokens(asked - context)} tokens less to remember",
             )
             return
 

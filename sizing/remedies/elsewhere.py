@@ -5,6 +5,7 @@ from __future__ import annotations
 from whatfits.sizing.basis.split import split_flag
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.estimate import Remedy
+from whatfits.sizing.remedies.shared import closed_programs
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.search.split_search import split_counts
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -82,14 +83,7 @@ def close_others(search: RemedySearch) -> Iterator[Remedy]:
         return
     trial = search.tried(machine=replace(search.machine, pools=pools))
     if search.improves(trial):
-        yield Remedy(
-            key="close",
-            text=f"close other programs: they hold {format_bytes(held)}",
-            change={},
-            needs_bytes=None,
-            verdict=trial.judgement.verdict,
-            cost="other programs have to be closed",
-        )
+        yield closed_programs(held, verdict=trial.judgement.verdict)
 
 
 def raise_limit(search: RemedySearch) -> Iterator[Remedy]:

@@ -10,11 +10,12 @@ from contextlib import suppress
 from whatfits.sizing.errors import BadInputError
 from whatfits.sizing.estimate import Remedy
 from whatfits.sizing.remedies.answer import shorter_contexts
+from whatfits.sizing.remedies.shared import closed_programs, fewer_tokens
 from whatfits.sizing.reserve import raise_limit_command, raised_limit_bytes
 from whatfits.sizing.runtimes.mlx_types import DEFAULT_TYPE, find_mlx_type
 from whatfits.sizing.runtimes.mlx_weights import MARK
 from whatfits.sizing.typed import TYPE_CHECKING
-from whatfits.sizing.units import format_bytes, format_count, format_tokens
+from whatfits.sizing.units import format_bytes, format_count
 from whatfits.sizing.values import replace
 from whatfits.sizing.verdict import VERDICT_ORDER
 
@@ -116,14 +117,7 @@ class _Search:
         held = self._machine.pool(self._pool_id()).used_bytes
         found = self._better(machine=self._with_pool(used_bytes=0)) if held else None
         if held and found is not None:
-            yield Remedy(
-                key="close",
-                text=f"close other programs: they hold {format_bytes(held)}",
-                change={},
-                needs_bytes=None,
-                verdict=found.judgement.verdict,
-                cost="other programs have to be closed",
-            )
+            yield closed_programs(held, verdict=found.judgement.verdict)
 
     def raise_limit(self) -> Iterator[Remedy]:
         pool = self._machine.pool(self._pool_id())
@@ -164,13 +158,11 @@ class _Search:
         for context in shorter_contexts(asked):
             found = self._better(workload=replace(self._workload, context_tokens=context))
             if found is not None:
-                yield Remedy(
-                    key="context",
-                    text=f"use {format_tokens(context)} tokens of context",
-                    change={"workload": {"context_tokens": context}},
+                yield fewer_tokens(
+                    context,
+                    asked_tokens=asked,
                     needs_bytes=found.memory.total_bytes,
                     verdict=found.judgement.verdict,
-                    cost=f"{format_tokens(asked - context)} tokens less to remember",
                 )
                 return
 

@@ -33,9 +33,10 @@ _SHARED: Final = frozenset({"integrated", "unified"})
 _HOPPER: Final = ("cuda", "hopper")
 _HOPPER_MMA_SHARE: Final = 0.629
 # Alchemist's peak is that of its matrix units, which Vulkan's shaders do not use there
-# (ggml-vulkan.cpp, ggml_vk_khr_cooperative_matrix_support): 128 operations of FP16 a vector engine
-# and cycle, where the engine itself does 32. Source: Intel, Introduction to the Xe-HPG
-# Architecture.
+# (ggml-vulkan.cpp, ggml_vk_khr_cooperative_matrix_support; llama.cpp pull request 24404): 128
+# operations of FP16 an engine and cycle, where its vector engine does 32. Source: Intel's slides on
+# the Xe HPG microarchitecture, as m.yd166.com/jingyan/5611804206_3.html retells them (read
+# 2026-11-27).
 _ALCHEMIST: Final = r"\bArc(?:\(TM\))? (?:Pro )?A\d"
 _ALCHEMIST_SHADERS_SHARE: Final = 0.25
 # Byte-wise dot products, four times the FP32 rate: half of it here, as every card's rate of prompts
