@@ -163,6 +163,8 @@ def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
         inputs["quantised_flops_per_s"] = rates.integer_flops
     if rates.float_flops:
         inputs["float_flops_per_s"] = rates.float_flops
+    for name in rates.eight_bit_types:
+        inputs[f"{name.lower()}_flops_per_s"] = rates.of_weights(name)
     if rates.processor is not None:
         inputs["kernels"] = rates.processor.kernels
         for name in (BY_ROWS, WIDE, *rates.processor.slowed_by):

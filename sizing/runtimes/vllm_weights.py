@@ -52,14 +52,20 @@ _CUT: Final = (
 )
 _EXPERTS: Final = r"blk\.\d+\.ffn_(gate|up|gate_up|down)_exps\.weight"
 _LATENT: Final = re.compile(r"blk\.\d+\.attn_[kv]_b\.weight")
-# Padding of MXFP4 experts in (hidden, intermediate): DeepGEMM and CUTLASS; Marlin and TRT-LLM.
-_LEAST_PADDING, _USUAL_PADDING = (128, 128), (256, 128)
+# Padding of MXFP4 experts in (hidden, intermediate): DeepGEMM and CUTLASS; Marlin and TRT-LLM;
+# Triton, which gpt-oss has on Hopper.
+_LEAST_PADDING, _USUAL_PADDING, _TRITON_PADDING = (128, 128), (256, 128), (1, 64)
+_BY_TRITON: Final = "gpt-oss"
 _MXFP4: Final = "MXFP4"
 _MXFP4_BITS: Final = 4.25
 _AWQ: Final = "AWQ"
-_HOPPER: Final = 9.0  # capability of what Machete runs on
+_HOPPER: Final = 9.0  # capability of what Machete and Triton's MXFP4 run on
 _ROUNDING: Final = 0.005  # small blocks, scales and buffers that no table lists
 _FULL_UNTURNED: Final = frozenset({"llama4", "cohere2", "exaone4"})  # only windows are turned
+# Nothing is: states, learned positions or slopes tell the order.
+_UNTURNED: Final = frozenset(
+    {"bloom", "gpt2", "granitehybrid", "jamba", "mpt", "nemotron_h", "nemotron_h_moe", "starcoder"}
+)
 _SAME: Final = 0.02  # a table this near to the headers describes the same tensors
 
 
@@ -78,8 +84,8 @@ def stage_weights(
         _held(model, layers, is_first=index == 0, is_last=index == cut.stages - 1, tied=tied)
         for index, layers in enumerate(stages)
     )
-    unpacked = capability == _HOPPER
-    *before, last = (_stage(model, held, cut, unpacked_zeros=unpacked) for held in parts)
+    on_hopper = capability == _HOPPER
+    *before, last = (_stage(model, held, cut, on_hopper=on_hopper) for held in parts)
     return (*before, _with_prediction(last, model, cut.ranks) if drafting else last)
 
 
@@ -116,24 +122,27 @@ def _held(
     ]
 
 
-def _stage(
-    model: ModelSpec, held: list[TensorSpec], cut: Cut, *, unpacked_zeros: bool
-) -> ByteRange:
-    parts = [(tensor, _on_rank(model, tensor, cut.ranks, _USUAL_PADDING)) for tensor in held]
+def _stage(model: ModelSpec, held: list[TensorSpec], cut: Cut, *, on_hopper: bool) -> ByteRange:
+    by_triton = on_hopper and model.architecture == _BY_TRITON
+    padding = _TRITON_PADDING if by_triton else _USUAL_PADDING
+    parts = [(tensor, _on_rank(model, tensor, cut.ranks, padding)) for tensor in held]
     mid = sum(n_bytes for _, n_bytes in parts)
-    low = sum(_on_rank(model, tensor, cut.ranks, _LEAST_PADDING) for tensor in held)
+    low, most = (
+        sum(_on_rank(model, tensor, cut.ranks, each) for tensor in held)
+        for each in (_TRITON_PADDING if by_triton else _LEAST_PADDING, _USUAL_PADDING)
+    )
     factor, why = _against_headers(model)
     copies = _latent_copies(held, cut.ranks)
     copied = copies if model.checkpoint is not None and model.checkpoint.label else 0
     rotary = _rotary_bytes(model)
-    # stacks of MXFP4 are taken apart and put together by their kernels
-    beyond = beyond_tensors_bytes((t, size) for t, size in parts if t.type != _MXFP4)
-    if unpacked_zeros:
+    # other kernels take stacks of MXFP4 apart and put them together
+    beyond = beyond_tensors_bytes((t, size) for t, size in parts if by_triton or t.type != _MXFP4)
+    if on_hopper:
         beyond += sum(_unpacked_bytes(tensor, size) for tensor, size in parts)
     return ByteRange(
         low_bytes=round(low * min(factor, 1.0)),
         mid_bytes=round(mid * factor) + beyond + rotary + copied,
-        high_bytes=round(mid * max(factor, 1.0) * (1 + _ROUNDING)) + beyond + 2 * rotary + copies,
+        high_bytes=round(most * max(factor, 1.0) * (1 + _ROUNDING)) + beyond + 2 * rotary + copies,
         reason=why,
     )
 
@@ -238,6 +247,8 @@ def _rotary_bytes(model: ModelSpec) -> int:
     the length before scaling.
     """
     name = model.architecture
+    if name in _UNTURNED:
+        return 0
     given = model.metadata.get(f"{name}.rope.dimension_count")
     width = given if isinstance(given, int) else _widest_key(model.layers)
     trained = model.hparams.context_train_tokens or 0

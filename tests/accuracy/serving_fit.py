@@ -8,7 +8,8 @@ every step has, many at once what each sequence adds. The ends are the least and
 seen. Of today's engine that half has one server of this kind: its middle for a sequence; the ends
 are as far from it as with the earlier engine, as hosts are the same.
 Widths are what four in five of the half's figures need when whatever was fitted on their card is
-fitted without it.
+fitted without it. Cards whose costs under vLLM are fitted on the same models, in the tables of
+speeds, tell no width: they are near because of that.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
+import speed_rows
 from serving_rows import NO_FRONT_S, Row, deployment_of, load_of, rows
 
 from whatfits.sizing.serving import vllm_deployment
@@ -164,7 +166,8 @@ def _short(value: float) -> float:
 
 def spread() -> Spread:
     """Return the widths: the least that hold four in five where a card's own rows are left out."""
-    used = _used(None)
+    seen = {row.device for row in speed_rows.rows() if row.engine == "vllm" and not row.judges}
+    used = [row for row in _used(None) if row.device not in seen]
     lefts = {device: fitted(device) for device in {row.device for row in used}}
     widths = []
     for figure in ("writing", "reading"):

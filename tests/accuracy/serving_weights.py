@@ -24,10 +24,10 @@ from whatfits.sizing.workload import PlacementRequest, Workload
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FLOATS", "fitted_on", "weights_cost"]
+__all__ = ["FLOATS", "FLOAT_NAMES", "fitted_on", "weights_cost"]
 
 FLOATS: Final = ("weights.float", "weights.bf16")
-_NAMES: Final = ("weights.F32", "weights.F16", "weights.BF16", *FLOATS)
+FLOAT_NAMES: Final = ("weights.F32", "weights.F16", "weights.BF16", *FLOATS)
 _LARGE: Final = ("7b", "8b")  # of smaller models the host takes longer than the weights
 
 
@@ -36,7 +36,10 @@ def fitted_on() -> list[Row]:
     return [
         row
         for row in rows()
-        if row.answer_tokens_per_s is not None and not row.judges and _is_large(row.model)
+        if row.users == 1
+        and row.answer_tokens_per_s is not None
+        and not row.judges
+        and _is_large(row.model)
     ]
 
 
@@ -65,7 +68,8 @@ def _cost(row: Row, tables: Mapping[str, Any]) -> float:
         depth=load_of(row).prompt.median_tokens + row.output_tokens // 2,
     )
     costs = [read_costs(tables, device, "vllm") for device in devices]
-    read_s = sum(term.amount for term in terms if term.costs[0] in _NAMES)
-    other_s = sum(t.amount * costs[t.device].of(t.costs) for t in terms if t.costs[0] not in _NAMES)
+    read = [term for term in terms if term.costs[0] in FLOAT_NAMES]
+    read_s = sum(term.amount for term in read)
+    other_s = sum(t.amount * costs[t.device].of(t.costs) for t in terms if t not in read)
     host_s = host_work(row.engine_version).step_s[1]
     return (1 / row.answer_tokens_per_s - other_s - host_s) / read_s

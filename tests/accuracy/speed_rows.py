@@ -100,7 +100,11 @@ def rows() -> tuple[Row, ...]:
 
 def _rows_of(run: dict[str, Any]) -> list[Row]:
     model = _model(
-        run["model"], run.get("file_type"), run.get("bits_per_weight"), run.get("file_gib")
+        run["engine"],
+        run["model"],
+        run.get("file_type"),
+        run.get("bits_per_weight"),
+        run.get("file_gib"),
     )
     machine = None if model is None else machine_of(run, model)
     if model is None or machine is None:
@@ -177,10 +181,11 @@ def _row(
 
 @cache
 def _model(
-    name: str, file_type: str | None, bits: float | None, file_gib: float | None
+    engine: str, name: str, file_type: str | None, bits: float | None, file_gib: float | None
 ) -> ModelSpec | None:
     """Return the model as the file of that size has it: the standard recipe's tensors, scaled."""
-    spec = load_model(name, file_type=file_type or "BF16")
+    runtime = "vllm" if engine == "vllm" else "llama.cpp"
+    spec = load_model(name, file_type=file_type or "BF16", runtime=runtime)
     if bits is not None:
         label = "F16" if bits >= 16 else "Q8_0" if bits >= 8 else "Q4_1"
         tensors = tuple(_with_bits(tensor, bits, label) for tensor in spec.tensors)

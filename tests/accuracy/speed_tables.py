@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from serving_weights import FLOATS, weights_cost
+from serving_weights import FLOAT_NAMES, FLOATS, weights_cost
 from speed_fit import CODE, Fit, fit
 from speed_rows import rows
 
@@ -241,15 +241,24 @@ def fitted_tables(
     joined = _joined(*(fit(part) for part in _parts(used)))
     widths = _intervals(used) if intervals is None else intervals or _NO_INTERVALS
     tables = tables_of(joined, used, widths)
-    return _with_vllm_floats(tables)
+    return _with_vllm_floats(tables, seen={row.family for row in used if _is_of_floats(row)})
 
 
-def _with_vllm_floats(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return the same with what servers showed of weights of 16 bits under vLLM."""
+def _is_of_floats(row: Row) -> bool:
+    """Whether it is of writing with weights of 16 bits alone."""
+    read = {name for term in row.terms for name in term.costs if name.startswith("weights.")}
+    return row.phase == "decode" and bool(read) and read <= set(FLOAT_NAMES)
+
+
+def _with_vllm_floats(tables: dict[str, Any], *, seen: set[str]) -> dict[str, Any]:
+    """Return the same with what servers showed of weights of 16 bits under vLLM.
+
+    Generations that were `seen` with such weights keep what those figures showed.
+    """
     cost = weights_cost(tables)
     tables["source"] += "; weights of 16 bits under vLLM: tests/recorded/serving, likewise"
     for name, costs in tables["families"].items():
-        if name.partition(":")[0] == "vllm":
+        if name.partition(":")[0] == "vllm" and name not in seen:
             costs.update(dict.fromkeys(FLOATS, cost))
     return tables
 

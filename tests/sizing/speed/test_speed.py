@@ -382,6 +382,32 @@ def test_llama_cpp_reaches_a_hopper_cards_peak_by_the_share_of_its_instructions(
     assert rates("rtx-4090", None).float_flops is None
 
 
+@pytest.mark.parametrize(
+    ("card", "types"),
+    [
+        ("h100-pcie", ("W8A8", "FP8")),
+        ("rtx-4090", ("W8A8", "FP8")),
+        ("rtx-3090", ("W8A8",)),  # FP8 is turned to 16 bits before Ada
+        ("tesla-t4", ("W8A8",)),
+        ("tesla-v100-sxm2-16-gb", ()),
+        ("mi300x", ()),
+    ],
+)
+def test_vllm_multiplies_eight_bits_twice_as_fast_where_matrix_units_do(
+    card: str, types: tuple[str, ...]
+) -> None:
+    machine = load_machine(card)
+    found = peak_rates(machine.accelerators, machine, "vllm")[0]
+    assert found.eight_bit_types == types
+    assert found.flops is not None
+    for name in ("FP8", "W8A8"):
+        assert found.of_weights(name) == found.flops * (2 if name in types else 1)
+    for name in ("BF16", "AWQ", "NVFP4"):
+        assert found.of_weights(name) == found.flops
+    # llama.cpp has no such kernels
+    assert peak_rates(machine.accelerators, machine)[0].eight_bit_types == ()
+
+
 def test_a_full_context_is_told_beside_the_prompts_depth() -> None:
     def told(context_tokens: int, prompt_tokens: int | None = None) -> Speed | None:
         asked = Workload(context_tokens=context_tokens, prompt_tokens=prompt_tokens)

@@ -87,7 +87,8 @@ def test_vulkan_and_other_engines_have_kernels_of_their_own() -> None:
     here = peak_rates(machine.devices, machine)[0].unpacking
     assert here is not None
     assert here.per_s == pytest.approx(989e12 / 32)
-    assert peak_rates(machine.devices, machine, "vllm")[0].unpacking is None
+    machete = peak_rates(machine.devices, machine, "vllm")[0]
+    assert machete.unpacking_share("Q4_K") == machete.unpacking_share("FP8") == 0.0
     card = replace(machine.devices[0], kind="vulkan")
     assert peak_rates([card], None)[0].unpacking is None
 
@@ -114,3 +115,13 @@ def test_terms_in_bytes_are_unpacked_as_those_at_peak_rates() -> None:
     for costs in {term.costs for term in straight}:
         sums = [sum(t.amount for t in found if t.costs == costs) for found in (timed, straight)]
         assert sums[0] == pytest.approx(sums[1])
+
+
+@pytest.mark.parametrize(("card", "most"), [("h200-sxm-141-gb", 3.0), ("rtx-4090", 0.0)])
+def test_machete_unpacks_slower_than_hopper_reads(card: str, most: float) -> None:
+    machine = load_machine(card)
+    found = peak_rates(machine.accelerators, machine, "vllm")[0]
+    beyond = found.unpacking_share("AWQ")
+    assert beyond == found.unpacking_share("GPTQ")
+    assert (0.5 < beyond < most) if most else beyond == 0.0
+    assert found.unpacking_share("BF16") == found.unpacking_share("FP8") == 0.0
