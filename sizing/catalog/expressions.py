@@ -21,7 +21,15 @@ from whatfits.sizing.values import dataclass
 if TYPE_CHECKING:
     from typing import Final
 
-__all__ = ["EXAMPLES", "DevicePart", "RamPart", "parse_expression", "with_memory", "without_size"]
+__all__ = [
+    "EXAMPLES",
+    "DevicePart",
+    "RamPart",
+    "parse_expression",
+    "with_memory",
+    "without_machine",
+    "without_size",
+]
 
 EXAMPLES: Final = "'rtx-4090', '2x rtx-3090 + 64gb', 'm4 max 64gb', '64gb' (no GPU)"
 _LONGEST: Final = 200
@@ -55,8 +63,14 @@ _COUNT_BEHIND: Final = re.compile(
     re.IGNORECASE,
 )
 _BRACKETED_COUNT: Final = re.compile(r"\((\s*(?:[x×*]\s*\d+|\d+\s*[x×*])\s*)\)", re.IGNORECASE)
-# "raspberry pi 5 (8gb)", "m4 (24 GB)": as shops write it
-_BRACKETED_SIZE: Final = re.compile(r"\((\s*\d+\s*[gt]i?b\s*)\)", re.IGNORECASE)
+# "raspberry pi 5 (8gb)", "mac mini (m4, 24 GB)": as shops write it
+_BRACKETED_SIZE: Final = re.compile(
+    r"\(((?:[^()]{1,60}[,\s])?\s*\d+\s*[gt]i?b\s*)\)", re.IGNORECASE
+)
+# "rtx 4090 pc": said of the machine around a device, unless its name goes on so
+_AROUND: Final = re.compile(
+    r"(?:\s+gaming)?\s+(?:pc|desktop|computer|server|rig|machine|build|system)$", re.IGNORECASE
+)
 _SIZE_BEHIND: Final = re.compile(r"(?<=\S)\s+\d+(?:\.\d+)?\s*[gt](?:i?b|igs?)?$", re.IGNORECASE)
 _FIRST_IN_NAMES: Final = 1000  # 7900xtx, 5800x3d: such a number tells what it is, not how many
 _RAM: Final = re.compile(
@@ -137,6 +151,11 @@ def without_size(text: str) -> tuple[str, RamPart | None]:
     if behind is None or match is None:
         return text, None
     return text[: behind.start()], _ram(text, match, 1)
+
+
+def without_machine(text: str) -> str:
+    """Return a name without a last word for the machine around a device, as `h100 server`."""
+    return _AROUND.sub("", text)
 
 
 def _counted(part: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from whatfits.sizing.catalog.cpu_part import CPU_ID, cpu_device, cpu_part
 from whatfits.sizing.catalog.device_entries import DeviceChoice, find_device_and_memory
-from whatfits.sizing.catalog.expressions import parse_expression, with_memory
+from whatfits.sizing.catalog.expressions import parse_expression, with_memory, without_machine
 from whatfits.sizing.catalog.machine_parts import card_pool, features_of, unified_pool
 from whatfits.sizing.catalog.memory_rates import (
     pcie_bandwidth_bytes_per_s,
@@ -19,7 +19,7 @@ from whatfits.sizing.machine import Device, Link, Machine, Pool
 from whatfits.sizing.reserve import idle_ram_reserve_bytes
 from whatfits.sizing.typed import TYPE_CHECKING
 from whatfits.sizing.units import GIB
-from whatfits.sizing.values import dataclass, field
+from whatfits.sizing.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from typing import Final
@@ -71,9 +71,9 @@ class _Draft:
         """Add the devices of one part."""
         try:
             entry, memory_gib = self._find(part.text)
-        except UnknownMachineError:
+        except UnknownMachineError as refused:
             if not self._add_cpu(part):
-                raise
+                self._add_without_machine(part, refused)
             return
         if entry.kind == "integrated":
             self._add_integrated(entry, part)
@@ -81,6 +81,17 @@ class _Draft:
             self._add_unified(entry, part, memory_gib)
         else:
             self._add_cards(entry, part, memory_gib)
+
+    def _add_without_machine(self, part: DevicePart, refused: UnknownMachineError) -> None:
+        """Add what a name is without a word for the machine around it, as `rtx 4090 pc`."""
+        name = without_machine(part.text)
+        if name == part.text:
+            raise refused
+        try:
+            self.add(replace(part, text=name))
+        except UnknownMachineError as shorter:
+            # which one was meant is a question only where it is known
+            raise (shorter if shorter.what.startswith("ambiguous") else refused) from None
 
     def _find(self, text: str) -> DeviceChoice:
         """Return a device; what was written as RAM may tell variants with shared memory apart."""
