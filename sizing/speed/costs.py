@@ -115,10 +115,8 @@ def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) ->
     name = f"{kind}:{device_key(device)}"
     own = fitted["devices"].get(name)
     models = fitted["models"].get(name, {}) if own else {}
-    elsewhere = "family" if family == keys[0] and kind != "cpu" else "unknown"
-    level, prompt_level = (
-        "device" if models.get(phase, 0) >= _FEWEST_MODELS else elsewhere for phase in _PHASES
-    )
+    seen = fitted["figures"][family] if family == keys[0] and kind != "cpu" else {}
+    level, prompt_level = (_level(phase, models, seen) for phase in _PHASES)
     if family in _FEW_PROMPTS:
         prompt_level = "unknown"
     if family == _PROCESSORS and _has_own_prompts(fitted):
@@ -135,6 +133,13 @@ def read_costs(fitted: Mapping[str, Any], device: Device, engine: str | None) ->
         (prompt[0], prompt[1]),
         family,
     )
+
+
+def _level(phase: str, models: Mapping[str, int], seen: Mapping[str, int]) -> Level:
+    """Return from where a phase is known; of several families only writing was ever measured."""
+    if models.get(phase, 0) >= _FEWEST_MODELS:
+        return "device"
+    return "family" if seen.get(phase) else "unknown"
 
 
 def _has_own_prompts(fitted: Mapping[str, Any]) -> bool:

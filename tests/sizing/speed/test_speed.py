@@ -93,6 +93,21 @@ def test_a_card_has_factors_of_its_own_where_vulkan_runs_it() -> None:
     assert [c.prompt_level for c in (cuda, vulkan)] == ["family", "unknown"]
 
 
+@pytest.mark.parametrize(
+    ("name", "capability", "engine"),
+    [("Tesla T4", "cc7.5", None), ("GeForce RTX 5090", "cc12.0", "vllm")],
+)
+def test_a_family_whose_prompts_nobody_measured_tells_writing_alone(
+    name: str, capability: str, engine: str | None
+) -> None:
+    costs = costs_of(Device("d", "cuda", name, "vram0", features=(capability,)), engine)
+    seen = efficiencies()["figures"][costs.family]
+    assert seen["decode"]
+    assert "prefill" not in seen
+    assert costs.level in ("device", "family")
+    assert costs.prompt_level == "unknown"
+
+
 def test_processors_of_arm_are_a_family_apart_and_none_is_known_for_sure() -> None:
     x86 = Device("cpu", "cpu", "CPU", "ram", 83_200_000_000, features=("avx2",))
     arm = Device("cpu", "cpu", "CPU", "ram", 83_200_000_000, features=("neon", "dotprod"))
