@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatfits.sizing.catalog.expressions import without_size
+from whatfits.sizing.catalog.expressions import without_machine, without_size
 from whatfits.sizing.catalog.memory_platforms import named_cpu
 from whatfits.sizing.catalog.memory_rates import ram_bandwidth_bytes_per_s
 from whatfits.sizing.catalog.processor_facts import processor_facts, processor_named
@@ -47,7 +47,8 @@ def cpu_part(part: DevicePart) -> CpuPart | None:
     Raises:
         UnknownMachineError: no board has as many.
     """
-    name, ram = without_size(part.text)
+    named, ram = without_size(part.text)
+    name = without_machine(named)
     found = named_cpu(name) or named_cpu(processor_named(name) or "")
     if found is None:
         return None

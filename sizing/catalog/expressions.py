@@ -69,13 +69,19 @@ _BRACKETED_SIZE: Final = re.compile(
 )
 # "rtx 4090 pc": said of the machine around a device, unless its name goes on so
 _AROUND: Final = re.compile(
-    r"(?:\s+gaming)?\s+(?:pc|desktop|computer|server|rig|machine|build|system)$", re.IGNORECASE
+    r"(?:\s+gaming)?\s+(?:pc|desktop|computer|server|workstation|rig|machine|build|system)$",
+    re.IGNORECASE,
 )
-_SIZE_BEHIND: Final = re.compile(r"(?<=\S)\s+\d+(?:\.\d+)?\s*[gt](?:i?b|igs?)?$", re.IGNORECASE)
+# 8700g and 12700t are processors: of so many digits a size needs its b
+_NO_PROCESSOR: Final = r"(?!\d{4,}g(?![a-z])|\d{3,}t(?![a-z]))"
+_SIZE_BEHIND: Final = re.compile(
+    rf"(?<=\S)\s+{_NO_PROCESSOR}\d+(?:\.\d+)?\s*[gt](?:i?b|igs?)?$", re.IGNORECASE
+)
 _FIRST_IN_NAMES: Final = 1000  # 7900xtx, 5800x3d: such a number tells what it is, not how many
 _RAM: Final = re.compile(
+    rf"{_NO_PROCESSOR}"
     r"(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?)?(?:\s*(?:of\s+)?(?:ram|memory))?"
-    r"(?:\s+(?:laptop|notebook|pc|desktop|computer|server))?"
+    r"(?:\s+(?:laptop|notebook|pc|desktop|computer|server|workstation|rig))?"
     r"(?:\s+(?P<type>(?:lp)?ddr\dx?)(?:[\s@-]*(?P<rate>\d+)(?:\s*(?:mt/s|mhz))?)?"
     rf"(?:[\s,]+(?P<channels>\d+|{'|'.join(_MANIFOLD)})[\s-]*channels?)?)?",
     re.IGNORECASE,
@@ -139,7 +145,9 @@ def with_memory(text: str, device: str, memory_gib: int) -> str:
 def _sized(part: str, device: str, memory_gib: int) -> str:
     count, name = _counted(part)
     if name != device:
-        return part
+        if without_machine(name) != device:
+            return part
+        return _sized(f"{count}x {device}" if count > 1 else device, device, memory_gib)
     # a count behind the name would come between it and its memory
     return f"{part if part.endswith(name) else f'{count}x {name}'} {memory_gib}gb"
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KIND_OF_VENDOR", "machine_expression"]
 
+_UNKNOWN: Final = "unknown device"
 KIND_OF_VENDOR: Final = {"NVIDIA": "cuda", "AMD": "rocm", "Intel": "vulkan", "Apple": "metal"}
 
 
@@ -90,8 +91,8 @@ class _Draft:
         try:
             self.add(replace(part, text=name))
         except UnknownMachineError as shorter:
-            # which one was meant is a question only where it is known
-            raise (shorter if shorter.what.startswith("ambiguous") else refused) from None
+            # what is asked further is asked of a device that is known
+            raise (refused if shorter.what == _UNKNOWN else shorter) from None
 
     def _find(self, text: str) -> DeviceChoice:
         """Return a device; what was written as RAM may tell variants with shared memory apart."""
