@@ -35,7 +35,7 @@ QUANT_KINDS: Final = ("float", "bf16", "q8", "legacy", "k", "iq", "fp4")
 _KIND_OF_TYPE: Final = {
     **dict.fromkeys(("F32", "F16", "F64", "16 BITS", "32 BITS"), "float"),
     "BF16": "bf16",
-    **dict.fromkeys(("Q8_0", "Q8_1", "Q8_K", "FP8", "I8"), "q8"),
+    **dict.fromkeys(("Q8_0", "Q8_1", "Q8_K", "FP8", "FBGEMM_FP8", "W8A8", "I8"), "q8"),
     **dict.fromkeys(("MXFP4", "NVFP4"), "fp4"),
 }
 _MOST_SPREAD: Final = 4.0

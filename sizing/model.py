@@ -251,7 +251,8 @@ class CheckpointFacts:
         quantised_on_load: `reference` is the 16-bit checkpoint, and the runtime quantises it.
         group: weights along a row, or rows, that share a scale: no cut may divide them.
         only_experts: nothing but the experts is quantised.
-        states_in_f32: the configuration asks for recurrent states in 32 bits.
+        states_in_f32: the configuration asks for recurrent states in 32 bits; None where it does
+            not say.
         has_other_parts: it holds vision or audio parts as well, which `tensors` leave out.
         stored_bytes: what its tensors take by its own headers, other parts left out; None when
             they were not read.
@@ -263,7 +264,7 @@ class CheckpointFacts:
     quantised_on_load: bool = False
     group: int = 1
     only_experts: bool = False
-    states_in_f32: bool = False
+    states_in_f32: bool | None = None
     has_other_parts: bool = False
     stored_bytes: int | None = None
     revision: str | None = None

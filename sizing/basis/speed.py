@@ -143,6 +143,10 @@ def _decode_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
     kinds = [name for name in costs.table if name.startswith("weights.")]
     for name in (*kinds, *_SHOWN):
         inputs[f"share_{name.replace('.', '_')}"] = _share(costs, name)
+    if rates.unpacking is not None:
+        inputs["unpacking_operations_per_s"] = rates.unpacking.per_s
+        for name, count in rates.unpacking.counts.items():
+            inputs[f"unpacking_operations_{name}"] = count
     for name in (OPERATION, "hop", "token"):
         inputs[f"{name}_microseconds"] = rounded(1e6 * costs.of((name,)))
     for name in (name for name in costs.table if name.startswith(f"{ROW}.")):
@@ -163,8 +167,8 @@ def _prompt_inputs(rates: Rates, costs: DeviceCosts) -> dict[str, Any]:
         inputs["quantised_flops_per_s"] = rates.integer_flops
     if rates.float_flops:
         inputs["float_flops_per_s"] = rates.float_flops
-    for name in rates.eight_bit_types:
-        inputs[f"{name.lower()}_flops_per_s"] = rates.of_weights(name)
+    for name, flops in (rates.products or {}).items():
+        inputs[f"{name.lower()}_flops_per_s"] = flops
     if rates.processor is not None:
         inputs["kernels"] = rates.processor.kernels
         for name in (BY_ROWS, WIDE, *rates.processor.slowed_by):

@@ -8,13 +8,14 @@ vllm/config/cache.py; the parts are explained in the files that work them out.
 
 from __future__ import annotations
 
+from itertools import islice
 from math import ceil
 
 from whatfits.sizing.estimate import DeviceMemory, Memory
 from whatfits.sizing.named_tuples import NamedTuple
 from whatfits.sizing.quants.layouts.parts import HALF
 from whatfits.sizing.runtimes.vllm_devices import capability
-from whatfits.sizing.runtimes.vllm_kv_plan import plan_cache
+from whatfits.sizing.runtimes.vllm_kv_plan import plan_stages
 from whatfits.sizing.runtimes.vllm_layers import CacheRules, cache_layers
 from whatfits.sizing.runtimes.vllm_overheads import (
     activation_range,
@@ -28,11 +29,13 @@ from whatfits.sizing.speculation import prediction_layer
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
     from whatfits.sizing.machine import Device, Machine, Pool
-    from whatfits.sizing.model import ByteRange, ModelSpec
+    from whatfits.sizing.model import ByteRange, LayerSpec, ModelSpec
     from whatfits.sizing.runtimes.vllm_kv_plan import CachePlan
+    from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec
     from whatfits.sizing.runtimes.vllm_settings import VllmSettings
 
 __all__ = ["DEFAULT_UTILISATION_PERMILLE", "Bill", "DeviceBill", "bill_of"]
@@ -222,6 +225,17 @@ def _n_blocks(one: DeviceBill, permille: int, which: str) -> int:
     return one.cache.n_blocks(asked - sum(part.low_bytes for part in one.subtracted))
 
 
+def _pages_of_stages(
+    model: ModelSpec, stages: Sequence[range], predicting: list[LayerSpec], rules: CacheRules
+) -> list[tuple[CacheSpec, ...]]:
+    """Return the pages on each stage, aligned with those of all; predictions are on the last."""
+    held = [[model.layers[index] for index in layers] for layers in stages]
+    held[-1] += predicting
+    pages = iter(cache_layers(model, [layer for layers in held for layer in layers], rules))
+    counts = [len(cache_layers(model, layers, rules)) for layers in held]
+    return [tuple(islice(pages, count)) for count in counts]
+
+
 def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tuple[DeviceBill, ...]:
     cut = settings.cut
     stages = cut.layers(model.n_layers)
@@ -231,20 +245,17 @@ def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tupl
     activation = activation_range(model, settings)
     rules = CacheRules(
         ranks=cut.ranks,
-        element_bytes=_EIGHT_BITS if settings.cache_type == "fp8" else HALF,
+        element_bytes=_EIGHT_BITS if settings.keeps_fp8(model) else HALF,
         latent_block_tokens=settings.latent_block_tokens,
-        states_in_f32=model.checkpoint is not None and model.checkpoint.states_in_f32,
+        states_in_f32=None if model.checkpoint is None else model.checkpoint.states_in_f32,
         plain_sparse_rows=settings.plain_sparse_rows,
         drafted_tokens=settings.drafted_tokens,
     )
     predicting = [prediction_layer(model)] * model.hparams.n_layer_nextn if drafting else []
-    caches = [
-        plan_cache(
-            cache_layers(model, [*(model.layers[index] for index in layers), *predicting], rules),
-            in_flight_tokens=settings.in_flight_tokens,
-        )
-        for layers in stages
-    ]
+    caches = plan_stages(
+        _pages_of_stages(model, stages, predicting, rules),
+        in_flight_tokens=settings.in_flight_tokens,
+    )
     bills = []
     for index, device in enumerate(settings.devices):
         stage = index // cut.ranks

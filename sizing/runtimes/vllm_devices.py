@@ -1,7 +1,7 @@
 """Devices that vLLM runs on, and what it takes by default on them.
 
 Source: vllm-project/vllm 0.33.0 vllm/engine/arg_utils.py (get_batch_defaults); its documentation,
-getting_started/installation/gpu (compute capability 7.0 or higher).
+getting_started/installation/gpu (compute capability 7.5 or higher).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BACKENDS: Final = ("cuda", "rocm")
 _LARGE_BYTES, _BIG_BYTES = 160 * GIB, 70 * GIB
 _SMALL_BATCHES: Final = ("A100", "GB10")  # whatever their memory
 _CAPABILITY: Final = re.compile(r"cc([0-9]{1,3}(?:\.[0-9]{1,3})?)")
-_FIRST_CAPABILITY: Final = 7.0
+_FIRST_CAPABILITY: Final = 7.5  # CUDA 13, which its packages are built by, has no older
 
 
 def capability(device: Device) -> float | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec
 
-__all__ = ["NULL_BLOCKS", "CacheGroup", "CachePlan", "plan_cache"]
+__all__ = ["NULL_BLOCKS", "CacheGroup", "CachePlan", "plan_cache", "plan_stages"]
 
 NULL_BLOCKS: Final = 1  # one block is never given away
 _EVEN: Final = 1.5  # counts of layers this close make groups of the larger count
@@ -31,15 +31,12 @@ class CacheGroup:
     """Layers that share a table of blocks; one block holds a page of each.
 
     Attributes:
-        layers: the pages of its layers, in the order of the model.
+        spec: the kind and the block of its layers.
+        layers: the pages of its layers, in the order of the model; a stage may have none of them.
     """
 
+    spec: CacheSpec
     layers: tuple[CacheSpec, ...]
-
-    @property
-    def spec(self) -> CacheSpec:
-        """The kind and the block of its layers."""
-        return self.layers[0]
 
     @property
     def pages_bytes(self) -> int:
@@ -113,11 +110,37 @@ def plan_cache(layers: Sequence[CacheSpec], *, in_flight_tokens: int) -> CachePl
     Raises:
         UnsupportedArchitectureError: latent pages would have to be padded, which vLLM cannot do.
     """
-    if not layers:
-        return CachePlan((), in_flight_tokens)
-    if len({(layer.kind, layer.block_tokens, layer.span_tokens) for layer in layers}) == 1:
-        return CachePlan((CacheGroup(tuple(layers)),), in_flight_tokens)
-    return CachePlan(_groups(_unified(layers)), in_flight_tokens)
+    (plan,) = plan_stages([layers], in_flight_tokens=in_flight_tokens)
+    return plan
+
+
+def plan_stages(
+    stages: Sequence[Sequence[CacheSpec]], *, in_flight_tokens: int
+) -> tuple[CachePlan, ...]:
+    """Return the groups on each stage: made of all layers, each with those that lie there.
+
+    A request takes blocks of every group on every stage, of empty ones too.
+
+    Raises:
+        UnsupportedArchitectureError: latent pages would have to be padded, which vLLM cannot do.
+    """
+    layers = [layer for stage in stages for layer in stage]
+    where = [index for index, stage in enumerate(stages) for _ in stage]
+    if len({(layer.kind, layer.block_tokens, layer.span_tokens) for layer in layers}) > 1:
+        layers = _unified(layers)
+        groups = _groups(layers)
+    else:
+        groups = [list(range(len(layers)))] if layers else []
+    return tuple(
+        CachePlan(
+            tuple(
+                CacheGroup(layers[members[0]], tuple(layers[n] for n in members if where[n] == at))
+                for members in groups
+            ),
+            in_flight_tokens,
+        )
+        for at in range(len(stages))
+    )
 
 
 def _unified(layers: Sequence[CacheSpec]) -> list[CacheSpec]:
@@ -139,16 +162,16 @@ def _brought_to(layer: CacheSpec, largest: int) -> CacheSpec:
     return padded(layer, page_bytes=largest)
 
 
-def _groups(layers: Sequence[CacheSpec]) -> tuple[CacheGroup, ...]:
-    """Return groups of equally many layers; one that is missing costs its page all the same."""
-    kinds: dict[CacheSpec, list[CacheSpec]] = {}
-    for layer in layers:
-        kinds.setdefault(layer, []).append(layer)
+def _groups(layers: Sequence[CacheSpec]) -> list[list[int]]:
+    """Return groups of equally many layers, by their numbers; a missing one costs its page too."""
+    kinds: dict[CacheSpec, list[int]] = {}
+    for number, layer in enumerate(layers):
+        kinds.setdefault(layer, []).append(number)
     counts = [len(members) for members in kinds.values()]
     fewest, most = min(counts), max(counts)
     size = most if most < _EVEN * fewest else fewest
     groups = []
     for members in kinds.values():
         n_groups = ceil_div(len(members), size)
-        groups += [CacheGroup(tuple(members[start::n_groups])) for start in range(n_groups)]
-    return tuple(groups)
+        groups += [members[start::n_groups] for start in range(n_groups)]
+    return groups

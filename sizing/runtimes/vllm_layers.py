@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Final
 
-    from whatfits.sizing.model import LayerSpec, ModelSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec, RecurrentState
     from whatfits.sizing.runtimes.vllm_kv_specs import CacheKind
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _BLOCK_TOKENS: Final = 16
+_BEFORE_AND_AFTER: Final = 2  # what goes into a state and what comes out of it, of a group each
 _LATENT_HYBRID_STEP: Final = 128
 _SPARSE_FP8_ROW_BYTES: Final = 656  # fp8_ds_mla: 512, their scales, the rotary part in 16 bits
 _SPARSE_BLOCK_TOKENS: Final = 64
@@ -44,6 +45,8 @@ _INDEXED_BLOCK_TOKENS: Final = 128
 _CHUNKED: Final = frozenset({"llama4"})
 # The recurrent part of these is kept in 32 bits whatever the model's type is.
 _STATES_IN_F32: Final = frozenset({"kimi-linear", "kimi-k3", "bailingmoe3"})
+# So are these, unless their configuration says otherwise.
+_STATES_IN_F32_BY_DEFAULT: Final = frozenset({"nemotron_h", "nemotron_h_moe"})
 _SPARSE: Final = frozenset({"deepseek32", "glm-dsa"})
 # Nobody described here what vLLM keeps for these, or vLLM has no such model.
 _UNKNOWN: Final = frozenset(
@@ -60,7 +63,8 @@ class CacheRules:
         ranks: tensor-parallel ranks.
         element_bytes: bytes of one cached element: 2, or 1 with an FP8 cache.
         latent_block_tokens: tokens of a block of latent rows, as the attention kernel wants it.
-        states_in_f32: the recurrent part of a state is kept in 32 bits.
+        states_in_f32: the recurrent part of a state is kept in 32 bits; None where the model's
+            configuration does not say.
         plain_sparse_rows: rows that an indexer picks are kept in FP8 as they are, without scales.
         drafted_tokens: tokens drafted ahead: a state is kept after each of them, with as many more
             columns for its convolution.
@@ -69,7 +73,7 @@ class CacheRules:
     ranks: int
     element_bytes: int
     latent_block_tokens: int = _BLOCK_TOKENS
-    states_in_f32: bool = False
+    states_in_f32: bool | None = None
     plain_sparse_rows: bool = False
     drafted_tokens: int = 0
 
@@ -174,12 +178,30 @@ def state_bytes(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> int:
     state = layer.recurrent
     if state is None:
         return 0
-    in_f32 = rules.states_in_f32 or model.architecture in _STATES_IN_F32
-    shifts = ceil_div(state.shift_elements, rules.ranks) * HALF
+    by_default = model.architecture in _STATES_IN_F32_BY_DEFAULT
+    told = by_default if rules.states_in_f32 is None else rules.states_in_f32
+    in_f32 = told or model.architecture in _STATES_IN_F32
+    shifts = _shift_elements(model, state, rules.ranks) * HALF
     if rules.drafted_tokens:
         columns = convolution_columns(model)
         shifts = shifts // columns * (columns + rules.drafted_tokens)
     return shifts + ceil_div(state.state_elements, rules.ranks) * (F32 if in_f32 else HALF)
+
+
+def _shift_elements(model: ModelSpec, state: RecurrentState, ranks: int) -> int:
+    """Return the elements of the convolution's columns on one rank, which all have a lone group.
+
+    Source: vllm-project/vllm 0.33.0 vllm/model_executor/layers/mamba/mamba_utils.py
+    (extra_groups_for_head_shards).
+    """
+    groups, width = (
+        model.metadata.get(f"{model.architecture}.ssm.{key}")
+        for key in ("group_count", "state_size")
+    )
+    copied = 0
+    if groups == 1 and isinstance(width, int):
+        copied = (ranks - 1) * _BEFORE_AND_AFTER * width * convolution_columns(model)
+    return ceil_div(state.shift_elements + copied, ranks)
 
 
 def convolution_columns(model: ModelSpec) -> int:

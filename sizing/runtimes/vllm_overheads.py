@@ -184,7 +184,10 @@ def graph_range(
         return _NO_GRAPHS
     checked = 1 + settings.drafted_tokens  # tokens of a request in a step of decoding
     whole = settings.sequences * checked
-    most = min(2 * whole, _most_captured(model, settings.devices[0]))
+    most = _most_captured(model, settings.devices[0])
+    if model.architecture != _LARGE_CAPTURES:  # whose length is set, whatever decodes at once
+        most = min(2 * whole, most)
+    most = min(most, settings.batch_tokens)
     n_graphs = sum(_n_captured(limit, most=most, checked=checked) for limit in (most, whole))
     mid = _GRAPH_START + n_graphs * (_GRAPH_EACH + _GRAPH_LAYER * n_layers)
     is_big = total_bytes >= _BIG_BYTES

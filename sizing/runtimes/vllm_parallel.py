@@ -112,7 +112,9 @@ def _counts(model: ModelSpec) -> Iterator[tuple[str, int]]:
     if any(layer.recurrent is not None for layer in model.layers):
         for key, name in ((_SSM_GROUPS, "groups"), (_SSM_HEADS, "heads")):
             count = model.metadata.get(f"{model.architecture}.{key}")
-            yield f"{name} of the state", count if isinstance(count, int) else 0
+            # one group goes to every rank (mamba_mixer2.py)
+            is_lone = (key, count) == (_SSM_GROUPS, 1)
+            yield f"{name} of the state", count if isinstance(count, int) and not is_lone else 0
 
 
 def stage_layers(n_layers: int, stages: int) -> tuple[range, ...]:

@@ -9,6 +9,7 @@ from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import RecurrentState
 from whatfits.sizing.runtimes.vllm_devices import capability, default_batches, vllm_devices
 from whatfits.sizing.runtimes.vllm_drafts import vllm_drafted_tokens
+from whatfits.sizing.runtimes.vllm_kernels import refuse_missing_kernels
 from whatfits.sizing.runtimes.vllm_layers import refuse_unknown_caches
 from whatfits.sizing.runtimes.vllm_parallel import Cut, cut_over
 from whatfits.sizing.runtimes.vllm_refusals import refuse_what_means_nothing
@@ -33,8 +34,11 @@ _BATCHES_IN_FLIGHT: Final = 1  # beside one a pipeline stage: scheduling does no
 _SIXTEEN: Final = frozenset({"auto", "f16", "fp16", "float16", "bf16", "bfloat16"})
 _EIGHT: Final = frozenset({"fp8", "fp8_e4m3", "e4m3"})
 _DATA_CENTRE_BLACKWELL: Final = 10
-_LATENT_BLOCKS: Final = {9: 64, _DATA_CENTRE_BLACKWELL: 128}  # FlashMLA, CUTLASS
-_OTHER_BLOCK: Final = 16
+# FlashMLA, which reads FP8 on Hopper; FlashInfer. Others, FlashAttention on Hopper among them, take
+# any multiple of 16.
+_HOPPER: Final = 9
+_FP8_LATENT_BLOCK, _BLACKWELL_LATENT_BLOCK, _OTHER_BLOCK = 64, 32, 16
+_FP8_BY_DEFAULT: Final = "glm-dsa"  # on Blackwell of data centres
 _OFFLINE: Final = "api"
 _CAPTURING: Final = frozenset({"cuda", "rocm"})  # decoding runs from captured graphs
 
@@ -102,12 +106,24 @@ class VllmSettings:
     @property
     def latent_block_tokens(self) -> int:
         """Tokens of a block of latent rows, as the device's attention kernel wants them."""
-        return _LATENT_BLOCKS.get(self._major, _OTHER_BLOCK)
+        if self._major == _DATA_CENTRE_BLACKWELL:
+            return _BLACKWELL_LATENT_BLOCK
+        is_fp8 = self._major == _HOPPER and self.cache_type == "fp8"
+        return _FP8_LATENT_BLOCK if is_fp8 else _OTHER_BLOCK
 
     @property
     def plain_sparse_rows(self) -> bool:
         """Whether rows that an indexer picks go to FlashInfer's kernels, which want no scales."""
         return self._major == _DATA_CENTRE_BLACKWELL
+
+    def keeps_fp8(self, model: ModelSpec) -> bool:
+        """Whether the cache is in FP8: as asked, or where that is what this model's `auto` is.
+
+        Source: vllm-project/vllm 0.33.0 vllm/model_executor/models/config.py
+        (GlmMoeDsaForCausalLM).
+        """
+        is_default = self.plain_sparse_rows and model.architecture == _FP8_BY_DEFAULT
+        return self.cache_type == "fp8" or is_default
 
     @property
     def _major(self) -> int:
@@ -155,13 +171,15 @@ def resolve_vllm(
     for name in ("prompt_tokens", "output_tokens"):
         whole_within(name, getattr(workload, name), default=1, high=_MOST_TOKENS)
     cut = cut_over(model, len(devices), split_mode=request.split_mode)
+    cache_type = _cache_type(workload)
+    refuse_missing_kernels(model, devices, cut, cache_in_fp8=cache_type == "fp8")
     return VllmSettings(
         devices=devices,
         cut=cut,
         request_tokens=_request_tokens(model, workload),
         sequences=chosen_sequences,
         batch_tokens=chosen_batch,
-        cache_type=_cache_type(workload),
+        cache_type=cache_type,
         offline=offline,
         has_states=any(isinstance(layer.recurrent, RecurrentState) for layer in model.layers),
         embeds=model.embeds,

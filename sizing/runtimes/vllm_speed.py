@@ -43,11 +43,11 @@ def vllm_speed(
     """Return prompt and decode speed with their intervals; None where weights have no table.
 
     `parallel` is how many requests at once the throughput is told for, where some were asked for:
-    the most there may be is no such number.
+    the most there may be is no such number. For more than 256 none is told: `serve` does.
     """
     if not any(tensor.name == _EMBEDDING for tensor in model.tensors):
         return None
-    together = min(parallel or 1, _MOST_AT_ONCE)
+    together = parallel if parallel and parallel <= _MOST_AT_ONCE else 1
     return estimate_speed(
         model,
         vllm_step_settings(model, settings, together=together),

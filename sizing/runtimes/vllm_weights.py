@@ -64,7 +64,10 @@ _ROUNDING: Final = 0.005  # small blocks, scales and buffers that no table lists
 _FULL_UNTURNED: Final = frozenset({"llama4", "cohere2", "exaone4"})  # only windows are turned
 # Nothing is: states, learned positions or slopes tell the order.
 _UNTURNED: Final = frozenset(
-    {"bloom", "gpt2", "granitehybrid", "jamba", "mpt", "nemotron_h", "nemotron_h_moe", "starcoder"}
+    (
+        *("bloom", "gpt2", "granitehybrid", "jamba", "kimi-linear", "mpt"),
+        *("nemotron_h", "nemotron_h_moe", "starcoder"),
+    )
 )
 _SAME: Final = 0.02  # a table this near to the headers describes the same tensors
 

@@ -54,6 +54,8 @@ _OTHER_PARTS: Final = (
 )
 _PREDICTING: Final = r"(?:^|\.)mtp\."
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
+# Entries that describe the text part of what is published with eyes or ears.
+_PARTS_OF_WHOLES: Final = frozenset({"gemma3n_text", "gemma4_text", "llama4"})
 _STATE_TYPES: Final = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
 _MLX: Final = "mlx"
 _ONLY_LLAMA: Final = "--spec-type"  # in a note: how llama.cpp drafts with layers vLLM leaves out
@@ -105,7 +107,9 @@ def _of_catalog(name: str, asked: str | None) -> ModelSpec:
     facts = CheckpointFacts(
         reference=entry.hf_id,
         states_in_f32=_states_in_f32(config),
-        has_other_parts=entry.vision is not None or entry.kind == "vlm",
+        has_other_parts=entry.vision is not None
+        or entry.kind == "vlm"
+        or config.get("model_type") in _PARTS_OF_WHOLES,
     )
     found = _chosen(spec, facts, own, asked, config)
     return replace(found, notes=(*found.notes, *entry.caveats))
@@ -268,8 +272,10 @@ def _chosen(
     return replace(stored_as(spec, published, own), checkpoint=kept, notes=notes)
 
 
-def _states_in_f32(config: Mapping[str, object]) -> bool:
-    return any(config.get(name) == "float32" for name in _STATE_TYPES)
+def _states_in_f32(config: Mapping[str, object]) -> bool | None:
+    """Return whether states are kept in 32 bits; None where the configuration does not say."""
+    told = [config[name] for name in _STATE_TYPES if config.get(name) is not None]
+    return "float32" in told if told else None
 
 
 def _language_bytes(tensors: Iterable[StoredTensor]) -> int:

@@ -54,14 +54,7 @@ _CORES_OF_A_PC: Final = 8
 _CORES_OF_A_SERVER: Final = 32
 _MOST_OF_A_PC_BYTES_PER_S: Final = 128e9
 _FLOAT_KINDS: Final = frozenset({"float", "bf16"})
-# vLLM rounds what it multiplies by weights of eight bits to eight bits as well, and matrix units do
-# twice as many operations of them: of integers from Turing on, of FP8 from Ada on, where older
-# cards multiply in 16 bits. Source: vllm-project/vllm 0.33.0
-# vllm/model_executor/kernels/linear (scaled_mm; Marlin before capability 8.9); NVIDIA's data sheets
-# of the T4, A100, L40S and H100.
-_BY_EIGHT_BITS_FROM: Final = {"W8A8": 7.5, "FP8": 8.9}
-_EIGHT_BITS_OVER_16: Final = 2
-_CAPABILITY: Final = re.compile(r"cc(\d+\.\d)")
+_BY_VLLM: Final = "prompt.BF16"
 # What a shader does to multiply one packed element: it takes bits apart, converts, scales, adds.
 # Source: ggml/src/ggml-metal/ggml-metal.metal, kernel_mul_mv_q4_K_f32_impl and its like; of
 # counts from 16 to 28 the best over the half of the figures that is fitted on, each device left
@@ -88,12 +81,6 @@ _BY_CUDA: Final = {
 _WITHOUT_BYTEWISE: Final = 5
 _NO_BYTEWISE: Final = "pascal-hbm"
 _BY_CUDA_SINGLY: Final = {name: count + _WITHOUT_BYTEWISE for name, count in _BY_CUDA.items()}
-# vLLM multiplies AWQ, GPTQ and W4A16 by Machete on Hopper, on other cards by Marlin, of which no
-# such loss is known. As many instructions as llama.cpp's types of four bits put its one figure of
-# the half that is fitted on (Qwen3 14B in AWQ on a H200) within a tenth.
-# Source: vllm-project/vllm 0.33.0 kernels/linear/mixed_precision/machete.py.
-_BY_MACHETE: Final[dict[str, int]] = dict.fromkeys(("AWQ", "GPTQ", "W4A16"), _BY_CUDA["legacy"])
-_MACHETE_BITS: Final = 4.15625  # a scale of 16 bits and a zero-point of four for each 128
 # FP16 operations of a multiprocessor a cycle (256 on the shaders of P100; 1,024, 2,048, 4,096 and
 # 8,192 on the matrix units after it) over the instructions of a thread that it issues (64 on P100,
 # 128 after it), of the generations with HBM. Source: NVIDIA's white papers of the architectures.
@@ -109,11 +96,13 @@ _MATRICES_OVER_INSTRUCTIONS: Final = {
 class Unpacking(NamedTuple):
     """How a device unpacks weights: operations a second, and how many an element takes.
 
-    `counts` go by storage type, or by kind for those that have none of their own.
+    `counts` go by storage type, or by kind for those that have none of their own; `is_dense`: it
+    is not so of experts.
     """
 
     per_s: float
     counts: Mapping[str, int]
+    is_dense: bool = False
 
     def per_element(self, type_name: str) -> int:
         """Return how many operations an element takes; 0 where that is never seen."""
@@ -127,8 +116,8 @@ class Rates(NamedTuple):
     nobody told; `integer_flops` is what quantised weights are multiplied at where that is another
     rate, `float_flops` what those of 16 bits are; `unpacking` how quantised weights are
     unpacked where that may take longer than reading; `threads` how many of a processor wait for
-    each other, None elsewhere; `processor` says by which kernels it multiplies;
-    `eight_bit_types` are storage types whose products are of eight bits on both sides.
+    each other, None elsewhere; `processor` says by which kernels it multiplies; `products` are the
+    rates for storage types that vLLM multiplies at others, None for other runtimes.
     """
 
     bytes: float | None
@@ -140,25 +129,27 @@ class Rates(NamedTuple):
     threads: int | None = None
     processor: Arithmetic | None = None
     float_flops: float | None = None
-    eight_bit_types: tuple[str, ...] = ()
+    products: Mapping[str, float] | None = None
 
-    def unpacking_share(self, type_name: str) -> float:
+    def unpacking_share(self, type_name: str, bits: float | None = None) -> float:
         """Return how much longer than its bytes a storage type takes to unpack, as a share.
 
-        Both go on at the same time: nothing where reading takes longer.
+        Both go on at the same time: nothing where reading takes longer. `bits` of an element, where
+        the type does not say.
         """
-        if self.unpacking is None or not self.bytes:
-            return 0.0
-        operations = self.unpacking.per_element(type_name)
         stored = GGML_TYPES.get(type_name)
-        bits = _MACHETE_BITS if stored is None else 8 * stored.block_bytes / stored.block_elements
-        per_byte = operations * 8 / bits
+        if stored is not None:
+            bits = 8 * stored.block_bytes / stored.block_elements
+        if self.unpacking is None or not bits or not self.bytes:
+            return 0.0
+        per_byte = self.unpacking.per_element(type_name) * 8 / bits
         return max(0.0, per_byte * self.bytes / self.unpacking.per_s - 1.0)
 
     def of_weights(self, type_name: str) -> float:
         """Return the arithmetic rate for weights of a storage type."""
-        rate = self.of_kind(quant_kind(type_name))
-        return rate * _EIGHT_BITS_OVER_16 if type_name in self.eight_bit_types else rate
+        if self.products is not None:
+            return self.products.get(type_name) or self.flops or 1.0
+        return self.of_kind(quant_kind(type_name))
 
     def of_kind(self, kind: str) -> float:
         """Return the arithmetic rate for weights of a kind of quantisation."""
@@ -166,7 +157,12 @@ class Rates(NamedTuple):
         return own or self.flops or 1.0
 
     def prompt_costs(self, type_name: str) -> tuple[str, ...]:
-        """Return the names of what multiplying weights of a storage type costs."""
+        """Return the names of what multiplying weights of a storage type costs.
+
+        Under vLLM each type reaches the same share of its rate.
+        """
+        if self.products is not None:
+            return (_BY_VLLM,)
         more = () if self.processor is None else self.processor.costs(type_name)
         return (f"prompt.{type_name}", *more)
 
@@ -192,6 +188,11 @@ def peak_rates(
         if flops and engine is None and family_of(device) == _HOPPER:
             floats = flops
             flops *= _HOPPER_MMA_SHARE
+        products = None
+        if flops and engine == "vllm":
+            from whatfits.sizing.speed.vllm_rates import vllm_rates  # noqa: PLC0415 - on use
+
+            flops, products = vllm_rates(device, flops)
         if flops and device.kind == "vulkan" and re.search(_ALCHEMIST, device.name):
             flops *= _ALCHEMIST_SHADERS_SHARE
         if found is not None:
@@ -224,7 +225,7 @@ def peak_rates(
                 threads=threads,
                 processor=cores,
                 float_flops=floats,
-                eight_bit_types=_eight_bit_types(device) if engine == "vllm" else (),
+                products=products,
             )
         )
     return rates
@@ -243,7 +244,9 @@ def _unpacking(device: Device, engine: str | None) -> Unpacking | None:
     kind, generation = family_of(device, engine)
     peak = device.fp16_flops_per_s
     if peak and (kind, generation) == ("vllm", _HOPPER[1]):
-        return Unpacking(peak / _MATRICES_OVER_INSTRUCTIONS[_HOPPER[1]], _BY_MACHETE)
+        from whatfits.sizing.speed.vllm_rates import BY_MACHETE  # noqa: PLC0415 - on use
+
+        return Unpacking(peak / _MATRICES_OVER_INSTRUCTIONS[_HOPPER[1]], BY_MACHETE, is_dense=True)
     if not peak or kind != device.kind:
         return None
     if kind == "metal":
@@ -253,13 +256,6 @@ def _unpacking(device: Device, engine: str | None) -> Unpacking | None:
     if over is None:
         return None
     return Unpacking(peak / over, _BY_CUDA if generation != _NO_BYTEWISE else _BY_CUDA_SINGLY)
-
-
-def _eight_bit_types(device: Device) -> tuple[str, ...]:
-    """Return the storage types that vLLM multiplies in eight bits there."""
-    found = (_CAPABILITY.fullmatch(feature) for feature in device.features)
-    known = next((float(match[1]) for match in found if match), 0.0)
-    return tuple(name for name, least in _BY_EIGHT_BITS_FROM.items() if known >= least)
 
 
 def _is_bytewise(device: Device, engine: str | None) -> bool:

@@ -112,7 +112,7 @@ def decode_terms(
             Term(index, n * share / peak, (f"weights.{k}", "experts"))
             for k, n in work.expert_bytes.items()
         ]
-        terms += _unpacking(terms, index, rates[index])
+        terms += _unpacking(terms, index, rates[index], work)
         if cache:
             terms.append(Term(index, cache / peak, ("cache",)))
         if state:
@@ -129,17 +129,27 @@ def decode_terms(
     return [*terms, *_per_token(step)]
 
 
-def _unpacking(terms: Sequence[Term], index: int, rates: Rates) -> list[Term]:
+def _unpacking(
+    terms: Sequence[Term], index: int, rates: Rates, work: DeviceWork | None = None
+) -> list[Term]:
     """Return what a device takes to unpack the weights of these terms beyond reading them.
 
-    It is off by the same share as reading: the longer of both is what weights take.
+    It is off by the same share as reading: the longer of both is what weights take. `work` tells
+    the bits of types that do not.
     """
+    unpacking = rates.unpacking
+    if unpacking is None:
+        return []
     found = []
     for term in terms:
-        name = term.costs[0]
-        if rates.unpacking and term.device == index and name.startswith(WEIGHTS):
-            beyond = term.amount * rates.unpacking_share(name.removeprefix(WEIGHTS))
-            found += [Term(index, beyond, (UNPACKING, *term.costs))] if beyond else []
+        name, *more = term.costs
+        if term.device != index or not name.startswith(WEIGHTS) or (unpacking.is_dense and more):
+            continue
+        type_name = name.removeprefix(WEIGHTS)
+        elements = 0 if work is None else work.dense_elements.get(type_name, 0)
+        bits = 8 * work.dense_bytes[type_name] / elements if work and elements else None
+        beyond = term.amount * rates.unpacking_share(type_name, bits)
+        found += [Term(index, beyond, (UNPACKING, *term.costs))] if beyond else []
     return found
 
 

@@ -54,10 +54,10 @@ _READ: Final = """What they show:
   second). A round would have taken 2.07 s; 8 x 1,024 tokens at the card's full rate and 127 steps
   as long as those of one request take 2.12 s. It stays in the table.
 - *First tokens.* Without a web front, models of 8 and 14 billion parameters are within a factor of
-  1.5 but for five figures of 30, four of them with eight at once. Shorter work waits for the host:
-  that is the least time above. Over HTTP each request at work adds up to 7 ms, 3.2 in the middle:
-  the two reports agree on that middle (without either, the other gives 3.2 or 3.7 ms), but no third
-  is there to judge by.
+  1.5 but for three figures of 30, all with eight at once. Shorter work waits for the host: that is
+  the least time above. Over HTTP each request at work adds up to 7 ms, 3.1 in the middle: the two
+  reports agree on that middle by a third (without either, the other gives 2.3 or 3.7 ms), but no
+  third is there to judge by.
 - *One H200* was measured by the authors of this project: 16 rows, vLLM 0.26 called in its own
   process, random weights, all requests begun together. Half of its models judge.
 """

@@ -33,7 +33,6 @@ ROWS: Final[list[dict[str, Any]]] = json.loads(PATH.read_text(encoding="utf-8"))
 HALF_A_DIGIT_BYTES: Final = GIB // 200
 # What sees is loaded there and left out here (--language-model-only).
 SEEING: Final = ("gemma-3-", "mistral-small-3.1", "llama-4")
-# That version gave latent rows blocks of 16 tokens here, later ones 64 (FlashMLA).
 LATENT: Final = ("deepseek-v2-lite",)
 WINDOWS: Final = ("gemma-2", "gemma-3", "gpt-oss", "llama-4")
 
@@ -144,8 +143,7 @@ def test_the_cache_holds_what_was_printed_of_it(row: dict[str, Any]) -> None:
         plan.n_blocks(round(row["kv_gib"] * GIB) + slack)
         for slack in (-HALF_A_DIGIT_BYTES, HALF_A_DIGIT_BYTES)
     )
-    if not is_of(row, LATENT):
-        assert least <= row["blocks"] <= most
+    assert least <= row["blocks"] <= most
     low, high = (plan.concurrency(n, request_tokens=longest) for n in (least, most))
     assert low - 0.005 <= row["max_concurrency"] <= high + 0.005
     if not is_of(row, WINDOWS):  # which that version counted in another way

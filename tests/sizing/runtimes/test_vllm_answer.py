@@ -219,7 +219,8 @@ def test_the_checkpoint_and_the_card_decide_about_further_flags() -> None:
     assert words_of(asked(file_type="fp8"))[-2:] == ["--quantization", "fp8"]
     assert "--quantization" not in words_of(asked("qwen3-8b", CARD, file_type="awq"))
     assert words_of(asked("qwen3-0.6b", "tesla t4 + 32gb"))[-2:] == ["--dtype", "half"]
-    assert "--language-model-only" in words_of(asked("gemma-3-4b"))
+    for model in ("gemma-3-4b", "gemma-4-e4b"):  # the second's entry is of its text part
+        assert "--language-model-only" in words_of(asked(model))
     assert "--no-enable-prefix-caching" in words_of(asked("qwen3.5-4b"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whatfits.sizing.errors import UnsupportedArchitectureError
-from whatfits.sizing.runtimes.vllm_kv_plan import plan_cache
+from whatfits.sizing.runtimes.vllm_kv_plan import plan_cache, plan_stages
 from whatfits.sizing.runtimes.vllm_kv_specs import CacheSpec, blocks_a_request
 
 FULL = CacheSpec("full", 16, 65_536)
@@ -120,3 +120,24 @@ def test_the_cache_tokens_of_mixed_layers_depend_on_the_longest_request() -> Non
     long, short = (plan.cache_tokens(10_000, request_tokens=n) for n in (131_072, 4096))
     assert long == int(10_000 / 9797 * 131_072)
     assert short == int(10_000 / 1541 * 4096)
+
+
+def test_stages_have_the_groups_of_all_layers_each_with_its_own() -> None:
+    """kv_cache_planning.py: get_global_kv_cache_groups, _project_kv_cache_groups_to_worker."""
+    first = [WINDOW, WINDOW, WINDOW, WINDOW, WINDOW, FULL, WINDOW, WINDOW]
+    second = [WINDOW, WINDOW, WINDOW, FULL]
+    whole = plan_cache([*first, *second], in_flight_tokens=4096)
+    stages = plan_stages([first, second], in_flight_tokens=4096)
+    assert [len(group.layers) for group in whole.groups] == [2, 2, 2, 2, 2, 2]
+    held = [[len(group.layers) for group in plan.groups] for plan in stages]
+    assert held == [[2, 2, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]]
+    # every group counts towards a request wherever it lies, and the fullest towards a block
+    assert {plan.group_blocks(8192) for plan in stages} == {whole.group_blocks(8192)}
+    assert [plan.block_bytes for plan in stages] == [2 * 65_536, 65_536]
+
+
+def test_a_stage_of_one_kind_has_the_groups_of_the_others_too() -> None:
+    stages = plan_stages([[WINDOW, WINDOW], [FULL, FULL]], in_flight_tokens=4096)
+    assert [len(plan.groups) for plan in stages] == [2, 2]
+    alone = plan_cache([FULL, FULL], in_flight_tokens=4096)
+    assert sum(stages[1].group_blocks(8192)) > sum(alone.group_blocks(8192))

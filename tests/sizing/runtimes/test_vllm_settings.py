@@ -166,7 +166,9 @@ def test_an_intel_card_is_refused_and_its_host_is_not() -> None:
 def test_a_card_that_is_too_old_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match=r"compute capability 6\.1"):
         settled(card("cuda", 11, "GTX 1080 Ti", "cc6.1"))
-    assert not settled(card("cuda", 16, "V100", "cc7.0")).on_host
+    with pytest.raises(InvalidRequestError, match=r"7\.5 or more"):  # CUDA 13 has no Volta
+        settled(card("cuda", 16, "V100", "cc7.0"))
+    assert not settled(card("cuda", 16, "T4", "cc7.5")).on_host
 
 
 def test_devices_of_one_back_end_take_part() -> None:
@@ -197,9 +199,21 @@ def test_one_device_can_be_asked_for() -> None:
     assert len(settled(pair, placement={"split_mode": "none"}).devices) == 1
 
 
-@pytest.mark.parametrize(("feature", "tokens"), [("cc8.9", 16), ("cc9.0", 64), ("cc10.0", 128)])
-def test_latent_blocks_are_those_of_the_kernel(feature: str, tokens: int) -> None:
-    assert settled(card("cuda", 80, "card", feature)).latent_block_tokens == tokens
+@pytest.mark.parametrize(
+    ("feature", "kv_type", "tokens"),
+    [
+        ("cc8.9", None, 16),
+        ("cc9.0", None, 16),  # FlashAttention
+        ("cc9.0", "fp8", 64),  # FlashMLA
+        ("cc10.0", None, 32),  # FlashInfer
+        ("cc10.0", "fp8", 32),
+    ],
+)
+def test_latent_blocks_are_those_of_the_kernel(
+    feature: str, kv_type: str | None, tokens: int
+) -> None:
+    found = settled(card("cuda", 80, "card", feature), kv_type_k=kv_type, kv_type_v=kv_type)
+    assert found.latent_block_tokens == tokens
 
 
 def test_slices_of_a_card_are_not_joined() -> None:

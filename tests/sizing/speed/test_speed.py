@@ -393,34 +393,52 @@ def test_llama_cpp_reaches_a_hopper_cards_peak_by_the_share_of_its_instructions(
     assert by_mma.flops == by_mma.of_weights("Q4_K") == pytest.approx(0.629 * 756e12)
     assert by_mma.of_weights("F16") == by_mma.of_weights("BF16") == 756e12
     assert rates("h100-pcie", "vllm").flops == 756e12
-    assert rates("rtx-4090", None).flops == rates("rtx-4090", "vllm").flops
-    assert rates("rtx-4090", None).float_flops is None
+    assert rates("rtx-6000-ada", None).flops == rates("rtx-6000-ada", "vllm").flops
+    assert rates("rtx-6000-ada", None).float_flops is None
 
 
+# operations a second of the makers' data sheets, dense: 16 bits summed up in 32, then each type's
 @pytest.mark.parametrize(
-    ("card", "types"),
+    ("card", "flops", "others"),
     [
-        ("h100-pcie", ("W8A8", "FP8")),
-        ("rtx-4090", ("W8A8", "FP8")),
-        ("rtx-3090", ("W8A8",)),  # FP8 is turned to 16 bits before Ada
-        ("tesla-t4", ("W8A8",)),
-        ("tesla-v100-sxm2-16-gb", ()),
-        ("mi300x", ()),
+        ("tesla-t4", 65e12, {"W8A8": 130e12}),
+        ("rtx-3090", 71e12, {"W8A8": 284e12}),  # FP8 is turned to 16 bits before Ada
+        ("a100-sxm4-80gb", 312e12, {"W8A8": 624e12}),
+        ("rtx-4090", 165e12, {"FP8": 330e12, "W8A8": 660e12}),
+        ("rtx-6000-ada", 364e12, {"FP8": 728e12, "W8A8": 728e12}),
+        ("h100-sxm5-80gb", 989e12, {"FP8": 1979e12, "FBGEMM_FP8": 1979e12, "W8A8": 1979e12}),
+        ("rtx-5090", 209.5e12, {"FP8": 419e12, "NVFP4": 1676e12}),
+        ("b200", 2250e12, {"FP8": 4500e12, "NVFP4": 9000e12}),
+        ("mi300x", 1307e12, {"FP8": 2615e12, "W8A8": 2615e12}),
     ],
 )
-def test_vllm_multiplies_eight_bits_twice_as_fast_where_matrix_units_do(
-    card: str, types: tuple[str, ...]
+def test_vllm_multiplies_at_the_rates_of_the_data_sheets(
+    card: str, flops: float, others: dict[str, float]
 ) -> None:
     machine = load_machine(card)
     found = peak_rates(machine.accelerators, machine, "vllm")[0]
-    assert found.eight_bit_types == types
-    assert found.flops is not None
-    for name in ("FP8", "W8A8"):
-        assert found.of_weights(name) == found.flops * (2 if name in types else 1)
-    for name in ("BF16", "AWQ", "NVFP4"):
-        assert found.of_weights(name) == found.flops
+    assert found.flops == pytest.approx(flops, rel=0.01)
+    for name in ("FP8", "FBGEMM_FP8", "W8A8", "NVFP4", "MXFP4", "AWQ", "BF16"):
+        wanted = others.get("FP8" if name == "FBGEMM_FP8" else name, flops)
+        assert found.of_weights(name) == pytest.approx(wanted, rel=0.01)
+        assert found.prompt_costs(name) == ("prompt.BF16",)
     # llama.cpp has no such kernels
-    assert peak_rates(machine.accelerators, machine)[0].eight_bit_types == ()
+    assert peak_rates(machine.accelerators, machine)[0].products is None
+
+
+def test_prompts_under_vllm_are_no_faster_than_a_card_multiplies() -> None:
+    for card, peak in (("rtx-3090", 71e12), ("rtx-4090", 165e12), ("rtx-3060 12gb", 25.5e12)):
+        for file_type in ("bf16", "awq"):
+            told = check(
+                "llama-3.2-1b",
+                runtime="vllm",
+                machine=f"{card} + 64gb",
+                file_type=file_type,
+                workload={"context_tokens": 4096, "prompt_tokens": 2048},
+            ).speed
+            assert told is not None
+            assert told.prefill_tokens_per_s is not None
+            assert 2 * 0.97e9 * told.prefill_tokens_per_s.mid < peak
 
 
 def test_a_full_context_is_told_beside_the_prompts_depth() -> None:

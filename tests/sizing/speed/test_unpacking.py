@@ -6,6 +6,8 @@ import pytest
 
 from whatfits.sizing.api import load_machine, load_model
 from whatfits.sizing.placement import resolve_placement
+from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
+from whatfits.sizing.runtimes.vllm_speed import vllm_placement, vllm_step_settings
 from whatfits.sizing.settings import resolve_settings
 from whatfits.sizing.speed.rates import Rates, peak_rates
 from whatfits.sizing.speed.terms import UNPACKING, at_peak_rates, decode_terms
@@ -121,7 +123,26 @@ def test_terms_in_bytes_are_unpacked_as_those_at_peak_rates() -> None:
 def test_machete_unpacks_slower_than_hopper_reads(card: str, most: float) -> None:
     machine = load_machine(card)
     found = peak_rates(machine.accelerators, machine, "vllm")[0]
-    beyond = found.unpacking_share("AWQ")
-    assert beyond == found.unpacking_share("GPTQ")
-    assert (0.5 < beyond < most) if most else beyond == 0.0
+    four, eight = (found.unpacking_share("GPTQ", bits) for bits in (4.16, 8.16))
+    assert found.unpacking_share("AWQ", 4.16) == four
+    assert (0.5 < four < most) if most else four == 0.0
+    assert eight <= four / 2
     assert found.unpacking_share("BF16") == found.unpacking_share("FP8") == 0.0
+
+
+def test_machete_multiplies_no_experts() -> None:
+    machine = load_machine("h200-sxm-141-gb + 256gb")
+    rates = peak_rates(machine.devices, machine, "vllm")
+    for name, unpacked in (("qwen3-14b", True), ("mixtral-8x7b", False)):
+        model = load_model(name, file_type="awq", runtime="vllm")
+        asked = resolve_vllm(model, machine, Workload(context_tokens=4096), PlacementRequest())
+        terms = decode_terms(
+            model,
+            vllm_step_settings(model, asked),
+            vllm_placement(model, machine, asked),
+            rates,
+            depth=512,
+        )
+        beyond = sum(term.amount for term in terms if term.costs[0] == UNPACKING)
+        read = sum(term.amount for term in terms if term.costs[0] == "weights.AWQ")
+        assert (beyond > read / 2) is unpacked
