@@ -37,6 +37,7 @@ def serving_basis(
     if deployment.least_ttft_s[MID]:
         inputs["least_first_token_s"] = deployment.least_ttft_s[MID]
         inputs["host_sequence_s"] = costs.host_s
+        inputs["host_works_beside"] = costs.overlaps
         inputs["web_front_request_s"] = deployment.front_s[MID]
     if server.room is not None:
         inputs["blocks"] = server.room.blocks
@@ -45,7 +46,9 @@ def serving_basis(
             key="curve",
             formula=(
                 f"{arrivals}; a step takes weights once + arithmetic and cache of each sequence + "
-                "what it reads of prompts; requests are let in first come first served"
+                "what it reads of prompts + the host's work for each sequence, or where that goes "
+                "on beside the card's the longer of both; requests are let in first come first "
+                "served"
             ),
             inputs=inputs,
             source="the scheduler simulated over the terms of the speed model (sizing/serving)",

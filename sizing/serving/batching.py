@@ -108,7 +108,8 @@ class BatchModel:
         )
         read = [self._read_s(n, end) for n in sizes]
         attention = self._read_s(tokens, end)[2]
-        step_s, sequence_s = (ends[ENDS.index(end)] for ends in self.host)
+        at = ENDS.index(end)
+        step_s, sequence_s = self.host.step_s[at], self.host.sequence_s[at]
         return StepCosts(
             write_s=_table(counts, [seconds + step_s for seconds, _ in write]),
             arithmetic_s=_table(counts, [part for _, part in write]),
@@ -119,6 +120,7 @@ class BatchModel:
             pair_s=attention / (tokens * (tokens + 1) / 2),
             ride_s=self._ride_s(prompt_tokens, end),
             host_s=sequence_s,
+            overlaps=self.host.overlaps[at],
         )
 
     def bandwidth_and_arithmetic_s(self, sequences: int, depth: int) -> tuple[float, float]:

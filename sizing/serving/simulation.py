@@ -117,6 +117,9 @@ class _Run:
             return
         first_s = costs.writing_s(writing, batch.depth_tokens)
         more_s = costs.depth_s * writing
+        if costs.overlaps and steps > 1:  # on a line between the first and the last
+            deepest = batch.depth_tokens + writing * (steps - 1)
+            more_s = (costs.writing_s(writing, deepest) - first_s) / (steps - 1)
         seconds = steps * first_s + more_s * steps * (steps - 1) / 2
         if not batch.waiting and writing < self._slots:
             wait_s = self._arrivals.next_s - self._meter.now_s

@@ -21,6 +21,8 @@ class StepCosts:
         pair_s: of attention for each pair of a prompt's token and one before it.
         ride_s: arithmetic of a token that is written while prompts are read.
         host_s: of the host for each sequence that writes, after the first.
+        overlaps: the host prepares a step while the card works on the one before: the longer of
+            both counts. Without, they take turns.
     """
 
     write_s: list[float]
@@ -32,14 +34,26 @@ class StepCosts:
     pair_s: float
     ride_s: float
     host_s: float = 0.0
+    overlaps: bool = False
 
     def writing_s(self, sequences: int, depth_tokens: float) -> float:
         """Return seconds of a step that writes only; `depth_tokens` is the sum over sequences.
 
-        Each step like it takes `depth_s` x sequences more than the one before.
+        Each step like it takes `depth_s` x sequences more than the one before, where the host is
+        not what is waited for.
         """
         caches = sequences * self.cache_s + self.depth_s * depth_tokens
-        return self.write_s[sequences] + caches + (sequences - 1) * self.host_s
+        return self._with_host(self.write_s[sequences] + caches, sequences - 1)
+
+    def _with_host(self, card_s: float, sequences: int) -> float:
+        """Return a step's time with the host's work for so many sequences beyond one.
+
+        What the host does for one is in the costs of a step that writes in one.
+        """
+        host_s = sequences * self.host_s
+        if not self.overlaps:
+            return card_s + host_s
+        return max(card_s, self.write_s[1] + host_s)
 
     def mixed_s(
         self, sequences: int, depth_tokens: float, prompt_tokens: int, pairs: float
@@ -54,4 +68,5 @@ class StepCosts:
         writing = self.write_s[sequences]
         arithmetic = self.read_arithmetic_s[prompt_tokens] + attention + riding
         least = self.arithmetic_s[sequences]
-        return caches + max(reading, writing) + self.host_s * sequences, max(arithmetic, least)
+        card_s = caches + max(reading, writing)
+        return self._with_host(card_s, sequences), max(arithmetic, least)

@@ -107,7 +107,10 @@ def _hosts(chosen: Sequence[Row]) -> list[Host]:
         assert one.answer_tokens_per_s is not None
         step_s = 1 / one.answer_tokens_per_s - _bare(one)[0]
         whole_s = row.users / row.output_tokens_per_s - _bare(row)[1]
-        found.append(Host(row.is_of_today, step_s, (whole_s - step_s) / (row.users - 1)))
+        # today's host works while the card does, and hides what more sequences take there
+        hidden_s = _bare(row)[0] - _bare(one)[0] if row.is_of_today else 0.0
+        sequence_s = (whole_s - step_s + hidden_s) / (row.users - 1)
+        found.append(Host(row.is_of_today, step_s, sequence_s))
     return found
 
 
@@ -144,6 +147,7 @@ def fitted(without: str | None = None) -> Fitted:
         of_today=HostWork(
             (0.0, 0.0, _short(steps[2] - steps[1])),
             _rounded([today * end / sequences[1] for end in sequences]),
+            overlaps=(True, True, True),
         ),
         least_ttft_s=_rounded([min(first), median(first), max(first)]),
         web_front_s=_rounded([fronts[1], median(fronts), fronts[-2]]),

@@ -47,17 +47,18 @@ _READ: Final = """What they show:
   Half a billion parameters are another thing, for the host works longer on a step than the card.
   Under vLLM 0.7 that grows with every sequence, by 0.08 to 0.54 ms from one host to another,
   which nothing that is told of a server says beforehand: the interval is that wide. Today's
-  engine has a thirtieth of it, and still more than is told in the middle where 128 and 256 write at
-  once on a H200. The RTX 5090 with that model swung by a quarter from minute to minute, as its
-  report says, and is outside.
+  engine has a seventh of it, beside the card's work: it is waited for where a small model writes
+  for many, and told too long in the middle by a quarter to a third with 128 and 256 at once on a
+  H200. The RTX 5090 with that model swung by a quarter from minute to minute, as its report says,
+  and is outside.
 - *The A100 with eight at once* is put together from words of its page (6.6 times 75 tokens a
   second). A round would have taken 2.07 s; 8 x 1,024 tokens at the card's full rate and 127 steps
   as long as those of one request take 2.12 s. It stays in the table.
 - *First tokens.* Without a web front, models of 8 and 14 billion parameters are within a factor of
-  1.5 but for three figures of 30, all with eight at once. Shorter work waits for the host: that is
-  the least time above. Over HTTP each request at work adds up to 7 ms, 3.1 in the middle: the two
-  reports agree on that middle by a third (without either, the other gives 2.3 or 3.7 ms), but no
-  third is there to judge by.
+  1.5 but for four figures of 30. Shorter work waits for the host: that is the least time above.
+  Over HTTP each request at work adds up to 7 ms, 3 in the middle: the two reports agree on that
+  middle by a third (without either, the other gives 2.4 or 3.5 ms), but no third is there to judge
+  by.
 - *One H200* was measured by the authors of this project: 16 rows, vLLM 0.26 called in its own
   process, random weights, all requests begun together. Half of its models judge.
 """

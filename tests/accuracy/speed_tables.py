@@ -34,6 +34,7 @@ __all__ = ["PATH", "fitted_tables", "predicted", "tables_of", "write"]
 
 PATH: Final = Path(__file__).parents[2] / "sizing/catalog/index/efficiencies.json"
 PHASES: Final = ("decode", "prefill")
+_APART: Final = ("cpu", "vllm")  # back ends whose prompts are fitted by themselves
 _FOLDS: Final = 8
 _HELD: Final = 0.8  # of the figures lie within an interval
 # A back end's own width counts for half with so many models on devices.
@@ -185,9 +186,10 @@ def _intervals(used: Sequence[Row]) -> dict[str, Any]:
 
     Near: other models on the same device were fitted on. Family: another device of it. Unknown:
     no device of the family. What is further away is no narrower. Where a host works whose memory
-    is a guess, that guess is off, not the device.
+    is a guess, that guess is off, not the device. Prompts under vLLM, of one card, take the ends of
+    all others.
     """
-    written, by_gpus, by_processors = (_levels(part) for part in _parts(used))
+    written, by_gpus, by_processors = (_levels(part) for part in _parts(used)[: len(PHASES) + 1])
     for level, ends in by_processors.items():
         by_gpus[level]["cpu"] = ends["all"]
     return dict(zip(PHASES, (written, by_gpus), strict=True))
@@ -205,28 +207,30 @@ def _levels(part: Sequence[Row]) -> dict[str, dict[str, Ends]]:
     return levels
 
 
-def _parts(used: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
-    """Return what is fitted by itself: writing, prompts, and prompts on processors.
+def _parts(used: Sequence[Row]) -> tuple[list[Row], ...]:
+    """Return what is fitted by itself: writing, prompts, and prompts of each of `_APART`.
 
-    Those run other kernels: what one costs more there tells nothing of a GPU.
+    Those run other kernels: what one costs more there tells nothing of the rest.
     """
     prompts = [row for row in used if row.phase == "prefill"]
     return (
         [row for row in used if row.phase == "decode"],
-        [row for row in prompts if row.kind != "cpu"],
-        [row for row in prompts if row.kind == "cpu"],
+        [row for row in prompts if row.kind not in _APART],
+        *([row for row in prompts if row.kind == kind] for kind in _APART),
     )
 
 
-def _joined(written: Fit, by_gpus: Fit, by_processors: Fit) -> Fit:
-    """Return one fit of three; what was fitted on processors is theirs alone."""
+def _joined(written: Fit, by_gpus: Fit, *apart: Fit) -> Fit:
+    """Return one fit of all; what was fitted by itself is of that kind alone."""
     joined = Fit({**written.values, **by_gpus.values})
-    own = by_processors.values
-    for name in sorted({key[0] for key in own}):
-        level = by_processors.of((name,)) + own.get((name, "cpu"), 0.0)
-        joined.values[name, "cpu"] = level - joined.of((name,))
-    arm = {key: value for key, value in own.items() if key[1:2] == ("cpu",) and key[2:]}
-    return Fit(joined.values | arm)
+    deeper = {}
+    for kind, fitted in zip(_APART, apart, strict=True):
+        own = fitted.values
+        for name in sorted({key[0] for key in own}):
+            level = fitted.of((name,)) + own.get((name, kind), 0.0)
+            joined.values[name, kind] = level - joined.of((name,))
+        deeper |= {key: value for key, value in own.items() if key[1:2] == (kind,) and key[2:]}
+    return Fit(joined.values | deeper)
 
 
 def fitted_tables(
@@ -238,7 +242,7 @@ def fitted_tables(
     width.
     """
     used = [row for row in rows() if not row.judges and row.family != without]
-    joined = _joined(*(fit(part) for part in _parts(used)))
+    joined = _joined(*(fit(part) if part else Fit() for part in _parts(used)))
     widths = _intervals(used) if intervals is None else intervals or _NO_INTERVALS
     tables = tables_of(joined, used, widths)
     return _with_vllm_floats(tables, seen={row.family for row in used if _is_of_floats(row)})
