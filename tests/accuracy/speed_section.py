@@ -86,8 +86,9 @@ _WRONG: Final = """What is still known to be wrong:
 - On a H200, Qwen3 30B's many small experts are told a fifth too slow, and a prompt whose weights
   a virtual machine copies from its own memory two to four times too fast.
 - vLLM's speeds are fitted on 21 figures, ten of them of one H200 by its version 0.26. There a
-  mixture in 16 bits writes a fifth faster than told and reads prompts up to two thirds faster;
-  mixtures on a RTX 5090 are told a quarter to a half too slow.
+  mixture in 16 bits writes a quarter faster than told and reads prompts up to 45 % faster, and
+  prompts of half a billion parameters are told two to three times too fast: the engine takes
+  longer about them than the card. Mixtures on a RTX 5090 are told a quarter to a half too slow.
 - Few figures of MI50 cards, of Jetson Orin and of MLX on M1 were fitted on: those that judge are
   told up to two thirds too fast, Orin's and M1's up to twice.
 - SYCL on Intel's cards is told as Vulkan. 96 figures of it, no part of the record, say: writing is
