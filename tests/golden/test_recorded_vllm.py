@@ -12,10 +12,10 @@ from typing import Any, Final
 import pytest
 
 from whatfits.sizing.api import load_machine
-from whatfits.sizing.runtimes.vllm_kv_plan import CachePlan, plan_cache
+from whatfits.sizing.runtimes.vllm_kv_plan import CachePlan, plan_cache, plan_stages
 from whatfits.sizing.runtimes.vllm_layers import CacheRules, cache_layers
 from whatfits.sizing.runtimes.vllm_overheads import activation_range, rest_range
-from whatfits.sizing.runtimes.vllm_parallel import Cut
+from whatfits.sizing.runtimes.vllm_parallel import Cut, stage_layers
 from whatfits.sizing.runtimes.vllm_settings import resolve_vllm
 from whatfits.sizing.runtimes.vllm_weights import stage_weights
 from whatfits.sizing.sources.catalog_model import load_catalog_model
@@ -31,6 +31,7 @@ KINDS: Final = {
     "SlidingWindowSpec": "window",
     "MambaSpec": "state",
 }
+STAGES: Final = json.loads((FOLDER / "stages.json").read_text(encoding="utf-8"))["rows"]
 HALF_A_DIGIT_BYTES: Final = GIB // 200
 
 
@@ -70,6 +71,25 @@ def test_the_plan_is_vllms_own(row: dict[str, Any]) -> None:
     n_blocks = row["num_blocks"]
     assert plan.cache_tokens(n_blocks, request_tokens=longest) == row["kv_cache_size_tokens"]
     assert plan.concurrency(n_blocks, request_tokens=longest) == row["max_concurrency"]
+
+
+@pytest.mark.parametrize("row", STAGES, ids=lambda row: f"{row['model']}-{row['stage_layers']}")
+def test_the_groups_over_stages_are_vllms_own(row: dict[str, Any]) -> None:
+    model = load_catalog_model(row["model"], file_type="BF16")
+    cut = stage_layers(model.n_layers, len(row["stage_layers"]))
+    assert [len(layers) for layers in cut] == row["stage_layers"]
+    pages = [
+        cache_layers(model, [model.layers[index] for index in layers], CacheRules(1, 2))
+        for layers in cut
+    ]
+    in_flight = row["in_flight_batches"] * row["max_num_batched_tokens"]
+    plans = plan_stages(pages, in_flight_tokens=in_flight)
+    assert [[len(group.layers) for group in plan.groups] for plan in plans] == row["groups"]
+    blocks = [plan.n_blocks(n) for plan, n in zip(plans, row["kv_bytes"], strict=True)]
+    assert min(blocks) == row["num_blocks"]
+    for plan in plans:
+        found = plan.concurrency(min(blocks), request_tokens=row["max_model_len"])
+        assert found == pytest.approx(row["concurrency"], abs=1e-6)
 
 
 def test_there_are_runs_of_every_kind_of_model() -> None:
