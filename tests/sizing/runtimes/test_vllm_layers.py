@@ -12,8 +12,10 @@ from whatfits.sizing.runtimes.vllm_layers import (
     cache_layers,
     kv_heads_on_rank,
     refuse_unknown_caches,
+    state_bytes,
 )
 from whatfits.sizing.sources.catalog_model import load_catalog_model
+from whatfits.sizing.sources.published_checkpoint import load_published
 
 
 def layers_of(name: str, rules: CacheRules) -> tuple[CacheSpec, ...]:
@@ -119,3 +121,13 @@ def test_what_is_not_known_is_refused(name: str) -> None:
     model = load_catalog_model(name, file_type="BF16")
     with pytest.raises(UnsupportedArchitectureError, match=r"llama\.cpp"):
         refuse_unknown_caches(model)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "shifts", "state"), [(1, 25344, 1048576), (2, 13056, 524288), (4, 6912, 262144)]
+)
+def test_a_lone_group_of_states_is_on_every_rank(ranks: int, shifts: int, state: int) -> None:
+    """What MambaStateShapeCalculator.mamba2_state_shape of vLLM 0.26.0 returns for this model."""
+    model = load_published("granite-4.0-h-small", file_type="bf16")
+    layer = next(layer for layer in model.layers if layer.recurrent is not None)
+    assert state_bytes(model, layer, CacheRules(ranks, 2)) == 2 * (shifts + state)
