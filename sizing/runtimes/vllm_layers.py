@@ -28,6 +28,7 @@ __all__ = [
     "cache_layers",
     "convolution_columns",
     "kv_heads_on_rank",
+    "lone_group_rows",
     "refuse_unknown_caches",
     "state_bytes",
 ]
@@ -194,14 +195,17 @@ def _shift_elements(model: ModelSpec, state: RecurrentState, ranks: int) -> int:
     Source: vllm-project/vllm 0.33.0 vllm/model_executor/layers/mamba/mamba_utils.py
     (extra_groups_for_head_shards).
     """
+    copied = (ranks - 1) * lone_group_rows(model) * convolution_columns(model)
+    return ceil_div(state.shift_elements + copied, ranks)
+
+
+def lone_group_rows(model: ModelSpec) -> int:
+    """Return the rows of what goes into and comes out of states that every rank has; 0 if cut."""
     groups, width = (
         model.metadata.get(f"{model.architecture}.ssm.{key}")
         for key in ("group_count", "state_size")
     )
-    copied = 0
-    if groups == 1 and isinstance(width, int):
-        copied = (ranks - 1) * _BEFORE_AND_AFTER * width * convolution_columns(model)
-    return ceil_div(state.shift_elements + copied, ranks)
+    return _BEFORE_AND_AFTER * width if groups == 1 and isinstance(width, int) else 0
 
 
 def convolution_columns(model: ModelSpec) -> int:

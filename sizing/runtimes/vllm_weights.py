@@ -17,7 +17,7 @@ from whatfits.sizing.model import ByteRange, LatentAttention, SlidingWindow
 from whatfits.sizing.quants.layouts.parts import HALF, ceil_div
 from whatfits.sizing.runtimes.vllm_blocks import beyond_tensors_bytes, zero_points_bytes
 from whatfits.sizing.runtimes.vllm_file_types import SIXTEEN_BITS
-from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank
+from whatfits.sizing.runtimes.vllm_layers import kv_heads_on_rank, lone_group_rows
 from whatfits.sizing.runtimes.vllm_parallel import VOCABULARY_STEP
 from whatfits.sizing.speculation import prediction_layer
 from whatfits.sizing.typed import TYPE_CHECKING
@@ -50,6 +50,7 @@ _CUT: Final = (
     r"|ssm_(?:in|out|x|dt|alpha|beta|ba|g|f_b|g_b|conv1d(?:_[qkv])?)\.(?:weight|bias)|ssm_[ad]"
     r"|shortconv\.(?:conv|in_proj|out_proj)\.weight)"
 )
+_INTO_STATES: Final = r"blk\.\d+\.ssm_(?:in|conv1d)\.(?:weight|bias)"
 _EXPERTS: Final = r"blk\.\d+\.ffn_(gate|up|gate_up|down)_exps\.weight"
 _LATENT: Final = re.compile(r"blk\.\d+\.attn_[kv]_b\.weight")
 # Padding of MXFP4 experts in (hidden, intermediate): DeepGEMM and CUTLASS; Marlin and TRT-LLM;
@@ -191,6 +192,9 @@ def _on_rank(model: ModelSpec, tensor: TensorSpec, ranks: int, padding: tuple[in
     part = _part_of(name)
     if part == "heads":
         return _attention_part(model, tensor, ranks)
+    if (copied := lone_group_rows(model)) and re.fullmatch(_INTO_STATES, name):
+        rows = tensor.shape[-1]
+        return ceil_div(tensor.n_bytes * (rows + (ranks - 1) * copied), rows * ranks)
     return ceil_div(tensor.n_bytes, ranks) if part == "cut" else tensor.n_bytes
 
 
