@@ -50,6 +50,10 @@ _CUT: Final = (
     r"|ssm_(?:in|out|x|dt|alpha|beta|ba|g|f_b|g_b|conv1d(?:_[qkv])?)\.(?:weight|bias)|ssm_[ad]"
     r"|shortconv\.(?:conv|in_proj|out_proj)\.weight)"
 )
+_SIXTEEN: Final = frozenset({"BF16", "F16"})
+_ROUTERS_IN_F32: Final = frozenset({"afmoe", "ernie4_5-moe", "glm4moe", "hy_v3"})
+_ROUTER, _IN_F32 = ".ffn_gate_inp.weight", (".ssm_a", ".exp_probs_b", ".exp_probs_b.bias")
+_STATE_NORM, _HEAD_NORMS = ".ssm_norm.weight", (".attn_q_norm.weight", ".attn_k_norm.weight")
 _INTO_STATES: Final = r"blk\.\d+\.ssm_(?:in|conv1d)\.(?:weight|bias)"
 _EXPERTS: Final = r"blk\.\d+\.ffn_(gate|up|gate_up|down)_exps\.weight"
 _LATENT: Final = re.compile(r"blk\.\d+\.attn_[kv]_b\.weight")
@@ -182,20 +186,38 @@ def _against_headers(model: ModelSpec) -> tuple[float, str]:
 def _on_rank(model: ModelSpec, tensor: TensorSpec, ranks: int, padding: tuple[int, int]) -> int:
     """Return the bytes of a tensor on one rank."""
     name = tensor.name
+    n_bytes = tensor.n_bytes * (2 if _is_widened(model, tensor) else 1)
     if name in _BY_VOCABULARY:
         rows = tensor.shape[-1]
-        return ceil_div(tensor.n_bytes * pad(rows, VOCABULARY_STEP), rows * ranks)
+        return ceil_div(n_bytes * pad(rows, VOCABULARY_STEP), rows * ranks)
     if tensor.type == _MXFP4 and (experts := re.fullmatch(_EXPERTS, name)):
         return _padded_experts(tensor, ranks, padding, is_down=experts[1] == "down")
     if ranks == 1:
-        return tensor.n_bytes
+        return n_bytes
     part = _part_of(name)
     if part == "heads":
         return _attention_part(model, tensor, ranks)
     if (copied := lone_group_rows(model)) and re.fullmatch(_INTO_STATES, name):
         rows = tensor.shape[-1]
-        return ceil_div(tensor.n_bytes * (rows + (ranks - 1) * copied), rows * ranks)
-    return ceil_div(tensor.n_bytes, ranks) if part == "cut" else tensor.n_bytes
+        return ceil_div(n_bytes * (rows + (ranks - 1) * copied), rows * ranks)
+    is_cut = part == "cut" or _is_norm_of_heads(model, tensor)
+    return ceil_div(n_bytes, ranks) if is_cut else n_bytes
+
+
+def _is_widened(model: ModelSpec, tensor: TensorSpec) -> bool:
+    """Return whether vLLM keeps a tensor of 16 bits in 32: decays of states, parts of routers."""
+    if tensor.type not in _SIXTEEN:
+        return False
+    in_f32 = model.architecture in _ROUTERS_IN_F32 and tensor.name.endswith(_ROUTER)
+    return in_f32 or tensor.name.endswith(_IN_F32)
+
+
+def _is_norm_of_heads(model: ModelSpec, tensor: TensorSpec) -> bool:
+    """Return whether a norm has factors for each head, or each column of a state: ranks cut it."""
+    if tensor.name.endswith(_HEAD_NORMS):
+        return len(tensor.shape) > 1 and tensor.shape[-1] > 1
+    inner = model.metadata.get(f"{model.architecture}.ssm.inner_size")
+    return tensor.name.endswith(_STATE_NORM) and prod(tensor.shape) == inner
 
 
 @lru_cache(maxsize=8192)  # every machine and every cut asks for the same names
