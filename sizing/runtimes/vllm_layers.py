@@ -66,6 +66,8 @@ class CacheRules:
         latent_block_tokens: tokens of a block of latent rows, as the attention kernel wants it.
         states_in_f32: the recurrent part of a state is kept in 32 bits; None where the model's
             configuration does not say.
+        window_tokens: how far the layers look back that the tensor table has as looking back to the
+            beginning; None: that far.
         plain_sparse_rows: rows that an indexer picks are kept in FP8 as they are, without scales.
         drafted_tokens: tokens drafted ahead: a state is kept after each of them, with as many more
             columns for its convolution.
@@ -75,6 +77,7 @@ class CacheRules:
     element_bytes: int
     latent_block_tokens: int = _BLOCK_TOKENS
     states_in_f32: bool | None = None
+    window_tokens: int | None = None
     plain_sparse_rows: bool = False
     drafted_tokens: int = 0
 
@@ -137,6 +140,9 @@ def _layer(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> Iterator[Ca
             yield _pages("full", _token_bytes(layer, rules), _INDEXED_BLOCK_TOKENS)
             if index := width - layer.n_head_kv * layer.key_length:  # the same on every rank
                 yield _pages("full", index * HALF, _INDEXED_BLOCK_TOKENS)
+        case FullAttention() if rules.window_tokens:
+            spec = _pages("window", _token_bytes(layer, rules))
+            yield replace(spec, span_tokens=rules.window_tokens)
         case FullAttention():
             yield _pages("full", _token_bytes(layer, rules))
         case SlidingWindow():

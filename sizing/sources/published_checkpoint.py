@@ -56,6 +56,8 @@ _PREDICTING: Final = r"(?:^|\.)mtp\."
 _OTHER_CONFIGS: Final = ("vision_config", "audio_config")
 # Entries that describe the text part of what is published with eyes or ears.
 _PARTS_OF_WHOLES: Final = frozenset({"gemma3n_text", "gemma4_text", "llama4"})
+# Source: vllm-project/vllm 0.33.0 vllm/model_executor/models/llama.py, which all of them use.
+_ONE_WINDOW: Final = frozenset({"mistral", "phi3"})
 _STATE_TYPES: Final = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
 _MLX: Final = "mlx"
 _ONLY_LLAMA: Final = "--spec-type"  # in a note: how llama.cpp drafts with layers vLLM leaves out
@@ -107,6 +109,7 @@ def _of_catalog(name: str, asked: str | None) -> ModelSpec:
     facts = CheckpointFacts(
         reference=entry.hf_id,
         states_in_f32=_states_in_f32(config),
+        window_tokens=_window_tokens(config),
         has_other_parts=entry.vision is not None
         or entry.kind == "vlm"
         or config.get("model_type") in _PARTS_OF_WHOLES,
@@ -212,6 +215,7 @@ def _of_checkpoint(
     facts = replace(
         facts,
         states_in_f32=_states_in_f32(inner),
+        window_tokens=_window_tokens(inner),
         has_other_parts=any(part in config for part in _OTHER_CONFIGS),
         stored_bytes=stored,
     )
@@ -276,6 +280,13 @@ def _states_in_f32(config: Mapping[str, object]) -> bool | None:
     """Return whether states are kept in 32 bits; None where the configuration does not say."""
     told = [config[name] for name in _STATE_TYPES if config.get(name) is not None]
     return "float32" in told if told else None
+
+
+def _window_tokens(config: Mapping[str, object]) -> int | None:
+    """Return the one window of all layers, which GGUF files of these do not tell."""
+    window = config.get("sliding_window")
+    is_one = config.get("model_type") in _ONE_WINDOW and config.get("layer_types") is None
+    return window if is_one and isinstance(window, int) and window > 0 else None
 
 
 def _language_bytes(tensors: Iterable[StoredTensor]) -> int:
