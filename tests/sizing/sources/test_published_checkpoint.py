@@ -56,7 +56,8 @@ def test_states_and_other_parts_are_read_of_the_configuration() -> None:
     hybrid, plain = load_published("qwen3.6-35b-a3b"), load_published("qwen3-next-80b-a3b")
     assert hybrid.checkpoint is not None
     assert plain.checkpoint is not None
-    assert (hybrid.checkpoint.states_in_f32, plain.checkpoint.states_in_f32) == (True, False)
+    # the second's configuration does not say
+    assert (hybrid.checkpoint.states_in_f32, plain.checkpoint.states_in_f32) == (True, None)
     assert (hybrid.checkpoint.has_other_parts, plain.checkpoint.has_other_parts) == (True, False)
 
 
@@ -188,3 +189,18 @@ def test_prediction_layers_that_were_left_out_of_a_checkpoint_are_not_there(
         tensors["mtp.fc.weight"] = ("BF16", (8, 16))
     write_safetensors(tmp_path / "model.safetensors", tensors)
     assert bool(load_published(str(tmp_path)).prediction_tensors) is has_them
+
+
+def test_one_window_of_all_layers_is_read_of_the_configuration() -> None:
+    windows = {
+        name: facts.window_tokens
+        for name in ("mistral-7b-v0.1", "mistral-7b-v0.3", "phi-3-mini-4k", "gemma-2-9b")
+        if (facts := load_published(name).checkpoint) is not None
+    }
+    # the last tells its layers apart
+    assert windows == {
+        "mistral-7b-v0.1": 4096,
+        "mistral-7b-v0.3": None,
+        "phi-3-mini-4k": 2047,
+        "gemma-2-9b": None,
+    }
