@@ -132,13 +132,13 @@ def _held(
 
 def _stage(model: ModelSpec, held: list[TensorSpec], cut: Cut, *, on_hopper: bool) -> ByteRange:
     by_triton = on_hopper and model.architecture == _BY_TRITON
-    padding = _TRITON_PADDING if by_triton else _USUAL_PADDING
+    padding, other = _USUAL_PADDING, _LEAST_PADDING
+    if by_triton:
+        padding, other = _TRITON_PADDING, _USUAL_PADDING
     parts = [(tensor, _on_rank(model, tensor, cut.ranks, padding)) for tensor in held]
     mid = sum(n_bytes for _, n_bytes in parts)
-    low, most = (
-        sum(_on_rank(model, tensor, cut.ranks, each) for tensor in held)
-        for each in (_TRITON_PADDING if by_triton else _LEAST_PADDING, _USUAL_PADDING)
-    )
+    otherwise = sum(_on_rank(model, tensor, cut.ranks, other) for tensor in held)
+    low, most = min(mid, otherwise), max(mid, otherwise)
     factor, why = _against_headers(model)
     copies = _latent_copies(held, cut.ranks)
     copied = copies if model.checkpoint is not None and model.checkpoint.label else 0
