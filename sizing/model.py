@@ -253,8 +253,6 @@ class CheckpointFacts:
         only_experts: nothing but the experts is quantised.
         states_in_f32: the configuration asks for recurrent states in 32 bits; None where it does
             not say.
-        window_tokens: how far each layer looks back where a runtime follows the configuration in
-            that; None where it says nothing, or the layers are told apart.
         has_other_parts: it holds vision or audio parts as well, which `tensors` leave out.
         stored_bytes: what its tensors take by its own headers, other parts left out; None when
             they were not read.
@@ -267,7 +265,6 @@ class CheckpointFacts:
     group: int = 1
     only_experts: bool = False
     states_in_f32: bool | None = None
-    window_tokens: int | None = None
     has_other_parts: bool = False
     stored_bytes: int | None = None
     revision: str | None = None

@@ -248,7 +248,6 @@ def _devices(model: ModelSpec, machine: Machine, settings: VllmSettings) -> tupl
         element_bytes=_EIGHT_BITS if settings.keeps_fp8(model) else HALF,
         latent_block_tokens=settings.latent_block_tokens,
         states_in_f32=None if model.checkpoint is None else model.checkpoint.states_in_f32,
-        window_tokens=None if model.checkpoint is None else model.checkpoint.window_tokens,
         plain_sparse_rows=settings.plain_sparse_rows,
         drafted_tokens=settings.drafted_tokens,
     )

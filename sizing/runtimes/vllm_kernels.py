@@ -12,6 +12,7 @@ from __future__ import annotations
 from whatfits.sizing.errors import InvalidRequestError
 from whatfits.sizing.model import LatentAttention
 from whatfits.sizing.runtimes.vllm_devices import capability
+from whatfits.sizing.runtimes.vllm_layers import SPARSE
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ __all__ = ["refuse_missing_kernels"]
 
 _AMPERE, _ADA, _BLACKWELL = 8.0, 8.9, 10.0
 _NOT_IN_FLOAT16: Final = frozenset({"gemma2", "gemma3", "glm4"})
-_SPARSE: Final = frozenset({"deepseek32", "glm-dsa"})
 _SPARSE_MAJORS: Final = (9, 10, 12)
 _NO_STAGES: Final = frozenset({"gemma3n"})
 _MXFP4, _INT8 = "MXFP4", "W8A8"
@@ -57,7 +57,7 @@ def refuse_missing_kernels(
         if known is None:
             continue
         _refuse_weights(model, device, known)
-        if model.architecture in _SPARSE and int(known) not in _SPARSE_MAJORS:
+        if model.architecture in SPARSE and int(known) not in _SPARSE_MAJORS:
             raise _refused(
                 model.name,
                 device,

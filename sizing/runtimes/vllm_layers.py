@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from whatfits.sizing.runtimes.vllm_kv_specs import CacheKind
 
 __all__ = [
+    "SPARSE",
     "CacheRules",
     "cache_layers",
     "convolution_columns",
@@ -48,7 +49,7 @@ _CHUNKED: Final = frozenset({"llama4"})
 _STATES_IN_F32: Final = frozenset({"kimi-linear", "kimi-k3", "bailingmoe3"})
 # So are these, unless their configuration says otherwise.
 _STATES_IN_F32_BY_DEFAULT: Final = frozenset({"nemotron_h", "nemotron_h_moe"})
-_SPARSE: Final = frozenset({"deepseek32", "glm-dsa"})
+SPARSE: Final = frozenset({"deepseek32", "glm-dsa"})
 # Nobody described here what vLLM keeps for these, or vLLM has no such model.
 _UNKNOWN: Final = frozenset(
     {"deepseek4", "dots3note", "glm5-next", "hy_v4", "minimax-01", "qwen4exp"}
@@ -66,8 +67,6 @@ class CacheRules:
         latent_block_tokens: tokens of a block of latent rows, as the attention kernel wants it.
         states_in_f32: the recurrent part of a state is kept in 32 bits; None where the model's
             configuration does not say.
-        window_tokens: how far the layers look back that the tensor table has as looking back to the
-            beginning; None: that far.
         plain_sparse_rows: rows that an indexer picks are kept in FP8 as they are, without scales.
         drafted_tokens: tokens drafted ahead: a state is kept after each of them, with as many more
             columns for its convolution.
@@ -77,7 +76,6 @@ class CacheRules:
     element_bytes: int
     latent_block_tokens: int = _BLOCK_TOKENS
     states_in_f32: bool | None = None
-    window_tokens: int | None = None
     plain_sparse_rows: bool = False
     drafted_tokens: int = 0
 
@@ -140,9 +138,6 @@ def _layer(model: ModelSpec, layer: LayerSpec, rules: CacheRules) -> Iterator[Ca
             yield _pages("full", _token_bytes(layer, rules), _INDEXED_BLOCK_TOKENS)
             if index := width - layer.n_head_kv * layer.key_length:  # the same on every rank
                 yield _pages("full", index * HALF, _INDEXED_BLOCK_TOKENS)
-        case FullAttention() if rules.window_tokens:
-            spec = _pages("window", _token_bytes(layer, rules))
-            yield replace(spec, span_tokens=rules.window_tokens)
         case FullAttention():
             yield _pages("full", _token_bytes(layer, rules))
         case SlidingWindow():
@@ -171,7 +166,7 @@ def _pages(kind: CacheKind, token_bytes: int, block_tokens: int = _BLOCK_TOKENS)
 def _latent(model: ModelSpec, cache: LatentAttention, rules: CacheRules) -> Iterator[CacheSpec]:
     """Yield the latent rows, and the index rows of sparse attention: the same on every rank."""
     plain = (cache.key_width - cache.index_width) * rules.element_bytes
-    if model.architecture not in _SPARSE:
+    if model.architecture not in SPARSE:
         yield _pages("latent", plain, rules.latent_block_tokens)
         return
     has_scales = rules.element_bytes < HALF and not rules.plain_sparse_rows

@@ -286,8 +286,9 @@ def _rotary_bytes(model: ModelSpec) -> int:
     kind = model.metadata.get(f"{name}.rope.scaling.type")
     if kind == "linear" and isinstance(factor, (int, float)):
         rows = round(trained * factor)
-    windows = any(isinstance(layer.attention, SlidingWindow) for layer in model.layers)
-    if windows and name not in _FULL_UNTURNED:
+    attending = [layer.attention for layer in model.layers if layer.attention is not None]
+    windows = sum(isinstance(attention, SlidingWindow) for attention in attending)
+    if 0 < windows < len(attending) and name not in _FULL_UNTURNED:
         rows += trained
     return rows * width * HALF
 

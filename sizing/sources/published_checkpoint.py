@@ -17,7 +17,7 @@ from whatfits.sizing.errors import (
     UnknownFileTypeError,
     UnsupportedArchitectureError,
 )
-from whatfits.sizing.model import CheckpointFacts
+from whatfits.sizing.model import CheckpointFacts, FullAttention, SlidingWindow
 from whatfits.sizing.runtimes.vllm_file_types import (
     checkpoint_type_of,
     find_checkpoint_type,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whatfits.sizing.catalog.lookup import ModelEntry
-    from whatfits.sizing.model import ModelSpec
+    from whatfits.sizing.model import LayerSpec, ModelSpec
     from whatfits.sizing.quants.layouts.from_config import CheckpointQuantisation
     from whatfits.sizing.readers.safetensors import StoredTensor
     from whatfits.sizing.sources.checkpoint_files import Checkpoint
@@ -109,7 +109,6 @@ def _of_catalog(name: str, asked: str | None) -> ModelSpec:
     facts = CheckpointFacts(
         reference=entry.hf_id,
         states_in_f32=_states_in_f32(config),
-        window_tokens=_window_tokens(config),
         has_other_parts=entry.vision is not None
         or entry.kind == "vlm"
         or config.get("model_type") in _PARTS_OF_WHOLES,
@@ -215,7 +214,6 @@ def _of_checkpoint(
     facts = replace(
         facts,
         states_in_f32=_states_in_f32(inner),
-        window_tokens=_window_tokens(inner),
         has_other_parts=any(part in config for part in _OTHER_CONFIGS),
         stored_bytes=stored,
     )
@@ -239,7 +237,7 @@ def _table(config: Mapping[str, object], *, name: str, source: str, origin: str)
                 config, name=name, source=source, file_type="BF16", origin=origin
             )
             notes = tuple(note for note in drawn.notes if _ONLY_LLAMA not in note)
-            return replace(drawn, notes=notes)
+            return _with_one_window(replace(drawn, notes=notes), config)
         except MalformedFileError as error:
             if source != "catalog":
                 raise
@@ -282,11 +280,22 @@ def _states_in_f32(config: Mapping[str, object]) -> bool | None:
     return "float32" in told if told else None
 
 
-def _window_tokens(config: Mapping[str, object]) -> int | None:
-    """Return the one window of all layers, which GGUF files of these do not tell."""
-    window = config.get("sliding_window")
-    is_one = config.get("model_type") in _ONE_WINDOW and config.get("layer_types") is None
-    return window if is_one and isinstance(window, int) and window > 0 else None
+def _with_one_window(spec: ModelSpec, config: Mapping[str, object]) -> ModelSpec:
+    """Return the model with one window for all layers, which vLLM follows and GGUF never tells."""
+    text = config.get("text_config")
+    inner: Mapping[str, object] = text if isinstance(text, dict) else config
+    window = inner.get("sliding_window")
+    is_one = inner.get("model_type") in _ONE_WINDOW and inner.get("layer_types") is None
+    if not is_one or not isinstance(window, int):
+        return spec
+    return replace(spec, layers=tuple(_windowed(layer, window) for layer in spec.layers))
+
+
+def _windowed(layer: LayerSpec, window_tokens: int) -> LayerSpec:
+    full = layer.attention
+    if not isinstance(full, FullAttention):
+        return layer
+    return replace(layer, attention=SlidingWindow(full.key_width, full.value_width, window_tokens))
 
 
 def _language_bytes(tensors: Iterable[StoredTensor]) -> int:

@@ -68,13 +68,14 @@ def family_of(device: Device, engine: str | None = None) -> tuple[str, str | Non
     `engine` is a runtime with kernels of its own (`mlx`, `vllm`); None for llama.cpp's.
     """
     if engine is None and device.kind == _VULKAN:
-        version = _capability(device)
+        version = capability_of(device)
         if version is not None and version >= _FIRST_WITH_SHARED_UNITS:
             return _NVIDIA_BY_VULKAN
     return engine if engine and device.kind != "cpu" else device.kind, _generation(device)
 
 
-def _capability(device: Device) -> tuple[int, int] | None:
+def capability_of(device: Device) -> tuple[int, int] | None:
+    """Return a CUDA device's compute capability; None when it has none or nobody told."""
     for feature in device.features:
         found = re.match(_CAPABILITY, feature) if feature.startswith("cc") else None
         if found:
@@ -85,7 +86,7 @@ def _capability(device: Device) -> tuple[int, int] | None:
 def _generation(device: Device) -> str | None:
     if device.kind == "cpu":
         return "arm" if _ARM in device.features else None
-    version = _capability(device)
+    version = capability_of(device)
     if version is not None:
         return next((name for least, name in _CUDA if version >= least), None)
     for feature in device.features:

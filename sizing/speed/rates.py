@@ -183,18 +183,7 @@ def peak_rates(
     for device in devices:
         found = measured_device(device, machine)
         peak: float | None = device.bandwidth_bytes_per_s
-        flops: float | None = device.fp16_flops_per_s
-        floats = None
-        if flops and engine is None and family_of(device) == _HOPPER:
-            floats = flops
-            flops *= _HOPPER_MMA_SHARE
-        products = None
-        if flops and engine == "vllm":
-            from whatfits.sizing.speed.vllm_rates import vllm_rates  # noqa: PLC0415 - on use
-
-            flops, products = vllm_rates(device, flops)
-        if flops and device.kind == "vulkan" and re.search(_ALCHEMIST, device.name):
-            flops *= _ALCHEMIST_SHADERS_SHARE
+        flops, floats, products = _arithmetic(device, engine)
         if found is not None:
             peak = peak or found.read_bytes_per_s
             if engine is not None:  # the rest is of llama.cpp's kernels
@@ -229,6 +218,25 @@ def peak_rates(
             )
         )
     return rates
+
+
+def _arithmetic(
+    device: Device, engine: str | None
+) -> tuple[float | None, float | None, Mapping[str, float] | None]:
+    """Return the rate of an engine's kernels, that of 16 bits if another, and vLLM's by type."""
+    flops: float | None = device.fp16_flops_per_s
+    if not flops:
+        return flops, None, None
+    if engine == "vllm":
+        from whatfits.sizing.speed.vllm_rates import vllm_rates  # noqa: PLC0415 - on use
+
+        rate, products = vllm_rates(device, flops)
+        return rate, None, products
+    if engine is None and family_of(device) == _HOPPER:
+        return flops * _HOPPER_MMA_SHARE, flops, None
+    if device.kind == "vulkan" and re.search(_ALCHEMIST, device.name):
+        return flops * _ALCHEMIST_SHADERS_SHARE, None, None
+    return flops, None, None
 
 
 def _threads(device: Device, peak: float | None) -> int | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from whatfits.sizing.speed.families import capability_of
 from whatfits.sizing.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["BY_MACHETE", "vllm_rates"]
 
 _GEFORCE: Final = re.compile(r"\bGeForce\b", re.IGNORECASE)
-_CAPABILITY: Final = re.compile(r"cc(\d+\.\d)")
 _FP8: Final = ("FP8", "FBGEMM_FP8")
 _INT8: Final = "W8A8"
 _FP4: Final = "NVFP4"
 # Compute capabilities; vLLM refuses integers from Blackwell on.
-_INT8_FROM, _FP8_FROM, _FP4_FROM = 7.5, 8.9, 10.0
+_INT8_FROM, _FP8_FROM, _FP4_FROM = (7, 5), (8, 9), (10, 0)
 _AMD_FP8: Final = ("gfx94", "gfx95", "gfx12")
 _AMD_INT8: Final = ("gfx94", "gfx95")
 # Times the rate of 16 bits, summed up in as many on GeForce cards and in 32 on others.
@@ -48,8 +48,7 @@ def vllm_rates(device: Device, flops: float) -> tuple[float, dict[str, float]]:
 
     `flops` is the device's rate of 16 bits.
     """
-    found = (_CAPABILITY.fullmatch(feature) for feature in device.features)
-    capability = next((float(match[1]) for match in found if match), None)
+    capability = capability_of(device)
     if capability is None:
         return flops, _on_amd(device, flops)
     sums = _GEFORCE_SUMS if _GEFORCE.search(device.name) else 1.0

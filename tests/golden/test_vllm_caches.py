@@ -29,7 +29,6 @@ def test_the_cache_is_vllms_own(row: dict[str, Any]) -> None:
         row["ranks"],
         2,
         states_in_f32=spec.checkpoint.states_in_f32,
-        window_tokens=spec.checkpoint.window_tokens,
     )
     plan = plan_cache(cache_layers(spec, spec.layers, rules), in_flight_tokens=2 * REQUEST_TOKENS)
     blocks = plan.n_blocks(40 * GIB)

@@ -2,7 +2,8 @@
 
 `tests/recorded/vllm/h200.json` says how it was started. Nothing here was set from the rows but the
 kernel that gpt-oss has on Hopper and what has no table of rotary factors (Granite 4 H), both read
-in vLLM's code after they had been seen.
+in vLLM's code after they had been seen, and how near the weights of the newer runner are asked to
+be: as near as they were found.
 """
 
 from __future__ import annotations
