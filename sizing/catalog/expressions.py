@@ -72,8 +72,9 @@ _AROUND: Final = re.compile(
     r"(?:\s+gaming)?\s+(?:pc|desktop|computer|server|workstation|rig|machine|build|system)$",
     re.IGNORECASE,
 )
-# 8700g and 12700t are processors: of so many digits a size needs its b
-_NO_PROCESSOR: Final = r"(?!\d{4,}g(?![a-z])|\d{3,}t(?![a-z]))"
+# 8700g and 12700t are processors: of so many digits a size needs its b, but for sizes of servers
+_OF_SERVERS: Final = r"(?!(?:1024|1536|2048|3072|4096|6144|8192)g)"
+_NO_PROCESSOR: Final = rf"(?!{_OF_SERVERS}\d{{4,}}g(?![a-z])|\d{{3,}}t(?![a-z]))"
 _SIZE_BEHIND: Final = re.compile(
     rf"(?<=\S)\s+{_NO_PROCESSOR}\d+(?:\.\d+)?\s*[gt](?:i?b|igs?)?$", re.IGNORECASE
 )

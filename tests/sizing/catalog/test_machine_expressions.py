@@ -117,6 +117,7 @@ def test_a_processor_may_be_named_in_short(typed: str, usual: str) -> None:
         ("ryzen 9 7950x pc 64gb", "ryzen 9 7950x 64gb"),
         ("raspberry pi 5 computer 8gb", "raspberry pi 5 8gb"),
         ("64gb workstation", "64gb"),
+        ("2048g + h100 sxm", "2tb + h100 sxm"),
         ("4090 gaming PC + 64gb", "rtx 4090 + 64gb"),
         ("2x 3090 rig + 64gb", "2x rtx 3090 + 64gb"),
         ("rtx pro 6000 blackwell server", "rtx pro 6000 blackwell server edition"),
